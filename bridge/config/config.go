@@ -1,0 +1,229 @@
+package config
+
+// Config is a whole configuration: where to listen, which upstreams there are, and
+// which routes lead to them.
+type Config struct {
+	// Listen is the address of the public listener, clear HTTP/1.1 and h2c, as host:port; ":8080" is every address. Default 127.0.0.1:8080.
+	Listen string `yaml:"listen"`
+	// Admin is the address of /healthz and /readyz, as host:port; "" is off. Default 127.0.0.1:9901.
+	Admin *string `yaml:"admin"`
+	// Limits bounds what clients and backends can make the bridge hold.
+	Limits Limits `yaml:"limits"`
+	// Drain says how the bridge stops serving on SIGTERM.
+	Drain Drain `yaml:"drain"`
+	// Upstreams are the backends, by the name that routes refer to. At least one.
+	Upstreams map[string]Upstream `yaml:"upstreams"`
+	// Routes bind HTTP paths to RPCs. At least one.
+	Routes []Route `yaml:"routes"`
+}
+
+// Limits bounds what clients and backends can make the bridge hold.
+type Limits struct {
+	// Topics is how many topics (upstream streams with those who listen to them) may exist at once. Default 10000.
+	Topics int `yaml:"topics"`
+	// RequestBytes bounds a request: its body, and its query and headers. Default 64KiB.
+	RequestBytes Size `yaml:"request_bytes"`
+	// MessageBytes bounds one upstream message, and its JSON at four times that. Default 4MiB.
+	MessageBytes Size `yaml:"message_bytes"`
+}
+
+// Drain says how the bridge stops serving on SIGTERM.
+type Drain struct {
+	// Delay is how long the bridge serves on while it says that it is not ready, so that endpoints settle. Default 5s.
+	Delay *Duration `yaml:"delay"`
+	// Grace is the time over which clients are told to come back, spread evenly. Default 25s.
+	Grace *Duration `yaml:"grace"`
+}
+
+// Upstream is a backend and how to speak to it.
+type Upstream struct {
+	// Target is any gRPC target: host:port, dns:///name:port, unix:///run/app.sock. Required.
+	Target string `yaml:"target"`
+	// Protocol is what the backend speaks: grpc. Default grpc.
+	Protocol string `yaml:"protocol"`
+	// TLS secures the connection; left out it is clear, present and empty it is verified by the system's roots.
+	TLS *TLS `yaml:"tls"`
+	// Metadata is sent with every call; an empty value is dropped. Default none.
+	Metadata map[string]string `yaml:"metadata"`
+	// Schema says where the types of the upstream's RPCs come from. Default reflection.
+	Schema Schema `yaml:"schema"`
+	// Connections is how many connections are used: auto (one more when the backend's concurrent streams are used up) or a number. Default auto.
+	Connections Connections `yaml:"connections"`
+	// Opens is how many RPCs may wait for their place on a connection at once. Default 100.
+	Opens int `yaml:"opens"`
+	// OpenTimeout bounds the time until a connection is up and the RPC has its place on it. Default 10s.
+	OpenTimeout Duration `yaml:"open_timeout"`
+	// Keepalive is how long a connection may be silent before it is probed. Default 30s.
+	Keepalive Duration `yaml:"keepalive"`
+}
+
+// Connections is a number of connections to an upstream; 0 is auto.
+type Connections int
+
+// TLS secures the connection to an upstream. Its zero value verifies the backend by
+// the system's roots. Relative files are relative to the configuration file.
+type TLS struct {
+	// CA is a PEM file of the roots that verify the backend, in place of the system's.
+	CA string `yaml:"ca"`
+	// Cert is a PEM file of the certificate that the bridge presents; it needs key.
+	Cert string `yaml:"cert"`
+	// Key is the PEM file of cert's private key.
+	Key string `yaml:"key"`
+	// ServerName is the name that the backend's certificate must be for, in place of the target's.
+	ServerName string `yaml:"server_name"`
+}
+
+// Schema says where the types of an upstream's RPCs come from. Its zero value is
+// server reflection; at most one of the fields is set.
+type Schema struct {
+	// DescriptorSet is a file with a FileDescriptorSet, as buf build and protoc --descriptor_set_out write it; relative to the configuration file.
+	DescriptorSet string `yaml:"descriptor_set"`
+	// Proto compiles .proto sources.
+	Proto *ProtoSources `yaml:"proto"`
+}
+
+// ProtoSources are .proto files that the bridge compiles itself.
+type ProtoSources struct {
+	// ImportPaths are the folders in which files and their imports are looked up, relative to the configuration file. Default: the configuration file's folder.
+	ImportPaths []string `yaml:"import_paths"`
+	// Files are the .proto files to compile, as an import would name them. At least one.
+	Files []string `yaml:"files"`
+}
+
+// Route binds an HTTP path to an RPC.
+type Route struct {
+	// Path is a google.api.http template: {field}, {field=prefix/*}, {field=**}, :verb. Required.
+	Path string `yaml:"path"`
+	// Methods are the HTTP methods: GET, POST. Default [GET].
+	Methods []string `yaml:"methods"`
+	// RPC is the method that is called, as package.Service/Method. Required.
+	RPC string `yaml:"rpc"`
+	// Upstream names the upstream that the RPC is called at. Required.
+	Upstream string `yaml:"upstream"`
+	// Auth says whether callers must be authenticated: none. Default none.
+	Auth string `yaml:"auth"`
+	// Request says who may set which field of the request message.
+	Request Request `yaml:"request"`
+	// Event says how a message becomes an event.
+	Event Event `yaml:"event"`
+	// Join says where a client without an id starts on a running topic: live (after the newest event) or held (at the oldest held). Default live.
+	Join string `yaml:"join"`
+	// Replay bounds the log of a topic, from which clients resume.
+	Replay Replay `yaml:"replay"`
+	// Share says who shares an RPC: auto (equal requests of equal identity) or never. Default auto.
+	Share string `yaml:"share"`
+	// SlowClient says what happens to a client that fell out of the log: disconnect, or skip, announced as stream-gap. Default disconnect.
+	SlowClient string `yaml:"slow_client"`
+	// WriteTimeout is how long a socket with bytes to send may make no progress. Default 20s.
+	WriteTimeout Duration `yaml:"write_timeout"`
+	// OnComplete says what follows an RPC that ended with OK: end (clients are told and stop) or reopen, with backoff. Default end.
+	OnComplete string `yaml:"on_complete"`
+	// OnBadMessage says what follows a message that cannot be transcoded: gap (announced) or stop. Default gap.
+	OnBadMessage string `yaml:"on_bad_message"`
+	// OpenGrace is the time in which an immediate refusal becomes an HTTP status. Default 250ms.
+	OpenGrace *Duration `yaml:"open_grace"`
+	// Heartbeat says how a silent stream is kept alive.
+	Heartbeat Heartbeat `yaml:"heartbeat"`
+	// Retry is the time after which a client reconnects, jittered by 20 %. Default 3s.
+	Retry Duration `yaml:"retry"`
+	// MaxAge is how long a stream lives before its client is asked to come back, jittered; 0s is unlimited. Default 0s.
+	MaxAge Duration `yaml:"max_age"`
+	// Trailers are the upstream trailers shown in stream-end and stream-error. Default none.
+	Trailers []string `yaml:"trailers"`
+	// Done is a literal data line sent after OK, such as [DONE]. Default none.
+	Done string `yaml:"done"`
+	// Timeout bounds a unary call; unary methods only. Default 30s.
+	Timeout Duration `yaml:"timeout"`
+}
+
+// Request says who may set which field of the request message. The strongest comes
+// first: set, path, headers, then query and body; a field bound by one of the first
+// three is closed to query and body.
+type Request struct {
+	// Query says which fields query parameters may set: true (any), false, or a list of field paths. Default false.
+	Query Fields `yaml:"query"`
+	// Body says which fields the JSON body may set: true (any), false, or a list of field paths. Default true where POST is allowed.
+	Body *Fields `yaml:"body"`
+	// Set gives fields constant values: field path to a scalar or a list of scalars. Default none.
+	Set map[string]any `yaml:"set"`
+	// Headers binds HTTP headers to fields: header name to field path. Default none.
+	Headers map[string]string `yaml:"headers"`
+	// Metadata are the HTTP headers that are forwarded as gRPC metadata. Default none.
+	Metadata []Metadata `yaml:"metadata"`
+}
+
+// Fields is a choice of request fields, in YAML true, false or a list of field paths.
+// The zero value is no field.
+type Fields struct {
+	// All allows every field.
+	All bool
+	// Paths are the allowed field paths; void with All.
+	Paths []string
+}
+
+// Metadata is an HTTP header that is forwarded as gRPC metadata, in YAML its name or
+// {name: NAME, key: false}.
+type Metadata struct {
+	// Name is the header's name, in lower case. Required.
+	Name string `yaml:"name"`
+	// Key says whether the value is part of the topic's identity, so that it keeps clients apart. Default true.
+	Key *bool `yaml:"key"`
+}
+
+// Event says how a message becomes an event.
+type Event struct {
+	// ID is the field path of the event's id (string, bytes, integer or Timestamp); left out, the bridge numbers events; "" is no ids.
+	ID *string `yaml:"id"`
+	// Cursor says how the values of id behave: unique. Default unique.
+	Cursor string `yaml:"cursor"`
+	// Name is the event's name: a constant, {field: PATH} or {oneof: NAME}. Default none.
+	Name EventName `yaml:"name"`
+	// Data is what is sent of the message: {message: true}, {field: PATH} or {oneof: NAME}. Default {message: true}.
+	Data EventData `yaml:"data"`
+	// EmitDefaults writes fields that have their default value, as proto3 JSON's option. Default false.
+	EmitDefaults bool `yaml:"emit_defaults"`
+	// ProtoNames writes field names as the .proto file has them, as proto3 JSON's option. Default false.
+	ProtoNames bool `yaml:"proto_names"`
+	// EnumNumbers writes enums as numbers, as proto3 JSON's option. Default false.
+	EnumNumbers bool `yaml:"enum_numbers"`
+}
+
+// EventName is where an event's name comes from, in YAML a string, {field: PATH} or
+// {oneof: NAME}. The zero value is no name; at most one of the fields is set.
+type EventName struct {
+	// Constant is the name itself.
+	Constant string `yaml:"-"`
+	// Field is the path of a field that holds the name.
+	Field string `yaml:"field"`
+	// Oneof is a oneof of the message, whose set member gives the name.
+	Oneof string `yaml:"oneof"`
+}
+
+// EventData is what is sent of a message, in YAML {message: true}, {field: PATH} or
+// {oneof: NAME}. The zero value is the whole message; at most one field is set.
+type EventData struct {
+	// Field is the path of the field that is sent.
+	Field string `yaml:"field"`
+	// Oneof is a oneof of the message, whose set member is sent.
+	Oneof string `yaml:"oneof"`
+}
+
+// Replay bounds the log of a topic, from which clients resume.
+type Replay struct {
+	// Events is how many events the log holds. Default 1024.
+	Events int `yaml:"events"`
+	// Bytes is how many bytes of frames the log holds. Default 8MiB.
+	Bytes Size `yaml:"bytes"`
+	// Age is how long an event is held. Default 10m.
+	Age Duration `yaml:"age"`
+	// Linger is how long the topic lives on after its last client left. Default 30s.
+	Linger *Duration `yaml:"linger"`
+}
+
+// Heartbeat says how a silent stream is kept alive.
+type Heartbeat struct {
+	// Every is the time between heartbeats; 0s is off. Default 15s.
+	Every *Duration `yaml:"every"`
+	// As is what is sent: comment, or event (named heartbeat, without an id). Default comment.
+	As string `yaml:"as"`
+}

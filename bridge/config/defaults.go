@@ -1,0 +1,164 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// The values of enumerated keys.
+const (
+	ProtocolGRPC = "grpc"
+
+	AuthNone = "none"
+
+	CursorUnique = "unique"
+
+	JoinLive = "live"
+	JoinHeld = "held"
+
+	ShareAuto  = "auto"
+	ShareNever = "never"
+
+	SlowClientDisconnect = "disconnect"
+	SlowClientSkip       = "skip"
+
+	OnCompleteEnd    = "end"
+	OnCompleteReopen = "reopen"
+
+	OnBadMessageGap  = "gap"
+	OnBadMessageStop = "stop"
+
+	HeartbeatComment = "comment"
+	HeartbeatEvent   = "event"
+)
+
+// WithDefaults is c with the default in place of every key that was left out. It
+// shares no memory with c. Afterwards every pointer but Event.ID, Upstream.TLS and
+// Schema.Proto is set, every route has Methods, and Request.Body is resolved.
+func (c Config) WithDefaults() Config {
+	c.Listen = or(c.Listen, "127.0.0.1:8080")
+	c.Admin = ptrOr(c.Admin, "127.0.0.1:9901")
+	c.Limits.Topics = or(c.Limits.Topics, 10000)
+	c.Limits.RequestBytes = or(c.Limits.RequestBytes, 64*KiB)
+	c.Limits.MessageBytes = or(c.Limits.MessageBytes, 4*MiB)
+	c.Drain.Delay = ptrOr(c.Drain.Delay, seconds(5))
+	c.Drain.Grace = ptrOr(c.Drain.Grace, seconds(25))
+
+	upstreams := make(map[string]Upstream, len(c.Upstreams))
+	for name, u := range c.Upstreams {
+		upstreams[name] = u.withDefaults()
+	}
+	c.Upstreams = upstreams
+
+	routes := make([]Route, len(c.Routes))
+	for i, r := range c.Routes {
+		routes[i] = r.withDefaults()
+	}
+	c.Routes = routes
+
+	return c
+}
+
+func (u Upstream) withDefaults() Upstream {
+	u.Protocol = or(u.Protocol, ProtocolGRPC)
+	u.TLS = clonePtr(u.TLS)
+	u.Metadata = maps.Clone(u.Metadata)
+	if p := clonePtr(u.Schema.Proto); p != nil {
+		p.ImportPaths = slices.Clone(p.ImportPaths)
+		p.Files = slices.Clone(p.Files)
+		u.Schema.Proto = p
+	}
+	u.Opens = or(u.Opens, 100)
+	u.OpenTimeout = or(u.OpenTimeout, seconds(10))
+	u.Keepalive = or(u.Keepalive, seconds(30))
+
+	return u
+}
+
+func (r Route) withDefaults() Route {
+	r.Methods = slices.Clone(r.Methods)
+	if len(r.Methods) == 0 {
+		r.Methods = []string{"GET"}
+	}
+	r.Auth = or(r.Auth, AuthNone)
+	r.Request = r.Request.withDefaults(slices.Contains(r.Methods, "POST"))
+	r.Event.ID = clonePtr(r.Event.ID)
+	r.Event.Cursor = or(r.Event.Cursor, CursorUnique)
+	r.Join = or(r.Join, JoinLive)
+	r.Replay.Events = or(r.Replay.Events, 1024)
+	r.Replay.Bytes = or(r.Replay.Bytes, 8*MiB)
+	r.Replay.Age = or(r.Replay.Age, seconds(600))
+	r.Replay.Linger = ptrOr(r.Replay.Linger, seconds(30))
+	r.Share = or(r.Share, ShareAuto)
+	r.SlowClient = or(r.SlowClient, SlowClientDisconnect)
+	r.WriteTimeout = or(r.WriteTimeout, seconds(20))
+	r.OnComplete = or(r.OnComplete, OnCompleteEnd)
+	r.OnBadMessage = or(r.OnBadMessage, OnBadMessageGap)
+	r.OpenGrace = ptrOr(r.OpenGrace, Duration(250*time.Millisecond))
+	r.Heartbeat.Every = ptrOr(r.Heartbeat.Every, seconds(15))
+	r.Heartbeat.As = or(r.Heartbeat.As, HeartbeatComment)
+	r.Retry = or(r.Retry, seconds(3))
+	r.Trailers = slices.Clone(r.Trailers)
+	r.Timeout = or(r.Timeout, seconds(30))
+
+	return r
+}
+
+func (r Request) withDefaults(post bool) Request {
+	r.Query.Paths = slices.Clone(r.Query.Paths)
+	body := Fields{All: post}
+	if r.Body != nil {
+		body = Fields{All: r.Body.All, Paths: slices.Clone(r.Body.Paths)}
+	}
+	r.Body = &body
+	r.Set = cloneSet(r.Set)
+	r.Headers = maps.Clone(r.Headers)
+	r.Metadata = slices.Clone(r.Metadata)
+	for i := range r.Metadata {
+		r.Metadata[i].Key = ptrOr(r.Metadata[i].Key, true)
+	}
+
+	return r
+}
+
+// cloneSet copies the constants of a request, whose values are scalars or lists of them.
+func cloneSet(set map[string]any) map[string]any {
+	set = maps.Clone(set)
+	for key, value := range set {
+		if list, ok := value.([]any); ok {
+			set[key] = slices.Clone(list)
+		}
+	}
+
+	return set
+}
+
+// or is value, or fallback where value is zero.
+func or[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+
+	return value
+}
+
+// ptrOr is a new pointer to what p points to, or to fallback where p is nil.
+func ptrOr[T any](p *T, fallback T) *T {
+	if p == nil {
+		return &fallback
+	}
+
+	return clonePtr(p)
+}
+
+func clonePtr[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+
+	return new(*p)
+}
+
+func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }

@@ -1,0 +1,42 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Duration is a span of time, in YAML 250ms, 15s, 5m or 1h30m.
+type Duration time.Duration
+
+var errDuration = errors.New("a duration such as 250ms, 15s or 5m")
+
+// ParseDuration reads a duration as the YAML has it: numbers with a unit each, of ns,
+// us, ms, s, m and h; a bare 0 needs no unit. A negative one is read, and left for
+// Validate to refuse.
+func ParseDuration(text string) (Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errDuration // time's own message quotes the text, which may be a secret
+	}
+
+	return Duration(d), nil
+}
+
+// Std is d as the standard library has it.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// String is d as ParseDuration reads it, without units that are zero: 5m, not 5m0s.
+func (d Duration) String() string {
+	std := d.Std()
+	switch {
+	case std == 0:
+		return "0s"
+	case std%time.Hour == 0:
+		return fmt.Sprintf("%dh", std/time.Hour)
+	case std%time.Minute == 0 && std.Abs() < time.Hour:
+		return fmt.Sprintf("%dm", std/time.Minute)
+	default:
+		return std.String()
+	}
+}
