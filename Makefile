@@ -1,0 +1,70 @@
+# Everything that a developer or the CI runs. `make` alone explains itself.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+BUF := tools/buf/node_modules/.bin/buf
+GOLANGCI := bin/golangci-lint
+
+# The race detector needs cgo, and a vet with -race shares its build cache with the tests.
+TEST_TIMEOUT ?= 8m
+TEST_FLAGS ?= -race -vet=off -timeout $(TEST_TIMEOUT)
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/ssebridge, static and stripped
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ssebridge ./cmd/ssebridge
+
+.PHONY: demo
+demo: ## Run the demo: a backend, the bridge and a page
+	go run ./cmd/ssebridge demo
+
+.PHONY: test
+test: deps check-generate check-protos ## Run every check that needs no linter, and all tests with -race
+	CGO_ENABLED=1 go vet -race ./...
+	@CGO_ENABLED=1 scripts/modules.sh go test $(TEST_FLAGS) ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) $(BUF) ## Run golangci-lint, gofmt, buf lint and buf format
+	scripts/modules.sh $(abspath $(GOLANGCI)) run --config $(abspath .golangci.yml) ./...
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	$(BUF) lint
+	$(BUF) format --diff --exit-code proto
+
+.PHONY: generate
+generate: $(BUF) ## Generate gen/ from proto/
+	$(BUF) generate
+
+.PHONY: check-generate
+check-generate: $(BUF) ## Fail when gen/ is not what proto/ generates
+	@scripts/check-generate.sh $(BUF)
+
+.PHONY: check-protos
+check-protos: $(BUF) ## Run buf lint, and buf breaking against the commit this work began at
+	$(BUF) lint
+	@scripts/breaking.sh $(BUF)
+
+.PHONY: deps
+deps: ## Install what the tests need: a C compiler for -race, and Chromium
+	@scripts/deps.sh
+
+.PHONY: clean
+clean: ## Remove what was built and installed in this folder
+	rm -rf bin tools/buf/node_modules
+
+# buf comes prebuilt from npm, in two seconds; the linter is built once from its pinned module.
+# npm install and not npm ci: the lock holds the Linux builds of buf with their hashes, and npm ci
+# insists on entries for the other systems' optional builds too.
+$(BUF): tools/buf/package.json tools/buf/package-lock.json tools/buf/.npmrc
+	cd tools/buf && npm install --no-save
+	@touch $@
+
+$(GOLANGCI): tools/lint/go.mod tools/lint/go.sum
+	go -C tools/lint build -o $(abspath $@) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
