@@ -1,0 +1,202 @@
+package bridge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is the path of this module, and modulePrefix what its packages begin with.
+const (
+	module       = "github.com/ssebridge/ssebridge"
+	modulePrefix = module + "/"
+)
+
+// allowedImports is the whole import graph of the module: each package and what it
+// may import of this module, both without the module's path. It is what keeps a
+// stage from knowing what is none of its business, so a new line wants a reason.
+// Packages whose names end in "test" serve tests only and stand outside, as
+// importers; nothing here may import them.
+var allowedImports = map[string][]string{
+	"cmd/ssebridge":               {"cmd/ssebridge/internal/cli"},
+	"cmd/ssebridge/internal/cli":  {"bridge", "bridge/config", "cmd/ssebridge/internal/demo"},
+	"cmd/ssebridge/internal/demo": {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
+	"bridge": {
+		"bridge/config",
+		"bridge/internal/delivery",
+		"bridge/internal/replay",
+		"bridge/internal/route",
+		"bridge/internal/sse",
+		"bridge/internal/topic",
+		"bridge/internal/transcode",
+		"upstream",
+	},
+	"bridge/config":             {},
+	"bridge/internal/delivery":  {"bridge/internal/replay"},
+	"bridge/internal/replay":    {},
+	"bridge/internal/route":     {},
+	"bridge/internal/sse":       {},
+	"bridge/internal/topic":     {"bridge/internal/replay"},
+	"bridge/internal/transcode": {},
+	"gen/ssebridge/demo/v1":     {},
+	"gen/ssebridge/test/v1":     {},
+	"upstream":                  {},
+}
+
+// goPackage is what `go list -json` says of a package, as far as it matters here.
+// Imports leaves out those of _test files.
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+// outside reports whether the package is for tests only.
+func (p goPackage) outside() bool {
+	return strings.HasSuffix(p.ImportPath, "test")
+}
+
+func TestImportsFollowTheTable(t *testing.T) {
+	found := map[string]bool{}
+	for _, pkg := range modulePackages(t) {
+		if pkg.outside() {
+			continue
+		}
+		name := strings.TrimPrefix(pkg.ImportPath, modulePrefix)
+		found[name] = true
+		allowed, known := allowedImports[name]
+		if !known {
+			t.Errorf("package %s is not in the table of imports", name)
+			continue
+		}
+		for _, path := range pkg.Imports {
+			imported, own := strings.CutPrefix(path, modulePrefix)
+			if own && !slices.Contains(allowed, imported) {
+				t.Errorf("package %s may not import %s", name, imported)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(allowedImports)) {
+		if !found[name] {
+			t.Errorf("the table of imports names %s, which does not exist", name)
+		}
+	}
+}
+
+// A table with a cycle, or with a package that it does not list, would allow what it
+// is there to prevent.
+func TestImportTableIsAClosedDAG(t *testing.T) {
+	const visiting, done = 1, 2
+	state := map[string]int{}
+	var visit func(name string, path []string)
+	visit = func(name string, path []string) {
+		path = append(path, name)
+		if _, known := allowedImports[name]; !known {
+			t.Errorf("the table allows %s, which it does not list", strings.Join(path, " → "))
+		}
+		if state[name] == visiting {
+			t.Errorf("the table allows the cycle %s", strings.Join(path, " → "))
+		}
+		if state[name] != 0 {
+			return
+		}
+		state[name] = visiting
+		for _, imported := range allowedImports[name] {
+			visit(imported, path)
+		}
+		state[name] = done
+	}
+	for _, name := range slices.Sorted(maps.Keys(allowedImports)) {
+		visit(name, nil)
+	}
+}
+
+// Generated code is for the demo and for tests: a bridge knows no message type when it is compiled.
+func TestOnlyTheDemoKnowsGeneratedCode(t *testing.T) {
+	for name, imports := range allowedImports {
+		for _, imported := range imports {
+			if strings.HasPrefix(imported, "gen/") && name != "cmd/ssebridge/internal/demo" {
+				t.Errorf("the table lets %s import %s", name, imported)
+			}
+		}
+	}
+}
+
+// A replace directive makes `go install …@latest` fail, and an embedder does not get its effect.
+func TestGoModHasNoReplace(t *testing.T) {
+	var mod struct {
+		Module  struct{ Path string }
+		Replace []struct{ Old, New struct{ Path string } }
+	}
+	if err := json.Unmarshal(goCommand(t, "mod", "edit", "-json"), &mod); err != nil {
+		t.Fatal(err)
+	}
+	if mod.Module.Path != module {
+		t.Errorf("the module is %s, want %s", mod.Module.Path, module)
+	}
+	for _, r := range mod.Replace {
+		t.Errorf("go.mod replaces %s by %s", r.Old.Path, r.New.Path)
+	}
+}
+
+// modulePackages lists every package of the module that the current system builds.
+func modulePackages(t *testing.T) []goPackage {
+	t.Helper()
+	readSources(t)
+	decoder := json.NewDecoder(bytes.NewReader(goCommand(t, "list", "-json=ImportPath,Imports", "./...")))
+	var packages []goPackage
+	for {
+		var pkg goPackage
+		err := decoder.Decode(&pkg)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, pkg)
+	}
+}
+
+// readSources reads what `go list` will read. The go command keeps a test's result
+// until a file that the test itself read has changed, and does not see what a child reads.
+func readSources(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git"):
+			return fs.SkipDir
+		case filepath.Ext(path) != ".go" && entry.Name() != "go.mod":
+			return nil
+		}
+		_, err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// goCommand runs the go command at the top of the module and returns what it prints.
+func goCommand(t *testing.T, args ...string) []byte {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", args...)
+	command.Dir = ".."
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return out
+}
