@@ -45,4 +45,7 @@ if ! install; then
   "${apt[@]}" update </dev/null
   install
 fi
-compiles && browses
+if ! compiles || ! browses; then
+  echo "apt installed ${missing[*]}, and still a C program cannot be compiled or no Chromium is on the PATH" >&2
+  exit 1
+fi
