@@ -1,0 +1,13 @@
+package backendtest
+
+import (
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha" //nolint:staticcheck // deprecated, and exactly what old servers speak
+)
+
+// registerV1Alpha serves the version that v1 replaced. It stands alone so that
+// the one use of a deprecated package does too.
+func registerV1Alpha(server *grpc.Server, opts reflection.ServerOptions) {
+	grpc_reflection_v1alpha.RegisterServerReflectionServer(server, reflection.NewServer(opts))
+}
