@@ -1,0 +1,86 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
+
+// Source is what a client's stream is read from. Its methods are called by
+// the client's goroutine only.
+type Source interface {
+	Log() *replay.Log
+	// Status returns what a client is to be told besides the log's frames,
+	// and a channel that is closed when that changes.
+	Status() (Status, <-chan struct{})
+	// Progress says how far the client has been written to.
+	Progress(position uint64)
+}
+
+// Status is what a client is to be told besides the log's frames.
+type Status struct {
+	Stale bool // no RPC is placed
+	Leave bool // the client is to read what the log holds, and come back later
+}
+
+// Blocks render a client's own blocks, which no log holds. They append.
+type Blocks interface {
+	// Heartbeat keeps a silent connection alive.
+	Heartbeat(dst []byte) []byte
+	// Stale tells that no RPC is placed, Live that one is again.
+	Stale(dst []byte) []byte
+	Live(dst []byte) []byte
+	// Lagged tells a gap after which the stream goes on from the position.
+	Lagged(dst []byte, position uint64) []byte
+	// Leave asks the client to come back.
+	Leave(dst []byte, reason Reason) []byte
+}
+
+// Reason is why a client is asked to come back.
+type Reason int
+
+// The reasons.
+const (
+	Upstream Reason = iota // Status.Leave
+	Drain                  // Clients.Drain
+	MaxAge
+	Lagged
+	Idle // many heartbeats in a row fill some clients' buffers
+)
+
+// Policy says how a client is served.
+type Policy struct {
+	// WriteTimeout is how long a socket may take nothing while there is
+	// something to send.
+	WriteTimeout time.Duration
+	// Heartbeat is how long a connection may be silent; 0 is for ever.
+	Heartbeat time.Duration
+	// Comments is set where heartbeats are comments, which clients buffer.
+	Comments bool
+	// MaxAge is when the client is asked to come back; 0 is never.
+	MaxAge time.Duration
+	// Skip tells a client that is too slow for the log what it missed,
+	// instead of asking it to come back.
+	Skip bool
+}
+
+// Client is one response to be streamed.
+type Client struct {
+	Source   Source
+	Blocks   Blocks
+	Policy   Policy
+	First    []byte // the first block, written at once
+	Position uint64 // in the log, behind First
+}
+
+// End is how a client's stream ended.
+type End string
+
+// The ends.
+const (
+	EndComplete End = "complete" // the log's last frame was written
+	EndGone     End = "gone"     // the client went away
+	EndStuck    End = "stuck"    // its socket took nothing for WriteTimeout
+	EndAsked    End = "asked"    // it was asked to come back
+	EndCut      End = "cut"      // Clients.Cut
+)

@@ -1,0 +1,123 @@
+package delivery
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Clients is everyone who is being streamed to. The zero Clients is ready.
+type Clients struct {
+	mu       sync.Mutex
+	streams  map[*stream]struct{}
+	draining bool
+	empty    chan struct{} // closed when the last stream ends; nil while nobody waits
+}
+
+// Serve streams to a client until its stream ends, and says how it did. The
+// response's head is w.Header() and status 200; an error says that the
+// response cannot be streamed at all, and nothing has been written.
+//
+// ctx is the request's: it ends when the client goes away.
+func (c *Clients) Serve(ctx context.Context, w http.ResponseWriter, client Client) (End, error) {
+	s := &stream{client: client, response: http.NewResponseController(w), writer: w, told: make(chan struct{})}
+	c.add(s)
+	defer c.remove(s)
+	return s.run(ctx)
+}
+
+// Len returns how many clients are being streamed to.
+func (c *Clients) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.streams)
+}
+
+// Drain asks every client to come back, spread evenly over grace, and returns
+// when all streams have ended or ctx has. A client that comes after is asked
+// at once.
+func (c *Clients) Drain(ctx context.Context, grace time.Duration) error {
+	c.mu.Lock()
+	c.draining = true
+	waiting := make([]*stream, 0, len(c.streams))
+	for s := range c.streams {
+		waiting = append(waiting, s)
+	}
+	c.mu.Unlock()
+	began := time.Now()
+	for i, s := range waiting {
+		if err := pause(ctx, time.Until(began.Add(grace*time.Duration(i)/time.Duration(len(waiting))))); err != nil {
+			return err
+		}
+		s.tell()
+	}
+	select {
+	case <-c.drained():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Cut ends every stream at once, without a word.
+func (c *Clients) Cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+	for s := range c.streams {
+		s.cut()
+	}
+}
+
+func (c *Clients) add(s *stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.streams == nil {
+		c.streams = map[*stream]struct{}{}
+	}
+	c.streams[s] = struct{}{}
+	if c.draining {
+		s.tell()
+	}
+}
+
+func (c *Clients) remove(s *stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.streams, s)
+	if len(c.streams) == 0 && c.empty != nil {
+		close(c.empty)
+		c.empty = nil
+	}
+}
+
+// drained returns a channel that is closed when no stream is left.
+func (c *Clients) drained() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.streams) == 0 {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	if c.empty == nil {
+		c.empty = make(chan struct{})
+	}
+	return c.empty
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

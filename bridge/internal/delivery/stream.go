@@ -1,0 +1,257 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
+
+const (
+	// batch is how much is read from the log at once. A write deadline covers
+	// one batch, so it is also the progress that a slow socket must make.
+	batch = 16 << 10
+	// commentsInRow is how many bytes of comments a client may get without an
+	// event between them: two clients of eight buffer them.
+	commentsInRow = 16 << 10
+)
+
+var (
+	// errNotStreaming says what an embedder has to mend.
+	errNotStreaming = errors.New("delivery: the ResponseWriter cannot flush; a middleware that wraps it needs an Unwrap method (see http.ResponseController)")
+	errCut          = errors.New("delivery: cut")
+)
+
+// stream is one client being served by its request's goroutine.
+type stream struct {
+	client   Client
+	response *http.ResponseController
+	writer   io.Writer
+
+	told     chan struct{} // closed when the client is to be asked to come back
+	tellOnce sync.Once
+
+	cutMu  sync.Mutex
+	wasCut bool // no deadline is set any more but the one that ends the writing
+
+	// Owned by run.
+	slices   [][]byte
+	silence  *time.Timer      // nil where there are no heartbeats
+	age      <-chan time.Time // nil where streams may grow old
+	comments int
+	stale    bool // what the client was told
+}
+
+func (s *stream) tell() { s.tellOnce.Do(func() { close(s.told) }) }
+
+// cut makes the write under way, and every later one, fail.
+func (s *stream) cut() {
+	s.cutMu.Lock()
+	defer s.cutMu.Unlock()
+	s.wasCut = true
+	// A writer that knows no deadlines fails at its next write instead.
+	_ = s.response.SetWriteDeadline(time.Now())
+	s.tell()
+}
+
+// run writes until the stream ends.
+func (s *stream) run(ctx context.Context) (End, error) {
+	if every := s.client.Policy.Heartbeat; every > 0 {
+		s.silence = time.NewTimer(every)
+		defer s.silence.Stop()
+	}
+	if oldest := s.client.Policy.MaxAge; oldest > 0 {
+		// Up to a tenth earlier, so that clients that came together part.
+		timer := time.NewTimer(oldest - rand.N(oldest/10+1))
+		defer timer.Stop()
+		s.age = timer.C
+	}
+	err := s.send(s.client.First)
+	if errors.Is(err, http.ErrNotSupported) {
+		return EndGone, errNotStreaming
+	}
+	for err == nil {
+		var end End
+		if end, err = s.step(ctx); end != "" && err == nil {
+			return end, nil
+		}
+	}
+	return s.failed(ctx, err), nil
+}
+
+// step writes a batch of what the log holds after the client, or, at its
+// head, waits for something to do. It returns how the stream ended, if it did.
+func (s *stream) step(ctx context.Context) (End, error) {
+	switch wrote, err := s.catchUp(); {
+	case errors.Is(err, io.EOF):
+		return EndComplete, nil
+	case errors.Is(err, replay.ErrEvicted) && s.client.Policy.Skip:
+		return "", s.skip()
+	case errors.Is(err, replay.ErrEvicted):
+		return s.leave(Lagged)
+	case err != nil:
+		return "", err
+	case wrote:
+		return s.glance(ctx)
+	}
+	status, changed := s.client.Source.Status()
+	switch {
+	case status.Leave:
+		return s.lastWord(Upstream)
+	case status.Stale != s.stale:
+		return "", s.tellStale(status.Stale)
+	}
+	select {
+	case <-s.client.Source.Log().Grown(s.client.Position):
+	case <-changed:
+	case <-s.silent():
+		return s.heartbeat()
+	case <-s.age:
+		return s.lastWord(MaxAge)
+	case <-s.told:
+		return s.lastWord(Drain)
+	case <-ctx.Done():
+		return EndGone, nil
+	}
+	return "", nil
+}
+
+// glance is what a client that never reaches the head needs to notice.
+func (s *stream) glance(ctx context.Context) (End, error) {
+	select {
+	case <-s.age:
+		return s.lastWord(MaxAge)
+	case <-s.told:
+		return s.lastWord(Drain)
+	case <-ctx.Done():
+		return EndGone, nil
+	default:
+		return "", nil
+	}
+}
+
+func (s *stream) silent() <-chan time.Time {
+	if s.silence == nil {
+		return nil
+	}
+	return s.silence.C
+}
+
+// catchUp writes one batch of what the log holds after the client.
+func (s *stream) catchUp() (wrote bool, err error) {
+	slices, position, err := s.client.Source.Log().Read(s.client.Position, batch, s.slices[:0])
+	if err != nil || position == s.client.Position {
+		return false, err
+	}
+	if err := s.send(slices...); err != nil {
+		return false, err
+	}
+	clear(slices) // lets go of the segments
+	s.slices, s.comments = slices, 0
+	s.client.Position = position
+	s.client.Source.Progress(position)
+	return true, nil
+}
+
+// skip goes on with what the log still holds, and says so.
+func (s *stream) skip() error {
+	floor, _ := s.client.Source.Log().Bounds()
+	if err := s.send(s.client.Blocks.Lagged(nil, floor)); err != nil {
+		return err
+	}
+	s.client.Position = floor
+	return nil
+}
+
+func (s *stream) tellStale(stale bool) error {
+	s.stale = stale
+	if stale {
+		return s.send(s.client.Blocks.Stale(nil))
+	}
+	return s.send(s.client.Blocks.Live(nil))
+}
+
+// heartbeat breaks the silence, or asks the client to come back before it
+// has buffered too many of them.
+func (s *stream) heartbeat() (End, error) {
+	beat := s.client.Blocks.Heartbeat(nil)
+	if s.client.Policy.Comments {
+		if s.comments += len(beat); s.comments > commentsInRow {
+			return s.lastWord(Idle)
+		}
+	}
+	return "", s.send(beat)
+}
+
+// lastWord asks the client to come back, after what the log holds by now: a
+// log may be gone when the client returns.
+func (s *stream) lastWord(reason Reason) (End, error) {
+	_, head := s.client.Source.Log().Bounds()
+	for {
+		switch wrote, err := s.catchUp(); {
+		case errors.Is(err, io.EOF):
+			return EndComplete, nil
+		case errors.Is(err, replay.ErrEvicted), err == nil && (!wrote || s.client.Position >= head):
+			return s.leave(reason)
+		case err != nil:
+			return "", err
+		}
+	}
+}
+
+func (s *stream) leave(reason Reason) (End, error) {
+	return EndAsked, s.send(s.client.Blocks.Leave(nil, reason))
+}
+
+// send writes whole blocks, pushes them out, and starts the silence anew.
+func (s *stream) send(blocks ...[]byte) error {
+	if err := s.arm(); err != nil {
+		return err
+	}
+	for _, block := range blocks {
+		if _, err := s.writer.Write(block); err != nil {
+			return err
+		}
+	}
+	if err := s.response.Flush(); err != nil {
+		return err
+	}
+	if s.silence != nil {
+		s.silence.Reset(s.client.Policy.Heartbeat)
+	}
+	return nil
+}
+
+// arm gives the write to come its time. It also lifts http.Server's
+// WriteTimeout, which counts from the request.
+func (s *stream) arm() error {
+	s.cutMu.Lock()
+	defer s.cutMu.Unlock()
+	if s.wasCut {
+		return errCut
+	}
+	err := s.response.SetWriteDeadline(time.Now().Add(s.client.Policy.WriteTimeout))
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil // a middleware's or a test's writer; its own business
+	}
+	return err
+}
+
+// failed says why a write failed.
+func (s *stream) failed(ctx context.Context, err error) End {
+	s.cutMu.Lock()
+	defer s.cutMu.Unlock()
+	switch {
+	case s.wasCut:
+		return EndCut
+	case ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return EndStuck
+	}
+	return EndGone
+}

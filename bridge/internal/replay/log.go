@@ -1,0 +1,221 @@
+package replay
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// ErrEvicted says that frames after a position have left the log: a reader
+// there has lost some.
+var ErrEvicted = errors.New("replay: position has fallen out of the log")
+
+// Params bound a log. Whichever bound is reached first drops the oldest
+// frames; the newest frame is always held.
+type Params struct {
+	Events int           // frames held; at least 1
+	Bytes  int64         // bytes of frames held; at least 1
+	Age    time.Duration // how long a frame is held; 0 is for ever
+	// Hold keeps every frame after the position last given to Release, over
+	// all bounds. Full then says when the writer must wait.
+	Hold bool
+}
+
+// Log is a bounded sequence of frames with one writer and any number of
+// readers. Its methods are safe for concurrent use.
+//
+// Frames are numbered from 1. A position is the number of the last frame that
+// a reader has got; 0 is before the first.
+type Log struct {
+	params Params
+
+	mu       sync.Mutex
+	frames   ring
+	segments segments
+	released uint64        // Params.Hold: frames after it stay
+	held     int64         // Params.Hold: the bytes of those frames
+	evicted  string        // the id of the newest frame that was dropped
+	closed   bool          // no frame comes after the newest one
+	grown    chan struct{} // closed when a waiting reader has something to do; nil while none waits
+}
+
+// frame is where one frame lies, and what is known of it.
+type frame struct {
+	segment *segment
+	start   int
+	end     int
+	id      string // as Append was given it
+	at      time.Time
+}
+
+func (f *frame) length() int { return f.end - f.start }
+
+// New returns an empty log.
+func New(params Params) *Log { return &Log{params: params} }
+
+// Append adds a frame, copying its bytes, and wakes the readers. The id is
+// what Find compares and ID returns; it may be empty where positions are told
+// by number. Append on a closed log does nothing.
+func (l *Log) Append(bytes []byte, id string) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	segment, start := l.segments.add(bytes)
+	l.frames.push(frame{segment: segment, start: start, end: start + len(bytes), id: id, at: now})
+	l.held += int64(len(bytes))
+	l.evict(now)
+	l.wake()
+}
+
+// Close says that no frame follows. Readers that have read all get io.EOF.
+func (l *Log) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.wake()
+}
+
+func (l *Log) wake() {
+	if l.grown != nil {
+		close(l.grown)
+		l.grown = nil
+	}
+}
+
+// evict drops the oldest frames while a bound is exceeded.
+func (l *Log) evict(now time.Time) {
+	for l.frames.len() > 1 {
+		oldest := l.frames.oldest()
+		over := l.frames.len() > l.params.Events ||
+			l.segments.bytes > l.params.Bytes ||
+			(l.params.Age > 0 && now.Sub(oldest.at) > l.params.Age)
+		if !over || (l.params.Hold && l.frames.floor >= l.released) {
+			return
+		}
+		l.evicted = oldest.id
+		l.segments.bytes -= int64(oldest.length())
+		l.frames.drop()
+	}
+}
+
+// Bounds returns the positions that can be read from: floor, the oldest, and
+// head, that of the newest frame.
+func (l *Log) Bounds() (floor, head uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.evict(time.Now())
+	return l.frames.floor, l.frames.head()
+}
+
+// Read appends to into the bytes of the frames after a position, as few
+// slices as they lie in, and returns the position behind them. It stops before
+// the frame that would exceed limit bytes, but returns at least one.
+//
+// With nothing to read it returns the same position and no error, io.EOF where
+// the log is closed, or ErrEvicted where the frame after the position is no
+// longer held. The slices are immutable and remain valid.
+func (l *Log) Read(position uint64, limit int, into [][]byte) ([][]byte, uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case position < l.frames.floor:
+		return into, position, ErrEvicted
+	case position >= l.frames.head() && l.closed:
+		return into, position, io.EOF
+	}
+	size := 0
+	for position < l.frames.head() {
+		first := l.frames.at(position + 1)
+		end := first.start
+		for position < l.frames.head() {
+			next := l.frames.at(position + 1)
+			if next.segment != first.segment || (size > 0 && size+next.length() > limit) {
+				break
+			}
+			size += next.length()
+			end = next.end
+			position++
+		}
+		if end == first.start {
+			break // the limit is reached
+		}
+		into = append(into, first.segment.bytes[first.start:end:end])
+	}
+	return into, position, nil
+}
+
+// Grown returns a channel that is closed once there is something after the
+// position: a frame, the end, or its eviction.
+func (l *Log) Grown(position uint64) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if position < l.frames.head() || l.closed {
+		return always
+	}
+	if l.grown == nil {
+		l.grown = make(chan struct{})
+	}
+	return l.grown
+}
+
+// always is a closed channel: there is something to do at once.
+var always = func() <-chan struct{} {
+	ch := make(chan struct{})
+	close(ch)
+	return ch
+}()
+
+// Find returns the position of the newest frame with the given id. A log also
+// knows the id of the frame that it dropped last, since nothing after that one
+// is missing.
+func (l *Log) Find(id string) (position uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.evict(time.Now())
+	for position = l.frames.head(); position > l.frames.floor; position-- {
+		if l.frames.at(position).id == id {
+			return position, true
+		}
+	}
+	return l.frames.floor, l.frames.floor > 0 && l.evicted == id
+}
+
+// ID returns the id of the frame at a position that Bounds allows, and "" at
+// position 0.
+func (l *Log) ID(position uint64) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case position == l.frames.floor:
+		return l.evicted
+	case position > l.frames.floor && position <= l.frames.head():
+		return l.frames.at(position).id
+	}
+	return ""
+}
+
+// Release says that the frames up to a position need not be held any more. It
+// matters to logs with Params.Hold.
+func (l *Log) Release(position uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.params.Hold {
+		return
+	}
+	for l.released < min(position, l.frames.head()) {
+		l.released++
+		l.held -= int64(l.frames.at(l.released).length())
+	}
+}
+
+// Full reports whether the frames that must be held fill the log.
+func (l *Log) Full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.params.Hold &&
+		(l.frames.head()-l.released >= uint64(l.params.Events) || l.held >= l.params.Bytes)
+}

@@ -1,0 +1,42 @@
+package replay
+
+// ring holds the frames of a log by number. It grows to what the log needs
+// and is then used round and round.
+type ring struct {
+	slots []frame // a power of two
+	floor uint64  // the number of the newest frame dropped
+	count int
+}
+
+func (r *ring) len() int     { return r.count }
+func (r *ring) head() uint64 { return r.floor + uint64(r.count) }
+
+// at returns the frame with a number in (floor, head].
+func (r *ring) at(number uint64) *frame {
+	return &r.slots[number&uint64(len(r.slots)-1)]
+}
+
+func (r *ring) oldest() *frame { return r.at(r.floor + 1) }
+
+func (r *ring) push(f frame) {
+	if r.count == len(r.slots) {
+		r.grow()
+	}
+	r.count++
+	*r.at(r.head()) = f
+}
+
+func (r *ring) grow() {
+	larger := ring{slots: make([]frame, max(4, 2*len(r.slots))), floor: r.floor, count: r.count}
+	for number := r.floor + 1; number <= r.head(); number++ {
+		*larger.at(number) = *r.at(number)
+	}
+	*r = larger
+}
+
+// drop forgets the oldest frame.
+func (r *ring) drop() {
+	*r.oldest() = frame{} // lets go of the segment
+	r.floor++
+	r.count--
+}

@@ -1,0 +1,94 @@
+package sse
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// MaxNameBytes is the longest event name; longer ones are cut.
+const MaxNameBytes = 64
+
+// AppendEvent appends one event. An empty id or name leaves its line out.
+// The id comes from this package and the name from AppendName; data that holds
+// line ends becomes several data lines, as the standard has it.
+func AppendEvent(dst, id, name, data []byte) []byte {
+	if len(id) > 0 {
+		dst = append(dst, "id: "...)
+		dst = append(dst, id...)
+		dst = append(dst, '\n')
+	}
+	if len(name) > 0 {
+		dst = append(dst, "event: "...)
+		dst = append(dst, name...)
+		dst = append(dst, '\n')
+	}
+	return append(appendData(dst, data), '\n')
+}
+
+func appendData(dst, data []byte) []byte {
+	for bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0 {
+		end := bytes.IndexAny(data, "\r\n")
+		dst = append(dst, "data: "...)
+		dst = append(dst, data[:end]...)
+		dst = append(dst, '\n')
+		if bytes.HasPrefix(data[end:], []byte("\r\n")) {
+			end++
+		}
+		data = data[end+1:]
+	}
+	dst = append(dst, "data: "...)
+	dst = append(dst, data...)
+	return append(dst, '\n')
+}
+
+// AppendName appends an event name taken from a message: line ends and NUL
+// are removed, it is cut at MaxNameBytes, and a reserved name gets the prefix
+// "x-", since a page's onerror must not fire for a oneof member called error.
+func AppendName(dst []byte, name []byte) []byte {
+	start := len(dst)
+	for len(name) > 0 {
+		r, size := utf8.DecodeRune(name)
+		name = name[size:]
+		if r == '\r' || r == '\n' || r == 0 || (r == utf8.RuneError && size == 1) {
+			continue
+		}
+		if len(dst)-start+utf8.RuneLen(r) > MaxNameBytes {
+			break
+		}
+		dst = utf8.AppendRune(dst, r)
+	}
+	if !ReservedName(string(dst[start:])) {
+		return dst
+	}
+	named := append([]byte("x-"), dst[start:]...)
+	return append(dst[:start], named[:min(len(named), MaxNameBytes)]...)
+}
+
+// ReservedName reports whether an event name belongs to browsers or to the
+// bridge: error, open, heartbeat and all that begin with "stream-".
+func ReservedName(name string) bool {
+	return name == "error" || name == "open" || name == "heartbeat" || strings.HasPrefix(name, "stream-")
+}
+
+// Heartbeat is the comment line that keeps a silent connection alive. It has
+// no empty line: two clients of eight deliver an empty block as a message.
+const Heartbeat = ":\n"
+
+// HeartbeatEvent is the heartbeat that a page can see; it has no id.
+const HeartbeatEvent = "event: heartbeat\ndata: {}\n\n"
+
+// AppendPrelude appends the first bytes of a route without ids: a comment and
+// the reconnection time, without an empty line, since four of eight clients
+// deliver a block of only retry as a message.
+func AppendPrelude(dst []byte, retry time.Duration) []byte {
+	return appendRetryLine(append(dst, ": ok\n"...), retry)
+}
+
+func appendRetryLine(dst []byte, retry time.Duration) []byte {
+	dst = append(dst, "retry: "...)
+	dst = strconv.AppendInt(dst, retry.Milliseconds(), 10)
+	return append(dst, '\n')
+}

@@ -1,0 +1,164 @@
+package sse
+
+import (
+	"crypto/rand"
+	"strconv"
+	"strings"
+)
+
+// MaxIDBytes is the longest id that an event may carry; a longer one is an
+// error of its message.
+const MaxIDBytes = 4 << 10
+
+const (
+	noID      = "~0"
+	finalMark = "~end"
+	// epochBytes is the length of rand.Text, which Go promises to hold at
+	// least 128 random bits.
+	epochBytes = 26
+)
+
+// Mode says what the ids of a route are.
+type Mode int
+
+// The modes of a route's ids.
+const (
+	Positions Mode = iota // <epoch>-<seq>: no event.id
+	Cursors               // a field of the message: event.id names it
+	None                  // no ids: event.id is ""
+)
+
+// NewEpoch returns the name of a new log: 128 random bits as letters and
+// digits, so that no client can guess the id of another's stream.
+func NewEpoch() string { return rand.Text() }
+
+// ID is an id that a client came back with, taken apart. The zero ID is none.
+//
+// Text that no bridge has written parses into an ID that no log holds; it is
+// never an error, and it is told to the client as a gap.
+type ID struct {
+	// Text is the id in the bridge's own spelling: what a log's frames are
+	// compared with, and what stream-open repeats. Empty: no id.
+	Text string
+	// Epoch and Seq are set if the id is a position in a log.
+	Epoch string
+	Seq   uint64
+	// Final is set if the client has seen the end of its stream.
+	Final bool
+}
+
+// ParseID reads a Last-Event-ID (or its query form) of a route with ids of
+// the given mode.
+func ParseID(mode Mode, text string) ID {
+	if text == "" || text == noID {
+		return ID{}
+	}
+	if rest, ok := strings.CutSuffix(text, finalMark); ok {
+		return ID{Text: printable(rest) + finalMark, Final: true}
+	}
+	switch mode {
+	case None:
+		return ID{} // nothing to resume, whatever it says
+	case Positions:
+		return parsePosition(text, text)
+	case Cursors:
+		if position, ok := strings.CutPrefix(text, "~"); ok {
+			return parsePosition(text, position)
+		}
+	}
+	return ID{Text: recoded(text)}
+}
+
+// parsePosition reads <epoch>-<seq>; anything else is an id that no log holds.
+func parsePosition(text, position string) ID {
+	epoch, digits, ok := strings.Cut(position, "-")
+	if !ok || len(epoch) != epochBytes || strings.Trim(epoch, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+		return ID{Text: printable(text)}
+	}
+	seq, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || (len(digits) > 1 && digits[0] == '0') {
+		return ID{Text: printable(text)}
+	}
+	return ID{Text: text, Epoch: epoch, Seq: seq}
+}
+
+// recoded spells a cursor id as the bridge does, so that a proxy or a client
+// that escapes more than it must still finds its place.
+func recoded(text string) string {
+	cursor, ordinal, isOrdinal := strings.Cut(text, "~")
+	raw, ok := unescape(cursor)
+	if !ok {
+		return printable(text)
+	}
+	id := string(AppendCursor(nil, raw))
+	if isOrdinal {
+		id += "~" + printable(ordinal)
+	}
+	return id
+}
+
+// printable makes any text safe inside an id line: what is not printable
+// ASCII is percent-encoded, and it is cut at MaxIDBytes.
+func printable(text string) string {
+	safe := make([]byte, 0, min(len(text), MaxIDBytes))
+	for i := range len(text) {
+		if len(safe) >= MaxIDBytes-2 {
+			break
+		}
+		if c := text[i]; (c > ' ' && c < 0x7f) || (c == ' ' && i > 0 && i < len(text)-1) {
+			safe = append(safe, c)
+		} else {
+			safe = appendEscaped(safe, c)
+		}
+	}
+	return string(safe)
+}
+
+// AppendPosition appends <epoch>-<seq>.
+func AppendPosition(dst []byte, epoch string, seq uint64) []byte {
+	dst = append(dst, epoch...)
+	dst = append(dst, '-')
+	return strconv.AppendUint(dst, seq, 10)
+}
+
+// AppendCursor appends a backend's cursor as an id: "%", "~", spaces at the
+// edges and all that is not printable ASCII are percent-encoded.
+func AppendCursor(dst, cursor []byte) []byte {
+	for i, c := range cursor {
+		if isPlain(c) || (c == ' ' && i > 0 && i < len(cursor)-1) {
+			dst = append(dst, c)
+		} else {
+			dst = appendEscaped(dst, c)
+		}
+	}
+	return dst
+}
+
+// isPlain reports whether a byte stands for itself anywhere in a cursor.
+func isPlain(c byte) bool { return c > ' ' && c < 0x7f && c != '%' && c != '~' }
+
+func appendEscaped(dst []byte, c byte) []byte {
+	const hex = "0123456789ABCDEF"
+	return append(dst, '%', hex[c>>4], hex[c&15])
+}
+
+// unescape undoes AppendCursor; ok is false where an escape is malformed.
+func unescape(text string) (raw []byte, ok bool) {
+	raw = make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '%' {
+			raw = append(raw, text[i])
+			continue
+		}
+		if i+2 >= len(text) {
+			return nil, false
+		}
+		c, err := strconv.ParseUint(text[i+1:i+3], 16, 8)
+		if err != nil {
+			return nil, false
+		}
+		raw = append(raw, byte(c))
+		i += 2
+	}
+	return raw, true
+}

@@ -1,0 +1,50 @@
+package topic
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// Backoff spaces the attempts at a backend.
+type Backoff struct {
+	Initial time.Duration // before the second attempt, jittered
+	Max     time.Duration // it doubles up to here
+}
+
+// pace is the state of one topic's backoff.
+type pace struct {
+	backoff Backoff
+	delay   time.Duration // before the next attempt; 0: none has failed
+	next    time.Time     // not before
+}
+
+// failed notes the end of an RPC that began to live at the given time and may
+// have delivered a message; either counts as success if it was enough.
+func (p *pace) failed(now, began time.Time, delivered bool) {
+	switch {
+	case p.delay == 0, delivered, !began.IsZero() && now.Sub(began) >= p.backoff.Max:
+		p.delay = p.backoff.Initial
+	default:
+		p.delay = min(2*p.delay, p.backoff.Max)
+	}
+	// Between half and all of the delay, so that topics that broke together
+	// do not come back together.
+	p.next = now.Add(p.delay/2 + rand.N(p.delay/2+1))
+}
+
+// wait returns when the next attempt may be made, or false if ctx ended.
+func (p *pace) wait(ctx context.Context) bool {
+	pause := time.Until(p.next)
+	if pause <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
