@@ -1,0 +1,74 @@
+package transcode
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Kind says why a message has no JSON. The bridge counts by it, and asks for a newer schema on what one may cure.
+type Kind uint8
+
+// The kinds of failure.
+const (
+	// KindUndecodable is a message whose bytes are not of its type: broken tags, cut fields, invalid UTF-8, a
+	// required field that is missing.
+	KindUndecodable Kind = iota + 1
+	// KindUnresolvable is a google.protobuf.Any whose type the resolver does not know.
+	KindUnresolvable
+	// KindUnrepresentable is a value that proto3 JSON cannot express, such as a Timestamp out of its range.
+	KindUnrepresentable
+	// KindTooDeep is nesting beyond Options.MaxDepth.
+	KindTooDeep
+	// KindTooLarge is JSON beyond Options.MaxBytes.
+	KindTooLarge
+	// KindPanic is a panic of the protobuf library, caught.
+	KindPanic
+)
+
+var kindNames = [...]string{
+	KindUndecodable:     "undecodable",
+	KindUnresolvable:    "unresolvable",
+	KindUnrepresentable: "unrepresentable",
+	KindTooDeep:         "too_deep",
+	KindTooLarge:        "too_large",
+	KindPanic:           "panic",
+}
+
+// String is the kind as a metric's label has it.
+func (k Kind) String() string {
+	if k == 0 || int(k) >= len(kindNames) {
+		return "unknown"
+	}
+
+	return kindNames[k]
+}
+
+// Error is why one message could not be transcoded. It wraps nothing: the errors of the protobuf library quote the
+// message, and a message's bytes belong in no log.
+type Error struct {
+	// Kind is what callers branch on.
+	Kind Kind
+	// Message is the type that was being transcoded.
+	Message protoreflect.FullName
+	// Detail says more in words of this package; it may name types and fields, never values.
+	Detail string
+}
+
+func (e *Error) Error() string {
+	if e.Detail == "" {
+		return fmt.Sprintf("transcode %s: %s", e.Message, e.Kind)
+	}
+
+	return fmt.Sprintf("transcode %s: %s: %s", e.Message, e.Kind, e.Detail)
+}
+
+// TapError is a tap that does not fit the message type. [Compile] returns it.
+type TapError struct {
+	// Tap is which one: "id", "name" or "data".
+	Tap string
+	// Message names the field and, where there is one, the nearest known one.
+	Message string
+}
+
+func (e *TapError) Error() string { return e.Tap + ": " + e.Message }

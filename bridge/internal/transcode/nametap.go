@@ -1,0 +1,117 @@
+package transcode
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// nameTap reads an event's name from a field or from which member of a oneof is set.
+type nameTap struct {
+	path  fieldPath
+	field protoreflect.FieldDescriptor // nil: oneof
+	oneof protoreflect.OneofDescriptor
+}
+
+// errBothTaps is a tap that names a field and a oneof.
+var errBothTaps = errors.New("field and oneof exclude each other")
+
+func compileName(md protoreflect.MessageDescriptor, tap NameTap) (*nameTap, error) {
+	var (
+		t   nameTap
+		err error
+	)
+
+	switch {
+	case tap.Field != "" && tap.Oneof != "":
+		return nil, errBothTaps
+	case tap.Oneof != "":
+		t.path, t.oneof, err = resolveOneof(md, tap.Oneof)
+	default:
+		if t.path, t.field, err = resolveField(md, tap.Field); err == nil && !namesEvents(t.field) {
+			err = fmt.Errorf("%q in %s is %s; a name is a string, an enum, a bool or an integer",
+				tap.Field, t.field.Parent().FullName(), kindText(t.field))
+		}
+	}
+
+	if err != nil {
+		return nil, err
+	}
+
+	return &t, nil
+}
+
+func namesEvents(fd protoreflect.FieldDescriptor) bool {
+	if fd.Cardinality() == protoreflect.Repeated {
+		return false
+	}
+
+	switch fd.Kind() {
+	case protoreflect.StringKind, protoreflect.EnumKind, protoreflect.BoolKind:
+		return true
+	default:
+		return isInteger(fd.Kind())
+	}
+}
+
+// append appends the name to dst and reports whether there is one.
+func (t *nameTap) append(dst []byte, msg protoreflect.Message) ([]byte, bool) {
+	msg, ok := t.path.follow(msg)
+	if !ok {
+		return dst, false
+	}
+
+	if t.field == nil {
+		member := msg.WhichOneof(t.oneof)
+		if member == nil {
+			return dst, false
+		}
+
+		return append(dst, member.Name()...), true
+	}
+
+	if t.field.HasPresence() && !msg.Has(t.field) {
+		return dst, false
+	}
+
+	switch x := msg.Get(t.field).Interface().(type) {
+	case string:
+		return append(dst, x...), x != ""
+	case bool:
+		return strconv.AppendBool(dst, x), true
+	case protoreflect.EnumNumber:
+		if value := t.field.Enum().Values().ByNumber(x); value != nil {
+			return append(dst, value.Name()...), true
+		}
+
+		return strconv.AppendInt(dst, int64(x), 10), true
+	default:
+		return appendInteger(dst, x), true
+	}
+}
+
+// constants lists the names that the type alone gives away.
+func (t *nameTap) constants() []string {
+	var names []string
+
+	switch {
+	case t.oneof != nil:
+		for fields, i := t.oneof.Fields(), 0; i < fields.Len(); i++ {
+			names = append(names, string(fields.Get(i).Name()))
+		}
+	case t.field.Enum() != nil:
+		values := t.field.Enum().Values()
+		for i := range values.Len() {
+			// Of aliases the first counts.
+			if value := values.Get(i); values.ByNumber(value.Number()) == value {
+				names = append(names, string(value.Name()))
+			}
+		}
+	case t.field.Kind() == protoreflect.BoolKind:
+		names = []string{"false", "true"}
+	}
+
+	return names
+}
