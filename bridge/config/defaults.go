@@ -33,12 +33,18 @@ const (
 	HeartbeatEvent   = "event"
 )
 
+// The addresses that hold when none are given: nobody but this machine is served.
+const (
+	defaultListen = "127.0.0.1:8080"
+	defaultAdmin  = "127.0.0.1:9901"
+)
+
 // WithDefaults is c with the default in place of every key that was left out. It
 // shares no memory with c. Afterwards every pointer but Event.ID, Upstream.TLS and
 // Schema.Proto is set, every route has Methods, and Request.Body is resolved.
 func (c Config) WithDefaults() Config {
-	c.Listen = or(c.Listen, "127.0.0.1:8080")
-	c.Admin = ptrOr(c.Admin, "127.0.0.1:9901")
+	c.Listen = or(c.Listen, defaultListen)
+	c.Admin = ptrOr(c.Admin, defaultAdmin)
 	c.Limits.Topics = or(c.Limits.Topics, 10000)
 	c.Limits.RequestBytes = or(c.Limits.RequestBytes, 64*KiB)
 	c.Limits.MessageBytes = or(c.Limits.MessageBytes, 4*MiB)
@@ -66,6 +72,9 @@ func (u Upstream) withDefaults() Upstream {
 	u.Metadata = maps.Clone(u.Metadata)
 	if p := clonePtr(u.Schema.Proto); p != nil {
 		p.ImportPaths = slices.Clone(p.ImportPaths)
+		if len(p.ImportPaths) == 0 {
+			p.ImportPaths = []string{"."}
+		}
 		p.Files = slices.Clone(p.Files)
 		u.Schema.Proto = p
 	}
@@ -122,13 +131,12 @@ func (r Request) withDefaults(post bool) Request {
 	return r
 }
 
-// cloneSet copies the constants of a request, whose values are scalars or lists of them.
+// cloneSet copies the constants of a request, with Go's many types as the few that the
+// YAML gives.
 func cloneSet(set map[string]any) map[string]any {
 	set = maps.Clone(set)
 	for key, value := range set {
-		if list, ok := value.([]any); ok {
-			set[key] = slices.Clone(list)
-		}
+		set[key], _ = normalConstant(value)
 	}
 
 	return set

@@ -22,6 +22,9 @@ type Error struct {
 	// Snippet is the line and, below it, a line with a caret under the column; without
 	// a final newline.
 	Snippet string
+
+	// atKey shows the key in place of its value: the name itself is wrong.
+	atKey bool
 }
 
 // Errorf is an Error about the key at path, without a position: [File.Locate] adds it.

@@ -1,0 +1,180 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// File is a configuration file that was read without an error.
+type File struct {
+	// Config is what the file says and nothing more: its WithDefaults gives what holds.
+	// Relative names of files in it (upstreams' ca, cert, key, descriptor_set and
+	// import_paths) are resolved against the folder of the configuration file.
+	Config Config
+
+	src          *source
+	values, keys map[string]position
+}
+
+// Load is Parse of a file, with the environment of the process. A file that cannot be
+// read is an error of package os; everything that is wrong in it is [Errors].
+func Load(path string) (*File, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+
+	return Parse(path, data, os.LookupEnv)
+}
+
+// Parse reads a configuration: it decodes it strictly, puts in the variables that
+// lookup finds, and validates it. name is the file's name, for messages and for
+// relative files; it need not exist. data is not kept.
+//
+// All errors are told at once, as [Errors] in the order of the file. They hold no
+// value that came from lookup.
+func Parse(name string, data []byte, lookup func(string) (string, bool)) (*File, error) {
+	src, bad := newSource(name, data)
+	if bad != nil {
+		return nil, Errors{bad}
+	}
+	root, errs := parseYAML(src)
+	if root == nil {
+		return nil, errs
+	}
+
+	file := &File{src: src}
+	errs = append(errs, file.decode(root, lookup)...)
+	if len(errs) > 0 {
+		return nil, inOrder(errs)
+	}
+	file.Config.resolveFiles(filepath.Dir(name))
+
+	return file, nil
+}
+
+// decode fills the file's Config and validates it.
+func (f *File) decode(root *node, lookup lookupFunc) Errors {
+	d := &decoder{
+		src: f.src, lookup: lookup,
+		values: map[string]position{"": root.at}, keys: map[string]position{},
+		failed: map[string]bool{},
+	}
+	d.decodeConfig(root, &f.Config)
+	f.values, f.keys = d.values, d.keys
+	if d.failed[""] {
+		return d.errs // it is no configuration at all
+	}
+
+	written := func(path string) bool {
+		_, ok := f.values[path]
+
+		return ok
+	}
+	errs := d.errs
+	for _, err := range validate(&f.Config, written) {
+		if !d.isConsequence(err.Path) {
+			f.locate(err)
+			errs = append(errs, err)
+		}
+	}
+
+	return errs
+}
+
+// isConsequence says whether path is at or below a value that could not be taken.
+func (d *decoder) isConsequence(path string) bool {
+	for ; path != ""; path = parentPath(path) {
+		if d.failed[path] {
+			return true
+		}
+	}
+
+	return false
+}
+
+// Locate gives each *[Error] in err's tree that has no position yet the file, line,
+// column and snippet of its Path, or of the nearest key above it that the file has. It
+// changes them in place and returns err; other errors are left alone. (An error that
+// was wrapped by fmt.Errorf keeps the text it had then.)
+func (f *File) Locate(err error) error {
+	switch e := err.(type) { //nolint:errorlint // walks the tree node by node, as errors.As does
+	case nil:
+	case *Error:
+		if e.File == "" {
+			f.locate(e)
+		}
+	case interface{ Unwrap() error }:
+		_ = f.Locate(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			_ = f.Locate(one)
+		}
+	}
+
+	return err
+}
+
+func (f *File) locate(err *Error) {
+	if at, ok := f.keys[err.Path]; ok && err.atKey {
+		f.src.locate(err, at)
+
+		return
+	}
+	path := err.Path
+	for {
+		at, ok := f.values[path]
+		if ok {
+			f.src.locate(err, at)
+
+			return
+		}
+		path = parentPath(path)
+	}
+}
+
+// maxErrors is how many errors of a file are told; a file with more is none that
+// somebody wrote.
+const maxErrors = 100
+
+// inOrder sorts errs by their positions and bounds their number.
+func inOrder(errs Errors) Errors {
+	slices.SortStableFunc(errs, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	if more := len(errs) - maxErrors; more > 0 {
+		name := errs[0].File
+		errs = append(errs[:maxErrors], &Error{File: name, Message: fmt.Sprintf("and %d more errors", more)})
+	}
+
+	return errs
+}
+
+// resolveFiles makes relative names of files relative to dir.
+func (c *Config) resolveFiles(dir string) {
+	resolve := func(name *string) {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	}
+	for name, u := range c.Upstreams {
+		if u.TLS != nil {
+			resolve(&u.TLS.CA)
+			resolve(&u.TLS.Cert)
+			resolve(&u.TLS.Key)
+		}
+		resolve(&u.Schema.DescriptorSet)
+		if u.Schema.Proto != nil {
+			for i := range u.Schema.Proto.ImportPaths {
+				resolve(&u.Schema.Proto.ImportPaths[i])
+			}
+			if len(u.Schema.Proto.ImportPaths) == 0 {
+				u.Schema.Proto.ImportPaths = []string{dir}
+			}
+		}
+		c.Upstreams[name] = u
+	}
+}

@@ -1,0 +1,86 @@
+package config
+
+import "reflect"
+
+// The keys whose value has several forms.
+
+// decodeNode takes true, false or a list of field paths.
+func (f *Fields) decodeNode(d *decoder, n *node, at place) {
+	switch n.kind {
+	case kindList:
+		d.decodeList(n, reflect.ValueOf(&f.Paths).Elem(), at)
+	case kindMap:
+		d.fail(d.shown(n, at), at.path, "must be true, false or a list of fields, not a mapping")
+	default:
+		word, ok := d.word(n, at, "true, false or a list of fields")
+		switch {
+		case !ok:
+		case word == "true":
+			f.All = true
+		case word != "false":
+			d.fail(d.shown(n, at), at.path, "must be true, false or a list of fields")
+		}
+	}
+}
+
+// decodeNode takes a header's name, or {name:, key:}.
+func (m *Metadata) decodeNode(d *decoder, n *node, at place) {
+	if n.kind == kindMap {
+		d.decodeStruct(n, reflect.ValueOf(m).Elem(), at)
+
+		return
+	}
+	m.Name = d.text(n, at)
+}
+
+// decodeNode takes a constant, {field:} or {oneof:}.
+func (e *EventName) decodeNode(d *decoder, n *node, at place) {
+	if n.kind != kindMap {
+		e.Constant = d.text(n, at)
+
+		return
+	}
+	d.decodeStruct(n, reflect.ValueOf(e).Elem(), at)
+	if len(n.entries) == 0 {
+		d.fail(d.shown(n, at), at.path, "must be a text, {field: PATH} or {oneof: NAME}")
+	}
+}
+
+// decodeNode takes {message: true}, {field:} or {oneof:}.
+func (e *EventData) decodeNode(d *decoder, n *node, at place) {
+	forms := struct {
+		Message bool   `yaml:"message"`
+		Field   string `yaml:"field"`
+		Oneof   string `yaml:"oneof"`
+	}{}
+	d.decodeStruct(n, reflect.ValueOf(&forms).Elem(), at)
+	e.Field, e.Oneof = forms.Field, forms.Oneof
+
+	const want = "must be one of {message: true}, {field: PATH} and {oneof: NAME}"
+	_, written := d.values[joinPath(at.path, "message")]
+	switch {
+	case d.failed[at.path] || d.failed[joinPath(at.path, "message")]:
+	case n.kind == kindMap && len(n.entries) == 0,
+		written && !forms.Message,
+		written && (e.Field != "" || e.Oneof != ""):
+		d.fail(d.shown(n, at), at.path, want)
+	}
+}
+
+// decodeNode takes reflection, {descriptor_set:} or {proto:}.
+func (s *Schema) decodeNode(d *decoder, n *node, at place) {
+	const want = "must be reflection, {descriptor_set: FILE} or {proto: {import_paths: [DIR], files: [FILE]}}"
+	switch n.kind {
+	case kindMap:
+		d.decodeStruct(n, reflect.ValueOf(s).Elem(), at)
+		if len(n.entries) == 0 {
+			d.fail(d.shown(n, at), at.path, want)
+		}
+	case kindString:
+		if word, _, ok := d.expanded(n, at); ok && word != "reflection" {
+			d.fail(d.shown(n, at), at.path, want)
+		}
+	default:
+		d.fail(d.shown(n, at), at.path, want)
+	}
+}

@@ -1,0 +1,142 @@
+package config
+
+import "strings"
+
+// isIdentifier says whether s is an identifier of protobuf.
+func isIdentifier(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isAlnum(c) && c != '_' {
+			return false
+		}
+	}
+
+	return s != "" && (s[0] < '0' || s[0] > '9')
+}
+
+// isDotted says whether s is identifiers with dots between them.
+func isDotted(s string) bool {
+	for part := range strings.SplitSeq(s, ".") {
+		if !isIdentifier(part) {
+			return false
+		}
+	}
+
+	return true
+}
+
+// isFieldPath says whether s can name a field of a message: its first segment is an
+// identifier; a later one may be the key of a map, of any printable characters.
+func isFieldPath(s string) bool {
+	first, rest, nested := strings.Cut(s, ".")
+	if !isIdentifier(first) || !nested {
+		return isIdentifier(first)
+	}
+	for part := range strings.SplitSeq(rest, ".") {
+		if part == "" {
+			return false
+		}
+	}
+
+	return isPrintable(rest)
+}
+
+// isPrintable says whether s has no control character; spaces are fine.
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 })
+}
+
+// isPrintableASCII says whether s can be a header's value: printable ASCII, no spaces
+// at its edges, which a header does not keep.
+func isPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+
+	return strings.TrimSpace(s) == s
+}
+
+// isHeaderName says whether s is a token of RFC 9110, section 5.6.2.
+func isHeaderName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isAlnum(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+
+	return s != ""
+}
+
+// badMetadataName says what is wrong with a name of gRPC metadata; "" is nothing. The
+// characters are those of the gRPC protocol's Header-Name.
+func badMetadataName(name string) string {
+	switch {
+	case name == "":
+		return "must not be empty"
+	case strings.HasPrefix(name, ":"):
+		return `must not begin with ":", which is HTTP/2's own`
+	case strings.ToLower(name) != name:
+		return "must be in lower case"
+	case strings.HasPrefix(name, "grpc-"):
+		return "must not begin with grpc-, which is gRPC's own"
+	}
+	for i := range len(name) {
+		if c := name[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' {
+			return "must be lower-case letters, digits, '-', '_' and '.'"
+		}
+	}
+	switch name {
+	case "host", "te", "connection", "content-type", "content-length", "user-agent",
+		"keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "trailer":
+		return "cannot be sent as metadata: it belongs to the connection; remove it"
+	}
+
+	return ""
+}
+
+// jsonPath is a field path with every segment as proto3 JSON names it (room_id is
+// roomId), so that the two names of a field are equal.
+func jsonPath(path string) string {
+	var b strings.Builder
+	upper := false
+	for i := range len(path) {
+		c := path[i]
+		switch {
+		case c == '_':
+			upper = true
+
+			continue
+		case upper && c >= 'a' && c <= 'z':
+			c -= 'a' - 'A'
+		}
+		upper = false
+		b.WriteByte(c)
+	}
+
+	return b.String()
+}
+
+// overlap says whether one of two field paths holds the other, or they are the same
+// field by either of its names.
+func overlap(a, b string) bool {
+	a, b = jsonPath(a)+".", jsonPath(b)+"."
+
+	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
+}
+
+// pathFields are the field paths of a path template's {field} and {field=…}. A template
+// that is not well formed is the route stage's to refuse.
+func pathFields(template string) []string {
+	var fields []string
+	for {
+		_, after, opened := strings.Cut(template, "{")
+		inside, rest, closed := strings.Cut(after, "}")
+		if !opened || !closed {
+			return fields
+		}
+		field, _, _ := strings.Cut(inside, "=")
+		fields = append(fields, strings.TrimSpace(field))
+		template = rest
+	}
+}

@@ -1,0 +1,168 @@
+package config
+
+import (
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// kind is what a node of the file is.
+type kind int
+
+const (
+	kindNull kind = iota
+	kindBool
+	kindInt
+	kindFloat
+	kindString
+	kindList
+	kindMap
+	kindRefused // was reported already; stands where the value stood
+)
+
+// String names the kind for a message: "a list".
+func (k kind) String() string {
+	switch k {
+	case kindNull:
+		return "null"
+	case kindBool:
+		return "a boolean"
+	case kindInt, kindFloat:
+		return "a number"
+	case kindString:
+		return "a text"
+	case kindList:
+		return "a list"
+	case kindMap:
+		return "a mapping"
+	default:
+		return "unknown"
+	}
+}
+
+// node is a value of the file. It is the parser's tree without what a configuration
+// does not use, so that the decoder meets seven kinds and nothing else.
+type node struct {
+	kind kind
+	at   position
+	// text is the scalar as it is written, without quotes and with escapes resolved.
+	text string
+	// plain says that the scalar stands without quotes.
+	plain bool
+	// items are a list's elements.
+	items []*node
+	// entries are a mapping's keys and values, in the file's order, duplicates included.
+	entries []entry
+}
+
+type entry struct {
+	key   string
+	keyAt position
+	value *node
+}
+
+// at is where an entry's value is shown: where it begins, if that is on the line of
+// its key, else the key.
+func (e entry) at() position {
+	if e.value.at.line == e.keyAt.line {
+		return e.value.at
+	}
+
+	return e.keyAt
+}
+
+// tree turns the parser's tree into nodes, refusing what a configuration does not use.
+type tree struct {
+	src  *source
+	errs Errors
+}
+
+// refuse notes what is wrong at a place of the file and gives what stands in its stead.
+func (t *tree) refuse(at position, message string) *node {
+	t.errs = append(t.errs, t.src.errorAt(at, "", message))
+
+	return &node{kind: kindRefused, at: at}
+}
+
+// node is n as a node. Recursion is bounded by maxDepth,
+// which was checked before the parser ran.
+func (t *tree) node(n ast.Node) *node {
+	at := positionOf(n)
+	scalar := func(k kind) *node {
+		return &node{kind: k, at: at, text: n.GetToken().Value, plain: true}
+	}
+	switch n := n.(type) {
+	case *ast.NullNode:
+		return scalar(kindNull)
+	case *ast.BoolNode:
+		return scalar(kindBool)
+	case *ast.IntegerNode:
+		return scalar(kindInt)
+	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return scalar(kindFloat)
+	case *ast.StringNode:
+		plain := n.Token.Type != token.SingleQuoteType && n.Token.Type != token.DoubleQuoteType
+
+		return &node{kind: kindString, at: at, text: n.Value, plain: plain}
+	case *ast.LiteralNode:
+		return &node{kind: kindString, at: at, text: n.Value.Value}
+	case *ast.SequenceNode:
+		return t.list(n, at)
+	case *ast.MappingNode:
+		return t.mapping(n.Values, at)
+	case *ast.MappingValueNode:
+		return t.mapping([]*ast.MappingValueNode{n}, at)
+	case *ast.AnchorNode, *ast.AliasNode:
+		return t.refuse(at, "anchors and aliases are not allowed; write the value out")
+	case *ast.TagNode:
+		return t.refuse(at, "tags are not allowed; remove it")
+	default:
+		return t.refuse(at, "this YAML is not allowed in a configuration")
+	}
+}
+
+func (t *tree) list(n *ast.SequenceNode, at position) *node {
+	list := &node{kind: kindList, at: at}
+	for _, value := range n.Values {
+		list.items = append(list.items, t.node(value))
+	}
+
+	return list
+}
+
+func (t *tree) mapping(values []*ast.MappingValueNode, at position) *node {
+	mapping := &node{kind: kindMap, at: at}
+	for i, value := range values {
+		keyAt := positionOf(value.Key)
+		if i == 0 && at.line == keyAt.line && at.column > keyAt.column {
+			mapping.at = keyAt // the parser has a block mapping begin at its first colon
+		}
+		if key := t.key(value.Key, keyAt); key.kind != kindRefused {
+			mapping.entries = append(mapping.entries, entry{key: key.text, keyAt: keyAt, value: t.node(value.Value)})
+		}
+	}
+
+	return mapping
+}
+
+// key is a mapping's key as a scalar.
+func (t *tree) key(n ast.MapKeyNode, at position) *node {
+	switch n.(type) {
+	case *ast.MergeKeyNode:
+		return t.refuse(at, "merge keys are not allowed; write the keys out")
+	case *ast.MappingKeyNode:
+		return t.refuse(at, `a key is written as "key: value", without "?"`)
+	case *ast.StringNode, *ast.NullNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return t.node(n)
+	default:
+		return t.refuse(at, "a key must be a plain word or a quoted text")
+	}
+}
+
+// positionOf is where n begins.
+func positionOf(n ast.Node) position {
+	if tk := n.GetToken(); tk != nil && tk.Position != nil {
+		return position{tk.Position.Line, tk.Position.Column}
+	}
+
+	return position{1, 1}
+}

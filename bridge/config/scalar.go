@@ -1,0 +1,210 @@
+package config
+
+import (
+	"math"
+	"strconv"
+)
+
+// A value that was put in from the environment may be a secret: no message here holds
+// a value, and the snippet shows the line as it is written.
+
+// expanded is the text of a scalar with its variables put in, and whether it had any.
+// ok is false where the scalar was refused.
+func (d *decoder) expanded(n *node, at place) (text string, fromEnv, ok bool) {
+	text, fromEnv, err := expand(n.text, d.lookup)
+	if err != nil {
+		d.fail(d.shown(n, at), at.path, err.Error())
+
+		return "", false, false
+	}
+
+	return text, fromEnv, true
+}
+
+// text takes n as a string. What YAML reads as something else must be quoted, so that
+// nobody wonders what `no` or 1.10 became.
+func (d *decoder) text(n *node, at place) string {
+	switch n.kind {
+	case kindString:
+		text, _, _ := d.expanded(n, at)
+
+		return text
+	case kindBool, kindInt, kindFloat:
+		d.fail(d.shown(n, at), at.path, `must be a text, not `+n.kind.String()+`; write it in quotes`)
+	default:
+		d.fail(d.shown(n, at), at.path, "must be a text, not "+n.kind.String())
+	}
+
+	return ""
+}
+
+// word takes n as what a bool, a number, a duration or a size is parsed from: a plain
+// scalar, or a text that came from the environment.
+func (d *decoder) word(n *node, at place, want string) (string, bool) {
+	switch n.kind {
+	case kindBool, kindInt, kindFloat:
+		return n.text, true
+	case kindString:
+		text, fromEnv, ok := d.expanded(n, at)
+		if ok && !n.plain && !fromEnv {
+			d.fail(d.shown(n, at), at.path, "must be "+want+", without quotes")
+
+			return "", false
+		}
+
+		return text, ok
+	default:
+		d.fail(d.shown(n, at), at.path, "must be "+want+", not "+n.kind.String())
+
+		return "", false
+	}
+}
+
+func (d *decoder) boolean(n *node, at place) bool {
+	const want = "true or false"
+	switch word, ok := d.word(n, at, want); {
+	case !ok:
+	case word == "true":
+		return true
+	case word != "false":
+		d.fail(d.shown(n, at), at.path, "must be "+want)
+	}
+
+	return false
+}
+
+// number takes n as a whole number in decimal digits.
+func (d *decoder) number(n *node, at place) int {
+	const want = "a whole number"
+	word, ok := d.word(n, at, want)
+	if !ok {
+		return 0
+	}
+	number, err := strconv.ParseInt(word, 10, strconv.IntSize)
+	if err != nil || hasLeadingZero(word) {
+		d.fail(d.shown(n, at), at.path, "must be "+want+" in decimal digits")
+
+		return 0
+	}
+
+	return int(number)
+}
+
+// hasLeadingZero tells 010, which YAML 1.1 reads as eight.
+func hasLeadingZero(digits string) bool {
+	return len(digits) > 1 && digits[0] == '0'
+}
+
+// decodeNode takes 250ms, 15s, 5m.
+func (v *Duration) decodeNode(d *decoder, n *node, at place) {
+	word, ok := d.word(n, at, errDuration.Error())
+	if !ok {
+		return
+	}
+	parsed, err := ParseDuration(word)
+	if err != nil {
+		d.fail(d.shown(n, at), at.path, "must be "+err.Error())
+
+		return
+	}
+	*v = parsed
+}
+
+// decodeNode takes 64KiB, 8MiB.
+func (v *Size) decodeNode(d *decoder, n *node, at place) {
+	word, ok := d.word(n, at, errSize.Error())
+	if !ok {
+		return
+	}
+	parsed, err := ParseSize(word)
+	if err != nil || hasLeadingZero(word) {
+		d.fail(d.shown(n, at), at.path, "must be "+errSize.Error())
+
+		return
+	}
+	*v = parsed
+}
+
+// decodeNode takes auto or a number from 1.
+func (v *Connections) decodeNode(d *decoder, n *node, at place) {
+	const want = "auto or a number from 1"
+	word, ok := d.word(n, at, want)
+	if !ok || word == "auto" {
+		return
+	}
+	number, err := strconv.ParseInt(word, 10, 32)
+	if err != nil || number < 1 || hasLeadingZero(word) {
+		d.fail(d.shown(n, at), at.path, "must be "+want)
+
+		return
+	}
+	*v = Connections(number)
+}
+
+// constantOrList takes n as a value of request.set: a scalar, or a list of scalars for
+// a repeated field. It is nil where n was refused.
+func (d *decoder) constantOrList(n *node, at place) any {
+	if n.kind != kindList {
+		return d.constant(n, at)
+	}
+	list := make([]any, len(n.items))
+	for i, item := range n.items {
+		here := at.index(i)
+		d.values[here.path] = item.at
+		list[i] = d.constant(item, here)
+	}
+
+	return list
+}
+
+// constant takes n as a scalar of request.set: a string, bool, int64, uint64 or
+// float64. A value from the environment is a string, which proto3 JSON takes for
+// numbers too.
+func (d *decoder) constant(n *node, at place) any {
+	switch n.kind {
+	case kindBool:
+		return d.boolean(n, at)
+	case kindInt:
+		if i, err := strconv.ParseInt(n.text, 10, 64); err == nil && !hasLeadingZero(n.text) {
+			return i
+		}
+		if u, err := strconv.ParseUint(n.text, 10, 64); err == nil && !hasLeadingZero(n.text) {
+			return u
+		}
+		d.fail(d.shown(n, at), at.path, "must be a number of at most 64 bits in decimal digits, or a text in quotes")
+	case kindFloat:
+		return d.float(n, at)
+	case kindString:
+		text, _, _ := d.expanded(n, at)
+
+		return text
+	case kindRefused:
+		d.failed[at.path] = true
+	case kindMap:
+		d.fail(d.shown(n, at), at.path, `must be a constant; a field of a message is named by its path, as "a.b"`)
+	default:
+		d.fail(d.shown(n, at), at.path, "must be a constant, not "+n.kind.String())
+	}
+
+	return nil
+}
+
+// float takes the forms of YAML's numbers that are not whole.
+func (d *decoder) float(n *node, at place) any {
+	switch n.text {
+	case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF":
+		return math.Inf(1)
+	case "-.inf", "-.Inf", "-.INF":
+		return math.Inf(-1)
+	case ".nan", ".NaN", ".NAN":
+		return math.NaN()
+	}
+	f, err := strconv.ParseFloat(n.text, 64)
+	if err != nil {
+		d.fail(d.shown(n, at), at.path, "must be a number that 64 bits hold")
+
+		return nil
+	}
+
+	return f
+}

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// maxDepth bounds how deep values nest. The contract needs seven; the parser recurses,
+// and a goroutine's stack that is used up ends the process.
+const maxDepth = 32
+
+// parseYAML is the file as a tree of nodes, nil with an error where there is none.
+func parseYAML(src *source) (*node, Errors) {
+	if strings.TrimSpace(src.text) == "" {
+		return nil, Errors{src.errorAt(position{1, 1}, "", "the file is empty; it needs upstreams and routes")}
+	}
+	file, err := parseAST(src)
+	if err != nil {
+		return nil, Errors{err}
+	}
+
+	var body ast.Node
+	for _, doc := range file.Docs {
+		switch {
+		case doc.Body == nil:
+		case doc.Body.Type() == ast.DirectiveType:
+			return nil, Errors{src.errorAt(positionOf(doc.Body), "", "directives are not allowed; remove the line")}
+		case body != nil:
+			at := positionOf(doc.Body)
+			if doc.Start != nil {
+				at = position{doc.Start.Position.Line, doc.Start.Position.Column}
+			}
+
+			return nil, Errors{src.errorAt(at, "", "a second document; a configuration is one document")}
+		default:
+			body = doc.Body
+		}
+	}
+	if body == nil {
+		return nil, Errors{src.errorAt(position{1, 1}, "", "the file is empty; it needs upstreams and routes")}
+	}
+
+	t := &tree{src: src}
+	root := t.node(body)
+
+	return root, t.errs
+}
+
+// parseAST runs the parser, within bounds.
+func parseAST(src *source) (file *ast.File, err *Error) {
+	defer func() {
+		// The parser is not ours and has panicked on odd input before; a
+		// configuration must not take down the bridge that reloads it.
+		if r := recover(); r != nil {
+			file, err = nil, src.errorAt(position{1, 1}, "", "this YAML cannot be parsed")
+		}
+	}()
+
+	tokens := lexer.Tokenize(src.text)
+	if err := checkDepth(src, tokens); err != nil {
+		return nil, err
+	}
+	file, parseErr := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if parseErr != nil {
+		return nil, syntaxError(src, parseErr)
+	}
+
+	return file, nil
+}
+
+// checkDepth refuses what nests deeper than maxDepth: brackets, dashes on one line, and
+// indentation, which is at least one column a level.
+func checkDepth(src *source, tokens token.Tokens) *Error {
+	brackets, dashes, line := 0, 0, 0
+	for _, tk := range tokens {
+		if tk.Position.Line != line {
+			line, dashes = tk.Position.Line, 0
+		}
+		switch tk.Type {
+		case token.MappingStartType, token.SequenceStartType:
+			brackets++
+		case token.MappingEndType, token.SequenceEndType:
+			brackets--
+		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
+			dashes++
+		default:
+		}
+		at := position{tk.Position.Line, tk.Position.Column}
+		if brackets > maxDepth || dashes > maxDepth {
+			return src.errorAt(at, "", fmt.Sprintf("nested more than %d deep", maxDepth))
+		}
+	}
+	const maxIndent = 8 * maxDepth
+	for i, text := range src.lines {
+		indent := len(text) - len(strings.TrimLeft(text, " -?"))
+		if indent > maxIndent && indent < len(text) {
+			return src.errorAt(position{i + 1, indent + 1}, "", fmt.Sprintf("indented by more than %d columns", maxIndent))
+		}
+	}
+
+	return nil
+}
+
+// syntaxError is the parser's error in our form, with a hint where its own words do
+// not say what to do.
+func syntaxError(src *source, err error) *Error {
+	var syntax yaml.Error
+	if !errors.As(err, &syntax) {
+		return src.errorAt(position{1, 1}, "", "this YAML cannot be parsed")
+	}
+
+	at := position{1, 1}
+	if tk := syntax.GetToken(); tk != nil && tk.Position != nil {
+		at = position{tk.Position.Line, tk.Position.Column}
+	}
+	message := syntax.GetMessage()
+	switch {
+	case strings.Contains(message, `character '\t'`), strings.Contains(message, "character '\t'"):
+		message = "a tab cannot indent; use spaces"
+	case strings.Contains(message, "must be specified") && strings.Contains(src.line(at.line), "${"):
+		message += `; inside { } and [ ] a variable stands in quotes: "${NAME}"`
+	}
+
+	return src.errorAt(at, "", message)
+}

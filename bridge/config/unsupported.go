@@ -1,0 +1,75 @@
+package config
+
+import "strings"
+
+// unsupported is what the configuration's contract has and this release lacks. It is
+// refused by name, never accepted and ignored. Lifting one is to remove its line.
+//
+// A pattern is a path with [] for every index and * for every name of a map. With a
+// value, only that value of the key is refused; a * at its end stands for any rest.
+func unsupported() []limitation {
+	return []limitation{
+		{pattern: "listen", value: "unix:*"},
+		{pattern: "admin", value: "unix:*"},
+		{pattern: "trusted_proxies"},
+		{pattern: "tls"},
+		{pattern: "cors"},
+		{pattern: "auth"},
+		{pattern: "limits.clients"},
+		{pattern: "limits.clients_per_ip"},
+		{pattern: "limits.opens_per_ip"},
+		{pattern: "limits.idle_topics"},
+		{pattern: "limits.replay_bytes"},
+		{pattern: "limits.catchups"},
+		{pattern: "upstreams.*.protocol", value: "grpcweb"},
+		{pattern: "upstreams.*.protocol", value: "connect"},
+		{pattern: "upstreams.*.reconnect"},
+		{pattern: "routes[].auth", value: "required"},
+		{pattern: "routes[].request.claims"},
+		{pattern: "routes[].event.cursor", value: "repeats"},
+		{pattern: "routes[].resume"},
+		{pattern: "routes[].reconnect"},
+		{pattern: "routes[].join", value: "own"},
+		{pattern: "routes[].compress"},
+	}
+}
+
+type limitation struct{ pattern, value string }
+
+// isUnsupported says whether a key, or with a value that value of it, is refused.
+func isUnsupported(pattern, value string) bool {
+	for _, l := range unsupported() {
+		prefix, open := strings.CutSuffix(l.value, "*")
+		if l.pattern == pattern && (l.value == value || open && value != "" && strings.HasPrefix(value, prefix)) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// unsupportedKeys are the names of the keys directly below a pattern that are refused.
+func unsupportedKeys(parent string) []string {
+	var names []string
+	for _, l := range unsupported() {
+		if l.value == "" && parentPath(l.pattern) == parent {
+			names = append(names, lastKey(l.pattern))
+		}
+	}
+
+	return names
+}
+
+func unsupportedKey(key string) string { return key + " is not supported yet" }
+
+// unsupportedValue is told of a value that stands in the list above, so it is no
+// secret; of one that is open at its end only the listed part is shown.
+func unsupportedValue(pattern, value string) string {
+	for _, l := range unsupported() {
+		if prefix, open := strings.CutSuffix(l.value, "*"); open && l.pattern == pattern && strings.HasPrefix(value, prefix) {
+			value = prefix + "…"
+		}
+	}
+
+	return lastKey(pattern) + ": " + value + " is not supported yet"
+}

@@ -1,0 +1,229 @@
+package config
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of durations: below the least a value is a slip of the unit, above the most
+// nothing would ever happen.
+const (
+	least = Duration(time.Millisecond)
+	hour  = Duration(time.Hour)
+	month = Duration(30 * 24 * time.Hour)
+)
+
+// Bounds of numbers.
+const (
+	maxTopics      = 10_000_000
+	maxUpstreams   = 1000
+	maxRoutes      = 10_000
+	maxConnections = 1024
+	maxOpens       = 1_000_000
+	maxEvents      = 10_000_000
+	// maxMessage keeps the transport's limit, four times higher, within an int32.
+	maxMessage  = 256 * MiB
+	maxRequest  = 64 * MiB
+	maxLogBytes = 16 * GiB
+)
+
+// Validate says everything that is wrong with c as [Errors], as far as it can be seen
+// without a schema; nil is nothing. It takes a Config as written as well as one with
+// its defaults. Whether path templates are well formed and apart is for the bridge.
+//
+// A key that other keys make void is an error. In a Config that was filled in Go a key
+// counts as written when its value is not the default; Parse knows what was written.
+func (c Config) Validate() error {
+	return validate(&c, nil).orNil()
+}
+
+// validate checks c. written says whether the file has a key; nil where there is none.
+func validate(c *Config, written func(path string) bool) Errors {
+	v := &validator{config: c, written: written}
+	v.addresses()
+	v.limits()
+	v.drain()
+	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
+		v.upstream(name, place{}.key("upstreams").mapKey(name))
+	}
+	for i := range c.Routes {
+		v.route(&c.Routes[i], place{}.key("routes").index(i))
+	}
+	v.count("upstreams", len(c.Upstreams), maxUpstreams)
+	v.count("routes", len(c.Routes), maxRoutes)
+
+	return v.errs
+}
+
+// validator collects what is wrong. Its messages hold no values: one may have come from
+// the environment and be a secret, and the snippet shows what the file says.
+type validator struct {
+	config  *Config
+	written func(path string) bool
+	errs    Errors
+}
+
+func (v *validator) errorf(path, format string, args ...any) {
+	v.errs = append(v.errs, Errorf(path, format, args...))
+}
+
+// errorAtKey is an error about a map's key itself.
+func (v *validator) errorAtKey(path, message string) {
+	v.errs = append(v.errs, &Error{Path: path, Message: message, atKey: true})
+}
+
+// wrote says whether the key at path was written, where that can be known; else
+// whether it differs from its default.
+func (v *validator) wrote(path string, differs bool) bool {
+	if v.written != nil {
+		return v.written(path)
+	}
+
+	return differs
+}
+
+// void refuses the key at path, which the other key of its route makes meaningless.
+func (v *validator) void(path, key, other string) {
+	v.errorf(path, "%s has no effect with %s; remove one of them", key, other)
+}
+
+// has says whether the file has the key at path; never of a Config filled in Go.
+func (v *validator) has(path string) bool {
+	return v.written != nil && v.written(path)
+}
+
+// left says whether a value that is zero was left out, so that the default holds.
+func (v *validator) left(path string, isZero bool) bool {
+	return isZero && !v.has(path)
+}
+
+// number checks a number whose zero is its default.
+func (v *validator) number(path string, value, most int) {
+	if !v.left(path, value == 0) && (value < 1 || value > most) {
+		v.errorf(path, "must be from 1 to %d", most)
+	}
+}
+
+// size checks a size whose zero is its default.
+func (v *validator) size(path string, value, most Size) {
+	if !v.left(path, value == 0) && (value < KiB || value > most) {
+		v.errorf(path, "must be from %s to %s", KiB, most)
+	}
+}
+
+// duration checks a duration whose zero is its default.
+func (v *validator) duration(path string, value, from, most Duration) {
+	if !v.left(path, value == 0) && (value < from || value > most) {
+		v.errorf(path, "must be from %s to %s", from, most)
+	}
+}
+
+// span checks a duration that may be zero; nil is its default.
+func (v *validator) span(path string, value *Duration, most Duration) {
+	if value != nil && (*value < 0 || *value > most) {
+		v.errorf(path, "must be from 0s to %s", most)
+	}
+}
+
+// enum checks a string that has a few allowed values, the empty one being its default.
+func (v *validator) enum(at place, value string, allowed ...string) {
+	switch {
+	case v.left(at.path, value == ""), slices.Contains(allowed, value):
+	case isUnsupported(at.pattern, value):
+		v.errs = append(v.errs, &Error{Path: at.path, Message: unsupportedValue(at.pattern, value)})
+	case len(allowed) == 1:
+		v.errorf(at.path, "must be %s", allowed[0])
+	default:
+		v.errorf(at.path, "must be %s", oneOf(allowed))
+	}
+}
+
+// oneOf is a, b or c.
+func oneOf(words []string) string {
+	last := len(words) - 1
+
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// count checks that there is at least one of something, and not absurdly many.
+func (v *validator) count(key string, n, most int) {
+	switch {
+	case n == 0:
+		v.errorf(key, "at least one is needed")
+	case n > most:
+		v.errorf(key, "at most %d are allowed", most)
+	}
+}
+
+func (v *validator) limits() {
+	at := place{}.key("limits")
+	l := v.config.Limits
+	v.number(at.key("topics").path, l.Topics, maxTopics)
+	v.size(at.key("request_bytes").path, l.RequestBytes, maxRequest)
+	v.size(at.key("message_bytes").path, l.MessageBytes, maxMessage)
+}
+
+func (v *validator) drain() {
+	at := place{}.key("drain")
+	v.span(at.key("delay").path, v.config.Drain.Delay, hour)
+	v.span(at.key("grace").path, v.config.Drain.Grace, hour)
+}
+
+// addresses checks listen and admin, and that they do not ask for the same port.
+func (v *validator) addresses() {
+	listenOK := v.address(place{}.key("listen"), v.config.Listen, defaultListen)
+	admin := *ptrOr(v.config.Admin, defaultAdmin)
+	if admin == "" {
+		return
+	}
+	adminOK := v.address(place{}.key("admin"), admin, defaultAdmin)
+	if listenOK && adminOK && sameListener(or(v.config.Listen, defaultListen), admin) {
+		path, other := "admin", "listen"
+		if v.config.Admin == nil {
+			path, other = other, path
+		}
+		v.errorf(path, "asks for the same address as %s; change the port of one", other)
+	}
+}
+
+// address checks a listener's address, whose empty value is the default.
+func (v *validator) address(at place, address, example string) bool {
+	if v.left(at.path, address == "") {
+		return true
+	}
+	if isUnsupported(at.pattern, address) {
+		v.errs = append(v.errs, &Error{Path: at.path, Message: unsupportedValue(at.pattern, address)})
+
+		return false
+	}
+	host, port, err := net.SplitHostPort(address)
+	_, badPort := strconv.ParseUint(port, 10, 16)
+	if err != nil || badPort != nil || strings.ContainsAny(host, " /") || !isPrintable(host) {
+		_, examplePort, _ := net.SplitHostPort(example)
+		v.errorf(at.path, `must be host:port with a port from 0 to 65535, such as %s, or ":%s" for every address`, example, examplePort)
+
+		return false
+	}
+	return true
+}
+
+// sameListener says whether two valid addresses cannot both be listened on.
+func sameListener(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+
+	return hostA == hostB || isWildcard(hostA) || isWildcard(hostB)
+}
+
+func isWildcard(host string) bool {
+	ip := net.ParseIP(host)
+
+	return host == "" || ip != nil && ip.IsUnspecified()
+}

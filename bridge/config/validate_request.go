@@ -1,0 +1,154 @@
+package config
+
+import (
+	"maps"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// request checks who may set which field of the request message.
+func (v *validator) request(r *Route, at place) {
+	body := at.key("body")
+	posts := slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, "POST") })
+	allowsBody := r.Request.Body != nil && (r.Request.Body.All || len(r.Request.Body.Paths) > 0)
+	if !posts && v.wrote(body.path, allowsBody) {
+		v.void(body.path, "request.body", "methods, which do not name POST")
+	}
+	bound := v.bindings(r, at)
+	v.fields(r.Request.Query, at.key("query"), bound)
+	if r.Request.Body != nil {
+		v.fields(*r.Request.Body, body, bound)
+	}
+	v.forwarded(r, at.key("metadata"))
+}
+
+// binding is a field that the route binds itself, and the key that does.
+type binding struct{ field, key string }
+
+// bindings checks set, the path and headers, the strongest first, and that no field has
+// two sources among them. It gives the fields that are closed to query and body.
+func (v *validator) bindings(r *Route, at place) []binding {
+	var bound []binding
+	bind := func(field, path, key string) {
+		for _, b := range bound {
+			if overlap(b.field, field) {
+				v.errorf(path, "two sources for one field: %s and %s; keep one", b.key, key)
+
+				return
+			}
+		}
+		bound = append(bound, binding{field, key})
+	}
+
+	set := at.key("set")
+	for _, field := range slices.Sorted(maps.Keys(r.Request.Set)) {
+		here := set.mapKey(field)
+		if !isFieldPath(field) {
+			v.errorAtKey(here.path, quoted(field)+" is not the path of a field, such as limit or filter.kind")
+
+			continue
+		}
+		if _, ok := normalConstant(r.Request.Set[field]); !ok {
+			v.errorf(here.path, "must be a string, a boolean, a number or a list of those")
+		}
+		bind(field, here.path, "request.set")
+	}
+	for _, field := range pathFields(r.Path) {
+		bind(field, parentPath(at.path)+".path", "path")
+	}
+	headers := at.key("headers")
+	for _, name := range slices.Sorted(maps.Keys(r.Request.Headers)) {
+		here := headers.mapKey(name)
+		v.headerName(name, r.Request.Headers, here)
+		if field := r.Request.Headers[name]; isFieldPath(field) {
+			bind(field, here.path, "request.headers")
+		} else {
+			v.errorf(here.path, "must be the path of a field, such as user_id")
+		}
+	}
+
+	return bound
+}
+
+// headerName checks the name of a header that is bound to a field.
+func (v *validator) headerName(name string, all map[string]string, at place) {
+	canonical := textproto.CanonicalMIMEHeaderKey(name)
+	switch {
+	case !isHeaderName(name):
+		v.errorAtKey(at.path, quoted(name)+" is not the name of an HTTP header")
+
+		return
+	case canonical == "Host" || canonical == "Transfer-Encoding" || canonical == "Trailer" || canonical == "Connection":
+		v.errorAtKey(at.path, quoted(name)+" belongs to the connection and cannot be bound to a field; remove it")
+
+		return
+	}
+	for other := range all {
+		if other < name && strings.EqualFold(other, name) {
+			v.errorAtKey(at.path, quoted(name)+" and "+quoted(other)+" are the same header; remove one")
+		}
+	}
+}
+
+// fields checks a list of fields that query or body may set.
+func (v *validator) fields(f Fields, at place, bound []binding) {
+	if f.All && len(f.Paths) > 0 {
+		v.errorf(at.path, "allows all fields and lists some; keep one of the two")
+	}
+	for i, field := range f.Paths {
+		path := at.index(i).path
+		if !isFieldPath(field) {
+			v.errorf(path, "must be the path of a field, such as limit or filter.kind")
+
+			continue
+		}
+		if first := slices.IndexFunc(f.Paths, func(p string) bool { return jsonPath(p) == jsonPath(field) }); first < i {
+			v.errorf(path, "the same field as %s; remove one of them", at.index(first).path)
+		}
+		if field == "last_event_id" || field == "lastEventId" {
+			v.errorf(path, "last_event_id and lastEventId carry the id a client resumes from and reach no field; remove it")
+		}
+		for _, b := range bound {
+			// A field above a bound one stays open for its other members.
+			if strings.HasPrefix(jsonPath(field)+".", jsonPath(b.field)+".") {
+				v.void(path, "this field", b.key+", which binds it")
+			}
+		}
+	}
+}
+
+// forwarded checks the headers that are forwarded as metadata.
+func (v *validator) forwarded(r *Route, at place) {
+	static := v.config.Upstreams[r.Upstream].Metadata
+	for i, m := range r.Request.Metadata {
+		path := at.index(i).path
+		if v.has(at.index(i).key("name").path) {
+			path = at.index(i).key("name").path
+		}
+		first := slices.IndexFunc(r.Request.Metadata, func(o Metadata) bool { return o.Name == m.Name })
+		_, sent := static[m.Name]
+		switch wrong := badMetadataName(m.Name); {
+		case m.Name == "":
+			v.errorf(path, "name is required: the header to forward, in lower case")
+		case wrong != "":
+			v.errorf(path, "%s", wrong)
+		case first < i:
+			v.errorf(path, "the same as %s; remove one of them", at.index(first).path)
+		case sent:
+			v.errorf(path, "two sources for one name: the upstream's metadata sends it with every call; remove one of them")
+		case m.Key != nil && *m.Key && neverKey(m.Name) && v.has(at.index(i).key("key").path):
+			v.errorf(at.index(i).key("key").path, "this header differs with every request and never keeps clients apart; remove key: true")
+		}
+	}
+}
+
+// neverKey says whether a header is forwarded but never part of a topic's identity.
+func neverKey(name string) bool {
+	switch name {
+	case "x-request-id", "traceparent", "tracestate", "baggage":
+		return true
+	default:
+		return false
+	}
+}

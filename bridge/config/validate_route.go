@@ -1,0 +1,160 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// route checks one route.
+func (v *validator) route(r *Route, at place) {
+	v.path(at.key("path").path, r.Path)
+	v.methods(r.Methods, at.key("methods"))
+	v.rpc(at.key("rpc").path, r.RPC)
+	v.reference(at.key("upstream").path, r.Upstream)
+	v.enum(at.key("auth"), r.Auth, AuthNone)
+	v.request(r, at.key("request"))
+	v.event(r.Event, at.key("event"))
+	v.enum(at.key("join"), r.Join, JoinLive, JoinHeld)
+	v.replay(r.Replay, at.key("replay"))
+	v.enum(at.key("share"), r.Share, ShareAuto, ShareNever)
+	v.enum(at.key("slow_client"), r.SlowClient, SlowClientDisconnect, SlowClientSkip)
+	v.duration(at.key("write_timeout").path, r.WriteTimeout, least, hour)
+	v.enum(at.key("on_complete"), r.OnComplete, OnCompleteEnd, OnCompleteReopen)
+	v.enum(at.key("on_bad_message"), r.OnBadMessage, OnBadMessageGap, OnBadMessageStop)
+	v.span(at.key("open_grace").path, r.OpenGrace, seconds(60))
+	v.heartbeat(r.Heartbeat, at.key("heartbeat"))
+	v.duration(at.key("retry").path, r.Retry, least, hour)
+	if r.MaxAge != 0 && (r.MaxAge < 100*least || r.MaxAge > month) {
+		v.errorf(at.key("max_age").path, "must be 0s, which is unlimited, or from %s to %s", 100*least, month)
+	}
+	v.trailers(r.Trailers, at.key("trailers"))
+	v.done(at.key("done").path, r.Done)
+	v.duration(at.key("timeout").path, r.Timeout, least, hour)
+	v.voids(r, at)
+}
+
+func (v *validator) path(path, template string) {
+	const most = 1024
+	switch {
+	case template == "":
+		v.errorf(path, "path is required, such as /rooms/{room_id}/events")
+	case !strings.HasPrefix(template, "/"):
+		v.errorf(path, "must begin with /")
+	case len(template) > most:
+		v.errorf(path, "must be at most %d bytes", most)
+	case strings.ContainsAny(template, "?#"):
+		v.errorf(path, "must not hold ? or #: a path has no query; request.query says what a query may set")
+	case strings.ContainsRune(template, ' ') || !isPrintable(template):
+		v.errorf(path, "must not hold spaces or control characters")
+	}
+}
+
+func (v *validator) methods(methods []string, at place) {
+	if len(methods) == 0 && v.has(at.path) {
+		v.errorf(at.path, "must name GET, POST or both; leave the key out for GET")
+	}
+	for i, method := range methods {
+		path := at.index(i).path
+		upper := strings.ToUpper(method)
+		switch {
+		case upper != "GET" && upper != "POST":
+			v.errorf(path, "must be GET or POST")
+		case upper != method:
+			v.errorf(path, "must be in upper case: %s", upper)
+		case slices.Index(methods, method) < i:
+			v.errorf(path, "%s is listed twice; remove one", method)
+		}
+	}
+}
+
+func (v *validator) rpc(path, rpc string) {
+	const form = "package.Service/Method, such as grpc.health.v1.Health/Watch"
+	service, method, _ := strings.Cut(rpc, "/")
+	switch {
+	case rpc == "":
+		v.errorf(path, "rpc is required: %s", form)
+	case strings.HasPrefix(rpc, "/"):
+		v.errorf(path, "must be %s, without a / before it", form)
+	case !isDotted(service) || !isIdentifier(method):
+		v.errorf(path, "must be %s", form)
+	}
+}
+
+// reference checks that a route's upstream exists.
+func (v *validator) reference(path, name string) {
+	names := slices.Collect(maps.Keys(v.config.Upstreams))
+	switch _, known := v.config.Upstreams[name]; {
+	case name == "":
+		v.errorf(path, "upstream is required: the name of one of upstreams")
+	case !known && len(names) > 0:
+		v.errorf(path, "there is no upstream of this name%s", didYouMean(name, names))
+	}
+}
+
+func (v *validator) replay(r Replay, at place) {
+	v.number(at.key("events").path, r.Events, maxEvents)
+	v.size(at.key("bytes").path, r.Bytes, maxLogBytes)
+	v.duration(at.key("age").path, r.Age, least, month)
+	v.span(at.key("linger").path, r.Linger, month)
+}
+
+func (v *validator) heartbeat(h Heartbeat, at place) {
+	every := at.key("every").path
+	if h.Every != nil && *h.Every != 0 && (*h.Every < 100*least || *h.Every > hour) {
+		v.errorf(every, "must be 0s, which is off, or from %s to %s", 100*least, hour)
+	}
+	v.enum(at.key("as"), h.As, HeartbeatComment, HeartbeatEvent)
+	if as := at.key("as").path; h.Every != nil && *h.Every == 0 && v.wrote(as, h.As != "" && h.As != HeartbeatComment) {
+		v.void(as, "heartbeat.as", "heartbeat.every: 0s")
+	}
+}
+
+func (v *validator) trailers(names []string, at place) {
+	for i, name := range names {
+		path := at.index(i).path
+		switch wrong := badMetadataName(name); {
+		case wrong != "":
+			v.errorf(path, "%s", wrong)
+		case strings.HasSuffix(name, "-bin"):
+			v.errorf(path, "a binary trailer (-bin) cannot be shown as a text; remove it")
+		case slices.Index(names, name) < i:
+			v.errorf(path, "the same as %s; remove one of them", at.index(slices.Index(names, name)).path)
+		}
+	}
+}
+
+func (v *validator) done(path, done string) {
+	const most = 1024
+	switch {
+	case strings.ContainsAny(done, "\r\n\x00"):
+		v.errorf(path, "must be one line")
+	case len(done) > most:
+		v.errorf(path, "must be at most %d bytes", most)
+	}
+}
+
+// voids refuses the keys of a route that its other keys make meaningless.
+func (v *validator) voids(r *Route, at place) {
+	path := func(key string) string { return at.key(key).path }
+	if r.Share == ShareNever {
+		const private = "share: never, where each client has a topic of its own"
+		if v.wrote(path("join"), r.Join != "" && r.Join != JoinLive) {
+			v.void(path("join"), "join", private)
+		}
+		if v.wrote(path("slow_client"), r.SlowClient != "" && r.SlowClient != SlowClientDisconnect) {
+			v.void(path("slow_client"), "slow_client", private+" and nothing is dropped")
+		}
+		if r.Event.ID != nil && *r.Event.ID != "" {
+			v.void(at.key("event").key("id").path, "event.id", "share: never, whose events the bridge numbers")
+		}
+		linger := at.key("replay").key("linger").path
+		if r.Event.ID != nil && *r.Event.ID == "" &&
+			v.wrote(linger, r.Replay.Linger != nil && *r.Replay.Linger != seconds(30)) {
+			v.void(linger, "replay.linger", `share: never and event.id: "", whose RPC ends with its client`)
+		}
+	}
+	if r.OnComplete == OnCompleteReopen && r.Done != "" {
+		v.void(path("done"), "done", "on_complete: reopen, which never ends")
+	}
+}
