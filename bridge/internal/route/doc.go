@@ -1,0 +1,24 @@
+// Package route is stage 1: it turns an HTTP request into the wire bytes of a
+// request message whose type is known only at run time.
+//
+// The package has two halves. A [Table] finds the route of a request: path
+// templates as google.api.http writes them, methods, 404 and 405, and the
+// refusal of two routes that would match the same request. A [Binder] is
+// compiled once for a route and fills the request message:
+//
+//	strongest   resume (and what else the caller declares closed)
+//	     │      set       constants of the route
+//	     │      path      variables of the template
+//	     │      headers   HTTP headers bound to fields
+//	 weakest    query and body, which must not meet in a field
+//
+// A field bound by one of the upper rows is closed to the query and the body,
+// under its JSON and its proto name, nested too.
+//
+// The package is not a server: it knows nothing of event streams, sockets,
+// configuration files or upstreams. Whatever a client sends ends in a message or
+// in an [*Error] that names the field; nothing it sends makes the package panic,
+// and what an error repeats of it is quoted and cut.
+//
+// Tables and binders are immutable once made and are shared by goroutines.
+package route

@@ -1,0 +1,193 @@
+package route
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// Entry is a route of a table.
+type Entry struct {
+	// Path is the template, as ParseTemplate reads it.
+	Path string
+	// Methods are the HTTP methods served, in upper case; none means GET.
+	// HEAD comes with GET.
+	Methods []string
+}
+
+// Match is the route of a request.
+type Match struct {
+	// Index is the entry's index in what NewTable was given.
+	Index int
+	// Params has the template's variables by field path, percent-decoded once.
+	// It belongs to the caller.
+	Params map[string]string
+}
+
+// TemplateError is a template that does not parse.
+type TemplateError struct {
+	// Index is the entry's.
+	Index int
+	// Err says what is wrong with the template.
+	Err error
+}
+
+// Error returns what is wrong with the template.
+func (e *TemplateError) Error() string { return fmt.Sprintf("path template: %v", e.Err) }
+
+// Unwrap returns Err.
+func (e *TemplateError) Unwrap() error { return e.Err }
+
+// ConflictError is two entries that match the same request.
+type ConflictError struct {
+	// First and Second are the entries' indexes, First the smaller.
+	First, Second int
+	// Templates are their templates, in the same order.
+	Templates [2]string
+	// Method and Path are of a request that both match.
+	Method, Path string
+}
+
+// Error names both templates and the request.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("the paths %s and %s both match %s %s", e.Templates[0], e.Templates[1], e.Method, e.Path)
+}
+
+// Table finds the entry of a request. At most one entry matches any request, so
+// the order of entries means nothing.
+type Table struct {
+	entries []tableEntry
+}
+
+type tableEntry struct {
+	template Template
+	// methods are those served: HEAD too, where GET is.
+	methods []string
+}
+
+// NewTable makes a table. Its error joins a *TemplateError for each entry that
+// does not parse and a *ConflictError for each that matches a request of an
+// earlier one.
+func NewTable(entries []Entry) (*Table, error) {
+	var (
+		t    = &Table{entries: make([]tableEntry, 0, len(entries))}
+		errs []error
+	)
+
+	for i, e := range entries {
+		template, err := ParseTemplate(e.Path)
+		if err != nil {
+			errs = append(errs, &TemplateError{Index: i, Err: err})
+			// A template without methods conflicts with none.
+			t.entries = append(t.entries, tableEntry{})
+
+			continue
+		}
+
+		entry := tableEntry{template: template, methods: served(e.Methods)}
+		if err := t.conflict(entry); err != nil {
+			errs = append(errs, err)
+		}
+
+		t.entries = append(t.entries, entry)
+	}
+
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+
+	return t, nil
+}
+
+// served returns the methods that an entry answers as its own.
+func served(methods []string) []string {
+	if len(methods) == 0 {
+		methods = []string{http.MethodGet}
+	}
+
+	methods = slices.Clone(methods)
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+
+	slices.Sort(methods)
+
+	return slices.Compact(methods)
+}
+
+// conflict returns a *ConflictError when the next entry matches a request of an
+// earlier one.
+func (t *Table) conflict(next tableEntry) error {
+	for i, e := range t.entries {
+		shared := slices.IndexFunc(next.methods, func(m string) bool { return slices.Contains(e.methods, m) })
+		if shared < 0 {
+			continue
+		}
+
+		if path, ok := overlap(e.template, next.template); ok {
+			return &ConflictError{
+				First: i, Second: len(t.entries),
+				Templates: [2]string{e.template.text, next.template.text},
+				Method:    next.methods[shared], Path: path,
+			}
+		}
+	}
+
+	return nil
+}
+
+// Match finds the entry of a request. Errors are *Error: 404 where no template
+// matches the path, 405 with Allow where none of those that do has the method.
+// OPTIONS is no entry's method; it is for the caller to answer, with Allowed.
+func (t *Table) Match(r *http.Request) (Match, error) {
+	path, ok := splitPath(r.URL)
+	found := false
+
+	for i := 0; ok && i < len(t.entries); i++ {
+		e := &t.entries[i]
+		if params, matches := e.template.match(path); matches {
+			if slices.Contains(e.methods, r.Method) {
+				return Match{Index: i, Params: params}, nil
+			}
+
+			found = true
+		}
+	}
+
+	if !found {
+		return Match{}, &Error{Status: http.StatusNotFound, Message: "no route has this path"}
+	}
+
+	return Match{}, &Error{
+		Status: http.StatusMethodNotAllowed, Message: "the path does not take the method " + shown(r.Method),
+		Allow: t.Allowed(r.URL),
+	}
+}
+
+// Allowed returns the methods of a path for an Allow header, sorted, with HEAD
+// where GET is and with OPTIONS; nil where no template matches.
+func (t *Table) Allowed(u *url.URL) []string {
+	path, ok := splitPath(u)
+	if !ok {
+		return nil
+	}
+
+	var methods []string
+
+	for i := range t.entries {
+		if _, matches := t.entries[i].template.match(path); matches {
+			methods = append(methods, t.entries[i].methods...)
+		}
+	}
+
+	if methods == nil {
+		return nil
+	}
+
+	methods = append(methods, http.MethodOptions)
+	slices.Sort(methods)
+
+	return slices.Compact(methods)
+}
