@@ -92,8 +92,13 @@ func resolveOneof(md protoreflect.MessageDescriptor, path string) (fieldPath, pr
 		}
 	}
 
-	if md.Fields().ByName(protoreflect.Name(last)) != nil {
-		return f, nil, fmt.Errorf("%q in %s is a field, not a oneof%s", last, md.FullName(), nearestText(last, known))
+	if fd := md.Fields().ByName(protoreflect.Name(last)); fd != nil {
+		member := ""
+		if od := fd.ContainingOneof(); od != nil && !od.IsSynthetic() {
+			member = fmt.Sprintf("; it is a member of %q", od.Name())
+		}
+
+		return f, nil, fmt.Errorf("%q in %s is a field, not a oneof%s", last, md.FullName(), member)
 	}
 
 	return f, nil, fmt.Errorf("%s has no oneof %q%s%s", md.FullName(), last, inPath(last, path), nearestText(last, known))
