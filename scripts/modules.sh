@@ -7,24 +7,18 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The Go files of the module in $1, without those of modules nested in it.
-has_go_files() {
-  local nested
-  nested=$(find "$1" -mindepth 2 -name go.mod -not -path '*/node_modules/*' -printf '%h/*\n')
-  find "$1" -name '*.go' -not -path '*/testdata/*' -not -path '*/node_modules/*' -print |
-    while IFS= read -r file; do
-      while IFS= read -r pattern; do
-        # shellcheck disable=SC2053 # the right side is a pattern on purpose
-        [[ -n $pattern && $file == $pattern ]] && continue 2
-      done <<<"$nested"
-      echo "$file"
-      break
-    done | grep -q .
+# first_go_file prints a Go file of the module in $1, if it has one of its own
+# and not only in modules nested in it.
+first_go_file() {
+  find "$1" -mindepth 1 \
+    -type d \( -name node_modules -o -name testdata -o -exec test -e '{}/go.mod' \; \) -prune \
+    -o -name '*.go' -print -quit
 }
 
 modules=$(find . -mindepth 2 -name go.mod -not -path '*/node_modules/*' -not -path '*/testdata/*' -printf '%h\n' | sort)
 for module in $modules .; do
-  has_go_files "$module" || continue
+  file=$(first_go_file "$module")
+  [[ -n $file ]] || continue
   [[ $module == . ]] || echo "# module $module"
   (cd "$module" && "$@")
 done
