@@ -1,0 +1,150 @@
+package upstream
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/keepalive"
+)
+
+const (
+	// keepaliveProbes unanswered TCP probes end a connection.
+	keepaliveProbes = 3
+	// minPingInterval is what every gRPC implementation's server tolerates by
+	// default: C++, Go and Java all cut clients that ping more often than each
+	// 5 minutes, after a handful of pings without data in between.
+	minPingInterval = 5*time.Minute + 10*time.Second
+	// pingTimeout ends a connection whose server does not answer a ping, and
+	// is the TCP_USER_TIMEOUT of the connection: what has been sent must be
+	// acknowledged by then.
+	pingTimeout = 20 * time.Second
+
+	// connectTimeout bounds one attempt to dial and to shake hands.
+	connectTimeout = 5 * time.Second
+
+	// streamWindow is what a backend may send of one RPC that nobody reads,
+	// beside the message being read. It is also what bounds memory for RPCs
+	// whose clients do not read. Windows are static: grpc-go's estimator would
+	// grow them to 16 MiB each.
+	streamWindow = 64 << 10
+	// connWindow is what may be under way on a connection. It is given back
+	// as bytes arrive, whether or not an RPC reads them, so that an RPC that
+	// stands still does not hold up the others.
+	connWindow = 1 << 20
+	// maxHeaderBytes bounds the headers and the trailers of an RPC.
+	maxHeaderBytes = 256 << 10
+)
+
+// pingInterval is how often an HTTP/2 ping is sent on a connection with RPCs
+// that are silent.
+//
+// A link that died is found by the kernel, which probes it each `keepalive`
+// (see address.dial), and by TCP_USER_TIMEOUT when there is something to send.
+// That costs the backend nothing. What is left for HTTP/2 pings is a peer whose
+// kernel answers while its process does not, and those are sent no more often
+// than any server tolerates: with grpc-go's default enforcement, pings each
+// 30 s would have a stream that is merely silent cut after two minutes.
+// Connections without RPCs are not pinged.
+func pingInterval(keepalive time.Duration) time.Duration {
+	return max(keepalive, minPingInterval)
+}
+
+// connection is one ClientConn with one HTTP/2 connection behind it.
+type connection struct {
+	cc      *grpc.ClientConn
+	cancel  context.CancelFunc
+	watched chan struct{} // closed when watch has returned
+
+	// Guarded by pool.mu.
+	ready bool
+	// generation counts the times it became ready.
+	generation uint64
+	// active is the number of RPCs placed and not yet ended. RPCs that go on
+	// over a transport that is being drained count too: at worst, a further
+	// connection is opened early.
+	active int
+	// limit is how many the backend allows.
+	limit uint32
+	// lastErr is why it is not ready, as far as known.
+	lastErr error
+	// idleSince is when active became 0.
+	idleSince time.Time
+}
+
+// room says whether the connection can take an RPC without blocking.
+func (c *connection) room() bool { return c.ready && int64(c.active) < int64(c.limit) }
+
+// dialOptions are those of every connection to a target.
+func (p *pool) dialOptions(c *connection) []grpc.DialOption {
+	opts := []grpc.DialOption{
+		grpc.WithTransportCredentials(&transportCredentials{tls: p.params.TLS, conn: c, pool: p}),
+		grpc.WithUserAgent("ssebridge"),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+			MinConnectTimeout: connectTimeout,
+		}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingInterval(p.params.Keepalive), Timeout: pingTimeout}),
+		grpc.WithStaticStreamWindowSize(streamWindow),
+		grpc.WithStaticConnWindowSize(connWindow),
+		grpc.WithMaxHeaderListSize(maxHeaderBytes),
+		// HTTPS_PROXY and the like are meant for the way out of a cluster. A
+		// bridge's backend is beside it.
+		grpc.WithNoProxy(),
+		// What a name server says must not change how RPCs are made, and an
+		// RPC that fails is opened again by the bridge, which tells clients.
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableRetry(),
+		// The pool keeps one connection up and closes the others itself.
+		grpc.WithIdleTimeout(0),
+	}
+	if p.address != nil {
+		opts = append(opts, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			conn, err := p.address.dial(ctx, p.params.Keepalive)
+			if err != nil {
+				p.failed(c, err)
+			}
+			return conn, err
+		}))
+		if p.address.network == "unix" {
+			opts = append(opts, grpc.WithAuthority(p.authority()))
+		}
+	}
+	return opts
+}
+
+// target is what grpc-go is told to connect to.
+func (p *pool) target() string {
+	if p.address == nil {
+		return p.params.Target
+	}
+	if p.address.network == "unix" {
+		return "passthrough:///" + p.authority()
+	}
+	return "passthrough:///" + p.address.addr
+}
+
+func (p *pool) authority() string {
+	if t := p.params.TLS; t != nil && t.ServerName != "" {
+		return t.ServerName
+	}
+	return p.address.authority
+}
+
+// watch follows the connection's state, and keeps it up, until ctx ends.
+func (p *pool) watch(ctx context.Context, c *connection) {
+	defer close(c.watched)
+	for {
+		state := c.cc.GetState()
+		p.changedState(c, state)
+		if state == connectivity.Idle {
+			c.cc.Connect()
+		}
+		if !c.cc.WaitForStateChange(ctx, state) {
+			return
+		}
+	}
+}

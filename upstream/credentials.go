@@ -1,0 +1,106 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// transportCredentials is a connection's security, and what sits between it and
+// grpc-go: it sees why handshakes fail and reads along the server's settings.
+type transportCredentials struct {
+	tls  *TLS // nil is clear
+	conn *connection
+	pool *pool
+}
+
+// ClientHandshake secures a new transport.
+func (c *transportCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	inner, err := c.current()
+	if err == nil {
+		var info credentials.AuthInfo
+		var conn net.Conn
+		if conn, info, err = inner.ClientHandshake(ctx, authority, raw); err == nil {
+			return &settingsConn{
+				Conn:   conn,
+				limit:  func(streams uint32) { c.pool.limited(c.conn, streams) },
+				refuse: func(err error) { c.pool.failed(c.conn, err) },
+			}, info, nil
+		}
+	}
+	err = fmt.Errorf("TLS handshake: %w", err)
+	c.pool.failed(c.conn, err)
+	return nil, nil, err
+}
+
+// current makes the credentials of one handshake, from the files as they are.
+func (c *transportCredentials) current() (credentials.TransportCredentials, error) {
+	if c.tls == nil {
+		return insecure.NewCredentials(), nil
+	}
+	config, err := c.tls.config()
+	if err != nil {
+		return nil, err
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// ServerHandshake is not for clients.
+func (c *transportCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("upstream: these are a client's credentials")
+}
+
+// Info describes the security.
+func (c *transportCredentials) Info() credentials.ProtocolInfo {
+	if c.tls == nil {
+		return insecure.NewCredentials().Info()
+	}
+	return credentials.NewTLS(&tls.Config{ServerName: c.tls.ServerName, MinVersion: tls.VersionTLS12}).Info()
+}
+
+// Clone returns a copy.
+func (c *transportCredentials) Clone() credentials.TransportCredentials {
+	clone := *c
+	return &clone
+}
+
+// OverrideServerName is part of the interface, deprecated there and unused.
+func (c *transportCredentials) OverrideServerName(string) error {
+	return errors.New("upstream: the server's name is TLS.ServerName")
+}
+
+// config reads the files. Its errors are *ParamError.
+func (t *TLS) config() (*tls.Config, error) {
+	config := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, &ParamError{"tls.ca", err}
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, &ParamError{"tls.ca", fmt.Errorf("%s holds no PEM certificate", t.CA)}
+		}
+	}
+	switch {
+	case t.Cert == "" && t.Key == "":
+		return config, nil
+	case t.Cert == "":
+		return nil, &ParamError{"tls.cert", errors.New("is missing while tls.key is given")}
+	case t.Key == "":
+		return nil, &ParamError{"tls.key", errors.New("is missing while tls.cert is given")}
+	}
+	certificate, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, &ParamError{"tls.cert", err}
+	}
+	config.Certificates = []tls.Certificate{certificate}
+	return config, nil
+}

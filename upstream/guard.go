@@ -1,0 +1,111 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// Bounds of what one reading of a schema may take. The largest public APIs have
+// some thousands of files and a few megabytes of descriptors.
+const (
+	maxReflectionResponses = 16 << 10
+	maxReflectionBytes     = 32 << 20
+	maxReflectionFiles     = 4 << 10
+	maxReflectionImports   = 32 << 10
+)
+
+// errReflectionLimit is wrapped by what the guard refuses.
+var errReflectionLimit = errors.New("the backend's schema is refused")
+
+// reflectionGuard looks at the responses of a backend before the reflection
+// client does. The client follows imports by recursion, and so files that import
+// each other would end the process by overflowing its stack, which no recover
+// can help; and it keeps all that it is sent.
+//
+// A guard belongs to one reading, and to one goroutine.
+type reflectionGuard struct {
+	responses, bytes, edges int
+	imports                 map[string][]string // by file
+	err                     error               // sticky: the client tries again
+}
+
+func newReflectionGuard() *reflectionGuard {
+	return &reflectionGuard{imports: map[string][]string{}}
+}
+
+// admit checks a response, which is of either version's type.
+func (g *reflectionGuard) admit(response any) error {
+	if g.err == nil {
+		g.err = g.check(response)
+	}
+	return g.err
+}
+
+func (g *reflectionGuard) check(response any) error {
+	message, ok := response.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%w: a response of type %T", errReflectionLimit, response)
+	}
+	if g.responses++; g.responses > maxReflectionResponses {
+		return fmt.Errorf("%w: it takes more than %d requests", errReflectionLimit, maxReflectionResponses)
+	}
+	if g.bytes += proto.Size(message); g.bytes > maxReflectionBytes {
+		return fmt.Errorf("%w: it is larger than %d MiB", errReflectionLimit, maxReflectionBytes>>20)
+	}
+	// By name, so that one code serves both versions' types.
+	m := message.ProtoReflect()
+	field := m.Descriptor().Fields().ByName("file_descriptor_response")
+	if field == nil || !m.Has(field) {
+		return nil
+	}
+	files := m.Get(field).Message()
+	list := files.Get(files.Descriptor().Fields().ByName("file_descriptor_proto")).List()
+	for i := range list.Len() {
+		file := new(descriptorpb.FileDescriptorProto)
+		if err := proto.Unmarshal(list.Get(i).Bytes(), file); err != nil {
+			return fmt.Errorf("%w: a file is not a descriptor: %w", errReflectionLimit, err)
+		}
+		if err := g.file(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// file notes a file. Like the client it keeps the first of several of one name.
+func (g *reflectionGuard) file(file *descriptorpb.FileDescriptorProto) error {
+	name := file.GetName()
+	if _, ok := g.imports[name]; ok {
+		return nil
+	}
+	g.imports[name] = file.GetDependency()
+	g.edges += len(file.GetDependency())
+	if len(g.imports) > maxReflectionFiles || g.edges > maxReflectionImports {
+		return fmt.Errorf("%w: it has more than %d files or %d imports", errReflectionLimit, maxReflectionFiles, maxReflectionImports)
+	}
+	if g.cycle(name) {
+		return fmt.Errorf("%w: %q imports itself", errReflectionLimit, printable(name))
+	}
+	return nil
+}
+
+// cycle says whether a file that was just added is reached by its own imports.
+func (g *reflectionGuard) cycle(name string) bool {
+	seen := map[string]bool{}
+	todo := append([]string(nil), g.imports[name]...)
+	for len(todo) > 0 {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if next == name {
+			return true
+		}
+		if !seen[next] {
+			seen[next] = true
+			todo = append(todo, g.imports[next]...)
+		}
+	}
+	return false
+}

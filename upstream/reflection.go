@@ -1,0 +1,181 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jhump/protoreflect/v2/grpcreflect"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// reflectionTimeout bounds one reading of a schema, the wait for a connection
+// not included.
+const reflectionTimeout = 10 * time.Second
+
+// reflector is what is asked of a reflection client.
+type reflector interface {
+	ListServices() ([]protoreflect.FullName, error)
+	FileContainingSymbol(name protoreflect.FullName) (protoreflect.FileDescriptor, error)
+}
+
+// reading is what one reading of a backend's schema gave.
+type reading struct {
+	schema     *Schema
+	generation uint64                  // of the connection that was asked
+	absent     []protoreflect.FullName // of the wanted types, those the backend does not know
+}
+
+// readSchema asks the backend for its services, and for the wanted message types
+// beside them.
+func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullName) (r reading, err error) {
+	wait, cancel := context.WithTimeout(ctx, u.params.OpenTimeout)
+	slot, err := u.place(wait)
+	cancel()
+	if err != nil {
+		return r, u.unplaced(err)
+	}
+	defer slot.release()
+	r.generation = slot.generation
+
+	md, err := u.metadata(nil)
+	if err != nil {
+		return r, err
+	}
+	ctx, cancel = context.WithTimeout(metadata.NewOutgoingContext(ctx, md), reflectionTimeout)
+	defer cancel()
+	client := grpcreflect.NewClientAuto(ctx,
+		&guardedConn{conn: slot.cc, guard: newReflectionGuard(), maxBytes: u.params.MaxMessageBytes},
+		grpcreflect.WithFallbackResolvers(wellKnownFiles(), nil),
+		grpcreflect.WithAllowMissingFileDescriptors(),
+	)
+	defer func() {
+		cancel() // first, since Reset reads the stream to its end
+		client.Reset()
+	}()
+	defer func() {
+		// Descriptors are checked by protodesc before they are used, but they
+		// are the backend's, and a backend must not be able to end the bridge.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the backend's descriptors are broken: %v", p)
+		}
+	}()
+	err = r.read(client, wanted, u.schema.want)
+	return r, reflectionError(err)
+}
+
+func (r *reading) read(client reflector, wanted []protoreflect.FullName, unknown func(protoreflect.FullName)) error {
+	services, err := client.ListServices()
+	if err != nil {
+		return err
+	}
+	files := new(protoregistry.Files)
+	broken := map[protoreflect.FullName]error{}
+	for _, name := range services {
+		if err := add(files, client, name); err != nil {
+			if fatal(err) {
+				return err
+			}
+			broken[name] = clip(err)
+		}
+	}
+	if len(services) > 0 && len(broken) == len(services) {
+		return broken[services[0]] // nothing can be read: worth another try
+	}
+	for _, name := range wanted {
+		if err := add(files, client, name); err != nil {
+			if fatal(err) {
+				return err
+			}
+			r.absent = append(r.absent, name)
+		}
+	}
+	r.schema, err = newSchema(files, broken, unknown)
+	return err
+}
+
+func add(files *protoregistry.Files, client reflector, name protoreflect.FullName) error {
+	if _, err := files.FindDescriptorByName(name); err == nil {
+		return nil
+	}
+	file, err := client.FileContainingSymbol(name)
+	if err != nil {
+		return err
+	}
+	return register(files, file)
+}
+
+// fatal tells the end of the conversation from a single name that the backend
+// cannot describe.
+func fatal(err error) bool {
+	if errors.Is(err, errReflectionLimit) {
+		return true
+	}
+	switch status.Code(err) {
+	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// reflectionError says what an error of the conversation means.
+func reflectionError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case status.Code(err) == codes.Unimplemented:
+		return status.Error(codes.Unimplemented, "reflection is not served by the backend")
+	case status.Code(err) == codes.Unknown: // not of an RPC
+		return &rpcError{status: status.New(codes.Unavailable, "the backend's schema could not be read"), cause: clip(err)}
+	default:
+		st := status.Convert(err)
+		return &rpcError{
+			status: status.New(st.Code(), "the backend's schema could not be read by reflection"),
+			cause:  clip(errors.New(st.Message())),
+		}
+	}
+}
+
+// guardedConn is the connection a reflection client talks over: all that is
+// received passes the guard.
+type guardedConn struct {
+	conn     grpc.ClientConnInterface
+	guard    *reflectionGuard
+	maxBytes int
+}
+
+// Invoke is for unary RPCs, of which reflection has none.
+func (*guardedConn) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
+	return status.Error(codes.Unimplemented, "reflection has no unary RPC")
+}
+
+// NewStream opens a reflection stream.
+func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	opts = append(opts, grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(c.maxBytes))
+	stream, err := c.conn.NewStream(ctx, desc, method, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &guardedStream{ClientStream: stream, guard: c.guard}, nil
+}
+
+type guardedStream struct {
+	grpc.ClientStream
+
+	guard *reflectionGuard
+}
+
+// RecvMsg receives a response and has it admitted.
+func (s *guardedStream) RecvMsg(m any) error {
+	if err := s.ClientStream.RecvMsg(m); err != nil {
+		return err
+	}
+	return s.guard.admit(m)
+}

@@ -1,0 +1,126 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/reporter"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// load reads a schema that does not come by reflection; nil if it does. Errors
+// are *ParamError.
+func (p SchemaParams) load() (*Schema, error) {
+	var files *protoregistry.Files
+	var err error
+	field := "schema"
+	switch {
+	case p.Descriptors != nil:
+		files = p.Descriptors
+	case p.DescriptorSet != "":
+		field = "schema.descriptor_set"
+		files, err = readDescriptorSet(p.DescriptorSet)
+	case len(p.ProtoFiles) > 0:
+		field = "schema.proto.files"
+		files, err = compile(p.ImportPaths, p.ProtoFiles)
+	default:
+		return nil, nil //nolint:nilnil // documented: no schema, no error
+	}
+	if err != nil {
+		return nil, &ParamError{field, err}
+	}
+	schema, err := newSchema(files, nil, nil)
+	if err != nil {
+		return nil, &ParamError{field, err}
+	}
+	return schema, nil
+}
+
+// readDescriptorSet reads a binary FileDescriptorSet.
+func readDescriptorSet(path string) (*protoregistry.Files, error) {
+	wire, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	set := new(descriptorpb.FileDescriptorSet)
+	if err := proto.Unmarshal(wire, set); err != nil {
+		return nil, fmt.Errorf("%s is not a binary google.protobuf.FileDescriptorSet: %w", path, err)
+	}
+	if len(set.GetFile()) == 0 {
+		return nil, fmt.Errorf("%s has no files in it", path)
+	}
+	addWellKnown(set)
+	if err := complete(set); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	files, err := protodesc.NewFiles(set)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return files, nil
+}
+
+// complete says which imports are missing, and what to do about it.
+func complete(set *descriptorpb.FileDescriptorSet) error {
+	have := map[string]bool{}
+	for _, file := range set.GetFile() {
+		have[file.GetName()] = true
+	}
+	var errs []error
+	for _, file := range set.GetFile() {
+		for _, path := range file.GetDependency() {
+			if !have[path] {
+				errs = append(errs, fmt.Errorf(
+					"%s imports %s, which is not in the set (write it with `buf build` or `protoc --include_imports`)", file.GetName(), path))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// compile compiles .proto sources. Its error holds all that is wrong with them,
+// each as file:line:column.
+func compile(importPaths, names []string) (*protoregistry.Files, error) {
+	var errs []error
+	compiler := protocompile.Compiler{
+		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths}),
+		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
+			errs = append(errs, err)
+			return nil // go on, to find the others
+		}, nil),
+	}
+	compiled, err := compiler.Compile(context.Background(), names...)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	files := new(protoregistry.Files)
+	for _, file := range compiled {
+		if err := register(files, file); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// register adds a file and all that it imports.
+func register(files *protoregistry.Files, file protoreflect.FileDescriptor) error {
+	if _, err := files.FindFileByPath(file.Path()); err == nil || file.IsPlaceholder() {
+		return nil
+	}
+	for i := range file.Imports().Len() {
+		if err := register(files, file.Imports().Get(i).FileDescriptor); err != nil {
+			return err
+		}
+	}
+	return files.RegisterFile(file)
+}

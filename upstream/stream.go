@@ -1,0 +1,118 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// Stream is a running server-streaming RPC.
+//
+// Accepted, Next and Trailer are for one goroutine, Close is for any. While
+// nobody calls Next, the backend may send 64 KiB ahead and is then stopped by
+// HTTP/2 flow control; no more is held.
+type Stream struct {
+	upstream *Upstream
+	cancel   context.CancelFunc
+
+	once    sync.Once
+	release func() // the pool's, called once
+
+	// Owned by the goroutine that reads.
+	stream  grpc.ClientStream
+	frame   frame
+	pending bool        // frame holds a message that Next has not given out
+	header  metadata.MD // set once accepted
+	asked   bool        // Accepted has its answer
+	end     error       // what the RPC ended with
+}
+
+// Accepted waits until the backend has accepted the RPC by sending response
+// headers, and returns nil. If the RPC ends before that, Accepted returns what
+// it ended with, io.EOF for OK. Asking again gives the same answer.
+//
+// A backend need not send headers before its first message; there is no bound
+// to how long that takes but the RPC's context.
+func (s *Stream) Accepted() error {
+	if s.asked || s.end != nil {
+		return s.end
+	}
+	header, err := s.stream.Header()
+	if err == nil && header != nil {
+		s.asked, s.header = true, header
+		return nil
+	}
+	// Without headers the status tells how the RPC ended. A connection of the
+	// embedder's own may have no headers to give and yet a message.
+	if err := s.receive(); err != nil {
+		return err
+	}
+	s.asked, s.pending = true, true
+	return nil
+}
+
+// Next waits for the next message and calls fn with its bytes, which may be none
+// (a message of defaults) and are only lent: they are reused when fn returns. It
+// returns what fn returns. When the RPC has ended, fn is not called and Next
+// returns what it ended with: io.EOF for OK, else an error with a gRPC status,
+// also for a cancelled context. ErrMessageTooLarge is wrapped if it was that.
+func (s *Stream) Next(fn func(wire []byte) error) error {
+	if !s.pending {
+		if err := s.receive(); err != nil {
+			return err
+		}
+	}
+	s.pending = false
+	return s.frame.lend(fn)
+}
+
+// Trailer is the metadata that came with the end of the RPC. Before Accepted or
+// Next have reported the end it is nil.
+func (s *Stream) Trailer() metadata.MD {
+	if s.end == nil {
+		return nil
+	}
+	return s.stream.Trailer()
+}
+
+// Close cancels the RPC, if it has not ended, and gives its place back. A Next
+// that waits returns CANCELLED. Closing again does nothing.
+func (s *Stream) Close() {
+	s.once.Do(func() {
+		s.cancel()
+		s.upstream.disown(s)
+		s.release()
+	})
+}
+
+// receive waits for a message, or for the end.
+func (s *Stream) receive() error {
+	if s.end != nil {
+		return s.end
+	}
+	if err := s.stream.RecvMsg(&s.frame); err != nil {
+		s.frame.free()
+		s.end = ended(err, s.upstream.params.MaxMessageBytes)
+		s.Close()
+		return s.end
+	}
+	s.asked = true
+	return nil
+}
+
+// send sends the one request. What a backend has answered meanwhile is no error
+// here but what the RPC ends with.
+func (s *Stream) send(wire []byte) error {
+	err := s.stream.SendMsg(request(wire))
+	if err == nil {
+		err = s.stream.CloseSend()
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,161 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+)
+
+// Upstream is one backend: its connections and its schema. Its methods may be
+// called from any goroutine. After Close they fail.
+type Upstream struct {
+	params Params
+	logger *slog.Logger
+
+	// pool is nil where Params.Conn is used.
+	pool *pool
+	// schema follows the backend's schema.
+	schema *schemaKeeper
+	// opening holds one token for each RPC that waits for a place. Senders on
+	// a full channel are served in order of arrival.
+	opening chan struct{}
+
+	stop context.CancelFunc // ends the reading of schemas
+	wg   sync.WaitGroup     // the reading of schemas
+
+	closed chan struct{} // closed by Close
+
+	mu      sync.Mutex
+	streams map[*Stream]struct{} // nil once closed
+}
+
+// New makes an upstream. It does not wait for the backend: connections and
+// schema come when they come. Errors are *ParamError, joined if there are
+// several.
+func New(params Params) (*Upstream, error) {
+	params = params.withDefaults()
+	errs := []error{params.validate()}
+	if params.TLS != nil && params.Conn == nil {
+		if _, err := params.TLS.config(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if params.Conn == nil {
+		if _, err := parseTarget(params.Target); err != nil {
+			errs = append(errs, &ParamError{"target", err})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+
+	u := &Upstream{
+		params:  params,
+		logger:  params.Logger,
+		opening: make(chan struct{}, params.Opens),
+		closed:  make(chan struct{}),
+		streams: map[*Stream]struct{}{},
+	}
+	var err error
+	if u.schema, err = newSchemaKeeper(params); err != nil {
+		return nil, err
+	}
+	if params.Conn == nil {
+		if u.pool, err = newPool(params, u.schema.poke); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	u.stop = cancel
+	if u.schema.reflective {
+		u.wg.Go(func() { u.schema.follow(ctx, u) })
+	}
+	return u, nil
+}
+
+// Close cancels all RPCs, closes the connections and waits for everything that
+// the upstream has started. Closing twice is closing once.
+func (u *Upstream) Close() error {
+	u.mu.Lock()
+	streams := u.streams
+	u.streams = nil
+	u.mu.Unlock()
+	if streams == nil {
+		return nil
+	}
+	close(u.closed)
+	u.stop()
+	for s := range streams {
+		s.cancel()
+	}
+	var err error
+	if u.pool != nil {
+		err = u.pool.close()
+	}
+	u.wg.Wait()
+	return err
+}
+
+// Reachable says whether a connection is up, or is brought up before ctx ends.
+func (u *Upstream) Reachable(ctx context.Context) bool {
+	if u.pool != nil {
+		return u.pool.awaitReady(ctx)
+	}
+	cc, ok := u.params.Conn.(interface {
+		GetState() connectivity.State
+		Connect()
+		WaitForStateChange(ctx context.Context, source connectivity.State) bool
+	})
+	if !ok {
+		return true // in process, say: nothing to be asked, and nothing to be lost
+	}
+	for {
+		state := cc.GetState()
+		if state == connectivity.Ready {
+			return true
+		}
+		cc.Connect()
+		if !cc.WaitForStateChange(ctx, state) {
+			return false
+		}
+	}
+}
+
+// place finds a connection with room for one RPC, bounded by ctx.
+func (u *Upstream) place(ctx context.Context) (slot, error) {
+	if u.pool == nil {
+		return slot{cc: u.params.Conn, release: func() {}}, nil
+	}
+	return u.pool.place(ctx)
+}
+
+// adopt notes a stream for Close; it reports false after Close.
+func (u *Upstream) adopt(s *Stream) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.streams == nil {
+		return false
+	}
+	u.streams[s] = struct{}{}
+	return true
+}
+
+// disown forgets a stream that has ended.
+func (u *Upstream) disown(s *Stream) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.streams, s)
+}
+
+// callOptions are those of every RPC that carries raw messages.
+func (u *Upstream) callOptions() []grpc.CallOption {
+	return []grpc.CallOption{
+		grpc.ForceCodecV2(rawCodec{}),
+		grpc.WaitForReady(true),
+		grpc.MaxCallRecvMsgSize(u.params.MaxMessageBytes),
+	}
+}

@@ -1,0 +1,68 @@
+package upstream
+
+import (
+	"sync"
+
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/apipb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/sourcecontextpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/typepb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// wellKnownFiles are google/protobuf/*.proto, which tools leave out of
+// descriptor sets and servers out of reflection. They are named here, and not
+// taken from protoregistry.GlobalFiles, so that what else a program links never
+// shows up in a schema.
+var wellKnownFiles = sync.OnceValue(func() *protoregistry.Files {
+	files := new(protoregistry.Files)
+	for _, file := range []protoreflect.FileDescriptor{
+		descriptorpb.File_google_protobuf_descriptor_proto,
+		anypb.File_google_protobuf_any_proto,
+		durationpb.File_google_protobuf_duration_proto,
+		emptypb.File_google_protobuf_empty_proto,
+		fieldmaskpb.File_google_protobuf_field_mask_proto,
+		sourcecontextpb.File_google_protobuf_source_context_proto,
+		structpb.File_google_protobuf_struct_proto,
+		timestamppb.File_google_protobuf_timestamp_proto,
+		wrapperspb.File_google_protobuf_wrappers_proto,
+		typepb.File_google_protobuf_type_proto,
+		apipb.File_google_protobuf_api_proto,
+	} {
+		if err := files.RegisterFile(file); err != nil {
+			panic("upstream: the well-known types contradict each other: " + err.Error())
+		}
+	}
+	return files
+})
+
+var wellKnownTypes = sync.OnceValue(func() *dynamicpb.Types { return dynamicpb.NewTypes(wellKnownFiles()) })
+
+// addWellKnown adds the well-known files that set imports and does not have.
+func addWellKnown(set *descriptorpb.FileDescriptorSet) {
+	have := map[string]bool{}
+	for _, file := range set.GetFile() {
+		have[file.GetName()] = true
+	}
+	for i := 0; i < len(set.GetFile()); i++ { // it grows
+		for _, path := range set.GetFile()[i].GetDependency() {
+			if have[path] {
+				continue
+			}
+			if file, err := wellKnownFiles().FindFileByPath(path); err == nil {
+				have[path] = true
+				set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+			}
+		}
+	}
+}
