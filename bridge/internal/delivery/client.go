@@ -30,8 +30,8 @@ type Blocks interface {
 	// Stale tells that no RPC is placed, Live that one is again.
 	Stale(dst []byte) []byte
 	Live(dst []byte) []byte
-	// Lagged tells a gap after which the stream goes on from the position.
-	Lagged(dst []byte, position uint64) []byte
+	// Lagged tells a gap between two positions.
+	Lagged(dst []byte, from, to uint64) []byte
 	// Leave asks the client to come back.
 	Leave(dst []byte, reason Reason) []byte
 }

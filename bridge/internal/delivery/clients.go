@@ -2,10 +2,14 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
 )
+
+// errNotStreaming says what an embedder has to mend.
+var errNotStreaming = errors.New("delivery: the ResponseWriter cannot flush; a middleware that wraps it needs an Unwrap method (see http.ResponseController)")
 
 // Clients is everyone who is being streamed to. The zero Clients is ready.
 type Clients struct {
@@ -21,10 +25,13 @@ type Clients struct {
 //
 // ctx is the request's: it ends when the client goes away.
 func (c *Clients) Serve(ctx context.Context, w http.ResponseWriter, client Client) (End, error) {
+	if !canFlush(w) {
+		return EndGone, errNotStreaming
+	}
 	s := &stream{client: client, response: http.NewResponseController(w), writer: w, told: make(chan struct{})}
 	c.add(s)
 	defer c.remove(s)
-	return s.run(ctx)
+	return s.run(ctx), nil
 }
 
 // Len returns how many clients are being streamed to.
@@ -119,5 +126,19 @@ func pause(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// canFlush reports whether http.ResponseController will find a way to flush.
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch inner := w.(type) {
+		case interface{ FlushError() error }, http.Flusher:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = inner.Unwrap()
+		default:
+			return false
+		}
 	}
 }

@@ -22,11 +22,7 @@ const (
 	commentsInRow = 16 << 10
 )
 
-var (
-	// errNotStreaming says what an embedder has to mend.
-	errNotStreaming = errors.New("delivery: the ResponseWriter cannot flush; a middleware that wraps it needs an Unwrap method (see http.ResponseController)")
-	errCut          = errors.New("delivery: cut")
-)
+var errCut = errors.New("delivery: cut")
 
 // stream is one client being served by its request's goroutine.
 type stream struct {
@@ -61,7 +57,7 @@ func (s *stream) cut() {
 }
 
 // run writes until the stream ends.
-func (s *stream) run(ctx context.Context) (End, error) {
+func (s *stream) run(ctx context.Context) End {
 	if every := s.client.Policy.Heartbeat; every > 0 {
 		s.silence = time.NewTimer(every)
 		defer s.silence.Stop()
@@ -73,16 +69,13 @@ func (s *stream) run(ctx context.Context) (End, error) {
 		s.age = timer.C
 	}
 	err := s.send(s.client.First)
-	if errors.Is(err, http.ErrNotSupported) {
-		return EndGone, errNotStreaming
-	}
 	for err == nil {
 		var end End
 		if end, err = s.step(ctx); end != "" && err == nil {
-			return end, nil
+			return end
 		}
 	}
-	return s.failed(ctx, err), nil
+	return s.failed(ctx, err)
 }
 
 // step writes a batch of what the log holds after the client, or, at its
@@ -162,7 +155,7 @@ func (s *stream) catchUp() (wrote bool, err error) {
 // skip goes on with what the log still holds, and says so.
 func (s *stream) skip() error {
 	floor, _ := s.client.Source.Log().Bounds()
-	if err := s.send(s.client.Blocks.Lagged(nil, floor)); err != nil {
+	if err := s.send(s.client.Blocks.Lagged(nil, s.client.Position, floor)); err != nil {
 		return err
 	}
 	s.client.Position = floor

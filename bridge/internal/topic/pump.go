@@ -141,16 +141,14 @@ func (t *Topic) judge(err error) Verdict {
 	if errors.As(err, new(unshown)) {
 		return Fatal
 	}
-	switch verdict := t.params.Judge(err); {
-	case verdict == Hold && t.delivered:
-		return Retry
-	case verdict == Flaky && t.failures >= flakyOpens:
-		return Fatal
-	case verdict == Flaky:
-		return Retry
-	default:
+	verdict := t.params.Judge(err)
+	switch {
+	case verdict == Hold && !t.delivered, verdict == Fatal:
 		return verdict
+	case verdict == Flaky && t.failures >= flakyOpens, t.params.NoReturn:
+		return Fatal
 	}
+	return Retry
 }
 
 // finish writes the last frame and closes the log.

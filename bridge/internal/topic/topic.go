@@ -24,6 +24,9 @@ type Params struct {
 	// StopOnBad ends the stream at a message that cannot be shown, instead
 	// of telling a gap.
 	StopOnBad bool
+	// NoReturn is set where clients have no place to come back to: what would
+	// be Retry is Fatal.
+	NoReturn bool
 	// Abandon ends the RPC at once when its last client leaves.
 	Abandon bool
 }

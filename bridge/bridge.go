@@ -1,0 +1,216 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/route"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// idleTopics is how many topics may linger; the least recently used goes first.
+const idleTopics = 1000
+
+// closeGrace is how long Close lets clients take their last block.
+const closeGrace = time.Second
+
+// Bridge serves the routes of a configuration. It is an http.Handler, safe for
+// concurrent use. Close it.
+type Bridge struct {
+	config    config.Config // with defaults
+	logger    *slog.Logger
+	table     *route.Table
+	endpoints []*endpoint // by the route's index
+	upstreams map[string]*upstream.Upstream
+	topics    *topic.Registry
+	clients   delivery.Clients
+
+	draining atomic.Bool // not ready any more
+	leaving  atomic.Bool // new clients are asked to come back, too
+
+	stop      context.CancelFunc // ends the followers
+	followers sync.WaitGroup
+	http10    sync.Once // the log line about HTTP/1.0
+}
+
+// New makes a bridge. It does not wait for the upstreams. What is wrong with
+// the configuration comes back as config.Errors, all of it at once; a
+// contradiction between a route and a schema from files is found here, too.
+func New(cfg config.Config, opts Options) (*Bridge, error) {
+	b, err := assemble(cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.bindKnown(); err != nil {
+		b.closeUpstreams()
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b.stop = stop
+	for name := range b.upstreams {
+		b.followers.Go(func() { b.follow(ctx, name) })
+	}
+	return b, nil
+}
+
+// assemble makes a bridge whose routes are not bound to schemas yet.
+func assemble(cfg config.Config, opts Options) (*Bridge, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	full := cfg.WithDefaults()
+	b := &Bridge{
+		config:    full,
+		logger:    opts.logger(),
+		upstreams: make(map[string]*upstream.Upstream, len(full.Upstreams)),
+		topics:    topic.NewRegistry(topic.Limits{Topics: full.Limits.Topics, Idle: idleTopics}),
+		stop:      func() {},
+	}
+	tableErr := b.makeTable()
+	upstreamErr := b.dial(opts)
+	if err := joinConfig(tableErr, upstreamErr); err != nil {
+		b.closeUpstreams()
+		return nil, err
+	}
+	for i := range full.Routes {
+		b.endpoints = append(b.endpoints, newEndpoint(b, i, cfg.Routes[i]))
+	}
+	return b, nil
+}
+
+func (b *Bridge) makeTable() error {
+	entries := make([]route.Entry, len(b.config.Routes))
+	for i, r := range b.config.Routes {
+		entries[i] = route.Entry{Path: r.Path, Methods: r.Methods}
+	}
+	table, err := route.NewTable(entries)
+	b.table = table
+	var found config.Errors
+	for _, err := range parts(err) {
+		var template *route.TemplateError
+		var conflict *route.ConflictError
+		switch {
+		case errors.As(err, &template):
+			found = append(found, configError(template.Err.Error(), "routes[%d].path", template.Index))
+		case errors.As(err, &conflict):
+			found = append(found, configError(fmt.Sprintf(
+				"%s %s matches routes[%d] (%s) too; no request may match two routes",
+				conflict.Method, conflict.Path, conflict.First, conflict.Templates[0],
+			), "routes[%d].path", conflict.Second))
+		default:
+			return err
+		}
+	}
+	return joinConfig(found)
+}
+
+func (b *Bridge) dial(opts Options) error {
+	var found config.Errors
+	for name, cfg := range b.config.Upstreams {
+		up, err := upstream.New(b.upstreamParams(name, cfg, opts))
+		if err != nil {
+			field := ""
+			if param := new(upstream.ParamError); errors.As(err, &param) {
+				field, err = "."+param.Field, param.Err
+			}
+			found = append(found, configError(err.Error(), "upstreams.%s%s", name, field))
+			continue
+		}
+		b.upstreams[name] = up
+	}
+	return joinConfig(found)
+}
+
+func (b *Bridge) upstreamParams(name string, cfg config.Upstream, opts Options) upstream.Params {
+	p := upstream.Params{
+		Name:        name,
+		Target:      cfg.Target,
+		Metadata:    cfg.Metadata,
+		Connections: int(cfg.Connections),
+		Opens:       cfg.Opens,
+		OpenTimeout: time.Duration(cfg.OpenTimeout),
+		Keepalive:   time.Duration(cfg.Keepalive),
+		// Four times what a message may have, so that one that is merely too
+		// large is a gap and not the end of its RPC.
+		MaxMessageBytes: 4 * int(b.config.Limits.MessageBytes),
+		Conn:            opts.Upstreams[name],
+		Logger:          b.logger.With("upstream", name),
+		Schema: upstream.SchemaParams{
+			Descriptors:   opts.Descriptors[name],
+			DescriptorSet: cfg.Schema.DescriptorSet,
+		},
+	}
+	if cfg.TLS != nil {
+		p.TLS = &upstream.TLS{CA: cfg.TLS.CA, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, ServerName: cfg.TLS.ServerName}
+	}
+	if proto := cfg.Schema.Proto; proto != nil {
+		p.Schema.ImportPaths, p.Schema.ProtoFiles = proto.ImportPaths, proto.Files
+	}
+	return p
+}
+
+// Drain stops serving without losing anyone: the bridge says that it is not
+// ready, serves on for drain.delay, then asks its clients to come back, spread
+// evenly over drain.grace, and returns when all streams have ended. When ctx
+// ends first, they are cut.
+func (b *Bridge) Drain(ctx context.Context) error {
+	b.draining.Store(true)
+	if err := pause(ctx, time.Duration(*b.config.Drain.Delay)); err == nil {
+		b.leaving.Store(true)
+		if err := b.clients.Drain(ctx, time.Duration(*b.config.Drain.Grace)); err == nil {
+			return nil
+		}
+	}
+	b.leaving.Store(true)
+	b.clients.Cut()
+	return ctx.Err()
+}
+
+// Close ends everything: clients are asked to come back, those that take
+// nothing are cut after a second, RPCs are cancelled. It returns when all of
+// the bridge's goroutines have ended; those of requests belong to the server.
+func (b *Bridge) Close() error {
+	b.draining.Store(true)
+	b.leaving.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	if err := b.clients.Drain(ctx, 0); err != nil {
+		b.clients.Cut()
+	}
+	b.stop()
+	b.topics.Close()
+	err := b.closeUpstreams()
+	b.followers.Wait()
+	return err
+}
+
+func (b *Bridge) closeUpstreams() error {
+	var all []error
+	for _, up := range b.upstreams {
+		all = append(all, up.Close())
+	}
+	return errors.Join(all...)
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,18 @@
+// Package bridge turns gRPC server streams into event streams that a browser's
+// EventSource reads and resumes.
+//
+// A Bridge is an http.Handler made from a config.Config; it can stand in any
+// mux, behind any middleware that lets http.ResponseController through. It
+// wires the seven stages; each knows its own trade only:
+//
+//	request ─▶ 1 route ─▶ 2 upstream ─▶ 3 transcode ─▶ 4 sse ─▶ 5 replay ─▶ 6 topic ─▶ 7 delivery ─▶ browser
+//	           path→msg    RPC→wire      wire→JSON     frame     the log     1 RPC : N   position→socket
+//
+// In this package, the story of a request is in handler.go and stream.go, what
+// a route is at run time in endpoint.go, what fills a topic's log in feed.go,
+// and what a failure means in status.go.
+//
+// The bridge handles no signals, opens no listeners and registers nothing
+// globally. Stop the http.Server with Drain, which tells the clients; then
+// Close.
+package bridge

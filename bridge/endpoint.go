@@ -1,0 +1,268 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/route"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// errNoSchema says that it is not known yet what a route is.
+var errNoSchema = errors.New("there is no schema yet")
+
+// endpoint is a route at run time: its configuration and, once the upstream's
+// schema is known, what that makes of it.
+type endpoint struct {
+	bridge   *Bridge
+	index    int
+	route    config.Route // with defaults
+	written  config.Route // as it was written
+	upstream *upstream.Upstream
+	mode     sse.Mode
+
+	bound    atomic.Pointer[binding] // the newest; nil while no schema is known
+	hasBound chan struct{}           // closed with the first binding
+	bindOnce sync.Once
+}
+
+// binding is a route bound to a schema, immutable. With err the route cannot
+// be served by that schema, and nothing else is set.
+type binding struct {
+	schema *upstream.Schema
+	method protoreflect.MethodDescriptor
+	binder *route.Binder
+	plan   *transcode.Plan // of the response
+	err    error
+}
+
+// unary reports whether the route's method answers once.
+func (b *binding) unary() bool { return b.err == nil && !b.method.IsStreamingServer() }
+
+func newEndpoint(b *Bridge, index int, written config.Route) *endpoint {
+	cfg := b.config.Routes[index]
+	e := &endpoint{
+		bridge: b, index: index, route: cfg, written: written,
+		upstream: b.upstreams[cfg.Upstream],
+		hasBound: make(chan struct{}),
+	}
+	switch {
+	case cfg.Event.ID == nil:
+		e.mode = sse.Positions
+	case *cfg.Event.ID == "":
+		e.mode = sse.None
+	default:
+		e.mode = sse.Cursors
+	}
+	return e
+}
+
+// await returns the route's binding, waiting for the upstream's schema for as
+// long as an RPC may wait for its place.
+func (e *endpoint) await(ctx context.Context) (*binding, error) {
+	timeout := time.Duration(e.bridge.config.Upstreams[e.route.Upstream].OpenTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	select {
+	case <-e.hasBound:
+		b := e.bound.Load()
+		return b, b.err
+	case <-ctx.Done():
+		_, err := e.upstream.AwaitSchema(ctx) // says what it waits for
+		return nil, fmt.Errorf("%w of upstream %s: %w", errNoSchema, e.route.Upstream, status.Error(codes.Unavailable, status.Convert(err).Message()))
+	}
+}
+
+// bind binds the route to a schema, unless it is bound to it already.
+func (e *endpoint) bind(schema *upstream.Schema) error {
+	if old := e.bound.Load(); old != nil && old.schema == schema {
+		return old.err
+	}
+	b, err := e.compile(schema)
+	if err != nil {
+		b = &binding{schema: schema, err: err}
+	}
+	e.bound.Store(b)
+	e.bindOnce.Do(func() { close(e.hasBound) })
+	return err
+}
+
+// compile finds out what the route is by a schema. Errors are config.Errors.
+func (e *endpoint) compile(schema *upstream.Schema) (*binding, error) {
+	method, err := schema.Method(e.route.RPC)
+	if err != nil {
+		return nil, joinConfig(e.errorAt("rpc", err.Error()))
+	}
+	if method.IsStreamingClient() {
+		return nil, joinConfig(e.errorAt("rpc", "%s takes a stream of requests, which a browser cannot send; only unary and server-streaming methods can be bridged", e.route.RPC))
+	}
+	binder, bindErr := route.Compile(e.spec(), method.Input(), schema.Resolver())
+	plan, planErr := transcode.Compile(method.Output(), e.transcoding(schema))
+	err = joinConfig(e.checkKind(method), e.specErrors(bindErr), e.tapErrors(planErr))
+	if err == nil {
+		err = joinConfig(e.checkNames(plan))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &binding{schema: schema, method: method, binder: binder, plan: plan}, nil
+}
+
+// spec is what the route's configuration says about requests.
+func (e *endpoint) spec() route.Spec {
+	request := e.route.Request
+	template, err := route.ParseTemplate(e.route.Path)
+	if err != nil {
+		panic(err) // the table has parsed it
+	}
+	spec := route.Spec{
+		Params:   template.Params(),
+		Query:    route.Fields{All: request.Query.All, Paths: request.Query.Paths},
+		Set:      request.Set,
+		Headers:  request.Headers,
+		Reserved: lastEventIDNames[:],
+	}
+	if request.Body != nil {
+		spec.Body = route.Fields{All: request.Body.All, Paths: request.Body.Paths}
+	}
+	for _, m := range request.Metadata {
+		spec.Metadata = append(spec.Metadata, route.Metadata{Name: m.Name, Key: m.Key == nil || *m.Key})
+	}
+	return spec
+}
+
+// transcoding is what the route's configuration says about events.
+func (e *endpoint) transcoding(schema *upstream.Schema) transcode.Options {
+	event := e.route.Event
+	options := transcode.Options{
+		EmitDefaults: event.EmitDefaults,
+		ProtoNames:   event.ProtoNames,
+		EnumNumbers:  event.EnumNumbers,
+		Resolver:     schema.Resolver(),
+		MaxBytes:     4 * int(e.bridge.config.Limits.MessageBytes),
+	}
+	if event.ID != nil {
+		options.Taps.ID = *event.ID
+	}
+	options.Taps.Name = transcode.NameTap{Field: event.Name.Field, Oneof: event.Name.Oneof}
+	options.Taps.Data = transcode.DataTap{Field: event.Data.Field, Oneof: event.Data.Oneof}
+	return options
+}
+
+func (e *endpoint) errorAt(key, format string, args ...any) *config.Error {
+	message := format
+	if len(args) > 0 {
+		message = fmt.Sprintf(format, args...)
+	}
+	return configError(message, "routes[%d].%s", e.index, key)
+}
+
+// specErrors says where in the configuration a binder's errors belong.
+func (e *endpoint) specErrors(err error) error {
+	var found config.Errors
+	for _, part := range parts(err) {
+		spec := new(route.SpecError)
+		if !errors.As(part, &spec) {
+			return part
+		}
+		found = append(found, e.errorAt(spec.Key, "%s", spec.Message))
+	}
+	return joinConfig(found)
+}
+
+// tapErrors does the same for a plan's.
+func (e *endpoint) tapErrors(err error) error {
+	var found config.Errors
+	for _, part := range parts(err) {
+		tap := new(transcode.TapError)
+		if !errors.As(part, &tap) {
+			return part
+		}
+		key := "event." + string(tap.Tap)
+		switch {
+		case key == "event.name" && e.route.Event.Name.Field != "", key == "event.data" && e.route.Event.Data.Field != "":
+			key += ".field"
+		case key != "event.id":
+			key += ".oneof"
+		}
+		found = append(found, e.errorAt(key, "%s", tap.Message))
+	}
+	return joinConfig(found)
+}
+
+// checkNames looks at the event names that the schema lets one know.
+func (e *endpoint) checkNames(plan *transcode.Plan) error {
+	seen := map[string]string{}
+	for _, name := range plan.NameConstants() {
+		shown := string(sse.AppendName(nil, []byte(name)))
+		if other, taken := seen[shown]; taken {
+			return e.errorAt("event.name", "%q and %q would both be sent as the event name %q; choose another field or oneof, or a constant", other, name, shown)
+		}
+		seen[shown] = name
+		if shown != name {
+			e.bridge.logger.Warn("an event name is reserved and is sent under another", "route", e.route.Path, "name", name, "sent_as", shown)
+		}
+	}
+	return nil
+}
+
+// checkKind finds keys that the method's kind makes void.
+func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
+	if method.IsStreamingServer() {
+		if e.written.Timeout != 0 {
+			return e.errorAt("timeout", "is for unary methods, and %s is a stream; leave it out, or use max_age", e.route.RPC)
+		}
+		return nil
+	}
+	var found config.Errors
+	for _, key := range streamKeys(e.written) {
+		found = append(found, e.errorAt(key, "is for streams, and rpc %s is a unary method, which answers once, as plain JSON; leave it out", e.route.RPC))
+	}
+	options, _ := method.Options().(*descriptorpb.MethodOptions)
+	for _, verb := range e.route.Methods {
+		if verb == http.MethodGet && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
+			found = append(found, e.errorAt("methods", "%s may change something, so that GET is not safe; write methods: [POST], or give the method option idempotency_level = NO_SIDE_EFFECTS", e.route.RPC))
+		}
+	}
+	return joinConfig(found)
+}
+
+// streamKeys names the keys of a route, as written, that only streams have.
+func streamKeys(r config.Route) []string {
+	written := map[string]bool{
+		"event.id":       r.Event.ID != nil,
+		"event.cursor":   r.Event.Cursor != "",
+		"event.name":     r.Event.Name != config.EventName{},
+		"event.data":     r.Event.Data != config.EventData{},
+		"join":           r.Join != "",
+		"replay":         r.Replay != config.Replay{},
+		"share":          r.Share != "",
+		"slow_client":    r.SlowClient != "",
+		"write_timeout":  r.WriteTimeout != 0,
+		"on_complete":    r.OnComplete != "",
+		"on_bad_message": r.OnBadMessage != "",
+		"open_grace":     r.OpenGrace != nil,
+		"heartbeat":      r.Heartbeat != config.Heartbeat{},
+		"retry":          r.Retry != 0,
+		"max_age":        r.MaxAge != 0,
+		"trailers":       len(r.Trailers) > 0,
+		"done":           r.Done != "",
+	}
+	maps.DeleteFunc(written, func(_ string, set bool) bool { return !set })
+	return slices.Sorted(maps.Keys(written))
+}

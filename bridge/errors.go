@@ -1,0 +1,49 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+// configError is an error of the configuration at the path that the format
+// gives.
+func configError(message, format string, args ...any) *config.Error {
+	return &config.Error{Path: fmt.Sprintf(format, args...), Message: message}
+}
+
+// joinConfig gathers config.Errors into one; nil where there are none. An
+// error of another kind is returned as it is.
+func joinConfig(all ...error) error {
+	var found config.Errors
+	for _, err := range all {
+		for _, part := range parts(err) {
+			one := new(config.Error)
+			if !errors.As(part, &one) {
+				return part
+			}
+			found = append(found, one)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found
+}
+
+// parts takes a joined error apart, down to its leaves.
+func parts(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var leaves []error
+	for _, part := range joined.Unwrap() {
+		leaves = append(leaves, parts(part)...)
+	}
+	return leaves
+}

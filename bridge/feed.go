@@ -1,0 +1,222 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+const (
+	// refreshEvery spaces the questions after a newer schema that messages
+	// which cannot be shown raise, so that a stream of them does not flood
+	// the backend.
+	refreshEvery = 10 * time.Second
+	// keepBuffer is how much a rendering buffer may keep after a large
+	// message.
+	keepBuffer = 1 << 20
+)
+
+// feed fills the log of one topic: it opens its RPC and renders its messages.
+// It is a topic.Source and a topic.Renderer, used by the topic's pump only.
+type feed struct {
+	endpoint  *endpoint
+	call      upstream.Call
+	ids       *sse.Numbering
+	stream    *upstream.Stream // the newest RPC
+	binding   *binding         // of the newest RPC
+	refreshed time.Time
+
+	// Used again for each message.
+	tapped transcode.Tapped
+	json   []byte
+	id     []byte
+	name   []byte
+	frame  []byte
+}
+
+// Open opens the RPC anew, by the newest schema.
+func (f *feed) Open(ctx context.Context) (topic.Stream, error) {
+	b, err := f.endpoint.await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := f.endpoint.upstream.Open(ctx, f.call)
+	if err != nil {
+		return nil, f.endpoint.noted(err)
+	}
+	f.binding, f.stream = b, stream
+	return rpc{stream, f.endpoint}, nil
+}
+
+// rpc is an RPC whose internal failures are noted once, however many clients
+// are told of them.
+type rpc struct {
+	*upstream.Stream
+	endpoint *endpoint
+}
+
+// Accepted waits for the backend's headers.
+func (r rpc) Accepted() error {
+	if err := r.Stream.Accepted(); err != nil {
+		return r.endpoint.noted(err)
+	}
+	return nil
+}
+
+// Next hands over the next message.
+func (r rpc) Next(message func(wire []byte) error) error {
+	err := r.Stream.Next(message)
+	if _, isStatus := status.FromError(err); err != nil && isStatus {
+		return r.endpoint.noted(err)
+	}
+	return err // io.EOF, or the function's own
+}
+
+// Message renders a message as an event.
+func (f *feed) Message(ctx context.Context, wire []byte) (frame []byte, id string, err error) {
+	if limit := int(f.endpoint.bridge.config.Limits.MessageBytes); len(wire) > limit {
+		return nil, "", f.unshown(fmt.Errorf("a message of %d bytes is over limits.message_bytes (%d)", len(wire), limit))
+	}
+	if err := f.transcode(ctx, wire); err != nil {
+		return nil, "", f.unshown(err)
+	}
+	if len(f.tapped.ID) > sse.MaxIDBytes {
+		return nil, "", f.unshown(fmt.Errorf("event.id has %d bytes, over the %d of an id", len(f.tapped.ID), sse.MaxIDBytes))
+	}
+	f.ids.Message(f.tapped.ID)
+	f.id = f.ids.AppendID(f.id[:0])
+	f.name = f.appendName(f.name[:0])
+	f.frame = sse.AppendEvent(f.frame[:0], f.id, f.name, f.tapped.Data)
+	frame = f.frame
+	if cap(f.json) > keepBuffer {
+		f.json = nil
+	}
+	if cap(f.frame) > keepBuffer {
+		f.frame = nil
+	}
+	return frame, f.logID(), nil
+}
+
+// transcode fills f.tapped. A message that does not fit the schema may fit a
+// newer one.
+func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
+	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
+	failed := new(transcode.Error)
+	if !errors.As(err, &failed) || !curable(failed.Kind) || time.Since(f.refreshed) < refreshEvery {
+		return err
+	}
+	f.refreshed = time.Now()
+	schema, refreshErr := f.endpoint.upstream.RefreshSchema(ctx)
+	if refreshErr != nil {
+		return err // the message's own error says more
+	}
+	f.endpoint.bind(schema)
+	newest := f.endpoint.bound.Load()
+	if newest.err != nil {
+		return err
+	}
+	f.binding = newest
+	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
+	return err
+}
+
+// curable reports whether a newer schema may help.
+func curable(kind transcode.Kind) bool {
+	return kind == transcode.KindUnresolvable || kind == transcode.KindUndecodable
+}
+
+// unshown logs why a message is not sent.
+func (f *feed) unshown(err error) error {
+	f.endpoint.bridge.logger.Warn("a message cannot be shown", "route", f.endpoint.route.Path, "error", printable(err.Error()))
+	return err
+}
+
+func (f *feed) appendName(dst []byte) []byte {
+	switch {
+	case f.endpoint.route.Event.Name.Constant != "":
+		return append(dst, f.endpoint.route.Event.Name.Constant...)
+	case f.tapped.HasName:
+		return sse.AppendName(dst, f.tapped.Name)
+	}
+	return dst
+}
+
+// logID is the id by which the log finds the frame; positions are found by
+// their number.
+func (f *feed) logID() string {
+	if f.endpoint.mode != sse.Cursors {
+		return ""
+	}
+	return string(f.id)
+}
+
+// Gap renders a gap that all of the topic's clients are told.
+func (f *feed) Gap(reason string) (frame []byte, id string) {
+	last := string(f.ids.AppendID(nil))
+	f.ids.Gap(reason != sse.GapUntranscodable)
+	f.id = f.ids.AppendID(f.id[:0])
+	f.frame = sse.AppendGap(f.frame[:0], sse.Gap{Reason: reason, LastEventID: last, ResumedFrom: string(f.id)})
+	return f.frame, f.logID()
+}
+
+// End renders the last words of a stream.
+func (f *feed) End(err error) (frame []byte, id string) {
+	f.id = f.ids.AppendFinal(f.id[:0])
+	extra := map[string]any{}
+	if trailers := f.trailers(); len(trailers) > 0 {
+		extra["trailers"] = trailers
+	}
+	f.frame = f.frame[:0]
+	if err == nil {
+		if done := f.endpoint.route.Done; done != "" {
+			f.frame = sse.AppendEvent(f.frame, f.doneID(), nil, []byte(done))
+		}
+		data, err := json.Marshal(extra)
+		if err != nil {
+			panic(err) // strings only
+		}
+		f.frame = sse.AppendEnd(f.frame, f.id, data)
+	} else {
+		fail := f.endpoint.failureOf(err)
+		extra["status"] = statusName(fail.code)
+		f.frame = sse.AppendError(f.frame, f.id, fail.rpcStatus(extra))
+	}
+	return f.frame, f.logID()
+}
+
+// doneID is the final id already, where ids are sent: a client that is cut
+// after the literal has seen the end.
+func (f *feed) doneID() []byte {
+	if f.endpoint.mode == sse.None {
+		return nil
+	}
+	return f.id
+}
+
+// trailers are those that the route allows, binary ones left out.
+func (f *feed) trailers() map[string]string {
+	if f.stream == nil {
+		return nil
+	}
+	shown := map[string]string{}
+	var sent metadata.MD = f.stream.Trailer()
+	for _, name := range f.endpoint.route.Trailers {
+		name = strings.ToLower(name)
+		if values := sent.Get(name); len(values) > 0 && !strings.HasSuffix(name, "-bin") {
+			shown[name] = strings.ToValidUTF8(strings.Join(slices.Clone(values), ", "), "\uFFFD")
+		}
+	}
+	return shown
+}

@@ -1,0 +1,235 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/route"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+)
+
+// lastEventIDNames are the query forms of Last-Event-ID, for pages that open
+// an EventSource anew and still know where they were.
+var lastEventIDNames = [...]string{"last_event_id", "lastEventId"}
+
+// ServeHTTP answers a request by its route.
+func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := b.serve(w, r); err != nil {
+		b.refuse(w, r, err)
+	}
+}
+
+// serve tells the story of a request. An error is answered by refuse; nothing
+// has been written then.
+func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodOptions {
+		return b.options(w, r)
+	}
+	match, err := b.table.Match(r)
+	if err != nil {
+		return err
+	}
+	e := b.endpoints[match.Index]
+	known := e.bound.Load()
+	stream := known == nil || !known.unary()
+	switch {
+	case r.Method == http.MethodHead:
+		return e.head(w, stream)
+	case stream && r.Method == http.MethodGet && sse.ParseID(e.mode, lastEventID(r)).Final:
+		w.WriteHeader(http.StatusNoContent) // an EventSource stops
+		return nil
+	}
+	call, err := e.read(r, match.Params)
+	switch {
+	case errors.Is(err, errNoSchema) && wantsStream(r):
+		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryUpstream, Code: int(codes.Unavailable), Message: err.Error(), Status: statusName(codes.Unavailable)})
+	case err != nil:
+		return e.at(err)
+	case call.unary():
+		return e.at(e.answer(w, r, call))
+	}
+	return e.at(e.stream(w, r, call))
+}
+
+// call is a request that has been understood.
+type call struct {
+	*binding
+	route.Bound
+}
+
+// read waits for the route's schema and binds the request to it.
+func (e *endpoint) read(r *http.Request, params map[string]string) (*call, error) {
+	limit := int(e.bridge.config.Limits.RequestBytes)
+	if err := route.CheckSize(r, limit); err != nil {
+		return nil, err
+	}
+	body, err := readBody(r, limit)
+	if err != nil {
+		return nil, err
+	}
+	b, err := e.await(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	bound, err := b.binder.Bind(r, params, body)
+	if err != nil {
+		return nil, err
+	}
+	return &call{binding: b, Bound: bound}, nil
+}
+
+func readBody(r *http.Request, limit int) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(limit)))
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return nil, &route.Error{Status: http.StatusRequestEntityTooLarge, Message: "the body is larger than limits.request_bytes allows"}
+	}
+	if err != nil {
+		return nil, &route.Error{Status: http.StatusBadRequest, Message: "the body could not be read"}
+	}
+	return body, nil
+}
+
+// options answers OPTIONS.
+func (b *Bridge) options(w http.ResponseWriter, r *http.Request) error {
+	allowed := b.table.Allowed(r.URL)
+	if allowed == nil {
+		return &route.Error{Status: http.StatusNotFound, Message: "no route matches the path"}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// head answers HEAD: what a GET would begin with, and nothing is opened.
+func (e *endpoint) head(w http.ResponseWriter, stream bool) error {
+	if stream {
+		setStreamHead(w.Header())
+	} else {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// lastEventID returns the id that a client comes back with.
+func lastEventID(r *http.Request) string {
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id
+	}
+	query := r.URL.Query()
+	for _, name := range lastEventIDNames {
+		if id := query.Get(name); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// wantsStatus reports whether the client would rather have a status than be
+// told in band (RFC 7240).
+func wantsStatus(r *http.Request) bool {
+	for _, line := range r.Header.Values("Prefer") {
+		for preference := range strings.SplitSeq(line, ",") {
+			token, _, _ := strings.Cut(preference, ";")
+			if strings.EqualFold(strings.TrimSpace(token), "status") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wantsStream reports whether an event stream is an answer that the client
+// can read, where the bridge does not know yet what the method gives.
+func wantsStream(r *http.Request) bool {
+	accept := r.Header.Values("Accept")
+	if wantsStatus(r) {
+		return false
+	}
+	for _, line := range accept {
+		if strings.Contains(line, "text/event-stream") || strings.Contains(line, "*/*") {
+			return true
+		}
+	}
+	return len(accept) == 0
+}
+
+// routed is an error of a request whose route is known.
+type routed struct {
+	error
+	endpoint *endpoint
+}
+
+func (r routed) Unwrap() error { return r.error }
+
+func (e *endpoint) at(err error) error {
+	if err == nil {
+		return nil
+	}
+	return routed{err, e}
+}
+
+// refuse is the one place that decides what a client sees of an error that
+// is answered with a status: a google.rpc.Status as JSON.
+func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var bad *route.Error
+	var where routed
+	switch {
+	case r.Context().Err() != nil:
+		return // nobody is there to read it
+	case errors.As(err, &bad):
+		if len(bad.Allow) > 0 {
+			w.Header().Set("Allow", strings.Join(bad.Allow, ", "))
+		}
+		writeJSON(w, bad.Status, badRequest(bad))
+	case errors.As(err, new(*config.Error)):
+		f := failure{code: codes.Unimplemented, message: "the route does not fit what the backend serves; the bridge's log says why"}
+		writeJSON(w, http.StatusNotImplemented, f.rpcStatus(nil))
+	case errors.As(err, &where):
+		f := where.endpoint.failureOf(where.error)
+		writeJSON(w, f.httpStatus(), f.rpcStatus(nil))
+	default:
+		b.logger.Error("a request failed", "error", printable(err.Error()))
+		writeJSON(w, http.StatusInternalServerError, failure{code: codes.Internal, message: "internal error"}.rpcStatus(nil))
+	}
+}
+
+// badRequest renders a client's fault, naming the field as google.rpc.BadRequest does.
+func badRequest(bad *route.Error) []byte {
+	f := failure{code: codes.InvalidArgument, message: bad.Error()}
+	switch bad.Status {
+	case http.StatusNotFound:
+		f.code = codes.NotFound
+	case http.StatusMethodNotAllowed:
+		f.code = codes.Unimplemented
+	}
+	if bad.Field != "" {
+		type violation struct {
+			Field       string `json:"field"`
+			Description string `json:"description"`
+		}
+		detail, err := json.Marshal(struct {
+			Type       string      `json:"@type"`
+			Violations []violation `json:"fieldViolations"`
+		}{"type.googleapis.com/google.rpc.BadRequest", []violation{{bad.Field, bad.Message}}})
+		if err != nil {
+			panic(err) // strings only
+		}
+		f.details = append(f.details, detail)
+	}
+	return f.rpcStatus(nil)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// A client that is gone has no use for the error.
+	_, _ = w.Write(append(body, '\n'))
+}

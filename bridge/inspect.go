@@ -1,0 +1,85 @@
+package bridge
+
+import (
+	"context"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+// RouteInfo is what a route is, by its upstream's schema.
+type RouteInfo struct {
+	Path      string
+	Methods   []string
+	RPC       string
+	Streaming bool   // else unary
+	Request   string // the full name of the request message
+	Event     string // of the message that becomes an event, or the response
+}
+
+// Check returns what is wrong with a configuration as far as it can be told
+// without the backends: its keys, its templates, and its routes where the
+// schema comes from files. The error is config.Errors.
+func Check(cfg config.Config, opts Options) error {
+	b, err := assemble(cfg, opts)
+	if err != nil {
+		return err
+	}
+	err = b.bindKnown()
+	if closeErr := b.closeUpstreams(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// Inspect asks the backends for their schemas, waiting for each as long as an
+// RPC would wait for its place, and tells what every route is. Routes that do
+// not fit are left out and come back as config.Errors.
+func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo, error) {
+	b, err := assemble(cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	var infos []RouteInfo
+	var found config.Errors
+	for _, e := range b.endpoints {
+		info, err := e.inspect(ctx)
+		if err == nil {
+			infos = append(infos, info)
+			continue
+		}
+		for _, part := range parts(err) {
+			if one, ok := part.(*config.Error); ok { //nolint:errorlint // parts are leaves
+				found = append(found, one)
+			} else {
+				found = append(found, e.errorAt("upstream", "%v", part))
+			}
+		}
+	}
+	err = joinConfig(found)
+	if closeErr := b.closeUpstreams(); err == nil {
+		err = closeErr
+	}
+	return infos, err
+}
+
+func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(e.bridge.config.Upstreams[e.route.Upstream].OpenTimeout))
+	defer cancel()
+	schema, err := e.upstream.AwaitSchema(ctx)
+	if err != nil {
+		return RouteInfo{}, err
+	}
+	if err := e.bind(schema); err != nil {
+		return RouteInfo{}, err
+	}
+	method := e.bound.Load().method
+	return RouteInfo{
+		Path:      e.route.Path,
+		Methods:   e.route.Methods,
+		RPC:       e.route.RPC,
+		Streaming: method.IsStreamingServer(),
+		Request:   string(method.Input().FullName()),
+		Event:     string(method.Output().FullName()),
+	}, nil
+}

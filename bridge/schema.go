@@ -1,0 +1,54 @@
+package bridge
+
+import (
+	"context"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+// bindKnown binds the routes whose upstream's schema is known without asking
+// the backend. Contradictions are errors of the configuration.
+func (b *Bridge) bindKnown() error {
+	var found config.Errors
+	for _, e := range b.endpoints {
+		schema := e.upstream.Schema()
+		if schema == nil {
+			continue
+		}
+		for _, err := range parts(e.bind(schema)) {
+			if one, ok := err.(*config.Error); ok { //nolint:errorlint // parts are leaves
+				found = append(found, one)
+			} else {
+				return err
+			}
+		}
+	}
+	return joinConfig(found)
+}
+
+// follow binds an upstream's routes to each schema that it comes to have. A
+// route that contradicts the schema answers 501 until the next one.
+func (b *Bridge) follow(ctx context.Context, name string) {
+	up := b.upstreams[name]
+	for {
+		changed := up.SchemaChanged()
+		if schema := up.Schema(); schema != nil {
+			for _, e := range b.endpoints {
+				if e.upstream != up {
+					continue
+				}
+				if old := e.bound.Load(); old != nil && old.schema == schema {
+					continue
+				}
+				if err := e.bind(schema); err != nil {
+					b.logger.Error("a route contradicts the upstream's schema and answers 501", "route", e.route.Path, "upstream", name, "error", err)
+				}
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

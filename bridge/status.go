@@ -1,0 +1,149 @@
+package bridge
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// judge says what an RPC's error means to its topic.
+func (e *endpoint) judge(err error) topic.Verdict {
+	if errors.Is(err, upstream.ErrMessageTooLarge) {
+		return topic.Fatal // each RPC would meet it again
+	}
+	switch status.Code(err) {
+	case codes.Unavailable:
+		return topic.Hold
+	case codes.ResourceExhausted, codes.Aborted, codes.DeadlineExceeded, codes.Canceled:
+		return topic.Retry
+	case codes.Internal, codes.Unknown, codes.DataLoss:
+		return topic.Flaky
+	default:
+		return topic.Fatal
+	}
+}
+
+// failure is an error as a client may see it.
+type failure struct {
+	code    codes.Code
+	message string
+	details []json.RawMessage
+}
+
+// incident is a failure whose details stay in the log, under an id that the
+// client gets.
+type incident struct {
+	error
+	id string
+}
+
+func (i *incident) Unwrap() error { return i.error }
+
+// noted logs an internal failure and gives it an id; other errors are
+// returned as they are.
+func (e *endpoint) noted(err error) error {
+	s, ok := status.FromError(err)
+	if errors.Is(err, io.EOF) || errors.As(err, new(*incident)) ||
+		(ok && s.Code() != codes.Internal && s.Code() != codes.Unknown) {
+		return err
+	}
+	i := &incident{error: err, id: rand.Text()[:12]}
+	e.bridge.logger.Error("a call failed", "incident", i.id, "route", e.route.Path, "code", s.Code().String(), "error", printable(err.Error()))
+	return i
+}
+
+// failureOf decides what a client may see of an error.
+func (e *endpoint) failureOf(err error) failure {
+	err = e.noted(err)
+	s := status.Convert(err)
+	if i := new(incident); errors.As(err, &i) {
+		code := s.Code()
+		if code != codes.Internal {
+			code = codes.Unknown
+		}
+		return failure{code: code, message: "the call failed; the bridge's log says how, under incident " + i.id}
+	}
+	f := failure{code: s.Code(), message: s.Message()}
+	for _, detail := range s.Proto().GetDetails() {
+		// A type that nobody knows is left out: it would be bytes to a page.
+		if text, err := (protojson.MarshalOptions{Resolver: e.detailTypes()}).Marshal(detail); err == nil {
+			f.details = append(f.details, text)
+		}
+	}
+	return f
+}
+
+// httpStatus is the status for the failure where it can still be one.
+func (f failure) httpStatus() int { return runtime.HTTPStatusFromCode(f.code) }
+
+// rpcStatus renders a google.rpc.Status as proto3 JSON; extra adds what
+// ssebridge says besides.
+func (f failure) rpcStatus(extra map[string]any) []byte {
+	shape := map[string]any{"code": int(f.code), "message": strings.ToValidUTF8(f.message, "\uFFFD")}
+	if len(f.details) > 0 {
+		shape["details"] = f.details
+	}
+	maps.Copy(shape, extra)
+	text, err := json.Marshal(shape)
+	if err != nil {
+		panic(err) // strings, numbers and JSON that protojson has made
+	}
+	return text
+}
+
+// statusName is a code as google.rpc.Code spells it; a code of the backend's
+// own is its number.
+func statusName(c codes.Code) string { return code.Code(c).String() }
+
+// detailTypes resolves the types in a status's details: the backend's own, and
+// those of google.rpc that every backend may use.
+func (e *endpoint) detailTypes() detailTypes {
+	if b := e.bound.Load(); b != nil {
+		return detailTypes{b.schema.Resolver()}
+	}
+	return detailTypes{protoregistry.GlobalTypes}
+}
+
+// resolver finds message and extension types.
+type resolver interface {
+	protoregistry.MessageTypeResolver
+	protoregistry.ExtensionTypeResolver
+}
+
+type detailTypes struct{ resolver }
+
+// FindMessageByURL looks at the backend's types first.
+func (d detailTypes) FindMessageByURL(url string) (protoreflect.MessageType, error) {
+	if found, err := d.resolver.FindMessageByURL(url); err == nil {
+		return found, nil
+	}
+	return protoregistry.GlobalTypes.FindMessageByURL(url)
+}
+
+// Links google.rpc's detail types in.
+var _ = errdetails.File_google_rpc_error_details_proto
+
+// printable cuts and quotes what a backend said, for the log.
+func printable(text string) string {
+	const most = 1 << 10
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return strings.Trim(strconv.Quote(text), `"`)
+}

@@ -1,0 +1,175 @@
+package bridge
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// stream serves a server-streaming method as an event stream.
+func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error {
+	id := sse.ParseID(e.mode, lastEventID(r))
+	switch {
+	case id.Final: // not a GET, which was answered 204
+		return e.sayEnd(w, r, id)
+	case e.bridge.leaving.Load():
+		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
+	}
+	sub, err := e.bridge.topics.Join(e.join(c, id))
+	switch {
+	case errors.Is(err, topic.ErrFull):
+		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryShed})
+	case err != nil: // closed
+		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
+	}
+	defer sub.Leave()
+	if err := e.accepted(r.Context(), sub, wantsStatus(r)); err != nil {
+		return err
+	}
+	sub.Opened()
+	voice := &voice{endpoint: e, sub: sub}
+	end, err := e.deliver(w, r, delivery.Client{
+		Source:   voice,
+		Blocks:   voice,
+		Policy:   e.policy(),
+		First:    voice.first(id),
+		Position: sub.Position,
+	})
+	e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
+	return err
+}
+
+// join says which topic a request listens to.
+func (e *endpoint) join(c *call, id sse.ID) topic.Join {
+	return topic.Join{
+		Key:     e.key(c),
+		Private: e.route.Share == "never",
+		Held:    e.route.Join == "held",
+		Place:   topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq},
+		Open:    func() (string, topic.Params) { return e.open(c) },
+	}
+}
+
+// key is the digest of all by which a backend could tell two requests apart.
+func (e *endpoint) key(c *call) string {
+	digest := sha256.New()
+	var head [16]byte
+	binary.BigEndian.PutUint64(head[:8], uint64(e.index))
+	binary.BigEndian.PutUint64(head[8:], uint64(len(c.Wire)))
+	digest.Write(head[:])
+	digest.Write(c.Wire)
+	digest.Write(c.Identity)
+	return string(digest.Sum(nil))
+}
+
+// open says how the request's topic runs.
+func (e *endpoint) open(c *call) (epoch string, params topic.Params) {
+	epoch = sse.NewEpoch()
+	f := &feed{
+		endpoint: e,
+		call:     upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata},
+		ids:      sse.NewNumbering(e.mode, epoch),
+	}
+	return epoch, topic.Params{
+		Source:   f,
+		Renderer: f,
+		Judge:    e.judge,
+		Log: replay.Params{
+			Events: e.route.Replay.Events,
+			Bytes:  int64(e.route.Replay.Bytes),
+			Age:    time.Duration(e.route.Replay.Age),
+		},
+		Linger:    time.Duration(*e.route.Replay.Linger),
+		Backoff:   topic.Backoff{Initial: reconnectInitial, Max: reconnectMax},
+		Reopen:    e.route.OnComplete == "reopen",
+		StopOnBad: e.route.OnBadMessage == "stop",
+		NoReturn:  e.mode == sse.None,
+		Abandon:   e.mode == sse.None && e.route.Share == "never",
+	}
+}
+
+// The default backoff.
+const (
+	reconnectInitial = 100 * time.Millisecond
+	reconnectMax     = 10 * time.Second
+)
+
+// accepted waits for the moment at which the first bytes may go out: the
+// backend has accepted the RPC, or open_grace has passed. An error is a
+// refusal that came in time to be an HTTP status.
+func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsStatus bool) error {
+	grace := time.NewTimer(time.Duration(*e.route.OpenGrace))
+	defer grace.Stop()
+	for {
+		now := sub.Topic.Status()
+		switch {
+		case now.Phase == topic.Finished && now.Err != nil && !now.Messages:
+			return now.Err
+		case now.Err != nil && wantsStatus && now.Phase != topic.Finished:
+			return passing(now.Err)
+		case now.Phase != topic.Opening:
+			return nil
+		}
+		select {
+		case <-now.Changed():
+		case <-grace.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// passing is a failure that the bridge would hide or tell in band, as a status:
+// that of a held code is always 503.
+func passing(err error) error {
+	if status.Code(err) == codes.Unavailable {
+		return status.Error(codes.Unavailable, status.Convert(err).Message())
+	}
+	return err
+}
+
+func (e *endpoint) policy() delivery.Policy {
+	return delivery.Policy{
+		WriteTimeout: time.Duration(e.route.WriteTimeout),
+		Heartbeat:    time.Duration(*e.route.Heartbeat.Every),
+		Comments:     e.route.Heartbeat.As == "comment",
+		MaxAge:       time.Duration(e.route.MaxAge),
+		Skip:         e.route.SlowClient == "skip",
+	}
+}
+
+// deliver writes the head of an event stream and hands the response over.
+func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delivery.Client) (delivery.End, error) {
+	setStreamHead(w.Header())
+	if r.ProtoMajor == 1 {
+		// The write deadline of a stream must not reach a next request, and
+		// who is asked to come back should come by a new connection.
+		w.Header().Set("Connection", "close")
+	}
+	if !r.ProtoAtLeast(1, 1) {
+		e.bridge.http10.Do(func() {
+			e.bridge.logger.Warn("a client or proxy speaks HTTP/1.0, where a cut looks like an end; for nginx write proxy_http_version 1.1", "route", e.route.Path)
+		})
+	}
+	return e.bridge.clients.Serve(r.Context(), w, client)
+}
+
+// setStreamHead sets what every event stream begins with.
+func setStreamHead(head http.Header) {
+	head.Set("Content-Type", "text/event-stream")
+	head.Set("Cache-Control", "no-cache, no-store, no-transform")
+	head.Set("X-Accel-Buffering", "no")
+}

@@ -1,0 +1,31 @@
+package bridge
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// answer calls a unary method and writes its response as JSON.
+func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error {
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(e.route.Timeout))
+	defer cancel()
+	reply, err := e.upstream.Invoke(ctx, upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata})
+	if err != nil {
+		return err
+	}
+	if len(reply.Wire) > int(e.bridge.config.Limits.MessageBytes) {
+		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
+	}
+	body, err := c.plan.AppendJSON(nil, reply.Wire)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, body)
+	return nil
+}

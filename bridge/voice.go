@@ -1,0 +1,190 @@
+package bridge
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+)
+
+// voice is what one client hears besides its topic's log: a delivery.Source
+// and its delivery.Blocks.
+type voice struct {
+	endpoint *endpoint
+	sub      *topic.Subscription
+}
+
+// Log returns the topic's log.
+func (v *voice) Log() *replay.Log { return v.sub.Log() }
+
+// Status returns what the client is to be told of its topic.
+func (v *voice) Status() (delivery.Status, <-chan struct{}) {
+	now := v.sub.Topic.Status()
+	return delivery.Status{Stale: now.Stale, Leave: v.sub.ToldToLeave(now)}, now.Changed()
+}
+
+// Progress says how far the client has got.
+func (v *voice) Progress(position uint64) { v.sub.Progress(position) }
+
+// first renders the first block: where the client stands, or that it cannot
+// stand where it was.
+func (v *voice) first(id sse.ID) []byte {
+	e, sub := v.endpoint, v.sub
+	retry := e.retry()
+	switch {
+	case e.mode == sse.None:
+		return sse.AppendPrelude(nil, retry)
+	case sub.Start == topic.Resumed:
+		return sse.AppendOpen(nil, retry, []byte(id.Text))
+	case sub.Start == topic.Fresh:
+		return sse.AppendOpen(nil, retry, v.positionID(sub.Position))
+	}
+	return sse.AppendGapFirst(nil, retry, sse.Gap{
+		Reason:      sub.Missed,
+		LastEventID: id.Text,
+		ResumedFrom: string(v.positionID(sub.Position)),
+	})
+}
+
+// positionID is a position of the topic's log as an id.
+func (v *voice) positionID(position uint64) []byte {
+	epoch := v.sub.Topic.Epoch()
+	switch v.endpoint.mode {
+	case sse.Positions:
+		return sse.AppendPosition(nil, epoch, position)
+	case sse.Cursors:
+		if id := v.Log().ID(position); id != "" {
+			return []byte(id)
+		}
+		return sse.AppendPosition([]byte("~"), epoch, position)
+	default:
+		return nil
+	}
+}
+
+// Heartbeat renders a heartbeat.
+func (v *voice) Heartbeat(dst []byte) []byte {
+	if v.endpoint.route.Heartbeat.As == "event" {
+		return append(dst, sse.HeartbeatEvent...)
+	}
+	return append(dst, sse.Heartbeat...)
+}
+
+// Stale renders stream-stale.
+func (v *voice) Stale(dst []byte) []byte {
+	code := codes.Unavailable // nothing has answered, not even with an error
+	if err := v.sub.Topic.Status().Err; err != nil {
+		code = status.Code(err)
+	}
+	return sse.AppendStale(dst, statusName(code))
+}
+
+// Live renders stream-live.
+func (v *voice) Live(dst []byte) []byte { return sse.AppendLive(dst) }
+
+// Lagged renders the gap of a client that was too slow for the log.
+func (v *voice) Lagged(dst []byte, from, to uint64) []byte {
+	return sse.AppendGap(dst, sse.Gap{
+		Reason:      sse.GapLagged,
+		LastEventID: string(v.positionID(from)),
+		ResumedFrom: string(v.positionID(to)),
+	})
+}
+
+// Leave renders stream-retry.
+func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
+	switch reason {
+	case delivery.Drain:
+		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryDrain})
+	case delivery.MaxAge:
+		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryMaxAge})
+	case delivery.Idle:
+		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryIdle})
+	case delivery.Lagged:
+		return sse.AppendRetry(dst, v.endpoint.retry(), sse.Retry{Reason: sse.RetryLagged})
+	default:
+		return sse.AppendRetry(dst, upstreamRetry(), v.endpoint.upstreamRetry(v.sub.Topic.Status().Err))
+	}
+}
+
+// upstreamRetry names what happened to the RPC.
+func (e *endpoint) upstreamRetry(err error) sse.Retry {
+	if err == nil {
+		return sse.Retry{Reason: sse.RetryUpstream} // it is being opened again by now
+	}
+	f := e.failureOf(err)
+	return sse.Retry{Reason: sse.RetryUpstream, Code: int(f.code), Message: f.message, Status: statusName(f.code)}
+}
+
+// retry is the route's reconnection time, spread by a fifth either way.
+func (e *endpoint) retry() time.Duration {
+	base := time.Duration(e.route.Retry)
+	return base - base/5 + rand.N(2*base/5+1)
+}
+
+// atOnce spreads those over a second who were told at spread moments already.
+func atOnce() time.Duration { return rand.N(time.Second) }
+
+// upstreamRetry spreads those who were told at one moment.
+func upstreamRetry() time.Duration { return reconnectInitial + rand.N(reconnectMax-reconnectInitial) }
+
+// shedRetry keeps those away for whom there is no room.
+func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) }
+
+// turnAway asks a client to come back that has no topic. It keeps its place.
+func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Retry) error {
+	if wantsStatus(r) {
+		return e.at(status.Error(codes.Unavailable, "come back later: "+retry.Reason))
+	}
+	after := atOnce()
+	switch retry.Reason {
+	case sse.RetryShed:
+		after = shedRetry()
+	case sse.RetryUpstream:
+		after = upstreamRetry()
+	}
+	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
+}
+
+// sayEnd tells a client that comes back to an ended stream, not by GET, that
+// it has ended.
+func (e *endpoint) sayEnd(w http.ResponseWriter, r *http.Request, id sse.ID) error {
+	return e.say(w, r, id.Text, func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(id.Text), []byte("{}")) })
+}
+
+// say answers with a stream of one block, which stream-open precedes: a first
+// block without an id may wipe the client's.
+func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, block func(dst []byte) []byte) error {
+	first := sse.AppendPrelude(nil, e.retry())
+	if e.mode != sse.None {
+		id := sse.ParseID(e.mode, lastID).Text
+		if id == "" {
+			id = sse.NoID
+		}
+		first = sse.AppendOpen(nil, e.retry(), []byte(id))
+	}
+	done := replay.New(replay.Params{Events: 1, Bytes: 1})
+	done.Append(block(nil), "")
+	done.Close()
+	_, err := e.deliver(w, r, delivery.Client{Source: ended{done}, Policy: e.policy(), First: first})
+	return err
+}
+
+// ended is the source of a stream that has said all it has to say.
+type ended struct{ log *replay.Log }
+
+// Log returns the last words.
+func (e ended) Log() *replay.Log { return e.log }
+
+// Status returns nothing: the log ends before it matters.
+func (ended) Status() (delivery.Status, <-chan struct{}) { return delivery.Status{}, nil }
+
+// Progress does nothing.
+func (ended) Progress(uint64) {}
