@@ -116,12 +116,14 @@ func (b *Bridge) dial(opts Options) error {
 	var found config.Errors
 	for name, cfg := range b.config.Upstreams {
 		up, err := upstream.New(b.upstreamParams(name, cfg, opts))
-		if err != nil {
+		for _, part := range parts(err) {
 			field := ""
-			if param := new(upstream.ParamError); errors.As(err, &param) {
-				field, err = "."+param.Field, param.Err
+			if param := new(upstream.ParamError); errors.As(part, &param) {
+				field, part = "."+param.Field, param.Err
 			}
-			found = append(found, configError(err.Error(), "upstreams.%s%s", name, field))
+			found = append(found, configError(part.Error(), "upstreams.%s%s", name, field))
+		}
+		if err != nil {
 			continue
 		}
 		b.upstreams[name] = up
