@@ -3,7 +3,8 @@ package config
 // Config is a whole configuration: where to listen, which upstreams there are, and
 // which routes lead to them.
 type Config struct {
-	// Listen is the address of the public listener, clear HTTP/1.1 and h2c, as host:port; ":8080" is every address. Default 127.0.0.1:8080.
+	// Listen is the address of the public listener, clear HTTP/1.1 and h2c, as host:port; ":8080" is
+	// every address. Default 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
 	// Admin is the address of /healthz and /readyz, as host:port; "" is off. Default 127.0.0.1:9901.
 	Admin *string `yaml:"admin"`
@@ -19,7 +20,8 @@ type Config struct {
 
 // Limits bounds what clients and backends can make the bridge hold.
 type Limits struct {
-	// Topics is how many topics (upstream streams with those who listen to them) may exist at once. Default 10000.
+	// Topics is how many topics (upstream streams with those who listen to them) may exist at once.
+	// Default 10000.
 	Topics int `yaml:"topics"`
 	// RequestBytes bounds a request: its body, and its query and headers. Default 64KiB.
 	RequestBytes Size `yaml:"request_bytes"`
@@ -29,7 +31,8 @@ type Limits struct {
 
 // Drain says how the bridge stops serving on SIGTERM.
 type Drain struct {
-	// Delay is how long the bridge serves on while it says that it is not ready, so that endpoints settle. Default 5s.
+	// Delay is how long the bridge serves on while it says that it is not ready, so that endpoints
+	// settle. Default 5s.
 	Delay *Duration `yaml:"delay"`
 	// Grace is the time over which clients are told to come back, spread evenly. Default 25s.
 	Grace *Duration `yaml:"grace"`
@@ -41,13 +44,15 @@ type Upstream struct {
 	Target string `yaml:"target"`
 	// Protocol is what the backend speaks: grpc. Default grpc.
 	Protocol string `yaml:"protocol"`
-	// TLS secures the connection; left out it is clear, present and empty it is verified by the system's roots.
+	// TLS secures the connection; left out it is clear, present and empty it is verified by the
+	// system's roots.
 	TLS *TLS `yaml:"tls"`
 	// Metadata is sent with every call; an empty value is dropped. Default none.
 	Metadata map[string]string `yaml:"metadata"`
 	// Schema says where the types of the upstream's RPCs come from. Default reflection.
 	Schema Schema `yaml:"schema"`
-	// Connections is how many connections are used: auto (one more when the backend's concurrent streams are used up) or a number. Default auto.
+	// Connections is how many connections are used: auto (one more when the backend's concurrent
+	// streams are used up) or a number. Default auto.
 	Connections Connections `yaml:"connections"`
 	// Opens is how many RPCs may wait for their place on a connection at once. Default 100.
 	Opens int `yaml:"opens"`
@@ -76,7 +81,8 @@ type TLS struct {
 // Schema says where the types of an upstream's RPCs come from. Its zero value is
 // server reflection; at most one of the fields is set.
 type Schema struct {
-	// DescriptorSet is a file with a FileDescriptorSet, as buf build and protoc --descriptor_set_out write it; relative to the configuration file.
+	// DescriptorSet is a file with a FileDescriptorSet, as buf build and protoc --descriptor_set_out
+	// write it; relative to the configuration file.
 	DescriptorSet string `yaml:"descriptor_set"`
 	// Proto compiles .proto sources.
 	Proto *ProtoSources `yaml:"proto"`
@@ -84,7 +90,8 @@ type Schema struct {
 
 // ProtoSources are .proto files that the bridge compiles itself.
 type ProtoSources struct {
-	// ImportPaths are the folders in which files and their imports are looked up, relative to the configuration file. Default: the configuration file's folder.
+	// ImportPaths are the folders in which files and their imports are looked up, relative to the
+	// configuration file. Default: the configuration file's folder.
 	ImportPaths []string `yaml:"import_paths"`
 	// Files are the .proto files to compile, as an import would name them. At least one.
 	Files []string `yaml:"files"`
@@ -106,19 +113,23 @@ type Route struct {
 	Request Request `yaml:"request"`
 	// Event says how a message becomes an event.
 	Event Event `yaml:"event"`
-	// Join says where a client without an id starts on a running topic: live (after the newest event) or held (at the oldest held). Default live.
+	// Join says where a client without an id starts on a running topic: live (after the newest event)
+	// or held (at the oldest held). Default live.
 	Join string `yaml:"join"`
 	// Replay bounds the log of a topic, from which clients resume.
 	Replay Replay `yaml:"replay"`
 	// Share says who shares an RPC: auto (equal requests of equal identity) or never. Default auto.
 	Share string `yaml:"share"`
-	// SlowClient says what happens to a client that fell out of the log: disconnect, or skip, announced as stream-gap. Default disconnect.
+	// SlowClient says what happens to a client that fell out of the log: disconnect, or skip,
+	// announced as stream-gap. Default disconnect.
 	SlowClient string `yaml:"slow_client"`
 	// WriteTimeout is how long a socket with bytes to send may make no progress. Default 20s.
 	WriteTimeout Duration `yaml:"write_timeout"`
-	// OnComplete says what follows an RPC that ended with OK: end (clients are told and stop) or reopen, with backoff. Default end.
+	// OnComplete says what follows an RPC that ended with OK: end (clients are told and stop) or
+	// reopen, with backoff. Default end.
 	OnComplete string `yaml:"on_complete"`
-	// OnBadMessage says what follows a message that cannot be transcoded: gap (announced) or stop. Default gap.
+	// OnBadMessage says what follows a message that cannot be transcoded: gap (announced) or stop.
+	// Default gap.
 	OnBadMessage string `yaml:"on_bad_message"`
 	// OpenGrace is the time in which an immediate refusal becomes an HTTP status. Default 250ms.
 	OpenGrace *Duration `yaml:"open_grace"`
@@ -126,7 +137,8 @@ type Route struct {
 	Heartbeat Heartbeat `yaml:"heartbeat"`
 	// Retry is the time after which a client reconnects, jittered by 20 %. Default 3s.
 	Retry Duration `yaml:"retry"`
-	// MaxAge is how long a stream lives before its client is asked to come back, jittered; 0s is unlimited. Default 0s.
+	// MaxAge is how long a stream lives before its client is asked to come back, jittered; 0s is
+	// unlimited. Default 0s.
 	MaxAge Duration `yaml:"max_age"`
 	// Trailers are the upstream trailers shown in stream-end and stream-error. Default none.
 	Trailers []string `yaml:"trailers"`
@@ -140,9 +152,11 @@ type Route struct {
 // first: set, path, headers, then query and body; a field bound by one of the first
 // three is closed to query and body.
 type Request struct {
-	// Query says which fields query parameters may set: true (any), false, or a list of field paths. Default false.
+	// Query says which fields query parameters may set: true (any), false, or a list of field paths.
+	// Default false.
 	Query Fields `yaml:"query"`
-	// Body says which fields the JSON body may set: true (any), false, or a list of field paths. Default true where POST is allowed.
+	// Body says which fields the JSON body may set: true (any), false, or a list of field paths.
+	// Default true where POST is allowed.
 	Body *Fields `yaml:"body"`
 	// Set gives fields constant values: field path to a scalar or a list of scalars. Default none.
 	Set map[string]any `yaml:"set"`
@@ -166,19 +180,22 @@ type Fields struct {
 type Metadata struct {
 	// Name is the header's name, in lower case. Required.
 	Name string `yaml:"name"`
-	// Key says whether the value is part of the topic's identity, so that it keeps clients apart. Default true.
+	// Key says whether the value is part of the topic's identity, so that it keeps clients apart.
+	// Default true.
 	Key *bool `yaml:"key"`
 }
 
 // Event says how a message becomes an event.
 type Event struct {
-	// ID is the field path of the event's id (string, bytes, integer or Timestamp); left out, the bridge numbers events; "" is no ids.
+	// ID is the field path of the event's id (string, bytes, integer or Timestamp); left out, the
+	// bridge numbers events; "" is no ids.
 	ID *string `yaml:"id"`
 	// Cursor says how the values of id behave: unique. Default unique.
 	Cursor string `yaml:"cursor"`
 	// Name is the event's name: a constant, {field: PATH} or {oneof: NAME}. Default none.
 	Name EventName `yaml:"name"`
-	// Data is what is sent of the message: {message: true}, {field: PATH} or {oneof: NAME}. Default {message: true}.
+	// Data is what is sent of the message: {message: true}, {field: PATH} or {oneof: NAME}. Default
+	// {message: true}.
 	Data EventData `yaml:"data"`
 	// EmitDefaults writes fields that have their default value, as proto3 JSON's option. Default false.
 	EmitDefaults bool `yaml:"emit_defaults"`

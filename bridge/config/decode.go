@@ -51,7 +51,11 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 
 		return
 	case kindNull:
-		d.fail(d.shown(n, at), at.path, "must not be null; leave the key out for the default")
+		fix := "leave the key out for the default"
+		if strings.HasSuffix(at.pattern, "[]") {
+			fix = "remove it"
+		}
+		d.fail(d.shown(n, at), at.path, "must not be null; "+fix)
 
 		return
 	default:

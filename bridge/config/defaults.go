@@ -6,33 +6,6 @@ import (
 	"time"
 )
 
-// The values of enumerated keys.
-const (
-	ProtocolGRPC = "grpc"
-
-	AuthNone = "none"
-
-	CursorUnique = "unique"
-
-	JoinLive = "live"
-	JoinHeld = "held"
-
-	ShareAuto  = "auto"
-	ShareNever = "never"
-
-	SlowClientDisconnect = "disconnect"
-	SlowClientSkip       = "skip"
-
-	OnCompleteEnd    = "end"
-	OnCompleteReopen = "reopen"
-
-	OnBadMessageGap  = "gap"
-	OnBadMessageStop = "stop"
-
-	HeartbeatComment = "comment"
-	HeartbeatEvent   = "event"
-)
-
 // The addresses that hold when none are given: nobody but this machine is served.
 const (
 	defaultListen = "127.0.0.1:8080"

@@ -66,7 +66,9 @@ func (s *source) locate(err *Error, at position) {
 		return
 	}
 	err.Line, err.Column = at.line, max(at.column, 1)
-	err.Snippet = snippet(s.lines[at.line-1], err.Column)
+	if line := s.line(at.line); strings.TrimSpace(line) != "" {
+		err.Snippet = snippet(line, err.Column)
+	}
 }
 
 // The width of a snippet in characters, and how many of them stand before the column

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -120,13 +122,35 @@ func syntaxError(src *source, err error) *Error {
 	if tk := syntax.GetToken(); tk != nil && tk.Position != nil {
 		at = position{tk.Position.Line, tk.Position.Column}
 	}
-	message := syntax.GetMessage()
-	switch {
-	case strings.Contains(message, `character '\t'`), strings.Contains(message, "character '\t'"):
-		message = "a tab cannot indent; use spaces"
-	case strings.Contains(message, "must be specified") && strings.Contains(src.line(at.line), "${"):
-		message += `; inside { } and [ ] a variable stands in quotes: "${NAME}"`
+
+	return src.errorAt(at, "", withFix(syntax.GetMessage(), src.line(at.line)))
+}
+
+// withFix is the parser's message with what to do about it.
+func withFix(message, line string) string {
+	message = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) && r != '\t' {
+			return utf8.RuneError
+		}
+
+		return r
+	}, message)
+	for _, m := range []struct{ part, fix string }{
+		{"character '\t'", "a tab cannot indent; use spaces"},
+		{"must be specified", `%s; inside { } and [ ] a variable stands in quotes: "${NAME}"`},
+		{"end token", "%s; close the bracket"},
+		{"could not find end character", "%s; close the quote"},
+		{"unknown escape", `%s; write \\ for a backslash, or use single quotes`},
+		{"reserved character", "%s; put the value in quotes"},
+		{"mapping value is not allowed", `%s; put a value that holds ": " in quotes, and indent keys alike`},
+		{"not allowed in this context", "%s; begin it on a line of its own, indented"},
+	} {
+		if !strings.Contains(message, m.part) || strings.Contains(m.fix, "${") && !strings.Contains(line, "${") {
+			continue
+		}
+
+		return strings.Replace(m.fix, "%s", message, 1)
 	}
 
-	return src.errorAt(at, "", message)
+	return message
 }

@@ -130,13 +130,12 @@ func (v *validator) span(path string, value *Duration, most Duration) {
 }
 
 // enum checks a string that has a few allowed values, the empty one being its default.
-func (v *validator) enum(at place, value string, allowed ...string) {
+func (v *validator) enum(at place, value string) {
+	allowed := allowedValues(at.pattern)
 	switch {
 	case v.left(at.path, value == ""), slices.Contains(allowed, value):
 	case isUnsupported(at.pattern, value):
 		v.errs = append(v.errs, &Error{Path: at.path, Message: unsupportedValue(at.pattern, value)})
-	case len(allowed) == 1:
-		v.errorf(at.path, "must be %s", allowed[0])
 	default:
 		v.errorf(at.path, "must be %s", oneOf(allowed))
 	}
@@ -145,6 +144,9 @@ func (v *validator) enum(at place, value string, allowed ...string) {
 // oneOf is a, b or c.
 func oneOf(words []string) string {
 	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
 
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
@@ -183,7 +185,7 @@ func (v *validator) addresses() {
 	adminOK := v.address(place{}.key("admin"), admin, defaultAdmin)
 	if listenOK && adminOK && sameListener(or(v.config.Listen, defaultListen), admin) {
 		path, other := "admin", "listen"
-		if v.config.Admin == nil {
+		if admin == defaultAdmin { // listen is the one that somebody chose
 			path, other = other, path
 		}
 		v.errorf(path, "asks for the same address as %s; change the port of one", other)

@@ -8,7 +8,7 @@ func (v *validator) event(e Event, at place) {
 		v.errorf(at.key("id").path, `must be the path of a field, such as seq or meta.version, or "" for no ids`)
 	}
 	cursor := at.key("cursor")
-	v.enum(cursor, e.Cursor, CursorUnique)
+	v.enum(cursor, e.Cursor)
 	if v.wrote(cursor.path, e.Cursor != "" && e.Cursor != CursorUnique) {
 		switch {
 		case e.ID == nil:

@@ -29,14 +29,21 @@ type binding struct{ field, key string }
 // bindings checks set, the path and headers, the strongest first, and that no field has
 // two sources among them. It gives the fields that are closed to query and body.
 func (v *validator) bindings(r *Route, at place) []binding {
+	route := parentPath(at.path)
 	var bound []binding
-	bind := func(field, path, key string) {
+	bind := func(field, path string) {
+		key := strings.TrimPrefix(path, route+".")
 		for _, b := range bound {
-			if overlap(b.field, field) {
+			switch {
+			case !overlap(b.field, field):
+				continue
+			case b.key == key:
+				v.errorf(path, "two segments of the path set one field; rename one")
+			default:
 				v.errorf(path, "two sources for one field: %s and %s; keep one", b.key, key)
-
-				return
 			}
+
+			return
 		}
 		bound = append(bound, binding{field, key})
 	}
@@ -49,20 +56,20 @@ func (v *validator) bindings(r *Route, at place) []binding {
 
 			continue
 		}
-		if _, ok := normalConstant(r.Request.Set[field]); !ok {
+		if _, ok := normalConstant(r.Request.Set[field]); !ok && v.written == nil {
 			v.errorf(here.path, "must be a string, a boolean, a number or a list of those")
 		}
-		bind(field, here.path, "request.set")
+		bind(field, here.path)
 	}
 	for _, field := range pathFields(r.Path) {
-		bind(field, parentPath(at.path)+".path", "path")
+		bind(field, joinPath(route, "path"))
 	}
 	headers := at.key("headers")
 	for _, name := range slices.Sorted(maps.Keys(r.Request.Headers)) {
 		here := headers.mapKey(name)
 		v.headerName(name, r.Request.Headers, here)
 		if field := r.Request.Headers[name]; isFieldPath(field) {
-			bind(field, here.path, "request.headers")
+			bind(field, here.path)
 		} else {
 			v.errorf(here.path, "must be the path of a field, such as user_id")
 		}

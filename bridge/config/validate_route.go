@@ -12,16 +12,16 @@ func (v *validator) route(r *Route, at place) {
 	v.methods(r.Methods, at.key("methods"))
 	v.rpc(at.key("rpc").path, r.RPC)
 	v.reference(at.key("upstream").path, r.Upstream)
-	v.enum(at.key("auth"), r.Auth, AuthNone)
+	v.enum(at.key("auth"), r.Auth)
 	v.request(r, at.key("request"))
 	v.event(r.Event, at.key("event"))
-	v.enum(at.key("join"), r.Join, JoinLive, JoinHeld)
+	v.enum(at.key("join"), r.Join)
 	v.replay(r.Replay, at.key("replay"))
-	v.enum(at.key("share"), r.Share, ShareAuto, ShareNever)
-	v.enum(at.key("slow_client"), r.SlowClient, SlowClientDisconnect, SlowClientSkip)
+	v.enum(at.key("share"), r.Share)
+	v.enum(at.key("slow_client"), r.SlowClient)
 	v.duration(at.key("write_timeout").path, r.WriteTimeout, least, hour)
-	v.enum(at.key("on_complete"), r.OnComplete, OnCompleteEnd, OnCompleteReopen)
-	v.enum(at.key("on_bad_message"), r.OnBadMessage, OnBadMessageGap, OnBadMessageStop)
+	v.enum(at.key("on_complete"), r.OnComplete)
+	v.enum(at.key("on_bad_message"), r.OnBadMessage)
 	v.span(at.key("open_grace").path, r.OpenGrace, seconds(60))
 	v.heartbeat(r.Heartbeat, at.key("heartbeat"))
 	v.duration(at.key("retry").path, r.Retry, least, hour)
@@ -104,7 +104,7 @@ func (v *validator) heartbeat(h Heartbeat, at place) {
 	if h.Every != nil && *h.Every != 0 && (*h.Every < 100*least || *h.Every > hour) {
 		v.errorf(every, "must be 0s, which is off, or from %s to %s", 100*least, hour)
 	}
-	v.enum(at.key("as"), h.As, HeartbeatComment, HeartbeatEvent)
+	v.enum(at.key("as"), h.As)
 	if as := at.key("as").path; h.Every != nil && *h.Every == 0 && v.wrote(as, h.As != "" && h.As != HeartbeatComment) {
 		v.void(as, "heartbeat.as", "heartbeat.every: 0s")
 	}

@@ -16,7 +16,7 @@ func (v *validator) upstream(name string, at place) {
 	}
 
 	v.target(at.key("target").path, u.Target)
-	v.enum(at.key("protocol"), u.Protocol, ProtocolGRPC)
+	v.enum(at.key("protocol"), u.Protocol)
 	if u.TLS != nil {
 		v.tls(u.TLS, at.key("tls"))
 	}

@@ -1,0 +1,191 @@
+package config
+
+import "testing"
+
+// TestBadSyntax: what is no YAML, or YAML that a configuration does not use.
+func TestBadSyntax(t *testing.T) {
+	testBad(t, []badConfig{
+		{
+			"empty", "", `
+app.yaml:1:1: the file is empty; it needs upstreams and routes
+`,
+		},
+		{
+			"only a comment", "# nothing\n", `
+app.yaml:1:1: the file is empty; it needs upstreams and routes
+    # nothing
+    ^
+`,
+		},
+		{
+			"control character", "listen: \"a\x1b[31m\"\n", `
+app.yaml:1:11: a control character; remove it, or write it as an escape in double quotes
+    listen: "a�[31m"
+              ^
+`,
+		},
+		{
+			"tab", `upstreams:
+	app: {}
+`, `
+app.yaml:2:1: a tab cannot indent; use spaces
+    	app: {}
+    ^
+`,
+		},
+		{
+			"unclosed list", minimal + "    methods: [GET\n", `
+app.yaml:6:14: sequence end token ']' not found; close the bracket
+        methods: [GET
+                 ^
+`,
+		},
+		{
+			"unclosed quote", minimal + "    done: \"x\n", `
+app.yaml:6:11: could not find end character of double-quoted text; close the quote
+        done: "x
+              ^
+`,
+		},
+		{
+			"unknown escape", minimal + "    done: \"\\q\"\n", `
+app.yaml:6:13: found unknown escape character 'q'; write \\ for a backslash, or use single quotes
+        done: "\q"
+                ^
+`,
+		},
+		{
+			"mapping in a scalar", minimal + "    done: a: b\n", `
+app.yaml:6:11: mapping value is not allowed in this context; put a value that holds ": " in quotes, and indent keys alike
+        done: a: b
+              ^
+`,
+		},
+		{
+			"reserved character", minimal + "    done: @x\n", `
+app.yaml:6:11: '@' is a reserved character; put the value in quotes
+        done: @x
+              ^
+`,
+		},
+		{
+			"second document", minimal + `---
+listen: x
+`, `
+app.yaml:6:1: a second document; a configuration is one document
+    ---
+    ^
+`,
+		},
+		{
+			"directive", `%YAML 1.2
+---
+listen: x
+`, `
+app.yaml:1:1: directives are not allowed; remove the line
+    %YAML 1.2
+    ^
+`,
+		},
+		{
+			"not a mapping", "- listen\n", `
+app.yaml:1:1: a configuration is a mapping of keys, such as upstreams: and routes:
+    - listen
+    ^
+`,
+		},
+		{
+			"anchor", minimal + "    done: &d x\n", `
+app.yaml:6:11: anchors and aliases are not allowed; write the value out
+        done: &d x
+              ^
+`,
+		},
+		{
+			"alias", minimal + "    done: *d\n", `
+app.yaml:6:11: anchors and aliases are not allowed; write the value out
+        done: *d
+              ^
+`,
+		},
+		{
+			"merge key", minimal + "    <<: {done: x}\n", `
+app.yaml:6:5: merge keys are not allowed; write the keys out
+        <<: {done: x}
+        ^
+`,
+		},
+		{
+			"tag", minimal + "    done: !!str x\n", `
+app.yaml:6:11: tags are not allowed; remove it
+        done: !!str x
+              ^
+`,
+		},
+		{
+			"complex key", `? listen
+: x
+`, `
+app.yaml:1:1: a key is written as "key: value", without "?"
+    ? listen
+    ^
+app.yaml:2:1: upstreams: at least one is needed
+    : x
+    ^
+app.yaml:2:1: routes: at least one is needed
+    : x
+    ^
+`,
+		},
+		{
+			"deep nesting", minimal + "    done: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n", `
+app.yaml:6:43: nested more than 32 deep
+        done: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[
+                                              ^
+`,
+		},
+		{
+			"duplicate key", minimal + `    done: a
+    done: b
+`, `
+app.yaml:7:5: routes[0].done: duplicate key "done"; it is on line 6 already
+        done: b
+        ^
+`,
+		},
+		{
+			"unknown key", minimal + "    hartbeat: {every: 1s}\n", `
+app.yaml:6:5: routes[0].hartbeat: unknown key "hartbeat"; did you mean "heartbeat"?
+        hartbeat: {every: 1s}
+        ^
+`,
+		},
+		{
+			"unknown key far from all", "qqqqqqqq: 1\n", `
+app.yaml:1:1: qqqqqqqq: unknown key "qqqqqqqq"; known here: admin, auth, cors, drain, limits, listen, routes, tls, trusted_proxies, upstreams
+    qqqqqqqq: 1
+    ^
+app.yaml:1:1: upstreams: at least one is needed
+    qqqqqqqq: 1
+    ^
+app.yaml:1:1: routes: at least one is needed
+    qqqqqqqq: 1
+    ^
+`,
+		},
+		{
+			"unknown nested key", minimal + "    heartbeat: {evry: 1s}\n", `
+app.yaml:6:17: routes[0].heartbeat.evry: unknown key "evry"; did you mean "every"?
+        heartbeat: {evry: 1s}
+                    ^
+`,
+		},
+		{
+			"a variable without quotes in braces", minimal + "    heartbeat: {every: ${SECRET}}\n", `
+app.yaml:6:25: ',' or '}' must be specified; inside { } and [ ] a variable stands in quotes: "${NAME}"
+        heartbeat: {every: ${SECRET}}
+                            ^
+`,
+		},
+	})
+}

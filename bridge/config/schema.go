@@ -1,0 +1,253 @@
+package config
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/google/jsonschema-go/jsonschema"
+)
+
+//go:generate go test -run ^TestJSONSchemaIsCommitted$ . -update
+
+// descriptions are the comments of the structs' fields by "Type.Field", taken from
+// config.go, so that an editor shows what the source says.
+//
+//go:embed descriptions.json
+var descriptions []byte
+
+// JSONSchema is the JSON Schema (draft 2020-12) of the YAML, for editors. It is made
+// from the structs, their comments and their defaults. A file that it accepts may
+// still be refused by [Parse], which checks more.
+func JSONSchema() ([]byte, error) {
+	docs := map[string]string{}
+	if err := json.Unmarshal(descriptions, &docs); err != nil {
+		return nil, fmt.Errorf("the descriptions of the configuration: %w", err)
+	}
+
+	return jsonSchema(docs)
+}
+
+func jsonSchema(docs map[string]string) ([]byte, error) {
+	g := schemaGenerator{docs: docs}
+	// One upstream and one route, so that the defaults within them are known.
+	defaults := Config{
+		Upstreams: map[string]Upstream{"": {}},
+		Routes:    []Route{{}},
+	}.WithDefaults()
+	root := g.object(reflect.ValueOf(defaults), place{})
+	root.Schema = "https://json-schema.org/draft/2020-12/schema"
+	root.Title = "ssebridge configuration"
+	root.Defs = scalarDefs()
+
+	text, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("the configuration's JSON Schema: %w", err)
+	}
+
+	return append(text, '\n'), nil
+}
+
+// schemaGenerator walks the structs along with their defaults.
+type schemaGenerator struct{ docs map[string]string }
+
+// scalarDefs are the scalars that the YAML has. Each may be a text with a variable in
+// it instead.
+func scalarDefs() map[string]*jsonschema.Schema {
+	or := func(s *jsonschema.Schema) *jsonschema.Schema {
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, ref("variable")}}
+	}
+
+	return map[string]*jsonschema.Schema{
+		"variable": {Type: "string", Pattern: `\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}`},
+		"boolean":  or(&jsonschema.Schema{Type: "boolean"}),
+		"number":   or(&jsonschema.Schema{Type: "integer"}),
+		"duration": or(&jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`}),
+		"size": {AnyOf: []*jsonschema.Schema{
+			{Type: "integer", Minimum: new(0.0)},
+			{Type: "string", Pattern: `^[0-9]+(B|KiB|MiB|GiB)?$`},
+			ref("variable"),
+		}},
+		"constant": {AnyOf: []*jsonschema.Schema{
+			{Types: []string{"string", "boolean", "number"}},
+			{Type: "array", Items: &jsonschema.Schema{Types: []string{"string", "boolean", "number"}}},
+		}},
+	}
+}
+
+func ref(def string) *jsonschema.Schema { return &jsonschema.Schema{Ref: "#/$defs/" + def} }
+
+// object is the schema of a struct; v is its default.
+func (g schemaGenerator) object(v reflect.Value, at place) *jsonschema.Schema {
+	t := v.Type()
+	s := &jsonschema.Schema{
+		Type:                 "object",
+		Properties:           map[string]*jsonschema.Schema{},
+		AdditionalProperties: never(),
+		Required:             requiredKeys(t),
+	}
+	for i := range t.NumField() {
+		key := t.Field(i).Tag.Get("yaml")
+		if key == "" || key == "-" {
+			continue
+		}
+		here := at.key(key)
+		property := g.value(v.Field(i), here)
+		if text := g.docs[t.Name()+"."+t.Field(i).Name]; text != "" {
+			property.Description = text
+		}
+		property.Default = defaultOf(v.Field(i))
+		s.Properties[key] = property
+		s.PropertyOrder = append(s.PropertyOrder, key)
+	}
+
+	return s
+}
+
+// value is the schema of a field by its type.
+func (g schemaGenerator) value(v reflect.Value, at place) *jsonschema.Schema {
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return g.value(reflect.Zero(v.Type().Elem()), at)
+		}
+
+		return g.value(v.Elem(), at)
+	}
+	if s := g.form(v, at); s != nil {
+		return s
+	}
+
+	switch v.Kind() { //nolint:exhaustive // the kinds that the structs of a Config have
+	case reflect.Struct:
+		return g.object(v, at)
+	case reflect.Map:
+		return &jsonschema.Schema{Type: "object", AdditionalProperties: g.element(v, at.mapKey(""))}
+	case reflect.Slice:
+		return &jsonschema.Schema{Type: "array", Items: g.element(v, at.index(0))}
+	case reflect.Interface:
+		return ref("constant")
+	case reflect.Bool:
+		return ref("boolean")
+	case reflect.Int:
+		return ref("number")
+	case reflect.String:
+		return stringOf(at)
+	default:
+		panic("config: no JSON Schema for " + v.Type().String())
+	}
+}
+
+// element is the schema of what a map or a slice holds, with the defaults of the one
+// element that the sample has.
+func (g schemaGenerator) element(v reflect.Value, at place) *jsonschema.Schema {
+	switch {
+	case v.Kind() == reflect.Map && v.MapIndex(reflect.ValueOf("")).IsValid():
+		return g.value(v.MapIndex(reflect.ValueOf("")), at)
+	case v.Kind() == reflect.Slice && v.Len() > 0:
+		return g.value(v.Index(0), at)
+	default:
+		return g.value(reflect.Zero(v.Type().Elem()), at)
+	}
+}
+
+// form is the schema of a type with a YAML form of its own; nil for the others.
+func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
+	text := &jsonschema.Schema{Type: "string"}
+	switch v.Interface().(type) {
+	case Duration:
+		return ref("duration")
+	case Size:
+		return ref("size")
+	case Connections:
+		auto := &jsonschema.Schema{Enum: []any{"auto"}}
+
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{auto, {Type: "integer", Minimum: new(1.0)}, ref("variable")}}
+	case Fields:
+		list := &jsonschema.Schema{Type: "array", Items: text}
+
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{ref("boolean"), list}}
+	case Metadata, EventName:
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, g.object(v, at)}}
+	case EventData:
+		o := g.object(v, at)
+		o.Properties["message"] = &jsonschema.Schema{Enum: []any{true}, Description: "Message sends the whole message."}
+		o.MinProperties, o.MaxProperties = new(1), new(1)
+
+		return o
+	case Schema:
+		o := g.object(v, at)
+		o.MinProperties, o.MaxProperties = new(1), new(1)
+
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{"reflection"}}, o, ref("variable")}}
+	default:
+		return nil
+	}
+}
+
+// stringOf is the schema of a string: any, or the allowed values.
+func stringOf(at place) *jsonschema.Schema {
+	allowed := allowedValues(at.pattern)
+	switch at.pattern {
+	case "routes[].methods[]":
+		allowed = []string{"GET", "POST"}
+	default:
+	}
+	if allowed == nil {
+		return &jsonschema.Schema{Type: "string"}
+	}
+	values := make([]any, len(allowed))
+	for i, value := range allowed {
+		values[i] = value
+	}
+
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: values}, ref("variable")}}
+}
+
+// defaultOf is a default as the YAML has it; nil where there is none to show.
+func defaultOf(v reflect.Value) json.RawMessage {
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+	} else if v.IsZero() {
+		return nil
+	}
+	var shown any
+	switch value := v.Interface().(type) {
+	case fmt.Stringer: // Duration and Size
+		shown = value.String()
+	case string, int, bool, []string:
+		shown = value
+	default:
+		return nil
+	}
+	text, err := json.Marshal(shown)
+	if err != nil {
+		return nil
+	}
+
+	return text
+}
+
+// requiredKeys are the keys that a struct cannot be without.
+func requiredKeys(t reflect.Type) []string {
+	switch t {
+	case reflect.TypeFor[Config]():
+		return []string{"upstreams", "routes"}
+	case reflect.TypeFor[Upstream]():
+		return []string{"target"}
+	case reflect.TypeFor[Route]():
+		return []string{"path", "rpc", "upstream"}
+	case reflect.TypeFor[ProtoSources]():
+		return []string{"files"}
+	case reflect.TypeFor[Metadata]():
+		return []string{"name"}
+	default:
+		return nil
+	}
+}
+
+// never is the schema that nothing fits, for keys that do not exist.
+func never() *jsonschema.Schema { return &jsonschema.Schema{Not: &jsonschema.Schema{}} }

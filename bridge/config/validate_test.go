@@ -1,0 +1,144 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// inGo is a configuration as an embedder fills it.
+func inGo(change func(r *Route)) Config {
+	r := Route{Path: "/a", RPC: "p.S/M", Upstream: "app"}
+	if change != nil {
+		change(&r)
+	}
+
+	return Config{Upstreams: map[string]Upstream{"app": {Target: "localhost:1"}}, Routes: []Route{r}}
+}
+
+func TestValidateInGo(t *testing.T) {
+	if err := inGo(nil).Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(r *Route)
+		want   string
+	}{
+		{"void by its value", func(r *Route) { r.Share, r.Join = "never", "held" },
+			"routes[0].join: join has no effect with share: never, where each client has a topic of its own; remove one of them"},
+		{"void but default", func(r *Route) { r.Share, r.Join, r.SlowClient = "never", "live", "disconnect" }, ""},
+		{"body without POST", func(r *Route) { r.Request.Body = &Fields{All: true} },
+			"routes[0].request.body: request.body has no effect with methods, which do not name POST; remove one of them"},
+		{"no body without POST", func(r *Route) { r.Request.Body = &Fields{} }, ""},
+		{"fields of both kinds", func(r *Route) { r.Request.Query = Fields{All: true, Paths: []string{"a"}} },
+			"routes[0].request.query: allows all fields and lists some; keep one of the two"},
+		{"negative number", func(r *Route) { r.Replay.Events = -1 }, "routes[0].replay.events: must be from 1 to 10000000"},
+		{"constants of Go's types", func(r *Route) {
+			r.Request.Set = map[string]any{"a": 1, "b": int32(2), "c": []string{"x"}, "d": float32(1), "e": []any{uint8(1), true}}
+		}, ""},
+		{"constant of another type", func(r *Route) { r.Request.Set = map[string]any{"a": struct{}{}} },
+			"routes[0].request.set.a: must be a string, a boolean, a number or a list of those"},
+		{"nil constant", func(r *Route) { r.Request.Set = map[string]any{"a": nil} },
+			"routes[0].request.set.a: must be a string, a boolean, a number or a list of those"},
+		{"list in a list", func(r *Route) { r.Request.Set = map[string]any{"a": []any{[]any{1}}} },
+			"routes[0].request.set.a: must be a string, a boolean, a number or a list of those"},
+		{"event name of two forms", func(r *Route) { r.Event.Name = EventName{Constant: "a", Field: "b"} },
+			"routes[0].event.name: has more than one form; keep one of them"},
+		{"metadata without a name", func(r *Route) { r.Request.Metadata = []Metadata{{}} },
+			"routes[0].request.metadata[0]: name is required: the header to forward, in lower case"},
+		{"unsupported value", func(r *Route) { r.Join = "own" }, "routes[0].join: join: own is not supported yet"},
+	} {
+		err := inGo(c.change).Validate()
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestValidateNothing(t *testing.T) {
+	err := Config{}.Validate()
+	want := "upstreams: at least one is needed\nroutes: at least one is needed"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+	var errs Errors
+	var one *Error
+	if !errors.As(err, &errs) || len(errs) != 2 || !errors.As(err, &one) || one.Path != "upstreams" {
+		t.Errorf("%#v", err)
+	}
+}
+
+func TestConstantsAreNormal(t *testing.T) {
+	type word string
+	c := inGo(func(r *Route) {
+		r.Request.Set = map[string]any{"a": 1, "b": uint8(2), "c": []word{"x"}, "d": float32(1.5), "e": word("y"), "f": []any{int8(1), "z"}}
+	})
+	want := map[string]any{"a": int64(1), "b": uint64(2), "c": []any{"x"}, "d": 1.5, "e": "y", "f": []any{int64(1), "z"}}
+	if diff := cmp.Diff(want, c.WithDefaults().Routes[0].Request.Set); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What Validate takes it takes with its defaults written out, and what it refuses it
+// refuses then too.
+func TestValidateAgreesWithDefaults(t *testing.T) {
+	of := func(words ...string) *rapid.Generator[string] { return rapid.SampledFrom(append(words, "")) }
+	duration := rapid.SampledFrom([]Duration{0, 0, -1, Duration(1e6), seconds(1), seconds(30), 100 * hour})
+	pointer := func(t *rapid.T, name string) *Duration {
+		if rapid.Bool().Draw(t, name+" set") {
+			return new(duration.Draw(t, name))
+		}
+
+		return nil
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		c := inGo(func(r *Route) {
+			r.Methods = rapid.SampledFrom([][]string{nil, {"GET"}, {"POST"}, {"GET", "POST"}, {"get"}}).Draw(t, "methods")
+			r.Join = of("live", "held", "own").Draw(t, "join")
+			r.Share = of("auto", "never").Draw(t, "share")
+			r.SlowClient = of("disconnect", "skip").Draw(t, "slow_client")
+			r.OnComplete = of("end", "reopen").Draw(t, "on_complete")
+			r.Done = of("x").Draw(t, "done")
+			r.Event.Cursor = of("unique", "repeats").Draw(t, "cursor")
+			if rapid.Bool().Draw(t, "has id") {
+				r.Event.ID = new(of("seq").Draw(t, "id"))
+			}
+			r.Replay = Replay{Events: rapid.SampledFrom([]int{0, -1, 5}).Draw(t, "events"), Linger: pointer(t, "linger")}
+			r.Heartbeat = Heartbeat{Every: pointer(t, "every"), As: of("comment", "event").Draw(t, "as")}
+			r.Retry, r.MaxAge = duration.Draw(t, "retry"), duration.Draw(t, "max_age")
+			if rapid.Bool().Draw(t, "has body") {
+				r.Request.Body = &Fields{All: rapid.Bool().Draw(t, "body")}
+			}
+			r.Request.Metadata = []Metadata{{Name: of("a", "traceparent", "te").Draw(t, "metadata")}}
+		})
+		c.Listen = of(":9901", ":1", "x").Draw(t, "listen")
+		bare, whole := c.Validate(), c.WithDefaults().Validate()
+		if (bare == nil) != (whole == nil) || bare != nil && bare.Error() != whole.Error() {
+			t.Errorf("as written: %v\nwith defaults: %v", bare, whole)
+		}
+	})
+}
+
+// What is listed as unsupported is refused, and told by its name.
+func TestUnsupportedIsRefused(t *testing.T) {
+	listed := unsupported()
+	if len(listed) == 0 {
+		t.Skip("everything is supported") //nolint:forbidigo // the end of the list
+	}
+	for _, l := range listed {
+		if !isUnsupported(l.pattern, strings.TrimSuffix(l.value, "*")) {
+			t.Errorf("%+v is not found", l)
+		}
+		if isUnsupported(l.pattern+"x", l.value) || l.value != "" && isUnsupported(l.pattern, "x"+l.value) {
+			t.Errorf("%+v refuses others too", l)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package config
+
+// The values of enumerated keys.
+const (
+	ProtocolGRPC = "grpc"
+
+	AuthNone = "none"
+
+	CursorUnique = "unique"
+
+	JoinLive = "live"
+	JoinHeld = "held"
+
+	ShareAuto  = "auto"
+	ShareNever = "never"
+
+	SlowClientDisconnect = "disconnect"
+	SlowClientSkip       = "skip"
+
+	OnCompleteEnd    = "end"
+	OnCompleteReopen = "reopen"
+
+	OnBadMessageGap  = "gap"
+	OnBadMessageStop = "stop"
+
+	HeartbeatComment = "comment"
+	HeartbeatEvent   = "event"
+)
+
+// allowedValues are what an enumerated key may be, its default first; nil for the keys
+// that are not enumerated. Validation and the JSON Schema both go by it.
+func allowedValues(pattern string) []string {
+	switch pattern {
+	case "upstreams.*.protocol":
+		return []string{ProtocolGRPC}
+	case "routes[].auth":
+		return []string{AuthNone}
+	case "routes[].event.cursor":
+		return []string{CursorUnique}
+	case "routes[].join":
+		return []string{JoinLive, JoinHeld}
+	case "routes[].share":
+		return []string{ShareAuto, ShareNever}
+	case "routes[].slow_client":
+		return []string{SlowClientDisconnect, SlowClientSkip}
+	case "routes[].on_complete":
+		return []string{OnCompleteEnd, OnCompleteReopen}
+	case "routes[].on_bad_message":
+		return []string{OnBadMessageGap, OnBadMessageStop}
+	case "routes[].heartbeat.as":
+		return []string{HeartbeatComment, HeartbeatEvent}
+	default:
+		return nil
+	}
+}
