@@ -106,7 +106,7 @@ func (e *endpoint) bind(schema *upstream.Schema) error {
 func (e *endpoint) compile(schema *upstream.Schema) (*binding, error) {
 	method, err := schema.Method(e.route.RPC)
 	if err != nil {
-		return nil, joinConfig(e.errorAt("rpc", err.Error()))
+		return nil, joinConfig(e.errorAt("rpc", "%v", err))
 	}
 	if method.IsStreamingClient() {
 		return nil, joinConfig(e.errorAt("rpc", "%s takes a stream of requests, which a browser cannot send; only unary and server-streaming methods can be bridged", e.route.RPC))
@@ -165,11 +165,7 @@ func (e *endpoint) transcoding(schema *upstream.Schema) transcode.Options {
 }
 
 func (e *endpoint) errorAt(key, format string, args ...any) *config.Error {
-	message := format
-	if len(args) > 0 {
-		message = fmt.Sprintf(format, args...)
-	}
-	return configError(message, "routes[%d].%s", e.index, key)
+	return configError(fmt.Sprintf(format, args...), "routes[%d].%s", e.index, key)
 }
 
 // specErrors says where in the configuration a binder's errors belong.

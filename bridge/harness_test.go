@@ -1,0 +1,142 @@
+package bridge_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const watch = "ssebridge.test.v1.FeedService/Watch"
+
+// gateway is a bridge on a real server, in front of a real backend.
+type gateway struct {
+	URL    string
+	Bridge *bridge.Bridge
+	Log    *logs
+}
+
+// start serves a configuration of one upstream, app, at the backend's address;
+// routes is the YAML under "routes:", indented by two.
+func start(t *testing.T, target, routes string) *gateway {
+	t.Helper()
+	return startWith(t, parse(t, "upstreams:\n  app: {target: '"+target+"'}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+routes), bridge.Options{})
+}
+
+func startWith(t *testing.T, cfg config.Config, opts bridge.Options) *gateway {
+	t.Helper()
+	log := &logs{}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	b, err := bridge.New(cfg, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(b)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return &gateway{URL: server.URL, Bridge: b, Log: log}
+}
+
+func parse(t *testing.T, text string) config.Config {
+	t.Helper()
+	file, err := config.Parse("test.yaml", []byte(text), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file.Config
+}
+
+// backend runs the test backend.
+func backend(t *testing.T, opts ...backendtest.Option) *backendtest.Backend {
+	t.Helper()
+	return backendtest.Start(t, opts...)
+}
+
+// reply is a response read to its end.
+type reply struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// do sends a request; headers come in pairs.
+func do(t *testing.T, method, url, body string, headers ...string) reply {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header, string(text)}
+}
+
+// open begins to read a stream and returns its body; it ends with the test.
+func open(t *testing.T, url string, headers ...string) (io.Reader, context.CancelFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); _ = response.Body.Close() })
+	return response.Body, cancel
+}
+
+// logs keeps what a bridge logs.
+type logs struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logs) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
