@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strings"
 	"time"
+
+	"google.golang.org/grpc/resolver"
 )
 
 // address is a target that this package dials itself.
@@ -49,8 +50,11 @@ func parseTarget(target string) (*address, error) {
 		}
 		return parseHostPort(endpoint)
 	}
-	if u, err := url.Parse(target); err == nil && u.Scheme != "" && strings.HasPrefix(rest, "//") {
-		return nil, nil //nolint:nilnil // another scheme: grpc-go knows it, or says that it does not
+	if strings.HasPrefix(rest, "//") {
+		if resolver.Get(scheme) == nil { // else grpc-go would take it all for a name
+			return nil, fmt.Errorf("%q is not a scheme that gRPC knows here", scheme)
+		}
+		return nil, nil //nolint:nilnil // documented: grpc-go's
 	}
 	return parseHostPort(target)
 }

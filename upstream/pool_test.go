@@ -1,0 +1,194 @@
+package upstream
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+func connections(u *Upstream) (n, active int) {
+	u.pool.mu.Lock()
+	defer u.pool.mu.Unlock()
+	for _, c := range u.pool.connections {
+		active += c.active
+	}
+	return len(u.pool.connections), active
+}
+
+// quiet is a schema that needs no RPC, for tests that count RPCs.
+func quiet() SchemaParams { return SchemaParams{Descriptors: wellKnownFiles()} }
+
+// 150 RPCs at once, where a connection carries 100.
+func TestMoreRPCsThanAConnectionCarries(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(100))
+	backend.OnWatch(silent)
+	u := connect(t, Params{Target: backend.Addr(), Schema: quiet()})
+	var opening sync.WaitGroup
+	for range 150 {
+		opening.Go(func() { watch(t, u, nil) })
+	}
+	opening.Wait()
+	backend.AwaitRunning(150)
+	if n, active := connections(u); n != 2 || active != 150 {
+		t.Errorf("%d connections carry %d RPCs", n, active)
+	}
+}
+
+func TestFurtherConnectionsAreClosedWhenTheyAreIdle(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(1))
+	backend.OnWatch(silent)
+	u := connect(t, Params{Target: backend.Addr(), Schema: quiet()})
+	streams := []*Stream{watch(t, u, nil), watch(t, u, nil), watch(t, u, nil)}
+	backend.AwaitRunning(3)
+	if n, _ := connections(u); n != 3 {
+		t.Fatalf("%d connections", n)
+	}
+	streams[0].Close() // on the first connection, which stays
+	streams[1].Close()
+	backend.AwaitRunning(1)
+
+	u.pool.closeIdle()
+	if n, _ := connections(u); n != 3 {
+		t.Errorf("idle for no time: %d connections are left", n)
+	}
+	u.pool.mu.Lock()
+	for _, c := range u.pool.connections {
+		c.idleSince = time.Now().Add(-extraIdle)
+	}
+	u.pool.mu.Unlock()
+	u.pool.closeIdle()
+	if n, active := connections(u); n != 2 || active != 1 {
+		t.Errorf("%d connections with %d RPCs are left", n, active)
+	}
+	if backend.Running() != 1 {
+		t.Error("a running RPC was cut")
+	}
+	checkCarriesSilently(t, u, backend)
+}
+
+// checkCarriesSilently opens an RPC where the backend answers nothing.
+func checkCarriesSilently(t *testing.T, u *Upstream, backend *backendtest.Backend) {
+	t.Helper()
+	running := backend.Running()
+	s := watch(t, u, nil)
+	backend.AwaitRunning(running + 1)
+	s.Close()
+	backend.AwaitRunning(running)
+}
+
+func TestAFixedNumberOfConnections(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(2))
+	backend.OnWatch(silent)
+	u := connect(t, Params{Target: backend.Addr(), Connections: 2, OpenTimeout: 200 * time.Millisecond, Schema: quiet()})
+	ctx := within(t)
+	awaitConnections(t, u, 2)
+	streams := []*Stream{watch(t, u, nil), watch(t, u, nil), watch(t, u, nil), watch(t, u, nil)}
+	backend.AwaitRunning(4)
+
+	_, err := u.Open(ctx, Call{Method: watchMethod})
+	wantCode(t, err, codes.Unavailable)
+	if want := "upstream app: all 4 streams that the backend allows are in use within 200ms"; status.Convert(err).Message() != want {
+		t.Errorf("got %q", err)
+	}
+	if n, _ := connections(u); n != 2 {
+		t.Errorf("%d connections", n)
+	}
+	streams[2].Close()
+	backend.AwaitRunning(3)
+	checkCarriesSilently(t, u, backend)
+}
+
+// awaitConnections waits until n connections are up.
+func awaitConnections(t *testing.T, u *Upstream, n int) {
+	t.Helper()
+	ctx := within(t)
+	u.pool.mu.Lock()
+	defer u.pool.mu.Unlock()
+	for {
+		ready := 0
+		for _, c := range u.pool.connections {
+			if c.ready {
+				ready++
+			}
+		}
+		if ready == n {
+			return
+		}
+		if err := u.pool.waitLocked(ctx); err != nil {
+			t.Fatalf("%d connections are up: %v", ready, err)
+		}
+	}
+}
+
+func TestABackendThatAllowsNoStreams(t *testing.T) {
+	p := &pool{params: Params{}.withDefaults(), changed: make(chan struct{})}
+	p.connections = []*connection{{ready: true, limit: 0}}
+	if err := p.growLocked(); err != nil || len(p.connections) != 1 {
+		t.Errorf("%d connections to a backend that takes no RPC, %v", len(p.connections), err)
+	}
+}
+
+func TestOpens(t *testing.T) {
+	backend := backendtest.Start(t)
+	backend.Stop()
+	u := connect(t, Params{Target: backend.Addr(), Opens: 1, OpenTimeout: 500 * time.Millisecond})
+	errs := make(chan error, 4)
+	for range cap(errs) {
+		go func() {
+			_, err := u.Open(t.Context(), Call{Method: watchMethod})
+			errs <- err
+		}()
+	}
+	queued := 0
+	for range cap(errs) {
+		err := <-errs
+		wantCode(t, err, codes.Unavailable)
+		if strings.Contains(err.Error(), "too many RPCs wait") {
+			queued++
+		}
+	}
+	// The first may have given its turn up just before the others did.
+	if queued < 1 || queued == cap(errs) {
+		t.Errorf("%d of %d were waiting for their turn", queued, cap(errs))
+	}
+	backend.Restart()
+	checkCarries(t, u, backend)
+}
+
+func TestOpenEndsWithItsContext(t *testing.T) {
+	backend := backendtest.Start(t)
+	backend.Stop()
+	u := connect(t, Params{Target: backend.Addr()})
+	opened := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, err := u.Open(ctx, Call{Method: watchMethod})
+		opened <- err
+	}()
+	cancel()
+	wantCode(t, <-opened, codes.Canceled)
+}
+
+// A connection that comes back has the room it had.
+func TestRoomAfterReconnecting(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(2))
+	u := connect(t, Params{Target: backend.Addr(), Connections: 1, Schema: quiet()})
+	for range 3 {
+		a, b := watch(t, u, nil), watch(t, u, nil)
+		backend.AwaitRunning(2)
+		backend.Restart()
+		wantCode(t, a.Next(discard), codes.Unavailable)
+		wantCode(t, b.Next(discard), codes.Unavailable)
+	}
+	checkCarries(t, u, backend)
+	if _, active := connections(u); active != 0 {
+		t.Errorf("%d places are lost", active)
+	}
+}

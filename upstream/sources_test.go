@@ -1,0 +1,153 @@
+package upstream
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+func write(t *testing.T, dir, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSchemaFromADescriptorSet(t *testing.T) {
+	// Without the well-known files, as some tools write sets.
+	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
+		protodesc.ToFileDescriptorProto(testv1.File_ssebridge_test_v1_feed_proto),
+		protodesc.ToFileDescriptorProto(testv1.File_ssebridge_test_v1_kinds_proto),
+	}}
+	path := write(t, t.TempDir(), "app.binpb", wire(t, set))
+	u := connect(t, Params{Target: "127.0.0.1:1", Schema: SchemaParams{DescriptorSet: path}})
+	checkFeed(t, u.Schema())
+	again, err := u.RefreshSchema(t.Context())
+	if err != nil || again != u.Schema() {
+		t.Errorf("a schema of a file was read again: %v", err)
+	}
+	if s, err := u.AwaitSchema(t.Context()); err != nil || s != u.Schema() {
+		t.Error(err)
+	}
+}
+
+func TestSchemaFromSources(t *testing.T) {
+	u := connect(t, Params{Target: "127.0.0.1:1", Schema: SchemaParams{
+		ImportPaths: []string{"../proto"}, ProtoFiles: []string{"ssebridge/test/v1/feed.proto"},
+	}})
+	checkFeed(t, u.Schema())
+}
+
+func TestSchemaFromDescriptors(t *testing.T) {
+	u := connect(t, Params{Target: "127.0.0.1:1", Schema: SchemaParams{Descriptors: feedFiles(t)}})
+	checkFeed(t, u.Schema())
+}
+
+// checkFeed checks that the test service is in a schema.
+func checkFeed(t *testing.T, s *Schema) {
+	t.Helper()
+	if s == nil {
+		t.Fatal("there is no schema")
+	}
+	md, err := s.Method(watchMethod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !md.IsStreamingServer() || md.Output().FullName() != "ssebridge.test.v1.FeedEvent" {
+		t.Errorf("got %v", md)
+	}
+	mt, err := s.Resolver().FindMessageByURL("type.googleapis.com/ssebridge.test.v1.Note")
+	if err != nil {
+		t.Fatal(err)
+	}
+	note := mt.New().Interface()
+	if err := proto.Unmarshal(wire(t, &testv1.Note{Text: "hello"}), note); err != nil {
+		t.Fatal(err)
+	}
+	if got := note.ProtoReflect().Get(mt.Descriptor().Fields().ByName("text")).String(); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestWrongParams(t *testing.T) {
+	dir := t.TempDir()
+	text := write(t, dir, "text.txt", []byte("not a descriptor set"))
+	empty := write(t, dir, "empty.binpb", nil)
+	incomplete := write(t, dir, "incomplete.binpb", wire(t, &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
+		{Name: proto.String("a.proto"), Dependency: []string{"google/protobuf/any.proto", "other/b.proto"}},
+	}}))
+	cyclic := write(t, dir, "cyclic.binpb", wire(t, &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
+		{Name: proto.String("a.proto"), Dependency: []string{"b.proto"}},
+		{Name: proto.String("b.proto"), Dependency: []string{"a.proto"}},
+	}}))
+	write(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A {\n  Missing m = 1;\n  Gone g = 2;\n}\nmessage A {}\n"))
+	write(t, dir, "importing.proto", []byte("syntax = \"proto3\";\nimport \"nowhere.proto\";\n"))
+	for _, c := range []struct {
+		name   string
+		params Params
+		field  string
+		want   []string
+	}{
+		{"no target", Params{}, "target", []string{"is required"}},
+		{"a wrong target", Params{Target: "app"}, "target", []string{`"app" has no port`}},
+		{"no CA", Params{Target: "a:1", TLS: &TLS{CA: dir + "/none"}}, "tls.ca", []string{"no such file"}},
+		{"no PEM", Params{Target: "a:1", TLS: &TLS{CA: text}}, "tls.ca", []string{"holds no PEM certificate"}},
+		{"no key", Params{Target: "a:1", TLS: &TLS{Cert: text}}, "tls.key", []string{"is missing while tls.cert is given"}},
+		{"no certificate", Params{Target: "a:1", TLS: &TLS{Key: text}}, "tls.cert", []string{"is missing while tls.key is given"}},
+		{"a wrong certificate", Params{Target: "a:1", TLS: &TLS{Cert: text, Key: text}}, "tls.cert", []string{"failed to find any PEM data"}},
+		{"two schemas", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: text, Descriptors: wellKnownFiles()}}, "schema", []string{"more than one source"}},
+		{"no files", Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}}}, "schema.proto.files", []string{"at least one"}},
+		{"no set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: dir + "/none"}}, "schema.descriptor_set", []string{"no such file"}},
+		{"a wrong set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: text}}, "schema.descriptor_set", []string{"text.txt is not a binary google.protobuf.FileDescriptorSet"}},
+		{"an empty set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: empty}}, "schema.descriptor_set", []string{"has no files in it"}},
+		{
+			"an incomplete set",
+			Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: incomplete}},
+			"schema.descriptor_set",
+			[]string{"a.proto imports other/b.proto, which is not in the set (write it with `buf build` or `protoc --include_imports`)"},
+		},
+		{"a cyclic set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: cyclic}}, "schema.descriptor_set", []string{"import cycle"}},
+		{
+			"wrong sources, all that is wrong",
+			Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"bad.proto"}}},
+			"schema.proto.files",
+			[]string{"bad.proto:3:3: ", "bad.proto:4:3: ", "bad.proto:6:9: "},
+		},
+		{
+			"an import that is nowhere",
+			Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"importing.proto"}}},
+			"schema.proto.files",
+			[]string{"importing.proto:2:8: "},
+		},
+		{"no such source", Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"none.proto"}}}, "schema.proto.files", []string{"none.proto"}},
+		{"negative connections", Params{Target: "a:1", Connections: -1}, "connections", []string{"negative"}},
+		{"many connections", Params{Target: "a:1", Connections: 1000}, "connections", []string{"1000 is more than 256"}},
+		{"negative opens", Params{Target: "a:1", Opens: -1}, "opens", []string{"negative"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u, err := New(c.params)
+			if err == nil {
+				t.Fatal("accepted", u.Close())
+			}
+			var paramErr *ParamError
+			if !errors.As(err, &paramErr) || paramErr.Field != c.field {
+				t.Errorf("got %v, want the field %s", err, c.field)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got %q, want it to say %q", err, want)
+				}
+			}
+		})
+	}
+}
