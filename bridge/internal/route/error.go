@@ -48,7 +48,7 @@ func badRequest(format string, args ...any) error {
 // shown returns a name that a client wrote in a form fit for a message: as it is
 // when it is short and plain, else quoted and cut.
 func shown(name string) string {
-	if len(name) > maxEcho {
+	if name == "" || len(name) > maxEcho {
 		return quoted(name)
 	}
 

@@ -1,0 +1,159 @@
+package route
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// errUnreadable is a message that the protobuf library panics on.
+var errUnreadable = errors.New("unreadable message")
+
+// Binder fills a route's request message from requests.
+type Binder struct {
+	// what the message is
+	input    protoreflect.MessageDescriptor
+	resolver Resolver
+
+	// what the route sets itself
+	set     []constant
+	params  []source
+	headers []source
+
+	// what clients may set: never what is closed
+	closed      *fieldSet
+	query, body openness
+	reserved    []string
+
+	// what goes beside the message, sorted by name
+	metadata []forwarded
+}
+
+// source is a path variable or a header, and where its text goes.
+type source struct {
+	name  string
+	place place
+}
+
+// Bound is what a request is to the upstream. It belongs to the caller, but for
+// Wire's and Identity's callers sharing them, which must not write to them.
+type Bound struct {
+	// Wire is the request message in deterministic protobuf encoding: equal
+	// messages have equal bytes.
+	Wire []byte
+	// Metadata are the forwarded headers by lower-case name, nil for none. Values
+	// of names that end in -bin are decoded.
+	Metadata map[string][]string
+	// Identity has, unambiguously, the forwarded headers that keep two clients
+	// apart: equal bytes mean equal headers. It is empty without any.
+	Identity []byte
+}
+
+// Bind makes the request message. params are those of the Match and body is the
+// whole body, empty for none; Bind keeps neither. Errors are *Error.
+func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte) (Bound, error) {
+	m := dynamicpb.NewMessage(b.input)
+	given := &ledger{}
+
+	if err := b.bindBody(m, r.Header, body, given); err != nil {
+		return Bound{}, err
+	}
+
+	if err := b.bindQuery(m, r.URL.RawQuery, given); err != nil {
+		return Bound{}, err
+	}
+
+	if err := b.bindHeaders(m, r); err != nil {
+		return Bound{}, err
+	}
+
+	if err := b.bindParams(m, params); err != nil {
+		return Bound{}, err
+	}
+
+	for _, c := range b.set {
+		c.place.put(m, c.values...)
+	}
+
+	wire, err := marshal(m)
+	if err != nil {
+		return Bound{}, badRequest("the request is no %s: %s", b.input.FullName(), protoText(err))
+	}
+
+	metadata, identity, err := b.bindMetadata(r.Header)
+	if err != nil {
+		return Bound{}, err
+	}
+
+	return Bound{Wire: wire, Metadata: metadata, Identity: identity}, nil
+}
+
+func (b *Binder) bindParams(m protoreflect.Message, params map[string]string) error {
+	for _, s := range b.params {
+		text, ok := params[s.name]
+		if !ok {
+			continue
+		}
+
+		v, err := parseText(s.place.field(), text)
+		if err != nil {
+			return badField(s.name, "in the path: %v", err)
+		}
+
+		s.place.put(m, v)
+	}
+
+	return nil
+}
+
+func (b *Binder) bindHeaders(m protoreflect.Message, r *http.Request) error {
+	for _, s := range b.headers {
+		lines := r.Header[s.name]
+		if s.name == "Host" && r.Host != "" {
+			// net/http keeps it apart from the other headers.
+			lines = []string{r.Host}
+		}
+
+		if len(lines) == 0 {
+			continue
+		}
+
+		name := strings.ToLower(s.name)
+		if len(lines) > 1 && !s.place.repeated() {
+			return badField(name, "the header is given twice")
+		}
+
+		values := make([]protoreflect.Value, len(lines))
+
+		for i, text := range lines {
+			var err error
+			if values[i], err = parseText(s.place.field(), text); err != nil {
+				return badField(name, "in the header: %v", err)
+			}
+		}
+
+		s.place.put(m, values...)
+	}
+
+	return nil
+}
+
+// marshal is proto's deterministic Marshal, made safe for dynamic messages.
+func marshal(m proto.Message) (wire []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errUnreadable
+		}
+	}()
+
+	if wire, err = (proto.MarshalOptions{Deterministic: true}).Marshal(m); err != nil {
+		return nil, fmt.Errorf("marshaling: %w", err)
+	}
+
+	return wire, nil
+}

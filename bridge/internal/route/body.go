@@ -1,0 +1,173 @@
+package route
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// bindBody sets what the body says. It is read twice: once along the message's
+// descriptor, for what may be set and for errors that name the field, and once by
+// protojson, which alone decides what a value means.
+func (b *Binder) bindBody(m proto.Message, h http.Header, body []byte, given *ledger) error {
+	if len(body) == 0 {
+		return nil
+	}
+
+	if b.body.none() {
+		return badRequest("the route takes no body")
+	}
+
+	if err := checkContentType(h); err != nil {
+		return err
+	}
+
+	if bytes.HasPrefix(body, []byte("\xef\xbb\xbf")) {
+		return badRequest("the body begins with a byte order mark")
+	}
+
+	if !utf8.Valid(body) {
+		return badRequest("the body is not valid UTF-8")
+	}
+
+	if err := newBodyReader(b, body, given).readAll(); err != nil {
+		return err
+	}
+
+	opts := protojson.UnmarshalOptions{AllowPartial: true, Resolver: b.resolver}
+	if err := unmarshalJSON(opts, body, m); err != nil {
+		return b.explain(err, body)
+	}
+
+	return nil
+}
+
+// checkContentType checks that a body is JSON in UTF-8, not compressed.
+func checkContentType(h http.Header) error {
+	unsupported := func(field, message string) error {
+		return &Error{Status: http.StatusUnsupportedMediaType, Field: field, Message: message}
+	}
+
+	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return unsupported("content-type", "want application/json, got "+quoted(h.Get("Content-Type")))
+	}
+
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return unsupported("content-type", "want the charset utf-8, got "+quoted(charset))
+	}
+
+	if coding := h.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return unsupported("content-encoding", "want a plain body, got "+quoted(coding))
+	}
+
+	return nil
+}
+
+// positionPattern finds where protojson says that it met what it did not like.
+var positionPattern = regexp.MustCompile(`\(line (\d+):(\d+)\): `)
+
+// explain turns protojson's error into one that names the field. The library's
+// own texts differ from build to build, so they serve only where there is nothing
+// better to say.
+func (b *Binder) explain(err error, body []byte) error {
+	text := protoText(err)
+
+	at := positionPattern.FindStringSubmatchIndex(text)
+	if at == nil {
+		return badRequest("the body is no %s: %s", b.input.FullName(), text)
+	}
+
+	line, column, detail := text[at[2]:at[3]], text[at[4]:at[5]], text[at[1]:]
+
+	found := newBodyReader(b, body, &ledger{}).locate(offsetOf(body, line, column))
+
+	switch {
+	case found == nil:
+		return badRequest("the body is no %s: %s", b.input.FullName(), detail)
+	case found.field.Message() != nil && scalarForm(found.field.Message()) == "":
+		return found.at.fail("%s", detail)
+	default:
+		return found.at.fail("%v", mismatchJSON(found.field, found.raw))
+	}
+}
+
+// offsetOf converts a position as protojson counts it, lines and characters from
+// one, to an offset.
+func offsetOf(body []byte, line, column string) int {
+	lines, errLine := strconv.Atoi(line)
+	columns, errColumn := strconv.Atoi(column)
+
+	if errors.Join(errLine, errColumn) != nil {
+		return -1
+	}
+
+	offset := 0
+
+	for ; lines > 1; lines-- {
+		offset += bytes.IndexByte(body[offset:], '\n') + 1
+	}
+
+	for ; columns > 1 && offset < len(body); columns-- {
+		_, size := utf8.DecodeRune(body[offset:])
+		offset += size
+	}
+
+	return offset
+}
+
+// protoText returns the text of an error of the protobuf library: without the
+// prefixes that the library varies on purpose, printable and cut.
+func protoText(err error) string {
+	for inner := errors.Unwrap(err); inner != nil && !strings.HasPrefix(err.Error(), "proto:"); inner = errors.Unwrap(inner) {
+		err = inner
+	}
+
+	text := strings.NewReplacer("proto:\u00a0", "", "proto: ", "", "\u00a0", " ").Replace(err.Error())
+	if text = printable(text); len(text) > 3*maxEcho {
+		text = strings.ToValidUTF8(text[:3*maxEcho], "") + "…"
+	}
+
+	return text
+}
+
+// newBodyReader returns a reader of one body, to be used once.
+func newBodyReader(b *Binder, body []byte, given *ledger) *bodyReader {
+	r := &bodyReader{binder: b, data: body, decoder: json.NewDecoder(bytes.NewReader(body)), given: given, target: -1}
+	r.decoder.UseNumber()
+
+	return r
+}
+
+// readAll reads the body to its end.
+func (r *bodyReader) readAll() error {
+	if err := r.readTop(); err != nil {
+		return err
+	}
+
+	if _, err := r.decoder.Token(); !errors.Is(err, io.EOF) {
+		return badRequest("something follows the JSON at byte %d of the body", r.decoder.InputOffset())
+	}
+
+	return nil
+}
+
+// locate returns the innermost value of the body at an offset, nil for none.
+func (r *bodyReader) locate(offset int) *locatedValue {
+	r.target = offset
+	if err := r.readTop(); err != nil {
+		return nil
+	}
+
+	return r.found
+}

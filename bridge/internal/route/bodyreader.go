@@ -1,0 +1,445 @@
+package route
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// bodyReader reads a body along the message's descriptor.
+type bodyReader struct {
+	binder  *Binder
+	data    []byte
+	decoder *json.Decoder
+	given   *ledger
+
+	// target is the offset to locate, -1 for none.
+	target int
+	found  *locatedValue
+}
+
+// locatedValue is a value of the body.
+type locatedValue struct {
+	field protoreflect.FieldDescriptor
+	at    *spot
+	raw   []byte
+}
+
+// readTop reads the body's value.
+func (r *bodyReader) readTop() error {
+	top := &spot{given: r.given, closed: r.binder.closed, open: r.binder.body}
+
+	tok, err := r.token()
+	if err != nil {
+		return err
+	}
+
+	if isOpaque(r.binder.input) {
+		r.given.from = fromBody
+
+		return r.skip(tok, top)
+	}
+
+	if tok != json.Delim('{') {
+		return badRequest("want an object as the body, got %s", shape(tok))
+	}
+
+	return r.readFields(r.binder.input, top)
+}
+
+// readFields reads the rest of an object whose names are a message's fields.
+func (r *bodyReader) readFields(m protoreflect.MessageDescriptor, at *spot) error {
+	seen := make(map[protoreflect.FieldNumber]bool)
+
+	chosen := at.given
+	if chosen == nil {
+		chosen = &ledger{}
+	}
+
+	for r.decoder.More() {
+		name, err := r.key()
+		if err != nil {
+			return err
+		}
+
+		f, child, err := r.resolve(m, at, name)
+		if err != nil {
+			return err
+		}
+
+		if seen[f.Number()] {
+			return child.fail("it is given twice")
+		}
+
+		seen[f.Number()] = true
+
+		if err := r.readField(f, child, chosen); err != nil {
+			return err
+		}
+	}
+
+	_, err := r.token()
+
+	return err
+}
+
+// resolve finds the field of a name and checks that it is open to the body.
+func (r *bodyReader) resolve(m protoreflect.MessageDescriptor, at *spot, name string) (protoreflect.FieldDescriptor, *spot, error) {
+	f := fieldByName(m, name)
+
+	if f == nil {
+		child := at.beyond(name)
+
+		switch f = r.extension(m, name); {
+		case f == nil:
+			return nil, nil, child.fail("unknown field%s", didYouMean(suggest(m, at, name)))
+		case !at.open.all:
+			return nil, nil, child.fail("it is not open to the body")
+		default:
+			return f, child, child.checkDepth()
+		}
+	}
+
+	child := at.child(name, string(f.Name()))
+	if by := child.closed.covered(); by != nil {
+		return nil, nil, child.fail("%s", by.reason)
+	}
+
+	// Where only a part is open, the way there leads through objects alone.
+	through := f.IsMap() || f.Message() != nil && !f.IsList() && !isOpaque(f.Message())
+	if !child.open.all && (child.open.none() || !through) {
+		return nil, nil, child.fail("it is not open to the body")
+	}
+
+	return f, child, child.checkDepth()
+}
+
+// suggest returns the name that was probably meant, of those open to the body.
+func suggest(m protoreflect.MessageDescriptor, at *spot, name string) string {
+	near := nearestField(m, name, func(f protoreflect.FieldDescriptor) bool {
+		token := string(f.Name())
+
+		return !at.open.child(token).none() && at.closed.child(token).covered() == nil
+	})
+	if near == "" || at.up == nil {
+		return near
+	}
+
+	return at.String() + "." + near
+}
+
+// extension finds the extension of a name in brackets.
+func (r *bodyReader) extension(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	inner, ok := strings.CutPrefix(name, "[")
+	if inner, ok = strings.CutSuffix(inner, "]"); !ok || !protoreflect.FullName(inner).IsValid() {
+		return nil
+	}
+
+	x, err := r.binder.resolver.FindExtensionByName(protoreflect.FullName(inner))
+	if err != nil || x == nil || x.TypeDescriptor().ContainingMessage().FullName() != m.FullName() {
+		return nil
+	}
+
+	return x.TypeDescriptor()
+}
+
+// readField reads the value of a message's field.
+func (r *bodyReader) readField(f protoreflect.FieldDescriptor, at *spot, chosen *ledger) error {
+	start := r.next()
+
+	tok, err := r.token()
+	if err != nil {
+		return err
+	}
+
+	if tok == nil && !takesNull(f) {
+		return nil
+	}
+
+	if err := chosen.choose(f, at); err != nil {
+		return err
+	}
+
+	switch {
+	case f.IsList():
+		err = r.readList(f, tok, at)
+	case f.IsMap():
+		err = r.readMap(f, tok, at)
+	default:
+		err = r.readSingle(f, tok, at)
+	}
+
+	r.mark(f, at, start)
+
+	return err
+}
+
+// readElement reads an element of a list or a map.
+func (r *bodyReader) readElement(f protoreflect.FieldDescriptor, at *spot) error {
+	if err := at.checkDepth(); err != nil {
+		return err
+	}
+
+	start := r.next()
+
+	tok, err := r.token()
+	if err != nil {
+		return err
+	}
+
+	err = r.readSingle(f, tok, at)
+	r.mark(f, at, start)
+
+	return err
+}
+
+// readList reads the rest of a list, of which the elements are not told apart.
+func (r *bodyReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
+	if tok != json.Delim('[') {
+		return at.fail("want an array, got %s", shape(tok))
+	}
+
+	at.give()
+
+	for i := 0; r.decoder.More(); i++ {
+		if err := r.readElement(f, at.beyond(fmt.Sprintf("[%d]", i))); err != nil {
+			return err
+		}
+	}
+
+	_, err := r.token()
+
+	return err
+}
+
+// readMap reads the rest of a map.
+func (r *bodyReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
+	if tok != json.Delim('{') {
+		return at.fail("want an object, got %s", shape(tok))
+	}
+
+	seen := make(map[string]bool)
+
+	for r.decoder.More() {
+		name, err := r.key()
+		if err != nil {
+			return err
+		}
+
+		key, err := parseMapKey(f.MapKey(), name)
+		if err != nil {
+			return at.fail("%v", err)
+		}
+
+		entry := at.child("["+name+"]", keyToken(key))
+
+		switch by := entry.closed.covered(); {
+		case by != nil:
+			return entry.fail("%s", by.reason)
+		case entry.open.none():
+			return entry.fail("it is not open to the body")
+		case seen[keyToken(key)]:
+			return entry.fail("it is given twice")
+		}
+
+		seen[keyToken(key)] = true
+
+		if err := r.readElement(f.MapValue(), entry); err != nil {
+			return err
+		}
+	}
+
+	_, err := r.token()
+
+	return err
+}
+
+// readSingle reads the rest of a value that is no list and no map.
+func (r *bodyReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
+	_, composite := tok.(json.Delim)
+
+	switch m := f.Message(); {
+	case m != nil && isOpaque(m):
+		if want := delimiterOf(m); want != nil && tok != want {
+			return at.fail("want %s, got %s", wantedMessage(m), shape(tok))
+		}
+
+		at.give()
+
+		return r.skip(tok, at)
+	case m == nil && composite:
+		return at.fail("want %s, got %s", wanted(f), shape(tok))
+	case m == nil:
+		at.give()
+
+		return nil
+	case tok != json.Delim('{'):
+		return at.fail("want an object, got %s", shape(tok))
+	default:
+		return r.readFields(m, at)
+	}
+}
+
+// skip reads the rest of a value that has no fields to name.
+func (r *bodyReader) skip(tok json.Token, at *spot) error {
+	for depth := 0; ; {
+		switch tok {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+
+		if depth == 0 {
+			return nil
+		}
+
+		if at.depth+depth > maxDepth {
+			return badRequest("the body is nested deeper than %d", maxDepth)
+		}
+
+		var err error
+		if tok, err = r.token(); err != nil {
+			return err
+		}
+	}
+}
+
+// key reads a name of an object.
+func (r *bodyReader) key() (string, error) {
+	tok, err := r.token()
+	if err != nil {
+		return "", err
+	}
+
+	name, ok := tok.(string)
+	if !ok {
+		return "", badRequest("the body is not valid JSON after byte %d", r.decoder.InputOffset())
+	}
+
+	return name, nil
+}
+
+// token reads a token.
+func (r *bodyReader) token() (json.Token, error) {
+	start := r.next()
+
+	tok, err := r.decoder.Token()
+	if err != nil {
+		return nil, badRequest("the body is not valid JSON after byte %d", r.decoder.InputOffset())
+	}
+
+	// encoding/json reads a lone surrogate as U+FFFD and protojson refuses it
+	// without saying where.
+	if _, ok := tok.(string); ok && hasLoneSurrogate(r.data[start:r.decoder.InputOffset()]) {
+		return nil, badRequest("the body has half of a surrogate pair before byte %d", r.decoder.InputOffset())
+	}
+
+	return tok, nil
+}
+
+// delimiterOf returns what the JSON of a well-known type begins with, nil for those
+// that begin in several ways.
+func delimiterOf(m protoreflect.MessageDescriptor) json.Token {
+	switch m.FullName() {
+	case "google.protobuf.Any", "google.protobuf.Struct":
+		return json.Delim('{')
+	case "google.protobuf.ListValue":
+		return json.Delim('[')
+	default:
+		return nil
+	}
+}
+
+// hasLoneSurrogate reports whether a valid JSON string escapes half of a UTF-16
+// surrogate pair.
+func hasLoneSurrogate(raw []byte) bool {
+	pending := false
+
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			if pending {
+				return true
+			}
+
+			continue
+		}
+
+		i++
+
+		unit := uint64(0)
+		if raw[i] == 'u' {
+			// Valid JSON has four hexadecimal digits here.
+			unit, _ = strconv.ParseUint(string(raw[i+1:i+5]), 16, 16) //nolint:errcheck // see above
+			i += 4
+		}
+
+		low := 0xdc00 <= unit && unit < 0xe000
+		if low != pending {
+			return true
+		}
+
+		pending = 0xd800 <= unit && unit < 0xdc00
+	}
+
+	return pending
+}
+
+// next returns the offset at which the next value begins.
+func (r *bodyReader) next() int {
+	rest := r.data[r.decoder.InputOffset():]
+
+	return len(r.data) - len(bytes.TrimLeft(rest, " \t\r\n:,"))
+}
+
+// mark keeps a value that was just read, if it is the innermost at the target.
+func (r *bodyReader) mark(f protoreflect.FieldDescriptor, at *spot, start int) {
+	if end := int(r.decoder.InputOffset()); r.found == nil && start <= r.target && r.target < end {
+		r.found = &locatedValue{field: f, at: at, raw: r.data[start:end]}
+	}
+}
+
+// mismatchJSON says what was wanted of a field, and what JSON came.
+func mismatchJSON(f protoreflect.FieldDescriptor, raw []byte) error {
+	var text string
+	if err := json.Unmarshal(raw, &text); err == nil && len(raw) > 0 && raw[0] == '"' {
+		return mismatch(f, text)
+	}
+
+	var value any
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return errors.New("want " + wanted(f))
+	}
+
+	switch value.(type) {
+	case map[string]any:
+		return fmt.Errorf("want %s, got an object", wanted(f))
+	case []any:
+		return fmt.Errorf("want %s, got an array", wanted(f))
+	default:
+		return fmt.Errorf("want %s, got %s", wanted(f), cut(string(raw)))
+	}
+}
+
+// shape names a token for a message.
+func shape(tok json.Token) string {
+	switch v := tok.(type) {
+	case nil:
+		return "null"
+	case json.Delim:
+		if v == '[' {
+			return "an array"
+		}
+
+		return "an object"
+	case string:
+		return quoted(v)
+	default:
+		return cut(fmt.Sprint(v))
+	}
+}

@@ -1,0 +1,173 @@
+package route
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// isPerRequest reports whether a name differs with each request of one client,
+// so that no two would ever share a topic: such are forwarded but are no identity.
+func isPerRequest(name string) bool {
+	switch name {
+	case "x-request-id", "traceparent", "tracestate", "baggage":
+		return true
+	default:
+		return false
+	}
+}
+
+// forwarded is a header that goes on as metadata.
+type forwarded struct {
+	// name is in lower case, header the canonical one.
+	name, header string
+	key          bool
+}
+
+// forward checks and keeps the headers that are forwarded.
+func (c *compiler) forward(list []Metadata) {
+	for i, m := range list {
+		name := strings.ToLower(m.Name)
+		key := fmt.Sprintf("request.metadata[%d]", i)
+
+		if !isMetadataName(name) {
+			c.fail(key, "%s is no name of metadata", quoted(m.Name))
+
+			continue
+		}
+
+		if isTransportName(name) {
+			c.fail(key, "%s belongs to the transport and cannot be forwarded", name)
+
+			continue
+		}
+
+		if slices.ContainsFunc(c.binder.metadata, func(f forwarded) bool { return f.name == name }) {
+			c.fail(key, "%s is listed twice", name)
+
+			continue
+		}
+
+		c.binder.metadata = append(c.binder.metadata, forwarded{
+			name: name, header: http.CanonicalHeaderKey(name),
+			key: m.Key && !isPerRequest(name),
+		})
+	}
+
+	slices.SortFunc(c.binder.metadata, func(a, b forwarded) int { return strings.Compare(a.name, b.name) })
+}
+
+// isMetadataName reports whether gRPC allows the name (Header-Name in its
+// protocol over HTTP/2).
+func isMetadataName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c != '_' && c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+
+	return name != ""
+}
+
+// isTransportName reports whether a header describes the connection or the call
+// itself, which the upstream's transport does on its own.
+func isTransportName(name string) bool {
+	switch name {
+	case "host", "te", "connection", "content-type", "content-length", "transfer-encoding", "upgrade", "keep-alive":
+		return true
+	default:
+		return strings.HasPrefix(name, "grpc-")
+	}
+}
+
+// bindMetadata returns the forwarded headers by lower-case name, values in
+// order, and the unambiguous bytes of those that are part of the identity.
+func (b *Binder) bindMetadata(h http.Header) (map[string][]string, []byte, error) {
+	var (
+		metadata map[string][]string
+		identity []byte
+	)
+
+	for _, f := range b.metadata {
+		values := h[f.header]
+		if len(values) == 0 {
+			continue
+		}
+
+		values, err := metadataValues(f.name, values)
+		if err != nil {
+			return nil, nil, err
+		}
+
+		if metadata == nil {
+			metadata = make(map[string][]string, len(b.metadata))
+		}
+
+		metadata[f.name] = values
+
+		if f.key {
+			identity = appendIdentity(identity, f.name, values)
+		}
+	}
+
+	return metadata, identity, nil
+}
+
+// metadataValues checks the values of a header and decodes those of a -bin one,
+// which are base64, several to a line where they are.
+func metadataValues(name string, values []string) ([]string, error) {
+	if !strings.HasSuffix(name, "-bin") {
+		for _, v := range values {
+			if !isPrintableASCII(v) {
+				return nil, badField(name, "want a header of printable ASCII, got %s", quoted(v))
+			}
+		}
+
+		return slices.Clone(values), nil
+	}
+
+	var decoded []string
+
+	for _, line := range values {
+		for v := range strings.SplitSeq(line, ",") {
+			v = strings.Trim(v, " \t")
+
+			data, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(v, "="))
+			if err != nil || strings.ContainsAny(v, "\r\n") {
+				return nil, badField(name, "want a header in base64, got %s", quoted(v))
+			}
+
+			decoded = append(decoded, string(data))
+		}
+	}
+
+	return decoded, nil
+}
+
+func isPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+
+	return true
+}
+
+// appendIdentity appends a name and its values, each after its length, so that
+// no two different sets of metadata give the same bytes.
+func appendIdentity(dst []byte, name string, values []string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(name)))
+	dst = append(dst, name...)
+	dst = binary.AppendUvarint(dst, uint64(len(values)))
+
+	for _, v := range values {
+		dst = binary.AppendUvarint(dst, uint64(len(v)))
+		dst = append(dst, v...)
+	}
+
+	return dst
+}

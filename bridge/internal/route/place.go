@@ -1,0 +1,267 @@
+package route
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// maxDepth is how deep a request may nest: field paths, bodies and their
+// messages of any type alike. Other languages' protobuf refuses more.
+const maxDepth = 100
+
+// place is where in a message a value goes: through singular messages and map
+// entries to a field or a map entry.
+type place struct {
+	steps []step
+}
+
+// step is a field, or an entry of a map field.
+type step struct {
+	field protoreflect.FieldDescriptor
+	// key is the entry's key where keyed.
+	key   protoreflect.MapKey
+	keyed bool
+}
+
+// value describes what stands at the step: the field, or the map's value.
+func (s step) value() protoreflect.FieldDescriptor {
+	if s.keyed {
+		return s.field.MapValue()
+	}
+
+	return s.field
+}
+
+// tokens appends the step's canonical tokens: the field's proto name and the key.
+func (s step) tokens(dst []string) []string {
+	dst = append(dst, string(s.field.Name()))
+	if s.keyed {
+		dst = append(dst, keyToken(s.key))
+	}
+
+	return dst
+}
+
+// keyToken returns the canonical token of a map key. No field name looks like it.
+func keyToken(key protoreflect.MapKey) string {
+	return "[" + strconv.Quote(key.String()) + "]"
+}
+
+// field describes what stands at the place.
+func (p place) field() protoreflect.FieldDescriptor { return p.steps[len(p.steps)-1].value() }
+
+// tokens returns the canonical spelling of the place.
+func (p place) tokens() []string {
+	var tokens []string
+	for _, s := range p.steps {
+		tokens = s.tokens(tokens)
+	}
+
+	return tokens
+}
+
+// keyed reports whether the place is a map entry or beneath one.
+func (p place) keyed() bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return s.keyed })
+}
+
+// repeated reports whether the place takes a list.
+func (p place) repeated() bool { return p.field().IsList() }
+
+// put sets the place's value, or appends the values where it is repeated. The
+// values belong to the message from then on, but are not written to.
+func (p place) put(m protoreflect.Message, values ...protoreflect.Value) {
+	for _, s := range p.steps[:len(p.steps)-1] {
+		if s.keyed {
+			m = m.Mutable(s.field).Map().Mutable(s.key).Message()
+		} else {
+			m = m.Mutable(s.field).Message()
+		}
+	}
+
+	last := p.steps[len(p.steps)-1]
+
+	switch {
+	case last.keyed:
+		m.Mutable(last.field).Map().Set(last.key, values[0])
+	case last.field.IsList():
+		list := m.Mutable(last.field).List()
+		for _, v := range values {
+			list.Append(v)
+		}
+	default:
+		m.Set(last.field, values[0])
+	}
+}
+
+// unknownField is a name in a field path that its message does not have.
+type unknownField struct {
+	// message lacks it; prefix is what of the path, as written, leads there.
+	message protoreflect.MessageDescriptor
+	prefix  string
+	name    string
+	// parent is the place of the message, without steps for the request itself.
+	parent place
+}
+
+func (e *unknownField) Error() string { return "unknown field" }
+
+// resolvePlace finds the place that a field path names: fields by JSON or proto
+// name, map entries as m.key or m[key]. Its errors do not repeat the path; a
+// name that does not exist is an *unknownField.
+func resolvePlace(input protoreflect.MessageDescriptor, path string) (place, error) {
+	var (
+		p       place
+		message = input
+		rest    = path
+	)
+
+	for {
+		if len(p.steps) == maxDepth {
+			return place{}, fmt.Errorf("nested deeper than %d", maxDepth)
+		}
+
+		name := rest[:indexAny(rest, ".[")]
+
+		field := fieldByName(message, name)
+		if field == nil {
+			return place{}, &unknownField{
+				message: message, prefix: path[:len(path)-len(rest)], name: name, parent: p,
+			}
+		}
+
+		s := step{field: field}
+
+		var err error
+		if rest, err = s.takeKey(rest[len(name):]); err != nil {
+			return place{}, err
+		}
+
+		p.steps = append(p.steps, s)
+
+		if rest == "" {
+			return p, nil
+		}
+
+		if rest[0] != '.' {
+			return place{}, fmt.Errorf("%s follows a whole name; a dot is expected", quoted(rest))
+		}
+
+		rest = rest[1:]
+		if message = s.fields(); message == nil {
+			return place{}, fmt.Errorf("%s has no fields to name", shown(name))
+		}
+	}
+}
+
+// takeKey reads the key of a map field from what follows its name, and returns
+// what follows the key. A map field without one is the whole map.
+func (s *step) takeKey(rest string) (string, error) {
+	bracketed := strings.HasPrefix(rest, "[")
+
+	if !s.field.IsMap() {
+		if bracketed {
+			return "", fmt.Errorf("%s is no map, so it takes no key", s.field.Name())
+		}
+
+		return rest, nil
+	}
+
+	if rest == "" {
+		return "", nil
+	}
+
+	key := rest[1:]
+
+	if bracketed {
+		end := strings.IndexByte(key, ']')
+		if end < 0 {
+			return "", errors.New("the bracket of the key is not closed")
+		}
+
+		key, rest = key[:end], key[end+1:]
+	} else {
+		key = key[:indexAny(key, ".")]
+		rest = rest[1+len(key):]
+	}
+
+	var err error
+	s.key, err = parseMapKey(s.field.MapKey(), key)
+	s.keyed = true
+
+	return rest, err
+}
+
+// fields returns the message whose fields can be named beneath the step, nil
+// where there is none.
+func (s step) fields() protoreflect.MessageDescriptor {
+	f := s.value()
+	if f.Message() == nil || f.IsList() || f.IsMap() || isOpaque(f.Message()) {
+		return nil
+	}
+
+	return f.Message()
+}
+
+// fieldByName finds a field by its JSON or its proto name.
+func fieldByName(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	fields := m.Fields()
+	if f := fields.ByJSONName(name); f != nil {
+		return f
+	}
+
+	if f := fields.ByName(protoreflect.Name(name)); f != nil {
+		return f
+	}
+
+	return fields.ByTextName(name)
+}
+
+// parseMapKey converts a key from its JSON form, a string.
+func parseMapKey(f protoreflect.FieldDescriptor, text string) (protoreflect.MapKey, error) {
+	switch f.Kind() {
+	case protoreflect.StringKind:
+		if utf8.ValidString(text) {
+			return protoreflect.ValueOfString(text).MapKey(), nil
+		}
+	case protoreflect.BoolKind:
+		if text == "true" || text == "false" {
+			return protoreflect.ValueOfBool(text == "true").MapKey(), nil
+		}
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		if n, err := strconv.ParseInt(text, 10, 32); err == nil {
+			return protoreflect.ValueOfInt32(int32(n)).MapKey(), nil
+		}
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return protoreflect.ValueOfInt64(n).MapKey(), nil
+		}
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		if n, err := strconv.ParseUint(text, 10, 32); err == nil {
+			return protoreflect.ValueOfUint32(uint32(n)).MapKey(), nil
+		}
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+			return protoreflect.ValueOfUint64(n).MapKey(), nil
+		}
+	default:
+		// No other kind is a map key.
+	}
+
+	return protoreflect.MapKey{}, fmt.Errorf("the key %s is not %s", quoted(text), wanted(f))
+}
+
+// indexAny is strings.IndexAny, with the string's length for none.
+func indexAny(s, chars string) int {
+	if at := strings.IndexAny(s, chars); at >= 0 {
+		return at
+	}
+
+	return len(s)
+}

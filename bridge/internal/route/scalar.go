@@ -1,0 +1,173 @@
+package route
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// parseText converts a text, as it stands in a query, a path or a header, to a
+// value of the field, or to an element where the field is repeated. The texts are
+// proto3 JSON scalars without their quotes; errors say what was wanted.
+func parseText(f protoreflect.FieldDescriptor, text string) (protoreflect.Value, error) {
+	if !utf8.ValidString(text) {
+		return protoreflect.Value{}, fmt.Errorf("want valid UTF-8, got %s", quoted(text))
+	}
+
+	var (
+		v  protoreflect.Value
+		ok bool
+	)
+
+	switch f.Kind() {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString(text), nil
+	case protoreflect.BoolKind:
+		v, ok = protoreflect.ValueOfBool(text == "true"), text == "true" || text == "false"
+	case protoreflect.EnumKind:
+		v, ok = parseEnum(f.Enum(), text)
+	case protoreflect.MessageKind, protoreflect.GroupKind:
+		v, ok = parseMessage(f.Message(), text)
+	default:
+		v, ok = parseWrapped(f.Kind(), text)
+	}
+
+	if !ok {
+		return protoreflect.Value{}, mismatch(f, text)
+	}
+
+	return v, nil
+}
+
+// mismatch says what was wanted of a field, and what came.
+func mismatch(f protoreflect.FieldDescriptor, text string) error {
+	if f.Enum() == nil {
+		return fmt.Errorf("want %s, got %s", wanted(f), quoted(text))
+	}
+
+	return fmt.Errorf("want %s, got %s%s", wanted(f), quoted(text), didYouMean(nearestValue(f.Enum(), text)))
+}
+
+// parseEnum converts a value's name or number. An open enum takes any number.
+func parseEnum(e protoreflect.EnumDescriptor, text string) (protoreflect.Value, bool) {
+	if v := e.Values().ByName(protoreflect.Name(text)); v != nil {
+		return protoreflect.ValueOfEnum(v.Number()), true
+	}
+
+	number, ok := parseWrapped(protoreflect.Int32Kind, text)
+	if !ok {
+		return protoreflect.Value{}, false
+	}
+
+	n := protoreflect.EnumNumber(int32(number.Int()))
+
+	return protoreflect.ValueOfEnum(n), !e.IsClosed() || e.Values().ByNumber(n) != nil
+}
+
+// parseMessage converts the text of a well-known type whose JSON is a scalar.
+func parseMessage(m protoreflect.MessageDescriptor, text string) (protoreflect.Value, bool) {
+	switch scalarForm(m) {
+	case "":
+		return protoreflect.Value{}, false
+	case boolForm:
+		if text != "true" && text != "false" {
+			return protoreflect.Value{}, false
+		}
+	default:
+		text = quoteJSON(text)
+	}
+
+	message := dynamicpb.NewMessage(m)
+	if err := unmarshalJSON(protojson.UnmarshalOptions{}, []byte(text), message); err != nil {
+		return protoreflect.Value{}, false
+	}
+
+	return protoreflect.ValueOfMessage(message), true
+}
+
+// parseWrapped converts numbers and bytes exactly as protojson does, exponents,
+// NaN and both alphabets of base64 included, by way of the kind's wrapper.
+func parseWrapped(kind protoreflect.Kind, text string) (protoreflect.Value, bool) {
+	var wrapper proto.Message
+
+	switch kind {
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		if v, ok := parseShort(text); ok {
+			return protoreflect.ValueOfInt32(int32(v)), true
+		}
+
+		wrapper = &wrapperspb.Int32Value{}
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		if v, ok := parseShort(text); ok {
+			return protoreflect.ValueOfInt64(v), true
+		}
+
+		wrapper = &wrapperspb.Int64Value{}
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		wrapper = &wrapperspb.UInt32Value{}
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		wrapper = &wrapperspb.UInt64Value{}
+	case protoreflect.FloatKind:
+		wrapper = &wrapperspb.FloatValue{}
+	case protoreflect.DoubleKind:
+		wrapper = &wrapperspb.DoubleValue{}
+	case protoreflect.BytesKind:
+		wrapper = &wrapperspb.BytesValue{}
+	default:
+		return protoreflect.Value{}, false
+	}
+
+	if err := unmarshalJSON(protojson.UnmarshalOptions{}, []byte(quoteJSON(text)), wrapper); err != nil {
+		return protoreflect.Value{}, false
+	}
+
+	m := wrapper.ProtoReflect()
+
+	return m.Get(m.Descriptor().Fields().ByName("value")), true
+}
+
+// parseShort converts the plain integers that requests are full of: digits
+// without a leading zero, too few to overflow 32 bits.
+func parseShort(text string) (int64, bool) {
+	if text == "" || len(text) > len("999999999") || text[0] < '1' || text[0] > '9' {
+		return 0, text == "0"
+	}
+
+	n, err := strconv.ParseInt(text, 10, 32)
+
+	return n, err == nil && n <= math.MaxInt32
+}
+
+// quoteJSON returns valid UTF-8 as a JSON string.
+func quoteJSON(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		return `""`
+	}
+
+	return string(b)
+}
+
+// unmarshalJSON is protojson's Unmarshal, made safe: dynamic messages panic on
+// some inputs that generated ones refuse.
+func unmarshalJSON(opts protojson.UnmarshalOptions, data []byte, m proto.Message) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errUnreadable
+		}
+	}()
+
+	if err := opts.Unmarshal(data, m); err != nil {
+		return fmt.Errorf("protojson: %w", err)
+	}
+
+	return nil
+}

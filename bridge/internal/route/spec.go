@@ -1,0 +1,374 @@
+package route
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// Spec says where the fields of a route's request message come from. Field paths
+// name fields by JSON or proto name and map entries as m.key or m[key].
+type Spec struct {
+	// Closed are the fields that others set after Bind: those of resuming. Bind
+	// leaves them out and refuses them in query and body.
+	Closed []string
+	// Set are constants by field path: string, bool, any integer or float, or a
+	// []any of them for a repeated field; each is a proto3 JSON scalar.
+	Set map[string]any
+	// Params are the field paths that the path template binds.
+	Params []string
+	// Headers are field paths by HTTP header. A missing header leaves its field
+	// unset; several lines of one are the elements of a repeated field.
+	Headers map[string]string
+	// Query and Body are what clients may choose.
+	Query, Body Fields
+	// Reserved are query names that are taken out before fields are looked at.
+	Reserved []string
+	// Metadata are the HTTP headers that are forwarded to the upstream.
+	Metadata []Metadata
+}
+
+// Fields are all fields or those listed, with what is beneath them; the zero
+// value is none.
+type Fields struct {
+	All   bool
+	Paths []string
+}
+
+// Metadata is an HTTP header that is forwarded as gRPC metadata.
+type Metadata struct {
+	// Name is the header's name in any case.
+	Name string
+	// Key says that the header is part of the topic's identity, unless it is one
+	// of those that differ with each request: x-request-id and those of tracing.
+	Key bool
+}
+
+// Resolver finds the types in messages of any type and the extensions in bodies.
+type Resolver interface {
+	protoregistry.MessageTypeResolver
+	protoregistry.ExtensionTypeResolver
+}
+
+// SpecError is a Spec that does not fit its message or contradicts itself.
+type SpecError struct {
+	// Key is what of a route's configuration is wrong: path, resume,
+	// request.set.limit, request.query[0], …
+	Key string
+	// Message says what is wrong with it, without naming it again.
+	Message string
+}
+
+// Error returns the key and the message.
+func (e *SpecError) Error() string { return e.Key + ": " + e.Message }
+
+// Compile makes a Binder for a message type. The nil resolver knows no types.
+// Its error joins a *SpecError for everything that is wrong.
+func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver) (*Binder, error) {
+	if resolver == nil {
+		resolver = new(protoregistry.Types)
+	}
+
+	c := compiler{binder: &Binder{
+		input:    input,
+		resolver: resolver,
+		closed:   &fieldSet{},
+		reserved: slices.Clone(spec.Reserved),
+	}}
+
+	c.bindClosed(spec.Closed)
+	c.bindSet(spec.Set)
+	c.bindParams(spec.Params)
+	c.bindHeaders(spec.Headers)
+	c.closeSiblings()
+	c.binder.query = c.open("request.query", spec.Query)
+	c.binder.body = c.open("request.body", spec.Body)
+	c.forward(spec.Metadata)
+
+	if by := c.binder.closed.any(); isOpaque(input) && by != nil && !c.binder.body.none() {
+		c.fail("request.body", "the JSON of %s is its whole value, so nothing else may set its fields, as %s does",
+			input.FullName(), by.key)
+	}
+
+	if err := errors.Join(c.errs...); err != nil {
+		return nil, err
+	}
+
+	return c.binder, nil
+}
+
+// compiler collects a binder and what is wrong with its spec.
+type compiler struct {
+	binder    *Binder
+	decisions []decision
+	errs      []error
+}
+
+func (c *compiler) fail(key, format string, args ...any) {
+	c.errs = append(c.errs, &SpecError{Key: key, Message: fmt.Sprintf(format, args...)})
+}
+
+// keyOf returns the configuration key of an entry of a mapping.
+func keyOf(mapping, key string) string {
+	for _, r := range key {
+		if r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') {
+			return mapping + "[" + strconv.Quote(key) + "]"
+		}
+	}
+
+	return mapping + "." + key
+}
+
+// resolve finds the place of a path that a key of the spec names.
+func (c *compiler) resolve(key, path string) (place, bool) {
+	p, err := resolvePlace(c.binder.input, path)
+	if err == nil {
+		return p, true
+	}
+
+	var unknown *unknownField
+	if !errors.As(err, &unknown) {
+		c.fail(key, "%s: %v", shown(path), err)
+
+		return place{}, false
+	}
+
+	near := nearestField(unknown.message, unknown.name, func(protoreflect.FieldDescriptor) bool { return true })
+	if near != "" {
+		near = unknown.prefix + near
+	}
+
+	c.fail(key, "%s has no field %s%s", unknown.message.FullName(), shown(path), didYouMean(near))
+
+	return place{}, false
+}
+
+// bind finds the place of a path and closes it. Of two keys that bind one field,
+// or two members of one oneof, the weaker fails.
+func (c *compiler) bind(key, path string) (place, bool) {
+	p, ok := c.resolve(key, path)
+	if !ok {
+		return place{}, false
+	}
+
+	var prefix []string
+
+	for _, s := range p.steps {
+		if !c.decide(key, prefix, s.field) {
+			return place{}, false
+		}
+
+		prefix = s.tokens(prefix)
+	}
+
+	if other := c.binder.closed.add(prefix, &membership{key: key, reason: "it is set by the route"}); other != nil {
+		c.fail(key, "%s is bound by %s already", shown(path), other.key)
+
+		return place{}, false
+	}
+
+	return p, true
+}
+
+// decision is the member that a oneof of the message is bound to have.
+type decision struct {
+	prefix []string
+	member protoreflect.FieldDescriptor
+	key    string
+}
+
+// decide notes that a key binds a field, or something beneath it, which decides
+// the field's oneof.
+func (c *compiler) decide(key string, prefix []string, member protoreflect.FieldDescriptor) bool {
+	oneof := realOneof(member)
+	if oneof == nil {
+		return true
+	}
+
+	for _, d := range c.decisions {
+		if realOneof(d.member) != oneof || !slices.Equal(d.prefix, prefix) {
+			continue
+		}
+
+		if d.member == member {
+			return true
+		}
+
+		c.fail(key, "%s and %s, which %s binds, are of the oneof %s: only one can be set",
+			member.Name(), d.member.Name(), d.key, oneof.Name())
+
+		return false
+	}
+
+	c.decisions = append(c.decisions, decision{prefix: slices.Clone(prefix), member: member, key: key})
+
+	return true
+}
+
+// closeSiblings closes the other members of the oneofs that are decided.
+func (c *compiler) closeSiblings() {
+	for _, d := range c.decisions {
+		oneof := realOneof(d.member)
+		reason := fmt.Sprintf("the route sets %s of the oneof %s", d.member.Name(), oneof.Name())
+
+		for i := range oneof.Fields().Len() {
+			if sibling := oneof.Fields().Get(i); sibling != d.member {
+				tokens := append(slices.Clone(d.prefix), string(sibling.Name()))
+				c.binder.closed.add(tokens, &membership{key: d.key, reason: reason})
+			}
+		}
+	}
+}
+
+// realOneof returns the oneof of a field, nil for the one that stands for the
+// presence of a single field.
+func realOneof(f protoreflect.FieldDescriptor) protoreflect.OneofDescriptor {
+	if oneof := f.ContainingOneof(); oneof != nil && !oneof.IsSynthetic() {
+		return oneof
+	}
+
+	return nil
+}
+
+func (c *compiler) bindClosed(paths []string) {
+	for _, path := range paths {
+		c.bind("resume", path)
+	}
+}
+
+func (c *compiler) bindSet(set map[string]any) {
+	for _, path := range slices.Sorted(maps.Keys(set)) {
+		key := keyOf("request.set", path)
+
+		p, ok := c.bind(key, path)
+		if !ok {
+			continue
+		}
+
+		values, err := parseConstant(p, set[path])
+		if err != nil {
+			c.fail(key, "%v", err)
+
+			continue
+		}
+
+		c.binder.set = append(c.binder.set, constant{place: p, values: values})
+	}
+}
+
+func (c *compiler) bindParams(paths []string) {
+	for _, path := range paths {
+		p, ok := c.bind("path", path)
+		if !ok {
+			continue
+		}
+
+		if p.keyed() || p.repeated() || !takesText(p.field()) {
+			c.fail("path", "%s is %s; a path variable needs a field with a single value", shown(path), kindOf(p))
+
+			continue
+		}
+
+		c.binder.params = append(c.binder.params, source{name: path, place: p})
+	}
+}
+
+func (c *compiler) bindHeaders(headers map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		key, path := keyOf("request.headers", name), headers[name]
+
+		p, ok := c.bind(key, path)
+		if !ok {
+			continue
+		}
+
+		if !takesText(p.field()) {
+			c.fail(key, "%s is %s, which a header cannot carry", shown(path), kindOf(p))
+
+			continue
+		}
+
+		canonicalName := http.CanonicalHeaderKey(name)
+		if slices.ContainsFunc(c.binder.headers, func(s source) bool { return s.name == canonicalName }) {
+			c.fail(key, "the header is bound twice")
+
+			continue
+		}
+
+		c.binder.headers = append(c.binder.headers, source{name: canonicalName, place: p})
+	}
+}
+
+// open finds the fields that a source may set.
+func (c *compiler) open(source string, fields Fields) openness {
+	if fields.All {
+		return openness{all: true}
+	}
+
+	o := openness{}
+
+	for i, path := range fields.Paths {
+		key := fmt.Sprintf("%s[%d]", source, i)
+
+		p, ok := c.resolve(key, path)
+		if !ok {
+			continue
+		}
+
+		if by := c.binder.closed.at(p.tokens()).covered(); by != nil {
+			c.fail(key, "%s is closed to clients by %s: %s", shown(path), by.key, by.reason)
+
+			continue
+		}
+
+		if source == "request.query" && beyondText(p.field()) {
+			c.fail(key, "%s is %s, which a query cannot carry", shown(path), kindOf(p))
+
+			continue
+		}
+
+		if o.only == nil {
+			o.only = &fieldSet{}
+		}
+
+		if other := o.only.add(p.tokens(), &membership{key: key}); other != nil {
+			c.fail(key, "%s is listed twice, itself or with what is beneath it", shown(path))
+		}
+	}
+
+	return o
+}
+
+// beyondText reports whether neither the field nor anything beneath it can be
+// written as a text.
+func beyondText(f protoreflect.FieldDescriptor) bool {
+	if f.Message() == nil || f.IsMap() || scalarForm(f.Message()) != "" {
+		return false
+	}
+
+	return f.IsList() || isOpaque(f.Message()) || f.Message().Fields().Len() == 0
+}
+
+// kindOf describes a place that does not fit its source.
+func kindOf(p place) string {
+	f := p.field()
+
+	switch {
+	case p.keyed():
+		return "in a map"
+	case f.IsMap():
+		return "a map"
+	case f.IsList():
+		return "repeated"
+	case f.Message() != nil:
+		return "a " + string(f.Message().FullName())
+	default:
+		return "a " + f.Kind().String()
+	}
+}

@@ -1,0 +1,79 @@
+package route
+
+import (
+	"strings"
+)
+
+// spot is where in the message the reader of a body is.
+type spot struct {
+	// up is the spot of the message, list or map around, nil for the request.
+	up *spot
+	// written is how the client wrote the last part of the way.
+	written string
+	depth   int
+
+	// What of the message's sets is at the spot. given is nil in lists and
+	// extensions, which no key of the route and no query can name: what is there is
+	// open, and given by nobody else.
+	given  *ledger
+	closed *fieldSet
+	open   openness
+}
+
+// child returns the spot of a field or an entry, as the client wrote it and by
+// its canonical token.
+func (at *spot) child(written, token string) *spot {
+	c := &spot{up: at, written: written, depth: at.depth + 1, open: at.open}
+
+	if at.given != nil {
+		c.given, c.closed, c.open = at.given.child(token), at.closed.child(token), at.open.child(token)
+	}
+
+	return c
+}
+
+// beyond returns the spot of what no key of the route can name.
+func (at *spot) beyond(written string) *spot {
+	return &spot{up: at, written: written, depth: at.depth + 1, open: openness{all: true}}
+}
+
+// String returns the spot as the client would name it, each part cut.
+func (at *spot) String() string {
+	var parts []string
+	for ; at.up != nil; at = at.up {
+		parts = append(parts, cut(at.written))
+	}
+
+	var b strings.Builder
+
+	for i := len(parts) - 1; i >= 0; i-- {
+		if b.Len() > 0 && !strings.HasPrefix(parts[i], "[") {
+			b.WriteByte('.')
+		}
+
+		b.WriteString(parts[i])
+	}
+
+	return b.String()
+}
+
+// fail returns a 400 that names the spot.
+func (at *spot) fail(format string, args ...any) error {
+	return badField(at.String(), format, args...)
+}
+
+// checkDepth refuses what nests too deep.
+func (at *spot) checkDepth() error {
+	if at.depth > maxDepth {
+		return badRequest("the body is nested deeper than %d", maxDepth)
+	}
+
+	return nil
+}
+
+// give notes that the body gives the value at the spot.
+func (at *spot) give() {
+	if at.given != nil {
+		at.given.from = fromBody
+	}
+}
