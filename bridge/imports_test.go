@@ -27,8 +27,13 @@ const (
 // Packages whose names end in "test" serve tests only and stand outside, as
 // importers; nothing here may import them.
 var allowedImports = map[string][]string{
-	"cmd/ssebridge":               {"cmd/ssebridge/internal/cli"},
-	"cmd/ssebridge/internal/cli":  {"bridge", "bridge/config", "cmd/ssebridge/internal/demo"},
+	"cmd/ssebridge": {"cmd/ssebridge/internal/cli"},
+	"cmd/ssebridge/internal/cli": {
+		"bridge",
+		"bridge/config",
+		"cmd/ssebridge/internal/demo",
+		"upstream", // init asks a backend for its methods before there is a configuration
+	},
 	"cmd/ssebridge/internal/demo": {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
 	"bridge": {
 		"bridge/config",
