@@ -40,13 +40,14 @@ func (c *chatters) run(ctx context.Context) {
 	}
 	defer c.rooms.exit(r)
 
+	lines := script()
 	replies := 0
 	for next := 0; ; {
 		seen, ok := c.awaitListener(ctx, r)
 		if !ok {
 			return
 		}
-		line := script[next%len(script)]
+		line := lines[next%len(lines)]
 		if !sleep(ctx, c.pause(len(line.text))) {
 			return
 		}
@@ -83,7 +84,8 @@ func (c *chatters) greet(r *room, guest string, replies int) {
 	if replies%2 == 1 {
 		author = theo
 	}
-	r.say(author, greetings[replies%len(greetings)]+guest+".")
+	words := greetings()
+	r.say(author, words[replies%len(words)]+guest+".")
 }
 
 // guestAfter returns who spoke last in the room after seq, if it was not a chatter.

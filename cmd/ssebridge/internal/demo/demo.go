@@ -20,7 +20,7 @@ var configYAML []byte
 
 // Params is what a [Demo] needs.
 type Params struct {
-	// Logger takes the bridge's log. Default: nothing is logged.
+	// Logger takes the bridge's log. Default slog.Default.
 	Logger *slog.Logger
 }
 
@@ -44,13 +44,15 @@ func New(ctx context.Context, params Params) (*Demo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("demo backend: %w", err)
 	}
-	cfg, err := demoConfig(listener.Addr().String())
+	file, err := config.Parse("demo.yaml", configYAML, func(name string) (string, bool) {
+		return listener.Addr().String(), name == "DEMO_BACKEND"
+	})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	b, err := bridge.New(cfg, bridge.Options{Logger: params.Logger})
+	b, err := bridge.New(file.Config, bridge.Options{Logger: params.Logger})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("demo.yaml: %w", err), listener.Close())
+		return nil, errors.Join(file.Locate(err), listener.Close())
 	}
 
 	d := &Demo{
@@ -65,18 +67,6 @@ func New(ctx context.Context, params Params) (*Demo, error) {
 	go func() { d.stopped <- NewBackend().Serve(serving, listener) }()
 
 	return d, nil
-}
-
-// demoConfig is demo.yaml with the backend at that address.
-func demoConfig(backend string) (config.Config, error) {
-	file, err := config.Parse("demo.yaml", configYAML, func(name string) (string, bool) {
-		return backend, name == "DEMO_BACKEND"
-	})
-	if err != nil {
-		return config.Config{}, err
-	}
-
-	return file.Config, nil
 }
 
 // Handler is the public handler: the page, the bridge's routes, and the cut.

@@ -13,32 +13,36 @@ import (
 // about streams in an order drawn from the prompt, so that one prompt has one answer.
 
 // openings begin an answer; %s is the subject.
-var openings = []string{
-	"You ask about %s, and the short answer is: it depends on what happens in between.",
-	"Let us think about %s the way a stream would, one piece at a time.",
-	"The interesting thing about %s is rarely the beginning, and almost never the end.",
-	"There are two ways to explain %s. This is the one that survives a broken cable.",
-	"Everything worth saying about %s can be said in small pieces, as long as they arrive in order.",
+func openings() []string {
+	return []string{
+		"You ask about %s, and the short answer is: it depends on what happens in between.",
+		"Let us think about %s the way a stream would, one piece at a time.",
+		"The interesting thing about %s is rarely the beginning, and almost never the end.",
+		"There are two ways to explain %s. This is the one that survives a broken cable.",
+		"Everything worth saying about %s can be said in small pieces, as long as they arrive in order.",
+	}
 }
 
 // thoughts fill an answer; %s is the subject.
-var thoughts = []string{
-	"A message on its own is only a fact; a message with a position is part of a story.",
-	"Whoever keeps the position can leave in the middle of a sentence and come back to the very next word.",
-	"Networks do not fail often, they fail at the worst moment, which is a different kind of often.",
-	"If a page says that it has seen number forty-one, the kindest reply is number forty-two.",
-	"Nothing is gained by starting over, except the feeling of having started.",
-	"With %s it is the same: order first, then speed, and noise never.",
-	"A buffer is a promise with a size, and an honest buffer tells you when the promise ran out.",
-	"It is better to announce a hole than to paper over it.",
-	"You can cut this answer off right here, wait a little, and lose nothing.",
-	"The server kept writing while you were away; the log kept what it wrote.",
-	"Twice is as wrong as never, so each piece carries its own number.",
-	"A browser already knows how to come back; it only needs to be told where it was.",
-	"Think of %s as a river that remembers each of its drops for a while.",
-	"Small, ordered and numbered is not glamorous, but it is what makes a stream trustworthy.",
-	"One connection is enough for many readers when they all ask the same question.",
-	"The last word matters too: it says that nothing more will come, and that asking again is pointless.",
+func thoughts() []string {
+	return []string{
+		"A message on its own is only a fact; a message with a position is part of a story.",
+		"Whoever keeps the position can leave in the middle of a sentence and come back to the very next word.",
+		"Networks do not fail often, they fail at the worst moment, which is a different kind of often.",
+		"If a page says that it has seen number forty-one, the kindest reply is number forty-two.",
+		"Nothing is gained by starting over, except the feeling of having started.",
+		"With %s it is the same: order first, then speed, and noise never.",
+		"A buffer is a promise with a size, and an honest buffer tells you when the promise ran out.",
+		"It is better to announce a hole than to paper over it.",
+		"You can cut this answer off right here, wait a little, and lose nothing.",
+		"The server kept writing while you were away; the log kept what it wrote.",
+		"Twice is as wrong as never, so each piece carries its own number.",
+		"A browser already knows how to come back; it only needs to be told where it was.",
+		"Think of %s as a river that remembers each of its drops for a while.",
+		"Small, ordered and numbered is not glamorous, but it is what makes a stream trustworthy.",
+		"One connection is enough for many readers when they all ask the same question.",
+		"The last word matters too: it says that nothing more will come, and that asking again is pointless.",
+	}
 }
 
 // closing ends every answer, so that one sees whether the tail was lost.
@@ -52,9 +56,10 @@ func answer(prompt string) string {
 	dice := rand.New(rand.NewPCG(hash.Sum64(), 0x55eb))
 
 	subject := subjectOf(prompt)
-	sentences := []string{openings[dice.IntN(len(openings))]}
-	for _, i := range dice.Perm(len(thoughts)) {
-		sentences = append(sentences, thoughts[i])
+	first, rest := openings(), thoughts()
+	sentences := []string{first[dice.IntN(len(first))]}
+	for _, i := range dice.Perm(len(rest)) {
+		sentences = append(sentences, rest[i])
 	}
 	sentences = append(sentences, closing)
 

@@ -4,7 +4,7 @@
 import { withPage } from './page.js';
 
 const PROMPTS = [
-  'Explain resumable streams to a friend',
+  'Explain reconnection to a friend',
   'Why does a browser reconnect by itself?',
   'What is a heartbeat good for?',
   'How does backpressure feel?',

@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+func newCheck() *cobra.Command {
+	var (
+		path    string
+		connect bool
+		timeout time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check a configuration without serving it",
+		Long: `check reads a configuration and prints everything that is wrong with it, each with its
+file, line and column, and exits 1; or says that it is valid and exits 0. With --connect
+it also asks the upstreams for their schemas, checks the routes against them, and prints
+each route with its RPC and its types.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			file, err := load(path)
+			if err != nil {
+				return err
+			}
+			if connect {
+				ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+				defer cancel()
+
+				return checkConnected(ctx, cmd.OutOrStdout(), file, path)
+			}
+
+			return check(cmd.OutOrStdout(), file, path)
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&connect, "connect", false, "also resolve the schemas, from the upstreams where they come by reflection")
+	cmd.Flags().DurationVar(&timeout, "timeout", 15*time.Second, "with --connect: how long upstreams may take in all")
+
+	return cmd
+}
+
+// quiet is for a configuration that is checked, not served: all that is wrong comes back as an error.
+func quiet() bridge.Options {
+	return bridge.Options{Logger: slog.New(slog.DiscardHandler)}
+}
+
+// check says whether a bridge can be made of the file.
+func check(out io.Writer, file *config.File, path string) error {
+	if err := bridge.Check(file.Config, quiet()); err != nil {
+		return invalid(file.Locate(err))
+	}
+	_, err := fmt.Fprintf(out, "%s is valid: %s, %s\n", path,
+		count(len(file.Config.Routes), "route"), count(len(file.Config.Upstreams), "upstream"))
+
+	return err
+}
+
+// checkConnected says what each route of the file is by the schemas of its upstreams.
+func checkConnected(ctx context.Context, out io.Writer, file *config.File, path string) error {
+	routes, err := bridge.Inspect(ctx, file.Config, quiet())
+	if err != nil {
+		return fmt.Errorf("the configuration does not fit its upstreams:\n%w", file.Locate(err))
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "ROUTE\tMETHODS\tRPC\tREQUEST\tANSWER")
+	for _, r := range routes {
+		kind := "one "
+		if r.Streaming {
+			kind = "stream of "
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s%s\n", r.Path, strings.Join(r.Methods, ","), r.RPC, r.Request, kind, r.Event)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "\n%s is valid: %s, %s\n", path,
+		count(len(routes), "route"), count(len(file.Config.Upstreams), "upstream"))
+
+	return err
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of the command.
+const (
+	ExitOK     = 0   // done; for serve and demo: ended cleanly on a signal
+	ExitError  = 1   // what was asked for failed; the reason is on stderr
+	ExitUsage  = 2   // the command line is wrong
+	ExitKilled = 130 // a second signal came before the clean end
+)
+
+// usageError is a command line that is wrong.
+type usageError struct {
+	command string // whose help says more
+	err     error
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// Run runs the command line args, without the program's name, and returns the exit
+// code. What was asked for goes to stdout, logs and errors to stderr. Commands that
+// serve do so until ctx is done.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	err := root.ExecuteContext(ctx)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "ssebridge: %v\nSee '%s --help'.\n", err, usage.command)
+
+		return ExitUsage
+	default:
+		fmt.Fprintf(stderr, "ssebridge: %v\n", err)
+
+		return ExitError
+	}
+}
+
+// newRoot makes the command with all its subcommands.
+func newRoot() *cobra.Command {
+	log := &logFlags{}
+	root := &cobra.Command{
+		Use:   "ssebridge",
+		Short: "Lets browsers listen to gRPC server streams",
+		Long: `ssebridge lets browsers listen to gRPC server streams: it opens the RPC, sends each
+message as a server-sent event, and makes resuming after a lost connection exact.
+
+Exit codes: 0 done or ended cleanly, 1 failed, 2 wrong usage, 130 a second signal
+came before the clean end.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{command: cmd.CommandPath(), err: err}
+	})
+	log.register(root.PersistentFlags())
+	root.AddCommand(
+		newServe(log),
+		newCheck(),
+		newInit(),
+		newDemo(log),
+		newVersion(),
+	)
+
+	return root
+}
+
+// unknownCommand says which command there is not, and which it may have been.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	err := fmt.Errorf("there is no command %q", name)
+	cmd.SuggestionsMinimumDistance = 2 // not set by itself for a command that runs
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		err = fmt.Errorf("there is no command %q; did you mean %q?", name, near[0])
+	}
+
+	return &usageError{command: cmd.CommandPath(), err: err}
+}
+
+// noArgs refuses arguments, as wrong usage.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("unexpected argument %q", args[0])}
+	}
+
+	return nil
+}

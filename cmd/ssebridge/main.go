@@ -1,0 +1,26 @@
+// Command ssebridge lets browsers listen to gRPC server streams; see `ssebridge help`.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/cli"
+)
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	// Two places: a second signal must not be lost while the first is being acted on.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel() // tell clients, end cleanly
+		<-signals
+		os.Exit(cli.ExitKilled) // somebody cannot wait
+	}()
+
+	os.Exit(cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
