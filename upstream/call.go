@@ -92,7 +92,7 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 	case u.opening <- struct{}{}:
 		defer func() { <-u.opening }()
 	case <-wait.Done():
-		return nil, &waitError{what: "too many RPCs wait for a place before this one"}
+		return nil, &waitError{what: "no turn, since too many RPCs wait for a place already,"}
 	case <-u.closed:
 		return nil, errClosed
 	}

@@ -4,7 +4,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -91,7 +90,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 		{"no such socket", Params{Target: "unix:///nowhere.sock"}, "no such file"},
 		{"wrong authority", Params{Target: secure.Addr(), TLS: &TLS{CA: backendtest.NewAuthority(t).CAFile}}, "certificate signed by unknown authority"},
 		{"wrong name", Params{Target: secure.Addr(), TLS: &TLS{CA: authority.CAFile, ServerName: "other"}}, "not other"},
-		{"no certificate of our own", Params{Target: mutual.Addr(), TLS: &TLS{CA: authority.CAFile}}, "certificate required"},
+		{"no certificate of our own", Params{Target: mutual.Addr(), TLS: &TLS{CA: authority.CAFile}}, "the server hung up"},
 		{"TLS to a clear backend", Params{Target: clear.Addr(), TLS: &TLS{CA: authority.CAFile}}, "TLS handshake"},
 		{"clear to a TLS backend", Params{Target: secure.Addr()}, "HTTP/2"},
 		{"no HTTP/2", Params{Target: answering(t, "HTTP/1.1 400 Bad Request\r\n\r\n\x1b[31m")}, `not an HTTP/2 server: the server began with "HTTP/1.1 "`},
@@ -228,39 +227,6 @@ func TestPingInterval(t *testing.T) {
 	}
 	if got := pingInterval(time.Hour); got != time.Hour {
 		t.Errorf("got %v", got)
-	}
-}
-
-func TestTheKernelProbesASilentConnection(t *testing.T) {
-	backend := backendtest.Start(t)
-	address, err := parseTarget(backend.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := address.dial(within(t), 30*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := conn.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for option, want := range map[int]int{syscall.TCP_KEEPIDLE: 30, syscall.TCP_KEEPINTVL: 10, syscall.TCP_KEEPCNT: 3} {
-		var got int
-		var optErr error
-		if err := raw.Control(func(fd uintptr) {
-			got, optErr = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, option)
-		}); err != nil || optErr != nil {
-			t.Fatal(err, optErr)
-		}
-		if got != want {
-			t.Errorf("option %d: got %d, want %d", option, got, want)
-		}
 	}
 }
 

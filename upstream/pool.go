@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -232,7 +233,9 @@ func (p *pool) limited(c *connection, streams uint32) {
 func (p *pool) failed(c *connection, err error) {
 	p.mu.Lock()
 	first := c.lastErr == nil
-	c.lastErr = clip(err)
+	if first || !errors.Is(err, net.ErrClosed) { // closed by this side: what follows from another error
+		c.lastErr = clip(err)
+	}
 	p.mu.Unlock()
 	if first {
 		p.params.Logger.Warn("cannot connect, trying on", "target", p.params.Target, "error", clip(err))

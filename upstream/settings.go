@@ -23,14 +23,16 @@ const (
 // blocks without a sign. Guessing the limit from RPCs that take long would be
 // wrong on a busy machine and slow on every other one.
 //
-// Reading along costs a few nanoseconds a frame; payloads are skipped.
+// Reading along costs some nanoseconds a frame; payloads are skipped
+// (BenchmarkSettingsReadAlong).
 type settingsConn struct {
 	net.Conn
 
 	// limit is called for each SETTINGS frame that says how many streams are
 	// allowed, and for a first one that does not.
 	limit func(streams uint32)
-	// refuse is called once if what the server says first is not HTTP/2.
+	// refuse is called at most once, if what the server says first is not
+	// HTTP/2.
 	refuse func(err error)
 
 	// Owned by the one reader of the connection.
@@ -60,7 +62,14 @@ func (c *settingsConn) Read(p []byte) (int, error) {
 func (c *settingsConn) observe(p []byte) {
 	for len(p) > 0 && !c.refused {
 		if c.left == 0 {
-			p = c.observeHeader(p)
+			if c.begun && c.have == 0 && len(p) >= frameHeaderLen && p[3] != frameTypeSettings {
+				// The usual case, without copying the header.
+				c.settings = false
+				c.left = payloadLen(p)
+				p = p[frameHeaderLen:]
+			} else {
+				p = c.observeHeader(p)
+			}
 			continue
 		}
 		n := min(c.left, len(p))
@@ -78,7 +87,7 @@ func (c *settingsConn) observeHeader(p []byte) []byte {
 		return p[n:]
 	}
 	c.have, c.partial = 0, 0
-	c.left = int(c.header[0])<<16 | int(c.header[1])<<8 | int(c.header[2])
+	c.left = payloadLen(c.header[:])
 	c.settings = c.header[3] == frameTypeSettings && c.header[4]&flagAck == 0
 	if !c.begun {
 		if !c.settings {
@@ -90,6 +99,11 @@ func (c *settingsConn) observeHeader(p []byte) []byte {
 		c.limit(unlimitedStreams) // until this frame says otherwise
 	}
 	return p[n:]
+}
+
+// payloadLen is the length that a frame's header gives its payload.
+func payloadLen(header []byte) int {
+	return int(header[0])<<16 | int(header[1])<<8 | int(header[2])
 }
 
 func (c *settingsConn) observeSettings(p []byte) {

@@ -90,7 +90,7 @@ func TestWrongParams(t *testing.T) {
 		{Name: proto.String("a.proto"), Dependency: []string{"b.proto"}},
 		{Name: proto.String("b.proto"), Dependency: []string{"a.proto"}},
 	}}))
-	write(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A {\n  Missing m = 1;\n  Gone g = 2;\n}\nmessage A {}\n"))
+	write(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A {\n  Missing m = 1;\n  Gone g = 2;\n}\n"))
 	write(t, dir, "importing.proto", []byte("syntax = \"proto3\";\nimport \"nowhere.proto\";\n"))
 	for _, c := range []struct {
 		name   string
@@ -100,6 +100,7 @@ func TestWrongParams(t *testing.T) {
 	}{
 		{"no target", Params{}, "target", []string{"is required"}},
 		{"a wrong target", Params{Target: "app"}, "target", []string{`"app" has no port`}},
+		{"a target that is no URL", Params{Target: "%zz:1"}, "target", []string{"%zz"}},
 		{"no CA", Params{Target: "a:1", TLS: &TLS{CA: dir + "/none"}}, "tls.ca", []string{"no such file"}},
 		{"no PEM", Params{Target: "a:1", TLS: &TLS{CA: text}}, "tls.ca", []string{"holds no PEM certificate"}},
 		{"no key", Params{Target: "a:1", TLS: &TLS{Cert: text}}, "tls.key", []string{"is missing while tls.cert is given"}},
@@ -121,7 +122,7 @@ func TestWrongParams(t *testing.T) {
 			"wrong sources, all that is wrong",
 			Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"bad.proto"}}},
 			"schema.proto.files",
-			[]string{"bad.proto:3:3: ", "bad.proto:4:3: ", "bad.proto:6:9: "},
+			[]string{"bad.proto:3:3: ", "bad.proto:4:3: "},
 		},
 		{
 			"an import that is nowhere",
