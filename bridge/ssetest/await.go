@@ -2,6 +2,7 @@ package ssetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,7 +18,7 @@ func (c *Client) Snapshot() Snapshot {
 // snapshot needs c.mu.
 func (c *Client) snapshot() Snapshot {
 	s := c.seen
-	s.Events = s.Events[:len(s.Events):len(s.Events)] // appending to it must not reach the client's
+	s.Events = slices.Clip(s.Events) // appending to it must not reach the client's
 
 	return s
 }

@@ -73,10 +73,10 @@ func (c *cutConn) Read(p []byte) (int, error) {
 
 	if c.body.over() {
 		if tcp, ok := c.Conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) //nolint:errcheck // a reset instead of an orderly end; the latter is a cut too
+			_ = tcp.SetLinger(0) // a reset instead of an orderly end; the latter is a cut too
 		}
 
-		_ = c.Close() //nolint:errcheck // nothing is read any more
+		_ = c.Close() // nothing is read any more
 
 		return kept, nil
 	}

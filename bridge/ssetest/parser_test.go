@@ -50,7 +50,8 @@ func TestStandard(t *testing.T) {
 		{"stock", "data: YHOO\ndata: +2\ndata: 10\n\n", []parsed{{data: "YHOO\n+2\n10"}}, ""},
 		{
 			"four blocks", ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
-			[]parsed{{id: "1", data: "first event", hasID: true}, {data: "second event", hasID: true}, {data: " third event"}}, "",
+			[]parsed{{id: "1", data: "first event", hasID: true}, {data: "second event", hasID: true}, {data: " third event"}},
+			"",
 		},
 		{"two events, the first empty, the last incomplete", "data\n\ndata\ndata\n\ndata:", []parsed{{data: ""}, {data: "\n"}}, ""},
 		{"the space after the colon", "data:test\n\ndata: test\n\n", []parsed{{data: "test"}, {data: "test"}}, ""},
@@ -88,7 +89,7 @@ func TestStandard(t *testing.T) {
 		{"retry 0", "retry: 0\ndata: a\n\n", []parsed{{data: "a", hasRetry: true}}, ""},
 		{"retry of the block before", "retry: 5\n\ndata: a\n\n", []parsed{{data: "a", retry: 5 * time.Millisecond, hasRetry: true}}, ""},
 		{"no digits", "retry: 1.5\nretry: -1\nretry: 3s\nretry:\nretry: 1 \nretry: ١\ndata: a\n\n", []parsed{{data: "a"}}, ""},
-		{"huge", "retry: 99999999999999999999\ndata: a\n\n", []parsed{{data: "a", retry: math.MaxInt64 / time.Millisecond * time.Millisecond, hasRetry: true}}, ""},
+		{"huge", "retry: 99999999999999999999\ndata: a\n\n", []parsed{{data: "a", retry: time.Duration(math.MaxInt64).Truncate(time.Millisecond), hasRetry: true}}, ""},
 
 		// Decoding.
 		{"invalid UTF-8", "data: a\xffb\xe2\x82c\xf0\x80\x80\xed\xa0\x80\n\n", []parsed{{data: "a\uFFFDb\uFFFDc\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD"}}, ""},

@@ -58,7 +58,8 @@ func TestContractAccepts(t *testing.T) {
 			"a gap first",
 			"retry: 1\nid: ~0\nevent: stream-gap\ndata: {\"reason\":\"restarted\",\"lastEventId\":\"x\",\"resumedFrom\":\"~0\"}\n\n" +
 				"retry: 1\nevent: stream-retry\ndata: {\"reason\":\"drain\"}\n\n",
-			Mode{IDs: true}, "stream-gap,stream-retry",
+			Mode{IDs: true},
+			"stream-gap,stream-retry",
 		},
 		{
 			"an error at once", opened + "id: E-0~end\nevent: stream-error\ndata: {\"code\":5,\"message\":\"m\",\"status\":\"NOT_FOUND\"," +
@@ -67,14 +68,16 @@ func TestContractAccepts(t *testing.T) {
 		{"a backend's own code", opened + "id: ~end\nevent: stream-error\ndata: {\"code\":99,\"status\":\"99\"}\n\n", Mode{IDs: true}, "stream-open,stream-error"},
 		{
 			"an end told again", "retry: 1\nid: c~end\nevent: stream-open\ndata: {}\n\nid: c~end\nevent: stream-end\ndata: {}\n\n",
-			Mode{IDs: true}, "stream-open,stream-end",
+			Mode{IDs: true},
+			"stream-open,stream-end",
 		},
 		{"an escaped id", opened + "id: a b%7E~2\ndata: \"x\"\n\nid: ~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true}, "stream-open,,stream-end"},
 		{"without ids", prelude + ":\ndata: {}\n\nevent: x-error\ndata: null\n\n" + endedPlain, Mode{}, ",x-error,stream-end"},
 		{"without ids, away at once", prelude + "retry: 9\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", Mode{}, "stream-retry"},
 		{
 			"without ids, a gap", prelude + "event: stream-gap\ndata: {\"reason\":\"lagged\",\"lastEventId\":\"\",\"resumedFrom\":\"\"}\n\n" + endedPlain,
-			Mode{}, "stream-gap,stream-end",
+			Mode{},
+			"stream-gap,stream-end",
 		},
 		{"a literal", prelude + "data: {}\n\ndata: [DONE]\n\n" + endedPlain, Mode{Literals: []string{"[DONE]"}}, ",,stream-end"},
 		{"a literal with ids", opened + "id: E-0~end\ndata: [DONE]\n\nid: E-0~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true, Literals: []string{"[DONE]"}}, "stream-open,,stream-end"},

@@ -6,6 +6,8 @@ import (
 )
 
 // Violation is a breach of ssebridge's wire contract. The stream may still be fine by the standard.
+//
+//nolint:errname // it is the contract's word, and what tests look for
 type Violation struct {
 	// Rule says what the contract wants, and what came instead.
 	Rule string

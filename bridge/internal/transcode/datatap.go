@@ -74,10 +74,9 @@ func (t *dataTap) find(msg protoreflect.Message) (protoreflect.Message, protoref
 	return msg, fd
 }
 
-// appendPart appends the JSON of the tapped part of a message that took wireLen bytes.
+// appendPart appends the JSON of the tapped part of a message that took wireLen bytes. After an error its first result
+// means nothing.
 func (p *Plan) appendPart(dst []byte, msg protoreflect.Message, wireLen int) (out []byte, err error) {
-	out = dst // what a panic returns
-
 	defer p.guard(&err)
 
 	msg, fd := p.data.find(msg)

@@ -26,22 +26,24 @@ const (
 	KindPanic
 )
 
-var kindNames = [...]string{
-	KindUndecodable:     "undecodable",
-	KindUnresolvable:    "unresolvable",
-	KindUnrepresentable: "unrepresentable",
-	KindTooDeep:         "too_deep",
-	KindTooLarge:        "too_large",
-	KindPanic:           "panic",
-}
-
 // String is the kind as a metric's label has it.
 func (k Kind) String() string {
-	if k == 0 || int(k) >= len(kindNames) {
+	switch k {
+	case KindUndecodable:
+		return "undecodable"
+	case KindUnresolvable:
+		return "unresolvable"
+	case KindUnrepresentable:
+		return "unrepresentable"
+	case KindTooDeep:
+		return "too_deep"
+	case KindTooLarge:
+		return "too_large"
+	case KindPanic:
+		return "panic"
+	default:
 		return "unknown"
 	}
-
-	return kindNames[k]
 }
 
 // Error is why one message could not be transcoded. It wraps nothing: the errors of the protobuf library quote the

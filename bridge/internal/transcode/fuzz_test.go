@@ -1,9 +1,9 @@
 package transcode
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -54,7 +54,7 @@ func FuzzTapped(f *testing.F) {
 			if string(dst) != "head" || out.Data != nil {
 				t.Fatalf("dst %q, data %q after %v", dst, out.Data, err)
 			}
-		case string(dst) != "head"+string(out.Data) || !json.Valid(out.Data) || strings.ContainsAny(string(out.Data), "\r\n"):
+		case string(dst) != "head"+string(out.Data) || !json.Valid(out.Data) || bytes.ContainsAny(out.Data, "\r\n"):
 			t.Fatalf("dst %q, data %q", dst, out.Data)
 		case out.HasID != (len(out.ID) > 0) || out.HasName != (len(out.Name) > 0):
 			t.Fatalf("id %q %t, name %q %t", out.ID, out.HasID, out.Name, out.HasName)

@@ -46,6 +46,8 @@ func recursive(n int) []byte {
 
 // anyInAny is an Any inside an Any, n of them in all; the innermost is empty.
 func anyInAny(tb testing.TB, n int) []byte {
+	tb.Helper()
+
 	packed := &anypb.Any{}
 	for range n - 1 {
 		packed = mustAny(tb, packed)

@@ -3,6 +3,7 @@ package transcode
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -85,7 +86,12 @@ func (p *Plan) AppendJSON(dst, wire []byte) ([]byte, error) {
 		return dst, err
 	}
 
-	return p.appendMessage(dst, msg, len(wire))
+	out, err := p.appendMessage(dst, msg, len(wire))
+	if err != nil {
+		return dst, err
+	}
+
+	return out, nil
 }
 
 // AppendTapped appends the JSON of the tapped data (the whole message without a data tap) to dst and reads the taps
@@ -103,21 +109,20 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 		return dst, err
 	}
 
-	start := len(dst)
-
+	var printed []byte
 	if p.data == nil {
-		dst, err = p.appendMessage(dst, msg, len(wire))
+		printed, err = p.appendMessage(dst, msg, len(wire))
 	} else {
-		dst, err = p.appendPart(dst, msg, len(wire))
+		printed, err = p.appendPart(dst, msg, len(wire))
 	}
 
 	if err != nil {
 		return dst, err
 	}
 
-	out.Data = dst[start:len(dst):len(dst)]
+	out.Data = slices.Clip(printed[len(dst):])
 
-	return dst, nil
+	return printed, nil
 }
 
 // ReadTaps reads the id and the name into out and prints nothing: for a message that is too large to be sent, but whose

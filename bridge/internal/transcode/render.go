@@ -52,10 +52,8 @@ func (p *Plan) guard(err *error) {
 	}
 }
 
-// appendMessage appends the JSON of a whole message that took wireLen bytes.
+// appendMessage appends the JSON of a whole message that took wireLen bytes. After an error its first result means nothing.
 func (p *Plan) appendMessage(dst []byte, msg protoreflect.Message, wireLen int) (out []byte, err error) {
-	out = dst // what a panic returns
-
 	defer p.guard(&err)
 
 	if s := p.survey(wireLen); s != nil {
