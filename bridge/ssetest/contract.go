@@ -168,10 +168,6 @@ func checkID(line []byte, id string) error {
 		if id[i] < ' ' || id[i] > '~' {
 			return violation(line, "an id is printable ASCII")
 		}
-
-		if id[i] == '%' && (i+2 >= len(id) || !isHex(id[i+1]) || !isHex(id[i+2])) {
-			return violation(line, "a percent sign in an id begins an escape")
-		}
 	}
 
 	if strings.Trim(id, " ") != id {
@@ -179,6 +175,18 @@ func checkID(line []byte, id string) error {
 	}
 
 	return nil
+}
+
+// escaped reports whether each percent sign of an id begins an escape. Only the ids of messages are the bridge's own
+// spelling throughout: stream-open may repeat a client's, which may be anything.
+func escaped(id string) bool {
+	for i := range len(id) {
+		if id[i] == '%' && (i+2 >= len(id) || !isHex(id[i+1]) || !isHex(id[i+2])) {
+			return false
+		}
+	}
+
+	return true
 }
 
 func isHex(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
@@ -268,6 +276,8 @@ func (c *contract) message(b *block) error {
 		return violation([]byte(id), "a message on a route without ids has none")
 	case strings.HasSuffix(id, finalMark):
 		return violation([]byte(id), "the id of a message is not final")
+	case !escaped(id):
+		return violation([]byte(id), "a percent sign in the id of a message begins an escape")
 	}
 
 	return compactJSON(data)

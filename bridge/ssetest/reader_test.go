@@ -71,6 +71,7 @@ func TestContractAccepts(t *testing.T) {
 			Mode{IDs: true},
 			"stream-open,stream-end",
 		},
+		{"a client's odd id repeated", "retry: 1\nid: 5%\nevent: stream-open\ndata: {}\n\nretry: 1\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", Mode{IDs: true}, "stream-open,stream-retry"},
 		{"an escaped id", opened + "id: a b%7E~2\ndata: \"x\"\n\nid: ~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true}, "stream-open,,stream-end"},
 		{"without ids", prelude + ":\ndata: {}\n\nevent: x-error\ndata: null\n\n" + endedPlain, Mode{}, ",x-error,stream-end"},
 		{"without ids, away at once", prelude + "retry: 9\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", Mode{}, "stream-retry"},
