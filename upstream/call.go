@@ -29,11 +29,6 @@ type Reply struct {
 	Header, Trailer metadata.MD
 }
 
-var (
-	unaryDesc  = &grpc.StreamDesc{}
-	streamDesc = &grpc.StreamDesc{ServerStreams: true}
-)
-
 // Open starts a server-streaming RPC and returns when it has its place on a
 // connection; what the backend says to it comes later (Stream.Accepted). It
 // fails with UNAVAILABLE when there is no place within Params.OpenTimeout, with
@@ -42,13 +37,13 @@ var (
 // ctx governs the whole RPC: its end cancels the RPC, and its deadline is told
 // to the backend. The stream must be closed.
 func (u *Upstream) Open(ctx context.Context, call Call) (*Stream, error) {
-	return u.open(ctx, call, streamDesc)
+	return u.open(ctx, call, &grpc.StreamDesc{ServerStreams: true})
 }
 
 // Invoke makes a unary RPC. On failure, Reply holds the header and the trailer
 // as far as they came.
 func (u *Upstream) Invoke(ctx context.Context, call Call) (Reply, error) {
-	s, err := u.open(ctx, call, unaryDesc)
+	s, err := u.open(ctx, call, &grpc.StreamDesc{})
 	if err != nil {
 		return Reply{}, err
 	}

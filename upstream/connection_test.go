@@ -77,7 +77,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 	authority := backendtest.NewAuthority(t)
 	secure := backendtest.Start(t, backendtest.WithTLS(authority))
 	mutual := backendtest.Start(t, backendtest.WithTLS(authority), backendtest.WithClientAuth())
-	clear := backendtest.Start(t)
+	plain := backendtest.Start(t)
 	gone := backendtest.Start(t)
 	gone.Stop()
 	for _, c := range []struct {
@@ -91,7 +91,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 		{"wrong authority", Params{Target: secure.Addr(), TLS: &TLS{CA: backendtest.NewAuthority(t).CAFile}}, "certificate signed by unknown authority"},
 		{"wrong name", Params{Target: secure.Addr(), TLS: &TLS{CA: authority.CAFile, ServerName: "other"}}, "not other"},
 		{"no certificate of our own", Params{Target: mutual.Addr(), TLS: &TLS{CA: authority.CAFile}}, "the server hung up"},
-		{"TLS to a clear backend", Params{Target: clear.Addr(), TLS: &TLS{CA: authority.CAFile}}, "TLS handshake"},
+		{"TLS to a clear backend", Params{Target: plain.Addr(), TLS: &TLS{CA: authority.CAFile}}, "TLS handshake"},
 		{"clear to a TLS backend", Params{Target: secure.Addr()}, "HTTP/2"},
 		{"no HTTP/2", Params{Target: answering(t, "HTTP/1.1 400 Bad Request\r\n\r\n\x1b[31m")}, `not an HTTP/2 server: the server began with "HTTP/1.1 "`},
 	} {

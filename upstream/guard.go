@@ -11,7 +11,7 @@ import (
 // Bounds of what one reading of a schema may take. The largest public APIs have
 // some thousands of files and a few megabytes of descriptors.
 const (
-	maxReflectionResponses = 16 << 10
+	maxReflectionResponses = 8 << 10
 	maxReflectionBytes     = 32 << 20
 	maxReflectionFiles     = 4 << 10
 	maxReflectionImports   = 32 << 10

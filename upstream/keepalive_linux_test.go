@@ -24,7 +24,11 @@ func TestTheKernelProbesASilentConnection(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		t.Fatalf("got a %T", conn)
+	}
+	raw, err := tcp.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}

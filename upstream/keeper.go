@@ -175,7 +175,7 @@ func (k *schemaKeeper) follow(ctx context.Context, u *Upstream) {
 			if status.Code(err) == codes.Unimplemented {
 				pause = schemaRetryLast
 			}
-			again = time.After(pause/2 + rand.N(pause/2+1)) //nolint:gosec // jitter is no secret
+			again = time.After(pause/2 + rand.N(pause/2+1))
 			pause = min(2*pause, schemaRetryLast)
 		}
 		if !k.due(ctx, u, result.generation, again) {

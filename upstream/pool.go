@@ -322,7 +322,7 @@ func (p *pool) close() error {
 // closeAll closes connections and joins those who watch them. The lock must not
 // be held, since a watch may be about to take it.
 func (p *pool) closeAll(connections []*connection) error {
-	var errs []error
+	errs := make([]error, 0, len(connections))
 	for _, c := range connections {
 		c.cancel()
 		errs = append(errs, c.cc.Close())

@@ -118,6 +118,7 @@ func checksum(files *protoregistry.Files, broken map[protoreflect.FullName]error
 	slices.Sort(paths)
 	hash := sha256.New()
 	var errs []error
+	var head []byte
 	for _, path := range paths {
 		file, err := files.FindFileByPath(path)
 		if err != nil {
@@ -125,11 +126,12 @@ func checksum(files *protoregistry.Files, broken map[protoreflect.FullName]error
 		}
 		wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(protodesc.ToFileDescriptorProto(file))
 		errs = append(errs, err)
-		fmt.Fprintf(hash, "%q %d\n", path, len(wire))
+		head = fmt.Appendf(head[:0], "%q %d\n", path, len(wire))
+		hash.Write(head)
 		hash.Write(wire)
 	}
 	for name := range names(broken) {
-		fmt.Fprintf(hash, "%q\n", name)
+		hash.Write(fmt.Appendf(head[:0], "%q\n", name))
 	}
 	hash.Sum(sum[:0])
 	return sum, errors.Join(errs...)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -57,7 +56,7 @@ func TestSchemaMethod(t *testing.T) {
 		strings.Repeat("x", 500) + "/Watch":    fmt.Sprintf("service %q is not known to the backend", strings.Repeat("x", 500)),
 	} {
 		md, err := s.Method(rpc)
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {
@@ -99,7 +98,7 @@ func TestSchemaChecksum(t *testing.T) {
 		t.Error("a broken service makes no difference")
 	}
 	more := feedFiles(t)
-	if err := more.RegisterFile(parseFile(t, &descriptorpb.FileDescriptorProto{Name: proto.String("more.proto")}, nil)); err != nil {
+	if err := more.RegisterFile(parseFile(t, &descriptorpb.FileDescriptorProto{Name: new("more.proto")}, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if sum(more, nil) == base {

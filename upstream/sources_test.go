@@ -84,11 +84,11 @@ func TestWrongParams(t *testing.T) {
 	text := write(t, dir, "text.txt", []byte("not a descriptor set"))
 	empty := write(t, dir, "empty.binpb", nil)
 	incomplete := write(t, dir, "incomplete.binpb", wire(t, &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
-		{Name: proto.String("a.proto"), Dependency: []string{"google/protobuf/any.proto", "other/b.proto"}},
+		{Name: new("a.proto"), Dependency: []string{"google/protobuf/any.proto", "other/b.proto"}},
 	}}))
 	cyclic := write(t, dir, "cyclic.binpb", wire(t, &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
-		{Name: proto.String("a.proto"), Dependency: []string{"b.proto"}},
-		{Name: proto.String("b.proto"), Dependency: []string{"a.proto"}},
+		{Name: new("a.proto"), Dependency: []string{"b.proto"}},
+		{Name: new("b.proto"), Dependency: []string{"a.proto"}},
 	}}))
 	write(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A {\n  Missing m = 1;\n  Gone g = 2;\n}\n"))
 	write(t, dir, "importing.proto", []byte("syntax = \"proto3\";\nimport \"nowhere.proto\";\n"))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -98,6 +99,7 @@ func TestAccepted(t *testing.T) {
 			}
 			return silent(req, stream)
 		}, func(t *testing.T, s *Stream) {
+			t.Helper()
 			for range 2 {
 				if err := s.Accepted(); err != nil {
 					t.Fatal(err)
@@ -107,6 +109,7 @@ func TestAccepted(t *testing.T) {
 		{"a message", func(_ *testv1.WatchRequest, stream watchServer) error {
 			return stream.Send(&testv1.FeedEvent{Kind: "first"})
 		}, func(t *testing.T, s *Stream) {
+			t.Helper()
 			if err := s.Accepted(); err != nil {
 				t.Fatal(err)
 			}
@@ -120,12 +123,14 @@ func TestAccepted(t *testing.T) {
 		{"refused in trailers only", func(*testv1.WatchRequest, watchServer) error {
 			return status.Error(codes.NotFound, "no such room")
 		}, func(t *testing.T, s *Stream) {
+			t.Helper()
 			for range 2 {
 				wantCode(t, s.Accepted(), codes.NotFound)
 				wantCode(t, s.Next(discard), codes.NotFound)
 			}
 		}},
 		{"done at once", func(*testv1.WatchRequest, watchServer) error { return nil }, func(t *testing.T, s *Stream) {
+			t.Helper()
 			if err := s.Accepted(); !isEOF(err) {
 				t.Errorf("got %v, want io.EOF", err)
 			}
@@ -136,6 +141,7 @@ func TestAccepted(t *testing.T) {
 			}
 			return status.Error(codes.Internal, "late")
 		}, func(t *testing.T, s *Stream) {
+			t.Helper()
 			if err := s.Accepted(); err != nil {
 				t.Fatal(err)
 			}
@@ -388,7 +394,7 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", key, got, want)
 		}
 	}
-	if got := md.Get("user-agent"); len(got) != 1 || !bytes.HasPrefix([]byte(got[0]), []byte("ssebridge ")) {
+	if got := md.Get("user-agent"); len(got) != 1 || !strings.HasPrefix(got[0], "ssebridge ") {
 		t.Errorf("user agent %q", got)
 	}
 	for _, bad := range []metadata.MD{{"x-a": {"line\nbreak"}}, {"x-a": {"é"}}, {"x a": {"v"}}, {"": {"v"}}, {"x-ü": {"v"}}} {

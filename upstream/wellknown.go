@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -24,7 +25,7 @@ import (
 // descriptor sets and servers out of reflection. They are named here, and not
 // taken from protoregistry.GlobalFiles, so that what else a program links never
 // shows up in a schema.
-var wellKnownFiles = sync.OnceValue(func() *protoregistry.Files {
+var wellKnownFiles = sync.OnceValue(func() *protoregistry.Files { //nolint:gochecknoglobals // made once, never changed
 	files := new(protoregistry.Files)
 	for _, file := range []protoreflect.FileDescriptor{
 		descriptorpb.File_google_protobuf_descriptor_proto,
@@ -46,7 +47,10 @@ var wellKnownFiles = sync.OnceValue(func() *protoregistry.Files {
 	return files
 })
 
-var wellKnownTypes = sync.OnceValue(func() *dynamicpb.Types { return dynamicpb.NewTypes(wellKnownFiles()) })
+// wellKnownTypes are the types of wellKnownFiles.
+var wellKnownTypes = sync.OnceValue(func() *dynamicpb.Types { //nolint:gochecknoglobals // made once, never changed
+	return dynamicpb.NewTypes(wellKnownFiles())
+})
 
 // addWellKnown adds the well-known files that set imports and does not have.
 func addWellKnown(set *descriptorpb.FileDescriptorSet) {
@@ -54,14 +58,19 @@ func addWellKnown(set *descriptorpb.FileDescriptorSet) {
 	for _, file := range set.GetFile() {
 		have[file.GetName()] = true
 	}
-	for i := 0; i < len(set.GetFile()); i++ { // it grows
-		for _, path := range set.GetFile()[i].GetDependency() {
+	todo := set.GetFile()
+	for len(todo) > 0 {
+		file := todo[0]
+		todo = todo[1:]
+		for _, path := range file.GetDependency() {
 			if have[path] {
 				continue
 			}
-			if file, err := wellKnownFiles().FindFileByPath(path); err == nil {
+			if known, err := wellKnownFiles().FindFileByPath(path); err == nil {
 				have[path] = true
-				set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+				added := protodesc.ToFileDescriptorProto(known)
+				set.File = append(set.File, added)
+				todo = append(slices.Clip(todo), added)
 			}
 		}
 	}

@@ -3,7 +3,7 @@ package backendtest
 import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha" //nolint:staticcheck // deprecated, and exactly what old servers speak
+	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
 // registerV1Alpha serves the version that v1 replaced. It stands alone so that
