@@ -198,17 +198,22 @@ func (l *Log) ID(position uint64) string {
 	return ""
 }
 
-// Release says that the frames up to a position need not be held any more. It
-// matters to logs with Params.Hold.
+// Release says that the frames up to a position need not be held any more,
+// and that those after it must, as far as they still are: a reader that comes
+// back may stand further back than the one before it. It matters to logs with
+// Params.Hold.
 func (l *Log) Release(position uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.params.Hold {
 		return
 	}
-	for l.released < min(position, l.frames.head()) {
-		l.released++
-		l.held -= int64(l.frames.at(l.released).length())
+	position = min(max(position, l.frames.floor), l.frames.head())
+	for ; l.released < position; l.released++ {
+		l.held -= int64(l.frames.at(l.released + 1).length())
+	}
+	for ; l.released > position; l.released-- {
+		l.held += int64(l.frames.at(l.released).length())
 	}
 }
 

@@ -19,13 +19,11 @@ type pace struct {
 	next    time.Time     // not before
 }
 
-// failed notes the end of an RPC that began to live at the given time and may
-// have delivered a message; either counts as success if it was enough.
-func (p *pace) failed(now, began time.Time, delivered bool) {
-	switch {
-	case p.delay == 0, delivered, !began.IsZero() && now.Sub(began) >= p.backoff.Max:
+// ended notes the end of an RPC; worked says that it counts as a success.
+func (p *pace) ended(now time.Time, worked bool) {
+	if p.delay == 0 || worked {
 		p.delay = p.backoff.Initial
-	default:
+	} else {
 		p.delay = min(2*p.delay, p.backoff.Max)
 	}
 	// Between half and all of the delay, so that topics that broke together

@@ -29,7 +29,9 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 			registry.stopped(t, end)
 			return
 		}
-		stale = t.watchPlace()
+		if t.Status().placed {
+			stale = t.watchPlace()
+		} // else the watch under way goes on: it was not placed then, and is not now
 	}
 	registry.stopped(t, func(*Status) {})
 }
@@ -99,7 +101,6 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 	default:
 		t.append(t.params.Renderer.Gap(gapUntranscodable))
 	}
-	t.failures = 0
 	if !t.delivered {
 		t.delivered = true
 		t.update(func(s *Status) { s.Messages = true })
@@ -110,7 +111,13 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 // settle decides what follows the end of an RPC: nil to open it again, else
 // the change of status with which the pump stops.
 func (t *Topic) settle(began time.Time, err error) func(*Status) {
-	t.pace.failed(time.Now(), began, t.delivered)
+	now := time.Now()
+	// A stream may be silent for hours: one that lived for a while has worked.
+	worked := t.delivered || (!began.IsZero() && now.Sub(began) >= t.params.Backoff.Max)
+	t.pace.ended(now, worked)
+	if worked || errors.Is(err, io.EOF) {
+		t.failures = 0
+	}
 	if errors.Is(err, io.EOF) {
 		if !t.params.Reopen {
 			return t.finish(nil)
@@ -118,10 +125,7 @@ func (t *Topic) settle(began time.Time, err error) func(*Status) {
 		t.tellGap(t.delivered)
 		return nil
 	}
-	if !t.delivered {
-		t.failures++
-	}
-	switch t.judge(err) {
+	switch t.judge(err, worked) {
 	case Hold:
 		t.update(func(s *Status) { s.Err = err })
 		return nil
@@ -137,11 +141,14 @@ func (t *Topic) settle(began time.Time, err error) func(*Status) {
 }
 
 // judge returns Hold, Retry or Fatal.
-func (t *Topic) judge(err error) Verdict {
+func (t *Topic) judge(err error, worked bool) Verdict {
 	if errors.As(err, new(unshown)) {
 		return Fatal
 	}
 	verdict := t.params.Judge(err)
+	if verdict == Flaky && !worked {
+		t.failures++
+	}
 	switch {
 	case verdict == Hold && !t.delivered, verdict == Fatal:
 		return verdict
@@ -151,11 +158,16 @@ func (t *Topic) judge(err error) Verdict {
 	return Retry
 }
 
-// finish writes the last frame and closes the log.
+// finish writes the last frame and closes the log, together with the change of
+// status: who joined in between would start behind the last frame and be told
+// nothing, each time it comes back.
 func (t *Topic) finish(err error) func(*Status) {
-	t.append(t.params.Renderer.End(err))
-	t.log.Close()
-	return func(s *Status) { s.Phase, s.Err, s.Stale = Finished, err, false }
+	frame, id := t.params.Renderer.End(err)
+	return func(s *Status) {
+		t.append(frame, id)
+		t.log.Close()
+		s.Phase, s.Err, s.Stale = Finished, err, false
+	}
 }
 
 // tellGap notes that messages may be missing from here on, if any had come.

@@ -162,15 +162,12 @@ func (r *Registry) stopped(t *Topic, change func(*Status)) {
 	t.halt()
 	t.stop = nil
 	t.update(change)
-	if t.finished() && !t.opened {
-		r.end(t) // nobody can come back to it
-	}
 }
 
 // rest lets a topic without clients linger.
 func (r *Registry) rest(t *Topic) {
 	linger := t.params.Linger
-	if t.params.Abandon || !t.opened || linger <= 0 {
+	if r.closed || t.params.Abandon || !t.opened || linger <= 0 {
 		r.end(t)
 		return
 	}
@@ -180,14 +177,17 @@ func (r *Registry) rest(t *Topic) {
 		}
 	}
 	r.idle.Add(t, struct{}{})
-	t.linger = time.AfterFunc(linger, func() { r.lingered(t) })
+	t.rests++
+	rest := t.rests
+	t.linger = time.AfterFunc(linger, func() { r.lingered(t, rest) })
 }
 
-// lingered ends a topic whose time is up, unless somebody came in between.
-func (r *Registry) lingered(t *Topic) {
+// lingered ends a topic whose time is up, unless somebody came in between,
+// and may have left again.
+func (r *Registry) lingered(t *Topic, rest int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if t.clients == 0 {
+	if t.clients == 0 && t.rests == rest {
 		r.end(t)
 	}
 }

@@ -1,6 +1,10 @@
 package topic
 
-import "github.com/ssebridge/ssebridge/bridge/internal/replay"
+import (
+	"slices"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
 
 // Join is a client's wish to listen.
 type Join struct {
@@ -52,6 +56,7 @@ type Subscription struct {
 
 	registry *Registry
 	breaks   int
+	read     uint64 // how far a private topic's client has got; guarded by readersMu
 }
 
 // Join attaches a client to the topic that it is to listen to, opening the
@@ -76,9 +81,12 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 		r.start(t)
 	}
 	s := &Subscription{Topic: t, registry: r, breaks: t.Status().breaks}
-	s.place(join)
+	if t.private {
+		t.attach(s, join)
+	} else {
+		s.place(join)
+	}
 	t.clients++
-	t.newest.Store(s)
 	t.listening.Add(1)
 	t.wakePump()
 	return s, nil
@@ -130,10 +138,40 @@ func (s *Subscription) Progress(position uint64) {
 	if !s.Topic.private {
 		return
 	}
-	if s.Topic.newest.Load() == s {
-		s.Topic.log.Release(position)
-		s.Topic.wakePump()
+	t := s.Topic
+	t.readersMu.Lock()
+	defer t.readersMu.Unlock()
+	s.read = position
+	t.hold()
+}
+
+// attach places a private topic's client and holds the log for it from there:
+// it may stand further back than what was written to it before it was cut.
+func (t *Topic) attach(s *Subscription, join Join) {
+	t.readersMu.Lock()
+	defer t.readersMu.Unlock()
+	t.log.Release(0) // nothing goes while it is placed
+	s.place(join)
+	s.read = s.Position
+	t.readers = append(t.readers, s)
+	t.hold()
+}
+
+// detach holds the log for who is left.
+func (t *Topic) detach(s *Subscription) {
+	t.readersMu.Lock()
+	defer t.readersMu.Unlock()
+	t.readers = slices.DeleteFunc(t.readers, func(other *Subscription) bool { return other == s })
+	t.hold()
+}
+
+// hold keeps in the log what the newest reader has not got.
+func (t *Topic) hold() {
+	if len(t.readers) == 0 {
+		return
 	}
+	t.log.Release(t.readers[len(t.readers)-1].read)
+	t.wakePump()
 }
 
 // Leave ends the subscription. The last one to leave lets the topic linger.
@@ -143,6 +181,9 @@ func (s *Subscription) Leave() {
 	defer r.mu.Unlock()
 	t.clients--
 	t.listening.Add(-1)
+	if t.private {
+		t.detach(s)
+	}
 	if t.clients == 0 && !t.gone {
 		r.rest(t)
 	}

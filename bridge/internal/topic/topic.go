@@ -42,7 +42,7 @@ type Topic struct {
 
 	// Owned by the pump while it runs, else by whoever starts it.
 	pace      pace
-	failures  int  // openings in a row that failed before a message
+	failures  int  // openings in a row that failed with what may be a bug
 	delivered bool // the current RPC has delivered a message
 	gapDue    bool // the RPC before had: its successor starts with a gap
 
@@ -50,7 +50,9 @@ type Topic struct {
 	// back or has left. One wake-up is enough, so it holds one; never closed.
 	room      chan struct{}
 	listening atomic.Int32
-	newest    atomic.Pointer[Subscription] // the client that the log is held for
+
+	readersMu sync.Mutex
+	readers   []*Subscription // a private topic's clients, as they came; the log is held for the last
 
 	// Guarded by the registry's lock.
 	home    *family
@@ -59,6 +61,7 @@ type Topic struct {
 	gone    bool
 	stop    context.CancelFunc // ends the pump; nil while none runs
 	linger  *time.Timer        // runs while clients == 0
+	rests   int                // how often it has begun to linger
 }
 
 func newTopic(epoch string, private bool, home *family, params Params) *Topic {

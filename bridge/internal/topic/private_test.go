@@ -1,0 +1,193 @@
+package topic
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The pump stops reading when its client has not got what fills the log, so
+// that flow control reaches the backend, and nothing is dropped.
+func TestBackPressure(t *testing.T) {
+	for name, fill := range map[string]func(*Params){
+		"events": func(p *Params) { p.Log.Events = 3 },
+		"bytes":  func(p *Params) { p.Log.Bytes = 6 }, // three lines of two
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, anyLimits, func(w *world) {
+				fill(&w.params)
+				c := w.join("k", private)
+				w.backend.send(t, "1", "2", "3")
+				if w.backend.offer(part{wire: "4"}) {
+					t.Fatal("the pump reads on though the log is full")
+				}
+				c.expect("1 2 3")
+				w.backend.send(t, "4", "5")
+				c.expect("4 5")
+				w.backend.send(t, "6", "7", "8")
+				if w.backend.offer(part{wire: "9"}) {
+					t.Fatal("the pump reads on though the log is full again")
+				}
+				c.expect("6 7 8")
+				w.backend.fail(t, io.EOF)
+				c.expect("end:<nil> EOF")
+			})
+		})
+	}
+}
+
+// One message may be larger than the log.
+func TestBackPressureOfOneLargeMessage(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		w.params.Log.Bytes = 4
+		c := w.join("k", private)
+		large := strings.Repeat("x", 100)
+		w.backend.send(t, large)
+		if w.backend.offer(part{wire: "2"}) {
+			t.Fatal("the pump reads on")
+		}
+		c.expect(large)
+		w.backend.send(t, "2")
+		c.expect("2")
+	})
+}
+
+func TestSharedTopicsKnowNoBackPressure(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		w.params.Log.Events = 3
+		slow, fast := w.join("k"), w.join("k")
+		for _, wire := range []string{"1", "2", "3", "4", "5"} {
+			w.backend.send(t, wire)
+			fast.expect(wire)
+		}
+		slow.expect("lagged")
+	})
+}
+
+func TestPrivateTopicPerClient(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		a := w.join("k", private)
+		w.backend.send(t, "1")
+		b := w.join("k", private)
+		w.backend.send(t, "x")
+		a.expect("1")
+		b.expect("x")
+		w.expectOpens(2)
+		w.expectTopics(2)
+		a.leave()
+		b.leave()
+		time.Sleep(30 * time.Second)
+		w.expectTopics(0)
+		w.expectRunning(0)
+	})
+}
+
+// While nobody listens the pump stops; its client finds the topic by epoch.
+func TestNobodyListens(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		c := w.join("k", private)
+		w.backend.send(t, "1", "2")
+		c.expect("1 2")
+		c.leave()
+		w.backend.send(t, "3") // it was waiting for this one already
+		if w.backend.offer(part{wire: "4"}) {
+			t.Fatal("the pump reads though nobody listens")
+		}
+		time.Sleep(29 * time.Second)
+		if w.backend.offer(part{wire: "4"}) {
+			t.Fatal("the pump reads though nobody listens")
+		}
+		w.expectRunning(1)
+		back := w.join("k", private, at("e1", 2))
+		w.backend.send(t, "4")
+		back.expect("3 4")
+		back.leave()
+		time.Sleep(30 * time.Second)
+		w.expectRunning(0)
+		w.expectTopics(0)
+	})
+}
+
+func TestPrivateTopicIsNotFoundByOthers(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		c := w.join("alice", private)
+		w.backend.send(t, "secret")
+		thief := w.join("mallory", private, at("e1", 0))
+		if thief.sub.Topic == c.sub.Topic || thief.sub.Start != Missed || thief.sub.Missed != MissedRestarted {
+			t.Fatalf("start %d %q", thief.sub.Start, thief.sub.Missed)
+		}
+		thief.expect("")
+	})
+}
+
+// What was written to a socket before it was cut need not have arrived: who
+// comes back further behind is waited for from there.
+func TestReturnsFurtherBehind(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		w.params.Log.Events = 4
+		c := w.join("k", private)
+		w.backend.send(t, "1", "2", "3", "4")
+		c.expect("1 2 3 4") // written; but only 1 arrives
+		c.leave()
+		back := w.join("k", private, at("e1", 1))
+		w.backend.send(t, "5") // in the place of 1
+		if w.backend.offer(part{wire: "6"}) {
+			t.Fatal("the pump reads over what its client has not got")
+		}
+		back.expect("2 3 4 5")
+	})
+}
+
+// Of several clients with one id the newest counts: an older one is a
+// connection that nobody has noticed to be dead.
+func TestNewestReaderCounts(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		w.params.Log.Events = 2
+		dead := w.join("k", private)
+		w.backend.send(t, "1", "2")
+		alive := w.join("k", private, at("e1", 0))
+		alive.expect("1 2")
+		w.backend.send(t, "3", "4")
+		dead.expect("lagged")
+		dead.leave()
+		alive.expect("3 4")
+	})
+}
+
+// When the newest leaves, the one before it is waited for again, wherever it
+// stands.
+func TestReaderBeforeTheNewestGoesOn(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		w.params.Log.Events = 2
+		first := w.join("k", private)
+		second := w.join("k", private, at("e1", 0))
+		w.backend.send(t, "1", "2")
+		first.expect("1 2")
+		second.leave() // without having read a thing
+		w.backend.send(t, "3", "4")
+		if w.backend.offer(part{wire: "5"}) {
+			t.Fatal("the pump reads over what the first has not got")
+		}
+		first.expect("3 4")
+		w.backend.send(t, "5")
+		first.expect("5")
+	})
+}
+
+// A private stream that ended keeps its tail for the client that was cut.
+func TestPrivateTail(t *testing.T) {
+	inWorld(t, anyLimits, func(w *world) {
+		c := w.join("k", private)
+		w.backend.send(t, "1", "2")
+		w.backend.fail(t, io.EOF)
+		c.leave()
+		back := w.join("k", private, at("e1", 1))
+		back.expect("2 end:<nil> EOF")
+		fresh := w.join("k", private)
+		if fresh.sub.Topic == back.sub.Topic {
+			t.Fatal("a client without a place gets another's stream")
+		}
+		w.expectOpens(2)
+	})
+}
