@@ -60,13 +60,13 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 		return
 	default:
 	}
-	if own, ok := v.Addr().Interface().(nodeDecoder); ok {
+	if own, ok := reflect.TypeAssert[nodeDecoder](v.Addr()); ok {
 		own.decodeNode(d, n, at)
 
 		return
 	}
 
-	switch v.Kind() { //nolint:exhaustive // the kinds that the structs of a Config have
+	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		d.decode(n, v.Elem(), at)

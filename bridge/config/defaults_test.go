@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -75,13 +76,13 @@ func shownDefault(path string, v reflect.Value) string {
 	}
 	switch value := v.Interface().(type) {
 	case Fields:
-		return fmt.Sprint(value.All)
+		return strconv.FormatBool(value.All)
 	case []string:
 		if len(value) > 0 {
 			return "[" + strings.Join(value, ", ") + "]"
 		}
 	}
-	if _, isText := v.Interface().(fmt.Stringer); !isText && v.IsZero() && v.Kind() != reflect.Bool || v.Kind() == reflect.Slice {
+	if _, isText := reflect.TypeAssert[fmt.Stringer](v); !isText && v.IsZero() && v.Kind() != reflect.Bool || v.Kind() == reflect.Slice {
 		return "none"
 	}
 
@@ -101,7 +102,7 @@ func valueAt(v reflect.Value, path string) (reflect.Value, bool) {
 		for v.Kind() == reflect.Pointer {
 			v = v.Elem()
 		}
-		switch v.Kind() { //nolint:exhaustive // the others hold nothing
+		switch v.Kind() {
 		case reflect.Struct:
 			index, ok := yamlFields(v.Type())[segment]
 			if !ok {
@@ -197,16 +198,16 @@ func TestDefaultsShareNothing(t *testing.T) {
 
 // scramble changes everything that v leads to.
 func scramble(v reflect.Value) {
-	switch v.Kind() { //nolint:exhaustive // the kinds of a Config
+	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if !v.IsNil() && v.Kind() == reflect.Pointer {
 			scramble(v.Elem())
-		} else if list, ok := v.Interface().([]any); ok {
+		} else if list, ok := reflect.TypeAssert[[]any](v); ok {
 			list[0] = "scrambled"
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			scramble(v.Field(i))
+		for _, field := range v.Fields() {
+			scramble(field)
 		}
 	case reflect.Slice:
 		for i := range v.Len() {

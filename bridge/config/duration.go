@@ -23,12 +23,12 @@ func ParseDuration(text string) (Duration, error) {
 	return Duration(d), nil
 }
 
-// Std is d as the standard library has it.
-func (d Duration) Std() time.Duration { return time.Duration(d) }
+// Std is v as the standard library has it.
+func (v Duration) Std() time.Duration { return time.Duration(v) }
 
-// String is d as ParseDuration reads it, without units that are zero: 5m, not 5m0s.
-func (d Duration) String() string {
-	std := d.Std()
+// String is v as ParseDuration reads it, without units that are zero: 5m, not 5m0s.
+func (v Duration) String() string {
+	std := v.Std()
 	switch {
 	case std == 0:
 		return "0s"

@@ -153,8 +153,8 @@ func inOrder(errs Errors) Errors {
 	return errs
 }
 
-// resolveFiles makes relative names of files relative to dir.
-func (c *Config) resolveFiles(dir string) {
+// resolveFiles makes the relative names of files in c's upstreams relative to dir.
+func (c Config) resolveFiles(dir string) {
 	resolve := func(name *string) {
 		if *name != "" && !filepath.IsAbs(*name) {
 			*name = filepath.Join(dir, *name)

@@ -162,7 +162,7 @@ func TestLocate(t *testing.T) {
 		"]].[":                          "1:1",
 	} {
 		e := Errorf(path, "wrong")
-		if got := file.Locate(e); got != error(e) {
+		if got := file.Locate(e); !errors.Is(got, e) {
 			t.Errorf("%s: another error came back", path)
 		}
 		if got := fmt.Sprintf("%d:%d", e.Line, e.Column); got != want || e.File != "app.yaml" {
@@ -187,7 +187,7 @@ func TestLocateWalksTheTree(t *testing.T) {
 	if there.File != "other.yaml" || there.Line != 9 {
 		t.Errorf("moved: %v", there)
 	}
-	if file.Locate(plain) != plain || file.Locate(nil) != nil {
+	if !errors.Is(file.Locate(plain), plain) || file.Locate(nil) != nil {
 		t.Error("an error that is not ours was changed")
 	}
 	want := "app.yaml:4:10: routes[0].rpc: a\n        rpc: p.S/M\n             ^"
@@ -215,8 +215,12 @@ routes:
     upstream: app
 `
 	_, err := Parse("app.yaml", []byte(text), nil)
+	var all Errors
+	if !errors.As(err, &all) {
+		t.Fatalf("%T", err)
+	}
 	var got []string
-	for _, e := range err.(Errors) { //nolint:errorlint,forcetypeassert // the documented type
+	for _, e := range all {
 		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Path))
 	}
 	want := []string{

@@ -26,8 +26,15 @@ func TestOverlap(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"a", "a", true}, {"a", "b", false}, {"a", "a.b", true}, {"a.b", "a.c", false}, {"a", "ab", false},
-		{"user_id", "userId", true}, {"user_id.x", "userId", true}, {"user_id", "userid", false}, {"a_1", "a1", true},
+		{"a", "a", true},
+		{"a", "b", false},
+		{"a", "a.b", true},
+		{"a.b", "a.c", false},
+		{"a", "ab", false},
+		{"user_id", "userId", true},
+		{"user_id.x", "userId", true},
+		{"user_id", "userid", false},
+		{"a_1", "a1", true},
 	} {
 		if overlap(c.a, c.b) != c.want || overlap(c.b, c.a) != c.want {
 			t.Errorf("%s and %s: %t", c.a, c.b, !c.want)

@@ -49,6 +49,9 @@ func jsonSchema(docs map[string]string) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
+// typeString is JSON Schema's name of it.
+const typeString = "string"
+
 // schemaGenerator walks the structs along with their defaults.
 type schemaGenerator struct{ docs map[string]string }
 
@@ -60,18 +63,18 @@ func scalarDefs() map[string]*jsonschema.Schema {
 	}
 
 	return map[string]*jsonschema.Schema{
-		"variable": {Type: "string", Pattern: `\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}`},
+		"variable": {Type: typeString, Pattern: `\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}`},
 		"boolean":  or(&jsonschema.Schema{Type: "boolean"}),
 		"number":   or(&jsonschema.Schema{Type: "integer"}),
-		"duration": or(&jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`}),
+		"duration": or(&jsonschema.Schema{Type: typeString, Pattern: `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`}),
 		"size": {AnyOf: []*jsonschema.Schema{
 			{Type: "integer", Minimum: new(0.0)},
-			{Type: "string", Pattern: `^[0-9]+(B|KiB|MiB|GiB)?$`},
+			{Type: typeString, Pattern: `^[0-9]+(B|KiB|MiB|GiB)?$`},
 			ref("variable"),
 		}},
 		"constant": {AnyOf: []*jsonschema.Schema{
-			{Types: []string{"string", "boolean", "number"}},
-			{Type: "array", Items: &jsonschema.Schema{Types: []string{"string", "boolean", "number"}}},
+			{Types: []string{typeString, "boolean", "number"}},
+			{Type: "array", Items: &jsonschema.Schema{Types: []string{typeString, "boolean", "number"}}},
 		}},
 	}
 }
@@ -118,7 +121,7 @@ func (g schemaGenerator) value(v reflect.Value, at place) *jsonschema.Schema {
 		return s
 	}
 
-	switch v.Kind() { //nolint:exhaustive // the kinds that the structs of a Config have
+	switch v.Kind() {
 	case reflect.Struct:
 		return g.object(v, at)
 	case reflect.Map:
@@ -153,7 +156,7 @@ func (g schemaGenerator) element(v reflect.Value, at place) *jsonschema.Schema {
 
 // form is the schema of a type with a YAML form of its own; nil for the others.
 func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
-	text := &jsonschema.Schema{Type: "string"}
+	text := &jsonschema.Schema{Type: typeString}
 	switch v.Interface().(type) {
 	case Duration:
 		return ref("duration")
@@ -194,7 +197,7 @@ func stringOf(at place) *jsonschema.Schema {
 	default:
 	}
 	if allowed == nil {
-		return &jsonschema.Schema{Type: "string"}
+		return &jsonschema.Schema{Type: typeString}
 	}
 	values := make([]any, len(allowed))
 	for i, value := range allowed {

@@ -42,24 +42,24 @@ func ParseSize(text string) (Size, error) {
 		return 0, errSize // strconv's own message quotes the text, which may be a secret
 	}
 
-	return Size(n) * unit, nil //nolint:gosec // bounded by the check above
+	return Size(n) * unit, nil
 }
 
-// Bytes is s as a number of bytes.
-func (s Size) Bytes() int64 { return int64(s) }
+// Bytes is v as a number of bytes.
+func (v Size) Bytes() int64 { return int64(v) }
 
-// String is s in the largest unit that divides it, as ParseSize reads it.
-func (s Size) String() string {
+// String is v in the largest unit that divides it, as ParseSize reads it.
+func (v Size) String() string {
 	switch {
-	case s == 0:
+	case v == 0:
 		return "0B"
-	case s%GiB == 0:
-		return strconv.FormatInt(int64(s/GiB), 10) + "GiB"
-	case s%MiB == 0:
-		return strconv.FormatInt(int64(s/MiB), 10) + "MiB"
-	case s%KiB == 0:
-		return strconv.FormatInt(int64(s/KiB), 10) + "KiB"
+	case v%GiB == 0:
+		return strconv.FormatInt(int64(v/GiB), 10) + "GiB"
+	case v%MiB == 0:
+		return strconv.FormatInt(int64(v/MiB), 10) + "MiB"
+	case v%KiB == 0:
+		return strconv.FormatInt(int64(v/KiB), 10) + "KiB"
 	default:
-		return strconv.FormatInt(int64(s), 10) + "B"
+		return strconv.FormatInt(int64(v), 10) + "B"
 	}
 }

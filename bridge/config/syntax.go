@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,15 +33,8 @@ func parseYAML(src *source) (*node, Errors) {
 	for _, doc := range file.Docs {
 		switch {
 		case doc.Body == nil:
-		case doc.Body.Type() == ast.DirectiveType:
-			return nil, Errors{src.errorAt(positionOf(doc.Body), "", "directives are not allowed; remove the line")}
 		case body != nil:
-			at := positionOf(doc.Body)
-			if doc.Start != nil {
-				at = position{doc.Start.Position.Line, doc.Start.Position.Column}
-			}
-
-			return nil, Errors{src.errorAt(at, "", "a second document; a configuration is one document")}
+			return nil, Errors{src.errorAt(positionOf(doc.Body), "", "a second document; a configuration is one document")}
 		default:
 			body = doc.Body
 		}
@@ -66,7 +60,7 @@ func parseAST(src *source) (file *ast.File, err *Error) {
 	}()
 
 	tokens := lexer.Tokenize(src.text)
-	if err := checkDepth(src, tokens); err != nil {
+	if err := checkShape(src, tokens); err != nil {
 		return nil, err
 	}
 	file, parseErr := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
@@ -77,11 +71,19 @@ func parseAST(src *source) (file *ast.File, err *Error) {
 	return file, nil
 }
 
-// checkDepth refuses what nests deeper than maxDepth: brackets, dashes on one line, and
-// indentation, which is at least one column a level.
-func checkDepth(src *source, tokens token.Tokens) *Error {
+// checkShape refuses what the parser must not meet: what nests deeper than maxDepth
+// (brackets, dashes on one line, and indentation, which is at least one column a level),
+// and further documents, which take it time that grows with their square.
+func checkShape(src *source, tokens token.Tokens) *Error {
 	brackets, dashes, line := 0, 0, 0
-	for _, tk := range tokens {
+	for i, tk := range tokens {
+		at := position{tk.Position.Line, tk.Position.Column}
+		switch {
+		case tk.Type == token.DirectiveType:
+			return src.errorAt(at, "", "directives are not allowed; remove the line")
+		case tk.Type == token.DocumentHeaderType && slices.ContainsFunc(tokens[:i], isContent):
+			return src.errorAt(at, "", "a second document; a configuration is one document")
+		}
 		if tk.Position.Line != line {
 			line, dashes = tk.Position.Line, 0
 		}
@@ -94,7 +96,6 @@ func checkDepth(src *source, tokens token.Tokens) *Error {
 			dashes++
 		default:
 		}
-		at := position{tk.Position.Line, tk.Position.Column}
 		if brackets > maxDepth || dashes > maxDepth {
 			return src.errorAt(at, "", fmt.Sprintf("nested more than %d deep", maxDepth))
 		}
@@ -108,6 +109,11 @@ func checkDepth(src *source, tokens token.Tokens) *Error {
 	}
 
 	return nil
+}
+
+// isContent says whether a token belongs to a document rather than going before it.
+func isContent(tk *token.Token) bool {
+	return tk.Type != token.CommentType && tk.Type != token.DocumentEndType
 }
 
 // syntaxError is the parser's error in our form, with a hint where its own words do
