@@ -83,8 +83,9 @@ func TestVariablesInAFile(t *testing.T) {
 	}
 }
 
-// Security: what came from the environment reaches no message, whatever is wrong with
-// it and wherever it stands, and no later error of the bridge's either.
+// Security: what came from the environment reaches no message of this package, whatever
+// is wrong with it and wherever it stands; and the snippet that Locate adds to a later
+// error shows the variable. (What such an error says in its own words is its author's.)
 func TestSecretsReachNoMessage(t *testing.T) {
 	const secret = "hunter2 \x1b[31m"
 	base := string(readFile(t, "../../examples/ssebridge.yaml"))
