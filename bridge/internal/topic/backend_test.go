@@ -42,7 +42,6 @@ type backend struct {
 	answers  []answer // to the openings to come; when used up, RPCs are accepted at once
 	attempts []time.Time
 	running  int // RPCs open now
-	most     int // RPCs open at once
 	newest   *call
 }
 
@@ -79,7 +78,6 @@ func (b *backend) Open(ctx context.Context) (Stream, error) {
 	defer b.mu.Unlock()
 	c := &call{ctx: ctx, backend: b, answer: a, parts: make(chan part)}
 	b.running++
-	b.most = max(b.most, b.running)
 	b.newest = c
 	return c, nil
 }
@@ -226,12 +224,12 @@ type world struct {
 }
 
 // inWorld runs a test in a bubble with a fake clock, and closes what is left.
-func inWorld(t *testing.T, limits Limits, test func(w *world)) {
+func inWorld(t *testing.T, limits Limits, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, limits)
 		defer w.registry.Close()
-		test(w)
+		test(t, w)
 	})
 }
 

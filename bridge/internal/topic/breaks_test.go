@@ -13,7 +13,7 @@ import (
 func TestBreakAfterMessages(t *testing.T) {
 	for _, err := range []error{errHold, errRetry, errFlaky} {
 		t.Run(err.Error(), func(t *testing.T) {
-			inWorld(t, anyLimits, func(w *world) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
 				a, b := w.join("k"), w.join("k")
 				w.backend.send(t, "1")
 				w.backend.fail(t, err)
@@ -42,7 +42,7 @@ func TestBreakAfterMessages(t *testing.T) {
 
 // Rule 13: where nothing had been delivered, nothing can be missing.
 func TestBreakBeforeMessages(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{acceptErr: errRetry}, answer{openErr: errRetry})
 		c := w.join("k")
 		w.expectPhase(c, Broken)
@@ -62,7 +62,7 @@ func TestBreakBeforeMessages(t *testing.T) {
 
 // A gap that is due is told even if the RPC after it fails, too, and once only.
 func TestGapIsToldOnce(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{}, answer{openErr: errRetry})
 		c := w.join("k", held)
 		w.backend.send(t, "1")
@@ -80,7 +80,7 @@ func TestGapIsToldOnce(t *testing.T) {
 // Attempts before the first message are hidden, and spaced by the backoff:
 // between half and all of a delay that doubles up to its bound.
 func TestHoldBacksOff(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		for range 7 {
 			w.backend.then(answer{openErr: errHold}, answer{acceptErr: errHold})
 		}
@@ -112,7 +112,7 @@ func TestBackoffBeginsAnew(t *testing.T) {
 		"life":    func(*testing.T, *world) { time.Sleep(10 * time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, anyLimits, func(w *world) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
 				for range 6 {
 					w.backend.then(answer{openErr: errHold})
 				}
@@ -135,7 +135,7 @@ func TestBackoffBeginsAnew(t *testing.T) {
 
 // Nobody hurries the backoff by coming back at once.
 func TestRejoiningKeepsThePace(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		began := time.Now()
 		for range 1000 {
 			w.backend.then(answer{openErr: errRetry})
@@ -151,7 +151,7 @@ func TestRejoiningKeepsThePace(t *testing.T) {
 }
 
 func TestFlaky(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		for range 2 {
 			w.backend.then(answer{openErr: errFlaky}, answer{acceptErr: errFlaky})
 		}
@@ -173,7 +173,7 @@ func TestFlaky(t *testing.T) {
 // What is known to be passing is not held against a backend: it may have been
 // away for long before it answers with what may be a bug.
 func TestFlakyCountsOnlyItself(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		for range 10 {
 			w.backend.then(answer{openErr: errHold})
 		}
@@ -198,7 +198,7 @@ func TestFlakyInARow(t *testing.T) {
 		"OK": func(t *testing.T, w *world) { t.Helper(); w.backend.fail(t, io.EOF) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, anyLimits, func(w *world) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
 				w.params.Reopen = true
 				failed := answer{openErr: errFlaky}
 				w.backend.then(failed, failed, failed, failed, answer{}, failed, failed, failed, failed)
@@ -217,13 +217,14 @@ func TestFlakyInARow(t *testing.T) {
 					time.Sleep(10 * time.Second)
 				}
 				w.expectPhase(c, Broken)
+				w.expectTopics(1)
 			})
 		})
 	}
 }
 
 func TestFatal(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		a := w.join("k")
 		w.backend.send(t, "1")
 		w.backend.fail(t, errFatal)
@@ -240,7 +241,7 @@ func TestFatal(t *testing.T) {
 func TestNoReturn(t *testing.T) {
 	for _, err := range []error{errHold, errRetry, errFlaky} {
 		t.Run(err.Error(), func(t *testing.T) {
-			inWorld(t, anyLimits, func(w *world) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
 				w.params.NoReturn = true
 				c := w.join("k")
 				w.backend.send(t, "1")
@@ -252,7 +253,7 @@ func TestNoReturn(t *testing.T) {
 }
 
 func TestReopen(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Reopen = true
 		c := w.join("k")
 		w.backend.send(t, "1")
@@ -271,7 +272,7 @@ func TestReopen(t *testing.T) {
 }
 
 func TestBadMessage(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("k")
 		w.backend.send(t, "1", "bad", "2")
 		c.expect("1 gap:untranscodable 2")
@@ -279,7 +280,7 @@ func TestBadMessage(t *testing.T) {
 }
 
 func TestStopOnBad(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.StopOnBad = true
 		c := w.join("k")
 		w.backend.send(t, "1", "bad")
@@ -291,7 +292,7 @@ func TestStopOnBad(t *testing.T) {
 // A message that cannot be shown is something delivered: a break after it
 // needs its gap.
 func TestBadMessageIsDelivered(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("k")
 		w.backend.send(t, "bad")
 		w.backend.fail(t, errHold)
@@ -302,7 +303,7 @@ func TestBadMessageIsDelivered(t *testing.T) {
 }
 
 func TestStatusChanges(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{slow: time.Second})
 		c := w.join("k")
 		opening := c.sub.Topic.Status()

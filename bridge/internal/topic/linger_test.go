@@ -10,7 +10,7 @@ import (
 )
 
 func TestLinger(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("k")
 		w.backend.send(t, "1")
 		c.leave()
@@ -37,7 +37,7 @@ func TestLinger(t *testing.T) {
 
 // Rule 15: nobody can come back to a topic that never sent a stream-open.
 func TestNeverOpenedDoesNotLinger(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c, err := w.tryJoin("k")
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestNeverOpenedDoesNotLinger(t *testing.T) {
 // A stream may be over before its first client has been sent a stream-open;
 // the client is sent it then, and must find the tail when it is cut.
 func TestOverBeforeOpenedLingers(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c, err := w.tryJoin("k")
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func TestOverBeforeOpenedLingers(t *testing.T) {
 
 // A refusal that becomes an HTTP status leaves nothing behind.
 func TestRefusedLeavesNothing(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{openErr: errFatal})
 		c, err := w.tryJoin("k")
 		if err != nil {
@@ -92,7 +92,7 @@ func TestRefusedLeavesNothing(t *testing.T) {
 // The time of an earlier rest must not end a later one: its timer may have
 // fired, and have waited for the lock, while a client came and left.
 func TestAnEarlierRestIsOver(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("k")
 		c.leave()
 		early := c.sub.Topic.rests
@@ -105,7 +105,7 @@ func TestAnEarlierRestIsOver(t *testing.T) {
 }
 
 func TestIdleGoLeastRecentlyUsedFirst(t *testing.T) {
-	inWorld(t, Limits{Topics: 100, Idle: 2}, func(w *world) {
+	inWorld(t, Limits{Topics: 100, Idle: 2}, func(t *testing.T, w *world) {
 		w.join("a").leave()
 		time.Sleep(time.Second)
 		w.join("b").leave()
@@ -122,7 +122,7 @@ func TestIdleGoLeastRecentlyUsedFirst(t *testing.T) {
 }
 
 func TestLimitOfTopics(t *testing.T) {
-	inWorld(t, Limits{Topics: 2, Idle: 100}, func(w *world) {
+	inWorld(t, Limits{Topics: 2, Idle: 100}, func(t *testing.T, w *world) {
 		a, b := w.join("a"), w.join("b")
 		if _, err := w.tryJoin("c"); !errors.Is(err, ErrFull) {
 			t.Fatalf("err %v", err)
@@ -144,7 +144,7 @@ func TestLimitOfTopics(t *testing.T) {
 
 // Room may be made by ending the only topic of the family that needs it.
 func TestRoomFromTheSameFamily(t *testing.T) {
-	inWorld(t, Limits{Topics: 1, Idle: 1}, func(w *world) {
+	inWorld(t, Limits{Topics: 1, Idle: 1}, func(t *testing.T, w *world) {
 		c := w.join("k")
 		w.backend.fail(t, io.EOF)
 		c.leave()
@@ -159,7 +159,7 @@ func TestRoomFromTheSameFamily(t *testing.T) {
 
 // With nothing to come back to, nobody waits: the RPC ends with its client.
 func TestAbandon(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Abandon = true
 		c := w.join("k", private)
 		w.expectRunning(1)
@@ -170,7 +170,7 @@ func TestAbandon(t *testing.T) {
 }
 
 func TestNoLinger(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Linger = 0
 		w.join("k").leave()
 		w.expectTopics(0)

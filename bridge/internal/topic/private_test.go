@@ -15,7 +15,7 @@ func TestBackPressure(t *testing.T) {
 		"bytes":  func(p *Params) { p.Log.Bytes = 6 }, // three lines of two
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, anyLimits, func(w *world) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
 				fill(&w.params)
 				c := w.join("k", private)
 				w.backend.send(t, "1", "2", "3")
@@ -39,7 +39,7 @@ func TestBackPressure(t *testing.T) {
 
 // One message may be larger than the log.
 func TestBackPressureOfOneLargeMessage(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Bytes = 4
 		c := w.join("k", private)
 		large := strings.Repeat("x", 100)
@@ -54,7 +54,7 @@ func TestBackPressureOfOneLargeMessage(t *testing.T) {
 }
 
 func TestSharedTopicsKnowNoBackPressure(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Events = 3
 		slow, fast := w.join("k"), w.join("k")
 		for _, wire := range []string{"1", "2", "3", "4", "5"} {
@@ -66,7 +66,7 @@ func TestSharedTopicsKnowNoBackPressure(t *testing.T) {
 }
 
 func TestPrivateTopicPerClient(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		a := w.join("k", private)
 		w.backend.send(t, "1")
 		b := w.join("k", private)
@@ -85,7 +85,7 @@ func TestPrivateTopicPerClient(t *testing.T) {
 
 // While nobody listens the pump stops; its client finds the topic by epoch.
 func TestNobodyListens(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("k", private)
 		w.backend.send(t, "1", "2")
 		c.expect("1 2")
@@ -110,7 +110,7 @@ func TestNobodyListens(t *testing.T) {
 }
 
 func TestPrivateTopicIsNotFoundByOthers(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("alice", private)
 		w.backend.send(t, "secret")
 		thief := w.join("mallory", private, at("e1", 0))
@@ -124,7 +124,7 @@ func TestPrivateTopicIsNotFoundByOthers(t *testing.T) {
 // What was written to a socket before it was cut need not have arrived: who
 // comes back further behind is waited for from there.
 func TestReturnsFurtherBehind(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Events = 4
 		c := w.join("k", private)
 		w.backend.send(t, "1", "2", "3", "4")
@@ -142,7 +142,7 @@ func TestReturnsFurtherBehind(t *testing.T) {
 // Of several clients with one id the newest counts: an older one is a
 // connection that nobody has noticed to be dead.
 func TestNewestReaderCounts(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Events = 2
 		dead := w.join("k", private)
 		w.backend.send(t, "1", "2")
@@ -158,7 +158,7 @@ func TestNewestReaderCounts(t *testing.T) {
 // When the newest leaves, the one before it is waited for again, wherever it
 // stands.
 func TestReaderBeforeTheNewestGoesOn(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Events = 2
 		first := w.join("k", private)
 		second := w.join("k", private, at("e1", 0))
@@ -177,7 +177,7 @@ func TestReaderBeforeTheNewestGoesOn(t *testing.T) {
 
 // A private stream that ended keeps its tail for the client that was cut.
 func TestPrivateTail(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("k", private)
 		w.backend.send(t, "1", "2")
 		w.backend.fail(t, io.EOF)

@@ -17,7 +17,7 @@ func TestJoinOpensOnce(t *testing.T) {
 		"at once":       {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, anyLimits, func(w *world) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
 				w.backend.then(a)
 				var clients sync.WaitGroup
 				for range 100 {
@@ -44,7 +44,7 @@ func TestJoinOpensOnce(t *testing.T) {
 }
 
 func TestKeysKeepClientsApart(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		a := w.join("a")
 		w.backend.send(t, "1")
 		b := w.join("b")
@@ -61,7 +61,7 @@ func TestKeysKeepClientsApart(t *testing.T) {
 }
 
 func TestJoinLiveAndHeld(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Events = 3
 		first := w.join("k")
 		w.backend.send(t, "1", "2", "3", "4")
@@ -79,7 +79,7 @@ func TestJoinLiveAndHeld(t *testing.T) {
 }
 
 func TestPlaces(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Events = 3
 		w.params.Renderer = &renderer{cursors: true}
 		w.join("k")
@@ -119,7 +119,7 @@ func TestPlaces(t *testing.T) {
 // Nothing has fallen out of a log that begins at its beginning: a place that
 // it does not hold is of another time.
 func TestPlaceInANewLog(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Renderer = &renderer{cursors: true}
 		for _, place := range []func(*Join){after("c1"), at("gone", 3), after("\x00garbage")} {
 			c := w.join("k", place)
@@ -133,7 +133,7 @@ func TestPlaceInANewLog(t *testing.T) {
 // Rules 14 and 15 of the resuming rules: a finished log serves its own
 // places while it lingers; whoever has none opens the RPC anew.
 func TestFinishedLog(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Renderer = &renderer{cursors: true}
 		first := w.join("k")
 		w.backend.send(t, "c1", "c2")
@@ -168,7 +168,7 @@ func TestFinishedLog(t *testing.T) {
 }
 
 func TestFinishedLogWithoutThePlace(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		first := w.join("k")
 		w.backend.fail(t, io.EOF)
 		first.expect("end:<nil> EOF")
@@ -184,7 +184,7 @@ func TestFinishedLogWithoutThePlace(t *testing.T) {
 // that came between them would start behind the last frame, be told nothing,
 // and come back to the same place again and again.
 func TestTheEndIsOneStep(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		ending := &endingRenderer{ended: make(chan struct{})}
 		w.params.Renderer = ending
 		first := w.join("k")

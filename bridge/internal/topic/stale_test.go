@@ -29,7 +29,7 @@ func TestStale(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, anyLimits, func(w *world) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
 				w.backend.then(answers...)
 				c := w.join("k")
 				time.Sleep(5*time.Second - 1)
@@ -48,7 +48,7 @@ func TestStale(t *testing.T) {
 
 // A backend that says nothing is not stale: its RPC is placed.
 func TestSilentIsNotStale(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{silent: true})
 		c := w.join("k")
 		time.Sleep(time.Hour)
@@ -60,7 +60,7 @@ func TestSilentIsNotStale(t *testing.T) {
 
 // The five seconds begin with the loss of the place, whatever was before.
 func TestStaleCountsFromTheLoss(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{openErr: errHold}, answer{}, answer{slow: time.Minute})
 		c := w.join("k")
 		time.Sleep(4 * time.Second)
@@ -77,7 +77,7 @@ func TestStaleCountsFromTheLoss(t *testing.T) {
 
 // A broken topic is not stale: its clients are told to come back.
 func TestBrokenIsNotStale(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{slow: 7 * time.Second, openErr: errRetry}, answer{slow: time.Minute})
 		c := w.join("k")
 		time.Sleep(6 * time.Second)
@@ -96,7 +96,7 @@ func TestBrokenIsNotStale(t *testing.T) {
 }
 
 func TestFinishedIsNotStale(t *testing.T) {
-	inWorld(t, anyLimits, func(w *world) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{slow: 7 * time.Second, openErr: errFatal})
 		c := w.join("k")
 		time.Sleep(6 * time.Second)
