@@ -1,0 +1,138 @@
+package route
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// key reads a name of an object.
+func (r *bodyReader) key() (string, error) {
+	tok, err := r.token()
+	if err != nil {
+		return "", err
+	}
+
+	name, ok := tok.(string)
+	if !ok {
+		return "", badRequest("the body is not valid JSON after byte %d", r.decoder.InputOffset())
+	}
+
+	return name, nil
+}
+
+// token reads a token.
+func (r *bodyReader) token() (json.Token, error) {
+	start := r.next()
+
+	tok, err := r.decoder.Token()
+	if err != nil {
+		return nil, badRequest("the body is not valid JSON after byte %d", r.decoder.InputOffset())
+	}
+
+	// encoding/json reads a lone surrogate as U+FFFD and protojson refuses it
+	// without saying where.
+	if _, ok := tok.(string); ok && hasLoneSurrogate(r.data[start:r.decoder.InputOffset()]) {
+		return nil, badRequest("the body has half of a surrogate pair before byte %d", r.decoder.InputOffset())
+	}
+
+	return tok, nil
+}
+
+// delimiterOf returns what the JSON of a well-known type begins with, nil for those
+// that begin in several ways.
+func delimiterOf(m protoreflect.MessageDescriptor) json.Token {
+	switch m.FullName() {
+	case "google.protobuf.Any", "google.protobuf.Struct":
+		return json.Delim('{')
+	case "google.protobuf.ListValue":
+		return json.Delim('[')
+	default:
+		return nil
+	}
+}
+
+// hasLoneSurrogate reports whether a valid JSON string escapes half of a UTF-16
+// surrogate pair.
+func hasLoneSurrogate(raw []byte) bool {
+	pending := false
+
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			if pending {
+				return true
+			}
+
+			continue
+		}
+
+		i++
+
+		unit := uint64(0)
+		if raw[i] == 'u' {
+			// Valid JSON has four hexadecimal digits here.
+			unit, _ = strconv.ParseUint(string(raw[i+1:i+5]), 16, 16) //nolint:errcheck // see above
+			i += 4
+		}
+
+		low := 0xdc00 <= unit && unit < 0xe000
+		if low != pending {
+			return true
+		}
+
+		pending = 0xd800 <= unit && unit < 0xdc00
+	}
+
+	return pending
+}
+
+// next returns the offset at which the next value begins.
+func (r *bodyReader) next() int {
+	rest := r.data[r.decoder.InputOffset():]
+
+	return len(r.data) - len(bytes.TrimLeft(rest, " \t\r\n:,"))
+}
+
+// mismatchJSON says what was wanted of a field, and what JSON came.
+func mismatchJSON(f protoreflect.FieldDescriptor, raw []byte) error {
+	var text string
+	if err := json.Unmarshal(raw, &text); err == nil && len(raw) > 0 && raw[0] == '"' {
+		return mismatch(f, text)
+	}
+
+	var value any
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return errors.New("want " + wanted(f))
+	}
+
+	switch value.(type) {
+	case map[string]any:
+		return fmt.Errorf("want %s, got an object", wanted(f))
+	case []any:
+		return fmt.Errorf("want %s, got an array", wanted(f))
+	default:
+		return fmt.Errorf("want %s, got %s", wanted(f), cut(string(raw)))
+	}
+}
+
+// shape names a token for a message.
+func shape(tok json.Token) string {
+	switch v := tok.(type) {
+	case nil:
+		return "null"
+	case json.Delim:
+		if v == '[' {
+			return "an array"
+		}
+
+		return "an object"
+	case string:
+		return quoted(v)
+	default:
+		return cut(fmt.Sprint(v))
+	}
+}
