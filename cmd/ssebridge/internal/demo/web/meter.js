@@ -14,7 +14,7 @@ export class Meter {
   #fields = {};
   #pill;
   #paths = {};
-  #slots = Array.from({ length: SLOTS }, emptySlot);
+  #slots = Array.from({ length: SLOTS }, () => emptySlot());
   #slot = Math.floor(Date.now() / SLOT_MS);
 
   constructor(card) {
@@ -72,15 +72,15 @@ export class Meter {
     const now = Math.floor(Date.now() / SLOT_MS);
     for (let n = Math.min(now - this.#slot, SLOTS); n > 0; n--) {
       this.#slots.shift();
-      this.#slots.push(emptySlot());
+      this.#slots.push(emptySlot(down)); // more than one where the browser let us wait
     }
     this.#slot = Math.max(now, this.#slot);
     if (down) this.#slots.at(-1).down = true;
   }
 }
 
-function emptySlot() {
-  return { live: 0, caught: 0, down: false };
+function emptySlot(down = false) {
+  return { live: 0, caught: 0, down };
 }
 
 // height of a bar: one event is well seen, many still fit.

@@ -10,6 +10,7 @@ const PROMPTS = [
   'How does backpressure feel?',
 ];
 const NEXT_MS = 6000;
+const PACE = '0.09s'; // between two tokens, as proto3 JSON has a duration
 
 export class Tokens {
   #answer = document.getElementById('answer');
@@ -41,7 +42,7 @@ export class Tokens {
     this.#answer.replaceChildren(this.#text);
     this.#answer.dataset.done = false;
     this.#seam = false;
-    this.ask(withPage('/tokens', { prompt }));
+    this.ask(withPage('/tokens', { prompt, delay: PACE }));
   }
 
   event({ text = '' }, { caughtUp }) {
