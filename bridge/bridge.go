@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +64,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 
 // assemble makes a bridge whose routes are not bound to schemas yet.
 func assemble(cfg config.Config, opts Options) (*Bridge, error) {
+	cfg.Upstreams = withConnections(cfg.Upstreams, opts)
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -84,6 +86,19 @@ func assemble(cfg config.Config, opts Options) (*Bridge, error) {
 		b.endpoints = append(b.endpoints, newEndpoint(b, i, cfg.Routes[i]))
 	}
 	return b, nil
+}
+
+// withConnections names the target of upstreams that need none, since they
+// come with a connection.
+func withConnections(upstreams map[string]config.Upstream, opts Options) map[string]config.Upstream {
+	named := maps.Clone(upstreams)
+	for name, cfg := range named {
+		if opts.Upstreams[name] != nil && cfg.Target == "" {
+			cfg.Target = "passthrough:///" + name
+			named[name] = cfg
+		}
+	}
+	return named
 }
 
 func (b *Bridge) makeTable() error {

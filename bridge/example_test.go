@@ -32,7 +32,7 @@ func Example() {
 
 	b, err := bridge.New(config.Config{
 		Drain:     config.Drain{Delay: new(config.Duration(0)), Grace: new(config.Duration(0))},
-		Upstreams: map[string]config.Upstream{"app": {Target: "in this process"}},
+		Upstreams: map[string]config.Upstream{"app": {}},
 		Routes: []config.Route{{
 			Path:     "/health",
 			RPC:      "grpc.health.v1.Health/Watch",
@@ -50,7 +50,7 @@ func Example() {
 
 	mux := http.NewServeMux()
 	mux.Handle("/streams/", http.StripPrefix("/streams", b))
-	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the program's own page") })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the program's own page") })
 	server := httptest.NewServer(withServerName(mux))
 
 	response, err := http.Get(server.URL + "/streams/health")

@@ -86,14 +86,9 @@ func (r rpc) Next(message func(wire []byte) error) error {
 
 // Message renders a message as an event.
 func (f *feed) Message(ctx context.Context, wire []byte) (frame []byte, id string, err error) {
-	if limit := int(f.endpoint.bridge.config.Limits.MessageBytes); len(wire) > limit {
-		return nil, "", f.unshown(fmt.Errorf("a message of %d bytes is over limits.message_bytes (%d)", len(wire), limit))
-	}
-	if err := f.transcode(ctx, wire); err != nil {
-		return nil, "", f.unshown(err)
-	}
-	if len(f.tapped.ID) > sse.MaxIDBytes {
-		return nil, "", f.unshown(fmt.Errorf("event.id has %d bytes, over the %d of an id", len(f.tapped.ID), sse.MaxIDBytes))
+	if err := f.read(ctx, wire); err != nil {
+		f.endpoint.bridge.logger.Warn("a message cannot be shown", "route", f.endpoint.route.Path, "error", printable(err.Error()))
+		return nil, "", err
 	}
 	f.ids.Message(f.tapped.ID)
 	f.id = f.ids.AppendID(f.id[:0])
@@ -109,9 +104,25 @@ func (f *feed) Message(ctx context.Context, wire []byte) (frame []byte, id strin
 	return frame, f.logID(), nil
 }
 
+// read fills f.tapped with what is sent of a message. On an error, f.tapped.ID
+// is the message's cursor if that much can be read.
+func (f *feed) read(ctx context.Context, wire []byte) error {
+	err := f.transcode(ctx, wire)
+	if id := sse.AppendCursor(f.id[:0], f.tapped.ID); len(id) > sse.MaxCursorBytes {
+		f.tapped.ID = nil
+		return fmt.Errorf("event.id has %d bytes, over the %d of an id", len(id), sse.MaxCursorBytes)
+	}
+	return err
+}
+
 // transcode fills f.tapped. A message that does not fit the schema may fit a
 // newer one.
 func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
+	if limit := int(f.endpoint.bridge.config.Limits.MessageBytes); len(wire) > limit {
+		// That the id cannot be read either is no news.
+		_ = f.binding.plan.ReadTaps(wire, &f.tapped)
+		return fmt.Errorf("a message of %d bytes is over limits.message_bytes (%d)", len(wire), limit)
+	}
 	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
 	failed := new(transcode.Error)
 	if !errors.As(err, &failed) || !curable(failed.Kind) || time.Since(f.refreshed) < refreshEvery {
@@ -137,12 +148,6 @@ func curable(kind transcode.Kind) bool {
 	return kind == transcode.KindUnresolvable || kind == transcode.KindUndecodable
 }
 
-// unshown logs why a message is not sent.
-func (f *feed) unshown(err error) error {
-	f.endpoint.bridge.logger.Warn("a message cannot be shown", "route", f.endpoint.route.Path, "error", printable(err.Error()))
-	return err
-}
-
 func (f *feed) appendName(dst []byte) []byte {
 	switch {
 	case f.endpoint.route.Event.Name.Constant != "":
@@ -165,7 +170,11 @@ func (f *feed) logID() string {
 // Gap renders a gap that all of the topic's clients are told.
 func (f *feed) Gap(reason string) (frame []byte, id string) {
 	last := string(f.ids.AppendID(nil))
-	f.ids.Gap(reason != sse.GapUntranscodable)
+	if reason == sse.GapUntranscodable {
+		f.ids.Message(f.tapped.ID) // in the message's place
+	} else {
+		f.ids.Break()
+	}
 	f.id = f.ids.AppendID(f.id[:0])
 	f.frame = sse.AppendGap(f.frame[:0], sse.Gap{Reason: reason, LastEventID: last, ResumedFrom: string(f.id)})
 	return f.frame, f.logID()

@@ -2,9 +2,11 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/upstream"
 )
 
 // RouteInfo is what a route is, by its upstream's schema.
@@ -82,4 +84,35 @@ func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
 		Request:   string(method.Input().FullName()),
 		Event:     string(method.Output().FullName()),
 	}, nil
+}
+
+// Discover asks a backend for all methods that could be bridged, sorted by
+// name: the unary and the server-streaming ones. Path and Methods are left
+// empty. It waits as long as an RPC would wait for its place.
+func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteInfo, error) {
+	const name = "app"
+	whole := config.Config{Upstreams: map[string]config.Upstream{name: cfg}}.WithDefaults()
+	b := &Bridge{config: whole, logger: opts.logger(), upstreams: map[string]*upstream.Upstream{}}
+	if err := b.dial(opts); err != nil {
+		return nil, err
+	}
+	up := b.upstreams[name]
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(whole.Upstreams[name].OpenTimeout))
+	defer cancel()
+	schema, err := up.AwaitSchema(ctx)
+	if err := errors.Join(err, up.Close()); err != nil {
+		return nil, err
+	}
+	var infos []RouteInfo
+	for _, method := range schema.Methods() {
+		if !method.IsStreamingClient() {
+			infos = append(infos, RouteInfo{
+				RPC:       string(method.Parent().FullName()) + "/" + string(method.Name()),
+				Streaming: method.IsStreamingServer(),
+				Request:   string(method.Input().FullName()),
+				Event:     string(method.Output().FullName()),
+			})
+		}
+	}
+	return infos, nil
 }

@@ -6,11 +6,13 @@ import (
 	"strings"
 )
 
-// MaxIDBytes is the longest id that an event may carry; a longer one is an
-// error of its message.
-const MaxIDBytes = 4 << 10
-
 const (
+	// MaxIDBytes is the longest id on the wire.
+	MaxIDBytes = 4 << 10
+	// MaxCursorBytes is the longest escaped cursor; a longer one is an error
+	// of its message. The rest is for ordinals and the final mark.
+	MaxCursorBytes = MaxIDBytes - 32
+
 	noID      = "~0"
 	finalMark = "~end"
 	// epochBytes is the length of rand.Text, which Go promises to hold at
@@ -98,11 +100,11 @@ func recoded(text string) string {
 }
 
 // printable makes any text safe inside an id line: what is not printable
-// ASCII is percent-encoded, and it is cut at MaxIDBytes.
+// ASCII is percent-encoded, and it is cut at MaxCursorBytes.
 func printable(text string) string {
-	safe := make([]byte, 0, min(len(text), MaxIDBytes))
+	safe := make([]byte, 0, min(len(text), MaxCursorBytes))
 	for i := range len(text) {
-		if len(safe) >= MaxIDBytes-2 {
+		if len(safe) >= MaxCursorBytes-2 {
 			break
 		}
 		if c := text[i]; (c > ' ' && c < 0x7f) || (c == ' ' && i > 0 && i < len(text)-1) {

@@ -38,15 +38,12 @@ func (n *Numbering) Message(cursor []byte) {
 	n.since = 0
 }
 
-// Gap counts a gap, which takes a place of its own. After one that breaks the
-// order of the backend's cursors there is no complete cursor until one comes.
-func (n *Numbering) Gap(breaks bool) {
+// Break counts a gap after which the backend's messages may go on anywhere:
+// there is no complete cursor until one comes. A gap takes a place of its own.
+// One that stands for a single message is counted by Message.
+func (n *Numbering) Break() {
 	n.seq++
-	if breaks {
-		n.cursor, n.since = n.cursor[:0], 0
-	} else {
-		n.since++
-	}
+	n.cursor, n.since = n.cursor[:0], 0
 }
 
 // AppendID appends the id of the last frame counted; before the first one,
