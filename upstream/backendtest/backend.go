@@ -93,7 +93,9 @@ func (b *Backend) Stop() {
 }
 
 // Restart stops the backend, if it runs, and starts it on the same address with
-// opts added to the options it had.
+// opts added to the options it had. A client may need a moment to notice that its
+// connection is gone: an RPC that it begins right after Restart may fail with
+// UNAVAILABLE.
 func (b *Backend) Restart(opts ...Option) {
 	b.tb.Helper()
 	b.Stop()

@@ -124,12 +124,12 @@ func TestWhatIsPublishedAfterAwaitRunningArrives(t *testing.T) {
 
 func TestRestartKeepsTheAddress(t *testing.T) {
 	backend := backendtest.Start(t)
-	client := dial(t, backend)
 	backend.Feed.Publish(&testv1.FeedEvent{})
 	backend.Feed.End(nil)
 	addr := backend.Addr()
 	for range 3 {
 		backend.Restart()
+		client := dial(t, backend) // one that has no connection to the life before
 		if got, err := received(t, client, &testv1.WatchRequest{History: true}); err != nil || len(got) != 1 {
 			t.Errorf("got %v, %v", got, err)
 		}
