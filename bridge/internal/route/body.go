@@ -96,9 +96,9 @@ func (b *Binder) explain(err error, body []byte) error {
 	case found == nil:
 		return badRequest("the body is no %s: %s", b.input.FullName(), detail)
 	case found.field.Message() != nil && scalarForm(found.field.Message()) == "":
-		return found.at.fail("%s", detail)
+		return found.at.failf("%s", detail)
 	default:
-		return found.at.fail("%v", mismatchJSON(found.field, found.raw))
+		return found.at.failf("%v", mismatchJSON(found.field, found.raw))
 	}
 }
 

@@ -70,7 +70,7 @@ func (r *bodyReader) readFields(m protoreflect.MessageDescriptor, at *spot) erro
 		}
 
 		if seen[f.Number()] {
-			return child.fail("it is given twice")
+			return child.failf("it is given twice")
 		}
 
 		seen[f.Number()] = true
@@ -94,9 +94,9 @@ func (r *bodyReader) resolve(m protoreflect.MessageDescriptor, at *spot, name st
 
 		switch f = r.extension(m, name); {
 		case f == nil:
-			return nil, nil, child.fail("unknown field%s", didYouMean(suggest(m, at, name)))
+			return nil, nil, child.failf("unknown field%s", didYouMean(suggest(m, at, name)))
 		case !at.open.all:
-			return nil, nil, child.fail("it is not open to the body")
+			return nil, nil, child.failf("it is not open to the body")
 		default:
 			return f, child, child.checkDepth()
 		}
@@ -104,13 +104,13 @@ func (r *bodyReader) resolve(m protoreflect.MessageDescriptor, at *spot, name st
 
 	child := at.child(name, string(f.Name()))
 	if by := child.closed.covered(); by != nil {
-		return nil, nil, child.fail("%s", by.reason)
+		return nil, nil, child.failf("%s", by.reason)
 	}
 
 	// Where only a part is open, the way there leads through objects alone.
 	through := f.IsMap() || f.Message() != nil && !f.IsList() && !isOpaque(f.Message())
 	if !child.open.all && (child.open.none() || !through) {
-		return nil, nil, child.fail("it is not open to the body")
+		return nil, nil, child.failf("it is not open to the body")
 	}
 
 	return f, child, child.checkDepth()
@@ -132,12 +132,16 @@ func suggest(m protoreflect.MessageDescriptor, at *spot, name string) string {
 
 // extension finds the extension of a name in brackets.
 func (r *bodyReader) extension(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
-	inner, ok := strings.CutPrefix(name, "[")
-	if inner, ok = strings.CutSuffix(inner, "]"); !ok || !protoreflect.FullName(inner).IsValid() {
+	if !strings.HasPrefix(name, "[") || !strings.HasSuffix(name, "]") {
 		return nil
 	}
 
-	x, err := r.binder.resolver.FindExtensionByName(protoreflect.FullName(inner))
+	full := protoreflect.FullName(name[1 : len(name)-1])
+	if !full.IsValid() {
+		return nil
+	}
+
+	x, err := r.binder.resolver.FindExtensionByName(full)
 	if err != nil || x == nil || x.TypeDescriptor().ContainingMessage().FullName() != m.FullName() {
 		return nil
 	}
@@ -198,7 +202,7 @@ func (r *bodyReader) readElement(f protoreflect.FieldDescriptor, at *spot) error
 // readList reads the rest of a list, of which the elements are not told apart.
 func (r *bodyReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
 	if tok != json.Delim('[') {
-		return at.fail("want an array, got %s", shape(tok))
+		return at.failf("want an array, got %s", shape(tok))
 	}
 
 	at.give()
@@ -217,7 +221,7 @@ func (r *bodyReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at
 // readMap reads the rest of a map.
 func (r *bodyReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
 	if tok != json.Delim('{') {
-		return at.fail("want an object, got %s", shape(tok))
+		return at.failf("want an object, got %s", shape(tok))
 	}
 
 	seen := make(map[string]bool)
@@ -230,18 +234,18 @@ func (r *bodyReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at 
 
 		key, err := parseMapKey(f.MapKey(), name)
 		if err != nil {
-			return at.fail("%v", err)
+			return at.failf("%v", err)
 		}
 
 		entry := at.child("["+name+"]", keyToken(key))
 
 		switch by := entry.closed.covered(); {
 		case by != nil:
-			return entry.fail("%s", by.reason)
+			return entry.failf("%s", by.reason)
 		case entry.open.none():
-			return entry.fail("it is not open to the body")
+			return entry.failf("it is not open to the body")
 		case seen[keyToken(key)]:
-			return entry.fail("it is given twice")
+			return entry.failf("it is given twice")
 		}
 
 		seen[keyToken(key)] = true
@@ -263,20 +267,20 @@ func (r *bodyReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, 
 	switch m := f.Message(); {
 	case m != nil && isOpaque(m):
 		if want := delimiterOf(m); want != nil && tok != want {
-			return at.fail("want %s, got %s", wantedMessage(m), shape(tok))
+			return at.failf("want %s, got %s", wantedMessage(m), shape(tok))
 		}
 
 		at.give()
 
 		return r.skip(tok, at)
 	case m == nil && composite:
-		return at.fail("want %s, got %s", wanted(f), shape(tok))
+		return at.failf("want %s, got %s", wanted(f), shape(tok))
 	case m == nil:
 		at.give()
 
 		return nil
 	case tok != json.Delim('{'):
-		return at.fail("want an object, got %s", shape(tok))
+		return at.failf("want an object, got %s", shape(tok))
 	default:
 		return r.readFields(m, at)
 	}

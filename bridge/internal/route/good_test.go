@@ -126,7 +126,8 @@ func TestGoodRequests(t *testing.T) {
 				"choiceNested":{"name":"set","number":1}}}`,
 		},
 		{
-			"headers that are missing", boundSpec, request{},
+			"headers that are missing", boundSpec,
+			request{},
 			`{"history":true,"kinds":{"nested":{"number":7},"stringStringMap":{"env":"prod"},"stringList":["a","b"],"choiceNested":{"name":"set"}}}`,
 		},
 		{"listed for the query", listSpec, request{query: "limit=1&kinds.nested.name=a&kinds.string_int64_map[x]=2"}, `{"limit":1,"kinds":{"nested":{"name":"a"},"stringInt64Map":{"x":"2"}}}`},

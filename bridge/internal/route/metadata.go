@@ -34,19 +34,19 @@ func (c *compiler) forward(list []Metadata) {
 		key := fmt.Sprintf("request.metadata[%d]", i)
 
 		if !isMetadataName(name) {
-			c.fail(key, "%s is no name of metadata", quoted(m.Name))
+			c.failf(key, "%s is no name of metadata", quoted(m.Name))
 
 			continue
 		}
 
 		if isTransportName(name) {
-			c.fail(key, "%s belongs to the transport and cannot be forwarded", name)
+			c.failf(key, "%s belongs to the transport and cannot be forwarded", name)
 
 			continue
 		}
 
 		if slices.ContainsFunc(c.binder.metadata, func(f forwarded) bool { return f.name == name }) {
-			c.fail(key, "%s is listed twice", name)
+			c.failf(key, "%s is listed twice", name)
 
 			continue
 		}

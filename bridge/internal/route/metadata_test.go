@@ -7,8 +7,14 @@ import (
 )
 
 var metadataSpec = Spec{Metadata: []Metadata{
-	{Name: "Authorization", Key: true}, {Name: "b", Key: true}, {Name: "A", Key: true}, {Name: "x-experiment"},
-	{Name: "X-Request-Id", Key: true}, {Name: "traceparent", Key: true}, {Name: "tracestate", Key: true}, {Name: "baggage", Key: true},
+	{Name: "Authorization", Key: true},
+	{Name: "b", Key: true},
+	{Name: "A", Key: true},
+	{Name: "x-experiment"},
+	{Name: "X-Request-Id", Key: true},
+	{Name: "traceparent", Key: true},
+	{Name: "tracestate", Key: true},
+	{Name: "baggage", Key: true},
 	{Name: "sig-bin", Key: true},
 }}
 

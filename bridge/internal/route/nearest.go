@@ -27,7 +27,7 @@ func nearestField(m protoreflect.MessageDescriptor, name string, pass func(proto
 // nearestValue returns the name of the enum's value that is nearest to a
 // mistyped one, or "".
 func nearestValue(e protoreflect.EnumDescriptor, name string) string {
-	var names []string
+	names := make([]string, 0, e.Values().Len())
 	for i := range e.Values().Len() {
 		names = append(names, string(e.Values().Get(i).Name()))
 	}

@@ -30,7 +30,7 @@ type step struct {
 }
 
 // value describes what stands at the step: the field, or the map's value.
-func (s step) value() protoreflect.FieldDescriptor {
+func (s *step) value() protoreflect.FieldDescriptor {
 	if s.keyed {
 		return s.field.MapValue()
 	}
@@ -39,7 +39,7 @@ func (s step) value() protoreflect.FieldDescriptor {
 }
 
 // tokens appends the step's canonical tokens: the field's proto name and the key.
-func (s step) tokens(dst []string) []string {
+func (s *step) tokens(dst []string) []string {
 	dst = append(dst, string(s.field.Name()))
 	if s.keyed {
 		dst = append(dst, keyToken(s.key))
@@ -100,8 +100,8 @@ func (p place) put(m protoreflect.Message, values ...protoreflect.Value) {
 	}
 }
 
-// unknownField is a name in a field path that its message does not have.
-type unknownField struct {
+// unknownFieldError is a name in a field path that its message does not have.
+type unknownFieldError struct {
 	// message lacks it; prefix is what of the path, as written, leads there.
 	message protoreflect.MessageDescriptor
 	prefix  string
@@ -110,11 +110,11 @@ type unknownField struct {
 	parent place
 }
 
-func (e *unknownField) Error() string { return "unknown field" }
+func (e *unknownFieldError) Error() string { return "unknown field" }
 
 // resolvePlace finds the place that a field path names: fields by JSON or proto
 // name, map entries as m.key or m[key]. Its errors do not repeat the path; a
-// name that does not exist is an *unknownField.
+// name that does not exist is an *unknownFieldError.
 func resolvePlace(input protoreflect.MessageDescriptor, path string) (place, error) {
 	var (
 		p       place
@@ -131,7 +131,7 @@ func resolvePlace(input protoreflect.MessageDescriptor, path string) (place, err
 
 		field := fieldByName(message, name)
 		if field == nil {
-			return place{}, &unknownField{
+			return place{}, &unknownFieldError{
 				message: message, prefix: path[:len(path)-len(rest)], name: name, parent: p,
 			}
 		}
@@ -200,7 +200,7 @@ func (s *step) takeKey(rest string) (string, error) {
 
 // fields returns the message whose fields can be named beneath the step, nil
 // where there is none.
-func (s step) fields() protoreflect.MessageDescriptor {
+func (s *step) fields() protoreflect.MessageDescriptor {
 	f := s.value()
 	if f.Message() == nil || f.IsList() || f.IsMap() || isOpaque(f.Message()) {
 		return nil

@@ -96,7 +96,7 @@ func kindOfText(f protoreflect.FieldDescriptor) string {
 
 // unresolved is the error of a name that names no place.
 func (b *Binder) unresolved(name string, err error) error {
-	var unknown *unknownField
+	var unknown *unknownFieldError
 	if !errors.As(err, &unknown) {
 		return badField(name, "%v", err)
 	}
@@ -105,7 +105,7 @@ func (b *Binder) unresolved(name string, err error) error {
 }
 
 // suggest returns the name that was probably meant, of those open to clients.
-func (b *Binder) suggest(unknown *unknownField, source openness) string {
+func (b *Binder) suggest(unknown *unknownFieldError, source openness) string {
 	tokens := unknown.parent.tokens()
 	open, closed := source.at(tokens), b.closed.at(tokens)
 

@@ -3,8 +3,6 @@ package route
 import (
 	"encoding/json"
 	"fmt"
-	"math"
-	"strconv"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -67,7 +65,7 @@ func parseEnum(e protoreflect.EnumDescriptor, text string) (protoreflect.Value, 
 		return protoreflect.Value{}, false
 	}
 
-	n := protoreflect.EnumNumber(int32(number.Int()))
+	n := protoreflect.EnumNumber(number.Int()) //nolint:gosec // an int32 went in
 
 	return protoreflect.ValueOfEnum(n), !e.IsClosed() || e.Values().ByNumber(n) != nil
 }
@@ -101,13 +99,13 @@ func parseWrapped(kind protoreflect.Kind, text string) (protoreflect.Value, bool
 	switch kind {
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		if v, ok := parseShort(text); ok {
-			return protoreflect.ValueOfInt32(int32(v)), true
+			return protoreflect.ValueOfInt32(v), true
 		}
 
 		wrapper = &wrapperspb.Int32Value{}
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
 		if v, ok := parseShort(text); ok {
-			return protoreflect.ValueOfInt64(v), true
+			return protoreflect.ValueOfInt64(int64(v)), true
 		}
 
 		wrapper = &wrapperspb.Int64Value{}
@@ -135,15 +133,23 @@ func parseWrapped(kind protoreflect.Kind, text string) (protoreflect.Value, bool
 }
 
 // parseShort converts the plain integers that requests are full of: digits
-// without a leading zero, too few to overflow 32 bits.
-func parseShort(text string) (int64, bool) {
-	if text == "" || len(text) > len("999999999") || text[0] < '1' || text[0] > '9' {
-		return 0, text == "0"
+// without a leading zero, too few to overflow.
+func parseShort(text string) (int32, bool) {
+	if text == "" || len(text) > len("999999999") || text[0] == '0' && text != "0" {
+		return 0, false
 	}
 
-	n, err := strconv.ParseInt(text, 10, 32)
+	var n int32
 
-	return n, err == nil && n <= math.MaxInt32
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return 0, false
+		}
+
+		n = 10*n + int32(text[i]-'0')
+	}
+
+	return n, true
 }
 
 // quoteJSON returns valid UTF-8 as a JSON string.

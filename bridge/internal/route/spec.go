@@ -92,7 +92,7 @@ func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver)
 	c.forward(spec.Metadata)
 
 	if by := c.binder.closed.any(); isOpaque(input) && by != nil && !c.binder.body.none() {
-		c.fail("request.body", "the JSON of %s is its whole value, so nothing else may set its fields, as %s does",
+		c.failf("request.body", "the JSON of %s is its whole value, so nothing else may set its fields, as %s does",
 			input.FullName(), by.key)
 	}
 
@@ -110,7 +110,7 @@ type compiler struct {
 	errs      []error
 }
 
-func (c *compiler) fail(key, format string, args ...any) {
+func (c *compiler) failf(key, format string, args ...any) {
 	c.errs = append(c.errs, &SpecError{Key: key, Message: fmt.Sprintf(format, args...)})
 }
 
@@ -132,9 +132,9 @@ func (c *compiler) resolve(key, path string) (place, bool) {
 		return p, true
 	}
 
-	var unknown *unknownField
+	var unknown *unknownFieldError
 	if !errors.As(err, &unknown) {
-		c.fail(key, "%s: %v", shown(path), err)
+		c.failf(key, "%s: %v", shown(path), err)
 
 		return place{}, false
 	}
@@ -144,7 +144,7 @@ func (c *compiler) resolve(key, path string) (place, bool) {
 		near = unknown.prefix + near
 	}
 
-	c.fail(key, "%s has no field %s%s", unknown.message.FullName(), shown(path), didYouMean(near))
+	c.failf(key, "%s has no field %s%s", unknown.message.FullName(), shown(path), didYouMean(near))
 
 	return place{}, false
 }
@@ -168,7 +168,7 @@ func (c *compiler) bind(key, path string) (place, bool) {
 	}
 
 	if other := c.binder.closed.add(prefix, &membership{key: key, reason: "it is set by the route"}); other != nil {
-		c.fail(key, "%s is bound by %s already", shown(path), other.key)
+		c.failf(key, "%s is bound by %s already", shown(path), other.key)
 
 		return place{}, false
 	}
@@ -200,7 +200,7 @@ func (c *compiler) decide(key string, prefix []string, member protoreflect.Field
 			return true
 		}
 
-		c.fail(key, "%s and %s, which %s binds, are of the oneof %s: only one can be set",
+		c.failf(key, "%s and %s, which %s binds, are of the oneof %s: only one can be set",
 			member.Name(), d.member.Name(), d.key, oneof.Name())
 
 		return false
@@ -253,7 +253,7 @@ func (c *compiler) bindSet(set map[string]any) {
 
 		values, err := parseConstant(p, set[path])
 		if err != nil {
-			c.fail(key, "%v", err)
+			c.failf(key, "%v", err)
 
 			continue
 		}
@@ -270,7 +270,7 @@ func (c *compiler) bindParams(paths []string) {
 		}
 
 		if p.keyed() || p.repeated() || !takesText(p.field()) {
-			c.fail("path", "%s is %s; a path variable needs a field with a single value", shown(path), kindOf(p))
+			c.failf("path", "%s is %s; a path variable needs a field with a single value", shown(path), kindOf(p))
 
 			continue
 		}
@@ -289,14 +289,14 @@ func (c *compiler) bindHeaders(headers map[string]string) {
 		}
 
 		if !takesText(p.field()) {
-			c.fail(key, "%s is %s, which a header cannot carry", shown(path), kindOf(p))
+			c.failf(key, "%s is %s, which a header cannot carry", shown(path), kindOf(p))
 
 			continue
 		}
 
 		canonicalName := http.CanonicalHeaderKey(name)
 		if slices.ContainsFunc(c.binder.headers, func(s source) bool { return s.name == canonicalName }) {
-			c.fail(key, "the header is bound twice")
+			c.failf(key, "the header is bound twice")
 
 			continue
 		}
@@ -322,13 +322,13 @@ func (c *compiler) open(source string, fields Fields) openness {
 		}
 
 		if by := c.binder.closed.at(p.tokens()).covered(); by != nil {
-			c.fail(key, "%s is closed to clients by %s: %s", shown(path), by.key, by.reason)
+			c.failf(key, "%s is closed to clients by %s: %s", shown(path), by.key, by.reason)
 
 			continue
 		}
 
 		if source == "request.query" && beyondText(p.field()) {
-			c.fail(key, "%s is %s, which a query cannot carry", shown(path), kindOf(p))
+			c.failf(key, "%s is %s, which a query cannot carry", shown(path), kindOf(p))
 
 			continue
 		}
@@ -338,7 +338,7 @@ func (c *compiler) open(source string, fields Fields) openness {
 		}
 
 		if other := o.only.add(p.tokens(), &membership{key: key}); other != nil {
-			c.fail(key, "%s is listed twice, itself or with what is beneath it", shown(path))
+			c.failf(key, "%s is listed twice, itself or with what is beneath it", shown(path))
 		}
 	}
 

@@ -59,8 +59,10 @@ func TestCompileErrors(t *testing.T) {
 			Spec{Set: map[string]any{"kinds.choice_string": "a"}, Params: []string{"kinds.choice_nested.name"}},
 			`path: choice_nested and choice_string, which request.set["kinds.choice_string"] binds, are of the oneof choice: only one can be set`,
 		},
-		{Spec{Set: map[string]any{"kinds.choice_string": "a"}, Query: Fields{Paths: []string{"kinds.choice_bool"}}},
-			`request.query[0]: kinds.choice_bool is closed to clients by request.set["kinds.choice_string"]: the route sets choice_string of the oneof choice`},
+		{
+			Spec{Set: map[string]any{"kinds.choice_string": "a"}, Query: Fields{Paths: []string{"kinds.choice_bool"}}},
+			`request.query[0]: kinds.choice_bool is closed to clients by request.set["kinds.choice_string"]: the route sets choice_string of the oneof choice`,
+		},
 		{Spec{Params: []string{"topic"}, Body: Fields{Paths: []string{"limit", "topic"}}}, "request.body[1]: topic is closed to clients by path: it is set by the route"},
 		{Spec{Query: Fields{Paths: []string{"limt"}}}, "request.query[0]: ssebridge.test.v1.WatchRequest has no field limt; did you mean limit?"},
 		{Spec{Query: Fields{Paths: []string{"kinds.any"}}}, "request.query[0]: kinds.any is a google.protobuf.Any, which a query cannot carry"},
@@ -99,8 +101,7 @@ func TestCompileErrors(t *testing.T) {
 			t.Errorf("%+v:\n got %s\nwant %s", tt.spec, got, tt.want)
 		}
 
-		var spec *SpecError
-		if !errors.As(err, &spec) {
+		if _, ok := errors.AsType[*SpecError](err); !ok {
 			t.Errorf("%+v: %v is no *SpecError", tt.spec, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -46,19 +47,19 @@ func (at *spot) String() string {
 
 	var b strings.Builder
 
-	for i := len(parts) - 1; i >= 0; i-- {
-		if b.Len() > 0 && !strings.HasPrefix(parts[i], "[") {
+	for _, part := range slices.Backward(parts) {
+		if b.Len() > 0 && !strings.HasPrefix(part, "[") {
 			b.WriteByte('.')
 		}
 
-		b.WriteString(parts[i])
+		b.WriteString(part)
 	}
 
 	return b.String()
 }
 
-// fail returns a 400 that names the spot.
-func (at *spot) fail(format string, args ...any) error {
+// failf returns a 400 that names the spot.
+func (at *spot) failf(format string, args ...any) error {
 	return badField(at.String(), format, args...)
 }
 

@@ -364,7 +364,7 @@ func checkLiteral(text string) error {
 			if i+2 >= len(text) || !isHex(text[i+1]) || !isHex(text[i+2]) {
 				return fmt.Errorf("%q has a malformed percent-encoding", text)
 			}
-		case r >= 0x80 || !isPchar(byte(r)):
+		case !isPchar(text[i]):
 			return fmt.Errorf("%q has the character %q, which has to be percent-encoded", text, r)
 		}
 	}

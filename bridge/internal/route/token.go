@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -72,10 +71,13 @@ func hasLoneSurrogate(raw []byte) bool {
 
 		i++
 
-		unit := uint64(0)
+		unit := 0
 		if raw[i] == 'u' {
 			// Valid JSON has four hexadecimal digits here.
-			unit, _ = strconv.ParseUint(string(raw[i+1:i+5]), 16, 16) //nolint:errcheck // see above
+			for _, digit := range raw[i+1 : i+5] {
+				unit = unit<<4 | int(unhex(digit))
+			}
+
 			i += 4
 		}
 
