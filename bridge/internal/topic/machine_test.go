@@ -308,7 +308,26 @@ func (m *machine) check(t *rapid.T) {
 	if n := m.registry.Topics(); n > m.limits.Topics {
 		t.Fatalf("%d topics of %d", n, m.limits.Topics)
 	}
-	running := 0
+	running, shared := 0, map[string]*Topic{}
+	for _, f := range m.clients {
+		if f.sub == nil {
+			continue
+		}
+		topic := f.sub.Topic
+		if topic.gone {
+			t.Fatalf("%s is gone though somebody listens", f.epoch)
+		}
+		if floor, head := topic.log.Bounds(); head-floor > uint64(m.events)+2 { // two gaps may follow what fills it
+			t.Fatalf("the log of %s holds %d frames", f.epoch, head-floor)
+		}
+		if f.private || topic.finished() {
+			continue
+		}
+		if other := shared[f.key]; other != nil && other != topic {
+			t.Fatalf("%s and %s run for one key", other.epoch, topic.epoch)
+		}
+		shared[f.key] = topic
+	}
 	for _, f := range m.feeds {
 		open := f.backend.open()
 		if running += open; open > 1 {
