@@ -2,14 +2,11 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
@@ -48,6 +45,7 @@ type feed struct {
 
 // Open opens the RPC anew, by the newest schema.
 func (f *feed) Open(ctx context.Context) (topic.Stream, error) {
+	f.stream = nil
 	b, err := f.endpoint.await(ctx)
 	if err != nil {
 		return nil, err
@@ -183,25 +181,17 @@ func (f *feed) Gap(reason string) (frame []byte, id string) {
 // End renders the last words of a stream.
 func (f *feed) End(err error) (frame []byte, id string) {
 	f.id = f.ids.AppendFinal(f.id[:0])
-	extra := map[string]any{}
-	if trailers := f.trailers(); len(trailers) > 0 {
-		extra["trailers"] = trailers
-	}
 	f.frame = f.frame[:0]
-	if err == nil {
-		if done := f.endpoint.route.Done; done != "" {
-			f.frame = sse.AppendEvent(f.frame, f.doneID(), nil, []byte(done))
-		}
-		data, err := json.Marshal(extra)
-		if err != nil {
-			panic(err) // strings only
-		}
-		f.frame = sse.AppendEnd(f.frame, f.id, data)
-	} else {
-		fail := f.endpoint.failureOf(err)
-		extra["status"] = statusName(fail.code)
-		f.frame = sse.AppendError(f.frame, f.id, fail.rpcStatus(extra))
+	if err != nil {
+		f.frame = sse.AppendError(f.frame, f.id, f.endpoint.failureOf(err).data(f.trailers()))
+		return f.frame, f.logID()
 	}
+	if done := f.endpoint.route.Done; done != "" {
+		f.frame = sse.AppendEvent(f.frame, f.doneID(), nil, []byte(done))
+	}
+	f.frame = sse.AppendEnd(f.frame, f.id, marshal(struct {
+		Trailers map[string]string `json:"trailers,omitempty"`
+	}{f.trailers()}))
 	return f.frame, f.logID()
 }
 
@@ -214,17 +204,18 @@ func (f *feed) doneID() []byte {
 	return f.id
 }
 
-// trailers are those that the route allows, binary ones left out.
+// trailers are those of the newest RPC that the route allows, binary ones left
+// out.
 func (f *feed) trailers() map[string]string {
-	if f.stream == nil {
-		return nil
-	}
 	shown := map[string]string{}
-	var sent metadata.MD = f.stream.Trailer()
+	if f.stream == nil {
+		return shown
+	}
+	sent := f.stream.Trailer()
 	for _, name := range f.endpoint.route.Trailers {
 		name = strings.ToLower(name)
-		if values := sent.Get(name); len(values) > 0 && !strings.HasSuffix(name, "-bin") {
-			shown[name] = strings.ToValidUTF8(strings.Join(slices.Clone(values), ", "), "\uFFFD")
+		if values := sent.Get(name); len(values) > 0 {
+			shown[name] = strings.Join(values, ", ")
 		}
 	}
 	return shown

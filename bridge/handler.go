@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -190,13 +189,13 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		writeJSON(w, bad.Status, badRequest(bad))
 	case errors.As(err, new(*config.Error)):
 		f := failure{code: codes.Unimplemented, message: "the route does not fit what the backend serves; the bridge's log says why"}
-		writeJSON(w, http.StatusNotImplemented, f.rpcStatus(nil))
+		writeJSON(w, http.StatusNotImplemented, f.body())
 	case errors.As(err, &where):
 		f := where.endpoint.failureOf(where.error)
-		writeJSON(w, f.httpStatus(), f.rpcStatus(nil))
+		writeJSON(w, f.httpStatus(), f.body())
 	default:
 		b.logger.Error("a request failed", "error", printable(err.Error()))
-		writeJSON(w, http.StatusInternalServerError, failure{code: codes.Internal, message: "internal error"}.rpcStatus(nil))
+		writeJSON(w, http.StatusInternalServerError, failure{code: codes.Internal, message: "internal error"}.body())
 	}
 }
 
@@ -214,16 +213,12 @@ func badRequest(bad *route.Error) []byte {
 			Field       string `json:"field"`
 			Description string `json:"description"`
 		}
-		detail, err := json.Marshal(struct {
+		f.details = append(f.details, marshal(struct {
 			Type       string      `json:"@type"`
 			Violations []violation `json:"fieldViolations"`
-		}{"type.googleapis.com/google.rpc.BadRequest", []violation{{bad.Field, bad.Message}}})
-		if err != nil {
-			panic(err) // strings only
-		}
-		f.details = append(f.details, detail)
+		}{"type.googleapis.com/google.rpc.BadRequest", []violation{{bad.Field, bad.Message}}}))
 	}
-	return f.rpcStatus(nil)
+	return f.body()
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"strconv"
 	"strings"
 
@@ -92,17 +91,32 @@ func (e *endpoint) failureOf(err error) failure {
 // httpStatus is the status for the failure where it can still be one.
 func (f failure) httpStatus() int { return runtime.HTTPStatusFromCode(f.code) }
 
-// rpcStatus renders a google.rpc.Status as proto3 JSON; extra adds what
-// ssebridge says besides.
-func (f failure) rpcStatus(extra map[string]any) []byte {
-	shape := map[string]any{"code": int(f.code), "message": strings.ToValidUTF8(f.message, "\uFFFD")}
-	if len(f.details) > 0 {
-		shape["details"] = f.details
-	}
-	maps.Copy(shape, extra)
+// rpcStatus is a google.rpc.Status as proto3 JSON, and what stream-error says
+// besides.
+type rpcStatus struct {
+	Code     int               `json:"code"`
+	Message  string            `json:"message"`
+	Details  []json.RawMessage `json:"details,omitempty"`
+	Status   string            `json:"status,omitempty"`
+	Trailers map[string]string `json:"trailers,omitempty"`
+}
+
+// body is the failure as the body of an HTTP response.
+func (f failure) body() []byte {
+	return marshal(rpcStatus{Code: int(f.code), Message: f.message, Details: f.details})
+}
+
+// data is the failure as the data of stream-error.
+func (f failure) data(trailers map[string]string) []byte {
+	return marshal(rpcStatus{Code: int(f.code), Message: f.message, Details: f.details, Status: statusName(f.code), Trailers: trailers})
+}
+
+// marshal renders shapes that hold strings, numbers and what protojson made,
+// which cannot fail.
+func marshal(shape any) []byte {
 	text, err := json.Marshal(shape)
 	if err != nil {
-		panic(err) // strings, numbers and JSON that protojson has made
+		panic(err)
 	}
 	return text
 }
