@@ -70,7 +70,21 @@ func ended(err error, maxBytes int) error {
 	if st.Code() == codes.ResourceExhausted && tooLarge(st.Message(), maxBytes) {
 		return &rpcError{status: st, cause: ErrMessageTooLarge}
 	}
+	if st.Code() == codes.Unavailable && connectionLost(st.Message()) {
+		return &rpcError{status: status.New(codes.Unavailable, "the connection to the backend was lost"), cause: clip(err)}
+	}
 	return st.Err()
+}
+
+// connectionLost recognises the statuses that grpc-go makes itself when a
+// connection breaks. They name addresses, which are not for everybody.
+func connectionLost(message string) bool {
+	for _, begin := range []string{"error reading from server", "closing transport", "connection error: ", "transport: ", "transport is closing", "the connection is draining"} {
+		if strings.HasPrefix(message, begin) {
+			return true
+		}
+	}
+	return false
 }
 
 // tooLarge recognises the status that grpc-go makes itself for a message above

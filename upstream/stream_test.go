@@ -286,7 +286,15 @@ func TestABackendThatDiesEndsItsRPCs(t *testing.T) {
 	s := watch(t, u, nil)
 	backend.AwaitRunning(1)
 	backend.Stop()
-	wantCode(t, s.Next(discard), codes.Unavailable)
+	err := s.Next(discard)
+	wantCode(t, err, codes.Unavailable)
+	// The library's own words name addresses; they are for the operator only.
+	if got := status.Convert(err).Message(); got != "the connection to the backend was lost" {
+		t.Errorf("others are told %q", got)
+	}
+	if !strings.Contains(err.Error(), "error reading from server") {
+		t.Errorf("the operator is told %q, and not how the connection was lost", err)
+	}
 	backend.Restart()
 	checkCarries(t, u, backend)
 }
