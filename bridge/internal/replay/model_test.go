@@ -1,0 +1,139 @@
+package replay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// naive is a log that keeps everything, and counts.
+type naive struct {
+	params   Params
+	frames   []string // all that ever were
+	ids      []string
+	floor    int
+	released int
+	closed   bool
+}
+
+func (n *naive) size() (bytes int) {
+	for _, f := range n.frames[n.floor:] {
+		bytes += len(f)
+	}
+	return bytes
+}
+
+func (n *naive) evict() {
+	for len(n.frames)-n.floor > 1 &&
+		(len(n.frames)-n.floor > n.params.Events || int64(n.size()) > n.params.Bytes) &&
+		(!n.params.Hold || n.floor < n.released) {
+		n.floor++
+	}
+}
+
+func (n *naive) full() bool {
+	size := 0
+	for _, f := range n.frames[n.released:] {
+		size += len(f)
+	}
+	return n.params.Hold && (len(n.frames)-n.released >= n.params.Events || int64(size) >= n.params.Bytes)
+}
+
+func (n *naive) find(id string) (uint64, bool) {
+	for i := len(n.ids); i > n.floor; i-- {
+		if n.ids[i-1] == id {
+			return uint64(i), true
+		}
+	}
+	return uint64(n.floor), n.floor > 0 && n.ids[n.floor-1] == id
+}
+
+func (n *naive) read(position, limit int) (text string, next int, err error) {
+	switch {
+	case position < n.floor:
+		return "", position, ErrEvicted
+	case position >= len(n.frames) && n.closed:
+		return "", position, io.EOF
+	case position >= len(n.frames):
+		return "", position, nil
+	}
+	next = position + 1
+	for size := len(n.frames[position]); next < len(n.frames); next++ {
+		if size += len(n.frames[next]); size > limit {
+			break
+		}
+	}
+	return strings.Join(n.frames[position:next], ""), next, nil
+}
+
+// A log does what a slice would do that forgets nothing.
+func TestLogIsLikeASlice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		params := Params{
+			Events: rapid.IntRange(1, 20).Draw(t, "events"),
+			Bytes:  rapid.SampledFrom([]int64{1, 50, 3000, 1 << 20}).Draw(t, "bytes"),
+			Hold:   rapid.Bool().Draw(t, "hold"),
+		}
+		log, model := New(params), &naive{params: params}
+		t.Repeat(map[string]func(*rapid.T){
+			"append": func(t *rapid.T) { model.appendTo(t, log) },
+			"release": func(t *rapid.T) {
+				position := rapid.IntRange(0, len(model.frames)+2).Draw(t, "position")
+				log.Release(uint64(position))
+				if params.Hold {
+					model.released = min(max(position, model.floor), len(model.frames))
+				}
+			},
+			"close": func(t *rapid.T) {
+				if rapid.IntRange(0, 9).Draw(t, "close") == 0 {
+					log.Close()
+					model.closed = true
+				}
+			},
+			"read": func(t *rapid.T) { model.compareRead(t, log) },
+			"": func(t *rapid.T) {
+				floor, head := log.Bounds()
+				model.evict()
+				if floor != uint64(model.floor) || head != uint64(len(model.frames)) || log.Full() != model.full() {
+					t.Fatalf("bounds %d, %d, full %t; want %d, %d, %t", floor, head, log.Full(), model.floor, len(model.frames), model.full())
+				}
+			},
+		})
+	})
+}
+
+func (n *naive) appendTo(t *rapid.T, log *Log) {
+	for range rapid.IntRange(1, 8).Draw(t, "frames") {
+		frame := fmt.Sprintf("%d:%s\n", len(n.frames), strings.Repeat("x", rapid.SampledFrom([]int{0, 5, 60, 900, 5000}).Draw(t, "size")))
+		id := rapid.SampledFrom([]string{"", "a", "b", "c", "d", "e"}).Draw(t, "id")
+		log.Append([]byte(frame), id)
+		if !n.closed {
+			n.frames, n.ids = append(n.frames, frame), append(n.ids, id)
+			n.evict()
+		}
+	}
+}
+
+func (n *naive) compareRead(t *rapid.T, log *Log) {
+	position := rapid.IntRange(max(0, n.floor-2), len(n.frames)+1).Draw(t, "position")
+	limit := rapid.SampledFrom([]int{0, 1, 100, 2000, 1 << 20}).Draw(t, "limit")
+	got, next, err := log.Read(uint64(position), limit, nil)
+	text, wantNext, wantErr := n.read(position, limit)
+	if string(bytes.Join(got, nil)) != text || next != uint64(wantNext) || !errors.Is(err, wantErr) {
+		t.Fatalf("read %d bytes to %d, %v; want %d to %d, %v", len(slices.Concat(got...)), next, err, len(text), wantNext, wantErr)
+	}
+	if grown := closed(log.Grown(uint64(position))); grown != (position < len(n.frames) || n.closed) {
+		t.Fatalf("grown is %t at %d of %d", grown, position, len(n.frames))
+	}
+	id := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "id")
+	at, ok := log.Find(id)
+	if want, wantOK := n.find(id); ok != wantOK || ok && at != want {
+		t.Fatalf("%s is at %d %t, want %d %t", id, at, ok, want, wantOK)
+	}
+}
