@@ -181,7 +181,8 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var where routed
 	switch {
 	case r.Context().Err() != nil:
-		return // nobody is there to read it
+		// Nobody is there to read it, or a middleware ran out of patience.
+		writeJSON(w, http.StatusServiceUnavailable, failure{code: codes.Unavailable, message: "the request ended before it could be answered"}.body())
 	case errors.As(err, &bad):
 		if len(bad.Allow) > 0 {
 			w.Header().Set("Allow", strings.Join(bad.Allow, ", "))
