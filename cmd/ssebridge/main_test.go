@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ssebridge": main})
+}
+
+// TestCommand runs the scripts in testdata, each against the real command in processes
+// of its own. Beside testscript's own commands they have:
+//
+//	freeport NAME          puts an address that nobody listens on into $NAME
+//	await URL [PATTERN]    waits until URL answers 200 (with PATTERN in its first bytes)
+//	listening ADDR         waits until ADDR accepts connections
+//	take ADDR              listens on ADDR until the script ends
+//	sigterm                sends SIGTERM to the command that runs in the background
+func TestCommand(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			path, err := filepath.Abs("internal/demo/demo.yaml")
+			env.Setenv("DEMO_YAML", path)
+
+			return err
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"freeport":  positive("freeport NAME", 1, 1, freePort),
+			"await":     positive("await URL [PATTERN]", 1, 2, await),
+			"listening": positive("listening ADDR", 1, 1, listening),
+			"take":      positive("take ADDR", 1, 1, take),
+			"sigterm":   positive("sigterm", 0, 0, sigterm),
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// positive makes a script command that cannot be negated and has that many arguments.
+func positive(usage string, least, most int, run func(ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) < least || len(args) > most {
+			ts.Fatalf("usage: %s", usage)
+		}
+		run(ts, args)
+	}
+}
+
+func freePort(ts *testscript.TestScript, args []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], listener.Addr().String())
+	ts.Check(listener.Close())
+}
+
+func take(ts *testscript.TestScript, args []string) {
+	listener, err := net.Listen("tcp", args[0])
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(listener.Close()) })
+}
+
+func sigterm(ts *testscript.TestScript, _ []string) {
+	for _, command := range ts.BackgroundCmds() {
+		ts.Check(command.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+func listening(ts *testscript.TestScript, args []string) {
+	retry(ts, args[0], func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", args[0])
+		if err != nil {
+			return err
+		}
+
+		return conn.Close()
+	})
+}
+
+func await(ts *testscript.TestScript, args []string) {
+	retry(ts, args[0], func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, args[0], nil)
+		if err != nil {
+			return err
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return errors.New(answer.Status)
+		}
+		var seen strings.Builder
+		for len(args) > 1 && !strings.Contains(seen.String(), args[1]) {
+			if _, err := io.CopyN(&seen, answer.Body, 1); err != nil {
+				return errors.Join(err, errors.New("read: "+seen.String()))
+			}
+		}
+
+		return nil
+	})
+}
+
+// retry tries something until it works, for twenty seconds at most.
+func retry(ts *testscript.TestScript, what string, try func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	again := time.NewTicker(25 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s: %v", what, err)
+		}
+	}
+}
