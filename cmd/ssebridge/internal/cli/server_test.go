@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/demo"
+)
+
+// startBackend runs the demo's backend until the test ends and returns where.
+func startBackend(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- demo.NewBackend().Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+
+	return listener.Addr().String()
+}
+
+// startServe serves the clock of a demo backend and returns the addresses.
+func startServe(t *testing.T) (r *running, public, admin string) {
+	t.Helper()
+	r = start(t, "serve", "--log-format", "text", "--config", file(t, "ssebridge.yaml", fmt.Sprintf(`
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+drain: {delay: 10ms, grace: 50ms}
+upstreams:
+  app: {target: "%s"}
+routes:
+  - path: /clock
+    rpc: ssebridge.demo.v1.ClockService/Watch
+    upstream: app
+`, startBackend(t))))
+	public = "http://" + addr(t, r.stderr.await(t, "msg=listening", "on=listen"))
+	admin = "http://" + addr(t, r.stderr.await(t, "msg=listening", "on=admin"))
+
+	return r, public, admin
+}
+
+func TestServeDrainsItsClientsAndExitsClean(t *testing.T) {
+	r, public, admin := startServe(t)
+	client := ssetest.Connect(t, public+"/clock", ssetest.Options{})
+	client.AwaitMessages(1)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		answer, err := http.Get(admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := answer.Body.Close(); err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d, %v", path, answer.StatusCode, err)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+
+	if code := r.end(); code != ExitOK {
+		t.Fatalf("exit %d\n%s", code, r.stderr)
+	}
+	if got := client.AwaitNamed("stream-retry", 0).Data; !strings.Contains(got, `"drain"`) {
+		t.Errorf("the client was told %s", got)
+	}
+	r.stderr.await(t, "msg=stopped")
+}
+
+// A proxy in front may bring many clients over one connection of HTTP/2 in clear.
+func TestServeSpeaksHTTP2InClear(t *testing.T) {
+	_, public, _ := startServe(t)
+	const clients = 300 // more than the 250 that net/http allows by itself
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	transport.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true} // one connection, or wait
+	t.Cleanup(transport.CloseIdleConnections)
+	all := make([]*ssetest.Client, clients)
+	for i := range all {
+		all[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport})
+	}
+	for _, client := range all {
+		client.AwaitMessages(1)
+	}
+}
+
+func TestListenSaysWhatToDo(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, tc := range map[string]struct{ address, want string }{
+		"taken":     {taken.Addr().String(), "the address is in use; stop what listens there"},
+		"elsewhere": {"192.0.2.1:8080", "this machine does not have the address"},
+		"no port":   {"127.0.0.1", "missing port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := listen(t.Context(), "listen", tc.address)
+			if err == nil || !strings.Contains(err.Error(), "listen: cannot listen on "+tc.address) || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+	if got := listenAdvice(syscall.EACCES); !strings.Contains(got, "ports below 1024") {
+		t.Errorf("got %q", got)
+	}
+	if got := listenAdvice(errors.New("else")); got != "else" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// script is an application that notes what it is told.
+type script struct {
+	mu    sync.Mutex
+	notes []string
+
+	drain func(ctx context.Context) error
+}
+
+func (s *script) note(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notes = append(s.notes, text)
+}
+
+func (s *script) Drain(ctx context.Context) error {
+	s.note("drain")
+	if s.drain != nil {
+		return s.drain(ctx)
+	}
+
+	return nil
+}
+
+func (s *script) Close() error {
+	s.note("close")
+
+	return nil
+}
+
+// serving serves an application on two ports of its own.
+func (s *script) serving(t *testing.T) *serving {
+	t.Helper()
+	at := func(name string) *endpoint {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		return &endpoint{name: name, server: newServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler)), listener: listener}
+	}
+
+	return &serving{
+		app: s, logger: slog.New(slog.DiscardHandler), public: at("listen"), admin: at("admin"), patience: 50 * time.Millisecond,
+	}
+}
+
+func TestRunTellsClientsWhileEverythingIsStillServed(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	app := &script{}
+	s := app.serving(t)
+	app.drain = func(context.Context) error {
+		for _, e := range []*endpoint{s.public, s.admin} {
+			conn, err := net.Dial("tcp", e.listener.Addr().String())
+			if err != nil {
+				t.Errorf("%s is closed while clients are told: %v", e.name, err)
+
+				continue
+			}
+			_ = conn.Close()
+		}
+
+		return nil
+	}
+	cancel()
+	if err := s.run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(app.notes, " "); got != "drain close" {
+		t.Errorf("%s, want drain close", got)
+	}
+}
+
+func TestRunDoesNotWaitForeverForClients(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	app := &script{drain: func(ctx context.Context) error {
+		<-ctx.Done()
+
+		return ctx.Err()
+	}}
+	cancel()
+	if err := app.serving(t).run(ctx); err != nil {
+		t.Fatalf("clients that had to be cut are no failure: %v", err)
+	}
+}
+
+func TestRunEndsWhenAListenerBreaks(t *testing.T) {
+	for _, name := range []string{"listen", "admin"} {
+		t.Run(name, func(t *testing.T) {
+			app := &script{}
+			s := app.serving(t)
+			broken := s.public
+			if name == "admin" {
+				broken = s.admin
+			}
+			if err := broken.listener.Close(); err != nil {
+				t.Fatal(err)
+			}
+			err := s.run(t.Context())
+			if err == nil || !strings.HasPrefix(err.Error(), name+": ") {
+				t.Fatalf("got %v", err)
+			}
+			if got := strings.Join(app.notes, " "); got != "close" {
+				t.Errorf("%s, want close", got)
+			}
+		})
+	}
+}

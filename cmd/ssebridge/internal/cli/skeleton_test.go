@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+// methods makes the methods of services that are named with their packages.
+func methods(t *testing.T, services map[string][]*descriptorpb.MethodDescriptorProto) []protoreflect.MethodDescriptor {
+	t.Helper()
+	var found []protoreflect.MethodDescriptor
+	for full, list := range services {
+		name := protoreflect.FullName(full)
+		for _, m := range list {
+			m.InputType, m.OutputType = new("."+string(name.Parent())+".M"), new("."+string(name.Parent())+".M")
+		}
+		file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
+			Name: new(full), Package: new(string(name.Parent())), Syntax: new("proto3"),
+			MessageType: []*descriptorpb.DescriptorProto{{Name: new("M")}},
+			Service:     []*descriptorpb.ServiceDescriptorProto{{Name: new(string(name.Name())), Method: list}},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range file.Services().Get(0).Methods().Len() {
+			found = append(found, file.Services().Get(0).Methods().Get(i))
+		}
+	}
+
+	return found
+}
+
+func serverStream(name string) *descriptorpb.MethodDescriptorProto {
+	return &descriptorpb.MethodDescriptorProto{Name: new(name), ServerStreaming: proto.Bool(true)}
+}
+
+func TestServerStreamsOnlyBecomeRoutes(t *testing.T) {
+	both := serverStream("Both")
+	both.ClientStreaming = proto.Bool(true)
+	got := serverStreams(methods(t, map[string][]*descriptorpb.MethodDescriptorProto{
+		"a.v1.FeedService": {serverStream("Watch"), both, {Name: new("Get")}, {Name: new("Upload"), ClientStreaming: proto.Bool(true)}},
+	}))
+	if len(got) != 1 || got[0].Path != "/feed/watch" || got[0].RPC != "a.v1.FeedService/Watch" {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+func TestPathsOfRoutesAreUnique(t *testing.T) {
+	got := serverStreams(methods(t, map[string][]*descriptorpb.MethodDescriptorProto{
+		"a.v1.FeedService": {serverStream("Watch"), serverStream("watch")},
+		"a.v2.FeedService": {serverStream("Watch")},
+		"b.Service":        {serverStream("Watch")},
+	}))
+	seen := map[string]bool{}
+	for _, s := range got {
+		if seen[s.Path] {
+			t.Errorf("%s twice", s.Path)
+		}
+		seen[s.Path] = true
+	}
+	if len(got) != 4 || !seen["/feed/watch"] || !seen["/service/watch"] {
+		t.Errorf("got %v", seen)
+	}
+}
+
+func TestKebab(t *testing.T) {
+	for name, want := range map[string]string{
+		"Watch": "watch", "WatchAll": "watch-all", "GetHTTPStatus": "get-http-status", "HTTP": "http", "V1Beta": "v1-beta",
+		"snake_case": "snake-case", "Mixed_Case": "mixed-case", "a.b.FeedService": "a.b.feed-service", "X": "x", "getX": "get-x",
+	} {
+		if got := kebab(name); got != want {
+			t.Errorf("kebab(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Whatever the target is called, what is written reads back as it.
+func TestSkeletonKeepsTheTarget(t *testing.T) {
+	for _, target := range []string{"localhost:1", "unix:///run/$HOME/x.sock", `a"b:1`, "dns:///[::1]:5", "${X}:1", "a#b:1", "{{.}}:1"} {
+		text, err := skeleton{Target: target, Streams: []stream{{Path: "/a", RPC: "p.S/M", Event: "p.M"}}}.render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := config.Parse("x.yaml", text, os.LookupEnv)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if got := parsed.Config.Upstreams["backend"].Target; got != target {
+			t.Errorf("got %q, want %q", got, target)
+		}
+	}
+}
+
+func TestInitByTLSNamesTheRootsRelativeToTheFile(t *testing.T) {
+	authority := backendtest.NewAuthority(t)
+	backend := backendtest.Start(t, backendtest.WithTLS(authority))
+	out := filepath.Join(t.TempDir(), "conf.yaml")
+
+	code, _, stderr := run(t, "init", "--upstream", backend.Target(), "--ca", authority.CAFile, "--out", out)
+	if code != ExitOK {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), `tls: {ca: "..`) {
+		t.Errorf("the roots are not named relative to the file:\n%s", text)
+	}
+	if code, stdout, stderr := run(t, "check", "--connect", "--config", out); code != ExitOK || !strings.Contains(stdout, "/feed/watch") {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := run(t, "init", "--upstream", backend.Target(), "--tls", "--timeout", "2s"); code != ExitError {
+		t.Errorf("the system's roots verified a stranger: exit %d: %s", code, stderr)
+	}
+}
+
+func TestInitRefusesABackendWithoutStreams(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	reflection.Register(server) // streams both ways, which is no route
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+
+	code, stdout, stderr := run(t, "init", "--upstream", listener.Addr().String())
+	if code != ExitError || stdout != "" || !strings.Contains(stderr, "no server-streaming method") {
+		t.Fatalf("exit %d, %q, %q", code, stdout, stderr)
+	}
+}
