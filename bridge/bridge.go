@@ -51,8 +51,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 		return nil, err
 	}
 	if err := b.bindKnown(); err != nil {
-		b.closeUpstreams()
-		return nil, err
+		return nil, errors.Join(err, b.closeUpstreams())
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	b.stop = stop
@@ -79,8 +78,7 @@ func assemble(cfg config.Config, opts Options) (*Bridge, error) {
 	tableErr := b.makeTable()
 	upstreamErr := b.dial(opts)
 	if err := joinConfig(tableErr, upstreamErr); err != nil {
-		b.closeUpstreams()
-		return nil, err
+		return nil, errors.Join(err, b.closeUpstreams())
 	}
 	for i := range full.Routes {
 		b.endpoints = append(b.endpoints, newEndpoint(b, i, cfg.Routes[i]))
@@ -210,7 +208,7 @@ func (b *Bridge) Close() error {
 }
 
 func (b *Bridge) closeUpstreams() error {
-	var all []error
+	all := make([]error, 0, len(b.upstreams))
 	for _, up := range b.upstreams {
 		all = append(all, up.Close())
 	}

@@ -109,7 +109,8 @@ func (e *endpoint) compile(schema *upstream.Schema) (*binding, error) {
 		return nil, joinConfig(e.errorAt("rpc", "%v", err))
 	}
 	if method.IsStreamingClient() {
-		return nil, joinConfig(e.errorAt("rpc", "%s takes a stream of requests, which a browser cannot send; only unary and server-streaming methods can be bridged", e.route.RPC))
+		return nil, joinConfig(e.errorAt("rpc",
+			"%s takes a stream of requests, which a browser cannot send; only unary and server-streaming methods can be bridged", e.route.RPC))
 	}
 	binder, bindErr := route.Compile(e.spec(), method.Input(), schema.Resolver())
 	plan, planErr := transcode.Compile(method.Output(), e.transcoding(schema))
@@ -135,7 +136,7 @@ func (e *endpoint) spec() route.Spec {
 		Query:    route.Fields{All: request.Query.All, Paths: request.Query.Paths},
 		Set:      request.Set,
 		Headers:  request.Headers,
-		Reserved: lastEventIDNames[:],
+		Reserved: lastEventIDNames(),
 	}
 	if request.Body != nil {
 		spec.Body = route.Fields{All: request.Body.All, Paths: request.Body.Paths}
@@ -189,7 +190,7 @@ func (e *endpoint) tapErrors(err error) error {
 		if !errors.As(part, &tap) {
 			return part
 		}
-		key := "event." + string(tap.Tap)
+		key := "event." + tap.Tap
 		switch {
 		case key == "event.name" && e.route.Event.Name.Field != "", key == "event.data" && e.route.Event.Data.Field != "":
 			key += ".field"
@@ -207,7 +208,8 @@ func (e *endpoint) checkNames(plan *transcode.Plan) error {
 	for _, name := range plan.NameConstants() {
 		shown := string(sse.AppendName(nil, []byte(name)))
 		if other, taken := seen[shown]; taken {
-			return e.errorAt("event.name", "%q and %q would both be sent as the event name %q; choose another field or oneof, or a constant", other, name, shown)
+			return e.errorAt("event.name",
+				"%q and %q would both be sent as the event name %q; choose another field or oneof, or a constant", other, name, shown)
 		}
 		seen[shown] = name
 		if shown != name {
@@ -232,7 +234,9 @@ func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	for _, verb := range e.route.Methods {
 		if verb == http.MethodGet && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
-			found = append(found, e.errorAt("methods", "%s may change something, so that GET is not safe; write methods: [POST], or give the method option idempotency_level = NO_SIDE_EFFECTS", e.route.RPC))
+			found = append(found, e.errorAt("methods",
+				"%s may change something, so that GET is not safe; write methods: [POST], or give the method option idempotency_level = NO_SIDE_EFFECTS",
+				e.route.RPC))
 		}
 	}
 	return joinConfig(found)

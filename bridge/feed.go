@@ -131,12 +131,10 @@ func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
 	if refreshErr != nil {
 		return err // the message's own error says more
 	}
-	f.endpoint.bind(schema)
-	newest := f.endpoint.bound.Load()
-	if newest.err != nil {
-		return err
+	if f.endpoint.bind(schema) != nil {
+		return err // the route does not fit the newer schema at all
 	}
-	f.binding = newest
+	f.binding = f.endpoint.bound.Load()
 	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
 	return err
 }

@@ -15,7 +15,7 @@ import (
 
 // lastEventIDNames are the query forms of Last-Event-ID, for pages that open
 // an EventSource anew and still know where they were.
-var lastEventIDNames = [...]string{"last_event_id", "lastEventId"}
+func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId"} }
 
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +122,7 @@ func lastEventID(r *http.Request) string {
 		return id
 	}
 	query := r.URL.Query()
-	for _, name := range lastEventIDNames {
+	for _, name := range lastEventIDNames() {
 		if id := query.Get(name); id != "" {
 			return id
 		}
@@ -226,6 +226,6 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	// A client that is gone has no use for the error.
-	_, _ = w.Write(append(body, '\n'))
+	//nolint:errcheck,gosec // A client that is gone has no use for the error; and JSON is no markup.
+	w.Write(append(body, '\n'))
 }

@@ -27,11 +27,7 @@ func Check(cfg config.Config, opts Options) error {
 	if err != nil {
 		return err
 	}
-	err = b.bindKnown()
-	if closeErr := b.closeUpstreams(); err == nil {
-		err = closeErr
-	}
-	return err
+	return errors.Join(b.bindKnown(), b.closeUpstreams())
 }
 
 // Inspect asks the backends for their schemas, waiting for each as long as an
@@ -58,11 +54,7 @@ func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo,
 			}
 		}
 	}
-	err = joinConfig(found)
-	if closeErr := b.closeUpstreams(); err == nil {
-		err = closeErr
-	}
-	return infos, err
+	return infos, errors.Join(joinConfig(found), b.closeUpstreams())
 }
 
 func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {

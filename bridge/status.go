@@ -123,7 +123,9 @@ func marshal(shape any) []byte {
 
 // statusName is a code as google.rpc.Code spells it; a code of the backend's
 // own is its number.
-func statusName(c codes.Code) string { return code.Code(c).String() }
+func statusName(c codes.Code) string {
+	return code.Code(int32(c)).String() //nolint:gosec // the wire's own int32
+}
 
 // detailTypes resolves the types in a status's details: the backend's own, and
 // those of google.rpc that every backend may use.

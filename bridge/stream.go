@@ -3,8 +3,8 @@ package bridge
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -65,10 +65,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 // key is the digest of all by which a backend could tell two requests apart.
 func (e *endpoint) key(c *call) string {
 	digest := sha256.New()
-	var head [16]byte
-	binary.BigEndian.PutUint64(head[:8], uint64(e.index))
-	binary.BigEndian.PutUint64(head[8:], uint64(len(c.Wire)))
-	digest.Write(head[:])
+	digest.Write(fmt.Appendf(nil, "%d %d ", e.index, len(c.Wire)))
 	digest.Write(c.Wire)
 	digest.Write(c.Identity)
 	return string(digest.Sum(nil))
@@ -161,7 +158,8 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 	}
 	if !r.ProtoAtLeast(1, 1) {
 		e.bridge.http10.Do(func() {
-			e.bridge.logger.Warn("a client or proxy speaks HTTP/1.0, where a cut looks like an end; for nginx write proxy_http_version 1.1", "route", e.route.Path)
+			e.bridge.logger.Warn("a client or proxy speaks HTTP/1.0, where a cut looks like an end; for nginx write proxy_http_version 1.1",
+				"route", e.route.Path)
 		})
 	}
 	return e.bridge.clients.Serve(r.Context(), w, client)
