@@ -163,6 +163,8 @@ func (l *Log) Grown(position uint64) <-chan struct{} {
 }
 
 // always is a closed channel: there is something to do at once.
+//
+//nolint:gochecknoglobals // a closed channel never changes.
 var always = func() <-chan struct{} {
 	ch := make(chan struct{})
 	close(ch)
@@ -221,6 +223,6 @@ func (l *Log) Release(position uint64) {
 func (l *Log) Full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.params.Hold &&
-		(l.frames.head()-l.released >= uint64(l.params.Events) || l.held >= l.params.Bytes)
+	events := uint64(l.params.Events) //nolint:gosec // at least 1
+	return l.params.Hold && (l.frames.head()-l.released >= events || l.held >= l.params.Bytes)
 }

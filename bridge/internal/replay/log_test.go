@@ -116,7 +116,7 @@ func TestBoundOfAge(t *testing.T) {
 		fill(l, "b")
 		time.Sleep(6 * time.Second)
 		expectBounds(t, l, 0, 2) // a is just as old as it may be
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		expectBounds(t, l, 1, 2) // nothing need be appended for it to go
 		if position, ok := l.Find("a"); !ok || position != 1 {
 			t.Fatal("the id of the newest that went is known", position, ok)

@@ -9,11 +9,11 @@ type ring struct {
 }
 
 func (r *ring) len() int     { return r.count }
-func (r *ring) head() uint64 { return r.floor + uint64(r.count) }
+func (r *ring) head() uint64 { return r.floor + uint64(r.count) } //nolint:gosec // a count
 
 // at returns the frame with a number in (floor, head].
 func (r *ring) at(number uint64) *frame {
-	return &r.slots[number&uint64(len(r.slots)-1)]
+	return &r.slots[number&uint64(len(r.slots)-1)] //nolint:gosec // there are slots where there are frames
 }
 
 func (r *ring) oldest() *frame { return r.at(r.floor + 1) }

@@ -102,7 +102,7 @@ func (b *backend) open() int {
 
 // call is an RPC of a backend's.
 type call struct {
-	ctx     context.Context //nolint:containedctx // an RPC is bound to it
+	ctx     context.Context // an RPC is bound to it
 	backend *backend
 	answer  answer
 	parts   chan part // unbuffered: a send that returns was taken
@@ -247,7 +247,7 @@ func newWorld(t *testing.T, limits Limits) *world {
 
 var anyLimits = Limits{Topics: 100, Idle: 100}
 
-// wish is a join for a key; the topics that it opens have epochs e1, e2, …
+// wish is a join for a key; the topics that it opens have the epochs e1, e2 and so on.
 func (w *world) wish(key string, change ...func(*Join)) Join {
 	join := Join{Key: key}
 	for _, c := range change {

@@ -2,8 +2,8 @@ package topic
 
 import (
 	"errors"
-	"fmt"
 	"io"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,10 +21,10 @@ func TestLinger(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.expectTopics(1)
 		back.leave()
-		time.Sleep(30*time.Second - 1)
+		time.Sleep(30*time.Second - time.Nanosecond)
 		w.expectTopics(1)
 		w.expectRunning(1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.expectTopics(0)
 		w.expectRunning(0)
 		late := w.join("k", at("e1", 2))
@@ -184,7 +184,7 @@ func TestClose(t *testing.T) {
 		w.backend.then(answer{slow: time.Hour}, answer{silent: true}, answer{openErr: errHold}, answer{}, answer{})
 		var clients []*client
 		for i := range 5 { // one of each kind, and one that waits for its client
-			clients = append(clients, w.join(fmt.Sprint(i), func(j *Join) { j.Private = i == 4 }))
+			clients = append(clients, w.join(strconv.Itoa(i), func(j *Join) { j.Private = i == 4 }))
 		}
 		w.join("idle").leave()
 		clients[4].sub.Leave()
