@@ -89,7 +89,7 @@ func listening(ts *testscript.TestScript, args []string) {
 }
 
 func await(ts *testscript.TestScript, args []string) {
-	retry(ts, args[0], func(ctx context.Context) error {
+	retry(ts, args[0], func(ctx context.Context) (err error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, args[0], nil)
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func await(ts *testscript.TestScript, args []string) {
 		if err != nil {
 			return err
 		}
-		defer answer.Body.Close()
+		defer func() { err = errors.Join(err, answer.Body.Close()) }()
 		if answer.StatusCode != http.StatusOK {
 			return errors.New(answer.Status)
 		}

@@ -160,24 +160,17 @@ func TestHelpNamesEachCommand(t *testing.T) {
 }
 
 func TestLogFormatFollowsTheOutput(t *testing.T) {
-	for _, tc := range []struct {
-		format string
-		out    io.Writer
-		want   string
-	}{
-		{"auto", &bytes.Buffer{}, "{"},
-		{"json", &bytes.Buffer{}, "{"},
-		{"text", &bytes.Buffer{}, "time="},
-	} {
+	for _, tc := range []struct{ format, want string }{{"auto", "{"}, {"json", "{"}, {"text", "time="}} {
+		var out bytes.Buffer
 		root := newRoot()
-		root.SetErr(tc.out)
+		root.SetErr(&out)
 		logger, err := (&logFlags{format: tc.format}).logger(root, slog.LevelInfo)
 		if err != nil {
 			t.Fatal(err)
 		}
 		logger.Info("hello")
 		logger.Debug("not at this level")
-		got := tc.out.(*bytes.Buffer).String()
+		got := out.String()
 		if !strings.HasPrefix(got, tc.want) || strings.Contains(got, "not at") {
 			t.Errorf("%s: %q", tc.format, got)
 		}
@@ -189,7 +182,7 @@ func TestRegularFileIsNoTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer regular.Close()
+	defer closing(t, regular)
 	if isTerminal(regular) || isTerminal(&bytes.Buffer{}) {
 		t.Error("taken for a terminal")
 	}
@@ -197,8 +190,16 @@ func TestRegularFileIsNoTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer null.Close()
+	defer closing(t, null)
 	if !isTerminal(null) { // the only character device that is everywhere
 		t.Error("a character device is not taken for a terminal")
+	}
+}
+
+// closing closes what a test has opened.
+func closing(t *testing.T, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
 	}
 }

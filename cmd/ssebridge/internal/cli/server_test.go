@@ -103,7 +103,7 @@ func TestListenSaysWhatToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer closing(t, taken)
 	for name, tc := range map[string]struct{ address, want string }{
 		"taken":     {taken.Addr().String(), "the address is in use; stop what listens there"},
 		"elsewhere": {"192.0.2.1:8080", "this machine does not have the address"},

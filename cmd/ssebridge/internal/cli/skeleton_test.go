@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -44,14 +43,14 @@ func methods(t *testing.T, services map[string][]*descriptorpb.MethodDescriptorP
 }
 
 func serverStream(name string) *descriptorpb.MethodDescriptorProto {
-	return &descriptorpb.MethodDescriptorProto{Name: new(name), ServerStreaming: proto.Bool(true)}
+	return &descriptorpb.MethodDescriptorProto{Name: new(name), ServerStreaming: new(true)}
 }
 
 func TestServerStreamsOnlyBecomeRoutes(t *testing.T) {
 	both := serverStream("Both")
-	both.ClientStreaming = proto.Bool(true)
+	both.ClientStreaming = new(true)
 	got := serverStreams(methods(t, map[string][]*descriptorpb.MethodDescriptorProto{
-		"a.v1.FeedService": {serverStream("Watch"), both, {Name: new("Get")}, {Name: new("Upload"), ClientStreaming: proto.Bool(true)}},
+		"a.v1.FeedService": {serverStream("Watch"), both, {Name: new("Get")}, {Name: new("Upload"), ClientStreaming: new(true)}},
 	}))
 	if len(got) != 1 || got[0].Path != "/feed/watch" || got[0].RPC != "a.v1.FeedService/Watch" {
 		t.Fatalf("got %+v", got)

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -121,7 +122,7 @@ func TestChatRefusesAPositionThatItDoesNotHold(t *testing.T) {
 	conn, _ := startBackend(t)
 	chat := demov1.NewChatServiceClient(conn)
 	for i := range roomHistory + 2 {
-		say(t, chat, "r", fmt.Sprint(i))
+		say(t, chat, "r", strconv.Itoa(i))
 	}
 	for name, seq := range map[string]int64{"fallen out": 1, "never reached": roomHistory + 3} {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +176,7 @@ func TestChatBoundsItsRooms(t *testing.T) {
 	conn, _ := startBackend(t)
 	chat := demov1.NewChatServiceClient(conn)
 	for i := range maxRooms - 1 { // the lobby is one
-		say(t, chat, fmt.Sprint(i), "mine")
+		say(t, chat, strconv.Itoa(i), "mine")
 	}
 	_, err := chat.Send(within(t), &demov1.SendRequest{RoomId: "one more", Author: "a", Text: "t"})
 	wantCode(t, err, codes.ResourceExhausted)

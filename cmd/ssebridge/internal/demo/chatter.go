@@ -27,7 +27,6 @@ func newChatters(rs *rooms) *chatters {
 func typingTime(characters int) time.Duration {
 	typing := 900*time.Millisecond + time.Duration(characters)*28*time.Millisecond
 
-	//nolint:gosec // A human touch; nothing is guarded by it.
 	return typing + rand.N(600*time.Millisecond)
 }
 

@@ -142,7 +142,7 @@ func TestCutAnswersNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
 	if _, err := fmt.Fprintf(conn, "GET /s?page=%s HTTP/1.1\r\nHost: x\r\n\r\n", pageA); err != nil {
 		t.Fatal(err)
 	}

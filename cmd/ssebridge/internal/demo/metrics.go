@@ -95,7 +95,6 @@ type walk struct {
 
 // step moves the walk on and tells where it is, rounded to hundredths.
 func (w *walk) step() float64 {
-	//nolint:gosec // Picture noise; nothing is guarded by it.
 	w.speed = 0.82*w.speed + 1.1*rand.NormFloat64() + 0.02*(w.home-w.value)
 	w.value += w.speed
 	if w.value < 2 || w.value > 98 {

@@ -52,12 +52,12 @@ const closing = "And that is all there is to say about %s."
 func answer(prompt string) string {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(prompt)) // a hash.Hash never fails
-	//nolint:gosec // The same prompt must give the same answer; nothing is guarded by it.
 	dice := rand.New(rand.NewPCG(hash.Sum64(), 0x55eb))
 
 	subject := subjectOf(prompt)
 	first, rest := openings(), thoughts()
-	sentences := []string{first[dice.IntN(len(first))]}
+	sentences := make([]string, 0, len(rest)+2)
+	sentences = append(sentences, first[dice.IntN(len(first))])
 	for _, i := range dice.Perm(len(rest)) {
 		sentences = append(sentences, rest[i])
 	}
@@ -67,7 +67,8 @@ func answer(prompt string) string {
 }
 
 // smallWords are never the subject of a question.
-const smallWords = " about again could does every explain from have please should tell that their them there these they this what when where which while will with would your "
+const smallWords = " about again could does every explain from have please should tell that their them there these they " +
+	"this what when where which while will with would your "
 
 // subjectOf picks the word that a prompt seems to be about: its longest one, the first
 // of equals. Only letters and digits are taken, and not more than 32 of them.

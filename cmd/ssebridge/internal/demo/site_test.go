@@ -3,6 +3,7 @@ package demo
 import (
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -11,17 +12,15 @@ import (
 )
 
 // visit asks the site for something; the bridge behind it answers 418.
-func visit(t *testing.T, method, path string, header http.Header) *http.Response {
+func visit(t *testing.T, method, path string, header http.Header) *httptest.ResponseRecorder {
 	t.Helper()
 	bridge := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	request := httptest.NewRequest(method, path, nil)
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	recorder := httptest.NewRecorder()
 	newSite(bridge).ServeHTTP(recorder, request)
 
-	return recorder.Result()
+	return recorder
 }
 
 func TestSiteServesThePage(t *testing.T) {
@@ -35,8 +34,8 @@ func TestSiteServesThePage(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			got := visit(t, http.MethodGet, path, nil)
-			if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != kind {
-				t.Fatalf("%d %s", got.StatusCode, got.Header.Get("Content-Type"))
+			if got.Code != http.StatusOK || got.Header().Get("Content-Type") != kind {
+				t.Fatalf("%d %s", got.Code, got.Header().Get("Content-Type"))
 			}
 			if body, err := io.ReadAll(got.Body); err != nil || len(body) == 0 {
 				t.Fatalf("%d bytes, %v", len(body), err)
@@ -44,7 +43,7 @@ func TestSiteServesThePage(t *testing.T) {
 			for name, want := range map[string]string{
 				"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
 			} {
-				if got := got.Header.Get(name); got != want {
+				if got := got.Header().Get(name); got != want {
 					t.Errorf("%s: %q, want %q", name, got, want)
 				}
 			}
@@ -54,11 +53,11 @@ func TestSiteServesThePage(t *testing.T) {
 
 func TestSiteLeavesTheRestToTheBridge(t *testing.T) {
 	for _, path := range []string{"/clock", "/tokens?prompt=x", "/web/", "/nothing", "/rooms/lobby/events"} {
-		if got := visit(t, http.MethodGet, path, nil).StatusCode; got != http.StatusTeapot {
+		if got := visit(t, http.MethodGet, path, nil).Code; got != http.StatusTeapot {
 			t.Errorf("%s: %d", path, got)
 		}
 	}
-	if got := visit(t, http.MethodPost, "/rooms/lobby/messages", nil).StatusCode; got != http.StatusTeapot {
+	if got := visit(t, http.MethodPost, "/rooms/lobby/messages", nil).Code; got != http.StatusTeapot {
 		t.Errorf("POST: %d", got)
 	}
 }
@@ -70,7 +69,7 @@ func TestSiteRefusesWritesFromOtherSites(t *testing.T) {
 			"by fetch metadata": {"Sec-Fetch-Site": {"cross-site"}},
 			"by origin":         {"Origin": {"https://elsewhere.example"}},
 		} {
-			if got := visit(t, http.MethodPost, path, header).StatusCode; got != http.StatusForbidden {
+			if got := visit(t, http.MethodPost, path, header).Code; got != http.StatusForbidden {
 				t.Errorf("%s, %s: %d, want 403", path, name, got)
 			}
 		}

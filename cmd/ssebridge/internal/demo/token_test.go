@@ -90,10 +90,11 @@ func TestTokenDelayIsBounded(t *testing.T) {
 }
 
 func TestAnswersAreTheSameForTheSamePrompt(t *testing.T) {
-	if answer("one") != answer("one") {
+	one := answer("one prompt")
+	if again := answer("one prompt"); again != one {
 		t.Error("two answers to one prompt")
 	}
-	if answer("one prompt") == answer("another prompt") {
+	if another := answer("another prompt"); another == one {
 		t.Error("one answer to two prompts")
 	}
 }
