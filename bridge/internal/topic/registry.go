@@ -75,7 +75,7 @@ func (r *Registry) Topics() int {
 }
 
 // find returns the topic that a client with the given place in mind is to
-// listen to, opening it if need be.
+// listen to, making it if need be. Its pump is not started yet.
 func (r *Registry) find(join Join) (*Topic, error) {
 	f := r.families[join.Key]
 	if f != nil {
@@ -100,7 +100,6 @@ func (r *Registry) find(join Join) (*Topic, error) {
 		f.main = t
 	}
 	r.topics++
-	r.start(t)
 	return t, nil
 }
 

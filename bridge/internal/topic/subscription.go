@@ -78,7 +78,6 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 	if t.Status().Phase == Broken {
 		t.tellGap(t.gapDue)
 		t.update(func(s *Status) { s.Phase, s.Err, s.placed = Opening, nil, false })
-		r.start(t)
 	}
 	s := &Subscription{Topic: t, registry: r, breaks: t.Status().breaks}
 	if t.private {
@@ -89,6 +88,11 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 	t.clients++
 	t.listening.Add(1)
 	t.wakePump()
+	if t.stop == nil && t.Status().Phase == Opening {
+		// Only now that its client is placed: one that starts after the
+		// newest frame must not start after the RPC's first message.
+		r.start(t)
+	}
 	return s, nil
 }
 
