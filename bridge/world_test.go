@@ -1,0 +1,343 @@
+package bridge_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+// world is a bridge between a real gRPC server and a real HTTP server. All three are joined by pipes in memory inside a
+// synctest bubble, so that hours pass in no time and only where nothing else is left to happen.
+type world struct {
+	// TB hides the test's Deadline, which no bubble knows, from ssetest.
+	testing.TB
+
+	Bridge *bridge.Bridge
+	Stage  *stage
+	Logged *logs
+
+	front *bufconn.Listener
+	http1 *http.Transport
+	http2 *http.Transport
+}
+
+// inWorld plays in a world of its own. settings is the YAML beside "upstreams".
+func inWorld(t *testing.T, settings string, play func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { play(newWorld(t, settings)) })
+}
+
+// feedRoute is the YAML of a configuration's one route, /feed; keys are further ones.
+func feedRoute(keys string) string {
+	return "routes: [{path: /feed, rpc: " + watch + ", upstream: app, " + keys + "}]"
+}
+
+func newWorld(t *testing.T, settings string) *world {
+	t.Helper()
+	w := &world{TB: t, Stage: newStage(), Logged: &logs{}, front: bufconn.Listen(256 << 10)}
+	w.http1, w.http2 = w.transport(false), w.transport(true)
+
+	back := bufconn.Listen(256 << 10)
+	backend := grpc.NewServer()
+	testv1.RegisterFeedServiceServer(backend, w.Stage)
+	go func() { _ = backend.Serve(back) }()
+	conn, err := grpc.NewClient("passthrough:///memory",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return back.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	w.Bridge, err = bridge.New(parse(t, "upstreams: {app: {target: 'passthrough:///memory'}}\n"+settings), bridge.Options{
+		Logger:      slog.New(slog.NewTextHandler(w.Logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Upstreams:   map[string]grpc.ClientConnInterface{"app": conn},
+		Descriptors: map[string]*protoregistry.Files{"app": protoregistry.GlobalFiles},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &http.Server{Handler: w.Bridge, Protocols: protocols(true, true)} //nolint:gosec // a pipe in memory knows no slow loris
+	go func() { _ = web.Serve(w.front) }()
+
+	t.Cleanup(func() {
+		if err := w.Bridge.Close(); err != nil {
+			t.Error(err)
+		}
+		w.http1.CloseIdleConnections()
+		w.http2.CloseIdleConnections()
+		_ = web.Close()
+		_ = conn.Close()
+		backend.Stop()
+	})
+	return w
+}
+
+func protocols(one, two bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(one)
+	p.SetUnencryptedHTTP2(two)
+	return p
+}
+
+func (w *world) transport(h2 bool) *http.Transport {
+	return &http.Transport{
+		DisableCompression: true,
+		Protocols:          protocols(!h2, h2),
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return w.front.DialContext(ctx) },
+	}
+}
+
+// listen begins to read a stream as a browser does.
+func (w *world) listen(path string, o ssetest.Options) *ssetest.Client {
+	w.Helper()
+	o.Transport = w.http1
+	if o.H2C {
+		o.Transport = w.http2
+	}
+	return ssetest.Connect(w, "http://bridge"+path, o)
+}
+
+// do sends a request and reads the whole answer; headers come in pairs.
+func (w *world) do(method, path, body string, headers ...string) reply {
+	w.Helper()
+	request, err := http.NewRequestWithContext(w.Context(), method, "http://bridge"+path, strings.NewReader(body))
+	if err != nil {
+		w.Fatal(err)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Add(headers[i], headers[i+1])
+	}
+	response, err := w.http1.RoundTrip(request)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header, string(text)}
+}
+
+// rpc waits for the next RPC that the bridge opens.
+func (w *world) rpc() *rpc {
+	w.Helper()
+	select {
+	case c := <-w.Stage.calls:
+		c.tb = w
+		return c
+	case <-time.After(time.Minute):
+		w.Fatal("no RPC was opened within a minute")
+		return nil
+	}
+}
+
+// noRPC lets everything happen that is due now, and wants no RPC opened that a test has not taken.
+func (w *world) noRPC() {
+	w.Helper()
+	synctest.Wait()
+	if n := len(w.Stage.calls); n > 0 {
+		w.Fatalf("%d RPCs were opened, want none", n)
+	}
+}
+
+// stage is a backend whose RPCs are played by the test, one command after the other.
+type stage struct {
+	testv1.UnimplementedFeedServiceServer
+
+	calls          chan *rpc // room for all that a test opens; never closed
+	opens, running atomic.Int32
+
+	// Set before the first request; nil is the test's rpc and an echo.
+	watch func(*testv1.WatchRequest, grpc.ServerStreamingServer[testv1.FeedEvent]) error
+	get   func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error)
+	put   func(context.Context, *testv1.PutRequest) (*testv1.PutResponse, error)
+}
+
+func newStage() *stage { return &stage{calls: make(chan *rpc, 1<<12)} }
+
+// rpc is a Watch RPC under way, as the backend sees it.
+type rpc struct {
+	Request  *testv1.WatchRequest
+	Metadata metadata.MD
+	// Gone is closed when the bridge has cancelled it.
+	Gone <-chan struct{}
+
+	tb       testing.TB
+	commands chan func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd
+}
+
+// rpcEnd ends an RPC; a nil err is OK.
+type rpcEnd struct{ err error }
+
+func (s *stage) Watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+	s.opens.Add(1)
+	s.running.Add(1)
+	defer s.running.Add(-1)
+	if s.watch != nil {
+		return s.watch(request, stream)
+	}
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	c := &rpc{
+		Request: request, Metadata: md, Gone: stream.Context().Done(),
+		commands: make(chan func(grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd),
+	}
+	s.calls <- c
+	for {
+		select {
+		case command := <-c.commands:
+			if end := command(stream); end != nil {
+				return end.err
+			}
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+	}
+}
+
+func (s *stage) Get(ctx context.Context, request *testv1.GetRequest) (*testv1.GetResponse, error) {
+	if s.get != nil {
+		return s.get(ctx, request)
+	}
+	return &testv1.GetResponse{Name: request.GetName(), Kinds: request.GetKinds()}, nil
+}
+
+func (s *stage) Put(ctx context.Context, request *testv1.PutRequest) (*testv1.PutResponse, error) {
+	if s.put != nil {
+		return s.put(ctx, request)
+	}
+	return &testv1.PutResponse{Name: request.GetName(), Kinds: request.GetKinds()}, nil
+}
+
+// play has the RPC's handler do something and waits until it is done.
+func (c *rpc) play(command func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd) {
+	c.tb.Helper()
+	done := make(chan struct{})
+	select {
+	case c.commands <- func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd {
+		defer close(done)
+		return command(stream)
+	}:
+		<-done
+	case <-c.Gone:
+		c.tb.Error("the bridge has cancelled the RPC")
+	}
+}
+
+// accept sends the response's headers.
+func (c *rpc) accept() {
+	c.tb.Helper()
+	c.play(func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd {
+		if err := stream.SendHeader(nil); err != nil {
+			c.tb.Error(err)
+		}
+		return nil
+	})
+}
+
+func (c *rpc) send(events ...*testv1.FeedEvent) {
+	c.tb.Helper()
+	c.play(func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd {
+		for _, event := range events {
+			if err := stream.Send(event); err != nil {
+				c.tb.Error(err)
+			}
+		}
+		return nil
+	})
+}
+
+// count sends events with the seqs from first to last.
+func (c *rpc) count(first, last int64) {
+	c.tb.Helper()
+	for seq := first; seq <= last; seq++ {
+		c.send(&testv1.FeedEvent{Seq: seq})
+	}
+}
+
+// end ends the RPC, nil is OK; trailers come in pairs.
+func (c *rpc) end(err error, trailers ...string) {
+	c.tb.Helper()
+	c.play(func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd {
+		stream.SetTrailer(metadata.Pairs(trailers...))
+		return &rpcEnd{err}
+	})
+}
+
+var (
+	retryLine = regexp.MustCompile(`(?m)^retry: [0-9]+$`)
+	anyEpoch  = regexp.MustCompile(`\b[A-Z2-7]{26}\b`)
+)
+
+// canonical puts words in place of what differs from run to run.
+func canonical(text string) string {
+	return anyEpoch.ReplaceAllString(retryLine.ReplaceAllString(text, "retry: N"), "EPOCH")
+}
+
+// transcript is all that a client was sent, over all its connections.
+func transcript(s ssetest.Snapshot) string {
+	var text strings.Builder
+	for _, event := range s.Events {
+		text.Write(event.Raw)
+	}
+	return canonical(text.String())
+}
+
+// story is what a client saw, a word an event: the seq of a message, the name and reason of a control event.
+func story(s ssetest.Snapshot) string {
+	var words []string
+	for _, event := range s.Events {
+		words = append(words, word(event))
+	}
+	return strings.Join(words, " ")
+}
+
+var (
+	seqOf    = regexp.MustCompile(`"seq":"([0-9]+)"`)
+	reasonOf = regexp.MustCompile(`"reason":"([a-z_]+)"`)
+	statusOf = regexp.MustCompile(`"status":"([A-Z_0-9]+)"`)
+)
+
+func word(event ssetest.Event) string {
+	switch {
+	case !event.Control():
+		if seq := seqOf.FindStringSubmatch(event.Data); seq != nil {
+			return seq[1]
+		}
+		return event.Data
+	case event.Name == "stream-error":
+		return "error:" + statusOf.FindStringSubmatch(event.Data)[1]
+	}
+	text := strings.TrimPrefix(event.Name, "stream-")
+	if reason := reasonOf.FindStringSubmatch(event.Data); reason != nil {
+		text += ":" + reason[1]
+	}
+	return text
+}
+
+// expect lets everything happen that is due now and compares what the client saw.
+func expect(tb testing.TB, c *ssetest.Client, want string) {
+	tb.Helper()
+	synctest.Wait()
+	if got := story(c.Snapshot()); got != want {
+		tb.Fatalf("the client saw  %s\nwant            %s\n%s", got, want, c.Snapshot())
+	}
+}
