@@ -168,13 +168,24 @@ func TestDemoCompletionsEndWithDone(t *testing.T) {
 	}
 }
 
+// A stream is served as soon as its own route can be; the demo is ready when all are.
+func TestDemoBecomesReady(t *testing.T) {
+	_, d := startDemo(t, nil)
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for ctx := within(t); d.Ready() != nil; {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("not ready: %v", d.Ready())
+		}
+	}
+}
+
 func TestDemoDrainAsksClientsToComeBack(t *testing.T) {
 	url, d := startDemo(t, nil)
 	client := ssetest.Connect(t, url+"/clock", ssetest.Options{})
 	client.AwaitMessages(1)
-	if err := d.Ready(); err != nil {
-		t.Fatalf("not ready: %v", err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := d.Drain(ctx); err != nil {

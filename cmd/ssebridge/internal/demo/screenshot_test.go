@@ -50,8 +50,8 @@ func takeScreenshot(t *testing.T) {
 	// Let the chart and the chat fill, and have an answer under way when the cut comes.
 	slowly := chromedp.WithPollingTimeout(time.Minute)
 	for _, expression := range []string{
-		`document.querySelectorAll('.message').length >= 7`,
-		`document.getElementById('answer').textContent.length > 520`,
+		`document.querySelectorAll('.message').length >= 5`,
+		`document.getElementById('answer').textContent.length > 400`,
 	} {
 		if _, err := chromedp.Run(tab, chromedp.Poll[bool](expression, slowly)); err != nil {
 			t.Fatal(err)
