@@ -6,7 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// batch is how much is read from the log at once. A write deadline covers
-	// one batch, so it is also the progress that a slow socket must make.
+	// batch is how much is read from the log at once, but at least a frame. A
+	// write deadline covers as much, so it is also the progress that a slow
+	// socket must make, however large a frame is.
 	batch = 16 << 10
 	// commentsInRow is how many bytes of comments a client may get without an
 	// event between them: two clients of eight buffer them.
@@ -23,6 +24,10 @@ const (
 )
 
 var errCut = errors.New("delivery: cut")
+
+// longAgo is a deadline that has passed by any clock, be it a coarse one:
+// HTTP/2 ends a stream cleanly whose deadline has not.
+var longAgo = time.Unix(1, 0) //nolint:gochecknoglobals // never changes
 
 // stream is one client being served by its request's goroutine.
 type stream struct {
@@ -37,7 +42,8 @@ type stream struct {
 	wasCut bool // no deadline is set any more but the one that ends the writing
 
 	// Owned by run.
-	slices   [][]byte
+	deadline time.Time // of the newest write
+	frames   [][]byte
 	silence  *time.Timer      // nil where there are no heartbeats
 	age      <-chan time.Time // nil where streams may grow old
 	comments int
@@ -52,7 +58,7 @@ func (s *stream) cut() {
 	defer s.cutMu.Unlock()
 	s.wasCut = true
 	// A writer that knows no deadlines fails at its next write instead.
-	_ = s.response.SetWriteDeadline(time.Now())
+	_ = s.response.SetWriteDeadline(longAgo)
 	s.tell()
 }
 
@@ -72,10 +78,11 @@ func (s *stream) run(ctx context.Context) End {
 	for err == nil {
 		var end End
 		if end, err = s.step(ctx); end != "" && err == nil {
+			_ = s.arm() // for the server's last bytes; who is cut now gets none
 			return end
 		}
 	}
-	return s.failed(ctx, err)
+	return s.failed()
 }
 
 // step writes a batch of what the log holds after the client, or, at its
@@ -85,7 +92,10 @@ func (s *stream) step(ctx context.Context) (End, error) {
 	case errors.Is(err, io.EOF):
 		return EndComplete, nil
 	case errors.Is(err, replay.ErrEvicted) && s.client.Policy.Skip:
-		return "", s.skip()
+		if err := s.skip(); err != nil {
+			return "", err
+		}
+		return s.glance(ctx)
 	case errors.Is(err, replay.ErrEvicted):
 		return s.leave(Lagged)
 	case err != nil:
@@ -138,15 +148,15 @@ func (s *stream) silent() <-chan time.Time {
 
 // catchUp writes one batch of what the log holds after the client.
 func (s *stream) catchUp() (wrote bool, err error) {
-	slices, position, err := s.client.Source.Log().Read(s.client.Position, batch, s.slices[:0])
+	frames, position, err := s.client.Source.Log().Read(s.client.Position, batch, s.frames[:0])
 	if err != nil || position == s.client.Position {
 		return false, err
 	}
-	if err := s.send(slices...); err != nil {
+	if err := s.send(frames...); err != nil {
 		return false, err
 	}
-	clear(slices) // lets go of the segments
-	s.slices, s.comments = slices, 0
+	clear(frames) // lets go of the segments
+	s.frames, s.comments = frames, 0
 	s.client.Position = position
 	s.client.Source.Progress(position)
 	return true, nil
@@ -183,19 +193,30 @@ func (s *stream) heartbeat() (End, error) {
 }
 
 // lastWord asks the client to come back, after what the log holds by now: a
-// log may be gone when the client returns.
+// log may be gone when the client returns. Who has read the end of the stream
+// by then is not to come back.
 func (s *stream) lastWord(reason Reason) (End, error) {
 	_, head := s.client.Source.Log().Bounds()
 	for {
 		switch wrote, err := s.catchUp(); {
 		case errors.Is(err, io.EOF):
 			return EndComplete, nil
-		case errors.Is(err, replay.ErrEvicted), err == nil && (!wrote || s.client.Position >= head):
+		case errors.Is(err, replay.ErrEvicted):
 			return s.leave(reason)
 		case err != nil:
 			return "", err
+		case s.ended():
+			return EndComplete, nil
+		case !wrote, s.client.Position >= head:
+			return s.leave(reason)
 		}
 	}
+}
+
+// ended reports whether the client has been written all that there will be.
+func (s *stream) ended() bool {
+	_, _, err := s.client.Source.Log().Read(s.client.Position, 1, nil)
+	return errors.Is(err, io.EOF)
 }
 
 func (s *stream) leave(reason Reason) (End, error) {
@@ -207,12 +228,27 @@ func (s *stream) send(blocks ...[]byte) error {
 	if err := s.arm(); err != nil {
 		return err
 	}
+	armed := batch // bytes that the deadline still covers
 	for _, block := range blocks {
-		if _, err := s.writer.Write(block); err != nil {
-			return err
+		for piece := range slices.Chunk(block, batch) {
+			if armed < len(piece) {
+				if err := s.arm(); err != nil {
+					return err
+				}
+				armed = batch
+			}
+			armed -= len(piece)
+			if _, err := s.writer.Write(piece); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.response.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 resets a stream whose deadline passes, be there something to
+	// write or not.
+	if err := s.setDeadline(time.Time{}); err != nil {
 		return err
 	}
 	if s.silence != nil {
@@ -224,26 +260,33 @@ func (s *stream) send(blocks ...[]byte) error {
 // arm gives the write to come its time. It also lifts http.Server's
 // WriteTimeout, which counts from the request.
 func (s *stream) arm() error {
+	s.deadline = time.Now().Add(s.client.Policy.WriteTimeout)
+	return s.setDeadline(s.deadline)
+}
+
+func (s *stream) setDeadline(at time.Time) error {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	if s.wasCut {
 		return errCut
 	}
-	err := s.response.SetWriteDeadline(time.Now().Add(s.client.Policy.WriteTimeout))
+	err := s.response.SetWriteDeadline(at)
 	if errors.Is(err, http.ErrNotSupported) {
 		return nil // a middleware's or a test's writer; its own business
 	}
 	return err
 }
 
-// failed says why a write failed.
-func (s *stream) failed(ctx context.Context, err error) End {
+// failed says why a write failed. The error would not do: HTTP/2 resets a
+// stream whose deadline has passed, and any failed write ends the request's
+// context.
+func (s *stream) failed() End {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	switch {
 	case s.wasCut:
 		return EndCut
-	case ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded):
+	case !time.Now().Before(s.deadline):
 		return EndStuck
 	}
 	return EndGone

@@ -1,0 +1,196 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Clients are asked one after another, spread evenly over the grace.
+func TestDrain(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(100).append("1")
+		s.serve(source, Policy{})
+		var all []*listener
+		for range 10 {
+			all = append(all, s.listen(t))
+		}
+		synctest.Wait()
+		began := time.Now()
+		if err := s.clients.Drain(t.Context(), 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 9*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		var times []string
+		for _, l := range all {
+			l.expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
+			times = append(times, strings.Fields(l.times[len(l.times)-1])[0])
+			s.expectEnd(t, EndAsked)
+		}
+		slices.Sort(times)
+		if got := fmt.Sprint(times); got != "[0s 1s 2s 3s 4s 5s 6s 7s 8s 9s]" {
+			t.Errorf("asked at %s", got)
+		}
+		if n := s.clients.Len(); n != 0 {
+			t.Errorf("%d clients are left", n)
+		}
+	})
+}
+
+func TestDrainOfNobody(t *testing.T) {
+	var clients Clients
+	if err := clients.Drain(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who comes while the bridge drains is told where it stands, and asked.
+func TestComesWhileDraining(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		s.serve(newSource(100).append("1"), Policy{})
+		early := s.listen(t)
+		other := s.listen(t)
+		synctest.Wait()
+		drained := make(chan error)
+		go func() { drained <- s.clients.Drain(t.Context(), 20*time.Second) }()
+		time.Sleep(5 * time.Second)
+		s.listen(t).expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
+		if time.Since(early.began) != 5*time.Second {
+			t.Error("who comes later waits")
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		early.expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
+		other.expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
+	})
+}
+
+// The last word comes after all that the log holds by then: it may be gone
+// when the client comes back.
+func TestDrainComesAfterTheTail(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(100000)
+		s.serve(source, Policy{})
+		l := s.listen(t)
+		synctest.Wait()
+		var want strings.Builder
+		want.WriteString("first\n\n")
+		for i := range 2000 {
+			frame := fmt.Sprintf("%d %s", i, strings.Repeat("x", 100))
+			source.append(frame)
+			want.WriteString(frame + "\n\n")
+		}
+		if err := s.clients.Drain(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		want.WriteString("leave drain\n\n")
+		l.expectEnd(t, true, want.String())
+	})
+}
+
+func TestDrainGivesUp(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		s.serve(newSource(100), Policy{})
+		l, other := s.listen(t), s.listen(t)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.clients.Drain(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := s.clients.Len(); n != 1 {
+			t.Fatalf("%d clients are left; the first is asked at once", n)
+		}
+		s.clients.Cut()
+		<-l.done
+		<-other.done
+	})
+}
+
+// A cut is no clean end, also for who waits, and nothing more is said.
+func TestCut(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(100).append("1")
+		s.serve(source, Policy{Heartbeat: time.Second})
+		l := s.listen(t)
+		synctest.Wait()
+		s.clients.Cut()
+		l.expectEnd(t, false, "first\n\n1\n\n")
+		s.expectEnd(t, EndCut)
+		synctest.Wait()
+		if n := s.clients.Len(); n != 0 {
+			t.Errorf("%d clients are left", n)
+		}
+	})
+}
+
+// A write that takes long is cut, too.
+func TestCutOfAStuckWrite(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(100).append(strings.Repeat("x", 1<<20))
+		s.serve(source, Policy{WriteTimeout: time.Hour})
+		s.get(t) // and does not read
+		time.Sleep(time.Second)
+		if n := s.clients.Len(); n != 1 {
+			t.Fatalf("%d clients", n)
+		}
+		s.clients.Cut()
+		s.expectEnd(t, EndCut)
+		if err := s.clients.Drain(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// deaf is a ResponseWriter that cannot flush.
+type deaf struct{ http.ResponseWriter }
+
+// wrapped is one of a middleware that lets http.ResponseController through.
+type wrapped struct{ http.ResponseWriter }
+
+// Unwrap returns what it wraps.
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func TestWriterThatCannotFlush(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	for _, w := range []http.ResponseWriter{deaf{recorder}, wrapped{deaf{recorder}}, wrapped{wrapped{deaf{recorder}}}} {
+		var clients Clients
+		_, err := clients.Serve(t.Context(), w, Client{First: []byte("first\n\n")})
+		if !errors.Is(err, errNotStreaming) || clients.Len() != 0 {
+			t.Error(err)
+		}
+	}
+	if recorder.Body.Len() > 0 || recorder.Flushed {
+		t.Error("something was written")
+	}
+}
+
+// A writer without deadlines is a middleware's own business.
+func TestWriterWithoutDeadlines(t *testing.T) {
+	for _, wrap := range []func(http.ResponseWriter) http.ResponseWriter{
+		func(w http.ResponseWriter) http.ResponseWriter { return w },
+		func(w http.ResponseWriter) http.ResponseWriter { return wrapped{wrapped{w}} },
+	} {
+		var clients Clients
+		source := newSource(100).append("1", "end")
+		source.log.Close()
+		recorder := httptest.NewRecorder()
+		end, err := clients.Serve(t.Context(), wrap(recorder), Client{
+			Source: source, Blocks: blocks{}, Policy: Policy{WriteTimeout: time.Second}, First: []byte("first\n\n"),
+		})
+		if got := recorder.Body.String(); err != nil || end != EndComplete || got != "first\n\n1\n\nend\n\n" || !recorder.Flushed {
+			t.Errorf("%q, %s, %v", got, end, err)
+		}
+	}
+}

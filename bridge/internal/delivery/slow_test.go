@@ -1,0 +1,166 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A socket that takes nothing for the write timeout is given up, without a
+// clean end.
+func TestStuckReader(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		s.serve(newSource(100).append(strings.Repeat("x", 1<<20)), Policy{WriteTimeout: 20 * time.Second})
+		body, _ := s.get(t)
+		began := time.Now()
+		s.expectEnd(t, EndStuck)
+		if took := time.Since(began); took != 20*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if _, err := io.Copy(io.Discard, body); err == nil {
+			t.Error("the response ends as if it were whole")
+		}
+	})
+}
+
+// Who takes something now and then is slow, not stuck, even if a single frame
+// takes longer than the timeout.
+func TestSlowReaderOfALargeFrame(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(100).append(strings.Repeat("x", 1<<20))
+		source.log.Close()
+		s.serve(source, Policy{WriteTimeout: 20 * time.Second})
+		body, _ := s.get(t)
+		buffer := make([]byte, 16<<10)
+		size := 0
+		for {
+			n, err := io.ReadFull(body, buffer)
+			size += n
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && size == len("first\n\n\n\n")+1<<20 {
+				break
+			}
+			if err != nil {
+				t.Fatalf("after %d bytes: %v", size, err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		s.expectEnd(t, EndComplete)
+	})
+}
+
+// A silent stream is not stuck: there is nothing to take.
+func TestSilenceIsNotStuck(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(100)
+		s.serve(source, Policy{WriteTimeout: time.Second, Heartbeat: time.Minute})
+		l := s.listen(t)
+		time.Sleep(90 * time.Second)
+		source.append("1")
+		if got := l.moments(); got != "0s first, 1m0s :, 1m30s 1" {
+			t.Error(got)
+		}
+	})
+}
+
+// A real socket: what the kernels have taken is progress, and no more.
+func TestStuckSocket(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "h2c"} {
+		t.Run(protocol, func(t *testing.T) {
+			listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
+				if err != nil {
+					return nil, err
+				}
+				return conn, conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck // it is one
+			}
+			s := newSite(t, protocol, smallBuffers{listener}, dial)
+			s.serve(newSource(100).append(strings.Repeat("x", 32<<20)), Policy{WriteTimeout: 200 * time.Millisecond})
+			s.get(t) // and does not read
+			s.expectEnd(t, EndStuck)
+		})
+	}
+}
+
+// smallBuffers makes the kernel take little.
+type smallBuffers struct{ net.Listener }
+
+// Accept returns the next connection.
+func (l smallBuffers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.(*net.TCPConn).SetWriteBuffer(4 << 10) //nolint:errcheck // it is one
+}
+
+// A client too slow for the log is asked to come back.
+func TestLaggedDisconnect(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(3).append("1", "2", "3", "4", "5")
+		s.serve(source, Policy{})
+		s.client.Position = 1
+		s.listen(t).expectEnd(t, true, "first\n\nleave lagged\n\n")
+		s.expectEnd(t, EndAsked)
+	})
+}
+
+// With skip it is told what it has lost, and goes on.
+func TestLaggedSkip(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(3).append("1", "2", "3", "4", "5")
+		s.serve(source, Policy{Skip: true})
+		s.client.Position = 1
+		l := s.listen(t)
+		synctest.Wait()
+		source.append("6", "end")
+		source.log.Close()
+		l.expectEnd(t, true, "first\n\nlagged 1 2\n\n3\n\n4\n\n5\n\n6\n\nend\n\n")
+		s.expectEnd(t, EndComplete)
+	})
+}
+
+// A stream that never gets to the head of its log still hears that it is to
+// come back, is too old, or that its client has gone.
+func TestAlwaysBehind(t *testing.T) {
+	for name, endless := range map[string]func(s *site, source *source){
+		"more at each read": func(s *site, source *source) {
+			source.progress = func(uint64) { source.append("more") }
+		},
+		"lost at each read": func(s *site, source *source) {
+			s.client.Policy.Skip = true
+			s.client.Blocks = blocks{lagged: func() { source.append("1", "2", "3") }}
+			source.append("1", "2", "3")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			protocols(t, func(t *testing.T, s *site) {
+				begin := func() *listener {
+					source := newSource(2).append("1")
+					s.serve(source, Policy{})
+					endless(s, source)
+					return s.listen(t)
+				}
+				begin().cancel()
+				s.expectEnd(t, EndGone)
+				l := begin()
+				if err := s.clients.Drain(t.Context(), 0); err != nil {
+					t.Fatal(err)
+				}
+				<-l.done
+				s.expectEnd(t, EndAsked)
+				if text := l.text.String(); !strings.HasSuffix(text, "leave drain\n\n") {
+					t.Errorf("…%q", text[max(0, len(text)-50):])
+				}
+			})
+		})
+	}
+}
