@@ -31,10 +31,15 @@ func TestCommand(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			path, err := filepath.Abs("internal/demo/demo.yaml")
-			env.Setenv("DEMO_YAML", path)
+			for name, path := range map[string]string{"DEMO_YAML": "internal/demo/demo.yaml", "EXAMPLES": "../../examples"} {
+				absolute, err := filepath.Abs(path)
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, absolute)
+			}
 
-			return err
+			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"freeport":  positive("freeport NAME", 1, 1, freePort),
