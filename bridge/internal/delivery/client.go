@@ -51,7 +51,9 @@ const (
 // Policy says how a client is served.
 type Policy struct {
 	// WriteTimeout is how long a socket may take nothing while there is
-	// something to send.
+	// something to send. On HTTP/2 it ends streams whose client gives no
+	// window; where the whole connection takes nothing, the reset cannot be
+	// written either, and only http.Server's HTTP2.WriteByteTimeout helps.
 	WriteTimeout time.Duration
 	// Heartbeat is how long a connection may be silent; 0 is for ever.
 	Heartbeat time.Duration

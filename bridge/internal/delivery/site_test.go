@@ -46,7 +46,10 @@ func newSite(t *testing.T, protocol string, listener net.Listener, dial dialer) 
 	spoken.SetHTTP1(protocol == "HTTP/1.1")
 	spoken.SetUnencryptedHTTP2(protocol == "h2c")
 	s := &site{ends: make(chan End, 1000)}
-	server := &http.Server{Handler: s, Protocols: spoken, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{
+		Handler: s, Protocols: spoken, ReadHeaderTimeout: time.Minute,
+		HTTP2: &http.HTTP2Config{WriteByteTimeout: 30 * time.Second}, // see TestDeadConnection
+	}
 	transport := &http.Transport{
 		DialContext: dial,
 		Protocols:   spoken,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,53 @@ func TestStuckSocket(t *testing.T) {
 			s.expectEnd(t, EndStuck)
 		})
 	}
+}
+
+// A whole connection that takes nothing: HTTP/2 cannot even reset the stream
+// then, and holds its handler until the server gives the connection up, one
+// or two of its timeouts later.
+func TestDeadConnection(t *testing.T) {
+	for protocol, want := range map[string]time.Duration{"HTTP/1.1": 20 * time.Second, "h2c": 60 * time.Second} {
+		t.Run(protocol, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				listener := newPipes()
+				dead := &atomic.Bool{}
+				buried := make(chan struct{})
+				s := newSite(t, protocol, listener, func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := listener.dial(ctx, network, address)
+					return mortal{conn, dead, buried}, err
+				})
+				source := newSource(100)
+				s.serve(source, Policy{WriteTimeout: 20 * time.Second})
+				s.get(t)
+				t.Cleanup(func() { close(buried) })
+				synctest.Wait()
+				dead.Store(true)
+				began := time.Now()
+				source.append(strings.Repeat("x", 1<<20))
+				s.expectEnd(t, EndStuck)
+				if took := time.Since(began); took > want {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// mortal is a connection whose other side may die without a word.
+type mortal struct {
+	net.Conn
+	dead   *atomic.Bool
+	buried chan struct{}
+}
+
+// Read reads nothing once it is dead.
+func (c mortal) Read(p []byte) (int, error) {
+	if c.dead.Load() {
+		<-c.buried
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Read(p)
 }
 
 // smallBuffers makes the kernel take little.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -42,7 +43,6 @@ type stream struct {
 	wasCut bool // no deadline is set any more but the one that ends the writing
 
 	// Owned by run.
-	deadline time.Time // of the newest write
 	frames   [][]byte
 	silence  *time.Timer      // nil where there are no heartbeats
 	age      <-chan time.Time // nil where streams may grow old
@@ -82,7 +82,7 @@ func (s *stream) run(ctx context.Context) End {
 			return end
 		}
 	}
-	return s.failed()
+	return s.failed(err)
 }
 
 // step writes a batch of what the log holds after the client, or, at its
@@ -260,8 +260,7 @@ func (s *stream) send(blocks ...[]byte) error {
 // arm gives the write to come its time. It also lifts http.Server's
 // WriteTimeout, which counts from the request.
 func (s *stream) arm() error {
-	s.deadline = time.Now().Add(s.client.Policy.WriteTimeout)
-	return s.setDeadline(s.deadline)
+	return s.setDeadline(time.Now().Add(s.client.Policy.WriteTimeout))
 }
 
 func (s *stream) setDeadline(at time.Time) error {
@@ -277,16 +276,15 @@ func (s *stream) setDeadline(at time.Time) error {
 	return err
 }
 
-// failed says why a write failed. The error would not do: HTTP/2 resets a
-// stream whose deadline has passed, and any failed write ends the request's
-// context.
-func (s *stream) failed() End {
+// failed says why a write failed. That the request's context has ended says
+// nothing: any failed write ends it.
+func (s *stream) failed(err error) End {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	switch {
 	case s.wasCut:
 		return EndCut
-	case !time.Now().Before(s.deadline):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return EndStuck
 	}
 	return EndGone
