@@ -157,7 +157,7 @@ func (b *Bridge) upstreamParams(name string, cfg config.Upstream, opts Options) 
 		// large is a gap and not the end of its RPC.
 		MaxMessageBytes: 4 * int(b.config.Limits.MessageBytes),
 		Conn:            opts.Upstreams[name],
-		Logger:          b.logger.With("upstream", name),
+		Logger:          b.logger,
 		Schema: upstream.SchemaParams{
 			Descriptors:   opts.Descriptors[name],
 			DescriptorSet: cfg.Schema.DescriptorSet,

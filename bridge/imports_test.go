@@ -32,7 +32,6 @@ var allowedImports = map[string][]string{
 		"bridge",
 		"bridge/config",
 		"cmd/ssebridge/internal/demo",
-		"upstream", // init asks a backend for its methods before there is a configuration
 	},
 	"cmd/ssebridge/internal/demo": {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
 	"bridge": {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/upstream"
 )
@@ -14,9 +16,25 @@ type RouteInfo struct {
 	Path      string
 	Methods   []string
 	RPC       string
-	Streaming bool   // else unary
-	Request   string // the full name of the request message
-	Event     string // of the message that becomes an event, or the response
+	Streaming bool     // else unary
+	Request   string   // the full name of the request message
+	Fields    []string // the names of its fields
+	Event     string   // the full name of the message that becomes an event, or the response
+}
+
+// infoOf tells what a method is.
+func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
+	info := RouteInfo{
+		RPC:       string(method.Parent().FullName()) + "/" + string(method.Name()),
+		Streaming: method.IsStreamingServer(),
+		Request:   string(method.Input().FullName()),
+		Event:     string(method.Output().FullName()),
+	}
+	fields := method.Input().Fields()
+	for i := range fields.Len() {
+		info.Fields = append(info.Fields, string(fields.Get(i).Name()))
+	}
+	return info
 }
 
 // Check returns what is wrong with a configuration as far as it can be told
@@ -67,22 +85,16 @@ func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
 	if err := e.bind(schema); err != nil {
 		return RouteInfo{}, err
 	}
-	method := e.bound.Load().method
-	return RouteInfo{
-		Path:      e.route.Path,
-		Methods:   e.route.Methods,
-		RPC:       e.route.RPC,
-		Streaming: method.IsStreamingServer(),
-		Request:   string(method.Input().FullName()),
-		Event:     string(method.Output().FullName()),
-	}, nil
+	info := infoOf(e.bound.Load().method)
+	info.Path, info.Methods = e.route.Path, e.route.Methods
+	return info, nil
 }
 
 // Discover asks a backend for all methods that could be bridged, sorted by
 // name: the unary and the server-streaming ones. Path and Methods are left
 // empty. It waits as long as an RPC would wait for its place.
 func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteInfo, error) {
-	const name = "app"
+	const name = "backend"
 	whole := config.Config{Upstreams: map[string]config.Upstream{name: cfg}}.WithDefaults()
 	b := &Bridge{config: whole, logger: opts.logger(), upstreams: map[string]*upstream.Upstream{}}
 	if err := b.dial(opts); err != nil {
@@ -98,12 +110,7 @@ func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteIn
 	var infos []RouteInfo
 	for _, method := range schema.Methods() {
 		if !method.IsStreamingClient() {
-			infos = append(infos, RouteInfo{
-				RPC:       string(method.Parent().FullName()) + "/" + string(method.Name()),
-				Streaming: method.IsStreamingServer(),
-				Request:   string(method.Input().FullName()),
-				Event:     string(method.Output().FullName()),
-			})
+			infos = append(infos, infoOf(method))
 		}
 	}
 	return infos, nil

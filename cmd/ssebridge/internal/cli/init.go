@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,11 +12,9 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
-	"github.com/ssebridge/ssebridge/upstream"
 )
 
 // initFlags are what `init` is asked for.
@@ -109,22 +106,13 @@ func generate(ctx context.Context, flags initFlags) ([]byte, error) {
 }
 
 // methodsOf asks the backend for its methods.
-func methodsOf(ctx context.Context, flags initFlags) (methods []protoreflect.MethodDescriptor, err error) {
-	params := upstream.Params{Name: "backend", Target: flags.target, Logger: slog.New(slog.DiscardHandler)}
+func methodsOf(ctx context.Context, flags initFlags) ([]bridge.RouteInfo, error) {
+	backend := config.Upstream{Target: flags.target, OpenTimeout: config.Duration(flags.timeout)}
 	if flags.tls || flags.ca != "" {
-		params.TLS = &upstream.TLS{CA: flags.ca}
-	}
-	backend, err := upstream.New(params)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, backend.Close()) }()
-	schema, err := backend.AwaitSchema(ctx)
-	if err != nil {
-		return nil, err
+		backend.TLS = &config.TLS{CA: flags.ca}
 	}
 
-	return schema.Methods(), nil
+	return bridge.Discover(ctx, backend, quiet())
 }
 
 // relativeTo is the path of a file as seen from a folder.

@@ -9,7 +9,7 @@ import (
 	"text/template"
 	"unicode"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
+	"github.com/ssebridge/ssebridge/bridge"
 )
 
 // skeletonText is the configuration that init writes.
@@ -56,39 +56,35 @@ func quote(text string) string {
 }
 
 // serverStreams are those of the methods that can be routes, each with a path of its own.
-func serverStreams(methods []protoreflect.MethodDescriptor) []stream {
+func serverStreams(methods []bridge.RouteInfo) []stream {
 	var streams []stream
 	taken := map[string]bool{}
 	for _, m := range methods {
-		if !m.IsStreamingServer() || m.IsStreamingClient() {
+		if !m.Streaming {
 			continue
 		}
-		path := pathOf(string(m.Parent().Name()), m)
+		service, method, _ := strings.Cut(m.RPC, "/")
+		path := pathOf(service[strings.LastIndexByte(service, '.')+1:], method)
 		if taken[path] { // a service of that name in another package, or one that differs in case
-			path = pathOf(string(m.Parent().FullName()), m)
+			path = pathOf(service, method)
 		}
 		for n := 2; taken[path]; n++ {
-			path = fmt.Sprintf("%s-%d", pathOf(string(m.Parent().FullName()), m), n)
+			path = fmt.Sprintf("%s-%d", pathOf(service, method), n)
 		}
 		taken[path] = true
-		streams = append(streams, stream{
-			Path:   path,
-			RPC:    fmt.Sprintf("%s/%s", m.Parent().FullName(), m.Name()),
-			Event:  string(m.Output().FullName()),
-			Fields: fieldsOf(m.Input()),
-		})
+		streams = append(streams, stream{Path: path, RPC: m.RPC, Event: m.Event, Fields: m.Fields})
 	}
 
 	return streams
 }
 
 // pathOf is the path of a method of a service: ClockService and Watch are /clock/watch.
-func pathOf(service string, m protoreflect.MethodDescriptor) string {
+func pathOf(service, method string) string {
 	if short := strings.TrimSuffix(service, "Service"); short != "" && !strings.HasSuffix(short, ".") {
 		service = short
 	}
 
-	return "/" + kebab(service) + "/" + kebab(string(m.Name()))
+	return "/" + kebab(service) + "/" + kebab(method)
 }
 
 // kebab writes a name in lower case with its words joined by hyphens: GetHTTPStatus is
@@ -115,15 +111,4 @@ func kebab(name string) string {
 
 func isLetter(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r)
-}
-
-// fieldsOf are the names of a message's fields.
-func fieldsOf(message protoreflect.MessageDescriptor) []string {
-	fields := message.Fields()
-	names := make([]string, fields.Len())
-	for i := range names {
-		names[i] = string(fields.Get(i).Name())
-	}
-
-	return names
 }

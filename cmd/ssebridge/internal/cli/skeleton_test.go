@@ -9,60 +9,26 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/protobuf/reflect/protodesc"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
 
+	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// methods makes the methods of services that are named with their packages.
-func methods(t *testing.T, services map[string][]*descriptorpb.MethodDescriptorProto) []protoreflect.MethodDescriptor {
-	t.Helper()
-	var found []protoreflect.MethodDescriptor
-	for full, list := range services {
-		name := protoreflect.FullName(full)
-		for _, m := range list {
-			m.InputType, m.OutputType = new("."+string(name.Parent())+".M"), new("."+string(name.Parent())+".M")
-		}
-		file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-			Name: new(full), Package: new(string(name.Parent())), Syntax: new("proto3"),
-			MessageType: []*descriptorpb.DescriptorProto{{Name: new("M")}},
-			Service:     []*descriptorpb.ServiceDescriptorProto{{Name: new(string(name.Name())), Method: list}},
-		}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range file.Services().Get(0).Methods().Len() {
-			found = append(found, file.Services().Get(0).Methods().Get(i))
-		}
-	}
-
-	return found
-}
-
-func serverStream(name string) *descriptorpb.MethodDescriptorProto {
-	return &descriptorpb.MethodDescriptorProto{Name: new(name), ServerStreaming: new(true)}
-}
+func serverStream(rpc string) bridge.RouteInfo { return bridge.RouteInfo{RPC: rpc, Streaming: true} }
 
 func TestServerStreamsOnlyBecomeRoutes(t *testing.T) {
-	both := serverStream("Both")
-	both.ClientStreaming = new(true)
-	got := serverStreams(methods(t, map[string][]*descriptorpb.MethodDescriptorProto{
-		"a.v1.FeedService": {serverStream("Watch"), both, {Name: new("Get")}, {Name: new("Upload"), ClientStreaming: new(true)}},
-	}))
+	got := serverStreams([]bridge.RouteInfo{serverStream("a.v1.FeedService/Watch"), {RPC: "a.v1.FeedService/Get"}})
 	if len(got) != 1 || got[0].Path != "/feed/watch" || got[0].RPC != "a.v1.FeedService/Watch" {
 		t.Fatalf("got %+v", got)
 	}
 }
 
 func TestPathsOfRoutesAreUnique(t *testing.T) {
-	got := serverStreams(methods(t, map[string][]*descriptorpb.MethodDescriptorProto{
-		"a.v1.FeedService": {serverStream("Watch"), serverStream("watch")},
-		"a.v2.FeedService": {serverStream("Watch")},
-		"b.Service":        {serverStream("Watch")},
-	}))
+	got := serverStreams([]bridge.RouteInfo{
+		serverStream("a.v1.FeedService/Watch"), serverStream("a.v1.FeedService/watch"),
+		serverStream("a.v2.FeedService/Watch"), serverStream("b.Service/Watch"), serverStream("Bare/Watch"),
+	})
 	seen := map[string]bool{}
 	for _, s := range got {
 		if seen[s.Path] {
@@ -70,7 +36,7 @@ func TestPathsOfRoutesAreUnique(t *testing.T) {
 		}
 		seen[s.Path] = true
 	}
-	if len(got) != 4 || !seen["/feed/watch"] || !seen["/service/watch"] {
+	if len(got) != 5 || !seen["/feed/watch"] || !seen["/service/watch"] || !seen["/bare/watch"] {
 		t.Errorf("got %v", seen)
 	}
 }
