@@ -13,11 +13,13 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
@@ -78,15 +80,43 @@ func (e *endpoint) failureOf(err error) failure {
 		}
 		return failure{code: code, message: "the call failed; the bridge's log says how, under incident " + i.id}
 	}
-	f := failure{code: s.Code(), message: s.Message()}
-	for _, detail := range s.Proto().GetDetails() {
-		// A type that nobody knows is left out: it would be bytes to a page.
-		if text, err := (protojson.MarshalOptions{Resolver: e.detailTypes()}).Marshal(detail); err == nil {
-			f.details = append(f.details, text)
+	return failure{code: s.Code(), message: s.Message(), details: e.details(s.Proto().GetDetails())}
+}
+
+// details renders what a backend added to a status. What cannot be shown as
+// JSON, such as a type that nobody knows, is left out: it would be bytes to a
+// page. It goes through transcode like all that a backend sends, since the
+// protobuf library panics on some bytes.
+func (e *endpoint) details(packed []*anypb.Any) []json.RawMessage {
+	if len(packed) == 0 {
+		return nil
+	}
+	plan, err := transcode.Compile((*anypb.Any)(nil).ProtoReflect().Descriptor(), transcode.Options{
+		Resolver: e.detailTypes(),
+		MaxDepth: detailsDepth,
+		MaxBytes: int(e.bridge.config.Limits.MessageBytes),
+	})
+	if err != nil {
+		panic(err) // Any is complete, and has no taps
+	}
+	var shown []json.RawMessage
+	for _, detail := range packed {
+		if detail.GetTypeUrl() == "" {
+			continue // holds nothing, and {} is no Any as JSON
+		}
+		wire, err := proto.Marshal(detail)
+		if err != nil {
+			continue
+		}
+		if text, err := plan.AppendJSON(nil, wire); err == nil {
+			shown = append(shown, text)
 		}
 	}
-	return f
+	return shown
 }
+
+// detailsDepth bounds how deeply a detail may nest.
+const detailsDepth = 100
 
 // httpStatus is the status for the failure where it can still be one.
 func (f failure) httpStatus() int { return runtime.HTTPStatusFromCode(f.code) }
@@ -150,6 +180,14 @@ func (d detailTypes) FindMessageByURL(url string) (protoreflect.MessageType, err
 		return found, nil
 	}
 	return protoregistry.GlobalTypes.FindMessageByURL(url)
+}
+
+// FindMessageByName does the same.
+func (d detailTypes) FindMessageByName(name protoreflect.FullName) (protoreflect.MessageType, error) {
+	if found, err := d.resolver.FindMessageByName(name); err == nil {
+		return found, nil
+	}
+	return protoregistry.GlobalTypes.FindMessageByName(name)
 }
 
 // Links google.rpc's detail types in.
