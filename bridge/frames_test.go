@@ -123,7 +123,7 @@ func TestBytesOfAStream(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			inWorld(t, feedRoute(test.keys), func(w *world) {
+			inWorld(t, feedRoute(test.keys), func(t *testing.T, w *world) {
 				c := w.listen("/feed", ssetest.Options{NoIDs: strings.Contains(test.keys, `id: ""`), Literals: []string{"[DONE]"}})
 				rpc := w.rpc()
 				rpc.send(test.events...)
@@ -141,7 +141,7 @@ func TestBytesOfAStream(t *testing.T) {
 
 // TestHeadOfAStream holds the head as it stands on the socket, where http.Client would tidy it up.
 func TestHeadOfAStream(t *testing.T) {
-	inWorld(t, feedRoute("retry: 3s"), func(w *world) {
+	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		conn, err := w.front.Dial()
 		if err != nil {
 			t.Fatal(err)
@@ -168,7 +168,7 @@ func TestHeadOfAStream(t *testing.T) {
 
 // TestRetryIsSpread: clients that lost one bridge together do not come back together.
 func TestRetryIsSpread(t *testing.T) {
-	inWorld(t, feedRoute("retry: 3s"), func(w *world) {
+	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		shortest, longest := time.Hour, time.Duration(0)
 		for range 200 {
 			c := w.listen("/feed", ssetest.Options{})
@@ -196,7 +196,7 @@ func TestFirstBytes(t *testing.T) {
 		{"after open_grace", func(*rpc) {}, 250 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			inWorld(t, feedRoute("open_grace: 250ms"), func(w *world) {
+			inWorld(t, feedRoute("open_grace: 250ms"), func(t *testing.T, w *world) {
 				began := time.Now()
 				c := w.listen("/feed", ssetest.Options{})
 				rpc := w.rpc()
@@ -217,7 +217,7 @@ func TestFirstBytes(t *testing.T) {
 
 // TestJoiningALiveTopicWaitsForNothing: the bytes of a second client go out at once.
 func TestJoiningALiveTopicWaitsForNothing(t *testing.T) {
-	inWorld(t, feedRoute("event: {id: seq}"), func(w *world) {
+	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		first := w.listen("/feed", ssetest.Options{})
 		w.rpc().count(1, 3)
 		expect(t, first, "open 1 2 3")

@@ -40,9 +40,9 @@ type world struct {
 }
 
 // inWorld plays in a world of its own. settings is the YAML beside "upstreams".
-func inWorld(t *testing.T, settings string, play func(w *world)) {
+func inWorld(t *testing.T, settings string, play func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { play(newWorld(t, settings)) })
+	synctest.Test(t, func(t *testing.T) { play(t, newWorld(t, settings)) })
 }
 
 // feedRoute is the YAML of a configuration's one route, /feed; keys are further ones.
