@@ -2,6 +2,7 @@ package sse
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,8 +46,9 @@ func appendData(dst, data []byte) []byte {
 }
 
 // AppendName appends an event name taken from a message: line ends and NUL
-// are removed, it is cut at MaxNameBytes, and a reserved name gets the prefix
-// "x-", since a page's onerror must not fire for a oneof member called error.
+// are removed, a reserved name gets the prefix "x-", since a page's onerror
+// must not fire for a oneof member called error, and it is cut at
+// MaxNameBytes, before a character that does not fit.
 func AppendName(dst []byte, name []byte) []byte {
 	start := len(dst)
 	for len(name) > 0 {
@@ -63,8 +65,12 @@ func AppendName(dst []byte, name []byte) []byte {
 	if !ReservedName(string(dst[start:])) {
 		return dst
 	}
-	named := append([]byte("x-"), dst[start:]...)
-	return append(dst[:start], named[:min(len(named), MaxNameBytes)]...)
+	dst = slices.Insert(dst, start, 'x', '-')
+	end := min(len(dst), start+MaxNameBytes)
+	for end < len(dst) && !utf8.RuneStart(dst[end]) {
+		end--
+	}
+	return dst[:end]
 }
 
 // ReservedName reports whether an event name belongs to browsers or to the

@@ -96,6 +96,9 @@ func recoded(text string) string {
 	if isOrdinal {
 		id += "~" + printable(ordinal)
 	}
+	if len(id) > MaxIDBytes-len(finalMark) {
+		return printable(text) // no event has had it
+	}
 	return id
 }
 
@@ -104,13 +107,14 @@ func recoded(text string) string {
 func printable(text string) string {
 	safe := make([]byte, 0, min(len(text), MaxCursorBytes))
 	for i := range len(text) {
-		if len(safe) >= MaxCursorBytes-2 {
-			break
-		}
+		before := len(safe)
 		if c := text[i]; (c > ' ' && c < 0x7f) || (c == ' ' && i > 0 && i < len(text)-1) {
 			safe = append(safe, c)
 		} else {
 			safe = appendEscaped(safe, c)
+		}
+		if len(safe) > MaxCursorBytes {
+			return strings.TrimRight(string(safe[:before]), " ")
 		}
 	}
 	return string(safe)

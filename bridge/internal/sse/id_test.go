@@ -1,0 +1,218 @@
+package sse
+
+import (
+	"strings"
+	"testing"
+)
+
+const epoch = "ABCDEFGHIJKLMNOPQRSTUVWXY2"
+
+// unsafeID says what is wrong with an id that is to stand in an id line; "" if
+// nothing is.
+func unsafeID(id string) string {
+	switch {
+	case len(id) > MaxIDBytes:
+		return "too long"
+	case strings.TrimSpace(id) != id:
+		return "has edge spaces"
+	case strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }):
+		return "is not printable ASCII"
+	}
+	return ""
+}
+
+func TestNewEpoch(t *testing.T) {
+	a, b := NewEpoch(), NewEpoch()
+	if a == b || len(a) != epochBytes {
+		t.Fatal(a, b)
+	}
+	id := ParseID(Positions, string(AppendPosition(nil, a, 7)))
+	if id.Epoch != a || id.Seq != 7 {
+		t.Fatalf("%+v", id)
+	}
+}
+
+func TestParseID(t *testing.T) {
+	position := func(text string, seq uint64) ID { return ID{Text: text, Epoch: epoch, Seq: seq} }
+	text := func(text string) ID { return ID{Text: text} }
+	final := func(text string) ID { return ID{Text: text, Final: true} }
+	for _, test := range []struct {
+		mode Mode
+		text string
+		want ID
+	}{
+		{Positions, "", ID{}},
+		{Positions, "~0", ID{}},
+		{Positions, epoch + "-0", position(epoch+"-0", 0)},
+		{Positions, epoch + "-17", position(epoch+"-17", 17)},
+		{Positions, epoch + "-18446744073709551615", position(epoch+"-18446744073709551615", 1<<64-1)},
+		{Positions, epoch + "-18446744073709551616", text(epoch + "-18446744073709551616")},
+		{Positions, epoch + "-007", text(epoch + "-007")},
+		{Positions, epoch + "-+7", text(epoch + "-+7")},
+		{Positions, epoch + "--7", text(epoch + "--7")},
+		{Positions, epoch + "-1_000", text(epoch + "-1_000")},
+		{Positions, epoch + "-", text(epoch + "-")},
+		{Positions, epoch, text(epoch)},
+		{Positions, strings.ToLower(epoch) + "-1", text(strings.ToLower(epoch) + "-1")},
+		{Positions, epoch[1:] + "-1", text(epoch[1:] + "-1")},
+		{Positions, "~" + epoch + "-1", text("~" + epoch + "-1")},
+		{Positions, "~end", final("~end")},
+		{Positions, epoch + "-17~end", final(epoch + "-17~end")},
+		{Positions, "a\nid: b", text("a%0Aid: b")},
+		{Positions, " a b ", text("%20a b%20")},
+		{Positions, "\x00\x7f\xff", text("%00%7F%FF")},
+
+		{Cursors, "", ID{}},
+		{Cursors, "~0", ID{}},
+		{Cursors, "0", text("0")},
+		{Cursors, "1234", text("1234")},
+		{Cursors, "two words", text("two words")},
+		{Cursors, "a%20b", text("a b")}, // more was escaped than must be
+		{Cursors, "a%2fb", text("a/b")}, // in another spelling
+		{Cursors, "caf%c3%A9", text("caf%C3%A9")},
+		{Cursors, "café", text("caf%C3%A9")}, // less
+		{Cursors, "100%", text("100%")},
+		{Cursors, "%zz", text("%zz")},
+		{Cursors, "%7E", text("%7E")},
+		{Cursors, "c~3", text("c~3")},
+		{Cursors, "a%2Fb~3", text("a/b~3")},
+		{Cursors, "c~\r\n", text("c~%0D%0A")},
+		{Cursors, epoch + "-3", text(epoch + "-3")}, // a cursor may look like anything
+		{Cursors, "~" + epoch + "-3", position("~"+epoch+"-3", 3)},
+		{Cursors, "~" + epoch, text("~" + epoch)},
+		{Cursors, "~", text("~")},
+		{Cursors, "~~", text("~~")},
+		{Cursors, "~end", final("~end")},
+		{Cursors, "c~end", final("c~end")},
+		{Cursors, "c~3~end", final("c~3~end")},
+		{Cursors, "%7Eend", text("%7Eend")}, // the backend's own "~end"
+
+		{None, "", ID{}},
+		{None, "whatever", ID{}},
+		{None, epoch + "-3", ID{}},
+		{None, "~end", final("~end")},
+	} {
+		if got := ParseID(test.mode, test.text); got != test.want {
+			t.Errorf("mode %d, %q: %+v, want %+v", test.mode, test.text, got, test.want)
+		}
+	}
+}
+
+func TestAppendCursor(t *testing.T) {
+	for cursor, want := range map[string]string{
+		"":               "",
+		"42":             "42",
+		"a b":            "a b",
+		" ":              "%20",
+		"  ":             "%20%20",
+		" a  b ":         "%20a  b%20",
+		"~":              "%7E",
+		"a~1":            "a%7E1",
+		"~end":           "%7Eend",
+		"100%":           "100%25",
+		"a\r\nid: evil":  "a%0D%0Aid: evil",
+		"\x00\t\x1f\x7f": "%00%09%1F%7F",
+		"é":              "%C3%A9",
+		"\xff":           "%FF",
+		":":              ":",
+	} {
+		if got := string(AppendCursor([]byte("x"), []byte(cursor))); got != "x"+want {
+			t.Errorf("%q: %q, want %q", cursor, got, "x"+want)
+		}
+	}
+}
+
+// What is too long is cut, and stays safe where it is cut.
+func TestParseIDIsBounded(t *testing.T) {
+	for _, text := range []string{
+		strings.Repeat("a", 1<<20),
+		strings.Repeat("é", 1<<16),
+		strings.Repeat("%41", 1<<16),
+		strings.Repeat("%ff", 1<<16),
+		strings.Repeat("a ", 1<<16),
+		strings.Repeat(" a", 1<<16),
+		strings.Repeat("a  ", 1<<16),
+		strings.Repeat(" ", 1<<16),
+		strings.Repeat("\x00", 1<<16),
+		strings.Repeat("~", 1<<16),
+		"%zz" + strings.Repeat(" ", 1<<16) + "a",
+		"c~" + strings.Repeat("9", 1<<16),
+		"~" + epoch + "-" + strings.Repeat("9", 1<<16),
+		"~" + epoch + "-" + strings.Repeat("0", 1<<16) + "1",
+	} {
+		for _, mode := range []Mode{Positions, Cursors, None} {
+			for _, text := range []string{text, text + "~end", text + "%zz"} {
+				if wrong := unsafeID(ParseID(mode, text).Text); wrong != "" {
+					t.Errorf("mode %d, %.20q…: %s", mode, text, wrong)
+				}
+			}
+		}
+	}
+}
+
+// The longest cursor is found again, with its ordinals and its end.
+func TestLongestCursor(t *testing.T) {
+	n := NewNumbering(Cursors, epoch)
+	n.Message([]byte(strings.Repeat("a", MaxCursorBytes)))
+	n.since = 1<<64 - 2
+	n.Message(nil)
+	id := string(n.AppendID(nil))
+	if got := ParseID(Cursors, id); got.Text != id {
+		t.Fatalf("%d bytes become %d", len(id), len(got.Text))
+	}
+	if final := string(n.AppendFinal(nil)); unsafeID(final) != "" || !ParseID(Cursors, final).Final {
+		t.Fatalf("the final id of %d bytes %s", len(final), unsafeID(final))
+	}
+}
+
+// Whatever a client sends becomes an id that may stand in an id line, is short
+// enough, and is read again as the same.
+func FuzzParseID(f *testing.F) {
+	for _, text := range []string{
+		"", "~0", "~end", "x~end", epoch + "-1", "~" + epoch + "-1", "a%20b", "%zz", "%", "%4", " a ", "a\r\n", "\x00", "café", "\xff",
+		"c~1", "c~1~end", "~", "a~b~c",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, mode := range []Mode{Positions, Cursors, None} {
+			id := ParseID(mode, text)
+			if wrong := unsafeID(id.Text); wrong != "" {
+				t.Errorf("mode %d, %q becomes %q, which %s", mode, text, id.Text, wrong)
+			}
+			if id.Text == "" && id != (ID{}) || id.Final && id.Epoch != "" {
+				t.Errorf("mode %d, %q becomes %+v", mode, text, id)
+			}
+			if again := ParseID(mode, id.Text); len(text) < 1000 && again != id {
+				t.Errorf("mode %d, %q becomes %+v, and that %+v", mode, text, id, again)
+			}
+		}
+	})
+}
+
+// Each cursor's id is safe, comes back as it was sent, and no two share one.
+func FuzzCursor(f *testing.F) {
+	f.Add([]byte("a"), []byte("b"))
+	f.Add([]byte(" "), []byte("%20"))
+	f.Add([]byte("~end"), []byte("~0"))
+	f.Add([]byte("a\n"), []byte("a%0A"))
+	f.Add([]byte("\xff"), []byte("%ff"))
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		idA, idB := string(AppendCursor(nil, a)), string(AppendCursor(nil, b))
+		if (string(a) == string(b)) != (idA == idB) {
+			t.Errorf("%q and %q become %q and %q", a, b, idA, idB)
+		}
+		if len(idA) > MaxCursorBytes {
+			return // an error of its message
+		}
+		if wrong := unsafeID(idA); wrong != "" {
+			t.Errorf("%q becomes %q, which %s", a, idA, wrong)
+		}
+		if got := ParseID(Cursors, idA); got != (ID{Text: idA}) {
+			t.Errorf("%q comes back as %+v", idA, got)
+		}
+		if raw, ok := unescape(idA); !ok || string(raw) != string(a) {
+			t.Errorf("%q is read as %q", idA, raw)
+		}
+	})
+}

@@ -1,0 +1,107 @@
+package sse
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// play counts what the words say: "-" is a message without a cursor, "gap" a
+// gap that breaks, anything else a cursor. It returns the ids.
+func play(mode Mode, words string) string {
+	n := NewNumbering(mode, "E")
+	ids := []string{string(n.AppendID(nil))}
+	for word := range strings.FieldsSeq(words) {
+		switch word {
+		case "-":
+			n.Message(nil)
+		case "gap":
+			n.Break()
+		default:
+			n.Message([]byte(word))
+		}
+		ids = append(ids, string(n.AppendID(nil)))
+	}
+	return strings.Join(ids, " ") + " " + string(n.AppendFinal(nil))
+}
+
+// Rules 1 to 4 of the resuming rules.
+func TestNumbering(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		mode  Mode
+		words string
+		want  string
+	}{
+		{"positions", Positions, "- - gap -", "E-0 E-1 E-2 E-3 E-4 E-4~end"},
+		{"positions know no cursors", Positions, "c1 c2", "E-0 E-1 E-2 E-2~end"},
+		{"none", None, "- c1 gap", "    ~end"},
+		{"nothing yet", Positions, "", "E-0 E-0~end"},
+		{"no cursor yet", Cursors, "", "~E-0 ~E-0~end"},
+		{"cursors", Cursors, "c1 c2 c3", "~E-0 c1 c2 c3 c3~end"},
+		{"1: counted since the last message that carried it", Cursors, "c1 - - c2 -", "~E-0 c1 c1~1 c1~2 c2 c2~1 c2~1~end"},
+		{"2: a position only where no cursor precedes", Cursors, "- - c1 -", "~E-0 ~E-1 ~E-2 c1 c1~1 c1~1~end"},
+		{"3: no complete cursor after a gap until one comes", Cursors, "c1 - gap - - c2 -", "~E-0 c1 c1~1 ~E-3 ~E-4 ~E-5 c2 c2~1 c2~1~end"},
+		{"4: a gap has a seq of its own", Cursors, "gap gap -", "~E-0 ~E-1 ~E-2 ~E-3 ~E-3~end"},
+		{"escaped", Cursors, "a~1 - ~end -", "~E-0 a%7E1 a%7E1~1 %7Eend %7Eend~1 %7Eend~1~end"},
+	} {
+		if got := play(test.mode, test.words); got != test.want {
+			t.Errorf("%s: %s\n%s, want\n%s", test.name, test.words, got, test.want)
+		}
+	}
+}
+
+func TestNumberingAppends(t *testing.T) {
+	n := NewNumbering(Cursors, "E")
+	cursor := []byte("c1")
+	n.Message(cursor)
+	copy(cursor, "XX") // it was borrowed
+	if got := string(n.AppendID([]byte("id: "))); got != "id: c1" {
+		t.Fatal(got)
+	}
+	if n.Seq() != 1 {
+		t.Fatal(n.Seq())
+	}
+}
+
+// The ids of a log whose cursors differ are all different, safe, and come back
+// as what they were.
+func TestIDsOfALogDiffer(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		mode := rapid.SampledFrom([]Mode{Positions, Cursors}).Draw(t, "mode")
+		log := NewEpoch()
+		n := NewNumbering(mode, log)
+		seen := map[string]bool{string(n.AppendID(nil)): true}
+		used := map[string]bool{"": true}
+		for range rapid.IntRange(1, 50).Draw(t, "frames") {
+			switch cursor := rapid.StringN(0, 5, 20).Draw(t, "cursor"); rapid.IntRange(0, 3).Draw(t, "kind") {
+			case 0:
+				n.Break()
+			case 1:
+				n.Message(nil)
+			default:
+				if used[cursor] {
+					continue
+				}
+				used[cursor] = true
+				n.Message([]byte(cursor))
+			}
+			id := string(n.AppendID(nil))
+			if seen[id] {
+				t.Fatalf("%q twice", id)
+			}
+			seen[id] = true
+			if wrong := unsafeID(id); wrong != "" {
+				t.Fatalf("%q %s", id, wrong)
+			}
+			parsed := ParseID(mode, id)
+			if parsed.Text != id || parsed.Final || parsed.Epoch != "" && (parsed.Epoch != log || parsed.Seq != n.Seq()) {
+				t.Fatalf("%q comes back as %+v", id, parsed)
+			}
+			if final := ParseID(mode, string(n.AppendFinal(nil))); !final.Final {
+				t.Fatalf("the final id of %q comes back as %+v", id, final)
+			}
+		}
+	})
+}
