@@ -1,8 +1,10 @@
 package topic
 
 import (
+	"context"
 	"io"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +44,44 @@ func TestJoinOpensOnce(t *testing.T) {
 		})
 	}
 }
+
+// A backend may answer before its first client is placed behind the newest
+// frame: that is before the first message all the same.
+func TestFirstMessageIsNotMissed(t *testing.T) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
+		for i := range 300 {
+			w.params.Source = prompt{}
+			sub, err := w.registry.Join(w.wish(strconv.Itoa(i % 100)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sub.Position != 0 {
+				t.Fatalf("the first client starts at %d", sub.Position)
+			}
+			sub.Leave()
+		}
+	})
+}
+
+// prompt is a Source that has a message at once, and fails for good after it.
+type prompt struct{}
+
+// Open opens an RPC.
+func (p prompt) Open(context.Context) (Stream, error) { return p, nil }
+
+// Accepted says that it is.
+func (prompt) Accepted() error { return nil }
+
+// Next hands over a message.
+func (prompt) Next(message func([]byte) error) error {
+	if err := message([]byte("1")); err != nil {
+		return err
+	}
+	return errFatal
+}
+
+// Close does nothing.
+func (prompt) Close() {}
 
 func TestKeysKeepClientsApart(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
