@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
@@ -52,6 +53,7 @@ func feedRoute(keys string) string {
 
 func newWorld(t *testing.T, settings string) *world {
 	t.Helper()
+	cfg := parse(t, "upstreams: {app: {target: 'passthrough:///memory'}}\n"+settings)
 	w := &world{TB: t, Stage: newStage(), Logged: &logs{}, front: bufconn.Listen(256 << 10)}
 	w.http1, w.http2 = w.transport(false), w.transport(true)
 
@@ -66,7 +68,7 @@ func newWorld(t *testing.T, settings string) *world {
 		t.Fatal(err)
 	}
 
-	w.Bridge, err = bridge.New(parse(t, "upstreams: {app: {target: 'passthrough:///memory'}}\n"+settings), bridge.Options{
+	w.Bridge, err = bridge.New(cfg, bridge.Options{
 		Logger:      slog.New(slog.NewTextHandler(w.Logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Upstreams:   map[string]grpc.ClientConnInterface{"app": conn},
 		Descriptors: map[string]*protoregistry.Files{"app": protoregistry.GlobalFiles},
@@ -105,13 +107,14 @@ func (w *world) transport(h2 bool) *http.Transport {
 	}
 }
 
-// listen begins to read a stream as a browser does.
+// listen begins to read a stream as a browser does, and returns when its request has got as far as it will.
 func (w *world) listen(path string, o ssetest.Options) *ssetest.Client {
 	w.Helper()
 	o.Transport = w.http1
 	if o.H2C {
 		o.Transport = w.http2
 	}
+	defer synctest.Wait()
 	return ssetest.Connect(w, "http://bridge"+path, o)
 }
 
@@ -265,11 +268,12 @@ func (c *rpc) send(events ...*testv1.FeedEvent) {
 	})
 }
 
-// count sends events with the seqs from first to last.
+// count sends events with the seqs from first to last, each when the one before has got as far as it will.
 func (c *rpc) count(first, last int64) {
 	c.tb.Helper()
 	for seq := first; seq <= last; seq++ {
 		c.send(&testv1.FeedEvent{Seq: seq})
+		synctest.Wait()
 	}
 }
 
@@ -280,6 +284,23 @@ func (c *rpc) end(err error, trailers ...string) {
 		stream.SetTrailer(metadata.Pairs(trailers...))
 		return &rpcEnd{err}
 	})
+}
+
+// numbers answers each Watch with n messages at once, and ends it with err.
+func numbers(n int64, err error) func(*testv1.WatchRequest, grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+	return func(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+		for seq := range n {
+			if err := stream.Send(&testv1.FeedEvent{Seq: seq + 1}); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+}
+
+// unknownAny is an event that cannot be shown: it holds a message of a type that nobody knows.
+func unknownAny(kind string) *testv1.FeedEvent {
+	return &testv1.FeedEvent{Kind: kind, Extra: &anypb.Any{TypeUrl: "type.example/nobody.knows.This"}}
 }
 
 var (
@@ -336,6 +357,7 @@ func word(event ssetest.Event) string {
 // expect lets everything happen that is due now and compares what the client saw.
 func expect(tb testing.TB, c *ssetest.Client, want string) {
 	tb.Helper()
+	c.AwaitStatus()
 	synctest.Wait()
 	if got := story(c.Snapshot()); got != want {
 		tb.Fatalf("the client saw  %s\nwant            %s\n%s", got, want, c.Snapshot())
