@@ -13,6 +13,10 @@
 // and what a failure means in status.go.
 //
 // The bridge handles no signals, opens no listeners and registers nothing
-// globally. Stop the http.Server with Drain, which tells the clients; then
-// Close.
+// globally. To stop, call Drain, which tells the clients, then the server's
+// Shutdown, then Close.
+//
+// The http.Server around it should have a ReadHeaderTimeout, needs no
+// WriteTimeout (the bridge lifts it for streams), and with HTTP/2 should have
+// HTTP2.WriteByteTimeout, without which a dead connection is kept for ever.
 package bridge

@@ -21,6 +21,9 @@ const (
 	// maxStreams is how many streams one HTTP/2 connection may carry; a proxy in front
 	// may bring all of its clients over one.
 	maxStreams = 20000
+	// writeByteTimeout ends an HTTP/2 connection that takes nothing at all: a stream's
+	// own deadline can only reset the stream, and the reset could not be written either.
+	writeByteTimeout = 20 * time.Second
 	// shutdownTimeout bounds the wait for plain requests after all streams have ended.
 	shutdownTimeout = 5 * time.Second
 )
@@ -45,7 +48,7 @@ func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: writeByteTimeout},
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
