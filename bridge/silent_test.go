@@ -49,7 +49,7 @@ func TestSilentBackendKeepsItsOneRPC(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := bridge.New(parse(t, `
-upstreams: {app: {target: memory}}
+upstreams: {app: {target: "passthrough:///memory"}}
 routes: [{path: /feed, rpc: `+watch+`, upstream: app, heartbeat: {every: 7s}}]
 `), bridge.Options{
 			Logger:      slog.New(slog.DiscardHandler),
