@@ -79,7 +79,9 @@ func ended(err error, maxBytes int) error {
 // connectionLost recognises the statuses that grpc-go makes itself when a
 // connection breaks. They name addresses, which are not for everybody.
 func connectionLost(message string) bool {
-	for _, begin := range []string{"error reading from server", "closing transport", "connection error: ", "transport: ", "transport is closing", "the connection is draining"} {
+	for _, begin := range []string{
+		"error reading from server", "closing transport", "connection error: ", "transport: ", "transport is closing", "the connection is draining",
+	} {
 		if strings.HasPrefix(message, begin) {
 			return true
 		}
