@@ -76,7 +76,10 @@ func newWorld(t *testing.T, settings string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := &http.Server{Handler: w.Bridge, Protocols: protocols(true, true)} //nolint:gosec // a pipe in memory knows no slow loris
+	web := &http.Server{
+		Handler: w.Bridge, Protocols: protocols(true, true), ReadHeaderTimeout: time.Minute,
+		WriteTimeout: time.Minute, // which the bridge has to lift
+	}
 	go func() { _ = web.Serve(w.front) }()
 
 	t.Cleanup(func() {

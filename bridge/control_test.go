@@ -1,0 +1,298 @@
+package bridge_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+// TestHeartbeats: silence is broken, and only silence.
+func TestHeartbeats(t *testing.T) {
+	t.Run("comments", func(t *testing.T) {
+		inWorld(t, feedRoute("heartbeat: {every: 10s}"), func(t *testing.T, w *world) {
+			c := w.listen("/feed", ssetest.Options{})
+			rpc := w.rpc()
+			rpc.accept()
+			c.AwaitEvents(1)
+			for want := range 2 {
+				synctest.Wait()
+				if beats := c.Snapshot().Heartbeats; beats != want {
+					t.Errorf("%d heartbeats, want %d", beats, want)
+				}
+				time.Sleep(10*time.Second - time.Duration(want))
+			}
+			rpc.count(1, 1) // begins the silence anew
+			time.Sleep(9 * time.Second)
+			synctest.Wait()
+			if beats := c.Snapshot().Heartbeats; beats != 1 {
+				t.Errorf("%d heartbeats, though there was no silence", beats)
+			}
+			time.Sleep(31 * time.Second)
+			synctest.Wait()
+			if beats := c.Snapshot().Heartbeats; beats != 5 {
+				t.Errorf("%d heartbeats, want 5", beats)
+			}
+			expect(t, c, "open 1")
+		})
+	})
+	t.Run("events", func(t *testing.T) {
+		inWorld(t, feedRoute("heartbeat: {every: 10s, as: event}"), func(t *testing.T, w *world) {
+			c := w.listen("/feed", ssetest.Options{})
+			rpc := w.rpc()
+			rpc.count(1, 1)
+			time.Sleep(25 * time.Second)
+			expect(t, c, "open 1 heartbeat heartbeat")
+			if beat := c.Snapshot().Events[2]; string(beat.Raw) != "event: heartbeat\ndata: {}\n\n" {
+				t.Errorf("a heartbeat is %q", beat.Raw)
+			}
+		})
+	})
+	t.Run("without ids", func(t *testing.T) {
+		inWorld(t, feedRoute(`heartbeat: {every: 10s, as: event}, event: {id: ""}`), func(t *testing.T, w *world) {
+			c := w.listen("/feed", ssetest.Options{NoIDs: true})
+			time.Sleep(25 * time.Second)
+			expect(t, c, "heartbeat heartbeat")
+		})
+	})
+	t.Run("off", func(t *testing.T) {
+		inWorld(t, feedRoute("heartbeat: {every: 0s}"), func(t *testing.T, w *world) {
+			c := w.listen("/feed", ssetest.Options{})
+			w.rpc().accept()
+			time.Sleep(24 * time.Hour)
+			expect(t, c, "open")
+			if beats := c.Snapshot().Heartbeats; beats != 0 {
+				t.Errorf("%d heartbeats", beats)
+			}
+		})
+	})
+}
+
+// TestIdle: two clients of eight buffer comments, so that nobody gets more than 16 KiB of them in a row.
+func TestIdle(t *testing.T) {
+	onBoth(t, "heartbeat: {every: 1s}", func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		rpc.count(1, 1)
+		expect(t, c, "open 1")
+		time.Sleep(8192 * time.Second)
+		synctest.Wait()
+		if beats := c.Snapshot().Heartbeats; beats != 8192 {
+			t.Errorf("%d heartbeats", beats)
+		}
+		time.Sleep(time.Second)
+		expect(t, c, "open 1 retry:idle")
+		endedWell(t, c)
+		c.Reconnect()
+		rpc.count(2, 2)
+		expect(t, c, "open 1 retry:idle open 2")
+	})
+}
+
+// TestMaxAge: clients are asked to come back, not all at one moment, and nothing is lost.
+func TestMaxAge(t *testing.T) {
+	onBoth(t, "max_age: 1h, replay: {linger: 10m}", func(t *testing.T, w *world) {
+		began := time.Now()
+		var clients []*ssetest.Client
+		for range 20 {
+			clients = append(clients, w.listen("/feed", ssetest.Options{}))
+		}
+		rpc := w.rpc()
+		rpc.count(1, 1)
+		time.Sleep(54*time.Minute - time.Second)
+		for _, c := range clients {
+			expect(t, c, "open 1")
+		}
+		left := map[string]int{}
+		for time.Since(began) < time.Hour {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			ended := 0
+			for _, c := range clients {
+				if c.Snapshot().Ended != nil {
+					ended++
+				}
+			}
+			left[time.Since(began).String()] = ended
+		}
+		if len(left) < 4 {
+			t.Errorf("they left at %v", left)
+		}
+		rpc.count(2, 2)
+		for _, c := range clients {
+			endedWell(t, c)
+			expect(t, c, "open 1 retry:max_age")
+			if retry := c.Snapshot().Retry; retry > time.Second {
+				t.Errorf("asked to come back after %v", retry)
+			}
+			c.Reconnect()
+			expect(t, c, "open 1 retry:max_age open 2")
+		}
+		w.noRPC()
+	})
+}
+
+// TestMaxAgeUnderLoad: a stream that is never silent grows old, too.
+func TestMaxAgeUnderLoad(t *testing.T) {
+	inWorld(t, feedRoute("max_age: 10s"), func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		seq := int64(0)
+		for c.Snapshot().Ended == nil && seq < 2000 {
+			seq++
+			rpc.count(seq, seq)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if seen := story(c.Snapshot()); !strings.HasSuffix(seen, " retry:max_age") || seq > 1001 {
+			t.Errorf("after %d messages: …%s", seq, seen[max(0, len(seen)-50):])
+		}
+	})
+}
+
+// TestStale: who listens hears that nothing has a place, that it has again, and nothing of a backend that is silent.
+func TestStale(t *testing.T) {
+	onBoth(t, "heartbeat: {every: 0s}, open_grace: 0s", func(t *testing.T, w *world) {
+		refuse := status.Error(codes.Unavailable, "starting")
+		c := w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		time.Sleep(time.Hour) // silent, but placed
+		expect(t, c, "open")
+		for range 8 { // the pauses grow beyond five seconds
+			rpc.end(refuse)
+			rpc = w.rpc()
+		}
+		rpc.end(refuse)
+		time.Sleep(5*time.Second - time.Millisecond)
+		synctest.Wait()
+		told := len(c.Snapshot().Events)
+		if strings.HasSuffix(story(c.Snapshot()), "stale") && told < 2 {
+			t.Errorf("told too early: %s", c.Snapshot())
+		}
+		seen := c.Await("stream-stale", func(s ssetest.Snapshot) bool { return strings.HasSuffix(story(s), "stale") })
+		if stale := seen.Events[len(seen.Events)-1]; stale.Data != `{"code":"UNAVAILABLE"}` || stale.HasID {
+			t.Errorf("told %s", stale.Raw)
+		}
+		late := w.listen("/feed", ssetest.Options{})
+		expect(t, late, "open stale")
+		w.rpc().count(1, 1)
+		expect(t, late, "open stale live 1")
+	})
+}
+
+// valve is a connection whose reading stops while it is shut.
+type valve struct {
+	net.Conn
+	open chan struct{} // closed when the valve is opened
+}
+
+func (v *valve) Read(p []byte) (int, error) {
+	<-v.open
+	return v.Conn.Read(p)
+}
+
+// listenShut is listen for a client that reads nothing until open is closed.
+func (w *world) listenShut(path string, o ssetest.Options, open chan struct{}) *ssetest.Client {
+	w.Helper()
+	transport := w.transport(false)
+	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := w.front.DialContext(ctx)
+		return &valve{conn, open}, err
+	}
+	o.Transport = transport
+	w.Cleanup(transport.CloseIdleConnections)
+	defer synctest.Wait()
+	return ssetest.Connect(w, "http://bridge"+path, o)
+}
+
+// TestSlowClient: who is too slow for the log is told so, and hurts nobody else.
+func TestSlowClient(t *testing.T) {
+	for _, test := range []struct{ slow, want string }{
+		{"disconnect", "retry:lagged"}, {"skip", "gap:lagged 38 39 40 41"},
+	} {
+		t.Run(test.slow, func(t *testing.T) {
+			onBoth(t, "slow_client: "+test.slow+", replay: {events: 3}", func(t *testing.T, w *world) {
+				open := make(chan struct{})
+				fast := w.listen("/feed", ssetest.Options{})
+				rpc := w.rpc()
+				rpc.accept()
+				slow := w.listenShut("/feed", ssetest.Options{}, open)
+				// The pipe takes 256 KiB.
+				var want []string
+				for seq := range int64(40) {
+					rpc.send(&testv1.FeedEvent{Seq: seq + 1, Kind: strings.Repeat("x", 32<<10)})
+					synctest.Wait()
+					want = append(want, fmt.Sprint(seq+1))
+				}
+				expect(t, fast, "open "+strings.Join(want, " "))
+				close(open)
+				synctest.Wait()
+				rpc.count(41, 41)
+				seen := story(slow.Snapshot())
+				before, ok := strings.CutSuffix(seen, " "+test.want)
+				if !ok || !strings.HasPrefix("open "+strings.Join(want, " "), before) {
+					t.Fatalf("the slow client saw %s, want the beginning and then %s", seen, test.want)
+				}
+				if test.slow == "disconnect" {
+					endedWell(t, slow)
+					slow.Reconnect()
+					expect(t, slow, seen+" gap:expired 39 40 41")
+				} else {
+					events := slow.Snapshot().Events
+					if gap := events[len(events)-5]; !strings.HasSuffix(gap.Data, `","resumedFrom":"`+gap.ID+`"}`) {
+						t.Errorf("the gap %q says %s", gap.ID, gap.Data)
+					}
+					again := w.listen("/feed", ssetest.Options{LastEventID: events[len(events)-3].ID})
+					expect(t, again, "open 40 41")
+				}
+			})
+		})
+	}
+}
+
+// TestStuckClient: a socket that takes nothing for write_timeout is cut, without a last chunk.
+func TestStuckClient(t *testing.T) {
+	inWorld(t, feedRoute("write_timeout: 20s, replay: {linger: 0s}"), func(t *testing.T, w *world) {
+		open := make(chan struct{})
+		stuck := w.listenShut("/feed", ssetest.Options{}, open)
+		rpc := w.rpc()
+		rpc.accept()
+		for range 20 {
+			rpc.send(&testv1.FeedEvent{Kind: strings.Repeat("x", 32<<10)})
+		}
+		synctest.Wait()
+		began := time.Now()
+		<-rpc.Gone // its last client has left
+		if waited := time.Since(began); waited != 20*time.Second {
+			t.Errorf("given up after %v, want write_timeout", waited)
+		}
+		close(open)
+		if err := stuck.AwaitEnd(); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("the stream ended with %v, want a cut", err)
+		}
+	})
+}
+
+// TestServersWriteTimeout: http.Server's own, meant for pages, ends no stream.
+func TestServersWriteTimeout(t *testing.T) {
+	inWorld(t, feedRoute("heartbeat: {every: 10s}"), func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		w.rpc().accept()
+		time.Sleep(10 * time.Minute)
+		expect(t, c, "open")
+		if seen := c.Snapshot(); seen.Status != http.StatusOK || seen.Heartbeats < 59 {
+			t.Errorf("got %s", seen)
+		}
+	})
+}

@@ -1,0 +1,295 @@
+package bridge_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+// endedWell wants the clean end of a body.
+func endedWell(t *testing.T, c *ssetest.Client) {
+	t.Helper()
+	if err := c.AwaitEnd(); err != io.EOF { //nolint:errorlint // exactly that is a clean end
+		t.Fatalf("the stream ended with %v\n%s", err, c.Snapshot())
+	}
+}
+
+// TestFinalIDs: the last block's id is final, and a GET that comes back with it is answered 204, which makes an
+// EventSource stop.
+func TestFinalIDs(t *testing.T) {
+	for _, test := range []struct {
+		name, keys string
+		messages   int64
+		err        error
+		last, id   string
+	}{
+		{"positions", "retry: 3s", 2, nil, "stream-end", "EPOCH-2~end"},
+		{"nothing", "retry: 3s", 0, nil, "stream-end", "EPOCH-0~end"},
+		{"cursors", "event: {id: seq}", 2, nil, "stream-end", "2~end"},
+		{"no cursor", "event: {id: seq}", 0, nil, "stream-end", "~EPOCH-0~end"},
+		{"no ids", `event: {id: ""}`, 2, nil, "stream-end", "~end"},
+		{"private", "share: never", 2, nil, "stream-end", "EPOCH-2~end"},
+		{"failed", "retry: 3s", 2, status.Error(codes.NotFound, "closed"), "stream-error", "EPOCH-2~end"},
+		{"failed, cursors", "event: {id: seq}", 2, status.Error(codes.NotFound, "closed"), "stream-error", "2~end"},
+		{"failed, no ids", `event: {id: ""}`, 2, status.Error(codes.Aborted, "closed"), "stream-error", "~end"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, feedRoute("methods: [GET, POST], "+test.keys), func(t *testing.T, w *world) {
+				noIDs := strings.Contains(test.keys, `id: ""`)
+				c := w.listen("/feed", ssetest.Options{NoIDs: noIDs})
+				rpc := w.rpc()
+				rpc.accept()
+				c.AwaitStatus()
+				rpc.count(1, test.messages)
+				rpc.end(test.err)
+				endedWell(t, c)
+				seen := c.Snapshot()
+				if last := seen.Events[len(seen.Events)-1]; last.Name != test.last || canonical(seen.LastEventID) != test.id {
+					t.Errorf("ended by %s with the id %q, want %s and %q", last.Name, seen.LastEventID, test.last, test.id)
+				}
+
+				for range 2 { // a browser comes back once; whoever comes again is told the same
+					c.Reconnect()
+					_ = c.AwaitEnd()
+					if got := c.Snapshot(); got.Status != http.StatusNoContent || got.Body != "" {
+						t.Errorf("the final id is answered %d %q", got.Status, got.Body)
+					}
+				}
+				if got := w.do(http.MethodGet, "/feed?last_event_id="+seen.LastEventID, ""); got.Status != http.StatusNoContent {
+					t.Errorf("the final id in the query is answered %d", got.Status)
+				}
+
+				// fetch has no such rule: it is told in band.
+				post := w.listen("/feed", ssetest.Options{Method: http.MethodPost, NoIDs: noIDs, LastEventID: seen.LastEventID})
+				endedWell(t, post)
+				want := "open end"
+				if noIDs {
+					want = "end"
+				}
+				if got := post.Snapshot(); story(got) != want || canonical(got.LastEventID) != test.id {
+					t.Errorf("POST with the final id: %s", got)
+				}
+				w.noRPC()
+			})
+		})
+	}
+}
+
+// TestFinalIDsThatNobodyGave: whoever says that it has seen the end is believed.
+func TestFinalIDsThatNobodyGave(t *testing.T) {
+	for _, id := range []string{"~end", "x~end", "%~end", "~0~end", "~end~end", strings.Repeat("y", 8000) + "~end"} {
+		t.Run(id[:min(len(id), 20)], func(t *testing.T) {
+			onBoth(t, "methods: [GET, POST]", func(t *testing.T, w *world) {
+				if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", id); got.Status != http.StatusNoContent {
+					t.Errorf("answered %d", got.Status)
+				}
+				post := w.listen("/feed", ssetest.Options{Method: http.MethodPost, LastEventID: id})
+				endedWell(t, post)
+				expect(t, post, "open end")
+				w.noRPC()
+			})
+		})
+	}
+}
+
+// TestDone: the literal comes after OK only, and who has it has seen the end.
+func TestDone(t *testing.T) {
+	inWorld(t, feedRoute(`done: "[DONE]"`), func(t *testing.T, w *world) {
+		o := ssetest.Options{Literals: []string{"[DONE]"}}
+		c := w.listen("/feed", o)
+		rpc := w.rpc()
+		rpc.count(1, 1)
+		rpc.end(nil)
+		endedWell(t, c)
+		expect(t, c, "open 1 [DONE] end")
+		events := c.Snapshot().Events
+		o.LastEventID = events[2].ID
+		cut := w.listen("/feed", o)
+		if _ = cut.AwaitEnd(); cut.Snapshot().Status != http.StatusNoContent {
+			t.Errorf("who was cut after the literal is answered %d", cut.Snapshot().Status)
+		}
+	})
+	inWorld(t, feedRoute(`done: "[DONE]"`), func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		rpc.count(1, 1)
+		rpc.end(status.Error(codes.NotFound, "closed"))
+		endedWell(t, c)
+		expect(t, c, "open 1 error:NOT_FOUND")
+	})
+}
+
+// TestTrailers: those that the route allows are shown, and no others.
+func TestTrailers(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"end", nil, `{"trailers":{"x-cost":"5, 6 \u0026 more","x-quote":"\"\\"}}`},
+		{"error", status.Error(codes.NotFound, "closed"), `{"code":5,"message":"closed","status":"NOT_FOUND","trailers":{"x-cost":"5, 6 \u0026 more","x-quote":"\"\\"}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, feedRoute("trailers: [x-cost, x-quote, x-missing, x-empty]"), func(t *testing.T, w *world) {
+				c := w.listen("/feed", ssetest.Options{})
+				rpc := w.rpc()
+				rpc.count(1, 1)
+				rpc.end(test.err, "x-cost", "5", "x-cost", "6 & more", "x-quote", `"\`, "x-secret", "hunter2")
+				endedWell(t, c)
+				if last := c.Snapshot().Events[2]; last.Data != test.want {
+					t.Errorf("said %s, want %s", last.Data, test.want)
+				}
+			})
+		})
+	}
+	t.Run("none are allowed", func(t *testing.T) {
+		inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
+			c := w.listen("/feed", ssetest.Options{})
+			w.rpc().end(nil, "x-cost", "5")
+			endedWell(t, c)
+			if last := c.Snapshot().Events[1]; last.Data != "{}" {
+				t.Errorf("said %s", last.Data)
+			}
+		})
+	})
+}
+
+// TestReopen: on_complete: reopen goes on by itself, and says what may be missing.
+func TestReopen(t *testing.T) {
+	onBoth(t, "on_complete: reopen", func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		rpc.count(1, 2)
+		rpc.end(nil)
+		rpc = w.rpc()
+		rpc.count(7, 7)
+		expect(t, c, "open 1 2 gap:upstream 7")
+		rpc.end(nil)
+		began := time.Now()
+		for range 5 { // with nothing delivered nothing is missing, and the pauses grow
+			w.rpc().end(nil)
+		}
+		rpc = w.rpc()
+		if waited := time.Since(began); waited < 1500*time.Millisecond || waited > 6500*time.Millisecond {
+			t.Errorf("six openings took %v", waited)
+		}
+		rpc.count(9, 9)
+		expect(t, c, "open 1 2 gap:upstream 7 gap:upstream 9")
+		if gap := c.Snapshot().Events[3]; !strings.Contains(gap.Data, `"resumedFrom":"`+gap.ID+`"`) {
+			t.Errorf("the gap %q says %s", gap.ID, gap.Data)
+		}
+	})
+}
+
+// TestBadMessage: a message that cannot be shown is a gap in its place, or the end.
+func TestBadMessage(t *testing.T) {
+	large := strings.Repeat("x", 2000)
+	for _, test := range []struct {
+		name string
+		bad  *testv1.FeedEvent
+		ids  map[string]string // of the gap
+	}{
+		{"an unknown type", unknownAnyAt(2), map[string]string{"positions": "EPOCH-2", "cursors": "2"}},
+		{"over message_bytes", &testv1.FeedEvent{Seq: 2, Kind: large}, map[string]string{"positions": "EPOCH-2", "cursors": "2"}},
+		{"over message_bytes, no cursor", &testv1.FeedEvent{Kind: large}, map[string]string{"positions": "EPOCH-2", "cursors": "1~1"}},
+	} {
+		for name, ids := range both {
+			t.Run(test.name+", "+name, func(t *testing.T) {
+				inWorld(t, "limits: {message_bytes: 1KiB}\n"+feedRoute(strings.TrimPrefix(ids+", retry: 3s", ", ")), func(t *testing.T, w *world) {
+					c := w.listen("/feed", ssetest.Options{})
+					rpc := w.rpc()
+					rpc.send(&testv1.FeedEvent{Seq: 1}, test.bad, &testv1.FeedEvent{Seq: 3})
+					expect(t, c, "open 1 gap:untranscodable 3")
+					before, gap := c.Snapshot().Events[1], c.Snapshot().Events[2]
+					if canonical(gap.ID) != test.ids[name] {
+						t.Errorf("the gap has the id %q, want %q", gap.ID, test.ids[name])
+					}
+					if want := `{"reason":"untranscodable","lastEventId":"` + before.ID + `","resumedFrom":"` + gap.ID + `"}`; gap.Data != want {
+						t.Errorf("the gap says %s, want %s", gap.Data, want)
+					}
+					// Resuming before, at and behind it is exact.
+					expect(t, w.listen("/feed", ssetest.Options{LastEventID: before.ID}), "open gap:untranscodable 3")
+					expect(t, w.listen("/feed", ssetest.Options{LastEventID: gap.ID}), "open 3")
+					w.noRPC()
+					if strings.Contains(w.Logged.String(), "xxxx") || strings.Count(w.Logged.String(), "cannot be shown") != 1 {
+						t.Errorf("logged %.2000s", w.Logged)
+					}
+				})
+			})
+		}
+		t.Run(test.name+", stop", func(t *testing.T) {
+			inWorld(t, "limits: {message_bytes: 1KiB}\n"+feedRoute("on_bad_message: stop"), func(t *testing.T, w *world) {
+				c := w.listen("/feed", ssetest.Options{})
+				rpc := w.rpc()
+				rpc.count(1, 1)
+				rpc.send(test.bad)
+				endedWell(t, c)
+				expect(t, c, "open 1 error:UNKNOWN")
+				<-rpc.Gone
+			})
+		})
+	}
+}
+
+func unknownAnyAt(seq int64) *testv1.FeedEvent {
+	event := unknownAny("")
+	event.Seq = seq
+	return event
+}
+
+// TestOverTheTransportsLimit: each RPC would meet such a message again, so it is the end.
+func TestOverTheTransportsLimit(t *testing.T) {
+	onLimited := func(t *testing.T, keys string, play func(t *testing.T, w *world)) {
+		t.Helper()
+		inWorld(t, "limits: {message_bytes: 1KiB}\n"+feedRoute(keys), play)
+	}
+	huge := &testv1.FeedEvent{Seq: 2, Kind: strings.Repeat("x", 4097)}
+	onLimited(t, "event: {id: seq}", func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		rpc.send(&testv1.FeedEvent{Seq: 1}, huge)
+		endedWell(t, c)
+		expect(t, c, "open 1 error:RESOURCE_EXHAUSTED")
+		if id := c.Snapshot().LastEventID; id != "1~end" {
+			t.Errorf("the final id is %q", id)
+		}
+	})
+	// The backend's own RESOURCE_EXHAUSTED is a passing failure.
+	onLimited(t, "event: {id: seq}", func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		rpc.count(1, 1)
+		rpc.end(status.Error(codes.ResourceExhausted, "grpc: received message larger than max (9 vs. 5)"))
+		endedWell(t, c)
+		expect(t, c, "open 1 retry:upstream")
+	})
+}
+
+// TestCursorTooLong: an id has at most 4 KiB, and a message with a longer one is told as a gap.
+func TestCursorTooLong(t *testing.T) {
+	inWorld(t, feedRoute("event: {id: cursor, data: {field: seq}}"), func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		w.rpc().send(
+			&testv1.FeedEvent{Seq: 1, Cursor: "a"}, &testv1.FeedEvent{Seq: 2, Cursor: strings.Repeat("b", 5000)},
+			&testv1.FeedEvent{Seq: 3, Cursor: strings.Repeat("\x01", 1400)}, // within it, but not when escaped
+			&testv1.FeedEvent{Seq: 4, Cursor: strings.Repeat("d", 4000)}, &testv1.FeedEvent{Seq: 5},
+		)
+		expect(t, c, `open "1" gap:untranscodable gap:untranscodable "4" "5"`)
+		for i, want := range []string{"a", "a~1", "a~2", strings.Repeat("d", 4000), strings.Repeat("d", 4000) + "~1"} {
+			if got := c.Snapshot().Events[i+1].ID; got != want {
+				t.Errorf("block %d has the id %.50q, want %.50q", i, got, want)
+			}
+		}
+		for i, want := range []string{`open gap:untranscodable gap:untranscodable "4" "5"`, `open gap:untranscodable "4" "5"`, `open "4" "5"`, `open "5"`, "open"} {
+			expect(t, w.listen("/feed", ssetest.Options{LastEventID: c.Snapshot().Events[i+1].ID}), want)
+		}
+	})
+}
