@@ -40,15 +40,13 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error
 	}
 	sub.Opened()
 	voice := &voice{endpoint: e, sub: sub}
-	end, err := e.deliver(w, r, delivery.Client{
+	return e.deliver(w, r, delivery.Client{
 		Source:   voice,
 		Blocks:   voice,
 		Policy:   e.policy(),
 		First:    voice.first(id),
 		Position: sub.Position,
 	})
-	e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
-	return err
 }
 
 // join says which topic a request listens to.
@@ -116,7 +114,7 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 			return now.Err
 		case now.Err != nil && wantsStatus && now.Phase != topic.Finished:
 			return passing(now.Err)
-		case now.Phase != topic.Opening:
+		case now.Phase != topic.Opening, e.bridge.leaving.Load():
 			return nil
 		}
 		select {
@@ -149,7 +147,7 @@ func (e *endpoint) policy() delivery.Policy {
 }
 
 // deliver writes the head of an event stream and hands the response over.
-func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delivery.Client) (delivery.End, error) {
+func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delivery.Client) error {
 	setStreamHead(w.Header())
 	if r.ProtoMajor == 1 {
 		// The write deadline of a stream must not reach a next request, and
@@ -162,7 +160,16 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 				"route", e.route.Path)
 		})
 	}
-	return e.bridge.clients.Serve(r.Context(), w, client)
+	end, err := e.bridge.clients.Serve(r.Context(), w, client)
+	if err != nil {
+		return err
+	}
+	e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
+	if end == delivery.EndStuck || end == delivery.EndCut {
+		// To return would be to end the response as if all had been said.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
 }
 
 // setStreamHead sets what every event stream begins with.

@@ -173,8 +173,7 @@ func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, bl
 	done := replay.New(replay.Params{Events: 1, Bytes: 1})
 	done.Append(block(nil), "")
 	done.Close()
-	_, err := e.deliver(w, r, delivery.Client{Source: ended{done}, Policy: e.policy(), First: first})
-	return err
+	return e.deliver(w, r, delivery.Client{Source: ended{done}, Policy: e.policy(), First: first})
 }
 
 // ended is the source of a stream that has said all it has to say.
