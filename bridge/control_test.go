@@ -212,8 +212,7 @@ func (w *world) listenShut(path string, o ssetest.Options, open chan struct{}) *
 	}
 	o.Transport = transport
 	w.Cleanup(transport.CloseIdleConnections)
-	defer synctest.Wait()
-	return ssetest.Connect(w, "http://bridge"+path, o)
+	return w.listen(path, o)
 }
 
 // TestSlowClient: who is too slow for the log is told so, and hurts nobody else.

@@ -113,11 +113,19 @@ func (w *world) transport(h2 bool) *http.Transport {
 // listen begins to read a stream as a browser does, and returns when its request has got as far as it will.
 func (w *world) listen(path string, o ssetest.Options) *ssetest.Client {
 	w.Helper()
-	o.Transport = w.http1
-	if o.H2C {
-		o.Transport = w.http2
-	}
 	defer synctest.Wait()
+	return w.connect(path, o)
+}
+
+// connect does the same and does not wait.
+func (w *world) connect(path string, o ssetest.Options) *ssetest.Client {
+	w.Helper()
+	if o.Transport == nil {
+		o.Transport = w.http1
+		if o.H2C {
+			o.Transport = w.http2
+		}
+	}
 	return ssetest.Connect(w, "http://bridge"+path, o)
 }
 
