@@ -68,6 +68,10 @@ func newWorld(t *testing.T, settings string) *world {
 		t.Fatal(err)
 	}
 
+	t.Cleanup(func() {
+		_ = conn.Close()
+		backend.Stop()
+	})
 	w.Bridge, err = bridge.New(cfg, bridge.Options{
 		Logger:      slog.New(slog.NewTextHandler(w.Logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Upstreams:   map[string]grpc.ClientConnInterface{"app": conn},
@@ -89,8 +93,6 @@ func newWorld(t *testing.T, settings string) *world {
 		w.http1.CloseIdleConnections()
 		w.http2.CloseIdleConnections()
 		_ = web.Close()
-		_ = conn.Close()
-		backend.Stop()
 	})
 	return w
 }
