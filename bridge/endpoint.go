@@ -23,8 +23,16 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// errNoSchema says that it is not known yet what a route is.
-var errNoSchema = errors.New("there is no schema yet")
+// noSchema says that it is not known yet what a route is: a passing failure.
+// Why that is so is the upstream's to log; it names addresses.
+type noSchema struct{ upstream string }
+
+func (e *noSchema) Error() string {
+	return "the schema of upstream " + e.upstream + " is not known yet"
+}
+
+// GRPCStatus is what status.FromError looks for.
+func (e *noSchema) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
 // endpoint is a route at run time: its configuration and, once the upstream's
 // schema is known, what that makes of it.
@@ -83,8 +91,7 @@ func (e *endpoint) await(ctx context.Context) (*binding, error) {
 		b := e.bound.Load()
 		return b, b.err
 	case <-ctx.Done():
-		_, err := e.upstream.AwaitSchema(ctx) // says what it waits for
-		return nil, fmt.Errorf("%w of upstream %s: %w", errNoSchema, e.route.Upstream, status.Error(codes.Unavailable, status.Convert(err).Message()))
+		return nil, &noSchema{e.route.Upstream}
 	}
 }
 
