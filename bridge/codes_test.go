@@ -434,6 +434,27 @@ func TestDetailsOfOtherCodesPass(t *testing.T) {
 	})
 }
 
+// TestLostConnection: hardening. What grpc-go says of a connection that broke names the addresses of both ends, and is not
+// for pages.
+func TestLostConnection(t *testing.T) {
+	for _, test := range []struct{ keys, want string }{
+		{"retry: 3s", "open 1 retry:upstream"}, {`event: {id: ""}`, "1 error:UNAVAILABLE"},
+	} {
+		inWorld(t, feedRoute(test.keys), func(t *testing.T, w *world) {
+			c := w.listen("/feed", ssetest.Options{NoIDs: strings.Contains(test.keys, `id: ""`)})
+			w.rpc().count(1, 1)
+			if err := w.Cable.Close(); err != nil {
+				t.Error(err)
+			}
+			endedWell(t, c)
+			expect(t, c, test.want)
+			if text := transcript(c.Snapshot()); strings.Contains(text, "10.0.0") || !strings.Contains(text, "the connection to the backend was lost") {
+				t.Errorf("the client was told %s", text)
+			}
+		})
+	}
+}
+
 // canonicalJSON is a document in one spelling.
 func canonicalJSON(t *testing.T, text string) string {
 	t.Helper()
