@@ -220,7 +220,7 @@ func (e *endpoint) checkNames(plan *transcode.Plan) error {
 		}
 		seen[shown] = name
 		if shown != name {
-			e.bridge.logger.Warn("an event name is reserved and is sent under another", "route", e.route.Path, "name", name, "sent_as", shown)
+			e.bridge.logger.Warn("an event name is reserved or too long and is sent under another", "route", e.route.Path, "name", name, "sent_as", shown)
 		}
 	}
 	return nil
