@@ -188,11 +188,11 @@ func hidden(code codes.Code) bool { return code == codes.Internal || code == cod
 
 // rpcStatus is a google.rpc.Status as a client reads it.
 type rpcStatus struct {
-	Code     int
-	Status   string
-	Message  string
-	Details  []json.RawMessage
-	Trailers map[string]string
+	Code     int               `json:"code"`
+	Status   string            `json:"status"`
+	Message  string            `json:"message"`
+	Details  []json.RawMessage `json:"details"`
+	Trailers map[string]string `json:"trailers"`
 }
 
 func said(t *testing.T, text string) rpcStatus {

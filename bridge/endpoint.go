@@ -23,16 +23,16 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// noSchema says that it is not known yet what a route is: a passing failure.
+// noSchemaError says that it is not known yet what a route is: a passing failure.
 // Why that is so is the upstream's to log; it names addresses.
-type noSchema struct{ upstream string }
+type noSchemaError struct{ upstream string }
 
-func (e *noSchema) Error() string {
+func (e *noSchemaError) Error() string {
 	return "the schema of upstream " + e.upstream + " is not known yet"
 }
 
 // GRPCStatus is what status.FromError looks for.
-func (e *noSchema) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
+func (e *noSchemaError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
 // endpoint is a route at run time: its configuration and, once the upstream's
 // schema is known, what that makes of it.
@@ -91,7 +91,7 @@ func (e *endpoint) await(ctx context.Context) (*binding, error) {
 		b := e.bound.Load()
 		return b, b.err
 	case <-ctx.Done():
-		return nil, &noSchema{e.route.Upstream}
+		return nil, &noSchemaError{e.route.Upstream}
 	}
 }
 

@@ -46,7 +46,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	call, err := e.read(r, match.Params)
 	switch {
-	case errors.As(err, new(*noSchema)) && wantsStream(r):
+	case errors.As(err, new(*noSchemaError)) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryUpstream, Code: int(codes.Unavailable), Message: err.Error(), Status: statusName(codes.Unavailable)})
 	case err != nil:
 		return e.at(err)
