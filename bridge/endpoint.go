@@ -47,6 +47,8 @@ type endpoint struct {
 	bound    atomic.Pointer[binding] // the newest; nil while no schema is known
 	hasBound chan struct{}           // closed with the first binding
 	bindOnce sync.Once
+
+	refreshed atomic.Int64 // when a unary response last had the schema read anew; Unix nanoseconds
 }
 
 // binding is a route bound to a schema, immutable. With err the route cannot

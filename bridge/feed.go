@@ -20,6 +20,8 @@ const (
 	// which cannot be shown raise, so that a stream of them does not flood
 	// the backend.
 	refreshEvery = 10 * time.Second
+	// warnEvery spaces the warnings of messages that cannot be shown.
+	warnEvery = 10 * time.Second
 	// keepBuffer is how much a rendering buffer may keep after a large
 	// message.
 	keepBuffer = 1 << 20
@@ -34,6 +36,8 @@ type feed struct {
 	stream    *upstream.Stream // the newest RPC
 	binding   *binding         // of the newest RPC
 	refreshed time.Time
+	warned    time.Time // of a message that cannot be shown
+	unseen    int       // such messages since then
 
 	// Used again for each message.
 	tapped transcode.Tapped
@@ -45,7 +49,7 @@ type feed struct {
 
 // Open opens the RPC anew, by the newest schema.
 func (f *feed) Open(ctx context.Context) (topic.Stream, error) {
-	f.stream = nil
+	f.stream = nil // the one before has no trailers to this one's end
 	b, err := f.endpoint.await(ctx)
 	if err != nil {
 		return nil, err
@@ -85,8 +89,7 @@ func (r rpc) Next(message func(wire []byte) error) error {
 // Message renders a message as an event.
 func (f *feed) Message(ctx context.Context, wire []byte) (frame []byte, id string, err error) {
 	if err := f.read(ctx, wire); err != nil {
-		f.endpoint.bridge.logger.Warn("a message cannot be shown", "route", f.endpoint.route.Path, "error", printable(err.Error()))
-		return nil, "", err
+		return nil, "", f.unshown(err)
 	}
 	f.ids.Message(f.tapped.ID)
 	f.id = f.ids.AppendID(f.id[:0])
@@ -100,6 +103,21 @@ func (f *feed) Message(ctx context.Context, wire []byte) (frame []byte, id strin
 		f.frame = nil
 	}
 	return frame, f.logID(), nil
+}
+
+// unshown notes a message that cannot be shown: as an incident where it ends
+// the stream, and else in the log, where a stream of them is not to flood it.
+func (f *feed) unshown(err error) error {
+	if f.endpoint.route.OnBadMessage == "stop" {
+		return f.endpoint.noted(err)
+	}
+	f.unseen++
+	if time.Since(f.warned) >= warnEvery {
+		f.endpoint.bridge.logger.Warn("a message cannot be shown",
+			"route", f.endpoint.route.Path, "messages", f.unseen, "error", printable(err.Error()))
+		f.warned, f.unseen = time.Now(), 0
+	}
+	return err
 }
 
 // read fills f.tapped with what is sent of a message. On an error, f.tapped.ID
@@ -122,26 +140,23 @@ func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
 		return fmt.Errorf("a message of %d bytes is over limits.message_bytes (%d)", len(wire), limit)
 	}
 	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
-	failed := new(transcode.Error)
-	if !errors.As(err, &failed) || !curable(failed.Kind) || time.Since(f.refreshed) < refreshEvery {
+	if !curable(err) || time.Since(f.refreshed) < refreshEvery {
 		return err
 	}
 	f.refreshed = time.Now()
-	schema, refreshErr := f.endpoint.upstream.RefreshSchema(ctx)
-	if refreshErr != nil {
-		return err // the message's own error says more
+	newest := f.endpoint.refresh(ctx)
+	if newest == nil {
+		return err
 	}
-	if f.endpoint.bind(schema) != nil {
-		return err // the route does not fit the newer schema at all
-	}
-	f.binding = f.endpoint.bound.Load()
+	f.binding = newest
 	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
 	return err
 }
 
 // curable reports whether a newer schema may help.
-func curable(kind transcode.Kind) bool {
-	return kind == transcode.KindUnresolvable || kind == transcode.KindUndecodable
+func curable(err error) bool {
+	failed := new(transcode.Error)
+	return errors.As(err, &failed) && (failed.Kind == transcode.KindUnresolvable || failed.Kind == transcode.KindUndecodable)
 }
 
 func (f *feed) appendName(dst []byte) []byte {
