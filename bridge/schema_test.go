@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -84,10 +85,21 @@ func TestNoBackend(t *testing.T) {
 			t.Errorf("told %s", retry.Data)
 		}
 	}
-	for _, headers := range [][]string{{"Prefer", "status"}, {"Accept", "application/json"}} {
-		got := do(t, http.MethodGet, g.URL+"/feed", "", headers...)
+	for _, request := range [][]string{
+		{http.MethodGet, "Prefer", "status"}, {http.MethodGet, "Accept", "application/json"},
+		{http.MethodPost}, {http.MethodPost, "Accept", "*/*"}, // which may be meant for a unary method
+	} {
+		got := do(t, request[0], g.URL+"/feed", "", request[1:]...)
 		if got.Status != http.StatusServiceUnavailable || leaks(got.Body, b) {
-			t.Errorf("%v is answered %d %s", headers, got.Status, got.Body)
+			t.Errorf("%v is answered %d %s", request, got.Status, got.Body)
+		}
+	}
+	for _, request := range [][]string{
+		{http.MethodGet}, {http.MethodGet, "Accept", "*/*"}, {http.MethodPost, "Accept", "text/event-stream, */*;q=0.1"},
+	} {
+		got := do(t, request[0], g.URL+"/feed", "", request[1:]...)
+		if got.Status != http.StatusOK || got.Header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("%v is answered %d %s", request, got.Status, got.Body)
 		}
 	}
 }
@@ -276,5 +288,35 @@ func TestAnyOfAnUnknownType(t *testing.T) {
 	}
 	if now := readings.Load(); now > after+2 {
 		t.Errorf("%d readings of the schema for 50 messages", now-after)
+	}
+	if lines := strings.Count(g.Log.String(), "cannot be shown"); lines != 1 {
+		t.Errorf("%d lines in the log for 50 messages", lines)
+	}
+}
+
+// TestUnaryAnyOfAnUnknownType: the response of a unary method has the same cure.
+func TestUnaryAnyOfAnUnknownType(t *testing.T) {
+	b := backend(t)
+	g := start(t, b.Target(), "  - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n")
+	known, err := anypb.New(&errdetails.RetryInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.OnGet(func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) {
+		return &testv1.GetResponse{Kinds: &testv1.Kinds{Any: known}}, nil
+	})
+	for range 2 {
+		got := do(t, http.MethodGet, g.URL+"/get", "")
+		if want := `{"kinds":{"any":{"@type":"type.googleapis.com/google.rpc.RetryInfo"}}}` + "\n"; got.Body != want {
+			t.Errorf("answered %d %s, want %s", got.Status, got.Body, want)
+		}
+	}
+	b.OnGet(func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) {
+		return &testv1.GetResponse{Kinds: &testv1.Kinds{Any: unknownAny("").GetExtra()}}, nil
+	})
+	for range 20 {
+		if got := do(t, http.MethodGet, g.URL+"/get", ""); got.Status != http.StatusInternalServerError {
+			t.Errorf("answered %d %s", got.Status, got.Body)
+		}
 	}
 }
