@@ -57,12 +57,11 @@ func TestStartBeforeTheBackend(t *testing.T) {
 	if code, _ := probe(g.Bridge.Admin(), "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz says %d without the backend", code)
 	}
-	for range 10_000 { // the connection may hear of it later than the stream did
-		if code, _ := probe(g.Bridge.Admin(), "/readyz?upstreams"); code != http.StatusOK {
-			break
-		}
+	code, text := http.StatusOK, ""
+	for i := 0; i < 10_000 && code == http.StatusOK; i++ { // the connection may hear of it later than the stream did
+		code, text = probe(g.Bridge.Admin(), "/readyz?upstreams")
 	}
-	if code, text := probe(g.Bridge.Admin(), "/readyz?upstreams"); code != http.StatusServiceUnavailable || text != "not ready\nnot reachable: app\n" {
+	if code != http.StatusServiceUnavailable || text != "not ready\nnot reachable: app\n" {
 		t.Errorf("/readyz?upstreams says %d %q without the backend", code, text)
 	}
 }
