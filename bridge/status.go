@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/code"
@@ -28,7 +27,7 @@ func (e *endpoint) judge(err error) topic.Verdict {
 	if errors.Is(err, upstream.ErrMessageTooLarge) {
 		return topic.Fatal // each RPC would meet it again
 	}
-	switch status.Code(err) {
+	switch statusOf(err).Code() {
 	case codes.Unavailable:
 		return topic.Hold
 	case codes.ResourceExhausted, codes.Aborted, codes.DeadlineExceeded, codes.Canceled:
@@ -59,9 +58,9 @@ func (i *incident) Unwrap() error { return i.error }
 // noted logs an internal failure and gives it an id; other errors are
 // returned as they are.
 func (e *endpoint) noted(err error) error {
-	s, ok := status.FromError(err)
+	s := statusOf(err)
 	if errors.Is(err, io.EOF) || errors.As(err, new(*incident)) ||
-		(ok && s.Code() != codes.Internal && s.Code() != codes.Unknown) {
+		(s.Code() != codes.Internal && s.Code() != codes.Unknown) {
 		return err
 	}
 	i := &incident{error: err, id: rand.Text()[:12]}
@@ -69,10 +68,21 @@ func (e *endpoint) noted(err error) error {
 	return i
 }
 
+// statusOf is the status that an error carries, and UNKNOWN where it has none.
+// Unlike status.Convert it does not put the texts of the errors around it into
+// the message, which are for the operator.
+func statusOf(err error) *status.Status {
+	var carries interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &carries) {
+		return carries.GRPCStatus()
+	}
+	return status.New(codes.Unknown, "")
+}
+
 // failureOf decides what a client may see of an error.
 func (e *endpoint) failureOf(err error) failure {
 	err = e.noted(err)
-	s := status.Convert(err)
+	s := statusOf(err)
 	if i := new(incident); errors.As(err, &i) {
 		code := s.Code()
 		if code != codes.Internal {
@@ -199,5 +209,6 @@ func printable(text string) string {
 	if len(text) > most {
 		text = text[:most] + "…"
 	}
-	return strings.Trim(strconv.Quote(text), `"`)
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }

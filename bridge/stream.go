@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
@@ -55,9 +54,18 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Key:     e.key(c),
 		Private: e.route.Share == "never",
 		Held:    e.route.Join == "held",
-		Place:   topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq},
+		Place:   e.place(id),
 		Open:    func() (string, topic.Params) { return e.open(c) },
 	}
+}
+
+// place is where a client says that it stands.
+func (e *endpoint) place(id sse.ID) topic.Place {
+	place := topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq}
+	if e.mode == sse.Positions && id.Text != "" && id.Epoch == "" {
+		place.Epoch = id.Text // what is no position of any log is one of none that there is
+	}
+	return place
 }
 
 // key is the digest of all by which a backend could tell two requests apart.
@@ -117,9 +125,13 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 		case now.Phase != topic.Opening, e.bridge.leaving.Load():
 			return nil
 		}
+		patience := grace.C
+		if wantsStatus && !now.Placed {
+			patience = nil // until it is known whether there is a stream at all
+		}
 		select {
 		case <-now.Changed():
-		case <-grace.C:
+		case <-patience:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -130,8 +142,8 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 // passing is a failure that the bridge would hide or tell in band, as a status:
 // that of a held code is always 503.
 func passing(err error) error {
-	if status.Code(err) == codes.Unavailable {
-		return status.Error(codes.Unavailable, status.Convert(err).Message())
+	if s := statusOf(err); s.Code() == codes.Unavailable {
+		return s.Err()
 	}
 	return err
 }
@@ -165,7 +177,7 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 		return err
 	}
 	e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
-	if end == delivery.EndStuck || end == delivery.EndCut {
+	if end != delivery.EndComplete && end != delivery.EndAsked {
 		// To return would be to end the response as if all had been said.
 		panic(http.ErrAbortHandler)
 	}
