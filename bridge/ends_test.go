@@ -90,8 +90,8 @@ func TestFinalIDsThatNobodyGave(t *testing.T) {
 	for _, id := range []string{"~end", "x~end", "%~end", "~0~end", "~end~end", strings.Repeat("y", 8000) + "~end"} {
 		t.Run(id[:min(len(id), 20)], func(t *testing.T) {
 			onBoth(t, "methods: [GET, POST]", func(t *testing.T, w *world) {
-				if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", id); got.Status != http.StatusNoContent {
-					t.Errorf("answered %d", got.Status)
+				if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", id); got.Status != http.StatusNoContent || got.Header.Get("Cache-Control") != "no-store" {
+					t.Errorf("answered %d with %v", got.Status, got.Header)
 				}
 				post := w.listen("/feed", ssetest.Options{Method: http.MethodPost, LastEventID: id})
 				endedWell(t, post)

@@ -21,6 +21,7 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	limitBody(w, r)
 	if err := b.serve(w, r); err != nil {
 		b.refuse(w, r, err)
 	}
@@ -89,15 +90,20 @@ func (e *endpoint) read(w http.ResponseWriter, r *http.Request, params map[strin
 // bodyTimeout is how long a client may take to send the body.
 const bodyTimeout = 10 * time.Second
 
+// limitBody gives the body its time, whoever reads it: where an answer comes
+// before the body's end, net/http reads on, and has no deadline of its own.
+func limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil && r.Body != http.NoBody {
+		// A writer that knows no deadlines, of a test or a middleware, is left
+		// to its own.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
+}
+
 func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	if r.Body == http.NoBody {
+	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	response := http.NewResponseController(w)
-	// A writer that knows no deadlines, of a test or a middleware, is left to
-	// its own.
-	_ = response.SetReadDeadline(time.Now().Add(bodyTimeout))
-	defer func() { _ = response.SetReadDeadline(time.Time{}) }()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(limit)))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		w.Header().Set("Connection", "close")
@@ -109,6 +115,8 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error)
 	if err != nil {
 		return nil, &route.Error{Status: http.StatusBadRequest, Message: "the body could not be read"}
 	}
+	// Only now: what is left of a body that was not read keeps its deadline.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
 }
 
@@ -200,15 +208,16 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var bad *route.Error
 	var where routed
 	switch {
-	case r.Context().Err() != nil:
-		// Nobody is there to read it; and if a middleware ran out of patience,
-		// an answer made up here would stop an EventSource for good.
-		panic(http.ErrAbortHandler)
 	case errors.As(err, &bad):
 		if len(bad.Allow) > 0 {
 			w.Header().Set("Allow", strings.Join(bad.Allow, ", "))
 		}
 		writeJSON(w, bad.Status, badRequest(bad))
+	case r.Context().Err() != nil:
+		// Nobody is there to read it; and if a middleware ran out of patience,
+		// an answer made up here would stop an EventSource for good. (A body
+		// that did not come in time ends the context, too.)
+		panic(http.ErrAbortHandler)
 	case errors.As(err, new(*config.Error)):
 		f := failure{code: codes.Unimplemented, message: "the route does not fit what the backend serves; the bridge's log says why"}
 		writeJSON(w, http.StatusNotImplemented, f.body())

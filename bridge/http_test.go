@@ -163,6 +163,91 @@ func TestHTTP10(t *testing.T) {
 	})
 }
 
+// TestSlowBody: hardening. Who sends its body for ever is not listened to for ever, and neither holds a topic nor an RPC.
+func TestSlowBody(t *testing.T) {
+	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
+		conn, err := w.front.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		head := "POST /feeds/a HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+		if _, err := io.WriteString(conn, head); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusRequestTimeout || !response.Close || time.Since(began) != 10*time.Second {
+			t.Errorf("answered %d after %v, close: %v", response.StatusCode, time.Since(began), response.Close)
+		}
+		w.noRPC()
+	})
+	for _, line := range []string{
+		"POST /nothing", "PUT /feeds/a", "OPTIONS /feeds/a", "GET /feeds/a", "POST /feeds/a?x=" + strings.Repeat("x", 2000), "GET /feeds/a?last_event_id=~end",
+	} {
+		t.Run(line[:min(len(line), 30)], func(t *testing.T) {
+			inWorld(t, fewRoutes, func(t *testing.T, w *world) {
+				conn, err := w.front.Dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close() }()
+				if _, err := io.WriteString(conn, line+" HTTP/1.1\r\nHost: bridge\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if _, err := io.Copy(io.Discard, conn); err != nil {
+					t.Fatal(err)
+				}
+				if held := time.Since(began); held > 11*time.Second {
+					t.Errorf("the connection was held for %v", held)
+				}
+			})
+		})
+	}
+}
+
+// TestLateBody: who takes its time within the limit is served, and for as long as it listens.
+func TestLateBody(t *testing.T) {
+	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
+		body, writer := io.Pipe()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://bridge/feeds/a", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		go func() {
+			time.Sleep(9 * time.Second)
+			_, _ = io.WriteString(writer, `{"limit":7}`)
+			_ = writer.Close()
+		}()
+		go func() {
+			rpc := w.rpc()
+			if rpc.Request.GetLimit() != 7 {
+				t.Errorf("the request is %v", rpc.Request)
+			}
+			time.Sleep(time.Hour) // far beyond the limit of the body
+			rpc.send(&testv1.FeedEvent{Seq: 1})
+			rpc.end(nil)
+		}()
+		response, err := w.http1.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(canonical(string(text)), "data: {\"seq\":\"1\"}\n\n"+lastBlock("EPOCH-1~end")) {
+			t.Errorf("got %s", text)
+		}
+	})
+}
+
 // TestH2C: HTTP/2 in clear, many streams on one connection.
 func TestH2C(t *testing.T) {
 	onBoth(t, "methods: [GET, POST]", func(t *testing.T, w *world) {
