@@ -32,13 +32,16 @@ func (v *voice) Status() (delivery.Status, <-chan struct{}) {
 	return delivery.Status{Stale: now.Stale, Leave: v.sub.ToldToLeave(now)}, now.Changed()
 }
 
-// Progress says how far the client has got.
-func (v *voice) Progress(position uint64) {
+// Sending notes the id that the client will have: a slow one may take so long
+// that its frame is gone by then.
+func (v *voice) Sending(position uint64) {
 	if v.endpoint.route.SlowClient == config.SlowClientSkip {
 		v.last = v.asID(position, v.Log().ID(position))
 	}
-	v.sub.Progress(position)
 }
+
+// Progress says how far the client has got.
+func (v *voice) Progress(position uint64) { v.sub.Progress(position) }
 
 // first renders the first block: where the client stands, or that it cannot
 // stand where it was.
@@ -184,6 +187,9 @@ func (e ended) Log() *replay.Log { return e.log }
 
 // Status returns nothing: the log ends before it matters.
 func (ended) Status() (delivery.Status, <-chan struct{}) { return delivery.Status{}, nil }
+
+// Sending does nothing.
+func (ended) Sending(uint64) {}
 
 // Progress does nothing.
 func (ended) Progress(uint64) {}

@@ -13,6 +13,9 @@ type Source interface {
 	// Status returns what a client is to be told besides the log's frames,
 	// and a channel that is closed when that changes.
 	Status() (Status, <-chan struct{})
+	// Sending says how far the client will have been written to by the write
+	// to come. When that is done, the frames may have left the log.
+	Sending(position uint64)
 	// Progress says how far the client has been written to.
 	Progress(position uint64)
 }
