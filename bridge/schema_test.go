@@ -85,8 +85,10 @@ func TestNoBackend(t *testing.T) {
 		}
 	}
 	for _, request := range [][]string{
-		{http.MethodGet, "Prefer", "status"}, {http.MethodGet, "Accept", "application/json"},
-		{http.MethodPost}, {http.MethodPost, "Accept", "*/*"}, // which may be meant for a unary method
+		{http.MethodGet, "Prefer", "status"},
+		{http.MethodGet, "Accept", "application/json"},
+		{http.MethodPost},
+		{http.MethodPost, "Accept", "*/*"}, // which may be meant for a unary method
 	} {
 		got := do(t, request[0], g.URL+"/feed", "", request[1:]...)
 		if got.Status != http.StatusServiceUnavailable || leaks(got.Body, b) {
