@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"time"
 
@@ -23,8 +25,18 @@ const (
 	// acknowledged by then.
 	pingTimeout = 20 * time.Second
 
-	// connectTimeout bounds one attempt to dial and to shake hands.
+	// connectTimeout bounds one attempt to dial and to shake hands, the rest
+	// before it included.
 	connectTimeout = 5 * time.Second
+
+	// steadyAfter is how long a connection must be up to count as one that
+	// lived. After one that did not, the next attempt waits: restFirst, doubled
+	// each time up to restLast, and half of it jitter. grpc-go's own backoff is
+	// for handshakes that fail, and forgets about them once one succeeds: a
+	// backend that accepts and hangs up would be connected to without a pause.
+	steadyAfter = 10 * time.Second
+	restFirst   = 100 * time.Millisecond
+	restLast    = 3 * time.Second
 
 	// streamWindow is what a backend may send of one RPC that nobody reads,
 	// beside the message being read. It is also what bounds memory for RPCs
@@ -73,7 +85,21 @@ type connection struct {
 	lastErr error
 	// idleSince is when active became 0.
 	idleSince time.Time
+	// upSince is when the server spoke HTTP/2 first, since the last attempt to
+	// connect; zero if it has not.
+	upSince time.Time
+	// pause is the rest that the last connection has earned, 0 if it lived.
+	pause time.Duration
+	// restUntil is when the next attempt may begin.
+	restUntil time.Time
+	// toldUp and toldFailing say what the log has of the connection: that it
+	// is up, and that attempts fail.
+	toldUp, toldFailing bool
 }
+
+// flapping says whether the connection was lost soon after it was up more than
+// once in a row.
+func (c *connection) flapping() bool { return c.pause > restFirst }
 
 // room says whether the connection can take an RPC without blocking.
 func (c *connection) room() bool { return c.ready && int64(c.active) < int64(c.limit) }
@@ -103,6 +129,9 @@ func (p *pool) dialOptions(c *connection) []grpc.DialOption {
 	}
 	if p.address != nil {
 		opts = append(opts, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			if err := p.rest(ctx, c); err != nil {
+				return nil, err
+			}
 			conn, err := p.address.dial(ctx, p.params.Keepalive)
 			if err != nil {
 				p.failed(c, err)
@@ -134,6 +163,41 @@ func (p *pool) authority() string {
 	return p.address.authority
 }
 
+// rest waits until c may be connected again. It stands before each attempt, and
+// not in watch, since RPCs that wait for the connection have grpc-go connect too.
+func (p *pool) rest(ctx context.Context, c *connection) error {
+	p.mu.Lock()
+	flaps := false
+	if !c.upSince.IsZero() { // the first attempt since it was up
+		lived := time.Since(c.upSince)
+		c.upSince = time.Time{}
+		if lived >= steadyAfter {
+			c.pause = 0
+		} else {
+			flaps = c.pause == restFirst // once each time that it begins
+			c.pause = min(max(2*c.pause, restFirst), restLast)
+			c.restUntil = time.Now().Add(c.pause/2 + rand.N(c.pause/2+1))
+			c.lastErr = fmt.Errorf("the connection was lost %v after it was up", lived.Round(time.Millisecond))
+		}
+	}
+	wait := time.Until(c.restUntil)
+	p.mu.Unlock()
+	if flaps {
+		p.params.Logger.Warn("the backend hangs up soon after each connection, connecting less often", "target", p.params.Target)
+	}
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // watch follows the connection's state, and keeps it up, until ctx ends.
 func (p *pool) watch(ctx context.Context, c *connection) {
 	defer close(c.watched)
@@ -142,6 +206,15 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 		p.changedState(c, state)
 		if state == connectivity.Idle {
 			c.cc.Connect()
+		}
+		if state == connectivity.Ready {
+			young, cancel := context.WithTimeout(ctx, steadyAfter)
+			changed := c.cc.WaitForStateChange(young, state)
+			cancel()
+			if changed {
+				continue
+			}
+			p.steady(ctx, c)
 		}
 		if !c.cc.WaitForStateChange(ctx, state) {
 			return

@@ -226,43 +226,63 @@ func (p *pool) limited(c *connection, streams uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.limit = streams
+	if c.upSince.IsZero() {
+		c.upSince = time.Now()
+	}
 	p.signalLocked()
 }
 
 // failed notes why a connection could not be established.
 func (p *pool) failed(c *connection, err error) {
 	p.mu.Lock()
-	first := c.lastErr == nil
-	if first || !errors.Is(err, net.ErrClosed) { // closed by this side: what follows from another error
+	if c.lastErr == nil || !errors.Is(err, net.ErrClosed) { // closed by this side: what follows from another error
 		c.lastErr = clip(err)
 	}
+	told := c.toldFailing
+	c.toldFailing = true
 	p.mu.Unlock()
-	if first {
+	if !told {
 		p.params.Logger.Warn("cannot connect, trying on", "target", p.params.Target, "error", clip(err))
 	}
 }
 
-// changedState notes that a connection's state has changed.
+// changedState notes that a connection's state has changed. The log does not
+// hear of connections that come and go while the connection flaps.
 func (p *pool) changedState(c *connection, state connectivity.State) {
 	p.mu.Lock()
-	was := c.ready
 	c.ready = state == connectivity.Ready
 	if c.ready {
 		c.lastErr = nil
 		c.generation++
 	}
-	isReady, first := c.ready, len(p.connections) > 0 && p.connections[0] == c
+	tellUp, tellLost := c.ready && !c.flapping(), !c.ready && c.toldUp
+	c.toldUp = tellUp || (c.toldUp && !tellLost)
+	c.toldFailing = c.toldFailing && !tellUp
+	reconnected := c.ready && len(p.connections) > 0 && p.connections[0] == c
 	p.signalLocked()
 	p.mu.Unlock()
 
 	switch {
-	case isReady:
+	case tellUp:
 		p.params.Logger.Info("connected", "target", p.params.Target)
-	case was:
+	case tellLost:
 		p.params.Logger.Warn("the connection is lost, connecting again", "target", p.params.Target)
 	}
-	if isReady && first {
+	if reconnected {
 		p.reconnected()
+	}
+}
+
+// steady notes that a connection has lived, unless it was ctx that ended.
+func (p *pool) steady(ctx context.Context, c *connection) {
+	p.mu.Lock()
+	tell := !c.toldUp && ctx.Err() == nil
+	if tell {
+		c.toldUp, c.toldFailing = true, false
+	}
+	p.mu.Unlock()
+	if tell {
+		p.params.Logger.Info("connected", "target", p.params.Target)
 	}
 }
 
