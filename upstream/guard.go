@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
@@ -42,6 +44,16 @@ func (g *reflectionGuard) admit(response any) error {
 		g.err = g.check(response)
 	}
 	return g.err
+}
+
+// broke notes how a stream ended. After UNAVAILABLE the client would go on in
+// the other version of reflection, and a backend that has only one would seem to
+// have answered UNIMPLEMENTED to what it was asked. Before the first response
+// that is the client's way to find out the version.
+func (g *reflectionGuard) broke(err error) {
+	if g.err == nil && g.responses > 0 && status.Code(err) == codes.Unavailable {
+		g.err = err
+	}
 }
 
 func (g *reflectionGuard) check(response any) error {

@@ -16,10 +16,14 @@ import (
 
 const (
 	// Reading a schema is tried again with doubled, jittered pauses between
-	// these two, until it succeeds once for a connection. A new connection
+	// these two, until it succeeds once for a connection and has all services
+	// that it had before, unless they are gone from the list. A new connection
 	// and RefreshSchema cut a pause short.
 	schemaRetryFirst = 100 * time.Millisecond
 	schemaRetryLast  = 30 * time.Second
+	// failureSilence is how long the log hears no more of failures that
+	// differ in their causes only, which may name other ports each time.
+	failureSilence = time.Minute
 	// maxWanted bounds the message types that are remembered for a reading.
 	maxWanted = 256
 	// maxTypeName bounds their names.
@@ -36,10 +40,13 @@ type schemaKeeper struct {
 	mu      sync.Mutex
 	current *Schema       // nil while unknown
 	changed chan struct{} // closed and replaced when current is
-	err     error         // of the last reading, while current is nil
+	err     error         // of the last reading, nil if it succeeded
 	next    *refresh      // asked for and not begun
 	wanted  []protoreflect.FullName
 	over    bool // no reading will come
+	// told is the failure that the log heard of last, toldAt when.
+	told   error
+	toldAt time.Time
 }
 
 // refresh is a reading that was asked for, and its result.
@@ -159,7 +166,9 @@ func (k *schemaKeeper) want(name protoreflect.FullName) {
 func (k *schemaKeeper) follow(ctx context.Context, u *Upstream) {
 	defer k.finish()
 	pause := schemaRetryFirst
+	var lost map[protoreflect.FullName]bool
 	for {
+		previous := u.Schema()
 		r, wanted := k.begin()
 		result, err := u.readSchema(ctx, wanted)
 		if ctx.Err() != nil {
@@ -167,9 +176,12 @@ func (k *schemaKeeper) follow(ctx context.Context, u *Upstream) {
 			return
 		}
 		k.settle(u, r, result, err)
+		if err == nil {
+			lost = result.schema.lost(previous, lost)
+		}
 
 		var again <-chan time.Time
-		if err == nil {
+		if err == nil && len(lost) == 0 {
 			pause = schemaRetryFirst
 		} else {
 			if status.Code(err) == codes.Unimplemented {
@@ -220,7 +232,8 @@ func (k *schemaKeeper) settle(u *Upstream, r *refresh, result reading, err error
 	schema := result.schema
 	switch {
 	case err != nil:
-		if !errors.Is(err, errClosed) && (k.err == nil || k.err.Error() != err.Error()) {
+		if !errors.Is(err, errClosed) && k.newsLocked(err) {
+			k.told, k.toldAt = err, time.Now()
 			u.logger.Warn("the schema could not be read, trying again", "error", clip(err))
 		}
 		k.err = err
@@ -239,6 +252,17 @@ func (k *schemaKeeper) settle(u *Upstream, r *refresh, result reading, err error
 		r.schema, r.err = schema, err
 		close(r.done)
 	}
+}
+
+// newsLocked says whether the log should hear of a failure.
+func (k *schemaKeeper) newsLocked(err error) bool {
+	if k.told == nil {
+		return true
+	}
+	if k.err != nil && k.told.Error() == err.Error() {
+		return false // it goes on
+	}
+	return time.Since(k.toldAt) >= failureSilence || status.Convert(k.told).Message() != status.Convert(err).Message()
 }
 
 // finish refuses what was asked for and will not be read any more.

@@ -63,7 +63,7 @@ func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullNam
 		// Descriptors are checked by protodesc before they are used, but they
 		// are the backend's, and a backend must not be able to end the bridge.
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the backend's descriptors are broken: %v", p)
+			err = reflectionError(fmt.Errorf("the backend's descriptors are broken: %v", p))
 		}
 	}()
 	err = r.read(client, wanted, u.schema.want)
@@ -79,7 +79,7 @@ func (r *reading) read(client reflector, wanted []protoreflect.FullName, unknown
 	broken := map[protoreflect.FullName]error{}
 	for _, name := range services {
 		if err := add(files, client, name); err != nil {
-			if fatal(err) {
+			if !undescribed(err) {
 				return err
 			}
 			broken[name] = clip(err)
@@ -90,6 +90,8 @@ func (r *reading) read(client reflector, wanted []protoreflect.FullName, unknown
 	}
 	for _, name := range wanted {
 		if err := add(files, client, name); err != nil {
+			// A backend that fails on a type that only its messages name must
+			// not keep its services from being read.
 			if fatal(err) {
 				return err
 			}
@@ -111,8 +113,20 @@ func add(files *protoregistry.Files, client reflector, name protoreflect.FullNam
 	return register(files, file)
 }
 
-// fatal tells the end of the conversation from a single name that the backend
-// cannot describe.
+// undescribed says that the backend has answered, and cannot describe the one
+// name that it was asked for or describes it wrongly. Any other failure may
+// pass: the reading fails and is tried again, and the last schema stays, whose
+// routes would else answer 501 for it.
+func undescribed(err error) bool {
+	if errors.Is(err, errReflectionLimit) {
+		return false
+	}
+	st, ofRPC := status.FromError(err)
+	return !ofRPC || st.Code() == codes.NotFound || st.Code() == codes.Unimplemented
+}
+
+// fatal tells the end of the conversation from a single name that could not be
+// looked up.
 func fatal(err error) bool {
 	if errors.Is(err, errReflectionLimit) {
 		return true
@@ -159,6 +173,9 @@ func (*guardedConn) Invoke(context.Context, string, any, any, ...grpc.CallOption
 // NewStream opens a reflection stream.
 func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	opts = append(opts, grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(c.maxBytes))
+	if c.guard.err != nil {
+		return nil, c.guard.err
+	}
 	stream, err := c.conn.NewStream(ctx, desc, method, opts...)
 	if err != nil {
 		return nil, err
@@ -175,6 +192,7 @@ type guardedStream struct {
 // RecvMsg receives a response and has it admitted.
 func (s *guardedStream) RecvMsg(m any) error {
 	if err := s.ClientStream.RecvMsg(m); err != nil {
+		s.guard.broke(err)
 		return err
 	}
 	return s.guard.admit(m)

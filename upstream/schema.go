@@ -69,6 +69,18 @@ func (s *Schema) Method(rpc string) (protoreflect.MethodDescriptor, error) {
 	return md, nil
 }
 
+// lost are the services that s cannot describe and previous can, and those of
+// before that s still cannot. previous may be nil.
+func (s *Schema) lost(previous *Schema, before map[protoreflect.FullName]bool) map[protoreflect.FullName]bool {
+	lost := map[protoreflect.FullName]bool{}
+	for name := range s.broken {
+		if previous != nil && previous.services[name] != nil || before[name] {
+			lost[name] = true
+		}
+	}
+	return lost
+}
+
 // Methods are all methods, sorted by their full names.
 func (s *Schema) Methods() []protoreflect.MethodDescriptor {
 	var methods []protoreflect.MethodDescriptor

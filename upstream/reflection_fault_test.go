@@ -1,0 +1,212 @@
+package upstream
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+const (
+	healthService = "grpc.health.v1.Health"
+	healthMethod  = healthService + "/Watch"
+)
+
+// fault makes a backend's reflection fail on the health service, and on no
+// other. The zero fault does nothing.
+type fault struct {
+	mu sync.Mutex
+	// code is what it fails with; OK is not at all.
+	code codes.Code
+	// ends says that the RPC ends with it, and not just the one answer.
+	ends bool
+}
+
+func (f *fault) set(code codes.Code, ends bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.code, f.ends = code, ends
+}
+
+func (f *fault) get() (code codes.Code, ends bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.code, f.ends
+}
+
+// start starts a backend with the fault.
+func (f *fault) start(t *testing.T) *backendtest.Backend {
+	t.Helper()
+	return backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionV1), backendtest.WithServerOptions(
+		grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+			return handler(srv, &faultyStream{ServerStream: stream, fault: f})
+		})))
+}
+
+type faultyStream struct {
+	grpc.ServerStream
+
+	fault  *fault
+	symbol string // that was asked for last
+}
+
+func (s *faultyStream) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if req, ok := m.(*reflectionv1.ServerReflectionRequest); ok {
+		s.symbol = req.GetFileContainingSymbol()
+	}
+	return err
+}
+
+func (s *faultyStream) SendMsg(m any) error {
+	code, ends := s.fault.get()
+	if s.symbol != healthService || code == codes.OK {
+		return s.ServerStream.SendMsg(m)
+	}
+	if ends {
+		return status.Error(code, "not now")
+	}
+	return s.ServerStream.SendMsg(&reflectionv1.ServerReflectionResponse{
+		MessageResponse: &reflectionv1.ServerReflectionResponse_ErrorResponse{
+			ErrorResponse: &reflectionv1.ErrorResponse{ErrorCode: int32(code), ErrorMessage: "not now"},
+		},
+	})
+}
+
+// A failure that may pass does not take services away.
+func TestAFailureOfReflectionKeepsTheSchema(t *testing.T) {
+	var fault fault
+	backend := fault.start(t)
+	u := connect(t, Params{Target: backend.Addr()})
+	first, err := u.AwaitSchema(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := u.SchemaChanged()
+	for _, ends := range []bool{false, true} {
+		for _, code := range []codes.Code{codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.PermissionDenied, codes.Unavailable} {
+			fault.set(code, ends)
+			_, err := u.RefreshSchema(within(t))
+			if err == nil || !strings.Contains(err.Error(), "not now") {
+				t.Errorf("%v (ends the RPC: %v): the reading gave %v", code, ends, err)
+			}
+			if code != codes.Unknown {
+				wantCode(t, err, code)
+			}
+		}
+	}
+	select {
+	case <-changed:
+		t.Error("a change was told")
+	default:
+	}
+	fault.set(codes.OK, false)
+	if s, err := u.RefreshSchema(within(t)); err != nil || s != first {
+		t.Errorf("the schema is another one, %v", err)
+	}
+}
+
+// The first reading that fails half-way is no schema, and is tried again.
+func TestAFailureOfTheFirstReading(t *testing.T) {
+	var fault fault
+	fault.set(codes.Internal, false)
+	u := connect(t, Params{Target: fault.start(t).Addr()})
+	_, err := u.RefreshSchema(within(t))
+	wantCode(t, err, codes.Internal)
+	if u.Schema() != nil {
+		t.Error("there is a schema")
+	}
+	fault.set(codes.OK, false)
+	s, err := u.AwaitSchema(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Method(healthMethod); err != nil {
+		t.Error(err)
+	}
+}
+
+// A backend that says that a service it lists is not there may still be
+// starting: it is asked again without a reason from outside.
+func TestAServiceThatIsLostIsLookedForAgain(t *testing.T) {
+	for _, code := range []codes.Code{codes.NotFound, codes.Unimplemented} {
+		t.Run(code.String(), func(t *testing.T) {
+			var fault fault
+			u := connect(t, Params{Target: fault.start(t).Addr()})
+			first, err := u.AwaitSchema(within(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fault.set(code, false)
+			s, err := u.RefreshSchema(within(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Method(healthMethod); err == nil || !strings.Contains(err.Error(), "its schema could not be read") {
+				t.Errorf("got %v", err)
+			}
+			checkFeed(t, s)
+			changed := u.SchemaChanged()
+			if again, err := u.RefreshSchema(within(t)); err != nil || again != s {
+				t.Errorf("the schema is another one, %v", err)
+			}
+			fault.set(codes.OK, false)
+			select {
+			case <-changed:
+			case <-within(t).Done():
+				t.Fatal("the service was not looked for again")
+			}
+			if u.Schema().sum != first.sum {
+				t.Error("not all is back")
+			}
+		})
+	}
+}
+
+func TestLostServices(t *testing.T) {
+	had, err := newSchema(feedFiles(t), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const feed = "ssebridge.test.v1.FeedService"
+	cause := errors.New("its file is missing")
+	broken := map[protoreflect.FullName]error{feed: cause, "x.Never": cause, "x.Before": cause}
+	now := &Schema{broken: broken}
+	lost := now.lost(had, map[protoreflect.FullName]bool{"x.Before": true, "x.Gone": true})
+	if len(lost) != 2 || !lost[feed] || !lost["x.Before"] {
+		t.Errorf("lost: %v", lost)
+	}
+	if lost := now.lost(nil, nil); len(lost) != 0 {
+		t.Errorf("lost of nothing: %v", lost)
+	}
+}
+
+// The log hears of a failure that goes on once, whichever ports its text names.
+func TestFailuresAreToldOnce(t *testing.T) {
+	var log lines
+	u := &Upstream{logger: log.logger()}
+	k := &schemaKeeper{changed: make(chan struct{})}
+	lost := func(cause string) error {
+		return &rpcError{status: status.New(codes.Unavailable, "lost"), cause: errors.New(cause)}
+	}
+	for _, err := range []error{lost("port 1"), lost("port 1"), lost("port 2"), status.Error(codes.Internal, "other"), status.Error(codes.Internal, "other")} {
+		k.settle(u, nil, reading{}, err)
+	}
+	if got := log.count("could not be read"); got != 2 {
+		t.Errorf("told %d times:\n%s", got, log.text.String())
+	}
+	k.toldAt = k.toldAt.Add(-failureSilence)
+	k.settle(u, nil, reading{}, status.Error(codes.Internal, "other"))
+	k.settle(u, nil, reading{}, lost("port 3"))
+	if got := log.count("could not be read"); got != 3 {
+		t.Errorf("told %d times:\n%s", got, log.text.String())
+	}
+}
