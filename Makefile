@@ -31,8 +31,9 @@ test: deps check-generate check-protos ## Run every check that needs no linter, 
 	@CGO_ENABLED=1 scripts/modules.sh go test $(TEST_FLAGS) ./...
 
 .PHONY: lint
-lint: $(GOLANGCI) $(BUF) ## Run golangci-lint, gofmt, buf lint and buf format
+lint: $(GOLANGCI) $(BUF) ## Run golangci-lint, gofmt, go mod tidy, buf lint and buf format
 	scripts/modules.sh $(abspath $(GOLANGCI)) run --config $(abspath .golangci.yml) ./...
+	go mod tidy -diff
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto
