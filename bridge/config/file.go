@@ -92,8 +92,7 @@ func (f *File) decode(root *node, lookup lookupFunc, checks []func(Config) error
 		known[err.Path] = true
 	}
 	for _, check := range checks {
-		var found Errors
-		if errors.As(check(f.Config), &found) {
+		if found, ok := errors.AsType[Errors](check(f.Config)); ok {
 			tell(found, known)
 		}
 	}
