@@ -115,7 +115,7 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 	}
 	if err != nil {
 		s.Close()
-		return nil, err
+		return nil, ended(err, u.params.MaxMessageBytes)
 	}
 	return s, nil
 }

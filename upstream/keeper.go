@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -82,13 +81,13 @@ func (u *Upstream) SchemaChanged() <-chan struct{} {
 
 // AwaitSchema returns the newest schema, and waits for the first. When ctx ends
 // before, the error says why there is none yet and carries the status of the
-// last try: UNAVAILABLE for a backend that is away, UNIMPLEMENTED for one
+// last try, or of the first that still goes on: UNAVAILABLE for a backend that is away, UNIMPLEMENTED for one
 // without reflection, or as the backend refused.
 func (u *Upstream) AwaitSchema(ctx context.Context) (*Schema, error) {
 	k := u.schema
 	for {
 		k.mu.Lock()
-		schema, changed, err := k.current, k.changed, k.err
+		schema, changed := k.current, k.changed
 		k.mu.Unlock()
 		if schema != nil {
 			return schema, nil
@@ -98,12 +97,27 @@ func (u *Upstream) AwaitSchema(ctx context.Context) (*Schema, error) {
 		case <-u.closed:
 			return nil, errClosed
 		case <-ctx.Done():
-			if err == nil {
-				err = status.Error(codes.Unavailable, "the backend has not answered yet")
-			}
-			return nil, fmt.Errorf("the schema of upstream %s is not known: %w", u.params.Name, err)
+			return nil, &prefixedError{"the schema of upstream " + u.params.Name + " is not known", u.unread()}
 		}
 	}
+}
+
+// unread says why the schema has not been read: by the last reading or, while
+// the first still goes on, by what the pool waits for.
+func (u *Upstream) unread() error {
+	k := u.schema
+	k.mu.Lock()
+	err := k.err
+	k.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if u.pool != nil {
+		if wait := u.pool.unreachable(); wait != nil {
+			return &rpcError{status: status.New(codes.Unavailable, wait.what), cause: wait.cause}
+		}
+	}
+	return status.Error(codes.Unavailable, "the backend has not answered yet")
 }
 
 // RefreshSchema reads the schema again, together with the message types that a
@@ -132,7 +146,7 @@ func (u *Upstream) RefreshSchema(ctx context.Context) (*Schema, error) {
 	case <-r.done:
 		return r.schema, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("the schema of upstream %s was not read again: %w", u.params.Name, status.FromContextError(ctx.Err()).Err())
+		return nil, &prefixedError{"the schema of upstream " + u.params.Name + " was not read again", status.FromContextError(ctx.Err()).Err()}
 	}
 }
 

@@ -133,7 +133,10 @@ func (p *pool) growLocked() error {
 		}
 	}
 	p.params.Logger.Info("the backend's concurrent streams are used up: opening a further connection", "connections", len(p.connections))
-	return p.addLocked()
+	if err := p.addLocked(); err != nil {
+		return &waitError{what: "no further connection", cause: err}
+	}
+	return nil
 }
 
 // waitLocked waits for a change, without the lock.
@@ -150,7 +153,7 @@ func (p *pool) waitLocked(ctx context.Context) error {
 }
 
 // reasonLocked says why no RPC can be placed now.
-func (p *pool) reasonLocked() error {
+func (p *pool) reasonLocked() *waitError {
 	ready, active := 0, 0
 	var lastErr error
 	for _, c := range p.connections {
@@ -172,6 +175,16 @@ func (p *pool) reasonLocked() error {
 	default:
 		return &waitError{what: "no connection", cause: fmt.Errorf("%s does not answer", p.params.Target)}
 	}
+}
+
+// unreachable says why no connection is up; nil if one is.
+func (p *pool) unreachable() *waitError {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if slices.ContainsFunc(p.connections, func(c *connection) bool { return c.ready }) {
+		return nil
+	}
+	return p.reasonLocked()
 }
 
 // awaitReady waits until a connection is up.

@@ -28,6 +28,8 @@ type fault struct {
 	code codes.Code
 	// ends says that the RPC ends with it, and not just the one answer.
 	ends bool
+	// silent says that the backend never answers, whatever it is asked for.
+	silent bool
 }
 
 func (f *fault) set(code codes.Code, ends bool) {
@@ -67,6 +69,10 @@ func (s *faultyStream) RecvMsg(m any) error {
 }
 
 func (s *faultyStream) SendMsg(m any) error {
+	if s.fault.silent {
+		<-s.Context().Done()
+		return s.Context().Err()
+	}
 	code, ends := s.fault.get()
 	if s.symbol != healthService || code == codes.OK {
 		return s.ServerStream.SendMsg(m)

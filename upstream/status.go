@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -47,6 +48,24 @@ func (e *rpcError) Unwrap() error { return e.cause }
 // GRPCStatus is what anybody may read: neither addresses nor paths are in it.
 func (e *rpcError) GRPCStatus() *status.Status { return e.status }
 
+// prefixedError is an error with a status, and words before both its text and
+// its status's message. What fmt.Errorf wraps has the whole text for a message.
+type prefixedError struct {
+	prefix string
+	err    error
+}
+
+func (e *prefixedError) Error() string { return e.prefix + ": " + e.err.Error() }
+
+// Unwrap is the error without the words.
+func (e *prefixedError) Unwrap() error { return e.err }
+
+// GRPCStatus is what anybody may read.
+func (e *prefixedError) GRPCStatus() *status.Status {
+	st := status.Convert(e.err)
+	return status.New(st.Code(), e.prefix+": "+st.Message())
+}
+
 // unplaced is the error of an RPC that found no place within the open timeout.
 func (u *Upstream) unplaced(err error) error {
 	var wait *waitError
@@ -66,27 +85,37 @@ func ended(err error, maxBytes int) error {
 	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
-	st := status.Convert(err)
+	st, ok := status.FromError(err)
+	if !ok { // a connection of the embedder's own
+		return &rpcError{status: status.New(codes.Unknown, "the RPC failed"), cause: clip(err)}
+	}
 	if st.Code() == codes.ResourceExhausted && tooLarge(st.Message(), maxBytes) {
 		return &rpcError{status: st, cause: ErrMessageTooLarge}
 	}
-	if st.Code() == codes.Unavailable && connectionLost(st.Message()) {
-		return &rpcError{status: status.New(codes.Unavailable, "the connection to the backend was lost"), cause: clip(err)}
+	if connectionLost(st) {
+		return &rpcError{status: status.New(st.Code(), "the connection to the backend was lost"), cause: clip(err)}
 	}
 	return st.Err()
 }
 
 // connectionLost recognises the statuses that grpc-go makes itself when a
-// connection breaks. They name addresses, which are not for everybody.
-func connectionLost(message string) bool {
-	for _, begin := range []string{
-		"error reading from server", "closing transport", "connection error: ", "transport: ", "transport is closing", "the connection is draining",
-	} {
-		if strings.HasPrefix(message, begin) {
-			return true
-		}
+// connection breaks, and when an RPC's context ends while grpc-go waits for
+// another. They name addresses, which are not for everybody.
+func connectionLost(st *status.Status) bool {
+	switch st.Code() {
+	case codes.Unavailable:
+		return hasAnyPrefix(st.Message(),
+			"error reading from server", "error reading server preface", "closing transport", "closing connection",
+			"connection error: ", "transport: ", "transport is closing", "the connection is draining")
+	case codes.Canceled, codes.DeadlineExceeded:
+		return strings.HasPrefix(st.Message(), "latest balancer error: ")
+	default:
+		return false
 	}
-	return false
+}
+
+func hasAnyPrefix(s string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(s, prefix) })
 }
 
 // tooLarge recognises the status that grpc-go makes itself for a message above

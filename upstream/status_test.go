@@ -43,6 +43,8 @@ func TestLostConnectionNamesNobody(t *testing.T) {
 		`closing transport due to: connection error: desc = "10.0.0.5", received prior goaway: code: NO_ERROR`,
 		"error reading from server: read tcp 10.0.0.7:4->10.0.0.5:50051: EOF",
 		"transport: Error while dialing: dial tcp 10.0.0.5:50051: connect: connection refused",
+		"closing connection since the server is not reading: write tcp 10.0.0.7:4->10.0.0.5:50051: i/o timeout",
+		"error reading server preface: read tcp 10.0.0.7:4->10.0.0.5:50051: connection reset by peer",
 	} {
 		err := ended(status.Error(codes.Unavailable, message), 10)
 		wantCode(t, err, codes.Unavailable)
@@ -52,6 +54,16 @@ func TestLostConnectionNamesNobody(t *testing.T) {
 		if !strings.Contains(err.Error(), message) {
 			t.Errorf("the operator reads only %q", err)
 		}
+	}
+	for _, code := range []codes.Code{codes.Canceled, codes.DeadlineExceeded} {
+		err := ended(status.Error(code, `latest balancer error: connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.5:50051"`), 10)
+		wantCode(t, err, code)
+		if got := status.Convert(err).Message(); got != "the connection to the backend was lost" {
+			t.Errorf("anybody may read %q", got)
+		}
+	}
+	if got := status.Convert(ended(errors.New("dial tcp 10.0.0.5:50051"), 10)).Message(); got != "the RPC failed" {
+		t.Errorf("anybody may read %q of a connection that is the embedder's", got)
 	}
 	const own = "10.0.0.5 is in maintenance"
 	if got := status.Convert(ended(status.Error(codes.Unavailable, own), 10)).Message(); got != own {
