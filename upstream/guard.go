@@ -29,13 +29,13 @@ var errReflectionLimit = errors.New("the backend's schema is refused")
 //
 // A guard belongs to one reading, and to one goroutine.
 type reflectionGuard struct {
-	responses, bytes, edges int
-	imports                 map[string][]string // by file
-	err                     error               // sticky: the client tries again
+	responses, bytes int
+	imports          importGraph
+	err              error // sticky: the client tries again
 }
 
 func newReflectionGuard() *reflectionGuard {
-	return &reflectionGuard{imports: map[string][]string{}}
+	return &reflectionGuard{imports: importGraph{files: map[string]*importedFile{}}}
 }
 
 // admit checks a response, which is of either version's type.
@@ -75,49 +75,21 @@ func (g *reflectionGuard) check(response any) error {
 	}
 	files := m.Get(field).Message()
 	list := files.Get(files.Descriptor().Fields().ByName("file_descriptor_proto")).List()
+	var added []*importedFile
 	for i := range list.Len() {
 		file := new(descriptorpb.FileDescriptorProto)
 		if err := proto.Unmarshal(list.Get(i).Bytes(), file); err != nil {
 			return fmt.Errorf("%w: a file is not a descriptor: %w", errReflectionLimit, err)
 		}
-		if err := g.file(file); err != nil {
-			return err
+		if f := g.imports.add(file.GetName(), file.GetDependency()); f != nil {
+			added = append(added, f)
 		}
+		if g.imports.sent > maxReflectionFiles || g.imports.edges > maxReflectionImports {
+			return fmt.Errorf("%w: it has more than %d files or %d imports", errReflectionLimit, maxReflectionFiles, maxReflectionImports)
+		}
+	}
+	if f := g.imports.cycle(added); f != nil {
+		return fmt.Errorf("%w: %q imports itself", errReflectionLimit, printable(f.name))
 	}
 	return nil
-}
-
-// file notes a file. Like the client it keeps the first of several of one name.
-func (g *reflectionGuard) file(file *descriptorpb.FileDescriptorProto) error {
-	name := file.GetName()
-	if _, ok := g.imports[name]; ok {
-		return nil
-	}
-	g.imports[name] = file.GetDependency()
-	g.edges += len(file.GetDependency())
-	if len(g.imports) > maxReflectionFiles || g.edges > maxReflectionImports {
-		return fmt.Errorf("%w: it has more than %d files or %d imports", errReflectionLimit, maxReflectionFiles, maxReflectionImports)
-	}
-	if g.cycle(name) {
-		return fmt.Errorf("%w: %q imports itself", errReflectionLimit, printable(name))
-	}
-	return nil
-}
-
-// cycle says whether a file that was just added is reached by its own imports.
-func (g *reflectionGuard) cycle(name string) bool {
-	seen := map[string]bool{}
-	todo := append([]string(nil), g.imports[name]...)
-	for len(todo) > 0 {
-		next := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if next == name {
-			return true
-		}
-		if !seen[next] {
-			seen[next] = true
-			todo = append(todo, g.imports[next]...)
-		}
-	}
-	return false
 }

@@ -375,15 +375,3 @@ func TestHostileReflection(t *testing.T) {
 		})
 	}
 }
-
-func TestGuardAdmitsADiamond(t *testing.T) {
-	g := newReflectionGuard()
-	for name, imports := range map[string][]string{"a": {"b", "c"}, "b": {"d"}, "c": {"d", "b"}, "d": nil} {
-		if err := g.file(&descriptorpb.FileDescriptorProto{Name: &name, Dependency: imports}); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := g.admit("no message"); !errors.Is(err, errReflectionLimit) {
-		t.Errorf("got %v", err)
-	}
-}
