@@ -181,6 +181,40 @@ app.yaml:6:17: routes[0].heartbeat.evry: unknown key "evry"; did you mean "every
 `,
 		},
 		{
+			"misspelt key beside the real one", minimal + "lisen: x\nlisten: unix:///x\n", `
+app.yaml:6:1: lisen: unknown key "lisen"; did you mean "listen"?
+    lisen: x
+    ^
+app.yaml:7:9: listen: listen: unix:… is not supported yet
+    listen: unix:///x
+            ^
+`,
+		},
+		{
+			"misspelt key after the real one", `routes: [{path: /a, rpc: p.S/M, upstream: app, rcp: p.S/M}]
+upstreams: {app: {target: "http://x", tarjet: x}}
+`, `
+app.yaml:1:48: routes[0].rcp: unknown key "rcp"; did you mean "rpc"?
+    routes: [{path: /a, rpc: p.S/M, upstream: app, rcp: p.S/M}]
+                                                   ^
+app.yaml:2:27: upstreams.app.target: a gRPC target has no http://; write host:port, such as 127.0.0.1:50051, dns:///app:50051 or unix:///run/app.sock
+    upstreams: {app: {target: "http://x", tarjet: x}}
+                              ^
+app.yaml:2:39: upstreams.app.tarjet: unknown key "tarjet"; did you mean "target"?
+    upstreams: {app: {target: "http://x", tarjet: x}}
+                                          ^
+`,
+		},
+		{
+			"misspelt key instead of the real one", `routes: [{path: /a, rpc: p.S/M, upstream: app}]
+upstreams: {app: {tarjet: x}}
+`, `
+app.yaml:2:19: upstreams.app.tarjet: unknown key "tarjet"; did you mean "target"?
+    upstreams: {app: {tarjet: x}}
+                      ^
+`,
+		},
+		{
 			"a variable without quotes in braces", minimal + "    heartbeat: {every: ${SECRET}}\n", `
 app.yaml:6:25: ',' or '}' must be specified; inside { } and [ ] a variable stands in quotes: "${NAME}"
         heartbeat: {every: ${SECRET}}

@@ -104,7 +104,7 @@ func (d *decoder) decodeStruct(n *node, v reflect.Value, at place) {
 		default:
 			names := append(unsupportedKeys(at.pattern), keysOf(fields)...)
 			d.fail(e.keyAt, here.path, "unknown key "+quoted(e.key)+didYouMean(e.key, names))
-			if near := nearest(e.key, names); near != "" {
+			if near := nearest(e.key, names); near != "" && !n.has(near) {
 				d.failed[joinPath(at.path, near)] = true // meant, so not missing
 			}
 		}

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 )
@@ -52,6 +54,11 @@ type node struct {
 	items []*node
 	// entries are a mapping's keys and values, in the file's order, duplicates included.
 	entries []entry
+}
+
+// has says whether a mapping has a key.
+func (n *node) has(key string) bool {
+	return slices.ContainsFunc(n.entries, func(e entry) bool { return e.key == key })
 }
 
 type entry struct {
