@@ -268,7 +268,7 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 		c.lastErr = nil
 		c.generation++
 	}
-	tellUp, tellLost := c.ready && !c.flapping(), !c.ready && c.toldUp
+	tellUp, tellLost := c.ready && !c.flapping(), !c.ready && c.toldUp && !p.closed
 	c.toldUp = tellUp || (c.toldUp && !tellLost)
 	c.toldFailing = c.toldFailing && !tellUp
 	reconnected := c.ready && len(p.connections) > 0 && p.connections[0] == c
