@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -125,8 +126,10 @@ func answering(t *testing.T, text string) string {
 			if err != nil {
 				return
 			}
-			// The peer may be gone already, which is its right.
+			// The peer may be gone already, which is its right. Reading to its
+			// end has it read all of the text.
 			_, _ = conn.Write([]byte(text))
+			_, _ = io.Copy(io.Discard, conn)
 			_ = conn.Close()
 		}
 	}()
