@@ -11,6 +11,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
+// maxFuzzed keeps inputs small: what a kilobyte does not show, a megabyte does not either.
+const maxFuzzed = 4 << 10
+
 // fuzzSameVerdict is the one fuzz target, once for each message type: no bytes may panic, and the plan prints exactly
 // what dynamicpb and protojson print, or refuses where they do.
 func fuzzSameVerdict(f *testing.F, example proto.Message) {
@@ -25,8 +28,22 @@ func fuzzSameVerdict(f *testing.F, example proto.Message) {
 	f.Add([]byte("\x9a\x03\x05\x0a\x01\x61\x08\x01"))
 	f.Add([]byte("\xb2\x01\x02\xb2\x01"))
 
+	md := example.ProtoReflect().Descriptor()
+	all := jsonOptions()
+
+	var plans []*Plan
+	for _, opts := range all {
+		plans = append(plans, mustCompile(f, example, opts))
+	}
+
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		sameVerdict(t, example.ProtoReflect().Descriptor(), wire)
+		if len(wire) > maxFuzzed {
+			return
+		}
+
+		// The options are taken in turn: which, the bytes say.
+		k := len(wire) % len(plans)
+		sameVerdict(t, plans[k], md, wire, all[k])
 	})
 }
 
