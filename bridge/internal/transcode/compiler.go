@@ -105,7 +105,7 @@ func (c *compiler) entry(fd protoreflect.FieldDescriptor) entry {
 	info := kindOps[fd.Kind()]
 	e := entry{
 		index: int32(fd.Index()), after: int32(fd.Index()), //nolint:gosec // a type has fewer fields
-		form: info.form, elem: info.form, op: info.op, mask: info.mask, zero: info.zero,
+		form: info.form, plain: info.form, elem: info.form, op: info.op, mask: info.mask, zero: info.zero,
 		always: fd.HasPresence() || c.defaults, utf8: enforcesUTF8(fd),
 		number: fd.Number(), wire: info.wire, field: fd,
 	}

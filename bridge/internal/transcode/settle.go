@@ -225,8 +225,9 @@ func appendSettled(dst, b []byte, group []piece) []byte {
 		return appendMergedGroups(dst, b, group)
 	}
 
+	// Their tags are written anew: one that is longer than it needs to be would end the list.
 	for _, p := range group {
-		dst = append(dst, b[p.at:p.end]...)
+		dst = append(append(dst, p.entry.tag...), b[p.value:p.end]...)
 	}
 
 	return dst
