@@ -23,25 +23,18 @@ func main() {
 }
 
 // run answers the runner's requests on standard input until that ends.
-func run(protos, report string) (err error) {
+func run(protos, report string) error {
 	t, err := newTestee(context.Background(), protos)
 	if err != nil {
 		return err
 	}
-
-	out, err := os.Create(report) //nolint:gosec // the path is the caller's
-	if err != nil {
-		return err
-	}
-
-	defer func() { err = errors.Join(err, out.Close()) }()
 
 	in := bufio.NewReader(os.Stdin)
 
 	for {
 		request, err := readFrame(in)
 		if errors.Is(err, io.EOF) {
-			return t.report.write(out)
+			return writeReport(&t.report, report)
 		}
 
 		if err != nil {
@@ -57,6 +50,20 @@ func run(protos, report string) (err error) {
 			return err
 		}
 	}
+}
+
+// writeReport writes the report, if there is something to report: the runner starts a testee for each of its suites.
+func writeReport(r *report, path string) error {
+	if len(r.ways) == 0 {
+		return nil
+	}
+
+	out, err := os.Create(path) //nolint:gosec // the path is the caller's
+	if err != nil {
+		return err
+	}
+
+	return errors.Join(r.write(out), out.Close())
 }
 
 // maxFrame bounds what a length on the pipe may say.
