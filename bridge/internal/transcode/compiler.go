@@ -61,6 +61,7 @@ func (c *compiler) message(md protoreflect.MessageDescriptor) *table {
 		c.field(t, fd)
 	}
 
+	t.loose = md.Fields().Len() <= looseLimit && isLoose(md)
 	c.addDefaults(t, md)
 	t.addressEntries()
 

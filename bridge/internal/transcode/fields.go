@@ -52,6 +52,8 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 		if b = r.settle(b, t, depth); b == nil {
 			return nil
 		}
+	} else if t.loose {
+		return r.looseFields(dst, b, t, depth)
 	}
 
 	last, required := int32(-1), int32(0)
@@ -154,8 +156,8 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 	return dst
 }
 
-// rare appends a field of one of the forms that fields does not go about itself. The value begins at b[i]; the offset
-// behind it is returned, or -1.
+// rare appends a field of any form; those that are most frequent fields goes about itself. The value begins at b[i]; the
+// offset behind it is returned, or -1.
 func (r *run) rare(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	switch e.form {
 	case listForm:
@@ -166,7 +168,11 @@ func (r *run) rare(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 		return r.pairs(append(dst, e.name...), b, i, e, depth)
 	case tappedForm:
 		return r.tap(dst, b, i, e, depth)
-	case bytesForm:
+	case varintForm:
+		if v, next := varint(b, i); next > 0 && v&e.mask == 0 && !e.always {
+			return dst, next
+		}
+	case stringForm, bytesForm:
 		if body, next := chunk(b, i); next > 0 && len(body) == 0 && !e.always {
 			return dst, next
 		}

@@ -27,6 +27,63 @@ func (r *run) pairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 		return r.stopAt(tooDeep)
 	}
 
+	// What prints in no time may be printed twice. Messages may not: maps inside maps would double that at each level.
+	if e.pair.value.sub == nil {
+		if out, next := r.risingPairs(dst, b, i, e, depth); next >= 0 {
+			return out, next
+		}
+
+		r.failure = noFailure // of a value that another one of the same key may replace
+	}
+
+	return r.sortedPairs(dst, b, i, e, depth)
+}
+
+// risingPairs appends entries as they come, as long as their keys rise and they are written as everyone writes them. Else
+// it gives up, with an offset below zero.
+func (r *run) risingPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
+	var (
+		both  [2]pair
+		start = len(dst)
+	)
+
+	for count := 0; ; count++ {
+		p, before := &both[count&1], &both[count&1^1]
+
+		body, next := chunk(b, i)
+		if next < 0 || !p.read(body, e.pair) || count > 0 && !rises(before, p, e.pair.keys) {
+			return nil, -1
+		}
+
+		if dst = r.appendPair(append(dst, ','), p, e.pair, depth); dst == nil {
+			return nil, -1
+		}
+
+		if len(dst) > r.limit {
+			return r.stopAt(tooLarge)
+		}
+
+		if i = next; !bytes.HasPrefix(b[i:], e.tag) {
+			dst[start] = '{'
+
+			return append(dst, '}'), i
+		}
+
+		i += len(e.tag)
+	}
+}
+
+// rises reports whether one key is before another.
+func rises(before, p *pair, keys keyOrder) bool {
+	if keys == textKeys {
+		return bytes.Compare(before.text, p.text) < 0
+	}
+
+	return before.number < p.number
+}
+
+// sortedPairs appends entries in whatever order and way they come.
+func (r *run) sortedPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	memory := r.memory()
 	base := len(memory.pairs)
 
@@ -91,8 +148,7 @@ func (r *run) collect(b []byte, i int, e *entry) (next int, sorted bool) {
 		}
 
 		if count > 0 && sorted {
-			before := &memory.pairs[len(memory.pairs)-1]
-			sorted = comparePairs(*before, p) < 0 && !sameKey(before, &p)
+			sorted = rises(&memory.pairs[len(memory.pairs)-1], &p, e.pair.keys)
 		}
 
 		memory.pairs = append(memory.pairs, p)

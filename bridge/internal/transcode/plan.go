@@ -101,7 +101,7 @@ func (p *Plan) AppendJSON(dst, wire []byte) ([]byte, error) {
 		return out, nil
 	}
 
-	if r.again(); r.failure == noFailure {
+	if r.again(len(wire)); r.failure == noFailure {
 		if out := r.whole(dst, wire, p.root); out != nil {
 			r.release()
 			p.counters.reordered.Add(1)
@@ -132,7 +132,7 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 
 	printed := r.tappedMessage(dst, wire)
 	if printed == nil {
-		if r.again(); r.failure == noFailure {
+		if r.again(len(wire)); r.failure == noFailure {
 			if printed = r.tappedMessage(dst, wire); printed != nil {
 				p.counters.reordered.Add(1)
 			}

@@ -28,6 +28,10 @@ type table struct {
 	defaults  string
 	defaultAt []int32
 
+	// loose says that serializers do not write the fields in declaration order: they go by number, and Go's puts the
+	// members of oneofs last.
+	loose bool
+
 	required int32                    // how many fields are required
 	ranges   protoreflect.FieldRanges // of extensions; nil: none
 	foreign  bool                     // a MessageSet, which is left to the library

@@ -51,6 +51,7 @@ type scratch struct {
 	pairs  []pair
 	high   int // how many of pairs were in use at once
 	pieces []piece
+	parts  []part
 	arena  []byte // bytes put in order; earlier slices of it stay valid when it grows
 }
 
@@ -80,7 +81,7 @@ func (r *run) release() {
 	}
 
 	clear(s.pairs[:s.high])
-	s.pairs, s.high, s.pieces, s.arena = s.pairs[:0], 0, s.pieces[:0], s.arena[:0]
+	s.pairs, s.high, s.pieces, s.parts, s.arena = s.pairs[:0], 0, s.pieces[:0], s.parts[:0], s.arena[:0]
 	scratchPool.Put(s)
 }
 
@@ -111,8 +112,8 @@ func (r *run) start(plan *Plan, base int, wire []byte) {
 	}
 }
 
-// again readies the run for an orderly pass, unless the first one has met what no pass can do.
-func (r *run) again() {
+// again readies the run for an orderly pass over n bytes, unless the first one has met what no pass can do.
+func (r *run) again(n int) {
 	switch r.failure {
 	case extension, foreignType, oddEntry:
 		return
@@ -120,9 +121,10 @@ func (r *run) again() {
 	}
 
 	r.failure, r.orderly, r.anys = noFailure, true, 0
+	r.effort = effortFor(n)
 
 	if s := r.scratch; s != nil {
-		s.pairs, s.pieces, s.arena = s.pairs[:0], s.pieces[:0], s.arena[:0]
+		s.pairs, s.pieces, s.parts, s.arena = s.pairs[:0], s.pieces[:0], s.parts[:0], s.arena[:0]
 	}
 }
 
@@ -238,8 +240,10 @@ func (r *run) skip(b []byte, i int, t *table) int {
 
 // varint decodes the varint at b[i]; the offset behind it is -1 if it is broken.
 func varint(b []byte, i int) (uint64, int) {
-	if i < len(b) && b[i] < 0x80 {
-		return uint64(b[i]), i + 1
+	if i < len(b) {
+		if c := b[i]; c < 0x80 {
+			return uint64(c), i + 1
+		}
 	}
 
 	return longVarint(b, i)
@@ -260,8 +264,15 @@ func longVarint(b []byte, i int) (uint64, int) {
 
 // chunk gives the length-delimited bytes at b[i] and the offset behind them, -1 if there are fewer than it says.
 func chunk(b []byte, i int) ([]byte, int) {
-	n, i := varint(b, i)
-	if i < 0 || n > uint64(len(b)-i) {
+	var n uint64
+	if i < len(b) && b[i] < 0x80 {
+		n = uint64(b[i])
+		i++
+	} else if n, i = longVarint(b, i); i < 0 {
+		return nil, -1
+	}
+
+	if n > uint64(len(b)-i) {
 		return nil, -1
 	}
 

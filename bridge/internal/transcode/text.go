@@ -30,19 +30,38 @@ func escaped(x uint64) uint64 {
 	return ((x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs
 }
 
-// plainLen is how many of the first bytes of s are ASCII and need no escape.
+// plainLen is how many of the first bytes of s are ASCII and need no escape. The end is looked at in a word that overlaps
+// the one before it; short strings are put together from two halves that do.
 func plainLen(s []byte) int {
-	i := 0
-	for ; len(s)-i >= 8; i += 8 {
+	if len(s) < 8 {
+		return shortPlainLen(s)
+	}
+
+	for i := 0; i <= len(s)-8; i += 8 {
 		if m := special(binary.LittleEndian.Uint64(s[i:])); m != 0 {
 			return i + bits.TrailingZeros64(m)/8
 		}
 	}
 
-	for ; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			break
+	if m := special(binary.LittleEndian.Uint64(s[len(s)-8:])); m != 0 {
+		return len(s) - 8 + bits.TrailingZeros64(m)/8
+	}
+
+	return len(s)
+}
+
+// shortPlainLen is plainLen for less than eight bytes.
+func shortPlainLen(s []byte) int {
+	if len(s) >= 4 {
+		x := uint64(binary.LittleEndian.Uint32(s)) | uint64(binary.LittleEndian.Uint32(s[len(s)-4:]))<<32
+		if special(x) == 0 {
+			return len(s)
 		}
+	}
+
+	i := 0
+	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' && s[i] < utf8.RuneSelf {
+		i++
 	}
 
 	return i
@@ -68,20 +87,23 @@ func unescapedLen(s []byte) int {
 
 // appendText appends s as a JSON string and reports whether it is valid UTF-8; if not, what was appended means nothing.
 func appendText(dst, s []byte) ([]byte, bool) {
-	dst = append(dst, '"')
-
 	n := plainLen(s)
-	dst = append(dst, s[:n]...)
+	if n == len(s) {
+		dst = extend(dst, n+2)
+		quoted := dst[len(dst)-n-2:]
+		quoted[0], quoted[n+1] = '"', '"'
+		copy(quoted[1:], s)
 
-	if n < len(s) {
-		if !utf8.Valid(s[n:]) {
-			return dst, false
-		}
-
-		dst = appendEscaped(dst, s[n:])
+		return dst, true
 	}
 
-	return append(dst, '"'), true
+	if !utf8.Valid(s[n:]) {
+		return dst, false
+	}
+
+	dst = append(append(dst, '"'), s[:n]...)
+
+	return append(appendEscaped(dst, s[n:]), '"'), true
 }
 
 // appendEscaped appends valid UTF-8. Only what is below a blank, quotes and backslashes are escaped.
