@@ -38,10 +38,8 @@ func (r *run) readID(out *Tapped, t *taken) bool {
 	case bytesForm:
 		body, _ := chunk(value, 0)
 		out.id = base64.RawURLEncoding.AppendEncode(out.id, body)
-	case messageForm:
-		body, _ := chunk(value, 0)
-
-		seconds, nanos, ok := r.moment(body, t.entry.sub)
+	case messageForm, groupForm:
+		seconds, nanos, ok := r.moment(bodyOf(value, t.entry), t.entry.sub)
 		if ok && (seconds < minSeconds || seconds > maxSeconds || nanos < 0 || nanos > maxNanos) {
 			r.cannotExpress(t.entry.sub)
 

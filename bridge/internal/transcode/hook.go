@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"bytes"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -132,14 +133,14 @@ func (x *Tapped) take(r *run, e *entry, value []byte) bool {
 
 	switch plain.elem {
 	case stringForm:
-		if text, _ := chunk(value, 0); !utf8.Valid(text) {
+		if text, _ := chunk(value, 0); plain.utf8 && !utf8.Valid(text) {
 			r.stop(badText)
 
 			return false
 		}
-	case messageForm:
-		if before := x.taken[idSlot]; e.hook.taps&(1<<idSlot) != 0 && plain.form == messageForm && before.entry == plain {
-			if value = r.merge(before.value, value, plain.sub); value == nil {
+	case messageForm, groupForm:
+		if before := x.taken[idSlot]; e.hook.taps&(1<<idSlot) != 0 && plain.form != listForm && before.entry == plain {
+			if value = r.mergeTaken(before.value, value, plain); value == nil {
 				return false
 			}
 		}
@@ -170,14 +171,33 @@ func (x *Tapped) step(r *run, e *entry, value []byte) bool {
 		}
 	}
 
-	var body []byte
-	if e.elem == groupForm {
-		body, _ = protowire.ConsumeGroup(e.number, value)
-	} else {
-		body, _ = chunk(value, 0)
+	return x.walk(r, bodyOf(value, e), e.sub)
+}
+
+// mergeTaken puts the parts of an id's Timestamp together.
+func (r *run) mergeTaken(earlier, later []byte, e *entry) []byte {
+	if e.elem == messageForm {
+		return r.merge(earlier, later, e.sub)
 	}
 
-	return x.walk(r, body, e.sub)
+	if !r.spend(len(earlier) + len(later)) {
+		return nil
+	}
+
+	return append(bytes.Clone(bodyOf(earlier, e)), later...)
+}
+
+// bodyOf is what is inside the value of a message field that is known to be whole.
+func bodyOf(value []byte, e *entry) []byte {
+	if e.elem == groupForm {
+		body, _ := protowire.ConsumeGroup(e.number, value)
+
+		return body
+	}
+
+	body, _ := chunk(value, 0)
+
+	return body
 }
 
 // tapTree is the paths of all taps below a message type.

@@ -151,6 +151,12 @@ func (r *run) collect(b []byte, i int, e *entry) (next int, sorted bool) {
 			sorted = rises(&memory.pairs[len(memory.pairs)-1], &p, e.pair.keys)
 		}
 
+		if len(memory.pairs) == maxPieces {
+			r.stop(tooSplit)
+
+			return -1, false
+		}
+
 		memory.pairs = append(memory.pairs, p)
 
 		if !bytes.HasPrefix(b[i:], e.tag) {

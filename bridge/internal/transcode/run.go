@@ -87,7 +87,7 @@ func (r *run) release() {
 
 // effortFor is how many bytes may be moved for a message of n bytes: enough for every level to be out of order at
 // sensible depths, and little enough that a message made for it costs no more than a few times its size.
-func effortFor(n int) int { return 64*n + 1<<20 }
+func effortFor(n int) int { return 16*n + 1<<20 }
 
 // spend takes n bytes of effort and reports whether they were left.
 func (r *run) spend(n int) bool {

@@ -292,3 +292,23 @@ func (m schemaMaker) extensions() []*descriptorpb.FieldDescriptorProto {
 
 	return all
 }
+
+// groupSchema is a proto2 type with a group of its own type, as deep as one likes, and a list of numbers.
+func groupSchema(tb testing.TB) (protoreflect.MessageDescriptor, Resolver) {
+	tb.Helper()
+
+	optional, repeated := descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL, descriptorpb.FieldDescriptorProto_LABEL_REPEATED
+	file := &descriptorpb.FileDescriptorProto{
+		Name: new("groups.proto"), Package: new("groups"), Edition: descriptorpb.Edition_EDITION_2023.Enum(), Syntax: new("editions"),
+		Options: &descriptorpb.FileOptions{Features: &descriptorpb.FeatureSet{MessageEncoding: descriptorpb.FeatureSet_DELIMITED.Enum()}},
+		MessageType: []*descriptorpb.DescriptorProto{{
+			Name: new("Deep"),
+			Field: []*descriptorpb.FieldDescriptorProto{
+				{Name: new("deep"), Number: new(int32(1)), Label: &optional, Type: descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), TypeName: new(".groups.Deep")},
+				{Name: new("numbers"), Number: new(int32(2)), Label: &repeated, Type: descriptorpb.FieldDescriptorProto_TYPE_INT32.Enum()},
+			},
+		}},
+	}
+
+	return buildFile(tb, file).Messages().Get(0), protoregistry.GlobalTypes
+}

@@ -2,18 +2,23 @@ package transcode
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// piece is a field on the wire; of a list or a map, as many of its fields as follow one another.
+// piece is a field on the wire; of a list or a map, as many of its fields as follow one another. A hostile message has
+// millions, and so they are small: a gRPC message has less than 4 GiB.
 type piece struct {
 	entry          *entry
-	at, value, end int // offsets of the tag, of the (first) value, and behind the (last) value
+	at, value, end uint32 // offsets of the tag, of the (first) value, and behind the (last) value
 	replaced       bool
 }
+
+// maxPieces is how many pieces, and how many entries of maps, are put in order at once. They take some 20 and 70 MiB.
+const maxPieces = 1 << 20
 
 // settle gives the body of a message with its fields in the order they are printed in, each whole and in one place: of a
 // scalar and of a oneof what came last, of a message all parts, of a list all elements. What is left out is checked, for
@@ -59,6 +64,12 @@ func (r *run) settle(b []byte, t *table, depth int) []byte {
 
 // gather appends the pieces of a body to the scratch and reports whether they are in order.
 func (r *run) gather(b []byte, t *table) (ordered, ok bool) {
+	if uint64(len(b)) > math.MaxUint32 {
+		r.stop(tooSplit)
+
+		return false, false
+	}
+
 	memory := r.memory()
 	last, ordered := int32(-1), true
 
@@ -68,19 +79,26 @@ func (r *run) gather(b []byte, t *table) (ordered, ok bool) {
 			return ordered, value >= 0
 		}
 
-		p := piece{entry: e, at: i, value: value}
-		if p.end = r.valueEnd(b, value, e); p.end < 0 {
+		p := piece{entry: e, at: uint32(i), value: uint32(value)} //nolint:gosec // looked at above
+
+		if i = r.valueEnd(b, value, e); i < 0 {
 			return false, false
 		}
 
-		i = p.end
+		p.end = uint32(i) //nolint:gosec // looked at above
 
 		if k := len(memory.pieces) - 1; k >= 0 && last == e.after && (e.plain == listForm || e.plain == mapForm) {
-			if before := &memory.pieces[k]; before.entry == e && before.end == value-len(e.tag) {
+			if before := &memory.pieces[k]; before.entry == e && int(before.end) == value-len(e.tag) {
 				before.end = p.end
 
 				continue
 			}
+		}
+
+		if len(memory.pieces) == maxPieces {
+			r.stop(tooSplit)
+
+			return false, false
 		}
 
 		ordered = ordered && e.index > last
@@ -254,13 +272,13 @@ func appendPacked(dst, b []byte, group []piece) []byte {
 
 	for _, p := range group {
 		if p.entry.plain == packedForm {
-			body, _ := chunk(b, p.value)
+			body, _ := chunk(b, int(p.value))
 			dst = append(dst, body...)
 
 			continue
 		}
 
-		for i := p.value; i < p.end; i += len(p.entry.tag) {
+		for i := int(p.value); i < int(p.end); i += len(p.entry.tag) {
 			n := protowire.ConsumeFieldValue(p.entry.number, p.entry.wire, b[i:])
 			dst = append(dst, b[i:i+n]...)
 			i += n
@@ -279,7 +297,7 @@ func appendMerged(dst, b []byte, group []piece) []byte {
 	start := len(dst)
 
 	for _, p := range group {
-		body, _ := chunk(b, p.value)
+		body, _ := chunk(b, int(p.value))
 		dst = append(dst, body...)
 	}
 
@@ -371,14 +389,8 @@ func (r *run) checkOne(b []byte, e *entry, depth int) bool {
 
 			return false
 		}
-	case messageForm:
-		body, _ := chunk(b, 0)
-
-		return r.check(body, e.sub, depth+1)
-	case groupForm:
-		body, _ := protowire.ConsumeGroup(e.number, b)
-
-		return r.check(body, e.sub, depth+1)
+	case messageForm, groupForm:
+		return r.check(bodyOf(b, e), e.sub, depth+1)
 	default:
 	}
 

@@ -87,7 +87,7 @@ func (r *run) verdict() *Error {
 	case anyTooDeep:
 		return p.failure(KindTooDeep, fmt.Sprintf("google.protobuf.Any nested more than %d deep", maxAnyNesting))
 	case tooSplit:
-		return p.failure(KindTooDeep, "split and out of order at too many levels")
+		return p.failure(KindTooLarge, "too many parts are out of order")
 	case tooLarge:
 		return p.tooLarge()
 	case inexpressive:
