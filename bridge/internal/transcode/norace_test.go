@@ -2,5 +2,9 @@
 
 package transcode
 
-// raceEnabled says that a pool gives things back at random, and that allocations mean nothing.
-const raceEnabled = false
+const (
+	// raceEnabled says that a pool gives things back at random, and that allocations mean nothing.
+	raceEnabled = false
+	// hostileSize is how large hostile messages are.
+	hostileSize = 64 << 20
+)
