@@ -74,7 +74,7 @@ func TestTickBackend(t *testing.T) {
 			conns.Go(func() { newTicker(conn, wire).serve() })
 		}
 	})
-	fmt.Println("ready")
+	_, _ = os.Stdout.WriteString("ready\n")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = listener.Close()
 	conns.Wait() // the client has closed its connections by now
@@ -109,7 +109,7 @@ func newTicker(conn net.Conn, wire []byte) *ticker {
 func (t *ticker) serve() {
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer t.conn.Close()
+	defer func() { _ = t.conn.Close() }()
 	preface := make([]byte, len(http2.ClientPreface))
 	if _, err := io.ReadFull(t.conn, preface); err != nil {
 		return
@@ -305,7 +305,10 @@ func (insideCodec) Marshal(any) (mem.BufferSlice, error) { return nil, nil } // 
 func (c insideCodec) Unmarshal(data mem.BufferSlice, v any) (err error) {
 	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer whole.Free()
-	json := v.(*[]byte)
+	json, ok := v.(*[]byte)
+	if !ok {
+		return fmt.Errorf("cannot receive into a %T", v)
+	}
 	*json, err = c.plan.AppendJSON((*json)[:0], whole.ReadOnlyData())
 	return err
 }

@@ -146,6 +146,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func runWay(b *testing.B, w contender, wire []byte) {
+	b.Helper()
 	b.SetBytes(int64(len(wire)))
 	b.ReportAllocs()
 
@@ -209,11 +210,7 @@ func ratioTable(b *testing.B) string {
 
 	for _, m := range messages {
 		all := contenders(b, m.msg)
-		inputs := make([][]byte, len(all))
-
-		for i := range all {
-			inputs[i] = m.wire
-		}
+		inputs := slices.Repeat([][]byte{m.wire}, len(all))
 
 		all = append(all, contender{reorderedWay, appending(benchPlan(b, m.msg, Options{}))})
 		inputs = append(inputs, backwards(b, m.msg))

@@ -181,13 +181,13 @@ func appendPlain(dst []byte, v uint64, e *entry) []byte {
 }
 
 // project leaves only the tapped part of what was printed after start, or what stands for it if it is not set.
-func (d *dataTap) project(dst []byte, start int, found *taken, defaults string) []byte {
+func (t *dataTap) project(dst []byte, start int, found *taken, defaults string) []byte {
 	switch {
 	case found.to > found.from:
 		n := copy(dst[start:], dst[found.from:found.to])
 
 		return dst[:start+n]
-	case !found.inside || d.field == nil || d.field.HasPresence():
+	case !found.inside || t.field == nil || t.field.HasPresence():
 		return append(dst[:start], "null"...)
 	default:
 		return append(dst[:start], defaults...)

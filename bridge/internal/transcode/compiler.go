@@ -238,10 +238,10 @@ func (t *table) addressEntries() {
 
 	for k := range t.entries[1:] {
 		e := &t.entries[k+1]
-		at := uint16(k + 1) //nolint:gosec // a type has fewer fields
+		at := uint16(k + 1)
 
 		if len(e.tag) == 1 {
-			t.short[e.tag[0]] = uint8(at) //nolint:gosec // numbers below 16 come first, twice at most
+			t.short[e.tag[0]] = uint8(at)
 		}
 
 		if e.form == packedForm {
@@ -252,7 +252,7 @@ func (t *table) addressEntries() {
 			t.dense = append(t.dense, make([]uint16, max(0, int(e.number)+1-len(t.dense)))...)
 			t.dense[e.number] = at
 		} else {
-			t.sparse[uint32(e.number)] = at //nolint:gosec // field numbers have 29 bits
+			t.sparse[uint32(e.number)] = at
 		}
 	}
 }

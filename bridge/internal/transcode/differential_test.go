@@ -36,12 +36,12 @@ func sameVerdict(plan *Plan, md protoreflect.MessageDescriptor, wire []byte, opt
 	want, wantErr := reference(md, wire, opts)
 	given := bytes.Clone(wire)
 
-	differs := func(who string, got []byte, why any) error {
-		return fmt.Errorf("%s, %s, %x, %s:\n got %s, %v\nwant %s, %v", md.FullName(), opts, given, who, got, why, want, wantErr)
+	differs := func(who string, got []byte, why string) error {
+		return fmt.Errorf("%s, %s, %x, %s:\n got %s, %s\nwant %s, %w", md.FullName(), opts, given, who, got, why, want, wantErr)
 	}
 
 	if got, f := pass(plan, wire, false); f == noFailure && (wantErr != nil || !bytes.Equal(got, want)) {
-		return differs("first pass", got, nil)
+		return differs("first pass", got, "")
 	}
 
 	got, f := pass(plan, wire, true)
@@ -57,9 +57,9 @@ func sameVerdict(plan *Plan, md protoreflect.MessageDescriptor, wire []byte, opt
 
 	switch _, ok := errors.AsType[*Error](err); {
 	case (err == nil) != (wantErr == nil), err != nil && (!ok || string(got) != "head"), err == nil && string(got) != "head"+string(want):
-		return differs("plan", got, err)
+		return differs("plan", got, fmt.Sprint(err))
 	case !bytes.Equal(wire, given):
-		return differs("the message was written to", wire, nil)
+		return differs("the message was written to", wire, "")
 	}
 
 	return nil

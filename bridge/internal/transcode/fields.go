@@ -102,7 +102,7 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 				dst = appendNumber(append(dst, e.name...), v, e)
 			}
 		case stringForm:
-			n := uint64(0)
+			var n uint64
 			if i < len(b) && b[i] < 0x80 {
 				n = uint64(b[i])
 				i++
@@ -110,7 +110,7 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 				return r.stop(malformed)
 			}
 
-			if n > uint64(len(b)-i) {
+			if n > uint64(len(b)-i) { //nolint:gosec // i is within b
 				return r.stop(malformed)
 			}
 
@@ -284,13 +284,11 @@ func (r *run) list(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 			break
 		}
 
-		if single {
-			i++
-		} else if bytes.HasPrefix(b[i:], e.tag) {
-			i += len(e.tag)
-		} else {
+		if !single && !bytes.HasPrefix(b[i:], e.tag) {
 			break
 		}
+
+		i += len(e.tag)
 	}
 
 	dst[start] = '['

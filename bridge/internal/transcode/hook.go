@@ -49,11 +49,11 @@ type taken struct {
 }
 
 // enter begins a message that taps look for their values in. In a list the last element counts.
-func (x *Tapped) enter(at *entrance) {
-	for k := range x.taken {
+func (t *Tapped) enter(at *entrance) {
+	for k := range t.taken {
 		bit := tapSet(1) << k
 		if at.begin&bit != 0 {
-			x.taken[k] = taken{inside: at.ends&bit != 0}
+			t.taken[k] = taken{inside: at.ends&bit != 0}
 		}
 	}
 }
@@ -86,9 +86,9 @@ func (r *run) tap(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 
 // walk finds the taps' values in a message without printing it: where it prints as something else than its fields, and
 // where it will not be printed at all. It takes the fields as they come, in any order, as decoding does.
-func (x *Tapped) walk(r *run, b []byte, t *table) bool {
+func (t *Tapped) walk(r *run, b []byte, in *table) bool {
 	for i := 0; ; {
-		e, value := r.next(b, i, t)
+		e, value := r.next(b, i, in)
 		if e == nil {
 			return value >= 0
 		}
@@ -97,38 +97,38 @@ func (x *Tapped) walk(r *run, b []byte, t *table) bool {
 			return false
 		}
 
-		x.pass(e, t.enter)
+		t.pass(e, in.enter)
 
-		if e.hook != nil && !x.take(r, e, b[value:i]) {
+		if e.hook != nil && !t.take(r, e, b[value:i]) {
 			return false
 		}
 
-		if e.sub != nil && e.sub.enter != nil && !x.step(r, e, b[value:i]) {
+		if e.sub != nil && e.sub.enter != nil && !t.step(r, e, b[value:i]) {
 			return false
 		}
 	}
 }
 
 // pass forgets what a oneof had when another member of it comes by.
-func (x *Tapped) pass(e *entry, at *entrance) {
+func (t *Tapped) pass(e *entry, at *entrance) {
 	for _, w := range at.ways {
 		if w.after != e.after || w.index == e.index {
 			continue
 		}
 
-		for k := range x.taken {
+		for k := range t.taken {
 			switch bit := tapSet(1) << k; {
 			case w.through&bit != 0:
-				x.taken[k] = taken{}
+				t.taken[k] = taken{}
 			case w.ending&bit != 0:
-				x.taken[k] = taken{inside: true}
+				t.taken[k] = taken{inside: true}
 			}
 		}
 	}
 }
 
 // take notes the value of a tapped field.
-func (x *Tapped) take(r *run, e *entry, value []byte) bool {
+func (t *Tapped) take(r *run, e *entry, value []byte) bool {
 	plain := e.hook.entry
 
 	switch plain.elem {
@@ -139,7 +139,7 @@ func (x *Tapped) take(r *run, e *entry, value []byte) bool {
 			return false
 		}
 	case messageForm, groupForm:
-		if before := x.taken[idSlot]; e.hook.taps&(1<<idSlot) != 0 && plain.form != listForm && before.entry == plain {
+		if before := t.taken[idSlot]; e.hook.taps&(1<<idSlot) != 0 && plain.form != listForm && before.entry == plain {
 			if value = r.mergeTaken(before.value, value, plain); value == nil {
 				return false
 			}
@@ -150,9 +150,9 @@ func (x *Tapped) take(r *run, e *entry, value []byte) bool {
 		}
 	}
 
-	for k := range x.taken {
+	for k := range t.taken {
 		if e.hook.taps&(1<<k) != 0 {
-			x.taken[k].entry, x.taken[k].value = plain, value
+			t.taken[k].entry, t.taken[k].value = plain, value
 		}
 	}
 
@@ -160,18 +160,18 @@ func (x *Tapped) take(r *run, e *entry, value []byte) bool {
 }
 
 // step goes into a message on a tap's path. The parts of a split message are one; an element of a list is a new one.
-func (x *Tapped) step(r *run, e *entry, value []byte) bool {
+func (t *Tapped) step(r *run, e *entry, value []byte) bool {
 	if e.plain == listForm {
-		x.enter(e.sub.enter)
+		t.enter(e.sub.enter)
 	}
 
-	for k := range x.taken {
+	for k := range t.taken {
 		if e.sub.enter.ends&(1<<k) != 0 {
-			x.taken[k].inside = true
+			t.taken[k].inside = true
 		}
 	}
 
-	return x.walk(r, bodyOf(value, e), e.sub)
+	return t.walk(r, bodyOf(value, e), e.sub)
 }
 
 // mergeTaken puts the parts of an id's Timestamp together.

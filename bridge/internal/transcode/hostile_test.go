@@ -52,7 +52,7 @@ func field(number protowire.Number, body []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), body)
 }
 
-// numbers of fields of Kinds
+// Field numbers of Kinds.
 const (
 	recursiveNumber  = 22
 	nestedListNumber = 46

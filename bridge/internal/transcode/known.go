@@ -15,7 +15,7 @@ const (
 )
 
 // knownFields are the well-known types as this package prints them.
-var knownFields = map[protoreflect.FullName][]knownField{
+var knownFields = map[protoreflect.FullName][]knownField{ //nolint:gochecknoglobals // a table
 	anyName:       {{1, protoreflect.StringKind, one}, {2, protoreflect.BytesKind, one}},
 	timestampName: {{1, protoreflect.Int64Kind, one}, {2, protoreflect.Int32Kind, one}},
 	durationName:  {{1, protoreflect.Int64Kind, one}, {2, protoreflect.Int32Kind, one}},

@@ -40,7 +40,7 @@ func (r *run) looseFields(dst, b []byte, t *table, depth int) []byte {
 	base, start := len(memory.parts), len(dst)
 	last, required, ordered := int32(-1), int32(0), true
 
-	var seen [looseLimit / 64]uint64
+	var seen [looseLimit]bool
 
 	for i := 0; ; {
 		e, value := r.next(b, i, t)
@@ -52,12 +52,11 @@ func (r *run) looseFields(dst, b []byte, t *table, depth int) []byte {
 			break
 		}
 
-		word, bit := &seen[e.after/64], uint64(1)<<(e.after%64)
-		if *word&bit != 0 {
+		if seen[e.after] {
 			return r.stop(disorder)
 		}
 
-		*word |= bit
+		seen[e.after] = true
 		ordered = ordered && e.index > last
 		last = e.index
 		required += int32(e.required)

@@ -20,7 +20,7 @@ const digitPairs = "00010203040506070809" +
 	"90919293949596979899"
 
 // powersOfTen[i] is 10^i.
-var powersOfTen = [20]uint64{
+var powersOfTen = [20]uint64{ //nolint:gochecknoglobals // a table
 	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
 }
 

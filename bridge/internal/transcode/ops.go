@@ -27,7 +27,7 @@ const (
 
 // kindOps is the table of op-codes: what each kind of field is on the wire, which bits count, and what its zero prints
 // as. A list's zero is [], a map's {}.
-var kindOps = [...]struct {
+var kindOps = [...]struct { //nolint:gochecknoglobals // a table
 	form form
 	wire protowire.Type
 	op   op

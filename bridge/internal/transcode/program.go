@@ -124,7 +124,7 @@ type enumTable struct {
 
 // text is the quoted name of a number, or "".
 func (t *enumTable) text(n int32) string {
-	if uint(n) < uint(len(t.dense)) {
+	if n >= 0 && int(n) < len(t.dense) {
 		return t.dense[n]
 	}
 
@@ -137,7 +137,7 @@ const denseLimit = 512
 // find is the entry for a field number and wire type; entries[0] if there is none.
 func (t *table) find(number protowire.Number, wire protowire.Type) *entry {
 	var k uint16
-	if uint(number) < uint(len(t.dense)) {
+	if int(number) < len(t.dense) {
 		k = t.dense[number]
 	} else {
 		k = t.sparse[uint32(number)] //nolint:gosec // field numbers have 29 bits

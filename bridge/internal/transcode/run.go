@@ -56,7 +56,7 @@ type scratch struct {
 }
 
 // scratchPool spares most messages with maps their allocations (BenchmarkAppend/maps).
-var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
+var scratchPool = sync.Pool{New: func() any { return new(scratch) }} //nolint:gochecknoglobals // a pool has no owner
 
 // memory gives the run's scratch.
 func (r *run) memory() *scratch {
@@ -272,7 +272,7 @@ func chunk(b []byte, i int) ([]byte, int) {
 		return nil, -1
 	}
 
-	if n > uint64(len(b)-i) {
+	if n > uint64(len(b)-i) { //nolint:gosec // i is within b
 		return nil, -1
 	}
 

@@ -137,9 +137,13 @@ func (m schemaMaker) message(k int) *descriptorpb.DescriptorProto {
 
 	// Numbers in declaration order are what people write, mostly.
 	if m.IntN(2) == 0 {
-		m.Shuffle(len(msg.Field), func(i, j int) {
-			*msg.Field[i].Number, *msg.Field[j].Number = *msg.Field[j].Number, *msg.Field[i].Number
-		})
+		for i, k := range m.Perm(count) {
+			if other := msg.GetField()[k]; k < i {
+				number := msg.GetField()[i].GetNumber()
+				msg.GetField()[i].Number = new(other.GetNumber())
+				other.Number = new(number)
+			}
+		}
 	}
 
 	m.oneofs(msg)
@@ -155,7 +159,7 @@ func (m schemaMaker) message(k int) *descriptorpb.DescriptorProto {
 func (m schemaMaker) field(msg *descriptorpb.DescriptorProto, i int, number int32) *descriptorpb.FieldDescriptorProto {
 	f := &descriptorpb.FieldDescriptorProto{Name: new(fmt.Sprintf("field_%d", i)), Number: new(number)}
 
-	m.setType(f, i)
+	m.setType(f)
 	f.Label = m.label()
 
 	switch {
@@ -183,7 +187,7 @@ func (m schemaMaker) label() *fieldLabel {
 }
 
 // setType gives a field one of the scalar types, the enum, a message of the file, or a well-known type.
-func (m schemaMaker) setType(f *descriptorpb.FieldDescriptorProto, i int) {
+func (m schemaMaker) setType(f *descriptorpb.FieldDescriptorProto) {
 	scalars := []fieldType{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 18}
 
 	switch n := m.IntN(24); {
@@ -199,8 +203,6 @@ func (m schemaMaker) setType(f *descriptorpb.FieldDescriptorProto, i int) {
 		name := wellKnownNames[m.IntN(len(wellKnownNames))]
 		f.Type, f.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new(".google.protobuf."+name)
 	}
-
-	_ = i
 }
 
 func (m schemaMaker) makeMap(msg *descriptorpb.DescriptorProto, f *descriptorpb.FieldDescriptorProto, i int) {
@@ -227,7 +229,7 @@ func (m schemaMaker) makeGroup(msg *descriptorpb.DescriptorProto, f *descriptorp
 	}
 
 	for _, inner := range group.GetField() {
-		m.setType(inner, 0)
+		m.setType(inner)
 	}
 
 	msg.NestedType = append(msg.NestedType, group)
@@ -246,7 +248,7 @@ func (m schemaMaker) oneofs(msg *descriptorpb.DescriptorProto) {
 			continue
 		}
 
-		index := int32(len(msg.GetOneofDecl())) //nolint:gosec // few
+		index := int32(len(msg.GetOneofDecl()))
 		end := i
 
 		for end < len(msg.GetField()) && end < i+3 && singular(msg.GetField()[end]) {
@@ -266,7 +268,7 @@ func (m schemaMaker) oneofs(msg *descriptorpb.DescriptorProto) {
 
 	for _, f := range msg.GetField() {
 		if singular(f) && m.IntN(3) == 0 {
-			f.OneofIndex = new(int32(len(msg.GetOneofDecl()))) //nolint:gosec // few
+			f.OneofIndex = new(int32(len(msg.GetOneofDecl())))
 			f.Proto3Optional = new(true)
 			msg.OneofDecl = append(msg.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: new("_" + f.GetName())})
 		}
@@ -281,7 +283,7 @@ func (m schemaMaker) extensions() []*descriptorpb.FieldDescriptorProto {
 			Name: new(fmt.Sprintf("extension_%d", 9-i)), Number: new(100_000_000 + i), Extendee: new(".random.M0"),
 			Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 		}
-		m.setType(f, 0)
+		m.setType(f)
 
 		if m.IntN(3) == 0 {
 			f.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()

@@ -257,7 +257,7 @@ const lengthSize = 5
 // putLength writes n to b[:lengthSize], as a varint that is longer than it needs to be.
 func putLength(b []byte, n int) {
 	for k := range lengthSize - 1 {
-		b[k] = byte(n>>(7*k)) | 0x80
+		b[k] = byte(n>>(7*k)&0x7f) | 0x80
 	}
 
 	b[lengthSize-1] = byte(n >> (7 * (lengthSize - 1)) & 0x7f)

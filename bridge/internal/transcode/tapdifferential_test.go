@@ -72,7 +72,7 @@ func sameTaps(plan *Plan, wire []byte) error {
 	readErr := plan.ReadTaps(wire, &read)
 
 	differ := func(what string) error {
-		return fmt.Errorf("%s, %x: %s:\n got %s, id %q %t, name %q %t, %v\nread id %q %t, name %q %t, %v\nwant %s, id %q %t, name %q %t, %v",
+		return fmt.Errorf("%s, %x: %s:\n got %s, id %q %t, name %q %t, %w\nread id %q %t, name %q %t, %w\nwant %s, id %q %t, name %q %t, %w",
 			plan.name, wire, what, gotData, got.ID, got.HasID, got.Name, got.HasName, err,
 			read.ID, read.HasID, read.Name, read.HasName, readErr, wantData, want.ID, want.HasID, want.Name, want.HasName, wantErr)
 	}

@@ -53,16 +53,13 @@ func (r *run) special(dst, b []byte, t *table, depth int) []byte {
 // moment reads the seconds and nanoseconds of a Timestamp or a Duration.
 func (r *run) moment(b []byte, t *table) (seconds, nanos int64, ok bool) {
 	for i := 0; i < len(b); {
-		var (
-			tag = b[i]
-			v   uint64
-		)
+		var v uint64
 
-		switch {
-		case tag == 1<<3:
+		switch b[i] {
+		case 1 << 3:
 			v, i = varint(b, i+1)
 			seconds = int64(v) //nolint:gosec // the type's own representation
-		case tag == 2<<3:
+		case 2 << 3:
 			v, i = varint(b, i+1)
 			nanos = int64(int32(v)) //nolint:gosec // the type's own truncation
 		default:
@@ -140,8 +137,8 @@ const (
 
 // appendTime appends a time from year 1 to 9999 as RFC 3339 has it, in UTC, with no, three, six or nine decimals.
 func appendTime(dst []byte, seconds, nanos int64) []byte {
-	days := (seconds - minSeconds) / secondsPerDay // since 0001-01-01
-	second := uint64(seconds-minSeconds) % secondsPerDay
+	days := (seconds - minSeconds) / secondsPerDay       // since 0001-01-01
+	second := uint64(seconds-minSeconds) % secondsPerDay //nolint:gosec // not before year 1
 	days += minSeconds / secondsPerDay
 
 	year, month, day := civil(uint64(days + unixOffset)) //nolint:gosec // year 1 is behind the offset

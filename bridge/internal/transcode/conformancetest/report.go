@@ -21,7 +21,7 @@ const (
 const maxFallbacks = 0.10
 
 // outOfReach are the reasons for the library that are no error of the message.
-var outOfReach = map[string]bool{"extension": true, "foreign_type": true, "odd_entry": true} //nolint:gochecknoglobals // a table
+var outOfReach = map[string]bool{"extension": true, "foreign_type": true, "odd_entry": true}
 
 // wayTaken says which way a message went, by a plan's counts before and after it.
 func wayTaken(before, after transcode.Stats) (way, reason string) {
