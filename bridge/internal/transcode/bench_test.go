@@ -2,12 +2,13 @@ package transcode
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	gateway "github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -59,7 +60,7 @@ func contenders(tb testing.TB, msg proto.Message) []contender {
 
 	md := msg.ProtoReflect().Descriptor()
 	plan := benchPlan(tb, msg, Options{})
-	gateway := &runtime.JSONPb{}
+	jsonpb := &gateway.JSONPb{}
 
 	return []contender{
 		{planWay, appending(plan)},
@@ -90,7 +91,7 @@ func contenders(tb testing.TB, msg proto.Message) []contender {
 				return err
 			}
 
-			_, err := gateway.Marshal(m)
+			_, err := jsonpb.Marshal(m)
 
 			return err
 		}},
@@ -293,11 +294,12 @@ func medians(b *testing.B, all []contender, inputs [][]byte) []float64 {
 	return result
 }
 
-// perMessage runs a way for a slice of time.
+// perMessage runs a way for a slice of CPU time. What the one before it left to collect is not its.
 func perMessage(b *testing.B, w contender, wire []byte) float64 {
 	b.Helper()
+	runtime.GC()
 
-	start, n := time.Now(), 0
+	start, n := spentTime(b), 0
 
 	for batch := 1; ; batch = min(2*batch, 256) {
 		for range batch {
@@ -308,7 +310,7 @@ func perMessage(b *testing.B, w contender, wire []byte) float64 {
 
 		n += batch
 
-		if spent := time.Since(start); spent >= ratioSlice {
+		if spent := spentTime(b) - start; spent >= ratioSlice {
 			return float64(spent.Nanoseconds()) / float64(n)
 		}
 	}

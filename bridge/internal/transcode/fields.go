@@ -81,7 +81,7 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 			continue
 		}
 
-		if t.defaults != "" {
+		if e.index > last+1 && t.defaults != "" {
 			dst = append(dst, t.defaults[t.defaultAt[last+1]:t.defaultAt[e.index]]...)
 		}
 
@@ -142,9 +142,8 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 		}
 	}
 
-	if t.defaults != "" {
-		dst = append(dst, t.defaults[t.defaultAt[last+1]:]...)
-		if len(dst) > r.limit {
+	if rest := t.after(last); rest != "" {
+		if dst = append(dst, rest...); len(dst) > r.limit {
 			return r.stop(tooLarge)
 		}
 	}

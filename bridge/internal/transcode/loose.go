@@ -111,9 +111,7 @@ func (r *run) arrange(dst []byte, start int, parts []part, t *table) []byte {
 		dst = append(dst, dst[p.from:p.to]...)
 	}
 
-	if t.defaults != "" {
-		dst = append(dst, t.defaults[t.defaultAt[last+1]:]...)
-	}
+	dst = append(dst, t.after(last)...)
 
 	if moved >= 0 {
 		data.from, data.to = moved, moved+data.to-data.from

@@ -172,6 +172,15 @@ func (t *table) lookup(b []byte, i int) (*entry, int) {
 	return t.find(number, wire), i + n
 }
 
+// after is what EmitDefaults prints for the fields behind one, given by its index.
+func (t *table) after(index int32) string {
+	if t.defaults == "" {
+		return ""
+	}
+
+	return t.defaults[t.defaultAt[index+1]:]
+}
+
 // byNumber is the entry of a field under its first wire type, or nil.
 func (t *table) byNumber(number protowire.Number) *entry {
 	k := slices.IndexFunc(t.entries, func(e entry) bool { return e.number == number && number != 0 })
