@@ -314,3 +314,19 @@ func groupSchema(tb testing.TB) (protoreflect.MessageDescriptor, Resolver) {
 
 	return buildFile(tb, file).Messages().Get(0), protoregistry.GlobalTypes
 }
+
+// impostor is a type that has a well-known type's name and nothing else of it.
+func impostor(tb testing.TB, name string) protoreflect.MessageDescriptor {
+	tb.Helper()
+
+	return buildFile(tb, &descriptorpb.FileDescriptorProto{
+		Name: new("impostor.proto"), Package: new("google.protobuf"), Syntax: new("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{{
+			Name: new(name),
+			Field: []*descriptorpb.FieldDescriptorProto{{
+				Name: new("text"), Number: new(int32(1)), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+				Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(),
+			}},
+		}},
+	}).Messages().Get(0)
+}

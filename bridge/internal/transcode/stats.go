@@ -5,7 +5,8 @@ import "sync/atomic"
 // Stats says how many messages of a plan did not go straight through. All others did: they were printed in one pass over
 // their bytes, without a message in between.
 type Stats struct {
-	// Reordered counts messages whose fields were repeated, split or not in the order they print in.
+	// Reordered counts messages that took a second pass: their fields were repeated or split, or in an order that no
+	// serializer writes them in.
 	Reordered uint64
 	// Library counts messages that were given to dynamicpb and protojson, by reason, as a metric's label has it:
 	// extension, foreign_type and odd_entry for what only the library does, malformed, utf8, required,
