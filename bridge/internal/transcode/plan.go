@@ -140,6 +140,7 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	}
 
 	r.release()
+	out.forget()
 
 	switch {
 	case printed != nil:
@@ -176,6 +177,7 @@ func (p *Plan) ReadTaps(wire []byte, out *Tapped) error {
 	}
 
 	r.release()
+	out.forget()
 
 	switch {
 	case r.failure == noFailure:

@@ -80,7 +80,7 @@ func (r *run) release() {
 		return
 	}
 
-	clear(s.pairs[:s.high])
+	clear(s.pairs[:max(s.high, len(s.pairs))])
 	s.pairs, s.high, s.pieces, s.parts, s.arena = s.pairs[:0], 0, s.pieces[:0], s.parts[:0], s.arena[:0]
 	scratchPool.Put(s)
 }
@@ -124,6 +124,7 @@ func (r *run) again(n int) {
 	r.effort = effortFor(n)
 
 	if s := r.scratch; s != nil {
+		s.high = max(s.high, len(s.pairs))
 		s.pairs, s.pieces, s.parts, s.arena = s.pairs[:0], s.pieces[:0], s.parts[:0], s.arena[:0]
 	}
 }

@@ -27,7 +27,7 @@ type Tapped struct {
 	Data []byte
 
 	id, name []byte          // scratch under ID and Name
-	taken    [tapSlots]taken // what a pass has found; it refers to dst and wire, and is void after the call
+	taken    [tapSlots]taken // what a pass has found, during the call
 }
 
 func (t *Tapped) reset() {
@@ -39,8 +39,11 @@ func (t *Tapped) reset() {
 		t.name = nil
 	}
 
-	*t = Tapped{id: t.id[:0], name: t.name[:0]}
+	*t = Tapped{id: t.id[:0], name: t.name[:0]} // and nothing taken
 }
+
+// forget drops what refers to the message: its bytes are only lent.
+func (t *Tapped) forget() { t.taken = [tapSlots]taken{} }
 
 // compileTaps checks the taps against the message type.
 func (p *Plan) compileTaps(md protoreflect.MessageDescriptor, taps *Taps) error {
