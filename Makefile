@@ -13,6 +13,9 @@ GOLANGCI := bin/golangci-lint
 TEST_TIMEOUT ?= 8m
 TEST_FLAGS ?= -race -vet=off -timeout $(TEST_TIMEOUT)
 
+# How long make fuzz takes, all fuzzers together, as 90s, 20m or 1h.
+FUZZTIME ?= 20m
+
 .PHONY: help
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +32,14 @@ demo: ## Run the demo: a backend, the bridge and a page
 test: deps check-generate check-protos ## Run every check that needs no linter, and all tests with -race
 	@CGO_ENABLED=1 scripts/modules.sh go vet -race ./...
 	@CGO_ENABLED=1 scripts/modules.sh go test $(TEST_FLAGS) ./...
+
+.PHONY: conformance
+conformance: ## Run protobuf's official conformance suite, protobuf → JSON, and install its runner
+	@scripts/conformance.sh
+
+.PHONY: fuzz
+fuzz: ## Run the transcoder's fuzzers, for FUZZTIME in all
+	@scripts/fuzz.sh $(FUZZTIME) ./bridge/internal/transcode
 
 .PHONY: lint
 lint: $(GOLANGCI) $(BUF) ## Run golangci-lint, gofmt, go mod tidy, buf lint and buf format
@@ -57,7 +68,7 @@ deps: ## Install what the tests need: a C compiler for -race, and Chromium
 
 .PHONY: clean
 clean: ## Remove what was built and installed in this folder
-	rm -rf bin tools/buf/node_modules
+	rm -rf bin tools/buf/node_modules tools/conformance/node_modules
 
 # buf comes prebuilt from npm, in two seconds; the linter is built once from its pinned module.
 # npm install and not npm ci: the lock holds the Linux builds of buf with their hashes, and npm ci

@@ -2,17 +2,25 @@ package transcode
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"math/rand/v2"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// fuzzSameVerdict is the one fuzz target, once for each message type: no bytes may panic, and the plan prints exactly
-// what dynamicpb and protojson print, or refuses where they do.
+// maxFuzzed keeps inputs small: what a kilobyte does not show, a megabyte does not either.
+const maxFuzzed = 4 << 10
+
+// crashers are bytes that libraries have crashed on, and an empty message twice.
+var crashers = []string{"\x9a\x03\x05\x0a\x01\x61\x08\x01", "\xf2\x03\x02\x78\x78\xfa\x03\x00", "\xb2\x01\x02\xb2\x01"}
+
+// fuzzSameVerdict is the one fuzz target, a line for each message type: no bytes may panic, and each pass of the plan
+// prints exactly what dynamicpb and protojson print, or refuses where they do.
 func fuzzSameVerdict(f *testing.F, example proto.Message) {
 	f.Helper()
 
@@ -22,17 +30,116 @@ func fuzzSameVerdict(f *testing.F, example proto.Message) {
 		f.Add(marshalWire(f, msg.Interface()))
 	}
 
-	f.Add([]byte("\x9a\x03\x05\x0a\x01\x61\x08\x01"))
-	f.Add([]byte("\xb2\x01\x02\xb2\x01"))
+	for _, wire := range crashers {
+		f.Add([]byte(wire))
+	}
+
+	md := example.ProtoReflect().Descriptor()
+	all := jsonOptions()
+
+	var plans []*Plan
+	for _, opts := range all {
+		plans = append(plans, mustCompile(f, example, opts))
+	}
 
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		sameVerdict(t, example.ProtoReflect().Descriptor(), wire)
+		if len(wire) > maxFuzzed {
+			return
+		}
+
+		// The options are taken in turn: which, the bytes say.
+		k := len(wire) % len(plans)
+		if err := sameVerdict(plans[k], md, wire, all[k]); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 
 func FuzzKinds(f *testing.F) { fuzzSameVerdict(f, &testv1.Kinds{}) }
 
 func FuzzFeedEvent(f *testing.F) { fuzzSameVerdict(f, &testv1.FeedEvent{}) }
+
+func FuzzBenchEvent(f *testing.F) { fuzzSameVerdict(f, &testv1.BenchEvent{}) }
+
+// fuzzedSchemas is how many random schemas FuzzSchemas chooses from.
+const fuzzedSchemas = 64
+
+// FuzzSchemas does the same for random schemas: proto2, proto3 and editions, groups, required fields, extensions, and
+// taps. The first byte says which.
+func FuzzSchemas(f *testing.F) {
+	type schema struct {
+		md           protoreflect.MessageDescriptor
+		opts         Options
+		plan, tapped *Plan
+	}
+
+	var schemas []schema
+
+	for k := range uint64(fuzzedSchemas) {
+		random := rand.New(rand.NewPCG(k, 11))
+		types, resolver := randomSchema(f, random)
+		s := schema{md: types[0], opts: jsonOptions()[k%8]}
+		s.opts.Resolver = resolver
+
+		var err error
+		if s.plan, err = Compile(s.md, s.opts); err != nil {
+			f.Fatal(err)
+		}
+
+		if s.tapped, err = Compile(s.md, randomTaps(random, s.md, s.opts)); err != nil {
+			f.Fatal(err)
+		}
+
+		schemas = append(schemas, s)
+
+		for range 2 {
+			f.Add(append([]byte{byte(k)}, newWireMaker(random, types).message(s.md, 2)...))
+		}
+	}
+
+	f.Fuzz(func(t *testing.T, input []byte) {
+		if len(input) == 0 || len(input) > maxFuzzed {
+			return
+		}
+
+		s, wire := schemas[input[0]%fuzzedSchemas], input[1:]
+
+		if err := sameVerdict(s.plan, s.md, wire, s.opts); err != nil {
+			t.Fatal(err)
+		}
+
+		if err := sameTaps(s.tapped, wire); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzMade goes the other way: the bytes are the seed of a schema and of a message of it, so that what is fuzzed is
+// always nearly right.
+func FuzzMade(f *testing.F) {
+	f.Add(uint64(1), uint64(2), uint16(3))
+
+	f.Fuzz(func(t *testing.T, schema, message uint64, change uint16) {
+		random := rand.New(rand.NewPCG(schema, 0))
+		types, resolver := randomSchema(t, random)
+		opts := jsonOptions()[schema%8]
+		opts.Resolver = resolver
+
+		plan, err := Compile(types[0], opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		wire := newWireMaker(rand.New(rand.NewPCG(message, 1)), types).message(types[0], 3)
+		if at := int(change >> 3); at < len(wire) {
+			wire[at] ^= 1 << (change & 7)
+		}
+
+		if err := sameVerdict(plan, types[0], wire, opts); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
 
 // FuzzTapped holds what callers of AppendTapped build on, whatever the bytes: data is one line of valid JSON that
 // aliases dst, and dst is untouched by an error.
@@ -58,6 +165,23 @@ func FuzzTapped(f *testing.F) {
 			t.Fatalf("dst %q, data %q", dst, out.Data)
 		case out.HasID != (len(out.ID) > 0) || out.HasName != (len(out.Name) > 0):
 			t.Fatalf("id %q %t, name %q %t", out.ID, out.HasID, out.Name, out.HasName)
+		}
+	})
+}
+
+// FuzzNumbers holds the formatting of numbers to strconv's and encoding/json's: every bit pattern has one right text.
+func FuzzNumbers(f *testing.F) {
+	for _, bits := range []uint64{0, 1, 1 << 63, 0x3fb999999999999a, 0x7ff0000000000000, 0x7ff8000000000001, 0x444b1ae4d6e2ef50} {
+		f.Add(binary.LittleEndian.AppendUint64(nil, bits))
+	}
+
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < 8 {
+			return
+		}
+
+		if err := sameNumbers(binary.LittleEndian.Uint64(b)); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -181,6 +181,9 @@ func TestSurveyNeverOvercounts(t *testing.T) {
 // TestPanicIsCaught feeds bytes on which dynamicpb 1.36.12 panics: a map entry with a key, and then another of the wrong
 // type.
 func TestPanicIsCaught(t *testing.T) {
+	opts := Options{Resolver: protoregistry.GlobalTypes}
+	kinds := mustCompile(t, &testv1.Kinds{}, opts)
+
 	// Odd entries for each map of Kinds: a key of another type, twice a key, a value alone.
 	for number := protowire.Number(60); number <= 75; number++ {
 		for _, entry := range []string{"0a0161", "0a01610801", "0801", "0d00000000", "12000a00"} {
@@ -190,7 +193,9 @@ func TestPanicIsCaught(t *testing.T) {
 			}
 
 			wire := protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), body)
-			sameVerdict(t, (&testv1.Kinds{}).ProtoReflect().Descriptor(), wire)
+			if err := sameVerdict(kinds, (&testv1.Kinds{}).ProtoReflect().Descriptor(), wire, opts); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 
@@ -210,32 +215,6 @@ func TestPanicIsCaught(t *testing.T) {
 
 	if string(dst) != "kept" {
 		t.Errorf("dst is %q after a panic", dst)
-	}
-}
-
-// sameVerdict holds the plan to the reference on any bytes: both print the same, or both refuse.
-func sameVerdict(tb testing.TB, md protoreflect.MessageDescriptor, wire []byte) {
-	tb.Helper()
-
-	opts := Options{Resolver: protoregistry.GlobalTypes}
-
-	plan, err := Compile(md, opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
-
-	got, err := plan.AppendJSON(nil, wire)
-	want, wantErr := reference(md, wire, opts)
-
-	if e, ok := errors.AsType[*Error](err); ok && e.Kind == KindTooDeep {
-		return // the one place where the plan is stricter: Any inside Any
-	}
-
-	switch {
-	case (err == nil) != (wantErr == nil):
-		tb.Fatalf("%x: %v, the reference: %v", wire, err, wantErr)
-	case string(got) != string(want):
-		tb.Fatalf("%x:\n got %s\nwant %s", wire, got, want)
 	}
 }
 

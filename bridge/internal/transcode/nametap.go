@@ -76,7 +76,12 @@ func (t *nameTap) append(dst []byte, msg protoreflect.Message) ([]byte, bool) {
 		return dst, false
 	}
 
-	switch x := msg.Get(t.field).Interface().(type) {
+	return t.appendValue(dst, msg.Get(t.field))
+}
+
+// appendValue appends what a value of the field names, and reports whether that is a name.
+func (t *nameTap) appendValue(dst []byte, value protoreflect.Value) ([]byte, bool) {
+	switch x := value.Interface().(type) {
 	case string:
 		return append(dst, x...), x != ""
 	case bool:
@@ -114,4 +119,9 @@ func (t *nameTap) constants() []string {
 	}
 
 	return names
+}
+
+// enumNumber is the number of an enum as it stood on the wire.
+func enumNumber(v uint64) protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(int32(v)) //nolint:gosec // the type's own truncation
 }

@@ -27,6 +27,12 @@ type Plan struct {
 	id    *idTap   // nil: no id
 	event *nameTap // nil: no name
 	data  *dataTap // nil: the whole message
+
+	root     *table // the message type
+	hooked   *table // the same with hooks for the taps
+	nothing  string // what the data tap's field prints as when unset
+	anys     anyTypes
+	counters counters
 }
 
 // Compile checks a message type and its taps and prepares what [Plan.AppendJSON] and [Plan.AppendTapped] need. A tap
@@ -75,23 +81,44 @@ func Compile(md protoreflect.MessageDescriptor, opts Options) (*Plan, error) {
 		return nil, err
 	}
 
+	plan.anys.compiler = newCompiler(&opts)
+	plan.root = plan.anys.compiler.message(md)
+	plan.hookTaps()
+
 	return plan, nil
 }
 
 // AppendJSON appends the message's canonical proto3 JSON to dst: compact, and one line. wire is only read, and not kept.
 // On an error, an [*Error], dst is returned as it was.
 func (p *Plan) AppendJSON(dst, wire []byte) ([]byte, error) {
-	msg, err := p.decodeMessage(wire)
-	if err != nil {
-		return dst, err
+	var r run
+
+	r.start(p, len(dst), wire)
+
+	if out := r.whole(dst, wire, p.root); out != nil {
+		r.release()
+
+		return out, nil
 	}
 
-	out, err := p.appendMessage(dst, msg, len(wire))
-	if err != nil {
-		return dst, err
+	if r.again(len(wire)); r.failure == noFailure {
+		if out := r.whole(dst, wire, p.root); out != nil {
+			r.release()
+			p.counters.reordered.Add(1)
+
+			return out, nil
+		}
 	}
 
-	return out, nil
+	r.release()
+
+	if !p.asks(r.failure, len(wire), false) {
+		return dst, r.verdict()
+	}
+
+	p.counters.library[r.failure].Add(1)
+
+	return p.askJSON(dst, wire)
 }
 
 // AppendTapped appends the JSON of the tapped data (the whole message without a data tap) to dst and reads the taps
@@ -100,42 +127,66 @@ func (p *Plan) AppendJSON(dst, wire []byte) ([]byte, error) {
 func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	out.reset()
 
-	msg, err := p.decodeMessage(wire)
-	if err != nil {
-		return dst, err
+	r := run{tapped: out}
+	r.start(p, len(dst), wire)
+
+	printed := r.tappedMessage(dst, wire)
+	if printed == nil {
+		if r.again(len(wire)); r.failure == noFailure {
+			if printed = r.tappedMessage(dst, wire); printed != nil {
+				p.counters.reordered.Add(1)
+			}
+		}
 	}
 
-	if err = p.readTaps(msg, out); err != nil {
-		return dst, err
+	r.release()
+	out.forget()
+
+	switch {
+	case printed != nil:
+		out.Data = slices.Clip(printed[len(dst):])
+
+		return printed, nil
+	case !p.asks(r.failure, len(wire), p.data != nil):
+		if r.failure.isLimit() {
+			// That the taps cannot be read either is no news.
+			_ = p.ReadTaps(wire, out)
+		}
+
+		return dst, r.verdict()
 	}
 
-	var printed []byte
-	if p.data == nil {
-		printed, err = p.appendMessage(dst, msg, len(wire))
-	} else {
-		printed, err = p.appendPart(dst, msg, len(wire))
-	}
+	p.counters.library[r.failure].Add(1)
+	out.reset()
 
-	if err != nil {
-		return dst, err
-	}
-
-	out.Data = slices.Clip(printed[len(dst):])
-
-	return printed, nil
+	return p.askTapped(dst, wire, out)
 }
 
 // ReadTaps reads the id and the name into out and prints nothing: for a message that is too large to be sent, but whose
-// id moves the stream on.
+// id moves the stream on. Only what the taps' paths lead through is looked at.
 func (p *Plan) ReadTaps(wire []byte, out *Tapped) error {
 	out.reset()
 
-	msg, err := p.decodeMessage(wire)
-	if err != nil {
-		return err
+	r := run{tapped: out, plan: p, effort: effortFor(len(wire))}
+	if p.hooked.enter != nil {
+		out.enter(p.hooked.enter)
+
+		if !out.walk(&r, wire, p.hooked) || !r.readTaken(out) {
+			out.reset()
+		}
 	}
 
-	return p.readTaps(msg, out)
+	r.release()
+	out.forget()
+
+	switch {
+	case r.failure == noFailure:
+		return nil
+	case r.failure.isError():
+		return r.verdict()
+	default:
+		return p.askTaps(wire, out)
+	}
 }
 
 // NameConstants lists the event names that are known from the type alone: the members of the tapped oneof, the values of

@@ -198,7 +198,7 @@ func (s *survey) any(msg protoreflect.Message, depth int) error {
 
 	typ, err := s.plan.types.FindMessageByURL(url)
 	if err != nil {
-		return s.plan.failure(KindUnresolvable, "the type of a google.protobuf.Any"+typeText(url)+" is not known")
+		return s.plan.unresolvable(url)
 	}
 
 	if depth >= s.plan.maxDepth {

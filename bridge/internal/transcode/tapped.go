@@ -26,7 +26,8 @@ type Tapped struct {
 	// Data is the JSON that was appended to dst, and aliases it.
 	Data []byte
 
-	id, name []byte // scratch under ID and Name
+	id, name []byte          // scratch under ID and Name
+	taken    [tapSlots]taken // what a pass has found, during the call
 }
 
 func (t *Tapped) reset() {
@@ -38,8 +39,11 @@ func (t *Tapped) reset() {
 		t.name = nil
 	}
 
-	*t = Tapped{id: t.id[:0], name: t.name[:0]}
+	*t = Tapped{id: t.id[:0], name: t.name[:0]} // and nothing taken
 }
+
+// forget drops what refers to the message: its bytes are only lent.
+func (t *Tapped) forget() { t.taken = [tapSlots]taken{} }
 
 // compileTaps checks the taps against the message type.
 func (p *Plan) compileTaps(md protoreflect.MessageDescriptor, taps *Taps) error {
@@ -64,6 +68,35 @@ func (p *Plan) compileTaps(md protoreflect.MessageDescriptor, taps *Taps) error 
 	}
 
 	return nil
+}
+
+// hookTaps puts hooks for the taps into the plan's table.
+func (p *Plan) hookTaps() {
+	p.hooked = p.root
+	tree := newTapTree()
+
+	if p.id != nil {
+		tree.add(idSlot, p.id.path, p.id.field, nil)
+	}
+
+	if p.event != nil {
+		tree.add(nameSlot, p.event.path, p.event.field, p.event.oneof)
+	}
+
+	if p.data != nil {
+		tree.add(dataSlot, p.data.path, p.data.field, p.data.oneof)
+	}
+
+	if all, _ := tree.all(); all == 0 {
+		return
+	}
+
+	p.hooked = p.root.tapped(tree)
+
+	if p.data != nil && p.data.field != nil {
+		fd := p.data.field
+		p.nothing = p.anys.compiler.message(fd.ContainingMessage()).byNumber(fd.Number()).zero
+	}
 }
 
 // readTaps reads the id and the name of a decoded message.

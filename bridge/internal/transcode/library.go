@@ -2,11 +2,66 @@ package transcode
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
+
+// askJSON is AppendJSON by dynamicpb and protojson.
+func (p *Plan) askJSON(dst, wire []byte) ([]byte, error) {
+	msg, err := p.decodeMessage(wire)
+	if err != nil {
+		return dst, err
+	}
+
+	out, err := p.appendMessage(dst, msg, len(wire))
+	if err != nil {
+		return dst, err
+	}
+
+	return out, nil
+}
+
+// askTapped is AppendTapped by dynamicpb and protojson.
+func (p *Plan) askTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
+	msg, err := p.decodeMessage(wire)
+	if err != nil {
+		return dst, err
+	}
+
+	if err = p.readTaps(msg, out); err != nil {
+		return dst, err
+	}
+
+	var printed []byte
+	if p.data == nil {
+		printed, err = p.appendMessage(dst, msg, len(wire))
+	} else {
+		printed, err = p.appendPart(dst, msg, len(wire))
+	}
+
+	if err != nil {
+		return dst, err
+	}
+
+	out.Data = slices.Clip(printed[len(dst):])
+
+	return printed, nil
+}
+
+// askTaps is ReadTaps by dynamicpb.
+func (p *Plan) askTaps(wire []byte, out *Tapped) error {
+	out.reset()
+
+	msg, err := p.decodeMessage(wire)
+	if err != nil {
+		return err
+	}
+
+	return p.readTaps(msg, out)
+}
 
 // decodeMessage decodes wire into a new dynamic message.
 func (p *Plan) decodeMessage(wire []byte) (msg protoreflect.Message, err error) {

@@ -1,0 +1,34 @@
+package transcode
+
+import "sync/atomic"
+
+// Stats says how many messages of a plan did not go straight through. All others did: they were printed in one pass over
+// their bytes, without a message in between.
+type Stats struct {
+	// Reordered counts messages that took a second pass: their fields were repeated or split, or in an order that no
+	// serializer writes them in.
+	Reordered uint64
+	// Library counts messages that were given to dynamicpb and protojson, by reason, as a metric's label has it:
+	// extension, foreign_type and odd_entry for what only the library does, malformed, utf8, required,
+	// unrepresentable and unresolvable for errors that it was asked to confirm.
+	Library map[string]uint64
+}
+
+// counters are the numbers behind Stats. The common path has none: whoever knows how many messages there were knows it.
+type counters struct {
+	reordered atomic.Uint64
+	library   [oddEntry + 1]atomic.Uint64
+}
+
+// Stats gives the counts so far.
+func (p *Plan) Stats() Stats {
+	s := Stats{Reordered: p.counters.reordered.Load(), Library: map[string]uint64{}}
+
+	for f := range p.counters.library {
+		if n := p.counters.library[f].Load(); n > 0 {
+			s.Library[failure(f).reason()] += n
+		}
+	}
+
+	return s
+}
