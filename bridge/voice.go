@@ -33,6 +33,18 @@ func (v *voice) Status() (delivery.Status, <-chan struct{}) {
 // Progress says how far the client has got.
 func (v *voice) Progress(position uint64) { v.sub.Progress(position) }
 
+// Pass returns the position behind what the client has got by its ordinal.
+func (v *voice) Pass(position uint64) uint64 {
+	next, _ := v.sub.Pass(position)
+	return next
+}
+
+// Move follows the client's stream into the log that goes on from its own.
+func (v *voice) Move() (position uint64, moved bool, err error) {
+	moved, err = v.sub.Move(func(id string) topic.Place { return place(sse.ParseID(v.endpoint.mode, id)) })
+	return v.sub.Position, moved, err
+}
+
 // first renders the first block: where the client stands, or that it cannot
 // stand where it was.
 func (v *voice) first(id sse.ID) []byte {
@@ -62,6 +74,9 @@ func (v *voice) positionID(position uint64) []byte {
 	case sse.Cursors:
 		if id := v.Log().ID(position); id != "" {
 			return []byte(id)
+		}
+		if v.endpoint.ownRPC() {
+			return []byte(sse.NoID)
 		}
 		return sse.AppendPosition([]byte("~"), epoch, position)
 	default:
@@ -107,10 +122,12 @@ func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryMaxAge})
 	case delivery.Idle:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryIdle})
+	case delivery.Shed:
+		return sse.AppendRetry(dst, shedRetry(), sse.Retry{Reason: sse.RetryShed})
 	case delivery.Lagged:
 		return sse.AppendRetry(dst, v.endpoint.retry(), sse.Retry{Reason: sse.RetryLagged})
 	default:
-		return sse.AppendRetry(dst, upstreamRetry(), v.endpoint.upstreamRetry(v.sub.Topic.Status().Err))
+		return sse.AppendRetry(dst, v.endpoint.upstreamRetryAfter(), v.endpoint.upstreamRetry(v.sub.Topic.Status().Err))
 	}
 }
 
@@ -133,7 +150,11 @@ func (e *endpoint) retry() time.Duration {
 func atOnce() time.Duration { return rand.N(time.Second) }
 
 // upstreamRetry spreads those who were told at one moment.
-func upstreamRetry() time.Duration { return reconnectInitial + rand.N(reconnectMax-reconnectInitial) }
+func (e *endpoint) upstreamRetryAfter() time.Duration {
+	most := time.Duration(e.route.Reconnect.Max)
+	least := min(time.Duration(e.route.Reconnect.Initial), most)
+	return least + rand.N(most-least+1)
+}
 
 // shedRetry keeps those away for whom there is no room.
 func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) }
@@ -148,7 +169,7 @@ func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Re
 	case sse.RetryShed:
 		after = shedRetry()
 	case sse.RetryUpstream:
-		after = upstreamRetry()
+		after = e.upstreamRetryAfter()
 	}
 	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
 }
@@ -187,3 +208,9 @@ func (ended) Status() (delivery.Status, <-chan struct{}) { return delivery.Statu
 
 // Progress does nothing.
 func (ended) Progress(uint64) {}
+
+// Pass passes nothing.
+func (ended) Pass(position uint64) uint64 { return position }
+
+// Move goes nowhere.
+func (ended) Move() (position uint64, moved bool, err error) { return 0, false, nil }

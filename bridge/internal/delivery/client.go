@@ -15,6 +15,13 @@ type Source interface {
 	Status() (Status, <-chan struct{})
 	// Progress says how far the client has been written to.
 	Progress(position uint64)
+	// Pass returns the position behind those frames after a position that the
+	// client is not to be sent.
+	Pass(position uint64) uint64
+	// Move is asked at the end of the log. Where another log goes on from
+	// there, Log is that one from now on, and position where the client stands
+	// in it. An error says that there is none for now.
+	Move() (position uint64, moved bool, err error)
 }
 
 // Status is what a client is to be told besides the log's frames.
@@ -46,6 +53,7 @@ const (
 	MaxAge
 	Lagged
 	Idle // many heartbeats in a row fill some clients' buffers
+	Shed // there is no room for the log that goes on
 )
 
 // Policy says how a client is served.
