@@ -75,7 +75,7 @@ func (f *File) decode(root *node, lookup lookupFunc) Errors {
 		return ok
 	}
 	errs := d.errs
-	for _, err := range validate(&f.Config, written) {
+	for _, err := range validate(&f.Config, written, d.isConsequence) {
 		if !d.isConsequence(err.Path) {
 			f.locate(err)
 			errs = append(errs, err)
