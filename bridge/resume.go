@@ -4,8 +4,12 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
@@ -47,20 +51,65 @@ func integerNotAfter(cursor, other []byte) bool {
 }
 
 // resumeSpec is what the route's configuration says about opening at a cursor.
-func (e *endpoint) resumeSpec() route.ResumeSpec {
+func (e *endpoint) resumeSpec() *route.ResumeSpec {
 	resume := e.route.Resume
-	return route.ResumeSpec{Field: resume.Field, Offset: resume.Offset, Set: resume.Set}
+	if resume == nil {
+		return nil
+	}
+	return &route.ResumeSpec{Field: resume.Field, Offset: resume.Offset, Set: resume.Set}
 }
 
-// resumeFields are the field paths that only the bridge sets.
-func (e *endpoint) resumeFields() []string {
+// compileResume binds the route's resume to a schema.
+func (e *endpoint) compileResume(b *binding) error {
 	if e.route.Resume == nil {
 		return nil
 	}
-	fields := []string{e.route.Resume.Field}
-	for field := range e.route.Resume.Set {
-		fields = append(fields, field)
+	if b.binder != nil {
+		b.resume = b.binder.Resume()
 	}
-	slices.Sort(fields)
-	return fields
+	path := e.route.Resume.Expired.Field
+	if path == "" {
+		return nil
+	}
+	message := b.method.Output()
+	for name := range strings.SplitSeq(path, ".") {
+		var field protoreflect.FieldDescriptor
+		if message != nil {
+			field = message.Fields().ByName(protoreflect.Name(name))
+		}
+		if field == nil || field.Cardinality() == protoreflect.Repeated {
+			return e.errorAt("resume.expired.field", "%s has no single field %s (at %q)", b.method.Output().FullName(), path, name)
+		}
+		b.expired = append(b.expired, field)
+		message = field.Message()
+	}
+	return nil
+}
+
+// saysExpired reports whether the first message of an RPC that was opened at a
+// cursor says that the cursor is too old.
+func (b *binding) saysExpired(wire []byte) (says bool) {
+	if len(b.expired) == 0 {
+		return false
+	}
+	// dynamicpb panics on some bytes that are no message of the type; whether
+	// they are one is transcode's to say.
+	defer func() {
+		if recover() != nil {
+			says = false
+		}
+	}()
+	message := protoreflect.Message(dynamicpb.NewMessage(b.method.Output()))
+	if proto.Unmarshal(wire, message.Interface()) != nil {
+		return false
+	}
+	for i, field := range b.expired {
+		if !message.Has(field) {
+			return false
+		}
+		if i < len(b.expired)-1 {
+			message = message.Get(field).Message()
+		}
+	}
+	return true
 }

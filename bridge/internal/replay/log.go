@@ -36,11 +36,11 @@ type Log struct {
 	frames   ring
 	segments segments
 	byID     map[string]uint64 // the newest frame with an id
-	released uint64        // Params.Hold: frames after it stay
-	held     int64         // Params.Hold: the bytes of those frames
-	evicted  string        // the id of the newest frame that was dropped
-	closed   bool          // no frame comes after the newest one
-	grown    chan struct{} // closed when a waiting reader has something to do; nil while none waits
+	released uint64            // Params.Hold: frames after it stay
+	held     int64             // Params.Hold: the bytes of those frames
+	evicted  string            // the id of the newest frame that was dropped
+	closed   bool              // no frame comes after the newest one
+	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
 }
 
 // frame is where one frame lies, and what is known of it.

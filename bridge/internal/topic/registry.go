@@ -82,7 +82,36 @@ func (r *Registry) find(join Join) (*Topic, error) {
 	if err := r.makeRoom(); err != nil {
 		return nil, err
 	}
-	return r.open(join), nil
+	t := r.open(join)
+	r.lean(t, join)
+	return t, nil
+}
+
+// lean gives a catch-up a main log to meet, and keeps that one while it runs.
+func (r *Registry) lean(t *Topic, join Join) {
+	if t.role != catchUpRole || !t.home.meets {
+		return
+	}
+	main := t.home.main
+	if main == nil && r.makeRoom() == nil {
+		join.Place = Place{}
+		main = r.open(join)
+		main.opened = true // its clients are those of the catch-up
+		r.start(main)
+	}
+	if main != nil {
+		r.wake(main)
+		main.clients++
+		t.leansOn = main
+	}
+}
+
+// wake ends a topic's lingering.
+func (r *Registry) wake(t *Topic) {
+	if t.linger != nil {
+		t.linger.Stop()
+		r.idle.Remove(t)
+	}
 }
 
 // choose returns the family's topic for a client whose log is not known by its
@@ -218,6 +247,17 @@ func (t *Topic) disposable() bool {
 	return t.merged || (t.start != "" && t.gapAt == 0 && !t.finished())
 }
 
+// release gives up a hold on a topic.
+func (r *Registry) release(t *Topic) {
+	if t == nil {
+		return
+	}
+	t.clients--
+	if t.clients == 0 && !t.gone {
+		r.rest(t)
+	}
+}
+
 // lingered ends a topic whose time is up, unless somebody came in between,
 // and may have left again.
 func (r *Registry) lingered(t *Topic, rest int) {
@@ -236,6 +276,7 @@ func (r *Registry) end(t *Topic) {
 	}
 	t.gone = true
 	r.topics--
+	defer r.release(t.leansOn)
 	r.idle.Remove(t)
 	if t.linger != nil {
 		t.linger.Stop()

@@ -93,10 +93,7 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 
 // revive ends a topic's lingering, and lets one that is broken open its RPC again.
 func (s *Subscription) revive(t *Topic) {
-	if t.linger != nil {
-		t.linger.Stop()
-		s.registry.idle.Remove(t)
-	}
+	s.registry.wake(t)
 	if t.Status().Phase == Broken {
 		t.mend()
 		t.update(func(s *Status) { s.Phase, s.Err, s.placed = Opening, nil, false })
@@ -279,12 +276,9 @@ func (s *Subscription) Leave() {
 
 func (s *Subscription) leave() {
 	t := s.Topic
-	t.clients--
 	t.listening.Add(-1)
 	if t.held() {
 		t.unhold(s)
 	}
-	if t.clients == 0 && !t.gone {
-		s.registry.rest(t)
-	}
+	s.registry.release(t)
 }

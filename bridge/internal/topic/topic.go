@@ -80,6 +80,7 @@ type Topic struct {
 
 	// Guarded by the registry's lock.
 	home    *family
+	leansOn *Topic // a catch-up: the main log that it keeps
 	start   string // a catch-up: the id of the cursor that its log begins after; empty: an own RPC
 	clients int
 	opened  bool // some client has been sent a stream-open
