@@ -188,11 +188,11 @@ func hidden(code codes.Code) bool { return code == codes.Internal || code == cod
 
 // rpcStatus is a google.rpc.Status as a client reads it.
 type rpcStatus struct {
-	Code     int
-	Status   string
-	Message  string
-	Details  []json.RawMessage
-	Trailers map[string]string
+	Code     int               `json:"code"`
+	Status   string            `json:"status"`
+	Message  string            `json:"message"`
+	Details  []json.RawMessage `json:"details"`
+	Trailers map[string]string `json:"trailers"`
 }
 
 func said(t *testing.T, text string) rpcStatus {
@@ -432,6 +432,27 @@ func TestDetailsOfOtherCodesPass(t *testing.T) {
 		synctest.Wait()
 		check(t, late.Snapshot().Events[1].Data)
 	})
+}
+
+// TestLostConnection: hardening. What grpc-go says of a connection that broke names the addresses of both ends, and is not
+// for pages.
+func TestLostConnection(t *testing.T) {
+	for _, test := range []struct{ keys, want string }{
+		{"retry: 3s", "open 1 retry:upstream"}, {`event: {id: ""}`, "1 error:UNAVAILABLE"},
+	} {
+		inWorld(t, feedRoute(test.keys), func(t *testing.T, w *world) {
+			c := w.listen("/feed", ssetest.Options{NoIDs: strings.Contains(test.keys, `id: ""`)})
+			w.rpc().count(1, 1)
+			if err := w.Cable.Close(); err != nil {
+				t.Error(err)
+			}
+			endedWell(t, c)
+			expect(t, c, test.want)
+			if text := transcript(c.Snapshot()); strings.Contains(text, "10.0.0") || !strings.Contains(text, "the connection to the backend was lost") {
+				t.Errorf("the client was told %s", text)
+			}
+		})
+	}
 }
 
 // canonicalJSON is a document in one spelling.

@@ -3,10 +3,10 @@ package bridge_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -232,7 +232,7 @@ func TestSlowClient(t *testing.T) {
 				for seq := range int64(40) {
 					rpc.send(&testv1.FeedEvent{Seq: seq + 1, Kind: strings.Repeat("x", 32<<10)})
 					synctest.Wait()
-					want = append(want, fmt.Sprint(seq+1))
+					want = append(want, strconv.FormatInt(seq+1, 10))
 				}
 				expect(t, fast, "open "+strings.Join(want, " "))
 				close(open)

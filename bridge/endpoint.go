@@ -23,8 +23,16 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// errNoSchema says that it is not known yet what a route is.
-var errNoSchema = errors.New("there is no schema yet")
+// noSchemaError says that it is not known yet what a route is: a passing failure.
+// Why that is so is the upstream's to log; it names addresses.
+type noSchemaError struct{ upstream string }
+
+func (e *noSchemaError) Error() string {
+	return "the schema of upstream " + e.upstream + " is not known yet"
+}
+
+// GRPCStatus is what status.FromError looks for.
+func (e *noSchemaError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
 // endpoint is a route at run time: its configuration and, once the upstream's
 // schema is known, what that makes of it.
@@ -39,6 +47,8 @@ type endpoint struct {
 	bound    atomic.Pointer[binding] // the newest; nil while no schema is known
 	hasBound chan struct{}           // closed with the first binding
 	bindOnce sync.Once
+
+	refreshed atomic.Int64 // when a unary response last had the schema read anew; Unix nanoseconds
 }
 
 // binding is a route bound to a schema, immutable. With err the route cannot
@@ -87,8 +97,7 @@ func (e *endpoint) await(ctx context.Context) (*binding, error) {
 		b := e.bound.Load()
 		return b, b.err
 	case <-ctx.Done():
-		_, err := e.upstream.AwaitSchema(ctx) // says what it waits for
-		return nil, fmt.Errorf("%w of upstream %s: %w", errNoSchema, e.route.Upstream, status.Error(codes.Unavailable, status.Convert(err).Message()))
+		return nil, &noSchemaError{e.route.Upstream}
 	}
 }
 
@@ -219,7 +228,7 @@ func (e *endpoint) checkNames(plan *transcode.Plan) error {
 		}
 		seen[shown] = name
 		if shown != name {
-			e.bridge.logger.Warn("an event name is reserved and is sent under another", "route", e.route.Path, "name", name, "sent_as", shown)
+			e.bridge.logger.Warn("an event name is reserved or too long and is sent under another", "route", e.route.Path, "name", name, "sent_as", shown)
 		}
 	}
 	return nil

@@ -1,8 +1,10 @@
 package bridge_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -237,6 +239,50 @@ func TestBadMessage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStopIsOneIncident: where a bad message ends the stream, it is logged once, under the id that every client is told.
+func TestStopIsOneIncident(t *testing.T) {
+	for _, first := range []int64{0, 1} {
+		t.Run(fmt.Sprintf("after %d messages", first), func(t *testing.T) {
+			inWorld(t, feedRoute("on_bad_message: stop"), func(t *testing.T, w *world) {
+				var clients []*ssetest.Client
+				for range 3 {
+					clients = append(clients, w.listen("/feed", ssetest.Options{}))
+				}
+				rpc := w.rpc()
+				rpc.count(1, first)
+				rpc.send(unknownAny(""))
+				logged := regexp.MustCompile(`incident=([A-Z2-7]{12})`)
+				for _, c := range clients {
+					_ = c.AwaitEnd()
+					all := logged.FindAllStringSubmatch(w.Logged.String(), -1)
+					if text := c.Snapshot().Body + transcript(c.Snapshot()); len(all) != 1 || !strings.Contains(text, all[0][1]) {
+						t.Errorf("the client was told %s, and the log %s", text, w.Logged)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestTrailersAreOfTheLastRPC: one that could not be opened has none.
+func TestTrailersAreOfTheLastRPC(t *testing.T) {
+	inWorld(t, feedRoute("trailers: [x-cost]"), func(t *testing.T, w *world) {
+		c := w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		rpc.count(1, 1)
+		rpc.end(status.Error(codes.Aborted, "again"), "x-cost", "5")
+		endedWell(t, c)
+		c.Reconnect()
+		rpc = w.rpc()
+		rpc.end(status.Error(codes.NotFound, "closed"))
+		endedWell(t, c)
+		expect(t, c, "open 1 retry:upstream open gap:upstream error:NOT_FOUND")
+		if last := c.Snapshot().Events[5]; strings.Contains(last.Data, "x-cost") {
+			t.Errorf("told %s", last.Data)
+		}
+	})
 }
 
 func unknownAnyAt(seq int64) *testv1.FeedEvent {

@@ -22,6 +22,8 @@ const (
 	// which cannot be shown raise, so that a stream of them does not flood
 	// the backend.
 	refreshEvery = 10 * time.Second
+	// warnEvery spaces the warnings of messages that cannot be shown.
+	warnEvery = 10 * time.Second
 	// keepBuffer is how much a rendering buffer may keep after a large
 	// message.
 	keepBuffer = 1 << 20
@@ -38,6 +40,8 @@ type feed struct {
 	binding   *binding         // of the newest RPC
 	atCursor  bool             // the newest RPC was opened at a cursor, and has delivered nothing
 	refreshed time.Time
+	warned    time.Time // of a message that cannot be shown
+	unseen    int       // such messages since then
 
 	// Used again for each message.
 	tapped transcode.Tapped
@@ -49,7 +53,8 @@ type feed struct {
 
 // Open opens the RPC anew, by the newest schema.
 func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
-	f.stream, f.atCursor = nil, cursor != nil
+	f.stream = nil // the one before has no trailers to this one's end
+	f.atCursor = cursor != nil
 	b, err := f.endpoint.await(ctx)
 	if err != nil {
 		return nil, err
@@ -126,7 +131,7 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 	f.atCursor = false
 	err := f.read(ctx, wire)
 	if err != nil {
-		f.endpoint.bridge.logger.Warn("a message cannot be shown", "route", f.endpoint.route.Path, "error", printable(err.Error()))
+		err = f.unshown(err)
 	}
 	return topic.Message{Cursor: f.tapped.ID}, err
 }
@@ -150,6 +155,21 @@ func (f *feed) Event() (frame []byte, id string) {
 // Resume returns where an RPC that breaks now can be opened again.
 func (f *feed) Resume() (cursor []byte, since uint64, ok bool) { return f.ids.Resume() }
 
+// unshown notes a message that cannot be shown: as an incident where it ends
+// the stream, and else in the log, where a stream of them is not to flood it.
+func (f *feed) unshown(err error) error {
+	if f.endpoint.route.OnBadMessage == "stop" {
+		return f.endpoint.noted(err)
+	}
+	f.unseen++
+	if time.Since(f.warned) >= warnEvery {
+		f.endpoint.bridge.logger.Warn("a message cannot be shown",
+			"route", f.endpoint.route.Path, "messages", f.unseen, "error", printable(err.Error()))
+		f.warned, f.unseen = time.Now(), 0
+	}
+	return err
+}
+
 // read fills f.tapped with what is sent of a message. On an error, f.tapped.ID
 // is the message's cursor if that much can be read.
 func (f *feed) read(ctx context.Context, wire []byte) error {
@@ -170,26 +190,23 @@ func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
 		return fmt.Errorf("a message of %d bytes is over limits.message_bytes (%d)", len(wire), limit)
 	}
 	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
-	failed := new(transcode.Error)
-	if !errors.As(err, &failed) || !curable(failed.Kind) || time.Since(f.refreshed) < refreshEvery {
+	if !curable(err) || time.Since(f.refreshed) < refreshEvery {
 		return err
 	}
 	f.refreshed = time.Now()
-	schema, refreshErr := f.endpoint.upstream.RefreshSchema(ctx)
-	if refreshErr != nil {
-		return err // the message's own error says more
+	newest := f.endpoint.refresh(ctx)
+	if newest == nil {
+		return err
 	}
-	if f.endpoint.bind(schema) != nil {
-		return err // the route does not fit the newer schema at all
-	}
-	f.binding = f.endpoint.bound.Load()
+	f.binding = newest
 	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
 	return err
 }
 
 // curable reports whether a newer schema may help.
-func curable(kind transcode.Kind) bool {
-	return kind == transcode.KindUnresolvable || kind == transcode.KindUndecodable
+func curable(err error) bool {
+	failed := new(transcode.Error)
+	return errors.As(err, &failed) && (failed.Kind == transcode.KindUnresolvable || failed.Kind == transcode.KindUndecodable)
 }
 
 func (f *feed) appendName(dst []byte) []byte {

@@ -46,7 +46,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	call, err := e.read(r, match.Params)
 	switch {
-	case errors.Is(err, errNoSchema) && wantsStream(r):
+	case errors.As(err, new(*noSchemaError)) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryUpstream, Code: int(codes.Unavailable), Message: err.Error(), Status: statusName(codes.Unavailable)})
 	case err != nil:
 		return e.at(err)
@@ -145,18 +145,19 @@ func wantsStatus(r *http.Request) bool {
 }
 
 // wantsStream reports whether an event stream is an answer that the client
-// can read, where the bridge does not know yet what the method gives.
+// can read, where the bridge does not know yet what the method gives. A POST
+// has to say so: to one that calls a unary method, 200 would be its success.
 func wantsStream(r *http.Request) bool {
 	accept := r.Header.Values("Accept")
 	if wantsStatus(r) {
 		return false
 	}
 	for _, line := range accept {
-		if strings.Contains(line, "text/event-stream") || strings.Contains(line, "*/*") {
+		if strings.Contains(line, "text/event-stream") || r.Method == http.MethodGet && strings.Contains(line, "*/*") {
 			return true
 		}
 	}
-	return len(accept) == 0
+	return len(accept) == 0 && r.Method == http.MethodGet
 }
 
 // routed is an error of a request whose route is known.

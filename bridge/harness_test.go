@@ -1,7 +1,6 @@
 package bridge_test
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -102,25 +101,6 @@ func do(t *testing.T, method, url, body string, headers ...string) reply {
 		t.Fatal(err)
 	}
 	return reply{response.StatusCode, response.Header, string(text)}
-}
-
-// open begins to read a stream and returns its body; it ends with the test.
-func open(t *testing.T, url string, headers ...string) (io.Reader, context.CancelFunc) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); _ = response.Body.Close() })
-	return response.Body, cancel
 }
 
 // logs keeps what a bridge logs.

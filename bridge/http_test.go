@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -65,7 +66,9 @@ func TestRequests(t *testing.T) {
 		{"GET", "/feeds/a", "", []string{"X-Long", long}, 413, "", `{"code":3,"message":"the headers are longer than 1024 bytes"}`},
 		{"POST", "/feeds/a", `{"topic":"` + long + `"}`, []string{"Content-Type", "application/json"}, 413, "", `{"code":3,"message":"the body is larger than limits.request_bytes allows"}`},
 		{
-			"POST", "/feeds/a", "topic=a", []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "",
+			"POST", "/feeds/a", "topic=a",
+			[]string{"Content-Type", "application/x-www-form-urlencoded"},
+			415, "",
 			`{"code":3,"message":"content-type: want application/json, got \"application/x-www-form-urlencoded\"","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest",` +
 				`"fieldViolations":[{"field":"content-type","description":"want application/json, got \"application/x-www-form-urlencoded\""}]}]}`,
 		},
@@ -142,7 +145,7 @@ func TestHTTP10(t *testing.T) {
 				t.Errorf("the head is %+v", response)
 			}
 			body, err := io.ReadAll(response.Body)
-			if err != nil {
+			if err := errors.Join(err, response.Body.Close()); err != nil {
 				t.Fatal(err)
 			}
 			bodies = append(bodies, canonical(string(body)))

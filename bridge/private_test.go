@@ -99,7 +99,7 @@ func (f *flood) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingS
 func TestBackPressure(t *testing.T) {
 	for _, replay := range []string{"bytes: 64KiB", "events: 8"} {
 		t.Run(replay, func(t *testing.T) {
-			inWorld(t, feedRoute("share: never, write_timeout: 1h, request: {set: {limit: 1000}}, replay: {"+replay+"}"), func(t *testing.T, w *world) {
+			inWorld(t, feedRoute("share: never, write_timeout: 1h, request: {set: {limit: 400}}, replay: {"+replay+"}"), func(t *testing.T, w *world) {
 				backend := &flood{}
 				w.Stage.watch = backend.watch
 				open := make(chan struct{})
@@ -118,8 +118,8 @@ func TestBackPressure(t *testing.T) {
 				close(open)
 				endedWell(t, c)
 				messages := c.Snapshot().Messages()
-				if len(messages) != 1000 || c.Snapshot().Gaps > 0 {
-					t.Fatalf("%d of 1000 messages and %d gaps", len(messages), c.Snapshot().Gaps)
+				if len(messages) != 400 || c.Snapshot().Gaps > 0 {
+					t.Fatalf("%d of 400 messages and %d gaps", len(messages), c.Snapshot().Gaps)
 				}
 				for i, message := range messages {
 					if got := "EPOCH-" + word(message); canonical(message.ID) != got || !strings.HasPrefix(message.Data, `{"seq":"`+word(messages[i])+`"`) {

@@ -52,3 +52,16 @@ func (b *Bridge) follow(ctx context.Context, name string) {
 		}
 	}
 }
+
+// refresh asks the backend for its newest schema and binds the route to it. It
+// returns nil where that is of no help.
+func (e *endpoint) refresh(ctx context.Context) *binding {
+	schema, err := e.upstream.RefreshSchema(ctx)
+	if err != nil || e.bind(schema) != nil {
+		return nil // the message's own error says more
+	}
+	if newest := e.bound.Load(); newest.err == nil {
+		return newest
+	}
+	return nil
+}

@@ -60,7 +60,7 @@ routes: [{path: /feed, rpc: `+watch+`, upstream: app, heartbeat: {every: 7s}}]
 			t.Fatal(err)
 		}
 		front := bufconn.Listen(64 << 10)
-		web := &http.Server{Handler: b} //nolint:gosec // a pipe in memory knows no slow loris
+		web := &http.Server{Handler: b}
 		go func() { _ = web.Serve(front) }()
 		client := &http.Client{Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return front.DialContext(ctx) },

@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -34,6 +35,8 @@ type world struct {
 	Bridge *bridge.Bridge
 	Stage  *stage
 	Logged *logs
+	// Cable is the newest connection from the bridge to the backend.
+	Cable *cable
 
 	front *bufconn.Listener
 	http1 *http.Transport
@@ -62,7 +65,11 @@ func newWorld(t *testing.T, settings string) *world {
 	testv1.RegisterFeedServiceServer(backend, w.Stage)
 	go func() { _ = backend.Serve(back) }()
 	conn, err := grpc.NewClient("passthrough:///memory",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return back.DialContext(ctx) }),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			conn, err := back.DialContext(ctx)
+			w.Cable = &cable{Conn: conn}
+			return w.Cable, err
+		}),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +102,17 @@ func newWorld(t *testing.T, settings string) *world {
 		_ = web.Close()
 	})
 	return w
+}
+
+// cable is a connection that breaks as TCP does, naming both ends.
+type cable struct{ net.Conn }
+
+func (c *cable) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		err = errors.New("read tcp 10.0.0.7:41234->10.0.0.5:50051: read: connection reset by peer")
+	}
+	return n, err
 }
 
 func protocols(one, two bool) *http.Protocols {

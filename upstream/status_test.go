@@ -36,6 +36,29 @@ func TestEnded(t *testing.T) {
 	}
 }
 
+// Hardening: what grpc-go says of a broken connection names the addresses of both ends.
+func TestLostConnectionNamesNobody(t *testing.T) {
+	for _, message := range []string{
+		`connection error: desc = "error reading from server: read tcp 10.0.0.7:4->10.0.0.5:50051: read: connection reset by peer"`,
+		`closing transport due to: connection error: desc = "10.0.0.5", received prior goaway: code: NO_ERROR`,
+		"error reading from server: read tcp 10.0.0.7:4->10.0.0.5:50051: EOF",
+		"transport: Error while dialing: dial tcp 10.0.0.5:50051: connect: connection refused",
+	} {
+		err := ended(status.Error(codes.Unavailable, message), 10)
+		wantCode(t, err, codes.Unavailable)
+		if got := status.Convert(err).Message(); got != "the connection to the backend was lost" {
+			t.Errorf("anybody may read %q", got)
+		}
+		if !strings.Contains(err.Error(), message) {
+			t.Errorf("the operator reads only %q", err)
+		}
+	}
+	const own = "10.0.0.5 is in maintenance"
+	if got := status.Convert(ended(status.Error(codes.Unavailable, own), 10)).Message(); got != own {
+		t.Errorf("the backend's own words became %q", got)
+	}
+}
+
 // What may carry a backend's bytes is one printable line in a log.
 func TestClip(t *testing.T) {
 	cause := errors.New("a\nb\x1b[31m\x00\xff\u2028é")

@@ -1,0 +1,321 @@
+package bridge_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+const feedRoutes = "  - {path: /feed, rpc: " + watch + ", upstream: app, methods: [GET, POST], request: {query: true}}\n"
+
+// TestStartBeforeTheBackend: who comes meanwhile is held, and served when the backend is there. Ready follows.
+func TestStartBeforeTheBackend(t *testing.T) {
+	b := backend(t)
+	b.Stop()
+	g := start(t, b.Target(), feedRoutes)
+	if err := g.Bridge.Ready(); err == nil || err.Error() != "the schema is not known yet of: app" {
+		t.Errorf("Ready says %v", err)
+	}
+	if code, text := probe(g.Bridge.Admin(), "/readyz"); code != http.StatusServiceUnavailable || text != "not ready\nthe schema is not known yet of: app\n" {
+		t.Errorf("/readyz says %d %q", code, text)
+	}
+	if code, text := probe(g.Bridge.Admin(), "/healthz"); code != http.StatusOK || text != "ok\n" {
+		t.Errorf("/healthz says %d %q", code, text)
+	}
+	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
+	b.Restart()
+	b.AwaitRunning(1)
+	b.Feed.Publish(&testv1.FeedEvent{})
+	c.AwaitMessages(1)
+	if err := g.Bridge.Ready(); err != nil {
+		t.Errorf("Ready says %v", err)
+	}
+	if code, text := probe(g.Bridge.Admin(), "/readyz?upstreams"); code != http.StatusOK || text != "ready\n" {
+		t.Errorf("/readyz?upstreams says %d %q", code, text)
+	}
+
+	// Losing the backend later would, as a 503, end every stream: the bridge stays ready, unless it is asked for more.
+	b.Stop()
+	endedWell(t, c)
+	if code, _ := probe(g.Bridge.Admin(), "/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz says %d without the backend", code)
+	}
+	code, text := http.StatusOK, ""
+	for i := 0; i < 10_000 && code == http.StatusOK; i++ { // the connection may hear of it later than the stream did
+		code, text = probe(g.Bridge.Admin(), "/readyz?upstreams")
+	}
+	if code != http.StatusServiceUnavailable || text != "not ready\nnot reachable: app\n" {
+		t.Errorf("/readyz?upstreams says %d %q without the backend", code, text)
+	}
+}
+
+// TestNoBackend: within open_timeout nothing came, so that clients are asked to come back, with their place; those who
+// would rather have a status have one. Hardening: nobody learns the backend's address.
+func TestNoBackend(t *testing.T) {
+	b := backend(t)
+	b.Stop()
+	g := startWith(t, parse(t, "upstreams:\n  app: {target: '"+b.Target()+"', open_timeout: 100ms}\nroutes:\n"+feedRoutes), bridge.Options{})
+	for _, id := range []string{"", "ABCDEFGHIJKLMNOPQRSTUVWXYZ-5"} {
+		c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{LastEventID: id})
+		endedWell(t, c)
+		seen := c.Snapshot()
+		if story(seen) != "open retry:upstream" || id != "" && seen.LastEventID != id {
+			t.Errorf("got %s", seen)
+		}
+		retry := seen.Events[1]
+		if said := said(t, retry.Data); said.Code != 14 || said.Status != "UNAVAILABLE" || leaks(retry.Data, b) {
+			t.Errorf("told %s", retry.Data)
+		}
+	}
+	for _, request := range [][]string{
+		{http.MethodGet, "Prefer", "status"}, {http.MethodGet, "Accept", "application/json"},
+		{http.MethodPost}, {http.MethodPost, "Accept", "*/*"}, // which may be meant for a unary method
+	} {
+		got := do(t, request[0], g.URL+"/feed", "", request[1:]...)
+		if got.Status != http.StatusServiceUnavailable || leaks(got.Body, b) {
+			t.Errorf("%v is answered %d %s", request, got.Status, got.Body)
+		}
+	}
+	for _, request := range [][]string{
+		{http.MethodGet}, {http.MethodGet, "Accept", "*/*"}, {http.MethodPost, "Accept", "text/event-stream, */*;q=0.1"},
+	} {
+		got := do(t, request[0], g.URL+"/feed", "", request[1:]...)
+		if got.Status != http.StatusOK || got.Header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("%v is answered %d %s", request, got.Status, got.Body)
+		}
+	}
+}
+
+// leaks reports whether a text names what is behind the bridge.
+func leaks(text string, b *backendtest.Backend) bool {
+	host, port, _ := strings.Cut(b.Addr(), ":")
+	return strings.Contains(text, host) || strings.Contains(text, port) || strings.Contains(text, "dial") || strings.Contains(text, "refused")
+}
+
+// TestBackendGoesAway: a running stream breaks, and the address stays hidden; when the backend is back, so is the stream.
+func TestBackendGoesAway(t *testing.T) {
+	b := backend(t)
+	g := start(t, b.Target(), feedRoutes)
+	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
+	b.AwaitRunning(1)
+	b.Feed.Publish(&testv1.FeedEvent{})
+	c.AwaitMessages(1)
+	b.Stop()
+	endedWell(t, c)
+	if retry := c.Snapshot().Events[2]; word(retry) != "retry:upstream" || leaks(retry.Data, b) {
+		t.Errorf("told %s", retry.Raw)
+	}
+	c.Reconnect()
+	c.AwaitEvents(5) // open and the gap
+	b.Restart()
+	b.AwaitRunning(1)
+	b.Feed.Publish(&testv1.FeedEvent{})
+	c.AwaitMessages(2)
+	if got := strings.ReplaceAll(strings.ReplaceAll(story(c.Snapshot()), " stale", ""), " live", ""); got != "open 1 retry:upstream open gap:upstream 2" {
+		t.Errorf("saw %s", got)
+	}
+}
+
+// changed is the test backend's schema after a change to feed.proto.
+func changed(t *testing.T, change func(feed *descriptorpb.FileDescriptorProto)) *protoregistry.Files {
+	t.Helper()
+	set := &descriptorpb.FileDescriptorSet{}
+	seen := map[string]bool{}
+	var add func(file protoreflect.FileDescriptor)
+	add = func(file protoreflect.FileDescriptor) {
+		if seen[file.Path()] {
+			return
+		}
+		seen[file.Path()] = true
+		for i := range file.Imports().Len() {
+			add(file.Imports().Get(i).FileDescriptor)
+		}
+		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+	}
+	add(testv1.File_ssebridge_test_v1_feed_proto)
+	change(set.GetFile()[len(set.GetFile())-1])
+	files, err := protodesc.NewFiles(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// rename renames the field `kind` of FeedEvent.
+func rename(name string) func(feed *descriptorpb.FileDescriptorProto) {
+	return func(feed *descriptorpb.FileDescriptorProto) {
+		for _, message := range feed.GetMessageType() {
+			for _, field := range message.GetField() {
+				if message.GetName() == "FeedEvent" && field.GetName() == "kind" {
+					field.Name, field.JsonName = new(name), new(name)
+				}
+			}
+		}
+	}
+}
+
+// firstMessage opens a topic of its own, again and again, until its first message is the wanted one: it is the schema that
+// is waited for, which no client is told of.
+func firstMessage(t *testing.T, g *gateway, b *backendtest.Backend, want string) {
+	t.Helper()
+	b.Feed.Publish(&testv1.FeedEvent{Kind: "k"})
+	got := ""
+	for i := 0; i < 1000 && got != want; i++ {
+		c := ssetest.Connect(t, fmt.Sprintf("%s/feed?history=true&topic=%s-%d", g.URL, want, i), ssetest.Options{})
+		got = c.AwaitMessages(1)[0].Data
+		c.Close()
+	}
+	if got != want {
+		t.Errorf("the first message is %s, want %s", got, want)
+	}
+}
+
+// TestChangedSchema: when the backend comes back with another schema, RPCs opened from then on are read by it.
+func TestChangedSchema(t *testing.T) {
+	b := backend(t, backendtest.WithDescriptors(changed(t, rename("old"))))
+	g := start(t, b.Target(), feedRoutes)
+	firstMessage(t, g, b, `{"seq":"1","old":"k"}`)
+	b.Restart(backendtest.WithDescriptors(changed(t, rename("new"))))
+	firstMessage(t, g, b, `{"seq":"1","new":"k"}`)
+}
+
+// TestContradiction: a route that does not fit the backend's schema answers 501, alone, and /readyz and the log say why;
+// when the backend comes back with what was missing, the route works.
+func TestContradiction(t *testing.T) {
+	without := changed(t, func(feed *descriptorpb.FileDescriptorProto) {
+		methods := feed.GetService()[0].GetMethod()
+		feed.GetService()[0].Method = methods[:1] // Watch
+	})
+	b := backend(t, backendtest.WithDescriptors(without))
+	g := start(t, b.Target(), feedRoutes+
+		"  - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n"+
+		"  - {path: /bad, rpc: "+watch+", upstream: app, event: {id: sek}}\n")
+	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
+	c.AwaitEvents(1)
+	for _, path := range []string{"/get", "/bad"} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			got := do(t, method, g.URL+path, "")
+			if want := map[string]int{http.MethodGet: 501, http.MethodHead: 200}[method]; got.Status != want {
+				t.Errorf("%s %s is answered %d %s", method, path, got.Status, got.Body)
+			}
+			if method == http.MethodGet && !sameJSON(t, got.Body, `{"code":12,"message":"the route does not fit what the backend serves; the bridge's log says why"}`) {
+				t.Errorf("told %s", got.Body)
+			}
+		}
+	}
+	if err := g.Bridge.Ready(); err != nil {
+		t.Errorf("Ready says %v", err)
+	}
+	_, text := probe(g.Bridge.Admin(), "/readyz")
+	want := "ready\n" +
+		"route /get answers 501: routes[1].rpc: service \"ssebridge.test.v1.FeedService\" has no method \"Get\"\n" +
+		"route /bad answers 501: routes[2].event.id: ssebridge.test.v1.FeedEvent has no field \"sek\"; nearest: \"seq\"\n"
+	if text != want {
+		t.Errorf("/readyz says\n%swant\n%s", text, want)
+	}
+	for line := range strings.Lines(text) {
+		if _, why, ok := strings.Cut(strings.TrimSpace(line), " answers 501: "); ok && !strings.Contains(strings.ReplaceAll(g.Log.String(), `\"`, `"`), why) {
+			t.Errorf("the log does not say %s", why)
+		}
+	}
+
+	b.Restart(backendtest.WithDescriptors(protoregistry.GlobalFiles))
+	status := 0
+	for range 1000 {
+		if status = do(t, http.MethodGet, g.URL+"/get", "").Status; status == http.StatusOK {
+			break
+		}
+	}
+	if status != http.StatusOK {
+		t.Errorf("/get is still answered %d", status)
+	}
+}
+
+// TestAnyOfAnUnknownType: the schema is asked for once more, and then the message can be shown.
+func TestAnyOfAnUnknownType(t *testing.T) {
+	var readings atomic.Int32
+	count := func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		if strings.Contains(info.FullMethod, "ServerReflection") {
+			readings.Add(1)
+		}
+		return handler(srv, stream)
+	}
+	b := backend(t, backendtest.WithServerOptions(grpc.StreamInterceptor(count)))
+	g := start(t, b.Target(), feedRoutes)
+	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
+	b.AwaitRunning(1)
+	c.AwaitEvents(1)
+	before := readings.Load()
+	known, err := anypb.New(&errdetails.ErrorInfo{Reason: "known to reflection only"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Feed.Publish(&testv1.FeedEvent{Extra: known})
+	want := `{"seq":"1","extra":{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"known to reflection only"}}`
+	if got := c.AwaitMessages(1)[0].Data; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	after := readings.Load()
+	if after == before {
+		t.Error("the schema was not read again")
+	}
+
+	// A flood of messages that nobody knows is a flood of gaps, and no flood of questions.
+	for range 50 {
+		b.Feed.Publish(proto.CloneOf(unknownAny("")))
+	}
+	b.Feed.Publish(&testv1.FeedEvent{Kind: "last"})
+	if seen := c.Await("the last one", func(s ssetest.Snapshot) bool { return len(s.Messages()) == 2 }); seen.Gaps != 50 {
+		t.Errorf("%d gaps, want 50", seen.Gaps)
+	}
+	if now := readings.Load(); now > after+2 {
+		t.Errorf("%d readings of the schema for 50 messages", now-after)
+	}
+	if lines := strings.Count(g.Log.String(), "cannot be shown"); lines != 1 {
+		t.Errorf("%d lines in the log for 50 messages", lines)
+	}
+}
+
+// TestUnaryAnyOfAnUnknownType: the response of a unary method has the same cure.
+func TestUnaryAnyOfAnUnknownType(t *testing.T) {
+	b := backend(t)
+	g := start(t, b.Target(), "  - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n")
+	known, err := anypb.New(&errdetails.RetryInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.OnGet(func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) {
+		return &testv1.GetResponse{Kinds: &testv1.Kinds{Any: known}}, nil
+	})
+	for range 2 {
+		got := do(t, http.MethodGet, g.URL+"/get", "")
+		if want := `{"kinds":{"any":{"@type":"type.googleapis.com/google.rpc.RetryInfo"}}}` + "\n"; got.Body != want {
+			t.Errorf("answered %d %s, want %s", got.Status, got.Body, want)
+		}
+	}
+	b.OnGet(func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) {
+		return &testv1.GetResponse{Kinds: &testv1.Kinds{Any: unknownAny("").GetExtra()}}, nil
+	})
+	for range 20 {
+		if got := do(t, http.MethodGet, g.URL+"/get", ""); got.Status != http.StatusInternalServerError {
+			t.Errorf("answered %d %s", got.Status, got.Body)
+		}
+	}
+}
