@@ -60,8 +60,8 @@ func TestNumberingAppends(t *testing.T) {
 	if got := string(n.AppendID([]byte("id: "))); got != "id: c1" {
 		t.Fatal(got)
 	}
-	if n.Seq() != 1 {
-		t.Fatal(n.Seq())
+	if n.seq != 1 {
+		t.Fatal(n.seq)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestIDsOfALogDiffer(t *testing.T) {
 				t.Fatalf("%q %s", id, wrong)
 			}
 			parsed := ParseID(mode, id)
-			if parsed.Text != id || parsed.Final || parsed.Epoch != "" && (parsed.Epoch != log || parsed.Seq != n.Seq()) {
+			if parsed.Text != id || parsed.Final || parsed.Epoch != "" && (parsed.Epoch != log || parsed.Seq != n.seq) {
 				t.Fatalf("%q comes back as %+v", id, parsed)
 			}
 			if final := ParseID(mode, string(n.AppendFinal(nil))); !final.Final {
