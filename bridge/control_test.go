@@ -163,7 +163,7 @@ func TestMaxAgeUnderLoad(t *testing.T) {
 
 // TestStale: who listens hears that nothing has a place, that it has again, and nothing of a backend that is silent.
 func TestStale(t *testing.T) {
-	onBoth(t, "heartbeat: {every: 0s}, open_grace: 0s", func(t *testing.T, w *world) {
+	onBoth(t, "heartbeat: {every: 0s}, open_grace: 1ms", func(t *testing.T, w *world) {
 		refuse := status.Error(codes.Unavailable, "starting")
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -191,24 +191,28 @@ func TestStale(t *testing.T) {
 	})
 }
 
-// valve is a connection whose reading stops while it is shut.
+// valve is a connection whose reading stops while it is shut, after what is read at once.
 type valve struct {
 	net.Conn
 	open chan struct{} // closed when the valve is opened
+	used bool          // by the one goroutine that reads
 }
 
 func (v *valve) Read(p []byte) (int, error) {
-	<-v.open
+	if v.used {
+		<-v.open
+	}
+	v.used = true
 	return v.Conn.Read(p)
 }
 
-// listenShut is listen for a client that reads nothing until open is closed.
+// listenShut is listen for a client that reads no more than the head until open is closed.
 func (w *world) listenShut(path string, o ssetest.Options, open chan struct{}) *ssetest.Client {
 	w.Helper()
 	transport := w.transport(false)
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		conn, err := w.front.DialContext(ctx)
-		return &valve{conn, open}, err
+		conn, err := w.front.Dial(ctx)
+		return &valve{Conn: conn, open: open}, err
 	}
 	o.Transport = transport
 	w.Cleanup(transport.CloseIdleConnections)
@@ -227,7 +231,6 @@ func TestSlowClient(t *testing.T) {
 				rpc := w.rpc()
 				rpc.accept()
 				slow := w.listenShut("/feed", ssetest.Options{}, open)
-				// The pipe takes 256 KiB.
 				var want []string
 				for seq := range int64(40) {
 					rpc.send(&testv1.FeedEvent{Seq: seq + 1, Kind: strings.Repeat("x", 32<<10)})

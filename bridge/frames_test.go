@@ -142,7 +142,7 @@ func TestBytesOfAStream(t *testing.T) {
 // TestHeadOfAStream holds the head as it stands on the socket, where http.Client would tidy it up.
 func TestHeadOfAStream(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
-		conn, err := w.front.Dial()
+		conn, err := w.front.Dial(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -127,7 +127,7 @@ func TestHTTP10(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		var bodies []string
 		for range 3 {
-			conn, err := w.front.Dial()
+			conn, err := w.front.Dial(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -38,7 +37,7 @@ type world struct {
 	// Cable is the newest connection from the bridge to the backend.
 	Cable *cable
 
-	front *bufconn.Listener
+	front *pipes
 	http1 *http.Transport
 	http2 *http.Transport
 }
@@ -57,16 +56,16 @@ func feedRoute(keys string) string {
 func newWorld(t *testing.T, settings string) *world {
 	t.Helper()
 	cfg := parse(t, "upstreams: {app: {target: 'passthrough:///memory'}}\n"+settings)
-	w := &world{TB: t, Stage: newStage(), Logged: &logs{}, front: bufconn.Listen(256 << 10)}
+	w := &world{TB: t, Stage: newStage(), Logged: &logs{}, front: listenInMemory()}
 	w.http1, w.http2 = w.transport(false), w.transport(true)
 
-	back := bufconn.Listen(256 << 10)
+	back := listenInMemory()
 	backend := grpc.NewServer()
 	testv1.RegisterFeedServiceServer(backend, w.Stage)
 	go func() { _ = backend.Serve(back) }()
 	conn, err := grpc.NewClient("passthrough:///memory",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			conn, err := back.DialContext(ctx)
+			conn, err := back.Dial(ctx)
 			w.Cable = &cable{Conn: conn}
 			return w.Cable, err
 		}),
@@ -126,7 +125,7 @@ func (w *world) transport(h2 bool) *http.Transport {
 	return &http.Transport{
 		DisableCompression: true,
 		Protocols:          protocols(!h2, h2),
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return w.front.DialContext(ctx) },
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return w.front.Dial(ctx) },
 	}
 }
 
