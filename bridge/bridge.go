@@ -80,9 +80,9 @@ func assemble(cfg config.Config, opts Options) (*Bridge, error) {
 	for name := range full.Upstreams {
 		b.catchUps[name] = make(chan struct{}, full.Limits.Catchups)
 	}
-	tableErr := b.makeTable()
-	upstreamErr := b.dial(opts)
-	if err := joinConfig(tableErr, upstreamErr); err != nil {
+	var tableErr error
+	b.table, tableErr = newTable(full.Routes)
+	if err := joinConfig(tableErr, b.dial(opts)); err != nil {
 		return nil, errors.Join(err, b.closeUpstreams())
 	}
 	for i := range full.Routes {
@@ -104,13 +104,19 @@ func withConnections(upstreams map[string]config.Upstream, opts Options) map[str
 	return named
 }
 
-func (b *Bridge) makeTable() error {
-	entries := make([]route.Entry, len(b.config.Routes))
-	for i, r := range b.config.Routes {
+// CheckPaths returns what is wrong with the routes' path templates, and which
+// of them match the same request, as config.Errors: a check for config.Load.
+func CheckPaths(cfg config.Config) error {
+	_, err := newTable(cfg.Routes)
+	return err
+}
+
+func newTable(routes []config.Route) (*route.Table, error) {
+	entries := make([]route.Entry, len(routes))
+	for i, r := range routes {
 		entries[i] = route.Entry{Path: r.Path, Methods: r.Methods}
 	}
 	table, err := route.NewTable(entries)
-	b.table = table
 	var found config.Errors
 	for _, err := range parts(err) {
 		var template *route.TemplateError
@@ -124,10 +130,10 @@ func (b *Bridge) makeTable() error {
 				conflict.Method, conflict.Path, conflict.First, conflict.Templates[0],
 			), "routes[%d].path", conflict.Second))
 		default:
-			return err
+			return nil, err
 		}
 	}
-	return joinConfig(found)
+	return table, joinConfig(found)
 }
 
 func (b *Bridge) dial(opts Options) error {

@@ -22,7 +22,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// kind is a row of the table of codes in docs/events.md.
+// kind is what a failure means to a stream.
 type kind int
 
 const (

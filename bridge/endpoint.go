@@ -46,9 +46,9 @@ type endpoint struct {
 
 	bound    atomic.Pointer[binding] // the newest; nil while no schema is known
 	hasBound chan struct{}           // closed with the first binding
-	bindOnce sync.Once
+	bindMu   sync.Mutex              // one binding at a time, so that none is replaced by an older one
 
-	refreshed atomic.Int64 // when a unary response last had the schema read anew; Unix nanoseconds
+	refreshed atomic.Int64 // when a message last had the schema read anew; Unix nanoseconds
 }
 
 // binding is a route bound to a schema, immutable. With err the route cannot
@@ -103,7 +103,13 @@ func (e *endpoint) await(ctx context.Context) (*binding, error) {
 
 // bind binds the route to a schema, unless it is bound to it already.
 func (e *endpoint) bind(schema *upstream.Schema) error {
-	if old := e.bound.Load(); old != nil && old.schema == schema {
+	e.bindMu.Lock()
+	defer e.bindMu.Unlock()
+	if newest := e.upstream.Schema(); newest != nil {
+		schema = newest
+	}
+	old := e.bound.Load()
+	if old != nil && old.schema == schema {
 		return old.err
 	}
 	b, err := e.compile(schema)
@@ -111,7 +117,9 @@ func (e *endpoint) bind(schema *upstream.Schema) error {
 		b = &binding{schema: schema, err: err}
 	}
 	e.bound.Store(b)
-	e.bindOnce.Do(func() { close(e.hasBound) })
+	if old == nil {
+		close(e.hasBound)
+	}
 	return err
 }
 

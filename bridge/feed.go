@@ -18,10 +18,6 @@ import (
 )
 
 const (
-	// refreshEvery spaces the questions after a newer schema that messages
-	// which cannot be shown raise, so that a stream of them does not flood
-	// the backend.
-	refreshEvery = 10 * time.Second
 	// warnEvery spaces the warnings of messages that cannot be shown.
 	warnEvery = 10 * time.Second
 	// keepBuffer is how much a rendering buffer may keep after a large
@@ -32,16 +28,15 @@ const (
 // feed fills the log of one topic: it opens its RPC and renders its messages.
 // It is a topic.Source and a topic.Renderer, used by the topic's pump only.
 type feed struct {
-	endpoint  *endpoint
-	call      upstream.Call
-	catchUp   bool // its RPCs are counted against limits.catchups
-	ids       *sse.Numbering
-	stream    *upstream.Stream // the newest RPC
-	binding   *binding         // of the newest RPC
-	atCursor  bool             // the newest RPC was opened at a cursor, and has delivered nothing
-	refreshed time.Time
-	warned    time.Time // of a message that cannot be shown
-	unseen    int       // such messages since then
+	endpoint *endpoint
+	call     upstream.Call
+	catchUp  bool // its RPCs are counted against limits.catchups
+	ids      *sse.Numbering
+	stream   *upstream.Stream // the newest RPC
+	binding  *binding         // of the newest RPC
+	atCursor bool             // the newest RPC was opened at a cursor, and has delivered nothing
+	warned   time.Time        // of a message that cannot be shown
+	unseen   int              // such messages since then
 
 	// Used again for each message.
 	tapped transcode.Tapped
@@ -190,10 +185,9 @@ func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
 		return fmt.Errorf("a message of %d bytes is over limits.message_bytes (%d)", len(wire), limit)
 	}
 	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
-	if !curable(err) || time.Since(f.refreshed) < refreshEvery {
+	if !curable(err) {
 		return err
 	}
-	f.refreshed = time.Now()
 	newest := f.endpoint.refresh(ctx)
 	if newest == nil {
 		return err

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -41,10 +43,11 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodHead:
 		return e.head(w, stream)
 	case stream && r.Method == http.MethodGet && sse.ParseID(e.mode, lastEventID(r)).Final:
-		w.WriteHeader(http.StatusNoContent) // an EventSource stops
+		w.Header().Set("Cache-Control", "no-store") // for this id only
+		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
 		return nil
 	}
-	call, err := e.read(r, match.Params)
+	call, err := e.read(w, r, match.Params)
 	switch {
 	case errors.As(err, new(*noSchemaError)) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryUpstream, Code: int(codes.Unavailable), Message: err.Error(), Status: statusName(codes.Unavailable)})
@@ -63,12 +66,12 @@ type call struct {
 }
 
 // read waits for the route's schema and binds the request to it.
-func (e *endpoint) read(r *http.Request, params map[string]string) (*call, error) {
+func (e *endpoint) read(w http.ResponseWriter, r *http.Request, params map[string]string) (*call, error) {
 	limit := int(e.bridge.config.Limits.RequestBytes)
 	if err := route.CheckSize(r, limit); err != nil {
 		return nil, err
 	}
-	body, err := readBody(r, limit)
+	body, err := readBody(w, r, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +86,23 @@ func (e *endpoint) read(r *http.Request, params map[string]string) (*call, error
 	return &call{binding: b, Bound: bound}, nil
 }
 
-func readBody(r *http.Request, limit int) ([]byte, error) {
+// bodyTimeout is how long a client may take to send the body.
+const bodyTimeout = 10 * time.Second
+
+func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+	if r.Body == http.NoBody {
+		return nil, nil
+	}
+	response := http.NewResponseController(w)
+	// A writer that knows no deadlines, of a test or a middleware, is left to
+	// its own.
+	_ = response.SetReadDeadline(time.Now().Add(bodyTimeout))
+	defer func() { _ = response.SetReadDeadline(time.Time{}) }()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(limit)))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		w.Header().Set("Connection", "close")
+		return nil, &route.Error{Status: http.StatusRequestTimeout, Message: "the body did not come in time"}
+	}
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return nil, &route.Error{Status: http.StatusRequestEntityTooLarge, Message: "the body is larger than limits.request_bytes allows"}
 	}
@@ -101,6 +119,7 @@ func (b *Bridge) options(w http.ResponseWriter, r *http.Request) error {
 		return &route.Error{Status: http.StatusNotFound, Message: "no route matches the path"}
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -182,8 +201,9 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var where routed
 	switch {
 	case r.Context().Err() != nil:
-		// Nobody is there to read it, or a middleware ran out of patience.
-		writeJSON(w, http.StatusServiceUnavailable, failure{code: codes.Unavailable, message: "the request ended before it could be answered"}.body())
+		// Nobody is there to read it; and if a middleware ran out of patience,
+		// an answer made up here would stop an EventSource for good.
+		panic(http.ErrAbortHandler)
 	case errors.As(err, &bad):
 		if len(bad.Allow) > 0 {
 			w.Header().Set("Allow", strings.Join(bad.Allow, ", "))

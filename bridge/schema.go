@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
@@ -53,9 +54,28 @@ func (b *Bridge) follow(ctx context.Context, name string) {
 	}
 }
 
+const (
+	// refreshEvery spaces the questions after a newer schema that messages
+	// which cannot be shown raise, so that many of them do not flood the
+	// backend.
+	refreshEvery = 10 * time.Second
+	// refreshTimeout bounds what such a message waits: all of a topic's
+	// clients wait with it.
+	refreshTimeout = time.Second
+)
+
 // refresh asks the backend for its newest schema and binds the route to it. It
-// returns nil where that is of no help.
+// returns nil where that is of no help, or was asked a moment ago.
 func (e *endpoint) refresh(ctx context.Context) *binding {
+	last, now := e.refreshed.Load(), time.Now().UnixNano()
+	if now-last < int64(refreshEvery) || !e.refreshed.CompareAndSwap(last, now) {
+		return nil
+	}
+	// The wait itself does not count, or a slow answer would be asked for again
+	// by the next message.
+	defer func() { e.refreshed.Store(time.Now().UnixNano()) }()
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
 	schema, err := e.upstream.RefreshSchema(ctx)
 	if err != nil || e.bind(schema) != nil {
 		return nil // the message's own error says more

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/code"
@@ -29,7 +28,7 @@ func (e *endpoint) judge(err error) topic.Verdict {
 	if errors.Is(err, upstream.ErrMessageTooLarge) {
 		return topic.Fatal // each RPC would meet it again
 	}
-	code := status.Code(err)
+	code := statusOf(err).Code()
 	if slices.Contains(e.route.Reconnect.Codes, statusName(code)) {
 		return topic.Hold
 	}
@@ -62,9 +61,9 @@ func (i *incident) Unwrap() error { return i.error }
 // noted logs an internal failure and gives it an id; other errors are
 // returned as they are.
 func (e *endpoint) noted(err error) error {
-	s, ok := status.FromError(err)
+	s := statusOf(err)
 	if errors.Is(err, io.EOF) || errors.As(err, new(*incident)) ||
-		(ok && s.Code() != codes.Internal && s.Code() != codes.Unknown) {
+		(s.Code() != codes.Internal && s.Code() != codes.Unknown) {
 		return err
 	}
 	i := &incident{error: err, id: rand.Text()[:12]}
@@ -72,10 +71,21 @@ func (e *endpoint) noted(err error) error {
 	return i
 }
 
+// statusOf is the status that an error carries, and UNKNOWN where it has none.
+// Unlike status.Convert it does not put the texts of the errors around it into
+// the message, which are for the operator.
+func statusOf(err error) *status.Status {
+	var carries interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &carries) {
+		return carries.GRPCStatus()
+	}
+	return status.New(codes.Unknown, "")
+}
+
 // failureOf decides what a client may see of an error.
 func (e *endpoint) failureOf(err error) failure {
 	err = e.noted(err)
-	s := status.Convert(err)
+	s := statusOf(err)
 	if i := new(incident); errors.As(err, &i) {
 		code := s.Code()
 		if code != codes.Internal {
@@ -202,5 +212,6 @@ func printable(text string) string {
 	if len(text) > most {
 		text = text[:most] + "…"
 	}
-	return strings.Trim(strconv.Quote(text), `"`)
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }

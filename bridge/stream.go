@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
@@ -58,14 +57,18 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Own:       e.ownRPC(),
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
-		Place:     place(id),
+		Place:     e.place(id),
 		Open:      func(after []byte, catchUp bool) (string, topic.Params) { return e.open(c, after, catchUp) },
 	}
 }
 
-// place is where a client stands by its id.
-func place(id sse.ID) topic.Place {
-	return topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq, Cursor: id.Cursor, Base: id.Base, Ordinal: id.Ordinal}
+// place is where a client says that it stands.
+func (e *endpoint) place(id sse.ID) topic.Place {
+	place := topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq, Cursor: id.Cursor, Base: id.Base, Ordinal: id.Ordinal}
+	if e.mode == sse.Positions && id.Text != "" && id.Epoch == "" {
+		place.Epoch = id.Text // what is no position of any log is one of none that there is
+	}
+	return place
 }
 
 // ownRPC reports whether a client without an id has an RPC of its own.
@@ -131,9 +134,13 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 		case now.Phase != topic.Opening, e.bridge.leaving.Load():
 			return nil
 		}
+		patience := grace.C
+		if wantsStatus && !now.Placed {
+			patience = nil // until it is known whether there is a stream at all
+		}
 		select {
 		case <-now.Changed():
-		case <-grace.C:
+		case <-patience:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -144,8 +151,8 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 // passing is a failure that the bridge would hide or tell in band, as a status:
 // that of a held code is always 503.
 func passing(err error) error {
-	if status.Code(err) == codes.Unavailable {
-		return status.Error(codes.Unavailable, status.Convert(err).Message())
+	if s := statusOf(err); s.Code() == codes.Unavailable {
+		return s.Err()
 	}
 	return err
 }
@@ -179,7 +186,7 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 		return err
 	}
 	e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
-	if end == delivery.EndStuck || end == delivery.EndCut {
+	if end != delivery.EndComplete && end != delivery.EndAsked {
 		// To return would be to end the response as if all had been said.
 		panic(http.ErrAbortHandler)
 	}

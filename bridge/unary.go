@@ -23,7 +23,7 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
 	}
 	body, err := c.plan.AppendJSON(nil, reply.Wire)
-	if curable(err) && e.mayRefresh(time.Now()) {
+	if curable(err) {
 		if newest := e.refresh(ctx); newest != nil {
 			body, err = newest.plan.AppendJSON(nil, reply.Wire)
 		}
@@ -33,11 +33,4 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	}
 	writeJSON(w, http.StatusOK, body)
 	return nil
-}
-
-// mayRefresh spaces the questions after a newer schema that a unary method's
-// responses raise; those of streams have their own pace.
-func (e *endpoint) mayRefresh(now time.Time) bool {
-	last := e.refreshed.Load()
-	return now.UnixNano()-last >= int64(refreshEvery) && e.refreshed.CompareAndSwap(last, now.UnixNano())
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
@@ -19,6 +20,7 @@ import (
 type voice struct {
 	endpoint *endpoint
 	sub      *topic.Subscription
+	last     []byte // the id that the client has, as far as a gap may have to name it: its frame may be gone by then
 }
 
 // Log returns the topic's log.
@@ -31,7 +33,12 @@ func (v *voice) Status() (delivery.Status, <-chan struct{}) {
 }
 
 // Progress says how far the client has got.
-func (v *voice) Progress(position uint64) { v.sub.Progress(position) }
+func (v *voice) Progress(position uint64) {
+	if v.endpoint.route.SlowClient == config.SlowClientSkip {
+		v.last = v.asID(position, v.Log().ID(position))
+	}
+	v.sub.Progress(position)
+}
 
 // Pass returns the position behind what the client has got by its ordinal.
 func (v *voice) Pass(position uint64) uint64 {
@@ -41,47 +48,40 @@ func (v *voice) Pass(position uint64) uint64 {
 
 // Move follows the client's stream into the log that goes on from its own.
 func (v *voice) Move() (position uint64, moved bool, err error) {
-	moved, err = v.sub.Move(func(id string) topic.Place { return place(sse.ParseID(v.endpoint.mode, id)) })
+	moved, err = v.sub.Move(func(id string) topic.Place { return v.endpoint.place(sse.ParseID(v.endpoint.mode, id)) })
 	return v.sub.Position, moved, err
 }
 
 // first renders the first block: where the client stands, or that it cannot
 // stand where it was.
 func (v *voice) first(id sse.ID) []byte {
-	e, sub := v.endpoint, v.sub
-	retry := e.retry()
+	sub, retry := v.sub, v.endpoint.retry()
+	v.last = v.asID(sub.Position, sub.ID)
 	switch {
-	case e.mode == sse.None:
+	case v.endpoint.mode == sse.None:
 		return sse.AppendPrelude(nil, retry)
+	case sub.Start == topic.Missed:
+		return sse.AppendGapFirst(nil, retry, sse.Gap{Reason: sub.Missed, LastEventID: id.Text, ResumedFrom: string(v.last)})
 	case sub.Start == topic.Resumed:
-		return sse.AppendOpen(nil, retry, []byte(id.Text))
-	case sub.Start == topic.Fresh:
-		return sse.AppendOpen(nil, retry, v.positionID(sub.Position))
+		v.last = []byte(id.Text)
 	}
-	return sse.AppendGapFirst(nil, retry, sse.Gap{
-		Reason:      sub.Missed,
-		LastEventID: id.Text,
-		ResumedFrom: string(v.positionID(sub.Position)),
-	})
+	return sse.AppendOpen(nil, retry, v.last)
 }
 
-// positionID is a position of the topic's log as an id.
-func (v *voice) positionID(position uint64) []byte {
+// asID is a position as an id, if its frame has the given one.
+func (v *voice) asID(position uint64, id string) []byte {
 	epoch := v.sub.Topic.Epoch()
-	switch v.endpoint.mode {
-	case sse.Positions:
-		return sse.AppendPosition(nil, epoch, position)
-	case sse.Cursors:
-		if id := v.Log().ID(position); id != "" {
-			return []byte(id)
-		}
-		if v.endpoint.ownRPC() {
-			return []byte(sse.NoID)
-		}
-		return sse.AppendPosition([]byte("~"), epoch, position)
-	default:
+	switch {
+	case v.endpoint.mode == sse.None:
 		return nil
+	case v.endpoint.mode == sse.Positions:
+		return sse.AppendPosition(nil, epoch, position)
+	case id != "":
+		return []byte(id)
+	case v.endpoint.ownRPC():
+		return []byte(sse.NoID)
 	}
+	return sse.AppendPosition([]byte("~"), epoch, position)
 }
 
 // Heartbeat renders a heartbeat.
@@ -96,7 +96,7 @@ func (v *voice) Heartbeat(dst []byte) []byte {
 func (v *voice) Stale(dst []byte) []byte {
 	code := codes.Unavailable // nothing has answered, not even with an error
 	if err := v.sub.Topic.Status().Err; err != nil {
-		code = status.Code(err)
+		code = statusOf(err).Code()
 	}
 	return sse.AppendStale(dst, statusName(code))
 }
@@ -105,12 +105,11 @@ func (v *voice) Stale(dst []byte) []byte {
 func (v *voice) Live(dst []byte) []byte { return sse.AppendLive(dst) }
 
 // Lagged renders the gap of a client that was too slow for the log.
-func (v *voice) Lagged(dst []byte, from, to uint64) []byte {
-	return sse.AppendGap(dst, sse.Gap{
-		Reason:      sse.GapLagged,
-		LastEventID: string(v.positionID(from)),
-		ResumedFrom: string(v.positionID(to)),
-	})
+func (v *voice) Lagged(dst []byte) (block []byte, position uint64) {
+	last := v.last
+	position, id := v.Log().Floor()
+	v.last = v.asID(position, id)
+	return sse.AppendGap(dst, sse.Gap{Reason: sse.GapLagged, LastEventID: string(last), ResumedFrom: string(v.last)}), position
 }
 
 // Leave renders stream-retry.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,22 +22,24 @@ type File struct {
 
 // Load is Parse of a file, with the environment of the process. A file that cannot be
 // read is an error of package os; everything that is wrong in it is [Errors].
-func Load(path string) (*File, error) {
+func Load(path string, checks ...func(Config) error) (*File, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 
-	return Parse(path, data, os.LookupEnv)
+	return Parse(path, data, os.LookupEnv, checks...)
 }
 
 // Parse reads a configuration: it decodes it strictly, puts in the variables that
 // lookup finds, and validates it. name is the file's name, for messages and for
-// relative files; it need not exist. data is not kept.
+// relative files; it need not exist. data is not kept. checks are what the caller
+// finds wrong besides, so that it is told with the rest: they return [Errors], and see
+// a configuration that may be wrong elsewhere.
 //
 // All errors are told at once, as [Errors] in the order of the file. They hold no
 // value that came from lookup.
-func Parse(name string, data []byte, lookup func(string) (string, bool)) (*File, error) {
+func Parse(name string, data []byte, lookup func(string) (string, bool), checks ...func(Config) error) (*File, error) {
 	src, bad := newSource(name, data)
 	if bad != nil {
 		return nil, Errors{bad}
@@ -47,7 +50,7 @@ func Parse(name string, data []byte, lookup func(string) (string, bool)) (*File,
 	}
 
 	file := &File{src: src}
-	errs = append(errs, file.decode(root, lookup)...)
+	errs = append(errs, file.decode(root, lookup, checks)...)
 	if len(errs) > 0 {
 		return nil, inOrder(errs)
 	}
@@ -57,7 +60,7 @@ func Parse(name string, data []byte, lookup func(string) (string, bool)) (*File,
 }
 
 // decode fills the file's Config and validates it.
-func (f *File) decode(root *node, lookup lookupFunc) Errors {
+func (f *File) decode(root *node, lookup lookupFunc, checks []func(Config) error) Errors {
 	d := &decoder{
 		src: f.src, lookup: lookup,
 		values: map[string]position{"": root.at}, keys: map[string]position{},
@@ -75,10 +78,23 @@ func (f *File) decode(root *node, lookup lookupFunc) Errors {
 		return ok
 	}
 	errs := d.errs
-	for _, err := range validate(&f.Config, written, d.isConsequence) {
-		if !d.isConsequence(err.Path) {
-			f.locate(err)
-			errs = append(errs, err)
+	tell := func(found Errors, known map[string]bool) {
+		for _, err := range found {
+			if !d.isConsequence(err.Path) && !known[err.Path] {
+				f.locate(err)
+				errs = append(errs, err)
+			}
+		}
+	}
+	tell(validate(&f.Config, written, d.isConsequence), nil)
+	known := map[string]bool{} // what is wrong in itself need not be checked further
+	for _, err := range errs {
+		known[err.Path] = true
+	}
+	for _, check := range checks {
+		var found Errors
+		if errors.As(check(f.Config), &found) {
+			tell(found, known)
 		}
 	}
 

@@ -37,8 +37,9 @@ type Blocks interface {
 	// Stale tells that no RPC is placed, Live that one is again.
 	Stale(dst []byte) []byte
 	Live(dst []byte) []byte
-	// Lagged tells a gap between two positions.
-	Lagged(dst []byte, from, to uint64) []byte
+	// Lagged tells a gap, and returns the position behind it: that of the
+	// oldest frame held.
+	Lagged(dst []byte) (block []byte, position uint64)
 	// Leave asks the client to come back.
 	Leave(dst []byte, reason Reason) []byte
 }

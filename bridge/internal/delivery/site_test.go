@@ -236,6 +236,7 @@ func (s *source) append(frames ...string) *source {
 type blocks struct {
 	beat   string // ":\n" if empty
 	lagged func() // may be nil
+	source *source
 }
 
 // Heartbeat is a comment.
@@ -252,12 +253,13 @@ func (blocks) Stale(dst []byte) []byte { return append(dst, "stale\n\n"...) }
 // Live tells.
 func (blocks) Live(dst []byte) []byte { return append(dst, "live\n\n"...) }
 
-// Lagged tells between which positions.
-func (b blocks) Lagged(dst []byte, from, to uint64) []byte {
+// Lagged tells where it goes on.
+func (b blocks) Lagged(dst []byte) (block []byte, position uint64) {
 	if b.lagged != nil {
 		b.lagged()
 	}
-	return fmt.Appendf(dst, "lagged %d %d\n\n", from, to)
+	position, _ = b.source.log.Floor()
+	return fmt.Appendf(dst, "lagged %d\n\n", position), position
 }
 
 // Leave tells why.
@@ -267,7 +269,7 @@ func (blocks) Leave(dst []byte, reason Reason) []byte {
 
 // serve sets what the next requests are served.
 func (s *site) serve(source *source, policy Policy) {
-	s.client = Client{Source: source, Blocks: blocks{}, Policy: policy, First: []byte("first\n\n")}
+	s.client = Client{Source: source, Blocks: blocks{source: source}, Policy: policy, First: []byte("first\n\n")}
 }
 
 // pipes is a listener of connections in memory.

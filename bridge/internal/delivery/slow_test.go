@@ -171,7 +171,7 @@ func TestLaggedSkip(t *testing.T) {
 		synctest.Wait()
 		source.append("6", "end")
 		source.log.Close()
-		l.expectEnd(t, true, "first\n\nlagged 1 2\n\n3\n\n4\n\n5\n\n6\n\nend\n\n")
+		l.expectEnd(t, true, "first\n\nlagged 2\n\n3\n\n4\n\n5\n\n6\n\nend\n\n")
 		s.expectEnd(t, EndComplete)
 	})
 }
@@ -185,7 +185,7 @@ func TestAlwaysBehind(t *testing.T) {
 		},
 		"lost at each read": func(s *site, source *source) {
 			s.client.Policy.Skip = true
-			s.client.Blocks = blocks{lagged: func() { source.append("1", "2", "3") }}
+			s.client.Blocks = blocks{source: source, lagged: func() { source.append("1", "2", "3") }}
 			source.append("1", "2", "3")
 		},
 	} {

@@ -168,11 +168,11 @@ func (s *stream) catchUp() (wrote bool, err error) {
 
 // skip goes on with what the log still holds, and says so.
 func (s *stream) skip() error {
-	floor, _ := s.client.Source.Log().Bounds()
-	if err := s.send(s.client.Blocks.Lagged(nil, s.client.Position, floor)); err != nil {
+	block, position := s.client.Blocks.Lagged(nil)
+	if err := s.send(block); err != nil {
 		return err
 	}
-	s.client.Position = floor
+	s.client.Position = position
 	return nil
 }
 

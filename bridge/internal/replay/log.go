@@ -225,6 +225,24 @@ func (l *Log) ID(position uint64) string {
 	return ""
 }
 
+// Floor returns the oldest position that can be read from, and its id.
+func (l *Log) Floor() (position uint64, id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.evict(time.Now())
+	return l.frames.floor, l.evicted
+}
+
+// Head returns the position of the newest frame, and its id.
+func (l *Log) Head() (position uint64, id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.frames.len() == 0 {
+		return l.frames.floor, l.evicted
+	}
+	return l.frames.head(), l.frames.at(l.frames.head()).id
+}
+
 // Release says that the frames up to a position need not be held any more,
 // and that those after it must, as far as they still are: a reader that comes
 // back may stand further back than the one before it. It matters to logs with

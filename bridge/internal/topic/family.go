@@ -43,11 +43,12 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 		return errMerged
 	}
 	t.log.Append(frame, id)
-	t.newest = id
 	if breaks {
-		_, t.gapAt = t.log.Bounds()
+		t.gapAt, _ = t.log.Head()
+		t.newest = "" // no other log has a gap's id
 		return nil
 	}
+	t.newest = id
 	if f.meetOthers(t); t.merged {
 		return errMerged
 	}

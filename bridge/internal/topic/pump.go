@@ -30,7 +30,7 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 			registry.stopped(t, end)
 			return
 		}
-		if t.Status().placed {
+		if t.Status().Placed {
 			stale = t.watchPlace()
 		} // else the watch under way goes on: it was not placed then, and is not now
 	}
@@ -40,9 +40,9 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 // watchPlace tells clients once no RPC has had a place for staleAfter; an
 // RPC's placing stops it.
 func (t *Topic) watchPlace() *time.Timer {
-	t.update(func(s *Status) { s.Phase, s.placed = Opening, false })
+	t.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
 	return time.AfterFunc(staleAfter, func() {
-		t.update(func(s *Status) { s.Stale = s.Phase == Opening && !s.placed })
+		t.update(func(s *Status) { s.Stale = s.Phase == Opening && !s.Placed })
 	})
 }
 
@@ -60,7 +60,7 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, e
 	}
 	defer stream.Close()
 	stale.Stop()
-	t.update(func(s *Status) { s.placed, s.Stale = true, false })
+	t.update(func(s *Status) { s.Placed, s.Stale = true, false })
 	if err := stream.Accepted(); err != nil {
 		return began, t.refused(cursor, err)
 	}

@@ -19,10 +19,11 @@ type Status struct {
 	Err error
 	// Stale is set while no RPC has had a place for some seconds.
 	Stale bool
+	// Placed is set while an RPC has its place on a connection.
+	Placed bool
 	// Messages is set once the topic has delivered a message.
 	Messages bool
 
-	placed  bool          // an RPC has its place on a connection
 	breaks  int           // how often clients were told to come back
 	changed chan struct{} // closed at the next change
 }

@@ -61,7 +61,11 @@ type Subscription struct {
 	Topic *Topic
 	// Position is where the client starts to read the topic's log.
 	Position uint64
-	Start    Start
+	// ID is the id of the frame at Position, as it was when the client was
+	// placed: the frame may be gone by now. It is empty before the first frame,
+	// and where frames have none.
+	ID    string
+	Start Start
 	// Missed says why, where Start is Missed.
 	Missed string
 
@@ -96,7 +100,7 @@ func (s *Subscription) revive(t *Topic) {
 	s.registry.wake(t)
 	if t.Status().Phase == Broken {
 		t.mend()
-		t.update(func(s *Status) { s.Phase, s.Err, s.placed = Opening, nil, false })
+		t.update(func(s *Status) { s.Phase, s.Err, s.Placed = Opening, nil, false })
 	}
 }
 
@@ -133,9 +137,9 @@ func (s *Subscription) place() {
 	s.passes = 0
 	switch {
 	case place.ID == "":
-		s.Start, s.Position = Fresh, head
-		if s.join.Held {
-			s.Position = floor
+		s.Start = Fresh
+		if s.Position, s.ID = log.Head(); s.join.Held {
+			s.Position, s.ID = log.Floor()
 		}
 		return
 	case place.Epoch == "":
@@ -147,7 +151,8 @@ func (s *Subscription) place() {
 		s.Start, s.Position = Resumed, place.Seq
 		return
 	}
-	s.Start, s.Position, s.Missed = Missed, floor, MissedRestarted
+	s.Start, s.Missed = Missed, MissedRestarted
+	s.Position, s.ID = log.Floor()
 	if floor > 0 && (place.Epoch == "" || place.Epoch == s.Topic.epoch && place.Seq < floor) {
 		s.Missed = MissedExpired
 	}

@@ -48,7 +48,7 @@ func configFlag(cmd *cobra.Command, path *string) {
 
 // load reads a configuration file.
 func load(path string) (*config.File, error) {
-	file, err := config.Load(path)
+	file, err := config.Load(path, bridge.CheckPaths)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no configuration %s; name one with --config, or have `ssebridge init` write one", path)
 	}
