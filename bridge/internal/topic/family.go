@@ -33,10 +33,6 @@ type family struct {
 // that the frame is a gap that breaks the order of cursors.
 func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	f := t.home
-	if !f.meets {
-		t.log.Append(frame, id)
-		return nil
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if t.merged {
@@ -48,7 +44,9 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 		t.newest = "" // no other log has a gap's id
 		return nil
 	}
-	t.newest = id
+	if t.newest = id; !f.meets {
+		return nil
+	}
 	if f.meetOthers(t); t.merged {
 		return errMerged
 	}

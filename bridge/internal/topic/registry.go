@@ -218,8 +218,8 @@ func (r *Registry) stopped(t *Topic, change func(*Status)) {
 	t.update(change)
 }
 
-// rest lets a topic without clients linger. A catch-up need not: whoever comes
-// back with a cursor opens another.
+// rest lets a topic without clients linger. A catch-up need not whose ids are
+// all cursors: whoever comes back with one opens another.
 func (r *Registry) rest(t *Topic) {
 	linger := t.params.Linger
 	if r.closed || t.params.Abandon || !t.opened || linger <= 0 || t.disposable() {
@@ -231,20 +231,33 @@ func (r *Registry) rest(t *Topic) {
 			r.end(oldest)
 		}
 	}
+	if t.isMerged() { // whoever comes back only reads on in it
+		r.release(t.leansOn)
+		t.leansOn = nil
+	}
 	r.idle.Add(t, struct{}{})
 	t.rests++
 	rest := t.rests
 	t.linger = time.AfterFunc(linger, func() { r.lingered(t, rest) })
 }
 
-// disposable reports whether all of a topic's clients can resume elsewhere.
+// disposable reports whether all of a topic's clients can resume elsewhere: none
+// can have a position in its log, which begins after a cursor and has no gap
+// that ended the counting from it.
 func (t *Topic) disposable() bool {
 	if t.role != catchUpRole {
 		return false
 	}
 	t.home.mu.Lock()
 	defer t.home.mu.Unlock()
-	return t.merged || (t.start != "" && t.gapAt == 0 && !t.finished())
+	return t.start != "" && t.gapAt == 0 && (t.merged || !t.finished())
+}
+
+// isMerged reports whether another log goes on from here.
+func (t *Topic) isMerged() bool {
+	t.home.mu.Lock()
+	defer t.home.mu.Unlock()
+	return t.merged
 }
 
 // release gives up a hold on a topic.

@@ -185,10 +185,7 @@ func (s *Subscription) Move(parse func(id string) Place) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from := s.Topic
-	from.home.mu.Lock()
-	merged := from.merged
-	from.home.mu.Unlock()
-	if !merged {
+	if !from.isMerged() {
 		return false, nil
 	}
 	if r.closed {
