@@ -76,6 +76,7 @@ type schedule struct {
 	unordered  bool
 	private    bool
 	cursorless bool // some messages carry no cursor
+	reopen     bool // RPCs that end with OK are opened again
 	log        replay.Params
 
 	// The backend.
@@ -85,14 +86,20 @@ type schedule struct {
 	calls    []*call // those that run
 	opened   int
 	feeds    map[string]*feed // by epoch
+	epochs   []string         // in the order of their topics
 
-	bridges []*topic.Registry
-	clients []*browser
-	trims   int
-	calm    bool // no more faults
+	bridges  []*topic.Registry
+	clients  []*browser
+	trims    int
+	restarts bool // the backend has begun its cursors anew
+	calm     bool // no more faults
 }
 
-type message struct{ cursor string }
+type message struct {
+	cursor string
+	// passing: it is sent to those who listen, and not again.
+	passing bool
+}
 
 var (
 	errLost = errors.New("the connection was lost")
@@ -111,10 +118,10 @@ func newSchedule(t *testing.T, seed uint64, verbose bool) *schedule {
 	s.rules = topic.Cursors{
 		Inclusive: r.IntN(3) == 0,
 		Repeats:   r.IntN(3) == 0,
-		Expired:   func(err error) bool { return errors.Is(err, errGone) },
+		Expired:   gone,
 	}
 	if r.IntN(2) == 0 {
-		s.rules.NotAfter = func(cursor, other []byte) bool { return number(string(cursor)) <= number(string(other)) }
+		s.rules.NotAfter = inOrder
 	}
 	if s.rules.Repeats && s.rules.Inclusive {
 		s.cursorless = false // what stands between messages of one cursor would come twice
@@ -144,6 +151,11 @@ func (s *schedule) say(format string, args ...any) {
 func (s *schedule) errorf(format string, args ...any) {
 	s.t.Errorf(format+" (again: -run BetweenGaps -v -args -seed %d)", append(args, s.seed)...)
 }
+
+func gone(err error) bool { return errors.Is(err, errGone) }
+
+// inOrder compares cursors as integers.
+func inOrder(cursor, other []byte) bool { return number(string(cursor)) <= number(string(other)) }
 
 func number(cursor string) int {
 	n, _ := strconv.Atoi(strings.TrimPrefix(cursor, "c"))

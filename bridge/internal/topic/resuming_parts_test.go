@@ -20,7 +20,9 @@ import (
 type call struct {
 	schedule *schedule
 	id       int
-	at       int // the next message
+	cursor   string // that it was opened at
+	at       int    // the next message
+	newest   int    // how many messages there were when it was opened
 	refusal  error
 	ctx      context.Context // an RPC is bound to it
 	parts    chan part       // unbuffered: what is sent was taken
@@ -63,7 +65,11 @@ func (c *call) Close() {
 
 // deliver sends the next message, if there is one and the pump reads.
 func (c *call) deliver() bool {
-	if c.at >= len(c.schedule.messages) {
+	messages := c.schedule.messages
+	for c.at < c.newest && messages[c.at].passing {
+		c.at++
+	}
+	if c.at >= len(messages) {
 		return false
 	}
 	select {
@@ -99,7 +105,7 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened++
-	c := &call{schedule: s, id: s.opened, ctx: ctx, parts: make(chan part)}
+	c := &call{schedule: s, id: s.opened, cursor: string(cursor), newest: len(s.messages), ctx: ctx, parts: make(chan part)}
 	c.at, c.refusal = s.from(cursor)
 	s.say("RPC %d opens at %q: m%d %v", c.id, cursor, c.at, c.refusal)
 	s.calls = append(s.calls, c)
@@ -171,9 +177,9 @@ func (s *schedule) open(after []byte, _ bool) (string, topic.Params) {
 	f := &feed{schedule: s, epoch: epoch, ids: sse.NewNumbering(sse.NumberingParams{
 		Mode: sse.Cursors, Epoch: epoch, Repeats: s.rules.Repeats, Own: s.own, After: after,
 	})}
-	s.feeds[epoch] = f
+	s.feeds[epoch], s.epochs = f, append(s.epochs, epoch)
 	return epoch, topic.Params{
-		Source: f, Renderer: f, Cursors: &s.rules, Log: s.log, Linger: 5 * time.Second,
+		Source: f, Renderer: f, Cursors: &s.rules, Log: s.log, Linger: 5 * time.Second, Reopen: s.reopen,
 		Judge: func(err error) topic.Verdict {
 			if errors.Is(err, errLost) {
 				return topic.Hold
@@ -191,6 +197,7 @@ type browser struct {
 	name     int
 	lastID   string
 	next     int // the number of the next message; -1: any, after a gap or at a fresh start
+	heard    []string
 
 	bridge   *topic.Registry
 	sub      *topic.Subscription // nil while it is away
@@ -229,7 +236,10 @@ func (b *browser) connect(bridge *topic.Registry) {
 			s.errorf("client %d came with the cursor %q and was told %s at once", b.name, b.lastID, sub.Missed)
 		}
 		b.lastID, b.next = b.positionID(), -1
+		b.heard = append(b.heard, "gap:"+sub.Missed+"("+b.lastID+")")
+		return
 	}
+	b.heard = append(b.heard, "open("+b.lastID+")")
 }
 
 // positionID is where a client without an id of its own begins.
@@ -314,13 +324,15 @@ func (b *browser) take(line string) {
 	b.lastID = id
 	if gap, ok := strings.CutPrefix(what, "gap:"); ok {
 		reason, last, _ := strings.Cut(gap, ":")
-		permitted := reason == "expired" && s.trims > 0 || reason == "upstream" && strings.HasPrefix(last, "~")
+		b.heard = append(b.heard, "gap:"+reason+"("+id+")")
+		permitted := reason == "expired" && s.trims > 0 || reason == "restarted" && s.restarts || reason == "upstream" && strings.HasPrefix(last, "~")
 		if !permitted {
 			s.errorf("client %d at %q was told a gap that nothing explains: %s after %q", b.name, before, reason, last)
 		}
 		b.next = -1
 		return
 	}
+	b.heard = append(b.heard, what+"("+id+")")
 	index, err := strconv.Atoi(strings.TrimPrefix(what, "m"))
 	if err != nil {
 		s.errorf("client %d got %q", b.name, line)
