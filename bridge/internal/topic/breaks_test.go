@@ -2,6 +2,7 @@ package topic
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -56,6 +57,27 @@ func TestBreakIsHidden(t *testing.T) {
 			t.Fatal("told to leave")
 		}
 	})
+}
+
+// A proxy that accepts and hangs up makes opening fail with an io.EOF somewhere in
+// its error: that is no end of the stream, which would stop every browser.
+func TestHungUpIsNoEnd(t *testing.T) {
+	hungUp := fmt.Errorf("%w: no connection: %w", errHold, io.EOF)
+	for name, a := range map[string]answer{"opening": {openErr: hungUp}, "accepting": {acceptErr: hungUp}} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
+				w.backend.then(answer{}, a)
+				c := w.join("k")
+				w.backend.send(t, "1")
+				w.backend.fail(t, hungUp)
+				time.Sleep(time.Second)
+				w.expectPhase(c, Live)
+				w.expectOpens(3)
+				w.backend.send(t, "2")
+				c.expect("1 gap:upstream 2")
+			})
+		})
+	}
 }
 
 // What is held is held for as many attempts as there may be.

@@ -170,11 +170,11 @@ func (t *Topic) settle(began time.Time, err error) func(*Status) {
 	// A stream may be silent for hours: one that lived for a while has worked.
 	worked := t.delivered || (!began.IsZero() && now.Sub(began) >= t.params.Backoff.Max)
 	t.pace.ended(now, worked)
-	if worked || errors.Is(err, io.EOF) {
+	if worked || endedOK(err) {
 		t.failures, t.attempts = 0, 0
 	}
 	t.broken = t.broken || t.delivered
-	if errors.Is(err, io.EOF) {
+	if endedOK(err) {
 		if !t.params.Reopen {
 			return t.finish(nil)
 		}
@@ -194,6 +194,12 @@ func (t *Topic) settle(began time.Time, err error) func(*Status) {
 			s.breaks++
 		}
 	}
+}
+
+// endedOK reports whether the RPC ended with OK. Only io.EOF itself says so: a
+// failure may wrap the io.EOF of a connection that was hung up.
+func endedOK(err error) bool {
+	return err == io.EOF //nolint:errorlint // see above
 }
 
 // judge returns Hold, Retry or Fatal.
