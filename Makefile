@@ -30,6 +30,18 @@ test: deps check-generate check-protos ## Run every check that needs no linter, 
 	@CGO_ENABLED=1 scripts/modules.sh go vet -race ./...
 	@CGO_ENABLED=1 scripts/modules.sh go test $(TEST_FLAGS) ./...
 
+# How long each half of `make soak` lasts: 30m, 90s, 2h.
+DURATION ?= 30m
+
+.PHONY: soak
+soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, then play random schedules for DURATION
+	cd bench && go run ./soak -duration $(DURATION) $(SOAK_FLAGS)
+	@$(MAKE) property
+
+.PHONY: property
+property: ## Play random schedules of bridge/internal/topic for DURATION
+	@scripts/property.sh $(DURATION)
+
 .PHONY: lint
 lint: $(GOLANGCI) $(BUF) ## Run golangci-lint, gofmt, buf lint and buf format
 	scripts/modules.sh $(abspath $(GOLANGCI)) run --config $(abspath .golangci.yml) ./...
