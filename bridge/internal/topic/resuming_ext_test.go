@@ -3,6 +3,8 @@ package topic_test
 import (
 	"errors"
 	"flag"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
@@ -39,17 +42,22 @@ func TestBetweenGapsExactlyOnce(t *testing.T) {
 		first, count = *seed, 1
 	}
 	t.Logf("%d schedules from seed %d", count, first)
+	told := map[string]int{}
 	for i := range uint64(count) {
-		play(t, first+i, *seed != 0)
+		play(t, first+i, *seed != 0, told)
 		if t.Failed() {
 			return
 		}
 	}
+	for _, what := range slices.Sorted(maps.Keys(told)) {
+		t.Logf("clients were told %s: %d", what, told[what])
+	}
 }
 
-func play(t *testing.T, seed uint64, verbose bool) {
+func play(t *testing.T, seed uint64, verbose bool, told map[string]int) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSchedule(t, seed, verbose)
+		s.told = told
 		defer s.close()
 		for range 30 + s.random.IntN(60) {
 			s.step()
@@ -68,75 +76,112 @@ type schedule struct {
 	seed    uint64
 	verbose bool
 	random  *rand.Rand
+	told    map[string]int // how often clients heard each kind of event
 
 	// The route.
+	mode       sse.Mode
+	resumable  bool // event.id and resume.field
 	rules      topic.Cursors
 	own, held  bool
 	history    bool // an RPC without a cursor begins with the whole history
 	unordered  bool
 	private    bool
+	skips      bool // slow_client: skip
 	cursorless bool // some messages carry no cursor
+	bad        bool // some messages cannot be shown
 	reopen     bool // RPCs that end with OK are opened again
+	ends       bool // RPCs end with OK
+	attempts   int
 	log        replay.Params
 
 	// The backend.
 	messages []message
 	trimmed  int // messages before it are forgotten
+	restarts bool
 	mu       sync.Mutex
 	calls    []*call // those that run
 	opened   int
+	down     []error          // what the next RPCs meet
 	feeds    map[string]*feed // by epoch
 	epochs   []string         // in the order of their topics
 
-	bridges  []*topic.Registry
-	clients  []*browser
-	trims    int
-	restarts bool // the backend has begun its cursors anew
-	calm     bool // no more faults
+	bridges []*topic.Registry
+	clients []*browser
+	calm    bool // no more faults
 }
 
 type message struct {
 	cursor string
+	bad    bool
 	// passing: it is sent to those who listen, and not again.
 	passing bool
 }
 
+// The ends of RPCs: each stands for a verdict.
 var (
-	errLost = errors.New("the connection was lost")
-	errGone = errors.New("the cursor is too old")
+	errLost  = errors.New("the connection was lost")
+	errRetry = errors.New("come back later")
+	errFlaky = errors.New("internal")
+	errGone  = errors.New("the cursor is too old")
 )
+
+func judge(err error) topic.Verdict {
+	switch {
+	case errors.Is(err, errLost):
+		return topic.Hold
+	case errors.Is(err, errRetry):
+		return topic.Retry
+	case errors.Is(err, errFlaky):
+		return topic.Flaky
+	}
+	return topic.Fatal
+}
+
+const linger = 5 * time.Second
 
 func newSchedule(t *testing.T, seed uint64, verbose bool) *schedule {
 	r := rand.New(rand.NewPCG(seed, 0))
 	s := &schedule{
 		t: t, seed: seed, verbose: verbose, random: r,
+		mode: sse.Cursors, resumable: r.IntN(5) > 0,
 		own: r.IntN(3) == 0, held: r.IntN(3) == 0, history: r.IntN(2) == 0, cursorless: r.IntN(3) == 0,
-		unordered: r.IntN(8) == 0, private: r.IntN(6) == 0,
+		unordered: r.IntN(8) == 0, private: r.IntN(6) == 0, skips: r.IntN(3) == 0, bad: r.IntN(4) == 0,
+		reopen: r.IntN(3) == 0, attempts: []int{0, 0, 1, 3}[r.IntN(4)],
 		feeds: map[string]*feed{},
-		log:   replay.Params{Events: 2 + r.IntN(8), Bytes: 1 << 20},
+		log:   replay.Params{Events: 2 + r.IntN(8), Bytes: 1 << 20, Age: []time.Duration{0, 0, 0, 3 * time.Second}[r.IntN(4)]},
 	}
-	s.rules = topic.Cursors{
-		Inclusive: r.IntN(3) == 0,
-		Repeats:   r.IntN(3) == 0,
-		Expired:   gone,
+	s.ends = s.reopen || r.IntN(6) == 0
+	if !s.resumable && (s.private || r.IntN(2) == 0) {
+		s.mode = sse.Positions
 	}
+	s.rules = topic.Cursors{Inclusive: r.IntN(3) == 0, Repeats: r.IntN(3) == 0, Expired: gone}
 	if r.IntN(2) == 0 {
 		s.rules.NotAfter = inOrder
 	}
-	if s.rules.Repeats && s.rules.Inclusive {
-		s.cursorless = false // what stands between messages of one cursor would come twice
-	}
-	if s.own {
-		s.held, s.history = false, true
-	}
+	s.consistent()
 	for range 1 + r.IntN(2) {
 		s.bridges = append(s.bridges, newBridge())
 	}
 	for range 1 + r.IntN(4) {
 		s.clients = append(s.clients, &browser{schedule: s, name: len(s.clients), next: -1})
 	}
-	s.say("rules %+v own=%v held=%v history=%v unordered=%v cursorless=%v log=%d bridges=%d", s.rules, s.own, s.held, s.history, s.unordered, s.cursorless, s.log.Events, len(s.bridges))
+	s.say("mode %d resumable=%v rules %+v own=%v held=%v history=%v unordered=%v private=%v skips=%v cursorless=%v bad=%v reopen=%v ends=%v attempts=%d log=%+v bridges=%d",
+		s.mode, s.resumable, s.rules, s.own, s.held, s.history, s.unordered, s.private, s.skips, s.cursorless, s.bad, s.reopen, s.ends, s.attempts, s.log, len(s.bridges))
 	return s
+}
+
+// consistent gives up what the configuration refuses, or no backend can keep.
+func (s *schedule) consistent() {
+	if s.rules.Repeats && s.rules.Inclusive {
+		s.cursorless = false // what stands between messages of one cursor would come twice
+	}
+	if !s.resumable || s.private {
+		s.own = s.own && s.private && s.resumable
+	}
+	if s.own {
+		s.held, s.history = false, true
+	}
+	s.skips = s.skips && !s.private
 }
 
 func newBridge() *topic.Registry { return topic.NewRegistry(topic.Limits{Topics: 1000, Idle: 1000}) }
@@ -173,7 +218,7 @@ func (s *schedule) close() {
 
 // step does one random thing.
 func (s *schedule) step() {
-	switch s.random.IntN(13) {
+	switch s.random.IntN(14) {
 	case 0, 1, 2, 3:
 		s.publish(1 + s.random.IntN(3))
 	case 4, 5, 6:
@@ -197,7 +242,7 @@ func (s *schedule) step() {
 		}
 	case 11:
 		time.Sleep(time.Duration(s.random.IntN(2000)) * time.Millisecond)
-	case 12:
+	case 12, 13:
 		s.pump(s.random.IntN(6))
 	}
 	synctest.Wait()
@@ -206,12 +251,14 @@ func (s *schedule) step() {
 // publish adds messages to the backend's stream.
 func (s *schedule) publish(n int) {
 	for range n {
-		m := message{}
+		m := message{bad: s.bad && !s.calm && s.random.IntN(4) == 0}
 		last := ""
 		for i := len(s.messages) - 1; i >= 0 && last == ""; i-- {
 			last = s.messages[i].cursor
 		}
 		switch {
+		case s.calm:
+			m.cursor = "c" + strconv.Itoa(number(last)+1)
 		case s.cursorless && s.random.IntN(3) == 0:
 		case s.rules.Repeats && last != "" && s.random.IntN(2) == 0:
 			m.cursor = last
@@ -220,7 +267,7 @@ func (s *schedule) publish(n int) {
 		}
 		s.messages = append(s.messages, m)
 	}
-	s.say("published up to m%d %q", len(s.messages)-1, s.messages[len(s.messages)-1].cursor)
+	s.say("published up to m%d %+v", len(s.messages)-1, s.messages[len(s.messages)-1])
 }
 
 // pump lets RPCs deliver up to n messages.
@@ -244,17 +291,25 @@ func (s *schedule) running() []*call {
 	return calls
 }
 
+// breakCalls ends RPCs, and at times those that follow.
 func (s *schedule) breakCalls() {
-	calls := s.running()
-	if len(calls) == 0 {
-		return
+	errs := []error{errLost, errLost, errRetry, errFlaky}
+	if s.ends {
+		errs = append(errs, io.EOF)
 	}
-	if s.random.IntN(2) == 0 {
+	calls := s.running()
+	if len(calls) > 0 && s.random.IntN(2) == 0 {
 		calls = calls[s.random.IntN(len(calls)):][:1]
 	}
 	for _, c := range calls {
-		s.say("RPC %d breaks", c.id)
-		c.fail(errLost)
+		err := errs[s.random.IntN(len(errs))]
+		s.say("RPC %d breaks: %v", c.id, err)
+		c.fail(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.random.IntN(4) == 0 {
+		s.down = append(s.down, errs[s.random.IntN(4)])
 	}
 }
 
@@ -270,9 +325,8 @@ func (s *schedule) restart() {
 	s.bridges[i] = newBridge()
 }
 
-// trim lets the backend forget the beginning of its history.
+// trim lets the backend forget the beginning of its history, or remember it.
 func (s *schedule) trim() {
-	s.trims++
 	s.trimmed = s.random.IntN(len(s.messages) + 1)
 	s.say("messages before m%d are forgotten", s.trimmed)
 }
@@ -283,9 +337,7 @@ func (s *schedule) settle() {
 	s.say("settle")
 	s.calm = true
 	for range 40 {
-		if !s.cursorless {
-			s.publish(1) // where the stream rests, a live main has nothing that a catch-up could meet
-		}
+		s.publish(1) // where the stream rests, a live main has nothing that a catch-up could meet
 		for range 30 {
 			for _, c := range s.clients {
 				if c.sub == nil {
@@ -298,6 +350,9 @@ func (s *schedule) settle() {
 				c.deliver()
 				synctest.Wait()
 			}
+			if s.t.Failed() {
+				return
+			}
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -306,17 +361,12 @@ func (s *schedule) settle() {
 }
 
 func (s *schedule) check() {
-	listened := 0
 	for _, c := range s.clients {
-		if c.sub == nil {
-			continue
-		}
-		listened++
-		if c.next >= 0 && c.next != len(s.messages) {
+		if c.sub != nil && c.next != len(s.messages) {
 			s.errorf("client %d has come to rest before m%d of %d", c.name, c.next, len(s.messages))
 		}
 	}
-	if calls := s.running(); !s.unordered && !s.private && !s.cursorless && !s.own && len(calls) > len(s.bridges) {
-		s.errorf("%d RPCs run in the end, before %d clients of %d bridges", len(calls), listened, len(s.bridges))
+	if calls := s.running(); !s.unordered && !s.private && len(calls) > len(s.bridges) {
+		s.errorf("%d RPCs run in the end, for %d bridges", len(calls), len(s.bridges))
 	}
 }

@@ -1,17 +1,14 @@
 package topic_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
@@ -19,10 +16,12 @@ import (
 // call is an RPC at the schedule's backend.
 type call struct {
 	schedule *schedule
+	feed     *feed
 	id       int
 	cursor   string // that it was opened at
 	at       int    // the next message
 	newest   int    // how many messages there were when it was opened
+	sent     bool   // a message, which the pump may have known
 	refusal  error
 	ctx      context.Context // an RPC is bound to it
 	parts    chan part       // unbuffered: what is sent was taken
@@ -48,6 +47,7 @@ func (c *call) Next(message func(wire []byte) error) error {
 		if p.err != nil {
 			return p.err
 		}
+		c.sent = true
 		return message([]byte(strconv.Itoa(p.index)))
 	case <-c.ctx.Done():
 		return c.ctx.Err()
@@ -59,6 +59,7 @@ func (c *call) Close() {
 	s := c.schedule
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c.feed.lost = c.feed.lost || c.sent
 	s.calls = slices.DeleteFunc(s.calls, func(other *call) bool { return other == c })
 	s.say("RPC %d is over", c.id)
 }
@@ -94,19 +95,42 @@ type feed struct {
 	schedule *schedule
 	epoch    string
 	ids      *sse.Numbering
-	read     int  // the message that was read last
-	index    int  // the one that was rendered last
-	going    bool // a message has come since the log, or its newest gap, began
+	catchUp  bool
+	read     int   // the message that was read last
+	frames   []int // by position: the number of the message, or gap or end; that at 0 is none
+	lost     bool  // since the newest gap an RPC that had sent is over
+	refused  bool  // since the newest gap an RPC was refused for its cursor
+	flaky    bool  // an RPC has failed with errFlaky
+
+	// Kept by the clients.
+	bridge  *topic.Registry
+	topic   *topic.Topic
+	clients int
+	left    time.Time // when the last one did
 }
+
+// What stands in a log that is no message.
+const (
+	isGap = -1
+	isEnd = -2
+)
 
 // Open opens an RPC where the backend's history has the cursor.
 func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	s := f.schedule
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.down) > 0 {
+		err := s.down[0]
+		s.down = s.down[1:]
+		s.say("an RPC at %q meets %v", cursor, err)
+		f.flaky = f.flaky || errors.Is(err, errFlaky)
+		return nil, err
+	}
 	s.opened++
-	c := &call{schedule: s, id: s.opened, cursor: string(cursor), newest: len(s.messages), ctx: ctx, parts: make(chan part)}
+	c := &call{schedule: s, feed: f, id: s.opened, cursor: string(cursor), newest: len(s.messages), ctx: ctx, parts: make(chan part)}
 	c.at, c.refusal = s.from(cursor)
+	f.refused = f.refused || c.refusal != nil
 	s.say("RPC %d opens at %q: m%d %v", c.id, cursor, c.at, c.refusal)
 	s.calls = append(s.calls, c)
 	return c, nil
@@ -142,204 +166,110 @@ func (s *schedule) from(cursor []byte) (int, error) {
 // Read reads a message.
 func (f *feed) Read(_ context.Context, wire []byte) (topic.Message, error) {
 	f.read, _ = strconv.Atoi(string(wire))
-	return topic.Message{Cursor: []byte(f.schedule.messages[f.read].cursor)}, nil
+	m := f.schedule.messages[f.read]
+	if m.bad {
+		return topic.Message{Cursor: []byte(m.cursor)}, errors.New("cannot be shown")
+	}
+	return topic.Message{Cursor: []byte(m.cursor)}, nil
 }
 
 // Event renders it as a line: its id and its number.
 func (f *feed) Event() (frame []byte, id string) {
-	f.index, f.going = f.read, true
-	f.ids.Message([]byte(f.schedule.messages[f.index].cursor))
+	f.frames = append(f.frames, f.read)
+	f.ids.Message([]byte(f.schedule.messages[f.read].cursor))
 	id = string(f.ids.AppendID(nil))
-	return fmt.Appendf(nil, "%s|m%d\n", id, f.index), id
+	return fmt.Appendf(nil, "%s|m%d\n", id, f.read), f.logID(id)
 }
 
 // Gap renders a gap, with the id before it.
 func (f *feed) Gap(reason string) (frame []byte, id string) {
-	last := string(f.ids.AppendID(nil))
+	s, last := f.schedule, string(f.ids.AppendID(nil))
+	if reason == "untranscodable" {
+		f.frames = append(f.frames, f.read)
+		f.ids.Message([]byte(s.messages[f.read].cursor))
+		id = string(f.ids.AppendID(nil))
+		return fmt.Appendf(nil, "%s|bad%d\n", id, f.read), f.logID(id)
+	}
+	if why := f.avoidable(reason); why != "" {
+		s.errorf("a gap %s after %q is avoidable: %s", reason, last, why)
+	}
+	f.frames = append(f.frames, isGap)
 	f.ids.Break()
-	f.going = false
+	f.lost, f.refused = false, false
 	id = string(f.ids.AppendID(nil))
-	return fmt.Appendf(nil, "%s|gap:%s:%s\n", id, reason, last), id
+	return fmt.Appendf(nil, "%s|gap:%s\n", id, reason), f.logID(id)
+}
+
+// avoidable says why a gap need not have been, if so.
+func (f *feed) avoidable(reason string) string {
+	_, _, cursor := f.ids.Resume()
+	switch reason {
+	case "upstream":
+		if f.schedule.resumable && cursor {
+			return "there is a cursor to resume at"
+		}
+		if !f.lost {
+			return "no RPC was lost that had sent a message"
+		}
+	case "expired":
+		if !f.refused {
+			return "the backend has refused no cursor"
+		}
+	case "restarted":
+		if !f.schedule.restarts {
+			return "the backend has not begun anew"
+		}
+	default:
+		return "there is no such reason"
+	}
+	return ""
+}
+
+// logID is the id by which a log finds a frame.
+func (f *feed) logID(id string) string {
+	if f.schedule.mode == sse.Positions {
+		return ""
+	}
+	return id
 }
 
 // End renders the end.
 func (f *feed) End(err error) (frame []byte, id string) {
+	if s := f.schedule; err == nil && !s.ends || err != nil && !(f.flaky && errors.Is(err, errFlaky)) {
+		s.errorf("the stream ends with %v", err)
+	}
+	f.frames = append(f.frames, isEnd)
 	id = string(f.ids.AppendFinal(nil))
-	return fmt.Appendf(nil, "%s|end:%v\n", id, err), id
+	return fmt.Appendf(nil, "%s|end:%v\n", id, err), f.logID(id)
 }
 
 // Resume returns where the RPC can be opened again.
 func (f *feed) Resume() (cursor []byte, since uint64, ok bool) { return f.ids.Resume() }
 
 // open is a topic.Join's Open.
-func (s *schedule) open(after []byte, _ bool) (string, topic.Params) {
+func (s *schedule) open(bridge *topic.Registry, after []byte, catchUp bool) (string, topic.Params) {
 	epoch := sse.NewEpoch()
-	f := &feed{schedule: s, epoch: epoch, ids: sse.NewNumbering(sse.NumberingParams{
-		Mode: sse.Cursors, Epoch: epoch, Repeats: s.rules.Repeats, Own: s.own, After: after,
+	f := &feed{schedule: s, epoch: epoch, catchUp: catchUp, bridge: bridge, frames: []int{isEnd}, ids: sse.NewNumbering(sse.NumberingParams{
+		Mode: s.mode, Epoch: epoch, Repeats: s.rules.Repeats, Own: s.own, After: after,
 	})}
+	if after != nil && !catchUp && !s.private {
+		s.errorf("a main log begins after %q", after)
+	}
 	s.feeds[epoch], s.epochs = f, append(s.epochs, epoch)
-	return epoch, topic.Params{
-		Source: f, Renderer: f, Cursors: &s.rules, Log: s.log, Linger: 5 * time.Second, Reopen: s.reopen,
-		Judge: func(err error) topic.Verdict {
-			if errors.Is(err, errLost) {
-				return topic.Hold
-			}
-			return topic.Fatal
-		},
+	params := topic.Params{
+		Source: f, Renderer: f, Judge: f.judge, Log: s.log, Linger: linger, Attempts: s.attempts, Reopen: s.reopen,
 		Backoff: topic.Backoff{Initial: 100 * time.Millisecond, Max: time.Second},
 	}
+	if s.resumable {
+		params.Cursors = &s.rules
+	}
+	return epoch, params
 }
 
-// browser keeps what an EventSource keeps: the last id, and here also what it
-// expects next.
-type browser struct {
-	schedule *schedule
-	name     int
-	lastID   string
-	next     int // the number of the next message; -1: any, after a gap or at a fresh start
-	heard    []string
-
-	bridge   *topic.Registry
-	sub      *topic.Subscription // nil while it is away
-	position uint64
+func (f *feed) judge(err error) topic.Verdict {
+	f.flaky = f.flaky || errors.Is(err, errFlaky)
+	return judge(err)
 }
 
-func place(text string) topic.Place {
-	id := sse.ParseID(sse.Cursors, text)
-	return topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq, Cursor: id.Cursor, Base: id.Base, Ordinal: id.Ordinal}
-}
-
-func (b *browser) connect(bridge *topic.Registry) {
-	s := b.schedule
-	sub, err := bridge.Join(topic.Join{
-		Key: "k", Held: s.held, Own: s.own, Resumable: true, Ordered: !s.unordered, Private: s.private,
-		Place: place(b.lastID), Open: s.open,
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	b.bridge, b.sub, b.position = bridge, sub, sub.Position
-	sub.Opened()
-	s.say("client %d connects with %q: start %d at %d of %s %s", b.name, b.lastID, sub.Start, sub.Position, sub.Topic.Epoch()[:3], sub.Missed)
-	if !s.calm && s.random.IntN(8) == 0 {
-		s.say("client %d is cut before the first block", b.name)
-		b.cut()
-		return
-	}
-	switch sub.Start {
-	case topic.Resumed:
-		b.lastID = place(b.lastID).ID
-	case topic.Fresh:
-		b.lastID, b.next = b.positionID(), b.expects()
-	case topic.Missed:
-		if !strings.HasPrefix(b.lastID, "~") {
-			s.errorf("client %d came with the cursor %q and was told %s at once", b.name, b.lastID, sub.Missed)
-		}
-		b.lastID, b.next = b.positionID(), -1
-		b.heard = append(b.heard, "gap:"+sub.Missed+"("+b.lastID+")")
-		return
-	}
-	b.heard = append(b.heard, "open("+b.lastID+")")
-}
-
-// positionID is where a client without an id of its own begins.
-func (b *browser) positionID() string {
-	if id := b.sub.Log().ID(b.sub.Position); id != "" {
-		return id
-	}
-	if b.schedule.own {
-		return sse.NoID
-	}
-	return string(sse.AppendPosition([]byte("~"), b.sub.Topic.Epoch(), b.sub.Position))
-}
-
-// expects returns the message that a fresh client gets first, where that is
-// known: at the head of a log whose RPC has delivered. One that has not may be
-// opened anew, and begin elsewhere.
-func (b *browser) expects() int {
-	f := b.schedule.feeds[b.sub.Topic.Epoch()]
-	if _, head := b.sub.Log().Bounds(); b.sub.Position != head || !f.going {
-		return -1
-	}
-	return f.index + 1
-}
-
-func (b *browser) cut() {
-	if b.sub != nil {
-		b.schedule.say("client %d is cut", b.name)
-		b.sub.Leave()
-		b.sub = nil
-	}
-}
-
-// read takes up to n frames.
-func (b *browser) read(n int) {
-	s := b.schedule
-	if b.sub == nil {
-		return
-	}
-	if b.sub.ToldToLeave(b.sub.Topic.Status()) {
-		b.cut()
-		return
-	}
-	lost := !s.calm && s.random.IntN(10) == 0 // written to the socket, and never received
-	if lost {
-		defer b.cut()
-	}
-	for range n {
-		next, _ := b.sub.Pass(b.position)
-		frames, position, err := b.sub.Log().Read(next, 1, nil)
-		switch {
-		case errors.Is(err, io.EOF):
-			moved, err := b.sub.Move(place)
-			if err != nil || !moved {
-				s.errorf("client %d: the stream ended: %v", b.name, err)
-				return
-			}
-			s.say("client %d moves to %s at %d", b.name, b.sub.Topic.Epoch()[:3], b.sub.Position)
-			b.position = b.sub.Position
-			continue
-		case errors.Is(err, replay.ErrEvicted):
-			s.say("client %d lags", b.name)
-			b.cut()
-			return
-		}
-		b.position = position
-		b.sub.Progress(position)
-		if position == next {
-			return
-		}
-		if !lost {
-			b.take(string(bytes.TrimSuffix(bytes.Join(frames, nil), []byte("\n"))))
-		}
-	}
-}
-
-// take is the arrival of one event.
-func (b *browser) take(line string) {
-	s := b.schedule
-	id, what, _ := strings.Cut(line, "|")
-	s.say("client %d gets %s", b.name, line)
-	before := b.lastID
-	b.lastID = id
-	if gap, ok := strings.CutPrefix(what, "gap:"); ok {
-		reason, last, _ := strings.Cut(gap, ":")
-		b.heard = append(b.heard, "gap:"+reason+"("+id+")")
-		permitted := reason == "expired" && s.trims > 0 || reason == "restarted" && s.restarts || reason == "upstream" && strings.HasPrefix(last, "~")
-		if !permitted {
-			s.errorf("client %d at %q was told a gap that nothing explains: %s after %q", b.name, before, reason, last)
-		}
-		b.next = -1
-		return
-	}
-	b.heard = append(b.heard, what+"("+id+")")
-	index, err := strconv.Atoi(strings.TrimPrefix(what, "m"))
-	if err != nil {
-		s.errorf("client %d got %q", b.name, line)
-		return
-	}
-	if b.next >= 0 && index != b.next {
-		s.errorf("client %d at %q got m%d, and was to get m%d", b.name, before, index, b.next)
-	}
-	b.next = index + 1
-}
+// ok is the end of an RPC that has not failed.
+var ok = io.EOF

@@ -441,7 +441,7 @@ func TestRule13NothingDeliveredNothingMissed(t *testing.T) {
 
 // Rule 14: a finished log is not found by cursor any more once the next RPC is open.
 func TestRule14AFinishedLogIsNotFoundAgain(t *testing.T) {
-	inScript(t, func(s *schedule) { s.history = true }, func(s *script) {
+	inScript(t, func(s *schedule) { s.history, s.ends = true, true }, func(s *script) {
 		first := s.comes(0, "")
 		s.sends("- c1")
 		s.breaks("-", ok)
@@ -514,7 +514,7 @@ func TestRule15ACatchUpWithPositionsLingers(t *testing.T) {
 
 // Rule 16: an RPC that ends with OK is opened again at the last cursor, without one after a gap.
 func TestRule16ReopenedAfterOK(t *testing.T) {
-	inScript(t, func(s *schedule) { s.reopen = true }, func(s *script) {
+	inScript(t, func(s *schedule) { s.reopen, s.ends = true, true }, func(s *script) {
 		c := s.comes(0, "")
 		s.sends("-")
 		s.breaks("-", ok)

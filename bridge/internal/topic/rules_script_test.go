@@ -2,7 +2,6 @@ package topic_test
 
 import (
 	"cmp"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
@@ -27,7 +27,7 @@ func inScript(t *testing.T, route func(s *schedule), play func(s *script)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &schedule{
 			t: t, calm: true, feeds: map[string]*feed{}, log: replay.Params{Events: 100, Bytes: 1 << 20},
-			rules:   topic.Cursors{Expired: gone},
+			mode: sse.Cursors, resumable: true, rules: topic.Cursors{Expired: gone},
 			bridges: []*topic.Registry{newBridge(), newBridge()},
 		}
 		route(s)
@@ -119,7 +119,6 @@ func (s *script) breaks(rpc string, err error) {
 
 // forgets lets the backend forget its messages before one.
 func (s *script) forgets(before int) {
-	s.trims++
 	s.trimmed = before
 }
 
@@ -184,9 +183,6 @@ func (s *script) heard(b *browser, want string) {
 
 // nick is what the scripts call the log of the topic with an index.
 func nick(i int) string { return "e" + string(rune('1'+i)) }
-
-// ok is the end of an RPC that has not failed.
-var ok = io.EOF
 
 // expectNext says which message a client is to get next where the one between is not kept.
 func (s *script) expectNext(b *browser, next int) { b.next = next }
