@@ -117,7 +117,7 @@ func (r *Registry) wake(t *Topic) {
 // choose returns the family's topic for a client whose log is not known by its
 // name, or nil where a new one is to be made.
 func (f *family) choose(join Join) *Topic {
-	resumes := join.Resumable && join.Place.Cursor != nil
+	resumes := join.resumes()
 	if !resumes || join.Ordered {
 		if t := f.byCursor(join.Place); t != nil {
 			return t
@@ -148,13 +148,13 @@ func (r *Registry) open(join Join) *Topic {
 	switch {
 	case join.Private:
 		role = privateRole
-	case join.Resumable && join.Place.Cursor != nil:
+	case join.resumes():
 		role = catchUpRole
 	case join.Own && f.main != nil && !f.main.finished():
 		role = catchUpRole
 	}
 	var after []byte
-	if join.Resumable && join.Place.Cursor != nil {
+	if join.resumes() {
 		start, after = join.Place.Base, join.Place.Cursor
 	}
 	epoch, params := join.Open(after, role == catchUpRole)

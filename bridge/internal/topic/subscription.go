@@ -85,15 +85,39 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 	if r.closed {
 		return nil, ErrClosed
 	}
-	t, err := r.find(join)
-	if err != nil {
+	s := &Subscription{registry: r, join: join}
+	if err := s.enter(); err != nil {
+		if s.Topic != nil {
+			s.leave()
+		}
 		return nil, err
 	}
-	s := &Subscription{registry: r, join: join}
-	s.revive(t)
-	s.attach(t)
 	return s, nil
 }
+
+// enter attaches the subscriber to the topic that it is to listen to, and takes it
+// away from the one before. On an error it stays where it is.
+func (s *Subscription) enter() error {
+	for {
+		t, err := s.registry.find(s.join)
+		if err != nil {
+			return err
+		}
+		if s.Topic != nil {
+			s.leave()
+		}
+		s.revive(t)
+		s.attach(t)
+		if s.Start != Missed || !s.join.resumes() {
+			return nil
+		}
+		// The pump has pushed the cursor out of the log in which it was found: now
+		// it is found elsewhere, or a catch-up begins there.
+	}
+}
+
+// resumes reports whether the client can go on wherever its cursor is known.
+func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil }
 
 // revive ends a topic's lingering, and lets one that is broken open its RPC again.
 func (s *Subscription) revive(t *Topic) {
@@ -194,14 +218,10 @@ func (s *Subscription) Move(parse func(id string) Place) (bool, error) {
 	if _, head := from.log.Bounds(); s.passes == 0 {
 		s.join.Place = parse(from.log.ID(head))
 	}
-	to, err := r.find(s.join)
-	if err != nil {
+	if err := s.enter(); err != nil {
 		return false, err
 	}
-	s.leave()
-	s.revive(to)
-	s.attach(to)
-	to.opened = to.opened || s.opened
+	s.Topic.opened = s.Topic.opened || s.opened
 	return true, nil
 }
 
