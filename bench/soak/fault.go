@@ -53,30 +53,30 @@ func nothing() error { return nil }
 
 // linkFaults are what can be done to a connection.
 func linkFaults(where string, pick func(*rand.Rand) proxy) []fault {
-	toxicFault := func(name string, make func(*rand.Rand) toxic) fault {
+	toxicFault := func(name string, choose func(*rand.Rand) toxic) fault {
 		return fault{where + ": " + name, func(r *rand.Rand) (func() error, error) {
 			p := pick(r)
 			mend := func() error {
 				p.heal()
 				return nil
 			}
-			return mend, p.add(make(r))
+			return mend, p.add(choose(r))
 		}}
 	}
 	return []fault{
 		toxicFault("reset", func(*rand.Rand) toxic {
-			return toxic{Type: "reset_peer", Stream: "downstream", Attributes: map[string]int64{"timeout": 0}}
+			return toxic{Type: "reset_peer", Stream: downstream, Attributes: map[string]int64{"timeout": 0}}
 		}),
 		toxicFault("cut after n bytes", func(r *rand.Rand) toxic {
-			return toxic{Type: "limit_data", Stream: "downstream", Attributes: map[string]int64{"bytes": 1 + r.Int64N(3000)}}
+			return toxic{Type: "limit_data", Stream: downstream, Attributes: map[string]int64{"bytes": 1 + r.Int64N(3000)}}
 		}),
 		toxicFault("slow", func(*rand.Rand) toxic {
-			return toxic{Type: "bandwidth", Stream: "downstream", Attributes: map[string]int64{"rate": 1}}
+			return toxic{Type: "bandwidth", Stream: downstream, Attributes: map[string]int64{"rate": 1}}
 		}),
 		toxicFault("late", func(r *rand.Rand) toxic {
-			return toxic{Type: "latency", Stream: "upstream", Attributes: map[string]int64{"latency": 50 + r.Int64N(500), "jitter": 50}}
+			return toxic{Type: "latency", Stream: upstream, Attributes: map[string]int64{"latency": 50 + r.Int64N(500), "jitter": 50}}
 		}),
-		toxicFault("partition that heals", func(*rand.Rand) toxic { return toxic{Type: "silence", Stream: "downstream"} }),
+		toxicFault("partition that heals", func(*rand.Rand) toxic { return toxic{Type: "silence", Stream: downstream} }),
 		{where + ": partition that cuts", func(r *rand.Rand) (func() error, error) {
 			p := pick(r)
 			mend := func() error {
@@ -84,7 +84,7 @@ func linkFaults(where string, pick func(*rand.Rand) proxy) []fault {
 				p.heal()
 				return p.Start()
 			}
-			return mend, p.add(toxic{Type: "silence", Stream: "downstream"})
+			return mend, p.add(toxic{Type: "silence", Stream: downstream})
 		}},
 		{where + ": refused", func(r *rand.Rand) (func() error, error) {
 			p := pick(r)
@@ -110,7 +110,7 @@ type injector struct {
 func (i *injector) run(ctx context.Context) error {
 	for {
 		for _, n := range i.random.Perm(len(i.faults)) {
-			if pause(ctx, i.upTo(i.rests)) != nil {
+			if !i.quiet(ctx) {
 				return nil
 			}
 			if err := i.inject(ctx, i.faults[n]); err != nil {
@@ -135,6 +135,9 @@ func (i *injector) inject(ctx context.Context, f fault) error {
 	i.done(f.name)
 	return nil
 }
+
+// quiet lets nothing happen for a while; it is false where ctx ends meanwhile.
+func (i *injector) quiet(ctx context.Context) bool { return pause(ctx, i.upTo(i.rests)) == nil }
 
 func (i *injector) upTo(limit time.Duration) time.Duration {
 	return limit/4 + time.Duration(i.random.Int64N(int64(limit)))

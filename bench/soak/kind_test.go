@@ -14,7 +14,7 @@ func TestHistoryKeepsItsPromise(t *testing.T) {
 	for _, k := range allKinds() {
 		for place := int64(1); place < 200; place++ {
 			event := k.message(place)
-			if event.GetBody().(*testv1.FeedEvent_Note).Note.GetText() == "" {
+			if event.GetNote().GetText() == "" {
 				t.Fatalf("%s: the message at %d does not name its place", k.name, place)
 			}
 			request := &testv1.WatchRequest{After: event.GetSeq(), Kinds: &testv1.Kinds{StringValue: event.GetCursor()}}

@@ -42,10 +42,16 @@ func (p proxies) open(name, from, to string) (proxy, error) {
 	return opened, nil
 }
 
+// The directions of a proxy's connections: what who connected is sent, and sends.
+const (
+	downstream = "downstream"
+	upstream   = "upstream"
+)
+
 // toxic is what is done to a direction of all of a proxy's connections.
 type toxic struct {
 	Type       string           `json:"type"`
-	Stream     string           `json:"stream"` // upstream, downstream
+	Stream     string           `json:"stream"`
 	Attributes map[string]int64 `json:"attributes"`
 }
 

@@ -3,16 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
 
 // report prints a table of all that has been counted.
 func (s *soak) report(began time.Time) {
-	fmt.Fprintf(s.settings.out, "\n%s, seed %d: %d faults, %d clients not up to date, bridges at%s MiB\n",
+	s.sayf("\n%s, seed %d: %d faults, %d clients not up to date, bridges at%s MiB\n",
 		time.Since(began).Round(time.Second), s.settings.seed, s.injected(), s.late(), s.memory())
 	table := tabwriter.NewWriter(s.settings.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "route\tconnections\tmessages\tlost\tdoubled\tfailures\tgaps\tstream-retry")
+	// A terminal that is gone has nobody to tell, here and below.
+	_, _ = fmt.Fprintln(table, "route\tconnections\tmessages\tlost\tdoubled\tfailures\tgaps\tstream-retry")
 	var sum counts
 	for i, k := range s.kinds {
 		c, _ := s.tallies[i].now()
@@ -20,11 +22,11 @@ func (s *soak) report(began time.Time) {
 		row(table, k.name, c)
 	}
 	row(table, "all", sum)
-	_ = table.Flush() // a terminal that is gone has nobody to tell
+	_ = table.Flush()
 }
 
 func row(table *tabwriter.Writer, name string, c counts) {
-	fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n",
+	_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n",
 		name, c.connections, c.messages, c.lost, c.doubled, c.failures, listed(c.gaps), listed(c.retries))
 }
 
@@ -38,12 +40,16 @@ func (s *soak) injected() (sum int) {
 	return sum
 }
 
-func (s *soak) memory() (shown string) {
+func (s *soak) memory() string {
+	var shown strings.Builder
 	for _, b := range s.bridges {
-		shown += fmt.Sprintf(" %d", b.process.resident())
+		fmt.Fprintf(&shown, " %d", b.process.resident())
 	}
-	return shown
+	return shown.String()
 }
+
+// sayf prints for who watches.
+func (s *soak) sayf(format string, args ...any) { _, _ = fmt.Fprintf(s.settings.out, format, args...) }
 
 // verdict returns what must not have been.
 func (s *soak) verdict() error {
@@ -68,12 +74,13 @@ func (s *soak) verdict() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Fprintf(s.settings.out, "faults: %s\n", listed(s.faults))
+	s.sayf("faults: %s\n", listed(s.faults))
 	return err
 }
 
 func (s *soak) processes() []*process {
-	all := []*process{s.backend}
+	all := make([]*process, 0, 1+len(s.bridges))
+	all = append(all, s.backend)
 	for _, b := range s.bridges {
 		all = append(all, b.process)
 	}

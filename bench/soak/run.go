@@ -239,7 +239,7 @@ func (s *soak) settle(ctx context.Context, began time.Time, what string) error {
 		late := s.late()
 		switch {
 		case late == 0:
-			fmt.Fprintf(s.settings.out, "%s: all clients are up to date for %s\n", time.Since(began).Round(time.Second), what)
+			s.sayf("%s: all clients are up to date for %s\n", time.Since(began).Round(time.Second), what)
 			return nil
 		case time.Now().After(limit):
 			return fmt.Errorf("%d clients are not up to date %s after the last fault", late, calm)
@@ -312,13 +312,13 @@ func (s *soak) close() {
 type ports struct{ random *rand.Rand }
 
 func newPorts(seed uint64) ports {
-	return ports{rand.New(rand.NewPCG(seed, uint64(os.Getpid())))}
+	return ports{rand.New(rand.NewPCG(seed, rand.Uint64()))}
 }
 
 func (p ports) next() string {
 	for {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+p.random.IntN(10000)))
-		listener, err := net.Listen("tcp", address)
+		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 		if err != nil {
 			continue
 		}

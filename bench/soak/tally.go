@@ -59,7 +59,7 @@ func (t *tally) asked(data string) {
 		Reason string `json:"reason"`
 	}
 	if err := json.Unmarshal([]byte(data), &retry); err != nil {
-		t.fails("stream-retry: %v", err)
+		t.failsf("stream-retry: %v", err)
 		return
 	}
 	t.count(func(c *counts) { c.retries = one(c.retries, retry.Reason) })
@@ -73,8 +73,8 @@ func one(counted map[string]int, what string) map[string]int {
 	return counted
 }
 
-// fails notes what must not be.
-func (t *tally) fails(format string, args ...any) {
+// failsf notes what must not be.
+func (t *tally) failsf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counts.failures++

@@ -48,7 +48,7 @@ func (w *watcher) run(ctx context.Context) {
 		w.retry = sulk
 		w.tally.connected()
 		if err := w.connect(ctx); err != nil && ctx.Err() == nil {
-			w.tally.fails("%s, at %q: %v", w.url, w.lastID, err)
+			w.tally.failsf("%s, at %q: %v", w.url, w.lastID, err)
 		}
 		if !w.stays && w.random.IntN(leaves) == 0 {
 			w.lastID, w.next = "", 0
@@ -71,7 +71,7 @@ func (w *watcher) connect(ctx context.Context) error {
 	}
 	response, err := w.http.Do(request)
 	if err != nil {
-		return nil //nolint:nilerr // no connection, or one that was cut: that is what is being tried
+		return nil // no connection, or one that was cut: that is what is being tried
 	}
 	defer response.Body.Close() //nolint:errcheck // it has been read, or is given up
 	if err := ssetest.CheckHead(response); err != nil {
@@ -90,7 +90,7 @@ func (w *watcher) connect(ctx context.Context) error {
 			w.retry = event.Retry
 		}
 		if err := w.take(event); err != nil {
-			w.tally.fails("%s, at %q: %v", w.url, w.lastID, err)
+			w.tally.failsf("%s, at %q: %v", w.url, w.lastID, err)
 		}
 		if w.lastID = reader.LastEventID(); strings.HasSuffix(w.lastID, "~end") {
 			w.lastID, w.next = "", 0 // an EventSource would stop; it has been told of
