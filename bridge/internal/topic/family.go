@@ -61,6 +61,21 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	return nil
 }
 
+// conclude appends the last frame and closes the log, unless another one goes on
+// from here. None does after it.
+func (t *Topic) conclude(frame []byte, id string) bool {
+	f := t.home
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t.merged {
+		return false
+	}
+	t.newest = ""
+	t.log.Append(frame, id)
+	t.log.Close()
+	return true
+}
+
 // setAccepted notes whether the topic has a running RPC. One that has got it
 // anew may hold what catch-ups are waiting for.
 func (t *Topic) setAccepted(accepted bool) {

@@ -230,8 +230,9 @@ func (t *Topic) judge(err error, worked bool) Verdict {
 func (t *Topic) finish(err error) func(*Status) {
 	frame, id := t.params.Renderer.End(err)
 	return func(s *Status) {
-		t.log.Append(frame, id)
-		t.log.Close()
+		if !t.conclude(frame, id) {
+			return
+		}
 		s.Phase, s.Err, s.Stale = Finished, err, false
 	}
 }
