@@ -466,6 +466,21 @@ func TestRule14AFinishedLogIsNotFoundAgain(t *testing.T) {
 	})
 }
 
+// Rule 14: the end of a catch-up is the end, also where another log comes to hold the message before it.
+func TestRule14AFinishedCatchUpDoesNotMerge(t *testing.T) {
+	inScript(t, func(s *schedule) { s.ends = true }, func(s *script) {
+		s.says("c1 c2 c3")
+		x := s.comes(0, "c2")
+		s.delivers("c2", 1)
+		s.breaks("c2", ok)
+		y := s.comes(0, "c1")
+		s.delivers("c1", 2) // c3, after which x's stream has ended
+		s.hears(x, "open(c2) m2(c3) end:<nil>(c3~end)")
+		s.hears(y, "open(c1) m1(c2) m2(c3)")
+		s.runs("-", "c1")
+	})
+}
+
 // Rule 15: the log of an RPC of its own lingers, also when it has merged: its positions are nowhere else.
 func TestRule15AnOwnLogLingers(t *testing.T) {
 	inScript(t, func(s *schedule) { s.own, s.history = true, true }, func(s *script) {
