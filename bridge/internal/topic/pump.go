@@ -52,7 +52,7 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, e
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer t.setAccepted(false)
-	t.delivered = false
+	t.delivered, t.heard = false, false
 	cursor := t.resume()
 	stream, err := t.params.Source.Open(ctx, cursor)
 	if err != nil {
@@ -101,9 +101,10 @@ func (t *Topic) resume() []byte {
 	return bytes.Clone(cursor)
 }
 
-// refused tells the end of an RPC that was opened at a cursor in vain.
+// refused tells the end of an RPC that was opened at a cursor in vain: before its
+// first message, be that one that the log has already.
 func (t *Topic) refused(cursor []byte, err error) error {
-	if cursor != nil && !t.delivered && !t.overlap.again &&
+	if cursor != nil && !t.heard &&
 		(errors.Is(err, errExpired) || t.params.Cursors.Expired(err)) {
 		return expired{err}
 	}
@@ -133,6 +134,7 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 	if err == nil && m.Expired {
 		return errExpired
 	}
+	t.heard = true
 	drop, reason := t.overlap.drops(m)
 	if drop {
 		return nil

@@ -97,12 +97,28 @@ func (r *Registry) lean(t *Topic, join Join) {
 		join.Place = Place{}
 		main = r.open(join)
 		main.opened = true // its clients are those of the catch-up
-		r.start(main)
 	}
 	if main != nil {
-		r.wake(main)
+		r.revive(main)
 		main.clients++
 		t.leansOn = main
+		r.run(main)
+	}
+}
+
+// revive ends a topic's lingering, and lets one that is broken open its RPC again.
+func (r *Registry) revive(t *Topic) {
+	r.wake(t)
+	if t.Status().Phase == Broken && !t.isMerged() {
+		t.mend()
+		t.update(func(s *Status) { s.Phase, s.Err, s.Placed = Opening, nil, false })
+	}
+}
+
+// run starts the topic's pump where it is to have one.
+func (r *Registry) run(t *Topic) {
+	if !t.runs() && t.Status().Phase == Opening {
+		r.start(t)
 	}
 }
 
@@ -214,7 +230,11 @@ func (r *Registry) stopped(t *Topic, change func(*Status)) {
 	t.home.mu.Lock()
 	t.haltLocked()
 	t.stop = nil
+	merged := t.merged
 	t.home.mu.Unlock()
+	if merged { // into a log with an RPC: nobody need wait for one
+		change = func(s *Status) { s.Phase, s.Err, s.Placed, s.Stale = Live, nil, true, false }
+	}
 	t.update(change)
 }
 

@@ -91,6 +91,7 @@ type schedule struct {
 	bad        bool // some messages cannot be shown
 	reopen     bool // RPCs that end with OK are opened again
 	ends       bool // RPCs end with OK
+	fails      bool // RPCs fail for good
 	attempts   int
 	log        replay.Params
 

@@ -235,7 +235,7 @@ func (f *feed) logID(id string) string {
 
 // End renders the end.
 func (f *feed) End(err error) (frame []byte, id string) {
-	if s := f.schedule; err == nil && !s.ends || err != nil && !(f.flaky && errors.Is(err, errFlaky)) {
+	if s := f.schedule; err == nil && !s.ends || err != nil && !s.fails && !(f.flaky && errors.Is(err, errFlaky)) {
 		s.errorf("the stream ends with %v", err)
 	}
 	f.frames = append(f.frames, isEnd)

@@ -106,7 +106,7 @@ func (s *Subscription) enter() error {
 		if s.Topic != nil {
 			s.leave()
 		}
-		s.revive(t)
+		s.registry.revive(t)
 		s.attach(t)
 		if s.Start != Missed || !s.join.resumes() {
 			return nil
@@ -118,15 +118,6 @@ func (s *Subscription) enter() error {
 
 // resumes reports whether the client can go on wherever its cursor is known.
 func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil }
-
-// revive ends a topic's lingering, and lets one that is broken open its RPC again.
-func (s *Subscription) revive(t *Topic) {
-	s.registry.wake(t)
-	if t.Status().Phase == Broken {
-		t.mend()
-		t.update(func(s *Status) { s.Phase, s.Err, s.Placed = Opening, nil, false })
-	}
-}
 
 // attach makes the subscriber a client of a topic, and sees to it that the topic
 // has a pump.
@@ -140,11 +131,9 @@ func (s *Subscription) attach(t *Topic) {
 	t.clients++
 	t.listening.Add(1)
 	t.wakePump()
-	if !t.runs() && t.Status().Phase == Opening {
-		// Only now that its client is placed: one that starts after the
-		// newest frame must not start after the RPC's first message.
-		s.registry.start(t)
-	}
+	// Only now that its client is placed: one that starts after the newest
+	// frame must not start after the RPC's first message.
+	s.registry.run(t)
 }
 
 // runs reports whether the topic has a pump, or had one and is merged.

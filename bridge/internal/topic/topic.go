@@ -58,7 +58,8 @@ type Topic struct {
 	pace      pace
 	failures  int  // openings in a row that failed with what may be a bug
 	attempts  int  // openings in a row that failed with what is held
-	delivered bool // the current RPC has delivered a message
+	heard     bool // the current RPC has sent a message
+	delivered bool // one that the log had not got
 	broken    bool // an RPC that had delivered was lost, and none was opened since
 	overlap   overlap
 
