@@ -28,6 +28,8 @@ demo: ## Run the demo: a backend, the bridge and a page
 .PHONY: test
 test: deps check-generate check-protos ## Run every check that needs no linter, and all tests with -race
 	@CGO_ENABLED=1 scripts/modules.sh go vet -race ./...
+	@# The race detector leaves time for a twentieth of the random schedules; here are all of them.
+	@go test -vet=off -timeout $(TEST_TIMEOUT) -run '^TestBetweenGapsExactlyOnce$$' ./bridge/internal/topic
 	@CGO_ENABLED=1 scripts/modules.sh go test $(TEST_FLAGS) ./...
 
 # How long each half of `make soak` lasts: 30m, 90s, 2h.
