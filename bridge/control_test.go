@@ -252,8 +252,9 @@ func TestSlowClient(t *testing.T) {
 					expect(t, slow, seen+" gap:expired 39 40 41")
 				} else {
 					events := slow.Snapshot().Events
-					if gap := events[len(events)-5]; !strings.HasSuffix(gap.Data, `","resumedFrom":"`+gap.ID+`"}`) {
-						t.Errorf("the gap %q says %s", gap.ID, gap.Data)
+					gap, last := events[len(events)-5], events[len(events)-6]
+					if want := `{"reason":"lagged","lastEventId":"` + last.ID + `","resumedFrom":"` + gap.ID + `"}`; gap.Data != want {
+						t.Errorf("the gap %q says %s, want %s", gap.ID, gap.Data, want)
 					}
 					again := w.listen("/feed", ssetest.Options{LastEventID: events[len(events)-3].ID})
 					expect(t, again, "open 40 41")

@@ -20,7 +20,10 @@ import (
 type voice struct {
 	endpoint *endpoint
 	sub      *topic.Subscription
-	last     []byte // the id that the client has, as far as a gap may have to name it: its frame may be gone by then
+	// last is the id that the client has, and sent the one that it is being
+	// written, as far as a gap may have to name them: their frames may be gone
+	// by then.
+	last, sent []byte
 }
 
 // Log returns the topic's log.
@@ -32,10 +35,20 @@ func (v *voice) Status() (delivery.Status, <-chan struct{}) {
 	return delivery.Status{Stale: now.Stale, Leave: v.sub.ToldToLeave(now)}, now.Changed()
 }
 
+// Sending says how far the client is to get now.
+func (v *voice) Sending(position uint64) {
+	if v.endpoint.route.SlowClient != config.SlowClientSkip {
+		return
+	}
+	if id := v.Log().ID(position); id != "" || v.endpoint.mode == sse.Positions {
+		v.sent = v.asID(position, id)
+	}
+}
+
 // Progress says how far the client has got.
 func (v *voice) Progress(position uint64) {
-	if v.endpoint.route.SlowClient == config.SlowClientSkip {
-		v.last = v.asID(position, v.Log().ID(position))
+	if v.sent != nil {
+		v.last, v.sent = v.sent, nil
 	}
 	v.sub.Progress(position)
 }
@@ -204,6 +217,9 @@ func (e ended) Log() *replay.Log { return e.log }
 
 // Status returns nothing: the log ends before it matters.
 func (ended) Status() (delivery.Status, <-chan struct{}) { return delivery.Status{}, nil }
+
+// Sending does nothing.
+func (ended) Sending(uint64) {}
 
 // Progress does nothing.
 func (ended) Progress(uint64) {}

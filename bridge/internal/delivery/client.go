@@ -13,6 +13,9 @@ type Source interface {
 	// Status returns what a client is to be told besides the log's frames,
 	// and a channel that is closed when that changes.
 	Status() (Status, <-chan struct{})
+	// Sending says how far the frames go that are to be written now. They may
+	// have left the log when they have been.
+	Sending(position uint64)
 	// Progress says how far the client has been written to.
 	Progress(position uint64)
 	// Pass returns the position behind those frames after a position that the

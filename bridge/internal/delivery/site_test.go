@@ -210,6 +210,9 @@ func (s *source) Status() (Status, <-chan struct{}) {
 	return s.status, s.changed
 }
 
+// Sending is told before Progress.
+func (s *source) Sending(uint64) {}
+
 // Progress tells the test.
 func (s *source) Progress(position uint64) {
 	if s.progress != nil {

@@ -156,6 +156,7 @@ func (s *stream) catchUp() (wrote bool, err error) {
 	if err != nil || position == s.client.Position {
 		return false, err
 	}
+	s.client.Source.Sending(position)
 	if err := s.send(frames...); err != nil {
 		return false, err
 	}
