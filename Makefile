@@ -31,6 +31,8 @@ demo: ## Run the demo: a backend, the bridge and a page
 .PHONY: test
 test: deps check-generate check-protos ## Run every check that needs no linter, and all tests with -race
 	@CGO_ENABLED=1 scripts/modules.sh go vet -race ./...
+	@# The race detector leaves time for a twentieth of the random schedules; here are all of them.
+	@go test -vet=off -timeout $(TEST_TIMEOUT) -run '^TestBetweenGapsExactlyOnce$$' ./bridge/internal/topic
 	@CGO_ENABLED=1 scripts/modules.sh go test $(TEST_FLAGS) ./...
 
 .PHONY: conformance
@@ -40,6 +42,18 @@ conformance: ## Run protobuf's official conformance suite, protobuf → JSON, an
 .PHONY: fuzz
 fuzz: ## Run the transcoder's fuzzers, for FUZZTIME in all
 	@scripts/fuzz.sh $(FUZZTIME) ./bridge/internal/transcode
+
+# How long each half of `make soak` lasts: 30m, 90s, 2h.
+DURATION ?= 30m
+
+.PHONY: soak
+soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, then play random schedules for DURATION
+	cd bench && go run ./soak -duration $(DURATION) $(SOAK_FLAGS)
+	@$(MAKE) property
+
+.PHONY: property
+property: ## Play random schedules of bridge/internal/topic for DURATION
+	@scripts/property.sh $(DURATION)
 
 .PHONY: lint
 lint: $(GOLANGCI) $(BUF) ## Run golangci-lint, gofmt, go mod tidy, buf lint and buf format

@@ -26,7 +26,7 @@ import (
 type kind int
 
 const (
-	held    kind = iota // before its first message an RPC is opened again; after it, passing
+	held    kind = iota // the RPC is opened again, and clients notice nothing, or a gap
 	passing             // clients are told to come back
 	lasting             // the stream has failed for good
 )
@@ -108,6 +108,9 @@ func TestCodes(t *testing.T) {
 							case row.kind == held && when < afterAMessage:
 								w.rpc().count(1, 1)
 								wantEvents(t, c, ids, "1")
+							case row.kind == held && ids:
+								w.rpc().count(2, 2)
+								wantEvents(t, c, ids, "1 gap:upstream 2")
 							case row.kind == lasting || !ids:
 								wantError(t, c, ids, when, row.code, row.name)
 							default:
@@ -438,7 +441,7 @@ func TestDetailsOfOtherCodesPass(t *testing.T) {
 // for pages.
 func TestLostConnection(t *testing.T) {
 	for _, test := range []struct{ keys, want string }{
-		{"retry: 3s", "open 1 retry:upstream"}, {`event: {id: ""}`, "1 error:UNAVAILABLE"},
+		{"reconnect: {codes: [ABORTED]}", "open 1 retry:upstream"}, {`event: {id: ""}`, "1 error:UNAVAILABLE"},
 	} {
 		inWorld(t, feedRoute(test.keys), func(t *testing.T, w *world) {
 			c := w.listen("/feed", ssetest.Options{NoIDs: strings.Contains(test.keys, `id: ""`)})

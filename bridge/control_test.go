@@ -254,7 +254,7 @@ func TestSlowClient(t *testing.T) {
 					events := slow.Snapshot().Events
 					gap, last := events[len(events)-5], events[len(events)-6]
 					if want := `{"reason":"lagged","lastEventId":"` + last.ID + `","resumedFrom":"` + gap.ID + `"}`; gap.Data != want {
-						t.Errorf("the gap says %s, want %s", gap.Data, want)
+						t.Errorf("the gap %q says %s, want %s", gap.ID, gap.Data, want)
 					}
 					again := w.listen("/feed", ssetest.Options{LastEventID: events[len(events)-3].ID})
 					expect(t, again, "open 40 41")

@@ -58,7 +58,11 @@ type binding struct {
 	method protoreflect.MethodDescriptor
 	binder *route.Binder
 	plan   *transcode.Plan // of the response
-	err    error
+	// resume puts a cursor into a request, and expired is the path of the field
+	// that says in band that it is too old; nil where the route has none.
+	resume  *route.Resume
+	expired []protoreflect.FieldDescriptor
+	err     error
 }
 
 // unary reports whether the route's method answers once.
@@ -131,14 +135,15 @@ func (e *endpoint) compile(schema *upstream.Schema) (*binding, error) {
 	}
 	binder, bindErr := route.Compile(e.spec(), method.Input(), schema.Resolver())
 	plan, planErr := transcode.Compile(method.Output(), e.transcoding(schema))
-	err = joinConfig(e.checkKind(method), e.specErrors(bindErr), e.tapErrors(planErr))
+	b := &binding{schema: schema, method: method, binder: binder, plan: plan}
+	err = joinConfig(e.checkKind(method), e.specErrors(bindErr), e.tapErrors(planErr), e.compileResume(b))
 	if err == nil {
 		err = joinConfig(e.checkNames(plan))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &binding{schema: schema, method: method, binder: binder, plan: plan}, nil
+	return b, nil
 }
 
 // spec is what the route's configuration says about requests.
@@ -154,6 +159,7 @@ func (e *endpoint) spec() route.Spec {
 		Set:      request.Set,
 		Headers:  request.Headers,
 		Reserved: lastEventIDNames(),
+		Resume:   e.resumeSpec(),
 	}
 	if request.Body != nil {
 		spec.Body = route.Fields{All: request.Body.All, Paths: request.Body.Paths}
@@ -263,6 +269,8 @@ func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
 func streamKeys(r config.Route) []string {
 	written := map[string]bool{
 		"event.id":       r.Event.ID != nil,
+		"resume":         r.Resume != nil,
+		"reconnect":      r.Reconnect != nil,
 		"event.cursor":   r.Event.Cursor != "",
 		"event.name":     r.Event.Name != config.EventName{},
 		"event.data":     r.Event.Data != config.EventData{},

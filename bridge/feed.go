@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -28,9 +30,11 @@ const (
 type feed struct {
 	endpoint *endpoint
 	call     upstream.Call
+	catchUp  bool // its RPCs are counted against limits.catchups
 	ids      *sse.Numbering
 	stream   *upstream.Stream // the newest RPC
 	binding  *binding         // of the newest RPC
+	atCursor bool             // the newest RPC was opened at a cursor, and has delivered nothing
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
 
@@ -43,18 +47,44 @@ type feed struct {
 }
 
 // Open opens the RPC anew, by the newest schema.
-func (f *feed) Open(ctx context.Context) (topic.Stream, error) {
+func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	f.stream = nil // the one before has no trailers to this one's end
+	f.atCursor = cursor != nil
 	b, err := f.endpoint.await(ctx)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := f.endpoint.upstream.Open(ctx, f.call)
+	call := f.call
+	if cursor != nil {
+		if call.Request, err = b.resume.Append(slices.Clone(f.call.Request), cursor); err != nil {
+			return nil, fmt.Errorf("%w: %w", errNoCursor, err)
+		}
+	}
+	release, err := f.turn(ctx)
 	if err != nil {
+		return nil, err
+	}
+	stream, err := f.endpoint.upstream.Open(ctx, call)
+	if err != nil {
+		release()
 		return nil, f.endpoint.noted(err)
 	}
 	f.binding, f.stream = b, stream
-	return rpc{stream, f.endpoint}, nil
+	return rpc{stream, f.endpoint, release}, nil
+}
+
+// turn waits until a catch-up may open its RPC.
+func (f *feed) turn(ctx context.Context) (release func(), err error) {
+	if !f.catchUp {
+		return func() {}, nil
+	}
+	turns := f.endpoint.bridge.catchUps[f.endpoint.route.Upstream]
+	select {
+	case turns <- struct{}{}:
+		return sync.OnceFunc(func() { <-turns }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // rpc is an RPC whose internal failures are noted once, however many clients
@@ -62,6 +92,13 @@ func (f *feed) Open(ctx context.Context) (topic.Stream, error) {
 type rpc struct {
 	*upstream.Stream
 	endpoint *endpoint
+	release  func()
+}
+
+// Close ends the RPC, and lets another catch-up have its turn.
+func (r rpc) Close() {
+	r.Stream.Close()
+	r.release()
 }
 
 // Accepted waits for the backend's headers.
@@ -81,11 +118,21 @@ func (r rpc) Next(message func(wire []byte) error) error {
 	return err // io.EOF, or the function's own
 }
 
-// Message renders a message as an event.
-func (f *feed) Message(ctx context.Context, wire []byte) (frame []byte, id string, err error) {
-	if err := f.read(ctx, wire); err != nil {
-		return nil, "", f.unshown(err)
+// Read transcodes a message.
+func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
+	if f.atCursor && f.binding.saysExpired(wire) {
+		return topic.Message{Expired: true}, nil
 	}
+	f.atCursor = false
+	err := f.read(ctx, wire)
+	if err != nil {
+		err = f.unshown(err)
+	}
+	return topic.Message{Cursor: f.tapped.ID}, err
+}
+
+// Event renders the message that was read.
+func (f *feed) Event() (frame []byte, id string) {
 	f.ids.Message(f.tapped.ID)
 	f.id = f.ids.AppendID(f.id[:0])
 	f.name = f.appendName(f.name[:0])
@@ -97,8 +144,11 @@ func (f *feed) Message(ctx context.Context, wire []byte) (frame []byte, id strin
 	if cap(f.frame) > keepBuffer {
 		f.frame = nil
 	}
-	return frame, f.logID(), nil
+	return frame, f.logID()
 }
+
+// Resume returns where an RPC that breaks now can be opened again.
+func (f *feed) Resume() (cursor []byte, since uint64, ok bool) { return f.ids.Resume() }
 
 // unshown notes a message that cannot be shown: as an incident where it ends
 // the stream, and else in the log, where a stream of them is not to flood it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -27,10 +28,12 @@ func (e *endpoint) judge(err error) topic.Verdict {
 	if errors.Is(err, upstream.ErrMessageTooLarge) {
 		return topic.Fatal // each RPC would meet it again
 	}
-	switch statusOf(err).Code() {
-	case codes.Unavailable:
+	code := statusOf(err).Code()
+	if slices.Contains(e.route.Reconnect.Codes, statusName(code)) {
 		return topic.Hold
-	case codes.ResourceExhausted, codes.Aborted, codes.DeadlineExceeded, codes.Canceled:
+	}
+	switch code {
+	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted, codes.DeadlineExceeded, codes.Canceled:
 		return topic.Retry
 	case codes.Internal, codes.Unknown, codes.DataLoss:
 		return topic.Flaky

@@ -51,22 +51,28 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error
 // join says which topic a request listens to.
 func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 	return topic.Join{
-		Key:     e.key(c),
-		Private: e.route.Share == "never",
-		Held:    e.route.Join == "held",
-		Place:   e.place(id),
-		Open:    func() (string, topic.Params) { return e.open(c) },
+		Key:       e.key(c),
+		Private:   e.route.Share == "never",
+		Held:      e.route.Join == "held",
+		Own:       e.ownRPC(),
+		Resumable: e.route.Resume != nil,
+		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
+		Place:     e.place(id),
+		Open:      func(after []byte, catchUp bool) (string, topic.Params) { return e.open(c, after, catchUp) },
 	}
 }
 
 // place is where a client says that it stands.
 func (e *endpoint) place(id sse.ID) topic.Place {
-	place := topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq}
+	place := topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq, Cursor: id.Cursor, Base: id.Base, Ordinal: id.Ordinal}
 	if e.mode == sse.Positions && id.Text != "" && id.Epoch == "" {
 		place.Epoch = id.Text // what is no position of any log is one of none that there is
 	}
 	return place
 }
+
+// ownRPC reports whether a client without an id has an RPC of its own.
+func (e *endpoint) ownRPC() bool { return e.route.Join == "own" }
 
 // key is the digest of all by which a backend could tell two requests apart.
 func (e *endpoint) key(c *call) string {
@@ -77,37 +83,40 @@ func (e *endpoint) key(c *call) string {
 	return string(digest.Sum(nil))
 }
 
-// open says how the request's topic runs.
-func (e *endpoint) open(c *call) (epoch string, params topic.Params) {
+// open says how the request's topic runs, if its log begins after a cursor, or
+// with none.
+func (e *endpoint) open(c *call, after []byte, catchUp bool) (epoch string, params topic.Params) {
 	epoch = sse.NewEpoch()
 	f := &feed{
 		endpoint: e,
 		call:     upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata},
-		ids:      sse.NewNumbering(e.mode, epoch),
+		catchUp:  catchUp,
+		ids: sse.NewNumbering(sse.NumberingParams{
+			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == "repeats", Own: e.ownRPC(), After: after,
+		}),
 	}
 	return epoch, topic.Params{
 		Source:   f,
 		Renderer: f,
 		Judge:    e.judge,
+		Cursors:  e.cursors(),
 		Log: replay.Params{
 			Events: e.route.Replay.Events,
 			Bytes:  int64(e.route.Replay.Bytes),
 			Age:    time.Duration(e.route.Replay.Age),
 		},
-		Linger:    time.Duration(*e.route.Replay.Linger),
-		Backoff:   topic.Backoff{Initial: reconnectInitial, Max: reconnectMax},
+		Linger: time.Duration(*e.route.Replay.Linger),
+		Backoff: topic.Backoff{
+			Initial: time.Duration(e.route.Reconnect.Initial),
+			Max:     time.Duration(e.route.Reconnect.Max),
+		},
+		Attempts:  *e.route.Reconnect.Attempts,
 		Reopen:    e.route.OnComplete == "reopen",
 		StopOnBad: e.route.OnBadMessage == "stop",
 		NoReturn:  e.mode == sse.None,
 		Abandon:   e.mode == sse.None && e.route.Share == "never",
 	}
 }
-
-// The default backoff.
-const (
-	reconnectInitial = 100 * time.Millisecond
-	reconnectMax     = 10 * time.Second
-)
 
 // accepted waits for the moment at which the first bytes may go out: the
 // backend has accepted the RPC, or open_grace has passed. An error is a

@@ -20,7 +20,10 @@ import (
 type voice struct {
 	endpoint *endpoint
 	sub      *topic.Subscription
-	last     []byte // the id that the client has, as far as a gap may have to name it: its frame may be gone by then
+	// last is the id that the client has, and sent the one that it is being
+	// written, as far as a gap may have to name them: their frames may be gone
+	// by then.
+	last, sent []byte
 }
 
 // Log returns the topic's log.
@@ -32,16 +35,34 @@ func (v *voice) Status() (delivery.Status, <-chan struct{}) {
 	return delivery.Status{Stale: now.Stale, Leave: v.sub.ToldToLeave(now)}, now.Changed()
 }
 
-// Sending notes the id that the client will have: a slow one may take so long
-// that its frame is gone by then.
+// Sending says how far the client is to get now.
 func (v *voice) Sending(position uint64) {
-	if v.endpoint.route.SlowClient == config.SlowClientSkip {
-		v.last = v.asID(position, v.Log().ID(position))
+	if v.endpoint.route.SlowClient != config.SlowClientSkip {
+		return
+	}
+	if id := v.Log().ID(position); id != "" || v.endpoint.mode == sse.Positions {
+		v.sent = v.asID(position, id)
 	}
 }
 
 // Progress says how far the client has got.
-func (v *voice) Progress(position uint64) { v.sub.Progress(position) }
+func (v *voice) Progress(position uint64) {
+	if v.sent != nil {
+		v.last, v.sent = v.sent, nil
+	}
+}
+
+// Pass returns the position behind what the client has got by its ordinal.
+func (v *voice) Pass(position uint64) uint64 {
+	next, _ := v.sub.Pass(position)
+	return next
+}
+
+// Move follows the client's stream into the log that goes on from its own.
+func (v *voice) Move() (position uint64, moved bool, err error) {
+	moved, err = v.sub.Move(func(id string) topic.Place { return v.endpoint.place(sse.ParseID(v.endpoint.mode, id)) })
+	return v.sub.Position, moved, err
+}
 
 // first renders the first block: where the client stands, or that it cannot
 // stand where it was.
@@ -69,6 +90,8 @@ func (v *voice) asID(position uint64, id string) []byte {
 		return sse.AppendPosition(nil, epoch, position)
 	case id != "":
 		return []byte(id)
+	case v.endpoint.ownRPC():
+		return []byte(sse.NoID)
 	}
 	return sse.AppendPosition([]byte("~"), epoch, position)
 }
@@ -110,10 +133,12 @@ func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryMaxAge})
 	case delivery.Idle:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryIdle})
+	case delivery.Shed:
+		return sse.AppendRetry(dst, shedRetry(), sse.Retry{Reason: sse.RetryShed})
 	case delivery.Lagged:
 		return sse.AppendRetry(dst, v.endpoint.retry(), sse.Retry{Reason: sse.RetryLagged})
 	default:
-		return sse.AppendRetry(dst, upstreamRetry(), v.endpoint.upstreamRetry(v.sub.Topic.Status().Err))
+		return sse.AppendRetry(dst, v.endpoint.upstreamRetryAfter(), v.endpoint.upstreamRetry(v.sub.Topic.Status().Err))
 	}
 }
 
@@ -136,7 +161,11 @@ func (e *endpoint) retry() time.Duration {
 func atOnce() time.Duration { return rand.N(time.Second) }
 
 // upstreamRetry spreads those who were told at one moment.
-func upstreamRetry() time.Duration { return reconnectInitial + rand.N(reconnectMax-reconnectInitial) }
+func (e *endpoint) upstreamRetryAfter() time.Duration {
+	most := time.Duration(e.route.Reconnect.Max)
+	least := min(time.Duration(e.route.Reconnect.Initial), most)
+	return least + rand.N(most-least+1)
+}
 
 // shedRetry keeps those away for whom there is no room.
 func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) }
@@ -151,7 +180,7 @@ func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Re
 	case sse.RetryShed:
 		after = shedRetry()
 	case sse.RetryUpstream:
-		after = upstreamRetry()
+		after = e.upstreamRetryAfter()
 	}
 	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
 }
@@ -193,3 +222,9 @@ func (ended) Sending(uint64) {}
 
 // Progress does nothing.
 func (ended) Progress(uint64) {}
+
+// Pass passes nothing.
+func (ended) Pass(position uint64) uint64 { return position }
+
+// Move goes nowhere.
+func (ended) Move() (position uint64, moved bool, err error) { return 0, false, nil }

@@ -125,39 +125,23 @@ app.yaml:5:15: routes[0].upstream: there is no upstream of this name; known here
 `,
 		},
 		{
-			"not supported keys", minimal + `    resume: {field: a}
-    reconnect: {}
-    compress: true
+			"not supported keys", minimal + `    compress: true
     request: {claims: {sub: a}}
 `, `
-app.yaml:6:5: routes[0].resume: resume is not supported yet
-        resume: {field: a}
-        ^
-app.yaml:7:5: routes[0].reconnect: reconnect is not supported yet
-        reconnect: {}
-        ^
-app.yaml:8:5: routes[0].compress: compress is not supported yet
+app.yaml:6:5: routes[0].compress: compress is not supported yet
         compress: true
         ^
-app.yaml:9:15: routes[0].request.claims: claims is not supported yet
+app.yaml:7:15: routes[0].request.claims: claims is not supported yet
         request: {claims: {sub: a}}
                   ^
 `,
 		},
 		{
 			"not supported values", minimal + `    auth: required
-    join: own
-    event: {id: seq, cursor: repeats}
 `, `
 app.yaml:6:11: routes[0].auth: auth: required is not supported yet
         auth: required
               ^
-app.yaml:7:11: routes[0].join: join: own is not supported yet
-        join: own
-              ^
-app.yaml:8:30: routes[0].event.cursor: cursor: repeats is not supported yet
-        event: {id: seq, cursor: repeats}
-                                 ^
 `,
 		},
 		{
@@ -173,7 +157,7 @@ app.yaml:8:30: routes[0].event.cursor: cursor: repeats is not supported yet
 app.yaml:6:11: routes[0].auth: must be none
         auth: some
               ^
-app.yaml:7:11: routes[0].join: must be live or held
+app.yaml:7:11: routes[0].join: must be live, held or own
         join: ""
               ^
 app.yaml:8:12: routes[0].share: must be auto or never
@@ -191,7 +175,7 @@ app.yaml:11:21: routes[0].on_bad_message: must be gap or stop
 app.yaml:12:21: routes[0].heartbeat.as: must be comment or event
         heartbeat: {as: ping}
                         ^
-app.yaml:13:28: routes[0].event.cursor: must be unique
+app.yaml:13:28: routes[0].event.cursor: must be unique or repeats
         event: {id: a, cursor: once}
                                ^
 `,
@@ -291,7 +275,7 @@ app.yaml:7:11: routes[0].join: join has no effect with share: never, where each 
 app.yaml:8:18: routes[0].slow_client: slow_client has no effect with share: never, where each client has a topic of its own and nothing is dropped; remove one of them
         slow_client: skip
                      ^
-app.yaml:9:17: routes[0].event.id: event.id has no effect with share: never, whose events the bridge numbers; remove one of them
+app.yaml:9:17: routes[0].event.id: event.id has no effect with share: never without resume, whose events the bridge numbers; remove one of them
         event: {id: seq}
                     ^
 `,

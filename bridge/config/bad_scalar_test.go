@@ -238,7 +238,7 @@ app.yaml:6:21: routes[0].replay.bytes: must be a size such as 512B, 64KiB, 8MiB 
 		},
 		{
 			"secret for an enumerated value", minimal + "    join: ${SECRET}\n", `
-app.yaml:6:11: routes[0].join: must be live or held
+app.yaml:6:11: routes[0].join: must be live, held or own
         join: ${SECRET}
               ^
 `,

@@ -23,6 +23,9 @@ type Limits struct {
 	// Topics is how many topics (upstream streams with those who listen to them) may exist at once.
 	// Default 10000.
 	Topics int `yaml:"topics"`
+	// Catchups is how many catch-up RPCs an upstream may have at once; further clients wait on their
+	// open response. Default 256.
+	Catchups int `yaml:"catchups"`
 	// RequestBytes bounds a request: its body, and its query and headers. Default 64KiB.
 	RequestBytes Size `yaml:"request_bytes"`
 	// MessageBytes bounds one upstream message, and its JSON at four times that. Default 4MiB.
@@ -60,6 +63,23 @@ type Upstream struct {
 	OpenTimeout Duration `yaml:"open_timeout"`
 	// Keepalive is how long a connection may be silent before it is probed. Default 30s.
 	Keepalive Duration `yaml:"keepalive"`
+	// Reconnect says which failures clients are not told of, because the bridge opens the RPC again.
+	Reconnect *Reconnect `yaml:"reconnect"`
+}
+
+// Reconnect says which failures of an RPC are hidden by opening it again, and how
+// often that is tried. What a route's leaves out is as its upstream has it.
+type Reconnect struct {
+	// Codes are the gRPC codes that are hidden, such as UNAVAILABLE; [] is none. Default [UNAVAILABLE].
+	Codes []string `yaml:"codes"`
+	// Initial is the time before the second attempt, jittered and doubled with each further one; a
+	// message, or an RPC that lived for max, brings it back. Default 100ms.
+	Initial Duration `yaml:"initial"`
+	// Max is the longest time between two attempts. Default 10s.
+	Max Duration `yaml:"max"`
+	// Attempts is how many attempts may fail in a row; 0 is as many as it takes while a client listens.
+	// Default 0.
+	Attempts *int `yaml:"attempts"`
 }
 
 // Connections is a number of connections to an upstream; 0 is auto.
@@ -113,8 +133,14 @@ type Route struct {
 	Request Request `yaml:"request"`
 	// Event says how a message becomes an event.
 	Event Event `yaml:"event"`
-	// Join says where a client without an id starts on a running topic: live (after the newest event)
-	// or held (at the oldest held). Default live.
+	// Resume says how the RPC is opened at a cursor, the id of an event. Default none: clients resume
+	// from what the bridge holds.
+	Resume *Resume `yaml:"resume"`
+	// Reconnect overrides the upstream's reconnect, key by key.
+	Reconnect *Reconnect `yaml:"reconnect"`
+	// Join says where a client without an id starts on a running topic: live (after the newest event),
+	// held (at the oldest held) or own (with an RPC of its own, which merges into the topic; for
+	// streams that begin with history or a snapshot; needs event.id and resume). Default live.
 	Join string `yaml:"join"`
 	// Replay bounds the log of a topic, from which clients resume.
 	Replay Replay `yaml:"replay"`
@@ -149,8 +175,8 @@ type Route struct {
 }
 
 // Request says who may set which field of the request message. The strongest comes
-// first: set, path, headers, then query and body; a field bound by one of the first
-// three is closed to query and body.
+// first: resume, set, path, headers, then query and body; a field bound by one of the
+// first four is closed to query and body.
 type Request struct {
 	// Query says which fields query parameters may set: true (any), false, or a list of field paths.
 	// Default false.
@@ -190,7 +216,8 @@ type Event struct {
 	// ID is the field path of the event's id (string, bytes, integer or Timestamp); left out, the
 	// bridge numbers events; "" is no ids.
 	ID *string `yaml:"id"`
-	// Cursor says how the values of id behave: unique. Default unique.
+	// Cursor says how the values of id behave: unique, or repeats, where several messages may carry
+	// the same. Default unique.
 	Cursor string `yaml:"cursor"`
 	// Name is the event's name: a constant, {field: PATH} or {oneof: NAME}. Default none.
 	Name EventName `yaml:"name"`
@@ -223,6 +250,37 @@ type EventData struct {
 	Field string `yaml:"field"`
 	// Oneof is a oneof of the message, whose set member is sent.
 	Oneof string `yaml:"oneof"`
+}
+
+// Resume says how an RPC is opened at a cursor: the value of event.id that a client saw
+// last.
+type Resume struct {
+	// Field is the path of the request field that takes the cursor (string, bytes, integer or
+	// Timestamp, as event.id is). Required.
+	Field string `yaml:"field"`
+	// Inclusive says that the backend sends the cursor's own message again, which the bridge drops.
+	// Default false.
+	Inclusive bool `yaml:"inclusive"`
+	// Offset is added to an integer cursor; a backend that starts at a revision, and not after it,
+	// wants 1. Not with inclusive. Default 0.
+	Offset int64 `yaml:"offset"`
+	// Set gives fields constant values when resuming, as request.set does always. Default none.
+	Set map[string]any `yaml:"set"`
+	// Ordered says that all RPCs of the route give the same order, so that catch-ups may merge.
+	// Default true.
+	Ordered *bool `yaml:"ordered"`
+	// Expired says how the backend tells that a cursor is too old.
+	Expired Expired `yaml:"expired"`
+}
+
+// Expired says how a backend tells that a cursor is too old.
+type Expired struct {
+	// Codes are the gRPC codes of an RPC that was opened at a cursor and failed before its first
+	// message; [] is none. Default [OUT_OF_RANGE, INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION].
+	Codes []string `yaml:"codes"`
+	// Field is the path of a field of the response: a message that has it set says it in band, such
+	// as compact_revision. Default none.
+	Field string `yaml:"field"`
 }
 
 // Replay bounds the log of a topic, from which clients resume.

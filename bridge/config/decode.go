@@ -76,7 +76,7 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 		d.decodeMap(n, v, at)
 	case reflect.Slice:
 		d.decodeList(n, v, at)
-	case reflect.Interface: // request.set
+	case reflect.Interface: // request.set and resume.set
 		if constant := d.constantOrList(n, at); constant != nil {
 			v.Set(reflect.ValueOf(constant))
 		}
@@ -84,8 +84,8 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 		v.SetString(d.text(n, at))
 	case reflect.Bool:
 		v.SetBool(d.boolean(n, at))
-	case reflect.Int:
-		v.SetInt(int64(d.number(n, at)))
+	case reflect.Int, reflect.Int64:
+		v.SetInt(d.number(n, at, v.Type().Bits()))
 	default:
 		panic("config: no decoding for " + v.Type().String())
 	}

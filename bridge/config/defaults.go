@@ -13,12 +13,14 @@ const (
 )
 
 // WithDefaults is c with the default in place of every key that was left out. It
-// shares no memory with c. Afterwards every pointer but Event.ID, Upstream.TLS and
-// Schema.Proto is set, every route has Methods, and Request.Body is resolved.
+// shares no memory with c. Afterwards every pointer but Event.ID, Route.Resume,
+// Upstream.TLS and Schema.Proto is set, every route has Methods, Request.Body is
+// resolved, and a route's Reconnect holds what its upstream's says too.
 func (c Config) WithDefaults() Config {
 	c.Listen = or(c.Listen, defaultListen)
 	c.Admin = ptrOr(c.Admin, defaultAdmin)
 	c.Limits.Topics = or(c.Limits.Topics, 10000)
+	c.Limits.Catchups = or(c.Limits.Catchups, 256)
 	c.Limits.RequestBytes = or(c.Limits.RequestBytes, 64*KiB)
 	c.Limits.MessageBytes = or(c.Limits.MessageBytes, 4*MiB)
 	c.Drain.Delay = ptrOr(c.Drain.Delay, seconds(5))
@@ -32,11 +34,40 @@ func (c Config) WithDefaults() Config {
 
 	routes := make([]Route, len(c.Routes))
 	for i, r := range c.Routes {
-		routes[i] = r.withDefaults()
+		routes[i] = r.withDefaults(c.reconnectOf(r.Upstream))
 	}
 	c.Routes = routes
 
 	return c
+}
+
+// reconnectOf is the reconnect of an upstream with its defaults, or those alone where
+// there is no such upstream.
+func (c Config) reconnectOf(upstream string) Reconnect {
+	return c.Upstreams[upstream].Reconnect.over(defaultReconnect())
+}
+
+func defaultReconnect() Reconnect {
+	return Reconnect{
+		Codes:   []string{"UNAVAILABLE"},
+		Initial: Duration(100 * time.Millisecond), Max: seconds(10), Attempts: new(0),
+	}
+}
+
+// over is r with what it leaves out taken from base. It shares no memory with either.
+func (r *Reconnect) over(base Reconnect) Reconnect {
+	whole := Reconnect{Codes: slices.Clone(base.Codes), Initial: base.Initial, Max: base.Max, Attempts: clonePtr(base.Attempts)}
+	if r == nil {
+		return whole
+	}
+	if r.Codes != nil {
+		whole.Codes = slices.Clone(r.Codes)
+	}
+	whole.Initial = or(r.Initial, whole.Initial)
+	whole.Max = or(r.Max, whole.Max)
+	whole.Attempts = ptrOr(r.Attempts, *whole.Attempts)
+
+	return whole
 }
 
 func (u Upstream) withDefaults() Upstream {
@@ -54,11 +85,12 @@ func (u Upstream) withDefaults() Upstream {
 	u.Opens = or(u.Opens, 100)
 	u.OpenTimeout = or(u.OpenTimeout, seconds(10))
 	u.Keepalive = or(u.Keepalive, seconds(30))
+	u.Reconnect = new(u.Reconnect.over(defaultReconnect()))
 
 	return u
 }
 
-func (r Route) withDefaults() Route {
+func (r Route) withDefaults(reconnect Reconnect) Route {
 	r.Methods = slices.Clone(r.Methods)
 	if len(r.Methods) == 0 {
 		r.Methods = []string{"GET"}
@@ -67,6 +99,8 @@ func (r Route) withDefaults() Route {
 	r.Request = r.Request.withDefaults(slices.Contains(r.Methods, "POST"))
 	r.Event.ID = clonePtr(r.Event.ID)
 	r.Event.Cursor = or(r.Event.Cursor, CursorUnique)
+	r.Resume = r.Resume.withDefaults()
+	r.Reconnect = new(r.Reconnect.over(reconnect))
 	r.Join = or(r.Join, JoinLive)
 	r.Replay.Events = or(r.Replay.Events, 1024)
 	r.Replay.Bytes = or(r.Replay.Bytes, 8*MiB)
@@ -100,6 +134,22 @@ func (r Request) withDefaults(post bool) Request {
 	for i := range r.Metadata {
 		r.Metadata[i].Key = ptrOr(r.Metadata[i].Key, true)
 	}
+
+	return r
+}
+
+// withDefaults is a new r; nil stays nil: the route does not resume by cursor.
+func (r *Resume) withDefaults() *Resume {
+	r = clonePtr(r)
+	if r == nil {
+		return nil
+	}
+	r.Set = cloneSet(r.Set)
+	r.Ordered = ptrOr(r.Ordered, true)
+	if r.Expired.Codes == nil {
+		r.Expired.Codes = []string{"OUT_OF_RANGE", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
+	}
+	r.Expired.Codes = slices.Clone(r.Expired.Codes)
 
 	return r
 }

@@ -21,7 +21,7 @@ func TestDefaultsAreThoseOfTheExample(t *testing.T) {
 	}
 	bare := Config{
 		Upstreams: map[string]Upstream{"app": {Target: "x"}},
-		Routes:    []Route{{}, {}, {}, {}},
+		Routes:    []Route{{}, {Resume: &Resume{}}, {}, {}},
 	}.WithDefaults()
 
 	documented := regexp.MustCompile(`# default:? (.*)$`)
@@ -43,7 +43,7 @@ func TestDefaultsAreThoseOfTheExample(t *testing.T) {
 			t.Errorf("%s: the example says %q, the default is %s", path, comment[1], want)
 		}
 	}
-	if len(seen) < 38 {
+	if len(seen) < 49 {
 		t.Errorf("only %d defaults were compared: %v", len(seen), seen)
 	}
 
@@ -70,6 +70,10 @@ func shownDefault(path string, v reflect.Value) string {
 		return "true where POST is allowed" // TestDefaultsResolveBody
 	case "routes[1].event.data":
 		return "{message: true}"
+	case "routes[1].resume":
+		return "none"
+	case "routes[1].resume.expired.codes":
+		return "these four" // TestDefaultsOfResuming
 	}
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
@@ -82,7 +86,7 @@ func shownDefault(path string, v reflect.Value) string {
 			return "[" + strings.Join(value, ", ") + "]"
 		}
 	}
-	if _, isText := reflect.TypeAssert[fmt.Stringer](v); !isText && v.IsZero() && v.Kind() != reflect.Bool || v.Kind() == reflect.Slice {
+	if v.IsZero() && (v.Kind() == reflect.String || v.Kind() == reflect.Map || v.Kind() == reflect.Struct) || v.Kind() == reflect.Slice {
 		return "none"
 	}
 
@@ -148,14 +152,67 @@ func TestDefaultsResolveBody(t *testing.T) {
 	}
 }
 
+// A route's reconnect is its upstream's but for the keys that it has itself.
+func TestDefaultsOfReconnect(t *testing.T) {
+	for _, c := range []struct {
+		name                  string
+		upstream, route, want *Reconnect
+	}{
+		{"nothing", nil, nil, &Reconnect{[]string{"UNAVAILABLE"}, Duration(1e8), seconds(10), new(0)}},
+		{
+			"upstream", &Reconnect{Codes: []string{"ABORTED"}, Max: seconds(5)}, nil,
+			&Reconnect{[]string{"ABORTED"}, Duration(1e8), seconds(5), new(0)},
+		},
+		{
+			"both", &Reconnect{[]string{"ABORTED"}, seconds(1), seconds(5), new(3)}, &Reconnect{Initial: seconds(2), Attempts: new(0)},
+			&Reconnect{[]string{"ABORTED"}, seconds(2), seconds(5), new(0)},
+		},
+		{
+			"route", nil, &Reconnect{Codes: []string{}, Max: seconds(60), Attempts: new(7)},
+			&Reconnect{[]string{}, Duration(1e8), seconds(60), new(7)},
+		},
+	} {
+		d := Config{
+			Upstreams: map[string]Upstream{"a": {Reconnect: c.upstream}},
+			Routes:    []Route{{Upstream: "a", Reconnect: c.route}, {Upstream: "none"}},
+		}.WithDefaults()
+		if diff := cmp.Diff(c.want, d.Routes[0].Reconnect); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+		if diff := cmp.Diff(new(defaultReconnect()), d.Routes[1].Reconnect); diff != "" {
+			t.Errorf("%s: without an upstream (-want +got):\n%s", c.name, diff)
+		}
+		if d.Upstreams["a"].Reconnect == nil || d.Routes[0].Reconnect == d.Upstreams["a"].Reconnect {
+			t.Errorf("%s: %p, %p", c.name, d.Routes[0].Reconnect, d.Upstreams["a"].Reconnect)
+		}
+	}
+}
+
+func TestDefaultsOfResuming(t *testing.T) {
+	d := Config{Routes: []Route{{Resume: &Resume{Field: "a", Set: map[string]any{"b": 1}}}, {}}}.WithDefaults()
+	want := &Resume{
+		Field: "a", Set: map[string]any{"b": int64(1)}, Ordered: new(true),
+		Expired: Expired{Codes: []string{"OUT_OF_RANGE", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}},
+	}
+	if diff := cmp.Diff(want, d.Routes[0].Resume); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if d.Routes[1].Resume != nil || d.Limits.Catchups != 256 {
+		t.Errorf("%+v, %d", d.Routes[1].Resume, d.Limits.Catchups)
+	}
+}
+
 // A set pointer is taken as it is, and only those that mean something by nil stay nil.
 func TestDefaultsKeepWhatIsSet(t *testing.T) {
 	c := Config{
 		Admin: new(""), Drain: Drain{Delay: new(Duration(0)), Grace: new(Duration(0))},
-		Upstreams: map[string]Upstream{"a": {}},
+		Upstreams: map[string]Upstream{"a": {Reconnect: &Reconnect{Attempts: new(3)}}},
 		Routes: []Route{{
+			Upstream:  "a",
 			OpenGrace: new(Duration(0)), Heartbeat: Heartbeat{Every: new(Duration(0))}, Replay: Replay{Linger: new(Duration(0))},
-			Event: Event{ID: new("")}, Request: Request{Metadata: []Metadata{{Name: "a", Key: new(false)}, {Name: "b"}}},
+			Resume:    &Resume{Ordered: new(false), Expired: Expired{Codes: []string{}}},
+			Reconnect: &Reconnect{Codes: []string{}, Attempts: new(0)},
+			Event:     Event{ID: new("")}, Request: Request{Metadata: []Metadata{{Name: "a", Key: new(false)}, {Name: "b"}}},
 		}},
 	}
 	d := c.WithDefaults()
@@ -163,6 +220,9 @@ func TestDefaultsKeepWhatIsSet(t *testing.T) {
 	if *d.Admin != "" || *d.Drain.Delay != 0 || *d.Drain.Grace != 0 || *r.OpenGrace != 0 ||
 		*r.Heartbeat.Every != 0 || *r.Replay.Linger != 0 || *r.Event.ID != "" || *r.Request.Metadata[0].Key {
 		t.Errorf("%+v", d)
+	}
+	if *r.Resume.Ordered || len(r.Resume.Expired.Codes) != 0 || len(r.Reconnect.Codes) != 0 || *r.Reconnect.Attempts != 0 {
+		t.Errorf("%+v %+v", r.Resume, r.Reconnect)
 	}
 	if !*r.Request.Metadata[1].Key || d.Upstreams["a"].TLS != nil || d.Upstreams["a"].Schema.Proto != nil {
 		t.Errorf("%+v", d)
@@ -176,7 +236,7 @@ func TestDefaultsKeepWhatIsSet(t *testing.T) {
 func TestDefaultsShareNothing(t *testing.T) {
 	load := func() Config {
 		file, err := Parse("app.yaml", append(readFile(t, "../../examples/ssebridge.yaml"), []byte(`
-  - {path: /z, rpc: a.B/C, upstream: app, request: {set: {l: [1, 2]}, query: [a], body: [b], metadata: [{name: x, key: true}]}, methods: [POST], trailers: [t]}
+  - {path: /z, rpc: a.B/C, upstream: app, event: {id: a}, resume: {field: r, set: {s: [1]}, ordered: true}, reconnect: {codes: [ABORTED], attempts: 1}, request: {set: {l: [1, 2]}, query: [a], body: [b], metadata: [{name: x, key: true}]}, methods: [POST], trailers: [t]}
 `)...), func(string) (string, bool) { return "", false })
 		if err != nil {
 			t.Fatal(err)

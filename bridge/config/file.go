@@ -86,7 +86,7 @@ func (f *File) decode(root *node, lookup lookupFunc, checks []func(Config) error
 			}
 		}
 	}
-	tell(validate(&f.Config, written), nil)
+	tell(validate(&f.Config, written, d.isConsequence), nil)
 	known := map[string]bool{} // what is wrong in itself need not be checked further
 	for _, err := range errs {
 		known[err.Path] = true

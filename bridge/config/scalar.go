@@ -73,21 +73,21 @@ func (d *decoder) boolean(n *node, at place) bool {
 	return false
 }
 
-// number takes n as a whole number in decimal digits.
-func (d *decoder) number(n *node, at place) int {
+// number takes n as a whole number in decimal digits that so many bits hold.
+func (d *decoder) number(n *node, at place, bits int) int64 {
 	const want = "a whole number"
 	word, ok := d.word(n, at, want)
 	if !ok {
 		return 0
 	}
-	number, err := strconv.ParseInt(word, 10, strconv.IntSize)
+	number, err := strconv.ParseInt(word, 10, bits)
 	if err != nil || hasLeadingZero(word) {
 		d.fail(d.shown(n, at), at.path, "must be "+want+" in decimal digits")
 
 		return 0
 	}
 
-	return int(number)
+	return number
 }
 
 // hasLeadingZero tells 010, which YAML 1.1 reads as eight.
@@ -141,7 +141,7 @@ func (v *Connections) decodeNode(d *decoder, n *node, at place) {
 	*v = Connections(number)
 }
 
-// constantOrList takes n as a value of request.set: a scalar, or a list of scalars for
+// constantOrList takes n as a value of request.set or resume.set: a scalar, or a list of scalars for
 // a repeated field. It is nil where n was refused.
 func (d *decoder) constantOrList(n *node, at place) any {
 	if n.kind != kindList {
@@ -157,7 +157,7 @@ func (d *decoder) constantOrList(n *node, at place) any {
 	return list
 }
 
-// constant takes n as a scalar of request.set: a string, bool, int64, uint64 or
+// constant takes n as such a scalar: a string, bool, int64, uint64 or
 // float64. A value from the environment is a string, which proto3 JSON takes for
 // numbers too.
 func (d *decoder) constant(n *node, at place) any {

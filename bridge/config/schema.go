@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -34,8 +35,9 @@ func jsonSchema(docs map[string]string) ([]byte, error) {
 	// One upstream and one route, so that the defaults within them are known.
 	defaults := Config{
 		Upstreams: map[string]Upstream{"": {}},
-		Routes:    []Route{{}},
+		Routes:    []Route{{Resume: &Resume{}}},
 	}.WithDefaults()
+	defaults.Routes[0].Reconnect = nil // its defaults are its upstream's
 	root := g.object(reflect.ValueOf(defaults), place{})
 	root.Schema = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "ssebridge configuration"
@@ -132,7 +134,7 @@ func (g schemaGenerator) value(v reflect.Value, at place) *jsonschema.Schema {
 		return ref("constant")
 	case reflect.Bool:
 		return ref("boolean")
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		return ref("number")
 	case reflect.String:
 		return stringOf(at)
@@ -191,10 +193,11 @@ func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 // stringOf is the schema of a string: any, or the allowed values.
 func stringOf(at place) *jsonschema.Schema {
 	allowed := allowedValues(at.pattern)
-	switch at.pattern {
-	case "routes[].methods[]":
+	switch {
+	case at.pattern == "routes[].methods[]":
 		allowed = []string{"GET", "POST"}
-	default:
+	case strings.HasSuffix(at.pattern, ".codes[]"):
+		allowed = codeNames()
 	}
 	if allowed == nil {
 		return &jsonschema.Schema{Type: typeString}
@@ -243,6 +246,8 @@ func requiredKeys(t reflect.Type) []string {
 		return []string{"target"}
 	case reflect.TypeFor[Route]():
 		return []string{"path", "rpc", "upstream"}
+	case reflect.TypeFor[Resume]():
+		return []string{"field"}
 	case reflect.TypeFor[ProtoSources]():
 		return []string{"files"}
 	case reflect.TypeFor[Metadata]():

@@ -116,8 +116,12 @@ func TestJSONSchemaRefuses(t *testing.T) {
 		minimal + "    event: {data: {field: a, oneof: b}}",
 		minimal + "    request: {query: yes please}",
 		minimal + "    request: {metadata: [{key: false}]}",
-		minimal + "    join: own",
-		minimal + "    resume: {field: a}",
+		minimal + "    auth: required",
+		minimal + "    resume: {}",
+		minimal + "    resume: {field: a, offset: much}",
+		minimal + "    resume: {field: a, expired: {codes: [not_found]}}",
+		minimal + "    reconnect: {codes: [OK]}",
+		minimal + "    reconnect: {attempts: often}",
 	} {
 		if err := resolved.Validate(yamlValue(t, []byte(bad))); err == nil {
 			t.Errorf("accepted:\n%s", bad)

@@ -20,16 +20,10 @@ func unsupported() []limitation {
 		{pattern: "limits.opens_per_ip"},
 		{pattern: "limits.idle_topics"},
 		{pattern: "limits.replay_bytes"},
-		{pattern: "limits.catchups"},
 		{pattern: "upstreams.*.protocol", value: "grpcweb"},
 		{pattern: "upstreams.*.protocol", value: "connect"},
-		{pattern: "upstreams.*.reconnect"},
 		{pattern: "routes[].auth", value: "required"},
 		{pattern: "routes[].request.claims"},
-		{pattern: "routes[].event.cursor", value: "repeats"},
-		{pattern: "routes[].resume"},
-		{pattern: "routes[].reconnect"},
-		{pattern: "routes[].join", value: "own"},
 		{pattern: "routes[].compress"},
 	}
 }

@@ -20,10 +20,12 @@ const (
 // Bounds of numbers.
 const (
 	maxTopics      = 10_000_000
+	maxCatchups    = 1_000_000
 	maxUpstreams   = 1000
 	maxRoutes      = 10_000
 	maxConnections = 1024
 	maxOpens       = 1_000_000
+	maxAttempts    = 1_000_000
 	maxEvents      = 10_000_000
 	// maxMessage keeps the transport's limit, four times higher, within an int32.
 	maxMessage  = 256 * MiB
@@ -38,12 +40,13 @@ const (
 // A key that other keys make void is an error. In a Config that was filled in Go a key
 // counts as written when its value is not the default; Parse knows what was written.
 func (c Config) Validate() error {
-	return validate(&c, nil).orNil()
+	return validate(&c, nil, nil).orNil()
 }
 
-// validate checks c. written says whether the file has a key; nil where there is none.
-func validate(c *Config, written func(path string) bool) Errors {
-	v := &validator{config: c, written: written}
+// validate checks c. written says whether the file has a key, and failed whether its
+// value, or one above it, could not be taken; nil where there is no file.
+func validate(c *Config, written, failed func(path string) bool) Errors {
+	v := &validator{config: c, written: written, failed: failed}
 	v.addresses()
 	v.limits()
 	v.drain()
@@ -64,6 +67,7 @@ func validate(c *Config, written func(path string) bool) Errors {
 type validator struct {
 	config  *Config
 	written func(path string) bool
+	failed  func(path string) bool
 	errs    Errors
 }
 
@@ -94,6 +98,12 @@ func (v *validator) void(path, key, other string) {
 // has says whether the file has the key at path; never of a Config filled in Go.
 func (v *validator) has(path string) bool {
 	return v.written != nil && v.written(path)
+}
+
+// refused says whether the file's value at path could not be taken, so that its zero
+// says nothing.
+func (v *validator) refused(path string) bool {
+	return v.failed != nil && v.failed(path)
 }
 
 // left says whether a value that is zero was left out, so that the default holds.
@@ -165,6 +175,7 @@ func (v *validator) limits() {
 	at := place{}.key("limits")
 	l := v.config.Limits
 	v.number(at.key("topics").path, l.Topics, maxTopics)
+	v.number(at.key("catchups").path, l.Catchups, maxCatchups)
 	v.size(at.key("request_bytes").path, l.RequestBytes, maxRequest)
 	v.size(at.key("message_bytes").path, l.MessageBytes, maxMessage)
 }

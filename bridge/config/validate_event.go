@@ -11,6 +11,7 @@ func (v *validator) event(e Event, at place) {
 	v.enum(cursor, e.Cursor)
 	if v.wrote(cursor.path, e.Cursor != "" && e.Cursor != CursorUnique) {
 		switch {
+		case v.refused(at.key("id").path):
 		case e.ID == nil:
 			v.void(cursor.path, "event.cursor", "event.id left out: the bridge numbers the events itself")
 		case *e.ID == "":

@@ -26,8 +26,8 @@ func (v *validator) request(r *Route, at place) {
 // binding is a field that the route binds itself, and the key that does.
 type binding struct{ field, key string }
 
-// bindings checks set, the path and headers, the strongest first, and that no field has
-// two sources among them. It gives the fields that are closed to query and body.
+// bindings checks resume, set, the path and headers, the strongest first, and that no
+// field has two sources among them. It gives the fields that are closed to query and body.
 func (v *validator) bindings(r *Route, at place) []binding {
 	route := parentPath(at.path)
 	var bound []binding
@@ -48,19 +48,14 @@ func (v *validator) bindings(r *Route, at place) []binding {
 		bound = append(bound, binding{field, key})
 	}
 
-	set := at.key("set")
-	for _, field := range slices.Sorted(maps.Keys(r.Request.Set)) {
-		here := set.mapKey(field)
-		if !isFieldPath(field) {
-			v.errorAtKey(here.path, quoted(field)+" is not the path of a field, such as limit or filter.kind")
-
-			continue
+	if r.Resume != nil {
+		resume := place{path: joinPath(route, "resume")}
+		if isFieldPath(r.Resume.Field) {
+			bind(r.Resume.Field, resume.key("field").path)
 		}
-		if _, ok := normalConstant(r.Request.Set[field]); !ok && v.written == nil {
-			v.errorf(here.path, "must be a string, a boolean, a number or a list of those")
-		}
-		bind(field, here.path)
+		v.constants(r.Resume.Set, resume.key("set"), bind)
 	}
+	v.constants(r.Request.Set, at.key("set"), bind)
 	for _, field := range pathFields(r.Path) {
 		bind(field, joinPath(route, "path"))
 	}
@@ -76,6 +71,22 @@ func (v *validator) bindings(r *Route, at place) []binding {
 	}
 
 	return bound
+}
+
+// constants checks fields that have constant values, and binds them.
+func (v *validator) constants(set map[string]any, at place, bind func(field, path string)) {
+	for _, field := range slices.Sorted(maps.Keys(set)) {
+		here := at.mapKey(field)
+		if !isFieldPath(field) {
+			v.errorAtKey(here.path, quoted(field)+" is not the path of a field, such as limit or filter.kind")
+
+			continue
+		}
+		if _, ok := normalConstant(set[field]); !ok && v.written == nil {
+			v.errorf(here.path, "must be a string, a boolean, a number or a list of those")
+		}
+		bind(field, here.path)
+	}
 }
 
 // headerName checks the name of a header that is bound to a field.

@@ -15,6 +15,8 @@ func (v *validator) route(r *Route, at place) {
 	v.enum(at.key("auth"), r.Auth)
 	v.request(r, at.key("request"))
 	v.event(r.Event, at.key("event"))
+	v.resume(r, at)
+	v.reconnect(r.Reconnect, v.config.reconnectOf(r.Upstream), "taken from the upstream", at.key("reconnect"))
 	v.enum(at.key("join"), r.Join)
 	v.replay(r.Replay, at.key("replay"))
 	v.enum(at.key("share"), r.Share)
@@ -145,14 +147,17 @@ func (v *validator) voids(r *Route, at place) {
 		if v.wrote(path("slow_client"), r.SlowClient != "" && r.SlowClient != SlowClientDisconnect) {
 			v.void(path("slow_client"), "slow_client", private+" and nothing is dropped")
 		}
-		if r.Event.ID != nil && *r.Event.ID != "" {
-			v.void(at.key("event").key("id").path, "event.id", "share: never, whose events the bridge numbers")
+		if r.Event.ID != nil && *r.Event.ID != "" && r.Resume == nil {
+			v.void(at.key("event").key("id").path, "event.id", "share: never without resume, whose events the bridge numbers")
 		}
 		linger := at.key("replay").key("linger").path
 		if r.Event.ID != nil && *r.Event.ID == "" &&
 			v.wrote(linger, r.Replay.Linger != nil && *r.Replay.Linger != seconds(30)) {
 			v.void(linger, "replay.linger", `share: never and event.id: "", whose RPC ends with its client`)
 		}
+	}
+	if r.Join == JoinOwn && r.Share != ShareNever && (r.Resume == nil || v.lacksID(r, at)) {
+		v.errorf(path("join"), "join: own needs event.id and resume, by which a client's own stream merges into the shared one")
 	}
 	if r.OnComplete == OnCompleteReopen && r.Done != "" {
 		v.void(path("done"), "done", "on_complete: reopen, which never ends")

@@ -66,7 +66,16 @@ func TestValidateInGo(t *testing.T) {
 			"metadata without a name", func(r *Route) { r.Request.Metadata = []Metadata{{}} },
 			"routes[0].request.metadata[0]: name is required: the header to forward, in lower case",
 		},
-		{"unsupported value", func(r *Route) { r.Join = "own" }, "routes[0].join: join: own is not supported yet"},
+		{"unsupported value", func(r *Route) { r.Auth = "required" }, "routes[0].auth: auth: required is not supported yet"},
+		{
+			"nil constant of resuming", func(r *Route) { r.Event.ID, r.Resume = new("a"), &Resume{Field: "b", Set: map[string]any{"c": nil}} },
+			"routes[0].resume.set.c: must be a string, a boolean, a number or a list of those",
+		},
+		{
+			"negative attempts", func(r *Route) { r.Reconnect = &Reconnect{Attempts: new(-1)} },
+			"routes[0].reconnect.attempts: must be from 0, which is without end, to 1000000",
+		},
+		{"no code at all", func(r *Route) { r.Reconnect = &Reconnect{Codes: []string{}} }, ""},
 	} {
 		err := inGo(c.change).Validate()
 		got := ""
@@ -127,6 +136,17 @@ func TestValidateAgreesWithDefaults(t *testing.T) {
 			if rapid.Bool().Draw(t, "has id") {
 				r.Event.ID = new(of("seq").Draw(t, "id"))
 			}
+			code := rapid.SliceOfN(rapid.SampledFrom([]string{"ABORTED", "UNAVAILABLE", "OK", "x"}), 0, 2)
+			if rapid.Bool().Draw(t, "has resume") {
+				r.Resume = &Resume{
+					Field: of("after", "x.").Draw(t, "resume.field"), Inclusive: rapid.Bool().Draw(t, "inclusive"),
+					Offset:  rapid.SampledFrom([]int64{0, 1}).Draw(t, "offset"),
+					Expired: Expired{Codes: code.Draw(t, "expired"), Field: of("e").Draw(t, "expired.field")},
+				}
+			}
+			if rapid.Bool().Draw(t, "has reconnect") {
+				r.Reconnect = &Reconnect{Codes: code.Draw(t, "codes"), Initial: duration.Draw(t, "initial"), Max: duration.Draw(t, "max")}
+			}
 			r.Replay = Replay{Events: rapid.SampledFrom([]int{0, -1, 5}).Draw(t, "events"), Linger: pointer(t, "linger")}
 			r.Heartbeat = Heartbeat{Every: pointer(t, "every"), As: of("comment", "event").Draw(t, "as")}
 			r.Retry, r.MaxAge = duration.Draw(t, "retry"), duration.Draw(t, "max_age")
@@ -135,6 +155,12 @@ func TestValidateAgreesWithDefaults(t *testing.T) {
 			}
 			r.Request.Metadata = []Metadata{{Name: of("a", "traceparent", "te").Draw(t, "metadata")}}
 		})
+		if rapid.Bool().Draw(t, "upstream has reconnect") {
+			c.Upstreams["app"] = Upstream{
+				Target:    "localhost:1",
+				Reconnect: &Reconnect{Initial: duration.Draw(t, "upstream initial"), Max: duration.Draw(t, "upstream max")},
+			}
+		}
 		c.Listen = of(":9901", ":1", "x").Draw(t, "listen")
 		bare, whole := c.Validate(), c.WithDefaults().Validate()
 		if (bare == nil) != (whole == nil) || bare != nil && bare.Error() != whole.Error() {

@@ -31,6 +31,7 @@ func (v *validator) upstream(name string, at place) {
 	v.duration(at.key("open_timeout").path, u.OpenTimeout, least, hour)
 	// gRPC raises what is less than 10s to 10s without a word.
 	v.duration(at.key("keepalive").path, u.Keepalive, seconds(10), hour)
+	v.reconnect(u.Reconnect, defaultReconnect(), "left at its default", at.key("reconnect"))
 }
 
 // target checks that gRPC can make something of a target, as far as that can be seen.

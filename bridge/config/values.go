@@ -6,10 +6,12 @@ const (
 
 	AuthNone = "none"
 
-	CursorUnique = "unique"
+	CursorUnique  = "unique"
+	CursorRepeats = "repeats"
 
 	JoinLive = "live"
 	JoinHeld = "held"
+	JoinOwn  = "own"
 
 	ShareAuto  = "auto"
 	ShareNever = "never"
@@ -36,9 +38,9 @@ func allowedValues(pattern string) []string {
 	case "routes[].auth":
 		return []string{AuthNone}
 	case "routes[].event.cursor":
-		return []string{CursorUnique}
+		return []string{CursorUnique, CursorRepeats}
 	case "routes[].join":
-		return []string{JoinLive, JoinHeld}
+		return []string{JoinLive, JoinHeld, JoinOwn}
 	case "routes[].share":
 		return []string{ShareAuto, ShareNever}
 	case "routes[].slow_client":
@@ -51,5 +53,14 @@ func allowedValues(pattern string) []string {
 		return []string{HeartbeatComment, HeartbeatEvent}
 	default:
 		return nil
+	}
+}
+
+// codeNames are the names of gRPC's codes, but for OK, which is no failure.
+func codeNames() []string {
+	return []string{
+		"CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+		"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE",
+		"DATA_LOSS", "UNAUTHENTICATED",
 	}
 }

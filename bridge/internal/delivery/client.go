@@ -13,11 +13,18 @@ type Source interface {
 	// Status returns what a client is to be told besides the log's frames,
 	// and a channel that is closed when that changes.
 	Status() (Status, <-chan struct{})
-	// Sending says how far the client will have been written to by the write
-	// to come. When that is done, the frames may have left the log.
+	// Sending says how far the frames go that are to be written now. They may
+	// have left the log when they have been.
 	Sending(position uint64)
 	// Progress says how far the client has been written to.
 	Progress(position uint64)
+	// Pass returns the position behind those frames after a position that the
+	// client is not to be sent.
+	Pass(position uint64) uint64
+	// Move is asked at the end of the log. Where another log goes on from
+	// there, Log is that one from now on, and position where the client stands
+	// in it. An error says that there is none for now.
+	Move() (position uint64, moved bool, err error)
 }
 
 // Status is what a client is to be told besides the log's frames.
@@ -50,6 +57,7 @@ const (
 	MaxAge
 	Lagged
 	Idle // many heartbeats in a row fill some clients' buffers
+	Shed // there is no room for the log that goes on
 )
 
 // Policy says how a client is served.

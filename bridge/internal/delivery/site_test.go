@@ -210,7 +210,7 @@ func (s *source) Status() (Status, <-chan struct{}) {
 	return s.status, s.changed
 }
 
-// Sending does nothing.
+// Sending is told before Progress.
 func (s *source) Sending(uint64) {}
 
 // Progress tells the test.
@@ -316,3 +316,9 @@ func (p *pipes) Close() error {
 
 // Addr is of no use.
 func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+// Pass passes nothing.
+func (s *source) Pass(position uint64) uint64 { return position }
+
+// Move goes nowhere: the log's end is the stream's.
+func (s *source) Move() (position uint64, moved bool, err error) { return 0, false, nil }

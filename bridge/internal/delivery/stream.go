@@ -90,7 +90,7 @@ func (s *stream) run(ctx context.Context) End {
 func (s *stream) step(ctx context.Context) (End, error) {
 	switch wrote, err := s.catchUp(); {
 	case errors.Is(err, io.EOF):
-		return EndComplete, nil
+		return s.finish()
 	case errors.Is(err, replay.ErrEvicted) && s.client.Policy.Skip:
 		if err := s.skip(); err != nil {
 			return "", err
@@ -148,6 +148,10 @@ func (s *stream) silent() <-chan time.Time {
 
 // catchUp writes one batch of what the log holds after the client.
 func (s *stream) catchUp() (wrote bool, err error) {
+	if next := s.client.Source.Pass(s.client.Position); next != s.client.Position {
+		s.client.Position = next
+		s.client.Source.Progress(next)
+	}
 	frames, position, err := s.client.Source.Log().Read(s.client.Position, batch, s.frames[:0])
 	if err != nil || position == s.client.Position {
 		return false, err
@@ -201,17 +205,32 @@ func (s *stream) lastWord(reason Reason) (End, error) {
 	for {
 		switch wrote, err := s.catchUp(); {
 		case errors.Is(err, io.EOF):
-			return EndComplete, nil
+			if end, err := s.finish(); end != "" || err != nil {
+				return end, err
+			}
+			return s.leave(reason) // it goes on in another log
 		case errors.Is(err, replay.ErrEvicted):
 			return s.leave(reason)
 		case err != nil:
 			return "", err
 		case s.ended():
-			return EndComplete, nil
+			// what that means is found by reading on
 		case !wrote, s.client.Position >= head:
 			return s.leave(reason)
 		}
 	}
+}
+
+// finish is the end of a log: of the stream, or another log goes on.
+func (s *stream) finish() (End, error) {
+	switch position, moved, err := s.client.Source.Move(); {
+	case err != nil:
+		return s.leave(Shed)
+	case moved:
+		s.client.Position = position
+		return "", nil
+	}
+	return EndComplete, nil
 }
 
 // ended reports whether the client has been written all that there will be.

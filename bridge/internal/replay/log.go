@@ -20,6 +20,8 @@ type Params struct {
 	// Hold keeps every frame after the position last given to Release, over
 	// all bounds. Full then says when the writer must wait.
 	Hold bool
+	// Start is the id of the position before the first frame, if it has one.
+	Start string
 }
 
 // Log is a bounded sequence of frames with one writer and any number of
@@ -33,11 +35,12 @@ type Log struct {
 	mu       sync.Mutex
 	frames   ring
 	segments segments
-	released uint64        // Params.Hold: frames after it stay
-	held     int64         // Params.Hold: the bytes of those frames
-	evicted  string        // the id of the newest frame that was dropped
-	closed   bool          // no frame comes after the newest one
-	grown    chan struct{} // closed when a waiting reader has something to do; nil while none waits
+	byID     map[string]uint64 // the newest frame with an id
+	released uint64            // Params.Hold: frames after it stay
+	held     int64             // Params.Hold: the bytes of those frames
+	evicted  string            // the id of the newest frame that was dropped
+	closed   bool              // no frame comes after the newest one
+	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
 }
 
 // frame is where one frame lies, and what is known of it.
@@ -52,7 +55,9 @@ type frame struct {
 func (f *frame) length() int { return f.end - f.start }
 
 // New returns an empty log.
-func New(params Params) *Log { return &Log{params: params} }
+func New(params Params) *Log {
+	return &Log{params: params, evicted: params.Start, byID: map[string]uint64{}}
+}
 
 // Append adds a frame, copying its bytes, and wakes the readers. The id is
 // what Find compares and ID returns; it may be empty where positions are told
@@ -67,6 +72,9 @@ func (l *Log) Append(bytes []byte, id string) {
 	segment, start := l.segments.add(bytes)
 	l.frames.push(frame{segment: segment, start: start, end: start + len(bytes), id: id, at: now})
 	l.held += int64(len(bytes))
+	if id != "" {
+		l.byID[id] = l.frames.head()
+	}
 	l.evict(now)
 	l.wake()
 }
@@ -97,6 +105,9 @@ func (l *Log) evict(now time.Time) {
 			return
 		}
 		l.evicted = oldest.id
+		if l.byID[oldest.id] == l.frames.floor+1 {
+			delete(l.byID, oldest.id)
+		}
 		l.segments.bytes -= int64(oldest.length())
 		l.frames.drop()
 	}
@@ -172,22 +183,36 @@ var always = func() <-chan struct{} {
 }()
 
 // Find returns the position of the newest frame with the given id. A log also
-// knows the id of the frame that it dropped last, since nothing after that one
-// is missing.
+// knows Params.Start, and then the id of the frame that it dropped last, since
+// nothing after that one is missing.
 func (l *Log) Find(id string) (position uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.evict(time.Now())
-	for position = l.frames.head(); position > l.frames.floor; position-- {
-		if l.frames.at(position).id == id {
-			return position, true
-		}
+	if position, ok = l.byID[id]; ok {
+		return position, true
 	}
-	return l.frames.floor, l.frames.floor > 0 && l.evicted == id
+	return l.frames.floor, id != "" && l.evicted == id
 }
 
-// ID returns the id of the frame at a position that Bounds allows, and "" at
-// position 0.
+// Pass returns the position behind the frames after a position whose ids
+// match. more is true where all frames up to the head do.
+func (l *Log) Pass(position uint64, match func(id string) bool) (next uint64, more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if position < l.frames.floor {
+		return position, false // Read tells that it has fallen out
+	}
+	for next = position; next < l.frames.head(); next++ {
+		if !match(l.frames.at(next + 1).id) {
+			return next, false
+		}
+	}
+	return next, true
+}
+
+// ID returns the id of the frame at a position that Bounds allows, and
+// Params.Start at position 0.
 func (l *Log) ID(position uint64) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -24,6 +24,7 @@ type Binder struct {
 	set     []constant
 	params  []source
 	headers []source
+	resume  *Resume
 
 	// what clients may set: never what is closed
 	closed      *fieldSet
@@ -80,7 +81,7 @@ func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte) (B
 		c.place.put(m, c.values...)
 	}
 
-	wire, err := marshal(m)
+	wire, err := marshal(proto.MarshalOptions{}, m)
 	if err != nil {
 		return Bound{}, badRequest("the request is no %s: %s", b.input.FullName(), protoText(err))
 	}
@@ -144,14 +145,16 @@ func (b *Binder) bindHeaders(m protoreflect.Message, r *http.Request) error {
 }
 
 // marshal is proto's deterministic Marshal, made safe for dynamic messages.
-func marshal(m proto.Message) (wire []byte, err error) {
+func marshal(opts proto.MarshalOptions, m proto.Message) (wire []byte, err error) {
 	defer func() {
 		if recover() != nil {
 			err = errUnreadable
 		}
 	}()
 
-	if wire, err = (proto.MarshalOptions{Deterministic: true}).Marshal(m); err != nil {
+	opts.Deterministic = true
+
+	if wire, err = opts.Marshal(m); err != nil {
 		return nil, fmt.Errorf("marshaling: %w", err)
 	}
 

@@ -65,7 +65,7 @@ var (
 	}
 	// boundSpec has a field from every source.
 	boundSpec = Spec{
-		Closed: []string{"after"},
+		Resume: &ResumeSpec{Field: "after"},
 		Set: map[string]any{
 			"history": true, "kinds.nested.number": int64(7), "kinds.choice_nested.name": "set",
 			"kinds.string_string_map[env]": "prod", "kinds.string_list": []any{"a", "b"},

@@ -6,7 +6,7 @@
 // refusal of two routes that would match the same request. A [Binder] is
 // compiled once for a route and fills the request message:
 //
-//	strongest   resume (and what else the caller declares closed)
+//	strongest   resume    the cursor and its constants, by [Resume]
 //	     │      set       constants of the route
 //	     │      path      variables of the template
 //	     │      headers   HTTP headers bound to fields

@@ -72,17 +72,26 @@ func TestClosedMapKeys(t *testing.T) {
 func TestClosedPartsAndWholes(t *testing.T) {
 	t.Parallel()
 
-	b := compile(t, Spec{Closed: []string{"kinds.nested", "kinds.recursive.nested.name"}, Query: Fields{All: true}, Body: Fields{All: true}})
+	b := compile(t, Spec{
+		Resume: &ResumeSpec{Field: "kinds.recursive.nested.name"}, Set: map[string]any{"kinds.choice_string": "a"},
+		Query: Fields{All: true}, Body: Fields{All: true},
+	})
 
-	for _, q := range []request{
-		{query: "kinds.nested.name=a"},
-		{query: "kinds.nested.child.child.name=a"},
-		{body: `{"kinds":{"nested":{}}}`},
-		{body: `{"kinds":{"nested":null}}`},
-		{body: `{"kinds":{"recursive":{"nested":{"name":"a"}}}}`},
+	const whole, part = ": the route sets choice_string of the oneof choice", ": it is set by the route"
+
+	for _, tt := range []struct {
+		request request
+		want    string
+	}{
+		{request{query: "kinds.choice_nested.name=a"}, whole},
+		{request{query: "kinds.choice_nested.child.child.name=a"}, whole},
+		{request{body: `{"kinds":{"choiceNested":{}}}`}, whole},
+		{request{body: `{"kinds":{"choiceNested":null}}`}, whole},
+		{request{body: `{"kinds":{"recursive":{"nested":{"name":"a"}}}}`}, part},
+		{request{query: "kinds.recursive.nested.name=a"}, part},
 	} {
-		if _, err := q.bind(b); err == nil || !strings.HasSuffix(err.Error(), ": it is set by the route") {
-			t.Errorf("%+v: got %v", q, err)
+		if _, err := tt.request.bind(b); err == nil || !strings.HasSuffix(err.Error(), tt.want) {
+			t.Errorf("%+v: got %v", tt.request, err)
 		}
 	}
 

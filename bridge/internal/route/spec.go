@@ -15,9 +15,9 @@ import (
 // Spec says where the fields of a route's request message come from. Field paths
 // name fields by JSON or proto name and map entries as m.key or m[key].
 type Spec struct {
-	// Closed are the fields that others set after Bind: those of resuming. Bind
-	// leaves them out and refuses them in query and body.
-	Closed []string
+	// Resume says which fields open the RPC at a cursor, nil for none. Bind leaves
+	// them out and refuses them in query and body; [Resume.Append] sets them.
+	Resume *ResumeSpec
 	// Set are constants by field path: string, bool, any integer or float, or a
 	// []any of them for a repeated field; each is a proto3 JSON scalar.
 	Set map[string]any
@@ -58,7 +58,7 @@ type Resolver interface {
 
 // SpecError is a Spec that does not fit its message or contradicts itself.
 type SpecError struct {
-	// Key is what of a route's configuration is wrong: path, resume,
+	// Key is what of a route's configuration is wrong: path, resume.field,
 	// request.set.limit, request.query[0], …
 	Key string
 	// Message says what is wrong with it, without naming it again.
@@ -82,7 +82,7 @@ func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver)
 		reserved: slices.Clone(spec.Reserved),
 	}}
 
-	c.bindClosed(spec.Closed)
+	c.bindResume(spec.Resume)
 	c.bindSet(spec.Set)
 	c.bindParams(spec.Params)
 	c.bindHeaders(spec.Headers)
@@ -236,30 +236,29 @@ func realOneof(f protoreflect.FieldDescriptor) protoreflect.OneofDescriptor {
 	return nil
 }
 
-func (c *compiler) bindClosed(paths []string) {
-	for _, path := range paths {
-		c.bind("resume", path)
+func (c *compiler) bindSet(set map[string]any) {
+	for _, path := range slices.Sorted(maps.Keys(set)) {
+		if constant, ok := c.bindConstant(keyOf("request.set", path), path, set[path]); ok {
+			c.binder.set = append(c.binder.set, constant)
+		}
 	}
 }
 
-func (c *compiler) bindSet(set map[string]any) {
-	for _, path := range slices.Sorted(maps.Keys(set)) {
-		key := keyOf("request.set", path)
-
-		p, ok := c.bind(key, path)
-		if !ok {
-			continue
-		}
-
-		values, err := parseConstant(p, set[path])
-		if err != nil {
-			c.failf(key, "%v", err)
-
-			continue
-		}
-
-		c.binder.set = append(c.binder.set, constant{place: p, values: values})
+// bindConstant binds a field to a configured value.
+func (c *compiler) bindConstant(key, path string, value any) (constant, bool) {
+	p, ok := c.bind(key, path)
+	if !ok {
+		return constant{}, false
 	}
+
+	values, err := parseConstant(p, value)
+	if err != nil {
+		c.failf(key, "%v", err)
+
+		return constant{}, false
+	}
+
+	return constant{place: p, values: values}, true
 }
 
 func (c *compiler) bindParams(paths []string) {
@@ -368,6 +367,8 @@ func kindOf(p place) string {
 		return "repeated"
 	case f.Message() != nil:
 		return "a " + string(f.Message().FullName())
+	case f.Enum() != nil:
+		return "an enum"
 	default:
 		return "a " + f.Kind().String()
 	}

@@ -41,7 +41,6 @@ func TestCompileErrors(t *testing.T) {
 		{Spec{Params: []string{"kinds.string_string_map"}}, "path: kinds.string_string_map is a map; a path variable needs a field with a single value"},
 		{Spec{Params: []string{"kinds.string_string_map.a"}}, "path: kinds.string_string_map.a is in a map; a path variable needs a field with a single value"},
 		{Spec{Params: []string{"topic"}, Set: map[string]any{"topic": "a"}}, "path: topic is bound by request.set.topic already"},
-		{Spec{Closed: []string{"after"}, Set: map[string]any{"after": 1}}, "request.set.after: after is bound by resume already"},
 		{
 			Spec{Set: map[string]any{"kinds.nested.name": "a"}, Params: []string{"kinds.nested.name"}},
 			`path: kinds.nested.name is bound by request.set["kinds.nested.name"] already`,
@@ -69,7 +68,6 @@ func TestCompileErrors(t *testing.T) {
 		{Spec{Query: Fields{Paths: []string{"kinds.nested_list"}}}, "request.query[0]: kinds.nested_list is repeated, which a query cannot carry"},
 		{Spec{Query: Fields{Paths: []string{"kinds", "kinds.nested"}}}, "request.query[1]: kinds.nested is listed twice, itself or with what is beneath it"},
 		{Spec{Query: Fields{Paths: []string{"kinds.int64_string_map[x]"}}}, `request.query[0]: kinds.int64_string_map[x]: the key "x" is not a 64-bit integer`},
-		{Spec{Closed: []string{""}}, `resume: ssebridge.test.v1.WatchRequest has no field ""`},
 
 		{Spec{Set: map[string]any{"history": "true"}}, `request.set.history: want true or false, got the string "true"`},
 		{Spec{Set: map[string]any{"history": 1}}, "request.set.history: want true or false, got 1"},

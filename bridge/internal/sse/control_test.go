@@ -68,7 +68,7 @@ func TestHostileMessage(t *testing.T) {
 
 // A whole stream is accepted by a reader that forgives nothing.
 func TestStreamKeepsTheContract(t *testing.T) {
-	n := NewNumbering(Positions, epoch)
+	n := NewNumbering(NumberingParams{Mode: Positions, Epoch: epoch})
 	stream := AppendOpen(nil, 3*time.Second, n.AppendID(nil))
 	stream = append(stream, Heartbeat...)
 	for range 3 {

@@ -45,6 +45,12 @@ type ID struct {
 	// Epoch and Seq are set if the id is a position in a log.
 	Epoch string
 	Seq   uint64
+	// Cursor is set if the id is a cursor of the backend's: its value, as it
+	// is put into a request. Base is the id of the cursor itself, and Ordinal
+	// how many frames the client has got since the last message with it.
+	Cursor  []byte
+	Base    string
+	Ordinal uint64
 	// Final is set if the client has seen the end of its stream.
 	Final bool
 }
@@ -68,7 +74,7 @@ func ParseID(mode Mode, text string) ID {
 			return parsePosition(text, position)
 		}
 	}
-	return ID{Text: recoded(text)}
+	return parseCursor(text)
 }
 
 // parsePosition reads <epoch>-<seq>; anything else is an id that no log holds.
@@ -84,20 +90,27 @@ func parsePosition(text, position string) ID {
 	return ID{Text: text, Epoch: epoch, Seq: seq}
 }
 
-// recoded spells a cursor id as the bridge does, so that a proxy or a client
-// that escapes more than it must still finds its place.
-func recoded(text string) string {
-	cursor, ordinal, isOrdinal := strings.Cut(text, "~")
-	raw, ok := unescape(cursor)
-	if !ok {
-		return printable(text)
+// parseCursor reads <cursor> and <cursor>~n. It spells them as the bridge does,
+// so that a proxy or a client that escapes more than it must still finds its
+// place.
+func parseCursor(text string) ID {
+	base, digits, counted := strings.Cut(text, "~")
+	cursor, ok := unescape(base)
+	if !ok || len(cursor) == 0 {
+		return ID{Text: printable(text)}
 	}
-	id := string(AppendCursor(nil, raw))
-	if isOrdinal {
-		id += "~" + printable(ordinal)
+	id := ID{Cursor: cursor, Base: string(AppendCursor(nil, cursor))}
+	id.Text = id.Base
+	if counted {
+		ordinal, err := strconv.ParseUint(digits, 10, 64)
+		if err != nil || ordinal == 0 || digits[0] == '0' {
+			return ID{Text: printable(text)}
+		}
+		id.Ordinal = ordinal
+		id.Text += "~" + digits
 	}
-	if len(id) > MaxIDBytes-len(finalMark) {
-		return printable(text) // no event has had it
+	if len(id.Base) > MaxCursorBytes {
+		return ID{Text: printable(text)} // no event has had it
 	}
 	return id
 }

@@ -1,6 +1,9 @@
 package sse
 
 import (
+	"fmt"
+	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -35,6 +38,17 @@ func TestNewEpoch(t *testing.T) {
 func TestParseID(t *testing.T) {
 	position := func(text string, seq uint64) ID { return ID{Text: text, Epoch: epoch, Seq: seq} }
 	text := func(text string) ID { return ID{Text: text} }
+	cursor := func(base string, ordinal uint64) ID {
+		value, err := url.PathUnescape(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := ID{Text: base, Cursor: []byte(value), Base: base, Ordinal: ordinal}
+		if ordinal > 0 {
+			id.Text = fmt.Sprintf("%s~%d", base, ordinal)
+		}
+		return id
+	}
 	final := func(text string) ID { return ID{Text: text, Final: true} }
 	for _, test := range []struct {
 		mode Mode
@@ -64,20 +78,20 @@ func TestParseID(t *testing.T) {
 
 		{Cursors, "", ID{}},
 		{Cursors, "~0", ID{}},
-		{Cursors, "0", text("0")},
-		{Cursors, "1234", text("1234")},
-		{Cursors, "two words", text("two words")},
-		{Cursors, "a%20b", text("a b")}, // more was escaped than must be
-		{Cursors, "a%2fb", text("a/b")}, // in another spelling
-		{Cursors, "caf%c3%A9", text("caf%C3%A9")},
-		{Cursors, "café", text("caf%C3%A9")}, // less
+		{Cursors, "0", cursor("0", 0)},
+		{Cursors, "1234", cursor("1234", 0)},
+		{Cursors, "two words", cursor("two words", 0)},
+		{Cursors, "a%20b", cursor("a b", 0)}, // more was escaped than must be
+		{Cursors, "a%2fb", cursor("a/b", 0)}, // in another spelling
+		{Cursors, "caf%c3%A9", cursor("caf%C3%A9", 0)},
+		{Cursors, "café", cursor("caf%C3%A9", 0)}, // less
 		{Cursors, "100%", text("100%")},
 		{Cursors, "%zz", text("%zz")},
-		{Cursors, "%7E", text("%7E")},
-		{Cursors, "c~3", text("c~3")},
-		{Cursors, "a%2Fb~3", text("a/b~3")},
+		{Cursors, "%7E", cursor("%7E", 0)},
+		{Cursors, "c~3", cursor("c", 3)},
+		{Cursors, "a%2Fb~3", cursor("a/b", 3)},
 		{Cursors, "c~\r\n", text("c~%0D%0A")},
-		{Cursors, epoch + "-3", text(epoch + "-3")}, // a cursor may look like anything
+		{Cursors, epoch + "-3", cursor(epoch+"-3", 0)}, // a cursor may look like anything
 		{Cursors, "~" + epoch + "-3", position("~"+epoch+"-3", 3)},
 		{Cursors, "~" + epoch, text("~" + epoch)},
 		{Cursors, "~", text("~")},
@@ -85,14 +99,14 @@ func TestParseID(t *testing.T) {
 		{Cursors, "~end", final("~end")},
 		{Cursors, "c~end", final("c~end")},
 		{Cursors, "c~3~end", final("c~3~end")},
-		{Cursors, "%7Eend", text("%7Eend")}, // the backend's own "~end"
+		{Cursors, "%7Eend", cursor("%7Eend", 0)}, // the backend's own "~end"
 
 		{None, "", ID{}},
 		{None, "whatever", ID{}},
 		{None, epoch + "-3", ID{}},
 		{None, "~end", final("~end")},
 	} {
-		if got := ParseID(test.mode, test.text); got != test.want {
+		if got := ParseID(test.mode, test.text); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("mode %d, %q: %+v, want %+v", test.mode, test.text, got, test.want)
 		}
 	}
@@ -152,7 +166,7 @@ func TestParseIDIsBounded(t *testing.T) {
 
 // The longest cursor is found again, with its ordinals and its end.
 func TestLongestCursor(t *testing.T) {
-	n := NewNumbering(Cursors, epoch)
+	n := NewNumbering(NumberingParams{Mode: Cursors, Epoch: epoch})
 	n.Message([]byte(strings.Repeat("a", MaxCursorBytes)))
 	n.since = 1<<64 - 2
 	n.Message(nil)
@@ -180,10 +194,10 @@ func FuzzParseID(f *testing.F) {
 			if wrong := unsafeID(id.Text); wrong != "" {
 				t.Errorf("mode %d, %q becomes %q, which %s", mode, text, id.Text, wrong)
 			}
-			if id.Text == "" && id != (ID{}) || id.Final && id.Epoch != "" {
+			if id.Text == "" && !reflect.DeepEqual(id, ID{}) || id.Final && id.Epoch != "" {
 				t.Errorf("mode %d, %q becomes %+v", mode, text, id)
 			}
-			if again := ParseID(mode, id.Text); len(text) < 1000 && again != id {
+			if again := ParseID(mode, id.Text); len(text) < 1000 && !reflect.DeepEqual(again, id) {
 				t.Errorf("mode %d, %q becomes %+v, and that %+v", mode, text, id, again)
 			}
 		}
@@ -208,7 +222,7 @@ func FuzzCursor(f *testing.F) {
 		if wrong := unsafeID(idA); wrong != "" {
 			t.Errorf("%q becomes %q, which %s", a, idA, wrong)
 		}
-		if got := ParseID(Cursors, idA); got != (ID{Text: idA}) {
+		if got := ParseID(Cursors, idA); got.Text != idA || got.Ordinal != 0 || string(got.Cursor) != string(a) {
 			t.Errorf("%q comes back as %+v", idA, got)
 		}
 		if raw, ok := unescape(idA); !ok || string(raw) != string(a) {

@@ -1,41 +1,73 @@
 package sse
 
-import "strconv"
+import (
+	"bytes"
+	"slices"
+	"strconv"
+)
 
 // Numbering gives the frames of one log their ids, in order. It is used by the
 // log's one writer, and is not safe for concurrent use.
 //
-// The rules are those of docs/resuming: a position is written with the
-// epoch only while no cursor precedes it, and frames without a cursor are
-// counted from the last message that carried one.
+// The rules are those of docs/resuming.md: a position is written with the
+// epoch only while no complete cursor precedes it, and frames are counted from
+// the last message that carried the last complete cursor.
 type Numbering struct {
 	mode  Mode
 	epoch string
-	seq   uint64
+	// repeats is set where several messages may carry one cursor: it is
+	// complete only when another one comes.
+	repeats bool
+	// own is set where a client without an id has an RPC of its own: as long
+	// as that has delivered nothing, opening it anew is the same.
+	own  bool
+	seq  uint64
+	bare bool // nothing has been counted since the log, or a new RPC, began
 
-	// Cursors only: the last complete cursor, escaped, and how many frames
-	// have come since the last message that carried it.
-	cursor []byte
-	since  uint64
+	// Cursors only.
+	complete []byte // the last complete cursor; empty: none
+	since    uint64 // frames since the last message that carried it
+	open     []byte // repeats: the cursor that may come again
+	opened   uint64 // frames since the last message that carried that one
 }
 
-// NewNumbering starts the ids of the log with the given epoch.
-func NewNumbering(mode Mode, epoch string) *Numbering {
-	return &Numbering{mode: mode, epoch: epoch}
+// NumberingParams say what the ids of a log are.
+type NumberingParams struct {
+	Mode  Mode
+	Epoch string
+	// Repeats: several messages may carry the same cursor.
+	Repeats bool
+	// Own: a client without an id has an RPC of its own, so that a position
+	// before the RPC's first message is no id.
+	Own bool
+	// After is the cursor that the log begins right after, if any.
+	After []byte
+}
+
+// NewNumbering starts the ids of a log.
+func NewNumbering(p NumberingParams) *Numbering {
+	return &Numbering{mode: p.Mode, epoch: p.Epoch, repeats: p.Repeats, own: p.Own, bare: true, complete: slices.Clone(p.After)}
 }
 
 // Message counts a message with the given cursor; an empty one is none.
 func (n *Numbering) Message(cursor []byte) {
 	n.seq++
+	n.bare = false
 	if n.mode != Cursors {
 		return
 	}
-	if len(cursor) == 0 {
-		n.since++
-		return
+	n.since++
+	n.opened++
+	switch {
+	case len(cursor) == 0:
+	case !n.repeats:
+		n.complete, n.since = append(n.complete[:0], cursor...), 0
+	default:
+		if len(n.open) > 0 && !bytes.Equal(cursor, n.open) {
+			n.complete, n.since = append(n.complete[:0], n.open...), n.opened
+		}
+		n.open, n.opened = append(n.open[:0], cursor...), 0
 	}
-	n.cursor = AppendCursor(n.cursor[:0], cursor)
-	n.since = 0
 }
 
 // Break counts a gap after which the backend's messages may go on anywhere:
@@ -43,7 +75,16 @@ func (n *Numbering) Message(cursor []byte) {
 // One that stands for a single message is counted by Message.
 func (n *Numbering) Break() {
 	n.seq++
-	n.cursor, n.since = n.cursor[:0], 0
+	n.bare = true
+	n.complete, n.since = n.complete[:0], 0
+	n.open, n.opened = n.open[:0], 0
+}
+
+// Resume returns where an RPC that breaks now can be opened again: at the last
+// complete cursor, valid until the next call, with so many frames of what the
+// backend then sends already in the log. ok is false where there is none.
+func (n *Numbering) Resume() (cursor []byte, since uint64, ok bool) {
+	return n.complete, n.since, len(n.complete) > 0
 }
 
 // AppendID appends the id of the last frame counted; before the first one,
@@ -54,10 +95,12 @@ func (n *Numbering) AppendID(dst []byte) []byte {
 		return dst
 	case n.mode == Positions:
 		return AppendPosition(dst, n.epoch, n.seq)
-	case len(n.cursor) == 0:
+	case len(n.complete) == 0 && n.own && n.bare:
+		return append(dst, noID...)
+	case len(n.complete) == 0:
 		return AppendPosition(append(dst, '~'), n.epoch, n.seq)
 	}
-	dst = append(dst, n.cursor...)
+	dst = AppendCursor(dst, n.complete)
 	if n.since > 0 {
 		dst = strconv.AppendUint(append(dst, '~'), n.since, 10)
 	}
@@ -69,6 +112,3 @@ func (n *Numbering) AppendID(dst []byte) []byte {
 func (n *Numbering) AppendFinal(dst []byte) []byte {
 	return append(n.AppendID(dst), finalMark...)
 }
-
-// Seq returns the number of frames counted.
-func (n *Numbering) Seq() uint64 { return n.seq }

@@ -10,7 +10,7 @@ import (
 // play counts what the words say: "-" is a message without a cursor, "gap" a
 // gap that breaks, anything else a cursor. It returns the ids.
 func play(mode Mode, words string) string {
-	n := NewNumbering(mode, "E")
+	n := NewNumbering(NumberingParams{Mode: mode, Epoch: "E"})
 	ids := []string{string(n.AppendID(nil))}
 	for word := range strings.FieldsSeq(words) {
 		switch word {
@@ -53,15 +53,15 @@ func TestNumbering(t *testing.T) {
 }
 
 func TestNumberingAppends(t *testing.T) {
-	n := NewNumbering(Cursors, "E")
+	n := NewNumbering(NumberingParams{Mode: Cursors, Epoch: "E"})
 	cursor := []byte("c1")
 	n.Message(cursor)
 	copy(cursor, "XX") // it was borrowed
 	if got := string(n.AppendID([]byte("id: "))); got != "id: c1" {
 		t.Fatal(got)
 	}
-	if n.Seq() != 1 {
-		t.Fatal(n.Seq())
+	if n.seq != 1 {
+		t.Fatal(n.seq)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestIDsOfALogDiffer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mode := rapid.SampledFrom([]Mode{Positions, Cursors}).Draw(t, "mode")
 		log := NewEpoch()
-		n := NewNumbering(mode, log)
+		n := NewNumbering(NumberingParams{Mode: mode, Epoch: log})
 		seen := map[string]bool{string(n.AppendID(nil)): true}
 		used := map[string]bool{"": true}
 		for range rapid.IntRange(1, 50).Draw(t, "frames") {
@@ -96,7 +96,7 @@ func TestIDsOfALogDiffer(t *testing.T) {
 				t.Fatalf("%q %s", id, wrong)
 			}
 			parsed := ParseID(mode, id)
-			if parsed.Text != id || parsed.Final || parsed.Epoch != "" && (parsed.Epoch != log || parsed.Seq != n.Seq()) {
+			if parsed.Text != id || parsed.Final || parsed.Epoch != "" && (parsed.Epoch != log || parsed.Seq != n.seq) {
 				t.Fatalf("%q comes back as %+v", id, parsed)
 			}
 			if final := ParseID(mode, string(n.AppendFinal(nil))); !final.Final {

@@ -54,7 +54,7 @@ type answer struct {
 }
 
 // Open opens an RPC.
-func (b *backend) Open(ctx context.Context) (Stream, error) {
+func (b *backend) Open(ctx context.Context, _ []byte) (Stream, error) {
 	b.mu.Lock()
 	b.attempts = append(b.attempts, time.Now())
 	var a answer
@@ -188,6 +188,7 @@ func (b *backend) fail(t *testing.T, err error) {
 // cannot be shown. With cursors, a message is its own id.
 type renderer struct {
 	cursors bool
+	wire    string
 	frame   []byte
 }
 
@@ -196,17 +197,25 @@ func (r *renderer) make(format string, args ...any) []byte {
 	return r.frame
 }
 
-// Message renders a message.
-func (r *renderer) Message(_ context.Context, wire []byte) ([]byte, string, error) {
+// Read keeps a message.
+func (r *renderer) Read(_ context.Context, wire []byte) (Message, error) {
 	if bytes.HasPrefix(wire, []byte("bad")) {
-		return nil, "", errors.New(string(wire))
+		return Message{}, errors.New(string(wire))
 	}
-	id := ""
-	if r.cursors {
-		id = string(wire)
-	}
-	return r.make("%s", wire), id, nil
+	r.wire = string(wire)
+	return Message{}, nil
 }
+
+// Event renders the message that was read.
+func (r *renderer) Event() (frame []byte, id string) {
+	if r.cursors {
+		id = r.wire
+	}
+	return r.make("%s", r.wire), id
+}
+
+// Resume knows no cursor.
+func (r *renderer) Resume() (cursor []byte, since uint64, ok bool) { return nil, 0, false }
 
 // Gap renders a gap.
 func (r *renderer) Gap(reason string) ([]byte, string) { return r.make("gap:%s", reason), "" }
@@ -253,7 +262,7 @@ func (w *world) wish(key string, change ...func(*Join)) Join {
 	for _, c := range change {
 		c(&join)
 	}
-	join.Open = func() (string, Params) {
+	join.Open = func([]byte, bool) (string, Params) {
 		w.epochs++
 		params := w.params
 		if params.Renderer == nil {

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -11,7 +12,7 @@ import (
 // After a message, a passing failure tells clients to come back; the first who
 // does opens the RPC again, and a gap says that messages may be missing.
 func TestBreakAfterMessages(t *testing.T) {
-	for _, err := range []error{errHold, errRetry, errFlaky} {
+	for _, err := range []error{errRetry, errFlaky} {
 		t.Run(err.Error(), func(t *testing.T) {
 			inWorld(t, anyLimits, func(t *testing.T, w *world) {
 				a, b := w.join("k"), w.join("k")
@@ -38,6 +39,62 @@ func TestBreakAfterMessages(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A failure that is held is hidden: the RPC is opened again, and all that clients
+// hear is a gap.
+func TestBreakIsHidden(t *testing.T) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
+		c := w.join("k")
+		w.backend.send(t, "1")
+		w.backend.fail(t, errHold)
+		w.expectPhase(c, Opening)
+		time.Sleep(time.Second)
+		w.expectPhase(c, Live)
+		w.backend.send(t, "2")
+		c.expect("1 gap:upstream 2")
+		if c.toldToLeave() {
+			t.Fatal("told to leave")
+		}
+	})
+}
+
+// A proxy that accepts and hangs up makes opening fail with an io.EOF somewhere in
+// its error: that is no end of the stream, which would stop every browser.
+func TestHungUpIsNoEnd(t *testing.T) {
+	hungUp := fmt.Errorf("%w: no connection: %w", errHold, io.EOF)
+	for name, a := range map[string]answer{"opening": {openErr: hungUp}, "accepting": {acceptErr: hungUp}} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
+				w.backend.then(answer{}, a)
+				c := w.join("k")
+				w.backend.send(t, "1")
+				w.backend.fail(t, hungUp)
+				time.Sleep(time.Second)
+				w.expectPhase(c, Live)
+				w.expectOpens(3)
+				w.backend.send(t, "2")
+				c.expect("1 gap:upstream 2")
+			})
+		})
+	}
+}
+
+// What is held is held for as many attempts as there may be.
+func TestAttemptsAreUsedUp(t *testing.T) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
+		w.params.Attempts = 2
+		w.backend.then(answer{}, answer{openErr: errHold}, answer{acceptErr: errHold}, answer{openErr: errHold})
+		c := w.join("k")
+		w.backend.send(t, "1")
+		w.backend.fail(t, errHold)
+		time.Sleep(time.Minute)
+		w.expectOpens(4)
+		w.expectPhase(c, Broken)
+		if !c.toldToLeave() {
+			t.Fatal("not told to leave")
+		}
+	})
 }
 
 // Rule 13: where nothing had been delivered, nothing can be missing.
@@ -296,8 +353,6 @@ func TestBadMessageIsDelivered(t *testing.T) {
 		c := w.join("k")
 		w.backend.send(t, "bad")
 		w.backend.fail(t, errHold)
-		w.expectPhase(c, Broken)
-		w.join("k")
 		c.expect("gap:untranscodable gap:upstream")
 	})
 }

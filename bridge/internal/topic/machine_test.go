@@ -108,7 +108,7 @@ func (m *machine) open(private bool) (string, Params) {
 func (m *machine) attach(t *rapid.T, f *follower, place Place, held bool) {
 	sub, err := m.registry.Join(Join{
 		Key: f.key, Private: f.private, Held: held, Place: place,
-		Open: func() (string, Params) { return m.open(f.private) },
+		Open: func([]byte, bool) (string, Params) { return m.open(f.private) },
 	})
 	if err != nil {
 		if !errors.Is(err, ErrFull) || m.listenedTo() < m.limits.Topics {

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -50,18 +51,21 @@ func (t *Topic) watchPlace() *time.Timer {
 func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t.delivered = false
-	stream, err := t.params.Source.Open(ctx)
+	defer t.setAccepted(false)
+	t.delivered, t.heard = false, false
+	cursor := t.resume()
+	stream, err := t.params.Source.Open(ctx, cursor)
 	if err != nil {
-		return began, err
+		return began, t.refused(cursor, err)
 	}
 	defer stream.Close()
 	stale.Stop()
 	t.update(func(s *Status) { s.Placed, s.Stale = true, false })
 	if err := stream.Accepted(); err != nil {
-		return began, err
+		return began, t.refused(cursor, err)
 	}
 	t.update(func(s *Status) { s.Phase, s.Err = Live, nil })
+	t.setAccepted(true)
 	began = time.Now()
 	message := func(wire []byte) error { return t.take(ctx, wire) }
 	for {
@@ -69,16 +73,49 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, e
 			return began, err
 		}
 		if err := stream.Next(message); err != nil {
-			return began, err
+			return began, t.refused(cursor, err)
 		}
 	}
 }
 
-// mayRead holds a private topic's pump back while nobody listens or its
-// client has not got what the log holds, so that flow control reaches the
-// backend.
+// expired is the end of an RPC whose cursor the backend does not know any more.
+type expired struct{ error }
+
+func (e expired) Unwrap() error { return e.error }
+
+// errExpired is what a message says that is no event but the word that the cursor
+// is too old.
+var errExpired = errors.New("topic: the cursor is too old")
+
+// resume returns the cursor at which the RPC is to be opened, nil for none.
+func (t *Topic) resume() []byte {
+	t.overlap.cursor = nil
+	if t.params.Cursors == nil {
+		return nil
+	}
+	cursor, since, ok := t.params.Renderer.Resume()
+	if !ok {
+		return nil
+	}
+	t.overlap.begin(*t.params.Cursors, cursor, since)
+	return bytes.Clone(cursor)
+}
+
+// refused tells the end of an RPC that was opened at a cursor in vain: before its
+// first message, be that one that the log has already.
+func (t *Topic) refused(cursor []byte, err error) error {
+	if cursor != nil && !t.heard &&
+		(errors.Is(err, errExpired) || t.params.Cursors.Expired(err)) {
+		return expired{err}
+	}
+	return err
+}
+
+// mayRead holds the pump of a held log back while nobody listens or a client
+// has not got what the log holds, so that flow control reaches the backend; and
+// that of a catch-up which is ahead of main.
 func (t *Topic) mayRead(ctx context.Context) error {
-	for t.private && (t.listening.Load() == 0 || t.log.Full()) {
+	for t.held() && (t.listening.Load() == 0 || t.log.Full() || t.ahead()) {
 		select {
 		case <-t.room:
 		case <-ctx.Done():
@@ -90,54 +127,81 @@ func (t *Topic) mayRead(ctx context.Context) error {
 
 // take renders a message into the log.
 func (t *Topic) take(ctx context.Context, wire []byte) error {
-	frame, id, err := t.params.Renderer.Message(ctx, wire)
-	switch {
-	case err == nil:
-		t.append(frame, id)
-	case ctx.Err() != nil:
+	m, err := t.params.Renderer.Read(ctx, wire)
+	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
-	case t.params.StopOnBad:
+	}
+	if err == nil && m.Expired {
+		return errExpired
+	}
+	t.heard = true
+	drop, reason := t.overlap.drops(m)
+	if drop {
+		return nil
+	}
+	if reason != "" {
+		if err := t.tellGap(reason); err != nil {
+			return err
+		}
+	}
+	switch {
+	case err != nil && t.params.StopOnBad:
 		return unshown{err}
+	case err != nil:
+		frame, id := t.params.Renderer.Gap(gapUntranscodable)
+		err = t.grow(frame, id, false)
 	default:
-		t.append(t.params.Renderer.Gap(gapUntranscodable))
+		frame, id := t.params.Renderer.Event()
+		err = t.grow(frame, id, false)
 	}
 	if !t.delivered {
 		t.delivered = true
 		t.update(func(s *Status) { s.Messages = true })
 	}
-	return nil
+	return err
 }
 
 // settle decides what follows the end of an RPC: nil to open it again, else
 // the change of status with which the pump stops.
 func (t *Topic) settle(began time.Time, err error) func(*Status) {
 	now := time.Now()
+	if errors.As(err, new(expired)) {
+		t.tellLost(gapExpired)
+		return nil // opened once without the cursor, at once
+	}
 	// A stream may be silent for hours: one that lived for a while has worked.
 	worked := t.delivered || (!began.IsZero() && now.Sub(began) >= t.params.Backoff.Max)
 	t.pace.ended(now, worked)
-	if worked || errors.Is(err, io.EOF) {
-		t.failures = 0
+	if worked || endedOK(err) {
+		t.failures, t.attempts = 0, 0
 	}
-	if errors.Is(err, io.EOF) {
+	t.broken = t.broken || t.delivered
+	if endedOK(err) {
 		if !t.params.Reopen {
 			return t.finish(nil)
 		}
-		t.tellGap(t.delivered)
+		t.mend()
 		return nil
 	}
 	switch t.judge(err, worked) {
 	case Hold:
+		t.mend()
 		t.update(func(s *Status) { s.Err = err })
 		return nil
 	case Fatal:
 		return t.finish(err)
 	default:
-		t.gapDue = t.gapDue || t.delivered
 		return func(s *Status) {
 			s.Phase, s.Err, s.Stale = Broken, err, false
 			s.breaks++
 		}
 	}
+}
+
+// endedOK reports whether the RPC ended with OK. Only io.EOF itself says so: a
+// failure may wrap the io.EOF of a connection that was hung up.
+func endedOK(err error) bool {
+	return err == io.EOF //nolint:errorlint // see above
 }
 
 // judge returns Hold, Retry or Fatal.
@@ -149,8 +213,12 @@ func (t *Topic) judge(err error, worked bool) Verdict {
 	if verdict == Flaky && !worked {
 		t.failures++
 	}
+	if verdict == Hold && !worked {
+		t.attempts++
+	}
+	usedUp := t.params.Attempts > 0 && t.attempts > t.params.Attempts
 	switch {
-	case verdict == Hold && !t.delivered, verdict == Fatal:
+	case verdict == Hold && !usedUp && !(t.params.NoReturn && t.delivered), verdict == Fatal:
 		return verdict
 	case verdict == Flaky && t.failures >= flakyOpens, t.params.NoReturn:
 		return Fatal
@@ -164,16 +232,37 @@ func (t *Topic) judge(err error, worked bool) Verdict {
 func (t *Topic) finish(err error) func(*Status) {
 	frame, id := t.params.Renderer.End(err)
 	return func(s *Status) {
-		t.append(frame, id)
-		t.log.Close()
+		if !t.conclude(frame, id) {
+			return
+		}
 		s.Phase, s.Err, s.Stale = Finished, err, false
 	}
 }
 
-// tellGap notes that messages may be missing from here on, if any had come.
-func (t *Topic) tellGap(due bool) {
-	if due {
-		t.append(t.params.Renderer.Gap(gapUpstream))
+// mend tells that messages may be missing from here on, where an RPC that had
+// delivered was lost and its successor cannot be opened at a cursor.
+func (t *Topic) mend() {
+	if !t.broken {
+		return
 	}
-	t.gapDue = false
+	t.broken = false
+	if t.params.Cursors != nil {
+		if _, _, ok := t.params.Renderer.Resume(); ok {
+			return
+		}
+	}
+	t.tellLost(gapUpstream)
+}
+
+// tellGap appends a gap after which the order of cursors begins anew.
+func (t *Topic) tellGap(reason string) error {
+	frame, id := t.params.Renderer.Gap(reason)
+	return t.grow(frame, id, true)
+}
+
+// tellLost is tellGap between two RPCs, when a merged log needs no gap any more.
+func (t *Topic) tellLost(reason string) {
+	if err := t.tellGap(reason); err != nil && !errors.Is(err, errMerged) {
+		panic(err) // grow knows no other
+	}
 }

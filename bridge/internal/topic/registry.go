@@ -3,6 +3,7 @@ package topic
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,13 +34,6 @@ type Registry struct {
 	topics   int // those not gone
 	idle     *simplelru.LRU[*Topic, struct{}]
 	closed   bool
-}
-
-// family is the topics of one key: requests that a backend cannot tell apart.
-type family struct {
-	key    string
-	main   *Topic   // whom new clients join; nil for private topics
-	topics []*Topic // main, finished ones that linger, private ones
 }
 
 // NewRegistry returns an empty registry. Close it.
@@ -77,54 +71,121 @@ func (r *Registry) Topics() int {
 // find returns the topic that a client with the given place in mind is to
 // listen to, making it if need be. Its pump is not started yet.
 func (r *Registry) find(join Join) (*Topic, error) {
-	f := r.families[join.Key]
-	if f != nil {
+	if f := r.families[join.Key]; f != nil {
 		if t := f.byEpoch(join.Place.Epoch); t != nil {
 			return t, nil
 		}
-		if t := f.main; t != nil && (!t.finished() || t.holds(join.Place)) {
+		if t := f.choose(join); t != nil {
 			return t, nil
 		}
 	}
 	if err := r.makeRoom(); err != nil {
 		return nil, err
 	}
-	if f = r.families[join.Key]; f == nil { // making room may have ended it
-		f = &family{key: join.Key}
-		r.families[join.Key] = f
-	}
-	epoch, params := join.Open()
-	t := newTopic(epoch, join.Private, f, params)
-	f.topics = append(f.topics, t)
-	if !join.Private {
-		f.main = t
-	}
-	r.topics++
+	t := r.open(join)
+	r.lean(t, join)
 	return t, nil
 }
 
-func (f *family) byEpoch(epoch string) *Topic {
-	if epoch == "" {
-		return nil
+// lean gives a catch-up a main log to meet, and keeps that one while it runs.
+func (r *Registry) lean(t *Topic, join Join) {
+	if t.role != catchUpRole || !t.home.meets {
+		return
 	}
-	for _, t := range f.topics {
-		if t.epoch == epoch {
+	main := t.home.main
+	if main == nil && r.makeRoom() == nil {
+		join.Place = Place{}
+		main = r.open(join)
+		main.opened = true // its clients are those of the catch-up
+	}
+	if main != nil {
+		r.revive(main)
+		main.clients++
+		t.leansOn = main
+		r.run(main)
+	}
+}
+
+// revive ends a topic's lingering, and lets one that is broken open its RPC again.
+func (r *Registry) revive(t *Topic) {
+	r.wake(t)
+	if t.Status().Phase == Broken && !t.isMerged() {
+		t.mend()
+		t.update(func(s *Status) { s.Phase, s.Err, s.Placed = Opening, nil, false })
+	}
+}
+
+// run starts the topic's pump where it is to have one.
+func (r *Registry) run(t *Topic) {
+	if !t.runs() && t.Status().Phase == Opening {
+		r.start(t)
+	}
+}
+
+// wake ends a topic's lingering.
+func (r *Registry) wake(t *Topic) {
+	if t.linger != nil {
+		t.linger.Stop()
+		r.idle.Remove(t)
+	}
+}
+
+// choose returns the family's topic for a client whose log is not known by its
+// name, or nil where a new one is to be made.
+func (f *family) choose(join Join) *Topic {
+	resumes := join.resumes()
+	if !resumes || join.Ordered {
+		if t := f.byCursor(join.Place); t != nil {
 			return t
 		}
+	}
+	switch {
+	case join.Private:
+		return nil
+	case resumes:
+		return f.sharing(join.Place)
+	case join.Own:
+		return nil
+	}
+	if t := f.main; t != nil && !t.finished() {
+		return t
 	}
 	return nil
 }
 
-func (t *Topic) finished() bool { return t.Status().Phase == Finished }
-
-// holds reports whether the log has a cursor.
-func (t *Topic) holds(place Place) bool {
-	if place.ID == "" || place.Epoch != "" {
-		return false
+// open makes a topic.
+func (r *Registry) open(join Join) *Topic {
+	f := r.families[join.Key]
+	if f == nil {
+		f = &family{key: join.Key, meets: join.Resumable && join.Ordered}
+		r.families[join.Key] = f
 	}
-	_, ok := t.log.Find(place.ID)
-	return ok
+	role, start := mainRole, ""
+	switch {
+	case join.Private:
+		role = privateRole
+	case join.resumes():
+		role = catchUpRole
+	case join.Own && f.main != nil && !f.main.finished():
+		role = catchUpRole
+	}
+	var after []byte
+	if join.resumes() {
+		start, after = join.Place.Base, join.Place.Cursor
+	}
+	epoch, params := join.Open(after, role == catchUpRole)
+	t := newTopic(epoch, role, start, f, params)
+	f.mu.Lock()
+	f.topics = append(f.topics, t)
+	if role == mainRole {
+		f.main = t
+	}
+	f.mu.Unlock()
+	r.topics++
+	return t
 }
+
+func (t *Topic) finished() bool { return t.Status().Phase == Finished }
 
 // makeRoom ends the topic that has been idle longest if the limit is reached.
 func (r *Registry) makeRoom() error {
@@ -142,12 +203,20 @@ func (r *Registry) makeRoom() error {
 // start runs the topic's pump.
 func (r *Registry) start(t *Topic) {
 	ctx, stop := context.WithCancel(context.Background())
+	t.home.mu.Lock()
 	t.stop = stop
+	t.home.mu.Unlock()
 	r.pumps.Go(func() { t.pump(ctx, r) })
 }
 
 // halt ends the topic's pump, if one runs.
 func (t *Topic) halt() {
+	t.home.mu.Lock()
+	defer t.home.mu.Unlock()
+	t.haltLocked()
+}
+
+func (t *Topic) haltLocked() {
 	if t.stop != nil {
 		t.stop()
 	}
@@ -158,15 +227,22 @@ func (t *Topic) halt() {
 func (r *Registry) stopped(t *Topic, change func(*Status)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t.halt()
+	t.home.mu.Lock()
+	t.haltLocked()
 	t.stop = nil
+	merged := t.merged
+	t.home.mu.Unlock()
+	if merged { // into a log with an RPC: nobody need wait for one
+		change = func(s *Status) { s.Phase, s.Err, s.Placed, s.Stale = Live, nil, true, false }
+	}
 	t.update(change)
 }
 
-// rest lets a topic without clients linger.
+// rest lets a topic without clients linger. A catch-up need not whose ids are
+// all cursors: whoever comes back with one opens another.
 func (r *Registry) rest(t *Topic) {
 	linger := t.params.Linger
-	if r.closed || t.params.Abandon || !t.opened || linger <= 0 {
+	if r.closed || t.params.Abandon || !t.opened || linger <= 0 || t.disposable() {
 		r.end(t)
 		return
 	}
@@ -175,10 +251,44 @@ func (r *Registry) rest(t *Topic) {
 			r.end(oldest)
 		}
 	}
+	if t.isMerged() { // whoever comes back only reads on in it
+		r.release(t.leansOn)
+		t.leansOn = nil
+	}
 	r.idle.Add(t, struct{}{})
 	t.rests++
 	rest := t.rests
 	t.linger = time.AfterFunc(linger, func() { r.lingered(t, rest) })
+}
+
+// disposable reports whether all of a topic's clients can resume elsewhere: none
+// can have a position in its log, which begins after a cursor and has no gap
+// that ended the counting from it.
+func (t *Topic) disposable() bool {
+	if t.role != catchUpRole {
+		return false
+	}
+	t.home.mu.Lock()
+	defer t.home.mu.Unlock()
+	return t.start != "" && t.gapAt == 0 && (t.merged || !t.finished())
+}
+
+// isMerged reports whether another log goes on from here.
+func (t *Topic) isMerged() bool {
+	t.home.mu.Lock()
+	defer t.home.mu.Unlock()
+	return t.merged
+}
+
+// release gives up a hold on a topic.
+func (r *Registry) release(t *Topic) {
+	if t == nil {
+		return
+	}
+	t.clients--
+	if t.clients == 0 && !t.gone {
+		r.rest(t)
+	}
 }
 
 // lingered ends a topic whose time is up, unless somebody came in between,
@@ -199,21 +309,21 @@ func (r *Registry) end(t *Topic) {
 	}
 	t.gone = true
 	r.topics--
+	defer r.release(t.leansOn)
 	r.idle.Remove(t)
 	if t.linger != nil {
 		t.linger.Stop()
 	}
-	t.halt()
 	f := t.home
+	f.mu.Lock()
+	t.haltLocked()
+	t.accepted = false
 	if f.main == t {
 		f.main = nil
 	}
-	for i, other := range f.topics {
-		if other == t {
-			f.topics = append(f.topics[:i], f.topics[i+1:]...)
-			break
-		}
-	}
+	f.topics = slices.DeleteFunc(f.topics, func(other *Topic) bool { return other == t })
+	f.wakeAhead()
+	f.mu.Unlock()
 	if len(f.topics) == 0 {
 		delete(r.families, f.key)
 	}

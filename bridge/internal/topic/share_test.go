@@ -67,7 +67,7 @@ func TestFirstMessageIsNotMissed(t *testing.T) {
 type prompt struct{}
 
 // Open opens an RPC.
-func (p prompt) Open(context.Context) (Stream, error) { return p, nil }
+func (p prompt) Open(context.Context, []byte) (Stream, error) { return p, nil }
 
 // Accepted says that it is.
 func (prompt) Accepted() error { return nil }
@@ -231,7 +231,7 @@ func TestTheEndIsOneStep(t *testing.T) {
 		w.backend.send(t, "1")
 		other := w.wish("other")
 		open := other.Open
-		other.Open = func() (string, Params) { // under the registry's lock
+		other.Open = func([]byte, bool) (string, Params) { // under the registry's lock
 			w.backend.newest.parts <- part{err: io.EOF}
 			<-ending.ended
 			for range 1000 {
@@ -240,7 +240,7 @@ func TestTheEndIsOneStep(t *testing.T) {
 			if _, head := first.sub.Log().Bounds(); head != 1 {
 				t.Error("the last frame is in the log of a topic that is not finished")
 			}
-			return open()
+			return open(nil, false)
 		}
 		if _, err := w.registry.Join(other); err != nil {
 			t.Fatal(err)

@@ -4,9 +4,10 @@ import "context"
 
 // Source opens the RPC of a topic. The pump is its only caller.
 type Source interface {
-	// Open returns when the RPC has its place on a connection. The context
+	// Open returns when the RPC has its place on a connection: at a cursor of
+	// the backend's, or, with none, where the request itself says. The context
 	// ends the RPC, not only the opening.
-	Open(ctx context.Context) (Stream, error)
+	Open(ctx context.Context, cursor []byte) (Stream, error)
 }
 
 // Stream is an RPC under way. The pump calls one method at a time.
@@ -23,20 +24,54 @@ type Stream interface {
 }
 
 // Renderer makes the frames of one log, in order, and knows their ids. The
-// pump calls one method at a time. Frames are valid until the next call.
+// pump calls one method at a time. What they return is valid until the next
+// call.
 type Renderer interface {
-	// Message renders one upstream message. An error says that it cannot be
-	// shown; it has then not been counted.
-	Message(ctx context.Context, wire []byte) (frame []byte, id string, err error)
-	// Gap renders a stream-gap with a place of its own.
+	// Read reads an upstream message. An error says that it cannot be shown.
+	// Nothing is counted yet.
+	Read(ctx context.Context, wire []byte) (Message, error)
+	// Event counts the message that was read and renders it.
+	Event() (frame []byte, id string)
+	// Gap renders a stream-gap with a place of its own. One for a message that
+	// cannot be shown counts in that message's place; after any other, there
+	// is no cursor to resume at.
 	Gap(reason string) (frame []byte, id string)
 	// End renders the last frame: err is nil where the RPC ended with OK.
 	End(err error) (frame []byte, id string)
+	// Resume returns the cursor at which an RPC that breaks now can be opened
+	// again, and how many of the messages that then come are in the log
+	// already. ok is false where there is none.
+	Resume() (cursor []byte, since uint64, ok bool)
+}
+
+// Message is what the pump needs to know of a message.
+type Message struct {
+	// Cursor is where the message stands; empty: it carries none.
+	Cursor []byte
+	// Expired says that the message is no event but the backend's word that
+	// the cursor is too old.
+	Expired bool
+}
+
+// Cursors are the rules of a route whose RPCs can be opened at a cursor.
+type Cursors struct {
+	// Inclusive: the backend sends the cursor's own message again.
+	Inclusive bool
+	// Repeats: several messages may carry one cursor.
+	Repeats bool
+	// NotAfter reports whether a cursor does not come after another, for
+	// cursors that have an order of their own; nil for others.
+	NotAfter func(cursor, other []byte) bool
+	// Expired reports whether the error of an RPC that was opened at a cursor
+	// says that it is too old.
+	Expired func(error) bool
 }
 
 // The reasons of gaps that the pump itself finds.
 const (
 	gapUpstream       = "upstream"
+	gapExpired        = "expired"
+	gapRestarted      = "restarted"
 	gapUntranscodable = "untranscodable"
 )
 
@@ -45,8 +80,7 @@ type Verdict int
 
 // The verdicts.
 const (
-	// Hold: before its first message, the RPC is opened again and clients
-	// notice nothing; after it, as Retry.
+	// Hold: the RPC is opened again and clients notice nothing, or a gap.
 	Hold Verdict = iota
 	// Retry: clients are told to come back.
 	Retry

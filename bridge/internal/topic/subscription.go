@@ -2,23 +2,29 @@ package topic
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
 // Join is a client's wish to listen.
 type Join struct {
-	// Key tells requests apart that a backend could tell apart.
+	// Key tells requests apart that a backend could tell apart but for where
+	// they resume.
 	Key string
-	// Private: a topic per client, found again by its epoch.
+	// Private: a topic per client.
 	Private bool
 	// Held starts a client without a place at the oldest frame held instead
-	// of after the newest.
-	Held  bool
-	Place Place
-	// Open says how a new topic runs; called only where one is needed, under
-	// the registry's lock.
-	Open func() (epoch string, params Params)
+	// of after the newest; Own with an RPC of its own.
+	Held, Own bool
+	// Resumable: RPCs can be opened at a cursor. Ordered: all of them give the
+	// same order, so that they may merge.
+	Resumable, Ordered bool
+	Place              Place
+	// Open says how a new topic runs whose log begins after a cursor, or with
+	// none; called only where one is needed, under the registry's lock.
+	Open func(after []byte, catchUp bool) (epoch string, params Params)
 }
 
 // Place is where a client says it stands. The zero Place is nowhere.
@@ -26,6 +32,11 @@ type Place struct {
 	ID    string // as the frame's id is spelt
 	Epoch string // set if the id is a position in a log
 	Seq   uint64
+	// Cursor is set if the id is a cursor, Base is then the cursor's own id,
+	// and Ordinal the number of frames after it that the client has got.
+	Cursor  []byte
+	Base    string
+	Ordinal uint64
 }
 
 // Start is how a subscription begins.
@@ -58,8 +69,11 @@ type Subscription struct {
 	// Missed says why, where Start is Missed.
 	Missed string
 
+	join     Join
+	passes   uint64 // frames that count from the cursor of join.Place and are not sent; guarded by the client
 	registry *Registry
 	breaks   int
+	opened   bool   // guarded by the registry's lock
 	read     uint64 // how far a private topic's client has got; guarded by readersMu
 }
 
@@ -71,49 +85,79 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 	if r.closed {
 		return nil, ErrClosed
 	}
-	t, err := r.find(join)
-	if err != nil {
+	s := &Subscription{registry: r, join: join}
+	if err := s.enter(); err != nil {
+		if s.Topic != nil {
+			s.leave()
+		}
 		return nil, err
-	}
-	if t.linger != nil {
-		t.linger.Stop()
-		r.idle.Remove(t)
-	}
-	if t.Status().Phase == Broken {
-		t.tellGap(t.gapDue)
-		t.update(func(s *Status) { s.Phase, s.Err, s.Placed = Opening, nil, false })
-	}
-	s := &Subscription{Topic: t, registry: r, breaks: t.Status().breaks}
-	if t.private {
-		t.attach(s, join)
-	} else {
-		s.place(join)
-	}
-	t.clients++
-	t.listening.Add(1)
-	t.wakePump()
-	if t.stop == nil && t.Status().Phase == Opening {
-		// Only now that its client is placed: one that starts after the
-		// newest frame must not start after the RPC's first message.
-		r.start(t)
 	}
 	return s, nil
 }
 
+// enter attaches the subscriber to the topic that it is to listen to, and takes it
+// away from the one before. On an error it stays where it is.
+func (s *Subscription) enter() error {
+	for {
+		t, err := s.registry.find(s.join)
+		if err != nil {
+			return err
+		}
+		if s.Topic != nil {
+			s.leave()
+		}
+		s.registry.revive(t)
+		s.attach(t)
+		if s.Start != Missed || !s.join.resumes() {
+			return nil
+		}
+		// The pump has pushed the cursor out of the log in which it was found: now
+		// it is found elsewhere, or a catch-up begins there.
+	}
+}
+
+// resumes reports whether the client can go on wherever its cursor is known.
+func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil }
+
+// attach makes the subscriber a client of a topic, and sees to it that the topic
+// has a pump.
+func (s *Subscription) attach(t *Topic) {
+	s.Topic, s.breaks = t, t.Status().breaks
+	if t.held() {
+		t.hold(s)
+	} else {
+		s.place()
+	}
+	t.clients++
+	t.listening.Add(1)
+	t.wakePump()
+	// Only now that its client is placed: one that starts after the newest
+	// frame must not start after the RPC's first message.
+	s.registry.run(t)
+}
+
+// runs reports whether the topic has a pump, or had one and is merged.
+func (t *Topic) runs() bool {
+	t.home.mu.Lock()
+	defer t.home.mu.Unlock()
+	return t.stop != nil || t.merged
+}
+
 // place finds the position at which the client starts.
-func (s *Subscription) place(join Join) {
-	log, place := s.Topic.log, join.Place
+func (s *Subscription) place() {
+	log, place := s.Topic.log, s.join.Place
 	floor, head := log.Bounds()
+	s.passes = 0
 	switch {
 	case place.ID == "":
 		s.Start = Fresh
-		if s.Position, s.ID = log.Head(); join.Held {
+		if s.Position, s.ID = log.Head(); s.join.Held {
 			s.Position, s.ID = log.Floor()
 		}
 		return
 	case place.Epoch == "":
-		if position, ok := log.Find(place.ID); ok {
-			s.Start, s.Position = Resumed, position
+		if position, passed, ok := s.Topic.locate(place); ok {
+			s.Start, s.Position, s.passes = Resumed, position, passed
 			return
 		}
 	case place.Epoch == s.Topic.epoch && place.Seq >= floor && place.Seq <= head:
@@ -127,6 +171,49 @@ func (s *Subscription) place(join Join) {
 	}
 }
 
+// Pass returns the position behind those frames after a position that the
+// client has got already, by an ordinal of its id. more is true as long as
+// further ones may come.
+func (s *Subscription) Pass(position uint64) (next uint64, more bool) {
+	if s.passes == 0 {
+		return position, false
+	}
+	counted := s.join.Place.Base + "~"
+	next, more = s.Topic.log.Pass(position, func(id string) bool {
+		digits, ok := strings.CutPrefix(id, counted)
+		ordinal, err := strconv.ParseUint(digits, 10, 64)
+		return ok && err == nil && ordinal <= s.passes
+	})
+	if !more {
+		s.passes = 0
+	}
+	return next, more
+}
+
+// Move places the client anew, by its own id, where its log has ended because
+// another one goes on from there. It is false where the stream has ended; an
+// error says that there is no room for another topic.
+func (s *Subscription) Move(parse func(id string) Place) (bool, error) {
+	r := s.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from := s.Topic
+	if !from.isMerged() {
+		return false, nil
+	}
+	if r.closed {
+		return false, ErrClosed
+	}
+	if _, head := from.log.Bounds(); s.passes == 0 {
+		s.join.Place = parse(from.log.ID(head))
+	}
+	if err := s.enter(); err != nil {
+		return false, err
+	}
+	s.Topic.opened = s.Topic.opened || s.opened
+	return true, nil
+}
+
 // Log returns the topic's log.
 func (s *Subscription) Log() *replay.Log { return s.Topic.log }
 
@@ -135,65 +222,74 @@ func (s *Subscription) Log() *replay.Log { return s.Topic.log }
 func (s *Subscription) Opened() {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
-	s.Topic.opened = true
+	s.opened, s.Topic.opened = true, true
 }
 
 // ToldToLeave reports whether the topic broke since the client joined.
 func (s *Subscription) ToldToLeave(status *Status) bool { return status.breaks > s.breaks }
 
-// Progress says how far the client has read. A private topic's pump waits for
-// it; of several clients with the same id, the newest counts.
+// Progress says how far the client has read. The pump of a topic that holds its
+// log waits for it.
 func (s *Subscription) Progress(position uint64) {
-	if !s.Topic.private {
+	t := s.Topic
+	if !t.held() {
 		return
 	}
-	t := s.Topic
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
 	s.read = position
-	t.hold()
+	t.release()
 }
 
-// attach places a private topic's client and holds the log for it from there:
-// it may stand further back than what was written to it before it was cut.
-func (t *Topic) attach(s *Subscription, join Join) {
+// hold places a client and holds the log for it from there: it may stand further
+// back than what was written to it before it was cut.
+func (t *Topic) hold(s *Subscription) {
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
 	t.log.Release(0) // nothing goes while it is placed
-	s.place(join)
+	s.place()
 	s.read = s.Position
 	t.readers = append(t.readers, s)
-	t.hold()
+	t.release()
 }
 
-// detach holds the log for who is left.
-func (t *Topic) detach(s *Subscription) {
+// unhold holds the log for who is left.
+func (t *Topic) unhold(s *Subscription) {
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
 	t.readers = slices.DeleteFunc(t.readers, func(other *Subscription) bool { return other == s })
-	t.hold()
+	t.release()
 }
 
-// hold keeps in the log what the newest reader has not got.
-func (t *Topic) hold() {
+// release gives up what the readers have got: all of a catch-up's; of several
+// that a private topic may have, for the connection before may not be known to
+// be dead, the newest.
+func (t *Topic) release() {
 	if len(t.readers) == 0 {
 		return
 	}
-	t.log.Release(t.readers[len(t.readers)-1].read)
+	read := t.readers[len(t.readers)-1].read
+	if t.role == catchUpRole {
+		for _, s := range t.readers {
+			read = min(read, s.read)
+		}
+	}
+	t.log.Release(read)
 	t.wakePump()
 }
 
 // Leave ends the subscription. The last one to leave lets the topic linger.
 func (s *Subscription) Leave() {
-	r, t := s.registry, s.Topic
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	t.clients--
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	s.leave()
+}
+
+func (s *Subscription) leave() {
+	t := s.Topic
 	t.listening.Add(-1)
-	if t.private {
-		t.detach(s)
+	if t.held() {
+		t.unhold(s)
 	}
-	if t.clients == 0 && !t.gone {
-		r.rest(t)
-	}
+	s.registry.release(t)
 }

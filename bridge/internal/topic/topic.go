@@ -15,10 +15,15 @@ type Params struct {
 	Renderer Renderer
 	// Judge says what the error of an RPC, never nil or io.EOF, means.
 	Judge func(error) Verdict
-	Log   replay.Params // Hold is set by the registry for private topics
+	// Cursors are set where RPCs can be opened at a cursor.
+	Cursors *Cursors
+	Log     replay.Params // Hold and Start are set by the registry
 	// Linger is how long the topic stays after its last client left.
 	Linger  time.Duration
 	Backoff Backoff
+	// Attempts is how often in a row a lost RPC is opened before clients are
+	// told; 0 is without end.
+	Attempts int
 	// Reopen opens the RPC again when it ends with OK.
 	Reopen bool
 	// StopOnBad ends the stream at a message that cannot be shown, instead
@@ -31,43 +36,64 @@ type Params struct {
 	Abandon bool
 }
 
+// role is what a topic is to its family.
+type role int
+
+const (
+	mainRole    role = iota // whom clients without a place join
+	privateRole             // one client's own
+	catchUpRole             // follows what main has not got, until it meets it
+)
+
 // Topic is one upstream stream and its log.
 type Topic struct {
-	epoch   string
-	params  Params
-	private bool
-	log     *replay.Log
-	status  atomic.Pointer[Status]
-	mu      sync.Mutex // of update
+	epoch  string
+	params Params
+	role   role
+	log    *replay.Log
+	status atomic.Pointer[Status]
+	mu     sync.Mutex // of update
 
 	// Owned by the pump while it runs, else by whoever starts it.
 	pace      pace
 	failures  int  // openings in a row that failed with what may be a bug
-	delivered bool // the current RPC has delivered a message
-	gapDue    bool // the RPC before had: its successor starts with a gap
+	attempts  int  // openings in a row that failed with what is held
+	heard     bool // the current RPC has sent a message
+	delivered bool // one that the log had not got
+	broken    bool // an RPC that had delivered was lost, and none was opened since
+	overlap   overlap
 
-	// room wakes a private topic's pump: its client has read on, has come
-	// back or has left. One wake-up is enough, so it holds one; never closed.
+	// room wakes the pump of a topic that holds its log: a client has read on,
+	// has come back or has left, or main has moved. One wake-up is enough, so
+	// it holds one; never closed.
 	room      chan struct{}
 	listening atomic.Int32
 
 	readersMu sync.Mutex
-	readers   []*Subscription // a private topic's clients, as they came; the log is held for the last
+	readers   []*Subscription // of a log that is held, as they came
+
+	// Guarded by the family's lock.
+	accepted bool               // it has a running RPC
+	gapAt    uint64             // the position of the newest gap that breaks the order of cursors
+	newest   string             // the id at the log's head
+	merged   bool               // another log goes on from here
+	stop     context.CancelFunc // ends the pump; nil while none runs
 
 	// Guarded by the registry's lock.
 	home    *family
+	leansOn *Topic // a catch-up: the main log that it keeps
+	start   string // a catch-up: the id of the cursor that its log begins after; empty: an own RPC
 	clients int
 	opened  bool // some client has been sent a stream-open
 	gone    bool
-	stop    context.CancelFunc // ends the pump; nil while none runs
-	linger  *time.Timer        // runs while clients == 0
-	rests   int                // how often it has begun to linger
+	linger  *time.Timer // runs while clients == 0
+	rests   int         // how often it has begun to linger
 }
 
-func newTopic(epoch string, private bool, home *family, params Params) *Topic {
-	params.Log.Hold = private
+func newTopic(epoch string, role role, start string, home *family, params Params) *Topic {
+	params.Log.Hold, params.Log.Start = role != mainRole, start
 	t := &Topic{
-		epoch: epoch, private: private, home: home, params: params,
+		epoch: epoch, role: role, start: start, newest: start, home: home, params: params,
 		log:  replay.New(params.Log),
 		pace: pace{backoff: params.Backoff},
 		room: make(chan struct{}, 1),
@@ -76,16 +102,17 @@ func newTopic(epoch string, private bool, home *family, params Params) *Topic {
 	return t
 }
 
+// held reports whether the log keeps what its readers have not got.
+func (t *Topic) held() bool { return t.role != mainRole }
+
 // Epoch returns the name of the topic's log in the ids of its frames.
 func (t *Topic) Epoch() string { return t.epoch }
 
 // Log returns the topic's log.
 func (t *Topic) Log() *replay.Log { return t.log }
 
-// append adds a frame that the renderer has made.
-func (t *Topic) append(frame []byte, id string) { t.log.Append(frame, id) }
-
-// wakePump lets a private topic's pump look again whether it may read.
+// wakePump lets the pump of a topic that holds its log look again whether it
+// may read.
 func (t *Topic) wakePump() {
 	select {
 	case t.room <- struct{}{}:

@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// raceEnabled has the bridge built as the test is.
+const raceEnabled = false

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestMain is the backend's process too. It does not look for goroutines that
+// are left: toxiproxy leaves some at every connection that it cuts.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == asBackend {
+		fail(runBackend(os.Args[2:]))
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestSoak is the soak at a hundredth of its size: every fault once at least.
+func TestSoak(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	command, err := build(ctx, t.TempDir(), raceEnabled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := settings{
+		seed: uint64(time.Now().UnixNano()), clients: 10, rooms: 1, proxies: 2,
+		every: 50 * time.Millisecond, lasts: 300 * time.Millisecond, rests: 200 * time.Millisecond,
+		once: true, faults: 18, table: time.Minute, command: command, backend: []string{os.Args[0], asBackend}, out: t.Output(),
+	}
+	t.Logf("seed %d", set.seed)
+	if err := run(ctx, set); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,304 @@
+package config
+
+import "testing"
+
+// resuming is a whole configuration that ends within a route's resume.
+const resuming = `upstreams: {app: {target: "localhost:1"}}
+routes:
+  - path: /a/{id}
+    rpc: p.S/M
+    upstream: app
+    event: {id: seq}
+    resume:
+      field: after
+`
+
+// TestBadResume: how an RPC is opened at a cursor.
+func TestBadResume(t *testing.T) {
+	testBad(t, []badConfig{
+		{
+			"no field", minimal + "    event: {id: seq}\n    resume: {}\n", `
+app.yaml:7:13: routes[0].resume.field: field is required: the request field that takes the cursor, such as after_seq
+        resume: {}
+                ^
+`,
+		},
+		{
+			"field not a path", minimal + "    event: {id: seq}\n    resume: {field: a b}\n", `
+app.yaml:7:21: routes[0].resume.field: must be the path of a field, such as after_seq or watch.start_revision
+        resume: {field: a b}
+                        ^
+`,
+		},
+		{
+			"without ids of the backend", minimal + "    resume: {field: a}\n", `
+app.yaml:6:13: routes[0].resume: resume needs event.id: the field of the messages whose value is the cursor
+        resume: {field: a}
+                ^
+`,
+		},
+		{
+			"without ids at all", minimal + "    resume: {field: a}\n    event: {id: \"\"}\n", `
+app.yaml:6:13: routes[0].resume: resume has no effect with event.id: ""; remove one of them
+        resume: {field: a}
+                ^
+`,
+		},
+		{
+			"an id that could not be taken is no second error", minimal + "    resume: {field: a}\n    join: own\n    event: {id: 5, cursor: repeats}\n", `
+app.yaml:8:17: routes[0].event.id: must be a text, not a number; write it in quotes
+        event: {id: 5, cursor: repeats}
+                    ^
+`,
+		},
+		{
+			"unknown keys", resuming + "      feild: a\n      expired: {code: [NOT_FOUND]}\n", `
+app.yaml:9:7: routes[0].resume.feild: unknown key "feild"; did you mean "field"?
+          feild: a
+          ^
+app.yaml:10:17: routes[0].resume.expired.code: unknown key "code"; did you mean "codes"?
+          expired: {code: [NOT_FOUND]}
+                    ^
+`,
+		},
+		{
+			"scalars", resuming + "      inclusive: 1\n      offset: 1.5\n      ordered: maybe\n", `
+app.yaml:9:18: routes[0].resume.inclusive: must be true or false
+          inclusive: 1
+                     ^
+app.yaml:10:15: routes[0].resume.offset: must be a whole number in decimal digits
+          offset: 1.5
+                  ^
+app.yaml:11:16: routes[0].resume.ordered: must be true or false
+          ordered: maybe
+                   ^
+`,
+		},
+		{
+			"offset beyond 64 bits", resuming + "      offset: 9223372036854775808\n", `
+app.yaml:9:15: routes[0].resume.offset: must be a whole number in decimal digits
+          offset: 9223372036854775808
+                  ^
+`,
+		},
+		{
+			"offset with inclusive", resuming + "      offset: 1\n      inclusive: true\n", `
+app.yaml:9:15: routes[0].resume.offset: resume.offset starts after the cursor's message, and resume.inclusive: true says that it is sent again; remove one of them
+          offset: 1
+                  ^
+`,
+		},
+		{
+			"constants", resuming + "      set: {a.: 1, b: {c: 1}, d: null}\n", `
+app.yaml:9:13: routes[0].resume.set["a."]: "a." is not the path of a field, such as limit or filter.kind
+          set: {a.: 1, b: {c: 1}, d: null}
+                ^
+app.yaml:9:23: routes[0].resume.set.b: must be a constant; a field of a message is named by its path, as "a.b"
+          set: {a.: 1, b: {c: 1}, d: null}
+                          ^
+app.yaml:9:34: routes[0].resume.set.d: must not be null; leave the key out for the default
+          set: {a.: 1, b: {c: 1}, d: null}
+                                     ^
+`,
+		},
+		{
+			"codes", resuming + "      expired: {codes: [OUT_OF_RNGE, OK, NOT_FOUND, not_found, NOT_FOUND, \"\"]}\n", `
+app.yaml:9:25: routes[0].resume.expired.codes[0]: must be the name of a gRPC code; did you mean "OUT_OF_RANGE"?
+          expired: {codes: [OUT_OF_RNGE, OK, NOT_FOUND, not_found, NOT_FOUND, ""]}
+                            ^
+app.yaml:9:38: routes[0].resume.expired.codes[1]: OK is no failure; remove it
+          expired: {codes: [OUT_OF_RNGE, OK, NOT_FOUND, not_found, NOT_FOUND, ""]}
+                                         ^
+app.yaml:9:53: routes[0].resume.expired.codes[3]: must be the name of a gRPC code; did you mean "NOT_FOUND"?
+          expired: {codes: [OUT_OF_RNGE, OK, NOT_FOUND, not_found, NOT_FOUND, ""]}
+                                                        ^
+app.yaml:9:64: routes[0].resume.expired.codes[4]: the same as routes[0].resume.expired.codes[2]; remove one of them
+          expired: {codes: [OUT_OF_RNGE, OK, NOT_FOUND, not_found, NOT_FOUND, ""]}
+                                                                   ^
+app.yaml:9:75: routes[0].resume.expired.codes[5]: must be the name of a gRPC code; known here: ABORTED, ALREADY_EXISTS, CANCELLED, DATA_LOSS, DEADLINE_EXCEEDED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT, NOT_FOUND, OUT_OF_RANGE, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAUTHENTICATED, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
+          expired: {codes: [OUT_OF_RNGE, OK, NOT_FOUND, not_found, NOT_FOUND, ""]}
+                                                                              ^
+`,
+		},
+		{
+			"field of expiry not a path", resuming + "      expired: {field: a.}\n", `
+app.yaml:9:24: routes[0].resume.expired.field: must be the path of a field, such as compact_revision
+          expired: {field: a.}
+                           ^
+`,
+		},
+	})
+}
+
+// TestBadResumeSources: one field, several sources.
+func TestBadResumeSources(t *testing.T) {
+	testBad(t, []badConfig{
+		{
+			"request.set", resuming + "    request: {set: {after: 1}}\n", `
+app.yaml:9:28: routes[0].request.set.after: two sources for one field: resume.field and request.set.after; keep one
+        request: {set: {after: 1}}
+                               ^
+`,
+		},
+		{
+			"resume.set and resume.field", resuming + "      set: {after: 1}\n", `
+app.yaml:9:20: routes[0].resume.set.after: two sources for one field: resume.field and resume.set.after; keep one
+          set: {after: 1}
+                       ^
+`,
+		},
+		{
+			"request.set and resume.set", resuming + "      set: {start_at: 1}\n    request: {set: {startAt: 2}}\n", `
+app.yaml:10:30: routes[0].request.set.startAt: two sources for one field: resume.set.start_at and request.set.startAt; keep one
+        request: {set: {startAt: 2}}
+                                 ^
+`,
+		},
+		{
+			"path", resuming + "      set: {id: 1}\n", `
+app.yaml:3:11: routes[0].path: two sources for one field: resume.set.id and path; keep one
+      - path: /a/{id}
+              ^
+`,
+		},
+		{
+			"headers, query and body", resuming + "    methods: [POST]\n    request: {headers: {last: after}, query: [after], body: [after.x, b]}\n", `
+app.yaml:10:31: routes[0].request.headers.last: two sources for one field: resume.field and request.headers.last; keep one
+        request: {headers: {last: after}, query: [after], body: [after.x, b]}
+                                  ^
+app.yaml:10:47: routes[0].request.query[0]: this field has no effect with resume.field, which binds it; remove one of them
+        request: {headers: {last: after}, query: [after], body: [after.x, b]}
+                                                  ^
+app.yaml:10:62: routes[0].request.body[0]: this field has no effect with resume.field, which binds it; remove one of them
+        request: {headers: {last: after}, query: [after], body: [after.x, b]}
+                                                                 ^
+`,
+		},
+	})
+}
+
+// TestBadJoinOwn: a stream of one's own that merges needs cursors to merge by.
+func TestBadJoinOwn(t *testing.T) {
+	const needs = "join: own needs event.id and resume, by which a client's own stream merges into the shared one"
+	testBad(t, []badConfig{
+		{"alone", minimal + "    join: own\n", `
+app.yaml:6:11: routes[0].join: ` + needs + `
+        join: own
+              ^
+`},
+		{"without resume", minimal + "    join: own\n    event: {id: a}\n", `
+app.yaml:6:11: routes[0].join: ` + needs + `
+        join: own
+              ^
+`},
+		{"private", resuming + "    join: own\n    share: never\n", `
+app.yaml:9:11: routes[0].join: join has no effect with share: never, where each client has a topic of its own; remove one of them
+        join: own
+              ^
+`},
+		{"repeats without ids", minimal + "    event: {cursor: repeats}\n", `
+app.yaml:6:21: routes[0].event.cursor: event.cursor has no effect with event.id left out: the bridge numbers the events itself; remove one of them
+        event: {cursor: repeats}
+                        ^
+`},
+	})
+}
+
+// TestBadReconnect: what is hidden, at the upstream and at the route.
+func TestBadReconnect(t *testing.T) {
+	const upstream = `routes: [{path: /a, rpc: p.S/M, upstream: app, reconnect: {initial: 1m}}]
+upstreams:
+  app:
+    target: localhost:1
+`
+	testBad(t, []badConfig{
+		{
+			"values", oneUpstream + "    reconnect: {codes: [unavailable, OK], initial: 0s, max: 2h, attempts: -1}\n", `
+app.yaml:5:25: upstreams.app.reconnect.codes[0]: must be the name of a gRPC code; did you mean "UNAVAILABLE"?
+        reconnect: {codes: [unavailable, OK], initial: 0s, max: 2h, attempts: -1}
+                            ^
+app.yaml:5:38: upstreams.app.reconnect.codes[1]: OK is no failure; remove it
+        reconnect: {codes: [unavailable, OK], initial: 0s, max: 2h, attempts: -1}
+                                         ^
+app.yaml:5:52: upstreams.app.reconnect.initial: must be from 1ms to 1h
+        reconnect: {codes: [unavailable, OK], initial: 0s, max: 2h, attempts: -1}
+                                                       ^
+app.yaml:5:61: upstreams.app.reconnect.max: must be from 1ms to 1h
+        reconnect: {codes: [unavailable, OK], initial: 0s, max: 2h, attempts: -1}
+                                                                ^
+app.yaml:5:75: upstreams.app.reconnect.attempts: must be from 0, which is without end, to 1000000
+        reconnect: {codes: [unavailable, OK], initial: 0s, max: 2h, attempts: -1}
+                                                                              ^
+`,
+		},
+		{
+			"initial over max", oneUpstream + "    reconnect: {initial: 3s, max: 2s}\n", `
+app.yaml:5:26: upstreams.app.reconnect.initial: must not be longer than max
+        reconnect: {initial: 3s, max: 2s}
+                             ^
+`,
+		},
+		{
+			"initial over the default", oneUpstream + "    reconnect: {initial: 11s}\n", `
+app.yaml:5:26: upstreams.app.reconnect.initial: must not be longer than max, which is left at its default
+        reconnect: {initial: 11s}
+                             ^
+`,
+		},
+		{
+			"max under the default", oneUpstream + "    reconnect: {max: 99ms}\n", `
+app.yaml:5:22: upstreams.app.reconnect.max: must not be shorter than initial, which is left at its default
+        reconnect: {max: 99ms}
+                         ^
+`,
+		},
+		{
+			"route over its upstream", upstream + "    reconnect: {max: 30s}\n", `
+app.yaml:1:69: routes[0].reconnect.initial: must not be longer than max, which is taken from the upstream
+    routes: [{path: /a, rpc: p.S/M, upstream: app, reconnect: {initial: 1m}}]
+                                                                        ^
+`,
+		},
+		{
+			"upstream alone is told of its own", oneUpstream + "    reconnect: {initial: 1m}\n  b: {target: \"b:1\", reconnect: {codes: x}}\n", `
+app.yaml:5:26: upstreams.app.reconnect.initial: must not be longer than max, which is left at its default
+        reconnect: {initial: 1m}
+                             ^
+app.yaml:6:41: upstreams.b.reconnect.codes: must be a list, such as [a, b], not a text
+      b: {target: "b:1", reconnect: {codes: x}}
+                                            ^
+`,
+		},
+		{
+			"catchups", minimal + "limits: {catchups: 0}\n", `
+app.yaml:6:20: limits.catchups: must be from 1 to 1000000
+    limits: {catchups: 0}
+                       ^
+`,
+		},
+	})
+}
+
+// What goes together is taken as it stands.
+func TestGoodResume(t *testing.T) {
+	for _, good := range []string{
+		resuming,
+		resuming + "    join: own\n",
+		resuming + "    share: never\n",
+		resuming + "      inclusive: true\n      offset: 0\n      ordered: false\n      expired: {codes: [], field: compact_revision}\n",
+		resuming + "      offset: -9223372036854775808\n      set: {start.at: OFFSET, kinds: [1, 2]}\n    request: {set: {start.from: 1}, query: true}\n",
+		minimal + "    event: {id: seq, cursor: repeats}\n",
+		minimal + "    reconnect: {codes: [ABORTED, UNKNOWN], initial: 5s, attempts: 3}\n",
+		oneUpstream + "    reconnect: {codes: [], initial: 20s, max: 20s, attempts: 0}\n",
+	} {
+		file, err := Parse("app.yaml", []byte(good), nil)
+		if err != nil {
+			t.Error(err)
+
+			continue
+		}
+		if err := file.Config.WithDefaults().Validate(); err != nil {
+			t.Errorf("with its defaults: %v\n%s", err, good)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package config
+
+import "slices"
+
+// resume checks how a route's RPC is opened at a cursor. Its fields are checked with
+// the others that the route binds.
+func (v *validator) resume(r *Route, route place) {
+	if r.Resume == nil {
+		return
+	}
+	at := route.key("resume")
+	switch {
+	case !v.lacksID(r, route):
+	case r.Event.ID != nil:
+		v.void(at.path, "resume", `event.id: ""`)
+	default:
+		v.errorf(at.path, "resume needs event.id: the field of the messages whose value is the cursor")
+	}
+	switch field := at.key("field").path; {
+	case r.Resume.Field == "":
+		v.errorf(field, "field is required: the request field that takes the cursor, such as after_seq")
+	case !isFieldPath(r.Resume.Field):
+		v.errorf(field, "must be the path of a field, such as after_seq or watch.start_revision")
+	}
+	if r.Resume.Inclusive && r.Resume.Offset != 0 {
+		v.errorf(at.key("offset").path,
+			"resume.offset starts after the cursor's message, and resume.inclusive: true says that it is sent again; remove one of them")
+	}
+	expired := at.key("expired")
+	v.codes(r.Resume.Expired.Codes, expired.key("codes"))
+	if field := r.Resume.Expired.Field; field != "" && !isFieldPath(field) {
+		v.errorf(expired.key("field").path, "must be the path of a field, such as compact_revision")
+	}
+}
+
+// lacksID says whether a route's messages carry no ids of the backend. What the file
+// says of ids and could not be taken counts as one.
+func (v *validator) lacksID(r *Route, at place) bool {
+	return (r.Event.ID == nil || *r.Event.ID == "") && !v.refused(at.key("event").key("id").path)
+}
+
+// reconnect checks which failures are hidden. base holds what r leaves out, and origin
+// says why it does.
+func (v *validator) reconnect(r *Reconnect, base Reconnect, origin string, at place) {
+	if r == nil {
+		return
+	}
+	// A value equal to that of base may stand there by its default; it is told of where
+	// base is written.
+	whole := r.over(base)
+	codes, initial, longest, attempts := at.key("codes"), at.key("initial").path, at.key("max").path, at.key("attempts").path
+	if v.wrote(codes.path, !slices.Equal(whole.Codes, base.Codes)) {
+		v.codes(r.Codes, codes)
+	}
+	if v.wrote(initial, whole.Initial != base.Initial) {
+		v.duration(initial, r.Initial, least, hour)
+	}
+	if v.wrote(longest, whole.Max != base.Max) {
+		v.duration(longest, r.Max, least, hour)
+	}
+	if n := *whole.Attempts; v.wrote(attempts, n != *base.Attempts) && (n < 0 || n > maxAttempts) {
+		v.errorf(attempts, "must be from 0, which is without end, to %d", maxAttempts)
+	}
+	ownInitial, ownMax := whole.Initial != base.Initial, whole.Max != base.Max
+	switch {
+	case whole.Initial <= whole.Max, whole.Initial > hour, whole.Max < least:
+	case ownInitial && ownMax:
+		v.errorf(initial, "must not be longer than max")
+	case ownInitial:
+		v.errorf(initial, "must not be longer than max, which is %s", origin)
+	case ownMax:
+		v.errorf(longest, "must not be shorter than initial, which is %s", origin)
+	}
+}
+
+// codes checks a list of gRPC codes.
+func (v *validator) codes(names []string, at place) {
+	known := codeNames()
+	for i, name := range names {
+		path := at.index(i).path
+		switch first := slices.Index(names, name); {
+		case name == "OK":
+			v.errorf(path, "OK is no failure; remove it")
+		case !slices.Contains(known, name):
+			v.errorf(path, "must be the name of a gRPC code%s", didYouMean(name, known))
+		case first < i:
+			v.errorf(path, "the same as %s; remove one of them", at.index(first).path)
+		}
+	}
+}

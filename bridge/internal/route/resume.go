@@ -1,0 +1,288 @@
+package route
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// ResumeSpec says how a request asks the upstream to go on at a cursor. Its
+// fields are closed to every other source, also while nothing is resumed.
+type ResumeSpec struct {
+	// Field is the path of the field that takes the cursor: a string, bytes, an
+	// integer, a google.protobuf.Timestamp or a wrapper of one, not repeated and
+	// outside maps.
+	Field string
+	// Offset is added to the cursor, which is an integer then.
+	Offset int64
+	// Set are constants as those of [Spec], for requests with a cursor only.
+	Set map[string]any
+}
+
+// CursorKind is what the field of a cursor holds.
+type CursorKind int
+
+// The kinds of cursors. Integers are of any width, with a sign or without.
+const (
+	CursorString CursorKind = iota
+	CursorBytes
+	CursorInteger
+	CursorTimestamp
+)
+
+// String names the kind for a message: "an integer".
+func (k CursorKind) String() string {
+	switch k {
+	case CursorString:
+		return "a string"
+	case CursorBytes:
+		return "bytes"
+	case CursorInteger:
+		return "an integer"
+	case CursorTimestamp:
+		return "a google.protobuf.Timestamp"
+	default:
+		return "unknown"
+	}
+}
+
+// maxDigits is the length of the longest integer of 64 bits.
+const maxDigits = len("-9223372036854775808")
+
+// errEmptyCursor is the cursor that no event has.
+var errEmptyCursor = errors.New("the cursor is empty")
+
+// Resume makes a request message go on at a cursor. It is immutable and shared by
+// goroutines.
+type Resume struct {
+	input  protoreflect.MessageDescriptor
+	place  place
+	kind   CursorKind
+	offset *big.Int
+	set    []constant
+}
+
+// CompileResume is Compile for a Spec that has nothing but Resume.
+func CompileResume(spec ResumeSpec, input protoreflect.MessageDescriptor, resolver Resolver) (*Resume, error) {
+	b, err := Compile(Spec{Resume: &spec}, input, resolver)
+	if err != nil {
+		return nil, err
+	}
+
+	return b.Resume(), nil
+}
+
+// Kind returns what the field holds, which the ids of the route's events must be
+// too.
+func (r *Resume) Kind() CursorKind { return r.kind }
+
+// Integer reports whether cursors are integers, and so have an order.
+func (r *Resume) Integer() bool { return r.kind == CursorInteger }
+
+// Append appends to the wire bytes of a request message, as Bind made them, what
+// makes it go on at a cursor: protobuf merges what follows into what stands there,
+// nested messages too. Equal cursors append equal bytes.
+//
+// The cursor is an event's id as the transcoder writes it: a string as it is,
+// bytes in base64url without padding, an integer in decimal, a Timestamp as its
+// JSON. Any other spelling is an error, for two spellings of one cursor would not
+// be found to be the same. An error means that the text, which a client may have
+// made up, is no value of the field; it is safe to log, and dst is returned as it
+// was.
+func (r *Resume) Append(dst, cursor []byte) ([]byte, error) {
+	v, err := r.parse(string(cursor))
+	if err != nil {
+		return dst, err
+	}
+
+	m := dynamicpb.NewMessage(r.input)
+	for _, c := range r.set {
+		c.place.put(m, c.values...)
+	}
+
+	r.place.put(m, v)
+
+	// What is merged into another message may lack what that one has.
+	wire, err := marshal(proto.MarshalOptions{AllowPartial: true}, m)
+	if err != nil {
+		return dst, fmt.Errorf("the cursor %s: %w", quoted(string(cursor)), err)
+	}
+
+	return append(dst, wire...), nil
+}
+
+// parse converts a cursor to a value of the field.
+func (r *Resume) parse(cursor string) (protoreflect.Value, error) {
+	text, ok := cursor, true
+
+	switch r.kind {
+	case CursorString:
+		ok = utf8.ValidString(cursor)
+	case CursorBytes:
+		ok = canonicalBase64(cursor)
+	case CursorInteger:
+		text, ok = addOffset(cursor, r.offset)
+	case CursorTimestamp:
+		ok = canonicalTimestamp(r.place.field(), cursor)
+	}
+
+	switch {
+	case cursor == "":
+		return protoreflect.Value{}, errEmptyCursor
+	case !ok:
+		return protoreflect.Value{}, fmt.Errorf("the cursor %s is not %s", quoted(cursor), r.kind)
+	}
+
+	v, err := parseText(r.place.field(), text)
+	if err != nil {
+		return protoreflect.Value{}, fmt.Errorf("the cursor %s and the offset %s: %w", quoted(cursor), r.offset, err)
+	}
+
+	return v, nil
+}
+
+// addOffset adds the offset to an integer in decimal digits as strconv writes it.
+// The sum may be too large for any field.
+func addOffset(cursor string, offset *big.Int) (string, bool) {
+	if len(cursor) > maxDigits {
+		return "", false
+	}
+
+	n, ok := new(big.Int).SetString(cursor, 10)
+	if !ok || n.String() != cursor {
+		return "", false
+	}
+
+	return n.Add(n, offset).String(), true
+}
+
+// canonicalBase64 reports whether a text is base64url as it is written, without
+// padding, line ends and stray bits.
+func canonicalBase64(cursor string) bool {
+	decoded, err := base64.RawURLEncoding.DecodeString(cursor)
+
+	return err == nil && base64.RawURLEncoding.EncodeToString(decoded) == cursor
+}
+
+// canonicalTimestamp reports whether a text is a Timestamp's JSON as it is
+// written: in UTC, with as many digits as are needed.
+func canonicalTimestamp(f protoreflect.FieldDescriptor, cursor string) bool {
+	v, err := parseText(f, cursor)
+	if err != nil {
+		return false
+	}
+
+	text, err := protojson.Marshal(v.Message().Interface())
+
+	return err == nil && string(text) == `"`+cursor+`"`
+}
+
+// Resume returns what goes on at a cursor, nil for a Spec without it.
+func (b *Binder) Resume() *Resume { return b.resume }
+
+// bindResume closes the fields of resuming and compiles what sets them.
+func (c *compiler) bindResume(spec *ResumeSpec) {
+	if spec == nil {
+		return
+	}
+
+	r := &Resume{input: c.binder.input, offset: big.NewInt(spec.Offset)}
+
+	c.bindCursor(r, spec)
+
+	for _, path := range slices.Sorted(maps.Keys(spec.Set)) {
+		constant, ok := c.bindConstant(keyOf("resume.set", path), path, spec.Set[path])
+		if !ok {
+			continue
+		}
+
+		if name := constant.place.inEntry(); name != "" {
+			c.failf(keyOf("resume.set", path),
+				"%s is beneath an entry of the map %s, which resuming would replace as a whole", shown(path), name)
+
+			continue
+		}
+
+		r.set = append(r.set, constant)
+	}
+
+	c.binder.resume = r
+}
+
+// bindCursor binds the field that takes the cursor.
+func (c *compiler) bindCursor(r *Resume, spec *ResumeSpec) {
+	const key = "resume.field"
+
+	p, ok := c.bind(key, spec.Field)
+	if !ok {
+		return
+	}
+
+	r.place = p
+
+	if r.kind, ok = cursorKind(p.field()); !ok || p.keyed() {
+		c.failf(key, "%s is %s; a cursor needs a field with a single string, bytes, integer or google.protobuf.Timestamp",
+			shown(spec.Field), kindOf(p))
+
+		return
+	}
+
+	if spec.Offset != 0 && r.kind != CursorInteger {
+		c.failf("resume.offset", "only an integer takes an offset, and %s is %s", shown(spec.Field), r.kind)
+	}
+}
+
+// cursorKind returns what a field holds, false where it cannot hold a cursor.
+func cursorKind(f protoreflect.FieldDescriptor) (CursorKind, bool) {
+	if f.IsList() || f.IsMap() {
+		return 0, false
+	}
+
+	kind := f.Kind()
+
+	if m := f.Message(); m != nil {
+		switch name := m.FullName(); name {
+		case "google.protobuf.Timestamp":
+			return CursorTimestamp, true
+		case "google.protobuf.StringValue", "google.protobuf.BytesValue", "google.protobuf.Int32Value",
+			"google.protobuf.Int64Value", "google.protobuf.UInt32Value", "google.protobuf.UInt64Value":
+			value := m.Fields().ByNumber(1)
+			if value == nil {
+				return 0, false
+			}
+
+			kind = value.Kind()
+		default:
+			return 0, false
+		}
+	}
+
+	switch kind {
+	case protoreflect.StringKind:
+		return CursorString, true
+	case protoreflect.BytesKind:
+		return CursorBytes, true
+	default:
+		return CursorInteger, isInteger(kind)
+	}
+}
+
+func isInteger(kind protoreflect.Kind) bool {
+	switch kind {
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind,
+		protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind,
+		protoreflect.Uint32Kind, protoreflect.Fixed32Kind, protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return true
+	default:
+		return false
+	}
+}

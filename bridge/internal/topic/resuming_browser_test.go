@@ -1,0 +1,334 @@
+package topic_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+)
+
+// browser keeps what an EventSource keeps: the last id, and here also what it
+// expects next.
+type browser struct {
+	schedule *schedule
+	name     int
+	lastID   string
+	// next is the number of the next message; -1: that of the frame after
+	// behind in the log of from, which may not be known yet.
+	next   int
+	from   *feed
+	behind uint64
+	heard  []string // what it was told, for tests that play by hand
+
+	bridge   *topic.Registry
+	sub      *topic.Subscription // nil while it is away
+	feed     *feed               // of the topic that it listens to
+	last     *feed               // and that it last listened to
+	position uint64
+}
+
+// place is what the bridge makes of an id.
+func (s *schedule) place(text string) topic.Place {
+	id := sse.ParseID(s.mode, text)
+	place := topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq, Cursor: id.Cursor, Base: id.Base, Ordinal: id.Ordinal}
+	if s.mode == sse.Positions && id.Text != "" && id.Epoch == "" {
+		place.Epoch = id.Text
+	}
+	return place
+}
+
+func (b *browser) connect(bridge *topic.Registry) {
+	s := b.schedule
+	kept := b.keeps(bridge)
+	sub, err := bridge.Join(topic.Join{
+		Key: "k", Held: s.held, Own: s.own, Resumable: s.resumable, Ordered: !s.unordered, Private: s.private,
+		Place: s.place(b.lastID),
+		Open:  func(after []byte, catchUp bool) (string, topic.Params) { return s.open(bridge, after, catchUp) },
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	b.bridge, b.sub, b.position = bridge, sub, sub.Position
+	b.attach()
+	s.say("client %d connects with %q: start %d at %d of %s %s", b.name, b.lastID, sub.Start, sub.Position, sub.Topic.Epoch()[:3], sub.Missed)
+	if sub.Start != topic.Resumed && kept.holds(s.place(b.lastID)) {
+		s.errorf("client %d came with %q, which could be resumed at, and was told %q", b.name, b.lastID, sub.Missed)
+	}
+	switch early := s.calm || s.random.IntN(8) > 0; {
+	case !early && s.random.IntN(2) == 0:
+		s.say("client %d is gone before it was accepted", b.name)
+		b.cut()
+		b.last.left = time.Time{} // it was never opened, or has been let linger before
+		return
+	case !early:
+		s.say("client %d is cut before the first block", b.name)
+		sub.Opened()
+		b.cut()
+		return
+	}
+	sub.Opened()
+	b.begin()
+}
+
+// begin takes the first block.
+func (b *browser) begin() {
+	s, sub := b.schedule, b.sub
+	if sub.Start == topic.Resumed {
+		b.lastID = s.place(b.lastID).ID
+		b.hears("open", "open("+b.lastID+")")
+		return
+	}
+	b.lastID = b.positionID(sub.Position, sub.ID)
+	b.standsAt(sub.Position)
+	if sub.Start == topic.Missed {
+		b.hears("gap:"+sub.Missed, "gap:"+sub.Missed+"("+b.lastID+")")
+		return
+	}
+	b.hears("open", "open("+b.lastID+")")
+	floor, head := sub.Log().Bounds()
+	switch {
+	case (s.own || s.private) && (sub.Position != 0 || len(b.feed.frames) > 1):
+		s.errorf("client %d has an RPC of its own, and it has begun already", b.name)
+	case s.held && !s.private && sub.Position != floor, !s.held && !s.own && !s.private && sub.Position != head:
+		s.errorf("client %d starts at %d of %d to %d", b.name, sub.Position, floor, head)
+	}
+}
+
+// hears notes what the client was told.
+func (b *browser) hears(kind, what string) {
+	b.heard = append(b.heard, what)
+	if b.schedule.told != nil {
+		b.schedule.told[kind]++
+	}
+}
+
+// attach notes whom the client listens to, so that it is known how long a log
+// can be come back to.
+func (b *browser) attach() {
+	b.feed = b.schedule.feeds[b.sub.Topic.Epoch()]
+	b.feed.topic = b.sub.Topic
+	b.feed.clients++
+}
+
+func (b *browser) detach() {
+	b.feed.clients--
+	b.feed.left = time.Now()
+	b.last, b.feed = b.feed, nil
+}
+
+// keep is why a client must be able to resume.
+type keep struct {
+	always bool         // the route has cursors
+	topic  *topic.Topic // the topic that it comes back to
+}
+
+// keeps says what must let the client resume, if it comes back now.
+func (b *browser) keeps(bridge *topic.Registry) keep {
+	s, place := b.schedule, b.schedule.place(b.lastID)
+	f := s.feeds[place.Epoch]
+	switch {
+	case place.ID == "":
+		return keep{}
+	case s.resumable && place.Cursor != nil:
+		return keep{always: true}
+	case place.Epoch == "" && b.last == s.main(bridge):
+		f = b.last
+	}
+	if f == nil || f.topic == nil || f.bridge != bridge || f.clients == 0 && time.Since(f.left) >= linger {
+		return keep{}
+	}
+	return keep{topic: f.topic}
+}
+
+// holds reports whether there is the place, now that the client has joined: the
+// gap that is told as it joins may have pushed it out.
+func (k keep) holds(place topic.Place) bool {
+	switch {
+	case k.always || k.topic == nil:
+		return k.always
+	case place.Epoch != "":
+		floor, _ := k.topic.Log().Bounds()
+		return floor <= place.Seq
+	}
+	_, ok := k.topic.Log().Find(place.ID)
+	return ok
+}
+
+// main returns the newest topic of a bridge that has been listened to.
+func (s *schedule) main(bridge *topic.Registry) *feed {
+	for i := len(s.epochs) - 1; i >= 0; i-- {
+		if f := s.feeds[s.epochs[i]]; f.bridge == bridge && f.topic != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// positionID is a position of the log as an id, if its frame has the given one.
+func (b *browser) positionID(position uint64, id string) string {
+	s, epoch := b.schedule, b.sub.Topic.Epoch()
+	switch {
+	case s.mode == sse.Positions:
+		return string(sse.AppendPosition(nil, epoch, position))
+	case id != "":
+		return id
+	case s.own:
+		return sse.NoID
+	}
+	return string(sse.AppendPosition([]byte("~"), epoch, position))
+}
+
+// standsAt notes that what comes next is what follows a position in the log.
+func (b *browser) standsAt(position uint64) {
+	b.from, b.behind, b.next = b.feed, position, -1
+	if index := b.feed.frames[position]; index >= 0 {
+		b.next = index + 1
+	}
+}
+
+// expects returns the number of the next message, -1 if it may be any.
+func (b *browser) expects() int {
+	if b.next >= 0 || b.from == nil || b.behind+1 >= uint64(len(b.from.frames)) {
+		return b.next
+	}
+	return b.from.frames[b.behind+1] // a message, for a gap would have been told
+}
+
+func (b *browser) cut() {
+	if b.sub != nil {
+		b.schedule.say("client %d is cut", b.name)
+		b.sub.Leave()
+		b.sub = nil
+		b.detach()
+	}
+}
+
+// read takes up to n frames.
+func (b *browser) read(n int) {
+	s := b.schedule
+	if b.sub == nil {
+		return
+	}
+	lost := !s.calm && s.random.IntN(10) == 0 // written to the socket, and never received
+	if lost {
+		defer b.cut()
+	}
+	for range n {
+		next, _ := b.sub.Pass(b.position)
+		frames, position, err := b.sub.Log().Read(next, 1, nil)
+		switch {
+		case errors.Is(err, io.EOF):
+			if !b.move() {
+				return
+			}
+			continue
+		case errors.Is(err, replay.ErrEvicted):
+			if b.lag(); b.sub == nil {
+				return
+			}
+			continue
+		}
+		b.position = position
+		b.sub.Progress(position)
+		if position == next {
+			break
+		}
+		if !lost {
+			b.take(string(bytes.TrimSuffix(bytes.Join(frames, nil), []byte("\n"))))
+		}
+		if b.sub == nil {
+			return
+		}
+	}
+	if b.sub.ToldToLeave(b.sub.Topic.Status()) {
+		b.cut()
+	}
+}
+
+// move goes on in another log, where there is one.
+func (b *browser) move() bool {
+	s := b.schedule
+	moved, err := b.sub.Move(s.place)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !moved {
+		// The end was written, and did not arrive.
+		b.cut()
+		return false
+	}
+	b.detach()
+	b.attach()
+	s.say("client %d moves to %s at %d", b.name, b.sub.Topic.Epoch()[:3], b.sub.Position)
+	if b.sub.Start != topic.Resumed {
+		s.errorf("client %d was moved to where it does not stand", b.name)
+	}
+	b.position = b.sub.Position
+	return true
+}
+
+// lag is the end of a client that was too slow for the log, or a gap.
+func (b *browser) lag() {
+	s := b.schedule
+	s.say("client %d lags", b.name)
+	if s.private || b.feed.catchUp {
+		s.errorf("client %d has fallen off a log that waits for its clients", b.name)
+	}
+	if !s.skips {
+		b.cut()
+		return
+	}
+	position, id := b.sub.Log().Floor()
+	b.lastID, b.position = b.positionID(position, id), position
+	b.standsAt(position)
+	b.hears("gap:lagged", "gap:lagged("+b.lastID+")")
+}
+
+// take is the arrival of one event.
+func (b *browser) take(line string) {
+	s := b.schedule
+	id, what, _ := strings.Cut(line, "|")
+	s.say("client %d gets %s", b.name, line)
+	before := b.lastID
+	b.lastID = id
+	kind := strings.TrimRight(what, "0123456789")
+	switch kind {
+	case "m", "bad":
+	default:
+		b.hears(what, what+"("+id+")")
+		if strings.HasPrefix(what, "end:") {
+			b.ended(before)
+			return
+		}
+		b.standsAt(b.position)
+		return
+	}
+	b.hears(kind, what+"("+id+")")
+	index, err := strconv.Atoi(strings.TrimPrefix(what, kind))
+	if err != nil {
+		s.errorf("client %d got %q", b.name, line)
+		return
+	}
+	if want := b.expects(); want != -1 && index != want {
+		s.errorf("client %d at %q got m%d, and was to get m%d", b.name, before, index, want)
+	}
+	b.next, b.from = index+1, nil
+}
+
+// ended is the end of the stream: the page opens another one.
+func (b *browser) ended(before string) {
+	if frames := b.feed.frames; b.next >= 0 && len(frames) > 2 {
+		// It may have more, from an RPC that did not end so early.
+		if last := frames[len(frames)-2]; b.next <= last {
+			b.schedule.errorf("client %d at %q was told the end before m%d", b.name, before, b.next)
+		}
+	}
+	b.cut()
+	b.lastID, b.next, b.from = "", -1, nil
+}

@@ -1,0 +1,115 @@
+package bridge
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/route"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+)
+
+// errNoCursor says that an id is no value of the field that takes cursors: a
+// client made it up, and the backend need not be asked.
+var errNoCursor = errors.New("the id is no cursor of this route")
+
+// cursors are the rules by which the route's RPCs are opened at a cursor; nil
+// where they cannot be.
+func (e *endpoint) cursors() *topic.Cursors {
+	resume := e.route.Resume
+	if resume == nil {
+		return nil
+	}
+	rules := &topic.Cursors{
+		Inclusive: resume.Inclusive,
+		Repeats:   e.route.Event.Cursor == "repeats",
+		Expired: func(err error) bool {
+			return errors.Is(err, errNoCursor) || slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
+		},
+	}
+	if b := e.bound.Load(); b != nil && b.resume != nil && b.resume.Integer() {
+		rules.NotAfter = integerNotAfter
+	}
+	return rules
+}
+
+// integerNotAfter compares cursors that are integers in decimal.
+func integerNotAfter(cursor, other []byte) bool {
+	if a, err := strconv.ParseInt(string(cursor), 10, 64); err == nil {
+		b, err := strconv.ParseInt(string(other), 10, 64)
+		return err == nil && a <= b
+	}
+	a, errA := strconv.ParseUint(string(cursor), 10, 64)
+	b, errB := strconv.ParseUint(string(other), 10, 64)
+	return errA == nil && errB == nil && a <= b
+}
+
+// resumeSpec is what the route's configuration says about opening at a cursor.
+func (e *endpoint) resumeSpec() *route.ResumeSpec {
+	resume := e.route.Resume
+	if resume == nil {
+		return nil
+	}
+	return &route.ResumeSpec{Field: resume.Field, Offset: resume.Offset, Set: resume.Set}
+}
+
+// compileResume binds the route's resume to a schema.
+func (e *endpoint) compileResume(b *binding) error {
+	if e.route.Resume == nil {
+		return nil
+	}
+	if b.binder != nil {
+		b.resume = b.binder.Resume()
+	}
+	path := e.route.Resume.Expired.Field
+	if path == "" {
+		return nil
+	}
+	message := b.method.Output()
+	for name := range strings.SplitSeq(path, ".") {
+		var field protoreflect.FieldDescriptor
+		if message != nil {
+			field = message.Fields().ByName(protoreflect.Name(name))
+		}
+		if field == nil || field.Cardinality() == protoreflect.Repeated {
+			return e.errorAt("resume.expired.field", "%s has no single field %s (at %q)", b.method.Output().FullName(), path, name)
+		}
+		b.expired = append(b.expired, field)
+		message = field.Message()
+	}
+	return nil
+}
+
+// saysExpired reports whether the first message of an RPC that was opened at a
+// cursor says that the cursor is too old.
+func (b *binding) saysExpired(wire []byte) (says bool) {
+	if len(b.expired) == 0 {
+		return false
+	}
+	// dynamicpb panics on some bytes that are no message of the type; whether
+	// they are one is transcode's to say.
+	defer func() {
+		if recover() != nil {
+			says = false
+		}
+	}()
+	message := protoreflect.Message(dynamicpb.NewMessage(b.method.Output()))
+	if proto.Unmarshal(wire, message.Interface()) != nil {
+		return false
+	}
+	for i, field := range b.expired {
+		if !message.Has(field) {
+			return false
+		}
+		if i < len(b.expired)-1 {
+			message = message.Get(field).Message()
+		}
+	}
+	return true
+}
