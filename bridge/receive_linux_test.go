@@ -350,7 +350,7 @@ func receivers(b *testing.B, target string) []receiver {
 	var (
 		json, id, frame []byte
 		tapped          transcode.Tapped
-		ids             = sse.NewNumbering(sse.Cursors, "epoch")
+		ids             = sse.NewNumbering(sse.NumberingParams{Mode: sse.Cursors, Epoch: "epoch"})
 	)
 	return []receiver{
 		decoded(b, target),

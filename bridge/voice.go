@@ -50,6 +50,7 @@ func (v *voice) Progress(position uint64) {
 	if v.sent != nil {
 		v.last, v.sent = v.sent, nil
 	}
+	v.sub.Progress(position)
 }
 
 // Pass returns the position behind what the client has got by its ordinal.
