@@ -41,6 +41,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error
 	voice := &voice{endpoint: e, sub: sub}
 	return e.deliver(w, r, delivery.Client{
 		Source:   voice,
+		Follower: voice,
 		Blocks:   voice,
 		Policy:   e.policy(),
 		First:    voice.first(id),

@@ -223,9 +223,3 @@ func (ended) Sending(uint64) {}
 
 // Progress does nothing.
 func (ended) Progress(uint64) {}
-
-// Pass passes nothing.
-func (ended) Pass(position uint64) uint64 { return position }
-
-// Move goes nowhere.
-func (ended) Move() (position uint64, moved bool, err error) { return 0, false, nil }

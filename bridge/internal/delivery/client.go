@@ -18,12 +18,17 @@ type Source interface {
 	Sending(position uint64)
 	// Progress says how far the client has been written to.
 	Progress(position uint64)
+}
+
+// Follower brings a client's stream from log to log. Its methods are called by
+// the client's goroutine only.
+type Follower interface {
 	// Pass returns the position behind those frames after a position that the
 	// client is not to be sent.
 	Pass(position uint64) uint64
 	// Move is asked at the end of the log. Where another log goes on from
-	// there, Log is that one from now on, and position where the client stands
-	// in it. An error says that there is none for now.
+	// there, the Source's Log is that one from now on, and position where the
+	// client stands in it. An error says that there is none for now.
 	Move() (position uint64, moved bool, err error)
 }
 
@@ -81,6 +86,7 @@ type Policy struct {
 // Client is one response to be streamed.
 type Client struct {
 	Source   Source
+	Follower Follower // nil: the stream ends with its log
 	Blocks   Blocks
 	Policy   Policy
 	First    []byte // the first block, written at once

@@ -316,9 +316,3 @@ func (p *pipes) Close() error {
 
 // Addr is of no use.
 func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
-
-// Pass passes nothing.
-func (s *source) Pass(position uint64) uint64 { return position }
-
-// Move goes nowhere: the log's end is the stream's.
-func (s *source) Move() (position uint64, moved bool, err error) { return 0, false, nil }

@@ -148,9 +148,11 @@ func (s *stream) silent() <-chan time.Time {
 
 // catchUp writes one batch of what the log holds after the client.
 func (s *stream) catchUp() (wrote bool, err error) {
-	if next := s.client.Source.Pass(s.client.Position); next != s.client.Position {
-		s.client.Position = next
-		s.client.Source.Progress(next)
+	if follower := s.client.Follower; follower != nil {
+		if next := follower.Pass(s.client.Position); next != s.client.Position {
+			s.client.Position = next
+			s.client.Source.Progress(next)
+		}
 	}
 	frames, position, err := s.client.Source.Log().Read(s.client.Position, batch, s.frames[:0])
 	if err != nil || position == s.client.Position {
@@ -223,7 +225,10 @@ func (s *stream) lastWord(reason Reason) (End, error) {
 
 // finish is the end of a log: of the stream, or another log goes on.
 func (s *stream) finish() (End, error) {
-	switch position, moved, err := s.client.Source.Move(); {
+	if s.client.Follower == nil {
+		return EndComplete, nil
+	}
+	switch position, moved, err := s.client.Follower.Move(); {
 	case err != nil:
 		return s.leave(Shed)
 	case moved:

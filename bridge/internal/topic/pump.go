@@ -217,8 +217,9 @@ func (t *Topic) judge(err error, worked bool) Verdict {
 		t.attempts++
 	}
 	usedUp := t.params.Attempts > 0 && t.attempts > t.params.Attempts
+	final := t.params.NoReturn && t.delivered
 	switch {
-	case verdict == Hold && !usedUp && !(t.params.NoReturn && t.delivered), verdict == Fatal:
+	case verdict == Hold && !usedUp && !final, verdict == Fatal:
 		return verdict
 	case verdict == Flaky && t.failures >= flakyOpens, t.params.NoReturn:
 		return Fatal

@@ -126,7 +126,7 @@ func follow(join func(int) (*topic.Subscription, error), at int, place func(stri
 // torrent is a backend that counts as fast as it is read, and the renderer of its messages.
 type torrent struct {
 	ids  *sse.Numbering
-	ctx  context.Context //nolint:containedctx // an RPC is bound to it
+	ctx  context.Context // an RPC is bound to it
 	next int
 	wire []byte
 }

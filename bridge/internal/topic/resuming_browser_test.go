@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,18 +57,18 @@ func (b *browser) connect(bridge *topic.Registry) {
 	}
 	b.bridge, b.sub, b.position = bridge, sub, sub.Position
 	b.attach()
-	s.say("client %d connects with %q: start %d at %d of %s %s", b.name, b.lastID, sub.Start, sub.Position, sub.Topic.Epoch()[:3], sub.Missed)
+	s.sayf("client %d connects with %q: start %d at %d of %s %s", b.name, b.lastID, sub.Start, sub.Position, sub.Topic.Epoch()[:3], sub.Missed)
 	if sub.Start != topic.Resumed && kept.holds(s.place(b.lastID)) {
 		s.errorf("client %d came with %q, which could be resumed at, and was told %q", b.name, b.lastID, sub.Missed)
 	}
 	switch early := s.calm || s.random.IntN(8) > 0; {
 	case !early && s.random.IntN(2) == 0:
-		s.say("client %d is gone before it was accepted", b.name)
+		s.sayf("client %d is gone before it was accepted", b.name)
 		b.cut()
 		b.last.left = time.Time{} // it was never opened, or has been let linger before
 		return
 	case !early:
-		s.say("client %d is cut before the first block", b.name)
+		s.sayf("client %d is cut before the first block", b.name)
 		sub.Opened()
 		b.cut()
 		return
@@ -162,8 +163,8 @@ func (k keep) holds(place topic.Place) bool {
 
 // main returns the newest topic of a bridge that has been listened to.
 func (s *schedule) main(bridge *topic.Registry) *feed {
-	for i := len(s.epochs) - 1; i >= 0; i-- {
-		if f := s.feeds[s.epochs[i]]; f.bridge == bridge && f.topic != nil {
+	for _, epoch := range slices.Backward(s.epochs) {
+		if f := s.feeds[epoch]; f.bridge == bridge && f.topic != nil {
 			return f
 		}
 	}
@@ -202,7 +203,7 @@ func (b *browser) expects() int {
 
 func (b *browser) cut() {
 	if b.sub != nil {
-		b.schedule.say("client %d is cut", b.name)
+		b.schedule.sayf("client %d is cut", b.name)
 		b.sub.Leave()
 		b.sub = nil
 		b.detach()
@@ -265,7 +266,7 @@ func (b *browser) move() bool {
 	}
 	b.detach()
 	b.attach()
-	s.say("client %d moves to %s at %d", b.name, b.sub.Topic.Epoch()[:3], b.sub.Position)
+	s.sayf("client %d moves to %s at %d", b.name, b.sub.Topic.Epoch()[:3], b.sub.Position)
 	if b.sub.Start != topic.Resumed {
 		s.errorf("client %d was moved to where it does not stand", b.name)
 	}
@@ -276,7 +277,7 @@ func (b *browser) move() bool {
 // lag is the end of a client that was too slow for the log, or a gap.
 func (b *browser) lag() {
 	s := b.schedule
-	s.say("client %d lags", b.name)
+	s.sayf("client %d lags", b.name)
 	if s.private || b.feed.catchUp {
 		s.errorf("client %d has fallen off a log that waits for its clients", b.name)
 	}
@@ -294,7 +295,7 @@ func (b *browser) lag() {
 func (b *browser) take(line string) {
 	s := b.schedule
 	id, what, _ := strings.Cut(line, "|")
-	s.say("client %d gets %s", b.name, line)
+	s.sayf("client %d gets %s", b.name, line)
 	before := b.lastID
 	b.lastID = id
 	kind := strings.TrimRight(what, "0123456789")

@@ -166,7 +166,7 @@ func newSchedule(t *testing.T, seed uint64, verbose bool) *schedule {
 	for range 1 + r.IntN(4) {
 		s.clients = append(s.clients, &browser{schedule: s, name: len(s.clients), next: -1})
 	}
-	s.say("mode %d resumable=%v rules %+v own=%v held=%v history=%v unordered=%v private=%v skips=%v cursorless=%v bad=%v reopen=%v ends=%v attempts=%d log=%+v bridges=%d",
+	s.sayf("mode %d resumable=%v rules %+v own=%v held=%v history=%v unordered=%v private=%v skips=%v cursorless=%v bad=%v reopen=%v ends=%v attempts=%d log=%+v bridges=%d",
 		s.mode, s.resumable, s.rules, s.own, s.held, s.history, s.unordered, s.private, s.skips, s.cursorless, s.bad, s.reopen, s.ends, s.attempts, s.log, len(s.bridges))
 	return s
 }
@@ -187,7 +187,7 @@ func (s *schedule) consistent() {
 
 func newBridge() *topic.Registry { return topic.NewRegistry(topic.Limits{Topics: 1000, Idle: 1000}) }
 
-func (s *schedule) say(format string, args ...any) {
+func (s *schedule) sayf(format string, args ...any) {
 	if s.verbose {
 		s.t.Logf(format, args...)
 	}
@@ -268,7 +268,7 @@ func (s *schedule) publish(n int) {
 		}
 		s.messages = append(s.messages, m)
 	}
-	s.say("published up to m%d %+v", len(s.messages)-1, s.messages[len(s.messages)-1])
+	s.sayf("published up to m%d %+v", len(s.messages)-1, s.messages[len(s.messages)-1])
 }
 
 // pump lets RPCs deliver up to n messages.
@@ -304,7 +304,7 @@ func (s *schedule) breakCalls() {
 	}
 	for _, c := range calls {
 		err := errs[s.random.IntN(len(errs))]
-		s.say("RPC %d breaks: %v", c.id, err)
+		s.sayf("RPC %d breaks: %v", c.id, err)
 		c.fail(err)
 	}
 	s.mu.Lock()
@@ -316,7 +316,7 @@ func (s *schedule) breakCalls() {
 
 func (s *schedule) restart() {
 	i := s.random.IntN(len(s.bridges))
-	s.say("bridge %d restarts", i)
+	s.sayf("bridge %d restarts", i)
 	for _, c := range s.clients {
 		if c.bridge == s.bridges[i] {
 			c.cut()
@@ -329,13 +329,13 @@ func (s *schedule) restart() {
 // trim lets the backend forget the beginning of its history, or remember it.
 func (s *schedule) trim() {
 	s.trimmed = s.random.IntN(len(s.messages) + 1)
-	s.say("messages before m%d are forgotten", s.trimmed)
+	s.sayf("messages before m%d are forgotten", s.trimmed)
 }
 
 // settle lets everything come to rest: then every client has everything, and
 // one RPC a bridge is left where catch-ups may merge.
 func (s *schedule) settle() {
-	s.say("settle")
+	s.sayf("settle")
 	s.calm = true
 	for range 40 {
 		s.publish(1) // where the stream rests, a live main has nothing that a catch-up could meet

@@ -61,7 +61,7 @@ func (c *call) Close() {
 	defer s.mu.Unlock()
 	c.feed.lost = c.feed.lost || c.sent
 	s.calls = slices.DeleteFunc(s.calls, func(other *call) bool { return other == c })
-	s.say("RPC %d is over", c.id)
+	s.sayf("RPC %d is over", c.id)
 }
 
 // deliver sends the next message, if there is one and the pump reads.
@@ -123,7 +123,7 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	if len(s.down) > 0 {
 		err := s.down[0]
 		s.down = s.down[1:]
-		s.say("an RPC at %q meets %v", cursor, err)
+		s.sayf("an RPC at %q meets %v", cursor, err)
 		f.flaky = f.flaky || errors.Is(err, errFlaky)
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	c := &call{schedule: s, feed: f, id: s.opened, cursor: string(cursor), newest: len(s.messages), ctx: ctx, parts: make(chan part)}
 	c.at, c.refusal = s.from(cursor)
 	f.refused = f.refused || c.refusal != nil
-	s.say("RPC %d opens at %q: m%d %v", c.id, cursor, c.at, c.refusal)
+	s.sayf("RPC %d opens at %q: m%d %v", c.id, cursor, c.at, c.refusal)
 	s.calls = append(s.calls, c)
 	return c, nil
 }
@@ -235,7 +235,7 @@ func (f *feed) logID(id string) string {
 
 // End renders the end.
 func (f *feed) End(err error) (frame []byte, id string) {
-	if s := f.schedule; err == nil && !s.ends || err != nil && !s.fails && !(f.flaky && errors.Is(err, errFlaky)) {
+	if s := f.schedule; err == nil && !s.ends || err != nil && !s.fails && (!f.flaky || !errors.Is(err, errFlaky)) {
 		s.errorf("the stream ends with %v", err)
 	}
 	f.frames = append(f.frames, isEnd)
