@@ -2,8 +2,10 @@ package bridge_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // pipes is a listener whose connections are in memory. They are net.Pipe's and not bufconn's, which makes timers that fire
@@ -12,8 +14,11 @@ import (
 type pipes struct {
 	dialled chan net.Conn // taken by Accept; never closed
 	once    sync.Once
+	refuse  atomic.Bool // Dial fails
 	closed  chan struct{}
 }
+
+var errRefused = errors.New("connection refused")
 
 func listenInMemory() *pipes {
 	return &pipes{dialled: make(chan net.Conn), closed: make(chan struct{})}
@@ -31,6 +36,9 @@ func (p *pipes) Accept() (net.Conn, error) {
 
 // Dial makes a connection. What is written to it waits until it is read.
 func (p *pipes) Dial(ctx context.Context) (net.Conn, error) {
+	if p.refuse.Load() {
+		return nil, errRefused
+	}
 	here, there := net.Pipe()
 	select {
 	case p.dialled <- there:

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
@@ -38,8 +39,12 @@ type world struct {
 	Cable *cable
 
 	front *pipes
+	back  *pipes
 	http1 *http.Transport
 	http2 *http.Transport
+
+	config config.Config
+	conn   *grpc.ClientConn // to the backend
 }
 
 // inWorld plays in a world of its own. settings is the YAML beside "upstreams".
@@ -60,6 +65,7 @@ func newWorld(t *testing.T, settings string) *world {
 	w.http1, w.http2 = w.transport(false), w.transport(true)
 
 	back := listenInMemory()
+	w.back = back
 	backend := grpc.NewServer()
 	testv1.RegisterFeedServiceServer(backend, w.Stage)
 	go func() { _ = backend.Serve(back) }()
@@ -73,34 +79,43 @@ func newWorld(t *testing.T, settings string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.config, w.conn = cfg, conn
 
 	t.Cleanup(func() {
 		_ = conn.Close()
 		backend.Stop()
 	})
-	w.Bridge, err = bridge.New(cfg, bridge.Options{
+	w.Bridge = w.open(w.front)
+	t.Cleanup(func() {
+		w.http1.CloseIdleConnections()
+		w.http2.CloseIdleConnections()
+	})
+	return w
+}
+
+// open runs a bridge of the world's configuration, before its backend.
+func (w *world) open(front *pipes) *bridge.Bridge {
+	w.Helper()
+	b, err := bridge.New(w.config, bridge.Options{
 		Logger:      slog.New(slog.NewTextHandler(w.Logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Upstreams:   map[string]grpc.ClientConnInterface{"app": conn},
+		Upstreams:   map[string]grpc.ClientConnInterface{"app": w.conn},
 		Descriptors: map[string]*protoregistry.Files{"app": protoregistry.GlobalFiles},
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	web := &http.Server{
-		Handler: w.Bridge, Protocols: protocols(true, true), ReadHeaderTimeout: time.Minute,
+		Handler: b, Protocols: protocols(true, true), ReadHeaderTimeout: time.Minute,
 		WriteTimeout: time.Minute, // which the bridge has to lift
 	}
-	go func() { _ = web.Serve(w.front) }()
-
-	t.Cleanup(func() {
-		if err := w.Bridge.Close(); err != nil {
-			t.Error(err)
+	go func() { _ = web.Serve(front) }()
+	w.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			w.Error(err)
 		}
-		w.http1.CloseIdleConnections()
-		w.http2.CloseIdleConnections()
 		_ = web.Close()
 	})
-	return w
+	return b
 }
 
 // cable is a connection that breaks as TCP does, naming both ends.

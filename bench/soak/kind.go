@@ -88,11 +88,14 @@ func kindOf(topic string) (kind, bool) {
 // excuses reports whether a gap is one that the kind has to put up with, told
 // to a client with the given last id.
 func (k kind) excuses(reason, lastID string) bool {
-	if strings.HasPrefix(lastID, "~") {
-		return slices.Contains(lost(), reason)
+	if k.resumes() && strings.HasPrefix(lastID, "~") {
+		return reason == "expired" || slices.Contains(lost(), reason) // its log is short
 	}
 	return slices.Contains(k.excused, reason)
 }
+
+// resumes reports whether a cursor is all that a client needs.
+func (k kind) resumes() bool { return k.excused == nil }
 
 // lost are the gaps of those whose place only a bridge, or an RPC, has known.
 func lost() []string { return []string{"restarted", "upstream"} }

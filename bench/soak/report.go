@@ -11,7 +11,7 @@ import (
 // report prints a table of all that has been counted.
 func (s *soak) report(began time.Time) {
 	s.sayf("\n%s, seed %d: %d faults, %d clients not up to date, bridges at%s MiB\n",
-		time.Since(began).Round(time.Second), s.settings.seed, s.injected(), s.late(), s.memory())
+		time.Since(began).Round(time.Second), s.settings.seed, s.injected(), len(s.late(s.history.newest(time.Now().Add(-behind)))), s.memory())
 	table := tabwriter.NewWriter(s.settings.out, 0, 0, 2, ' ', 0)
 	// A terminal that is gone has nobody to tell, here and below.
 	_, _ = fmt.Fprintln(table, "route\tconnections\tmessages\tlost\tdoubled\tfailures\tgaps\tstream-retry")

@@ -42,6 +42,9 @@ type settings struct {
 // calm is how long everybody may take to be up to date after the last fault.
 const calm = 60 * time.Second
 
+// fresh is how many messages more every stream brings before all is well.
+const fresh = 20
+
 // behind is how old the newest message of a client may be that is up to date.
 const behind = 3 * time.Second
 
@@ -231,18 +234,20 @@ func (s *soak) did(fault string) {
 	s.faults[fault]++
 }
 
-// settle waits until every client is up to date.
+// settle waits until every client has got a message that is due some time from
+// now: then none stands still.
 func (s *soak) settle(ctx context.Context, began time.Time, what string) error {
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
+	due := s.history.newest(time.Now()) + fresh
 	for limit := time.Now().Add(calm); ; {
-		late := s.late()
+		late := s.late(due)
 		switch {
-		case late == 0:
+		case len(late) == 0:
 			s.sayf("%s: all clients are up to date for %s\n", time.Since(began).Round(time.Second), what)
 			return nil
 		case time.Now().After(limit):
-			return fmt.Errorf("%d clients are not up to date %s after the last fault", late, calm)
+			return fmt.Errorf("%d clients have not got place %d %s after the last fault: %s", len(late), due, calm, strings.Join(late, " "))
 		}
 		select {
 		case <-again.C:
@@ -252,12 +257,12 @@ func (s *soak) settle(ctx context.Context, began time.Time, what string) error {
 	}
 }
 
-// late returns how many clients are not up to date.
-func (s *soak) late() int {
-	late := 0
+// late returns the addresses of the clients that have not got a place yet.
+func (s *soak) late(place int64) []string {
+	var late []string
 	for _, w := range s.watchers {
-		if w.seen.Load() < s.history.newest(time.Now().Add(-behind)) {
-			late++
+		if w.seen.Load() < place {
+			late = append(late, w.url)
 		}
 	}
 	return late

@@ -144,7 +144,7 @@ func (w *watcher) missed(event ssetest.Event) error {
 	if err := json.Unmarshal([]byte(event.Data), &gap); err != nil {
 		return fmt.Errorf("stream-gap: %w", err)
 	}
-	if w.kind.excused == nil && strings.HasPrefix(w.lastID, "~") {
+	if w.kind.resumes() && strings.HasPrefix(w.lastID, "~") {
 		w.tally.gap(gap.Reason + " before a cursor")
 	} else {
 		w.tally.gap(gap.Reason)

@@ -46,6 +46,8 @@ func TestWatcherNotices(t *testing.T) {
 		{name: "a gap without", kind: "positions", responses: []string{open(epoch+"-3") + gap("expired", epoch+"-5")}, failures: 1, word: "excuses"},
 		{name: "a gap on a cursor route", kind: "exclusive", responses: []string{open("4") + message("5", "5"), "retry: 1\n" + gap("restarted", "~"+epoch+"-0")}, failures: 1, word: "excuses"},
 		{name: "a gap before any cursor", kind: "exclusive", responses: []string{open("~" + epoch + "-0"), "retry: 1\n" + gap("restarted", "~"+epoch+"-0")}},
+		{name: "expired before any cursor", kind: "exclusive", responses: []string{open("~" + epoch + "-0"), "retry: 1\n" + gap("expired", "9") + message("10", "10")}},
+		{name: "expired at a cursor", kind: "exclusive", responses: []string{open("4"), "retry: 1\n" + gap("expired", "9")}, failures: 1, word: "excuses"},
 		{name: "an end", kind: "exclusive", responses: []string{open("4") + "id: 4~end\nevent: stream-end\ndata: {}\n\n"}, failures: 1, word: "stream-end"},
 		{name: "a breach of the wire contract", kind: "exclusive", responses: []string{open("4") + "data: {}\n\n"}, failures: 1, word: "same block"},
 	} {

@@ -89,7 +89,7 @@ func TestAttemptsAreUsedUp(t *testing.T) {
 		w.backend.send(t, "1")
 		w.backend.fail(t, errHold)
 		time.Sleep(time.Minute)
-		w.expectOpens(4)
+		w.expectOpens(3)
 		w.expectPhase(c, Broken)
 		if !c.toldToLeave() {
 			t.Fatal("not told to leave")

@@ -213,8 +213,8 @@ func (t *Topic) judge(err error, worked bool) Verdict {
 	if verdict == Flaky && !worked {
 		t.failures++
 	}
-	if verdict == Hold && !worked {
-		t.attempts++
+	if verdict == Hold {
+		t.attempts++ // the opening that is to follow
 	}
 	usedUp := t.params.Attempts > 0 && t.attempts > t.params.Attempts
 	final := t.params.NoReturn && t.delivered

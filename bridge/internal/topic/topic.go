@@ -57,7 +57,7 @@ type Topic struct {
 	// Owned by the pump while it runs, else by whoever starts it.
 	pace      pace
 	failures  int  // openings in a row that failed with what may be a bug
-	attempts  int  // openings in a row that failed with what is held
+	attempts  int  // openings again in a row, after what is held
 	heard     bool // the current RPC has sent a message
 	delivered bool // one that the log had not got
 	broken    bool // an RPC that had delivered was lost, and none was opened since
