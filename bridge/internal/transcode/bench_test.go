@@ -240,7 +240,8 @@ func ratioTable(b *testing.B) string {
 
 	fmt.Fprintf(&text, "\n|---|%s\n", strings.Repeat("---|", len(messages)))
 
-	for _, name := range names {
+	// A benchmark's log is cut after ten lines, so that what the last way is measured for is only in its ratio.
+	for _, name := range names[:len(names)-1] {
 		base := times[dynamicWay]
 		if strings.HasSuffix(name, "out of order") {
 			base = times["protojson on dynamicpb, out of order"]

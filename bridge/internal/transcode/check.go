@@ -13,6 +13,12 @@ func (r *run) check(b []byte, t *table, depth int) bool {
 		r.stop(foreignType)
 
 		return false
+	case !r.count():
+		return false
+	}
+
+	if r.weighing && t.kind == anyKind && !r.weighAny(b, t, depth) {
+		return false
 	}
 
 	for i := 0; ; {
@@ -93,6 +99,10 @@ func (r *run) checkPair(b []byte, e *entry, depth int) bool {
 	var p pair
 
 	body, _ := chunk(b, 0)
+	if !r.count() {
+		return false
+	}
+
 	if !p.read(body, e.pair) && !r.readAny(&p, body, e.pair) {
 		return false
 	}
@@ -104,4 +114,41 @@ func (r *run) checkPair(b []byte, e *entry, depth int) bool {
 	}
 
 	return !p.valued || r.checkValue(p.value, e.pair.value, depth+1)
+}
+
+// count counts a message or an entry of a map, as far as there may be more of them.
+func (r *run) count() bool {
+	if r.counted++; r.weighing && r.counted > maxPieces {
+		r.stop(tooSplit)
+
+		return false
+	}
+
+	return true
+}
+
+// weighAny counts what an Any holds, if that can be found out.
+func (r *run) weighAny(b []byte, t *table, depth int) bool {
+	url, body, ok := r.packedAny(b, t)
+	if !ok {
+		return false
+	}
+
+	content := r.plan.anyTable(url)
+
+	return content == nil || r.check(body, content, depth+1)
+}
+
+// tooHeavy reports whether a message is made of more messages than the library should be given: each takes it some 400
+// bytes, be it empty. What is inside extensions, and what cannot be decoded anyway, is not counted.
+func (p *Plan) tooHeavy(wire []byte) bool {
+	if len(wire) <= askLimit {
+		return false
+	}
+
+	r := run{plan: p, effort: effortFor(len(wire)), weighing: true}
+	r.check(wire, p.root, 1)
+	r.release()
+
+	return r.failure == tooSplit
 }

@@ -20,8 +20,8 @@ const (
 	KindUnrepresentable
 	// KindTooDeep is nesting beyond Options.MaxDepth.
 	KindTooDeep
-	// KindTooLarge is JSON beyond Options.MaxBytes, or a message in more parts that are out of order than are put
-	// right (a million, or so many inside each other that they would be moved more than 16 times).
+	// KindTooLarge is JSON beyond Options.MaxBytes, or a message of more parts than are put in order or given to the
+	// library: a million, or so many inside each other that they would be moved more than 16 times.
 	KindTooLarge
 	// KindPanic is a panic of the protobuf library, caught.
 	KindPanic

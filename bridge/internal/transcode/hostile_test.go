@@ -31,9 +31,9 @@ func bounded(t *testing.T, plan *Plan, wire []byte) error {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 
-	start := time.Now()
+	start := spentTime(t)
 	_, err := plan.AppendJSON(nil, wire)
-	spent := time.Since(start)
+	spent := spentTime(t) - start
 
 	runtime.ReadMemStats(&after)
 
@@ -133,6 +133,22 @@ func TestHostileEmpties(t *testing.T) {
 	if stats := unlimited.Stats(); len(stats.Library) > 0 {
 		t.Errorf("the library was asked: %v", stats.Library)
 	}
+}
+
+// TestHostileForTheLibrary feeds what only the library can print, and what it would need gigabytes for.
+func TestHostileForTheLibrary(t *testing.T) {
+	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit, Resolver: protoregistry.GlobalTypes})
+	odd := field(stringMapNumber, []byte("\x0a\x01a\x08\x01\x0a\x01b")) // the key comes back
+
+	if got, err := plan.AppendJSON(nil, odd); err != nil || string(got) != `{"stringStringMap":{"b":""}}` {
+		t.Errorf("%s, %v", got, err)
+	}
+
+	empties := bytes.Repeat(field(nestedListNumber, nil), 1<<20+1)
+	packed := field(anyNumber, append(field(1, []byte("x/ssebridge.test.v1.Kinds")), field(2, empties)...))
+
+	wantKind(t, bounded(t, plan, append(bytes.Clone(odd), empties...)), KindTooLarge)
+	wantKind(t, bounded(t, plan, append(bytes.Clone(odd), packed...)), KindTooLarge)
 }
 
 // TestHostileDisorder feeds what has to be put in order, in as many pieces and on as many levels as possible.

@@ -283,7 +283,7 @@ func (r *run) readAny(p *pair, b []byte, t *pairTable) bool {
 
 				return false
 			}
-		case number == t.key.number && keyed:
+		case number == t.key.number && keyed && !r.weighing:
 			r.stop(oddEntry) // dynamicpb forgets the key it had, and panics
 
 			return false

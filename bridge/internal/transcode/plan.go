@@ -112,7 +112,7 @@ func (p *Plan) AppendJSON(dst, wire []byte) ([]byte, error) {
 
 	r.release()
 
-	if !p.asks(r.failure, len(wire), false) {
+	if !p.asks(&r, wire, false) {
 		return dst, r.verdict()
 	}
 
@@ -147,7 +147,7 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 		out.Data = slices.Clip(printed[len(dst):])
 
 		return printed, nil
-	case !p.asks(r.failure, len(wire), p.data != nil):
+	case !p.asks(&r, wire, p.data != nil):
 		if r.failure.isLimit() {
 			// That the taps cannot be read either is no news.
 			_ = p.ReadTaps(wire, out)

@@ -21,9 +21,12 @@ type run struct {
 	effort  int      // bytes that may still be moved or looked at twice
 	anys    int      // Any messages around the current one
 	orderly bool
-	failure failure
-	culprit protoreflect.FullName // the type the failure is about
-	badURL  []byte                // of a failure by an unknown type
+
+	weighing bool // only counts, extensions left out
+	counted  int  // messages and entries of maps that were checked
+	failure  failure
+	culprit  protoreflect.FullName // the type the failure is about
+	badURL   []byte                // of a failure by an unknown type
 }
 
 // failure is why a pass ended.
@@ -223,7 +226,7 @@ func (r *run) skip(b []byte, i int, t *table) int {
 		return -1
 	}
 
-	if t.ranges != nil && t.ranges.Has(number) && r.plan.knowsExtension(t.name, number) {
+	if t.ranges != nil && !r.weighing && t.ranges.Has(number) && r.plan.knowsExtension(t.name, number) {
 		r.stop(extension)
 
 		return -1

@@ -62,18 +62,26 @@ func (f failure) isLimit() bool {
 	}
 }
 
-// asks reports whether the library has the last word on a message of n bytes. It has where this package does not go,
+// asks reports whether the library has the last word on a message that a run could not print. It has where this package does not go,
 // and on errors: nothing is refused that protojson would print. On limits, which are this package's own, it has not.
-func (p *Plan) asks(f failure, n int, projected bool) bool {
+func (p *Plan) asks(r *run, wire []byte, projected bool) bool {
+	f := r.failure
+
 	switch {
 	case f == tooSplit:
 		return false
 	case !f.isError(), projected: // what is not shown may be wrong, too
+		if p.tooHeavy(wire) {
+			r.failure = tooSplit
+
+			return false
+		}
+
 		return true
 	case f == tooLarge, f == tooDeep, f == anyTooDeep:
 		return false
 	default:
-		return n <= askLimit
+		return len(wire) <= askLimit
 	}
 }
 
@@ -87,7 +95,7 @@ func (r *run) verdict() *Error {
 	case anyTooDeep:
 		return p.failure(KindTooDeep, fmt.Sprintf("google.protobuf.Any nested more than %d deep", maxAnyNesting))
 	case tooSplit:
-		return p.failure(KindTooLarge, "too many parts are out of order")
+		return p.failure(KindTooLarge, "too many parts")
 	case tooLarge:
 		return p.tooLarge()
 	case inexpressive:
