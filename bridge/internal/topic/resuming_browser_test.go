@@ -94,7 +94,7 @@ func (b *browser) begin() {
 	b.hears("open", "open("+b.lastID+")")
 	floor, head := sub.Log().Bounds()
 	switch {
-	case (s.own || s.private) && (sub.Position != 0 || len(b.feed.frames) > 1):
+	case (s.own || s.private) && (sub.Position != 0 || len(b.feed.noted()) > 1):
 		s.errorf("client %d has an RPC of its own, and it has begun already", b.name)
 	case s.held && !s.private && sub.Position != floor, !s.held && !s.own && !s.private && sub.Position != head:
 		s.errorf("client %d starts at %d of %d to %d", b.name, sub.Position, floor, head)
@@ -188,17 +188,17 @@ func (b *browser) positionID(position uint64, id string) string {
 // standsAt notes that what comes next is what follows a position in the log.
 func (b *browser) standsAt(position uint64) {
 	b.from, b.behind, b.next = b.feed, position, -1
-	if index := b.feed.frames[position]; index >= 0 {
+	if index := b.feed.noted()[position]; index >= 0 {
 		b.next = index + 1
 	}
 }
 
 // expects returns the number of the next message, -1 if it may be any.
 func (b *browser) expects() int {
-	if b.next >= 0 || b.from == nil || b.behind+1 >= uint64(len(b.from.frames)) {
+	if b.next >= 0 || b.from == nil || b.behind+1 >= uint64(len(b.from.noted())) {
 		return b.next
 	}
-	return b.from.frames[b.behind+1] // a message, for a gap would have been told
+	return b.from.noted()[b.behind+1] // a message, for a gap would have been told
 }
 
 func (b *browser) cut() {
@@ -324,7 +324,7 @@ func (b *browser) take(line string) {
 
 // ended is the end of the stream: the page opens another one.
 func (b *browser) ended(before string) {
-	if frames := b.feed.frames; b.next >= 0 && len(frames) > 2 {
+	if frames := b.feed.noted(); b.next >= 0 && len(frames) > 2 {
 		// It may have more, from an RPC that did not end so early.
 		if last := frames[len(frames)-2]; b.next <= last {
 			b.schedule.errorf("client %d at %q was told the end before m%d", b.name, before, b.next)

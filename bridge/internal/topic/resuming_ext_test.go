@@ -249,6 +249,26 @@ func (s *schedule) step() {
 	synctest.Wait()
 }
 
+// add, forget and message share the backend's history with the pumps, which a
+// timer may have woken.
+func (s *schedule) add(m message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages = append(s.messages, m)
+}
+
+func (s *schedule) forget(before int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trimmed = before
+}
+
+func (s *schedule) message(index int) message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.messages[index]
+}
+
 // publish adds messages to the backend's stream.
 func (s *schedule) publish(n int) {
 	for range n {
@@ -266,7 +286,7 @@ func (s *schedule) publish(n int) {
 		default:
 			m.cursor = "c" + strconv.Itoa(number(last)+1)
 		}
-		s.messages = append(s.messages, m)
+		s.add(m)
 	}
 	s.sayf("published up to m%d %+v", len(s.messages)-1, s.messages[len(s.messages)-1])
 }
@@ -328,7 +348,7 @@ func (s *schedule) restart() {
 
 // trim lets the backend forget the beginning of its history, or remember it.
 func (s *schedule) trim() {
-	s.trimmed = s.random.IntN(len(s.messages) + 1)
+	s.forget(s.random.IntN(len(s.messages) + 1))
 	s.sayf("messages before m%d are forgotten", s.trimmed)
 }
 

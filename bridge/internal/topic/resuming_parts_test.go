@@ -166,7 +166,7 @@ func (s *schedule) from(cursor []byte) (int, error) {
 // Read reads a message.
 func (f *feed) Read(_ context.Context, wire []byte) (topic.Message, error) {
 	f.read, _ = strconv.Atoi(string(wire))
-	m := f.schedule.messages[f.read]
+	m := f.schedule.message(f.read)
 	if m.bad {
 		return topic.Message{Cursor: []byte(m.cursor)}, errors.New("cannot be shown")
 	}
@@ -175,25 +175,38 @@ func (f *feed) Read(_ context.Context, wire []byte) (topic.Message, error) {
 
 // Event renders it as a line: its id and its number.
 func (f *feed) Event() (frame []byte, id string) {
-	f.frames = append(f.frames, f.read)
-	f.ids.Message([]byte(f.schedule.messages[f.read].cursor))
+	f.note(f.read)
+	f.ids.Message([]byte(f.schedule.message(f.read).cursor))
 	id = string(f.ids.AppendID(nil))
 	return fmt.Appendf(nil, "%s|m%d\n", id, f.read), f.logID(id)
+}
+
+// note and noted share with the clients what stands in the log.
+func (f *feed) note(frame int) {
+	f.schedule.mu.Lock()
+	defer f.schedule.mu.Unlock()
+	f.frames = append(f.frames, frame)
+}
+
+func (f *feed) noted() []int {
+	f.schedule.mu.Lock()
+	defer f.schedule.mu.Unlock()
+	return slices.Clone(f.frames)
 }
 
 // Gap renders a gap, with the id before it.
 func (f *feed) Gap(reason string) (frame []byte, id string) {
 	s, last := f.schedule, string(f.ids.AppendID(nil))
 	if reason == "untranscodable" {
-		f.frames = append(f.frames, f.read)
-		f.ids.Message([]byte(s.messages[f.read].cursor))
+		f.note(f.read)
+		f.ids.Message([]byte(s.message(f.read).cursor))
 		id = string(f.ids.AppendID(nil))
 		return fmt.Appendf(nil, "%s|bad%d\n", id, f.read), f.logID(id)
 	}
 	if why := f.avoidable(reason); why != "" {
 		s.errorf("a gap %s after %q is avoidable: %s", reason, last, why)
 	}
-	f.frames = append(f.frames, isGap)
+	f.note(isGap)
 	f.ids.Break()
 	f.lost, f.refused = false, false
 	id = string(f.ids.AppendID(nil))
@@ -238,7 +251,7 @@ func (f *feed) End(err error) (frame []byte, id string) {
 	if s := f.schedule; err == nil && !s.ends || err != nil && !s.fails && (!f.flaky || !errors.Is(err, errFlaky)) {
 		s.errorf("the stream ends with %v", err)
 	}
-	f.frames = append(f.frames, isEnd)
+	f.note(isEnd)
 	id = string(f.ids.AppendFinal(nil))
 	return fmt.Appendf(nil, "%s|end:%v\n", id, err), f.logID(id)
 }

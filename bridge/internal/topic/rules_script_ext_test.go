@@ -41,11 +41,11 @@ func (s *script) says(words string) {
 	for word := range strings.FieldsSeq(words) {
 		switch word {
 		case "-":
-			s.messages = append(s.messages, message{})
+			s.add(message{})
 		case "k":
-			s.messages = append(s.messages, message{passing: true})
+			s.add(message{passing: true})
 		default:
-			s.messages = append(s.messages, message{cursor: word})
+			s.add(message{cursor: word})
 		}
 	}
 }
@@ -119,7 +119,7 @@ func (s *script) breaks(rpc string, err error) {
 
 // forgets lets the backend forget its messages before one.
 func (s *script) forgets(before int) {
-	s.trimmed = before
+	s.forget(before)
 }
 
 // pause is longer than any wait between two attempts at the backend.
