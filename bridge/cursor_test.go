@@ -407,6 +407,7 @@ func TestAtCursorsCutAtEveryByte(t *testing.T) {
 					_ = c.AwaitEnd()
 					s.to.Store(1)
 					c.Reconnect()
+					c.AwaitMessages(3)
 					synctest.Wait()
 					counts(t, c, 1, 3)
 					c.Close()
