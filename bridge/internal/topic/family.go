@@ -2,6 +2,7 @@ package topic
 
 import (
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -27,6 +28,47 @@ type family struct {
 	topics []*Topic // main, catch-ups, private ones, finished ones that linger
 
 	mu sync.Mutex // below the registry's lock, above the logs'
+
+	// The catch-ups that others may meet. After a restart there are as many as
+	// clients, of which few at a time have an RPC, so that those which only wait
+	// for one are looked up and not walked over.
+	begun   []*Topic          // have, or had, an RPC
+	waiting map[string]*Topic // have never had one, by the id after which their logs begin
+}
+
+// add takes in a topic.
+func (f *family) add(t *Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.topics = append(f.topics, t)
+	switch {
+	case t.role == mainRole:
+		f.main = t
+	case t.role == catchUpRole && t.start != "":
+		f.waiting[t.start] = t
+	}
+}
+
+// remove takes out a topic that has ended, and ends its RPC.
+func (f *family) remove(t *Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t.haltLocked()
+	t.accepted = false
+	if f.main == t {
+		f.main = nil
+	}
+	f.topics = slices.DeleteFunc(f.topics, func(other *Topic) bool { return other == t })
+	f.forget(t)
+	f.wakeAhead()
+}
+
+// forget lets nobody meet a catch-up any more.
+func (f *family) forget(t *Topic) {
+	if f.waiting[t.start] == t {
+		delete(f.waiting, t.start)
+	}
+	f.begun = slices.DeleteFunc(f.begun, func(other *Topic) bool { return other == t })
 }
 
 // grow appends a frame to a log of the family and sees who meets. breaks says
@@ -50,15 +92,28 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	if f.meetOthers(t); t.merged {
 		return errMerged
 	}
-	for _, other := range f.topics {
-		if other != t && other.role == catchUpRole && other.newest == id && t.reaches(id) {
-			other.mergeInto(t)
-		}
-	}
+	f.mergeAt(id, t)
 	if t == f.main {
 		f.wakeAhead()
 	}
 	return nil
+}
+
+// mergeAt merges the catch-ups that stand at an id into a log that holds it.
+func (f *family) mergeAt(id string, t *Topic) {
+	if other := f.waiting[id]; other != nil {
+		f.mergeIf(other, t, id)
+	}
+	for i := len(f.begun) - 1; i >= 0; i-- { // backwards, for who merges is taken out
+		f.mergeIf(f.begun[i], t, id)
+	}
+}
+
+// mergeIf merges a catch-up into a log if that holds the id at which it stands.
+func (f *family) mergeIf(other, t *Topic, id string) {
+	if other != t && id != "" && other.newest == id && t.reaches(id) {
+		f.merge(other)
+	}
 }
 
 // conclude appends the last frame and closes the log, unless another one goes on
@@ -87,11 +142,27 @@ func (t *Topic) setAccepted(accepted bool) {
 	defer f.mu.Unlock()
 	t.accepted = accepted
 	if accepted {
-		for _, other := range f.topics {
-			f.meetOthers(other)
-		}
+		f.welcome(t)
 	}
 	f.wakeAhead()
+}
+
+// welcome sees whom a topic meets that has got an RPC.
+func (f *family) welcome(t *Topic) {
+	if t.role == catchUpRole && !t.merged && !slices.Contains(f.begun, t) {
+		f.forget(t)
+		f.begun = append(f.begun, t)
+	}
+	f.meetOthers(t)
+	for i := len(f.begun) - 1; i >= 0; i-- {
+		f.mergeIf(f.begun[i], t, f.begun[i].newest)
+	}
+	if _, head := t.log.Bounds(); head == 0 {
+		return // what it holds is where it began, and nobody waits there
+	}
+	for id, other := range f.waiting {
+		f.mergeIf(other, t, id)
+	}
 }
 
 // meetOthers merges a catch-up into a log that holds its newest id, main first.
@@ -99,15 +170,11 @@ func (f *family) meetOthers(t *Topic) {
 	if t.role != catchUpRole || t.merged || t.newest == "" {
 		return
 	}
-	if f.main != nil && f.main != t && f.main.reaches(t.newest) {
-		t.mergeInto(f.main)
-		return
-	}
-	for _, other := range f.topics {
-		if other != t && other.role == catchUpRole && other.reaches(t.newest) {
-			t.mergeInto(other)
-			return
-		}
+	met := f.main != nil && f.main.reaches(t.newest) || slices.ContainsFunc(f.begun, func(other *Topic) bool {
+		return other != t && other.reaches(t.newest)
+	})
+	if met {
+		f.merge(t)
 	}
 }
 
@@ -120,12 +187,13 @@ func (t *Topic) reaches(id string) bool {
 	return ok && position >= t.gapAt
 }
 
-// mergeInto ends a catch-up. Its clients read what it holds and are then
-// placed anew, each by its own id; which log that is, is seen then.
-func (t *Topic) mergeInto(*Topic) {
+// merge ends a catch-up. Its clients read what it holds and are then placed
+// anew, each by its own id; in which log, is seen then.
+func (f *family) merge(t *Topic) {
 	t.merged, t.accepted = true, false
 	t.log.Close()
 	t.haltLocked()
+	f.forget(t)
 }
 
 // ahead reports whether a catch-up has passed main's newest frame: it waits for
@@ -144,10 +212,8 @@ func (t *Topic) ahead() bool {
 
 // wakeAhead lets the catch-ups that wait for main look again.
 func (f *family) wakeAhead() {
-	for _, t := range f.topics {
-		if t.role == catchUpRole {
-			t.wakePump()
-		}
+	for _, t := range f.begun {
+		t.wakePump()
 	}
 }
 
@@ -174,10 +240,11 @@ func (f *family) byCursor(place Place) *Topic {
 	if !f.meets {
 		return nil
 	}
+	if t := f.catchUp(func(t *Topic) bool { return t.holds(place) }, place.Base); t != nil {
+		return t
+	}
 	for _, t := range f.topics {
-		switch {
-		case t.role == catchUpRole && t.usable() && t.holds(place),
-			t.role == privateRole && t.clients == 0 && t.holds(place):
+		if t.role == privateRole && t.clients == 0 && t.holds(place) {
 			return t
 		}
 	}
@@ -187,22 +254,25 @@ func (f *family) byCursor(place Place) *Topic {
 // sharing returns a catch-up that was opened at the place's cursor and still
 // holds all that came, or nil.
 func (f *family) sharing(place Place) *Topic {
-	for _, t := range f.topics {
-		if t.role != catchUpRole || !t.usable() || place.Base == "" || t.start != place.Base {
-			continue
-		}
-		if floor, _ := t.log.Bounds(); floor == 0 {
-			return t
-		}
-	}
-	return nil
+	return f.catchUp(func(t *Topic) bool {
+		floor, _ := t.log.Bounds()
+		return t.start == place.Base && floor == 0
+	}, place.Base)
 }
 
-// usable reports whether a client may be placed in a catch-up's log.
-func (t *Topic) usable() bool {
-	t.home.mu.Lock()
-	defer t.home.mu.Unlock()
-	return !t.merged && t.Status().Phase < Broken
+// catchUp returns a catch-up that fits and in whose log a client may be placed: one
+// that has begun, or the one that waits to begin after an id.
+func (f *family) catchUp(fits func(*Topic) bool, after string) *Topic {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	usable := func(t *Topic) bool { return t != nil && t.Status().Phase < Broken && fits(t) }
+	if i := slices.IndexFunc(f.begun, usable); i >= 0 {
+		return f.begun[i]
+	}
+	if t := f.waiting[after]; usable(t) {
+		return t
+	}
+	return nil
 }
 
 // holds reports whether the log has the place, or the cursor that it counts

@@ -3,7 +3,6 @@ package topic
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -157,7 +156,7 @@ func (f *family) choose(join Join) *Topic {
 func (r *Registry) open(join Join) *Topic {
 	f := r.families[join.Key]
 	if f == nil {
-		f = &family{key: join.Key, meets: join.Resumable && join.Ordered}
+		f = &family{key: join.Key, meets: join.Resumable && join.Ordered, waiting: map[string]*Topic{}}
 		r.families[join.Key] = f
 	}
 	role, start := mainRole, ""
@@ -175,12 +174,7 @@ func (r *Registry) open(join Join) *Topic {
 	}
 	epoch, params := join.Open(after, role == catchUpRole)
 	t := newTopic(epoch, role, start, f, params)
-	f.mu.Lock()
-	f.topics = append(f.topics, t)
-	if role == mainRole {
-		f.main = t
-	}
-	f.mu.Unlock()
+	f.add(t)
 	r.topics++
 	return t
 }
@@ -315,15 +309,7 @@ func (r *Registry) end(t *Topic) {
 		t.linger.Stop()
 	}
 	f := t.home
-	f.mu.Lock()
-	t.haltLocked()
-	t.accepted = false
-	if f.main == t {
-		f.main = nil
-	}
-	f.topics = slices.DeleteFunc(f.topics, func(other *Topic) bool { return other == t })
-	f.wakeAhead()
-	f.mu.Unlock()
+	f.remove(t)
 	if len(f.topics) == 0 {
 		delete(r.families, f.key)
 	}
