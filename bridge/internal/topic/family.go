@@ -104,8 +104,8 @@ func (f *family) mergeAt(id string, t *Topic) {
 	if other := f.waiting[id]; other != nil {
 		f.mergeIf(other, t, id)
 	}
-	for i := len(f.begun) - 1; i >= 0; i-- { // backwards, for who merges is taken out
-		f.mergeIf(f.begun[i], t, id)
+	for _, other := range slices.Backward(f.begun) { // for who merges is taken out
+		f.mergeIf(other, t, id)
 	}
 }
 
@@ -154,8 +154,8 @@ func (f *family) welcome(t *Topic) {
 		f.begun = append(f.begun, t)
 	}
 	f.meetOthers(t)
-	for i := len(f.begun) - 1; i >= 0; i-- {
-		f.mergeIf(f.begun[i], t, f.begun[i].newest)
+	for _, other := range slices.Backward(f.begun) {
+		f.mergeIf(other, t, other.newest)
 	}
 	if _, head := t.log.Bounds(); head == 0 {
 		return // what it holds is where it began, and nobody waits there
