@@ -7,6 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 BUF := tools/buf/node_modules/.bin/buf
+EVENTSOURCE := tools/eventsource/node_modules/eventsource/package.json
 GOLANGCI := bin/golangci-lint
 
 # The race detector needs cgo, and a vet with -race shares its build cache with the tests.
@@ -77,18 +78,23 @@ check-protos: $(BUF) ## Run buf lint, and buf breaking against the commit this w
 	@scripts/breaking.sh $(BUF)
 
 .PHONY: deps
-deps: ## Install what the tests need: a C compiler for -race, and Chromium
+deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler for -race, Chromium, and Node's EventSource
 	@scripts/deps.sh
 
 .PHONY: clean
 clean: ## Remove what was built and installed in this folder
-	rm -rf bin tools/buf/node_modules tools/conformance/node_modules
+	rm -rf bin tools/buf/node_modules tools/conformance/node_modules tools/eventsource/node_modules
 
 # buf comes prebuilt from npm, in two seconds; the linter is built once from its pinned module.
 # npm install and not npm ci: the lock holds the Linux builds of buf with their hashes, and npm ci
 # insists on entries for the other systems' optional builds too.
 $(BUF): tools/buf/package.json tools/buf/package-lock.json tools/buf/.npmrc
 	cd tools/buf && npm install --no-save
+	@touch $@
+
+# A client of the bridge's tests, in pure JavaScript.
+$(EVENTSOURCE): tools/eventsource/package.json tools/eventsource/package-lock.json tools/eventsource/.npmrc
+	cd tools/eventsource && npm ci
 	@touch $@
 
 $(GOLANGCI): tools/lint/go.mod tools/lint/go.sum
