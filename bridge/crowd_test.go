@@ -105,7 +105,7 @@ func gather(tb testing.TB, b *bridge.Bridge, n int, id func(i int) string, next 
 		c.ears = append(c.ears, e)
 		request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/feed", http.NoBody)
 		if id := id(i); id != "" {
-			request.Header.Set("Last-Event-Id", id)
+			request.Header.Set("Last-Event-ID", id)
 		}
 		all.Go(func() {
 			defer func() {
