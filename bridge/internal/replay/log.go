@@ -243,6 +243,20 @@ func (l *Log) Head() (position uint64, id string) {
 	return l.frames.head(), l.frames.at(l.frames.head()).id
 }
 
+// SetHold changes Params.Hold: from now on all that is held now stays until it
+// is released, or nothing does any more.
+func (l *Log) SetHold(hold bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if hold == l.params.Hold {
+		return
+	}
+	l.params.Hold = hold
+	l.released = l.frames.floor
+	l.held = l.segments.bytes
+	l.evict(time.Now())
+}
+
 // Release says that the frames up to a position need not be held any more,
 // and that those after it must, as far as they still are: a reader that comes
 // back may stand further back than the one before it. It matters to logs with

@@ -197,7 +197,8 @@ func (f *family) merge(t *Topic) {
 }
 
 // ahead reports whether a catch-up has passed main's newest frame: it waits for
-// main then, or the two could stay one message apart for ever.
+// main then, or the two could stay one message apart for ever; unless main
+// itself waits for a client.
 func (t *Topic) ahead() bool {
 	f := t.home
 	if t.role != catchUpRole || !f.meets {
@@ -206,7 +207,7 @@ func (t *Topic) ahead() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	main := f.main
-	return main != nil && main != t && main.accepted && !main.finished() &&
+	return main != nil && main != t && main.accepted && !main.finished() && !main.log.Full() &&
 		main.newest != "" && t.newest != main.newest && t.reaches(main.newest)
 }
 

@@ -115,7 +115,7 @@ func (t *Topic) refused(cursor []byte, err error) error {
 // has not got what the log holds, so that flow control reaches the backend; and
 // that of a catch-up which is ahead of main.
 func (t *Topic) mayRead(ctx context.Context) error {
-	for t.held() && (t.listening.Load() == 0 || t.log.Full() || t.ahead()) {
+	for t.held() && (t.listening.Load() == 0 || t.full() || t.ahead()) {
 		select {
 		case <-t.room:
 		case <-ctx.Done():

@@ -82,6 +82,9 @@ func (r *Registry) find(join Join) (*Topic, error) {
 		return nil, err
 	}
 	t := r.open(join)
+	if t.role == mainRole && join.Own {
+		t.holdMain()
+	}
 	r.lean(t, join)
 	return t, nil
 }
@@ -99,6 +102,7 @@ func (r *Registry) lean(t *Topic, join Join) {
 	}
 	if main != nil {
 		r.revive(main)
+		main.share()
 		main.clients++
 		t.leansOn = main
 		r.run(main)

@@ -1,7 +1,6 @@
 package topic
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -74,7 +73,7 @@ type Subscription struct {
 	registry *Registry
 	breaks   int
 	opened   bool   // guarded by the registry's lock
-	read     uint64 // how far a private topic's client has got; guarded by readersMu
+	read     uint64 // how far the client of a held log has got; guarded by readersMu
 }
 
 // Join attaches a client to the topic that it is to listen to, opening the
@@ -123,11 +122,7 @@ func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil }
 // has a pump.
 func (s *Subscription) attach(t *Topic) {
 	s.Topic, s.breaks = t, t.Status().breaks
-	if t.held() {
-		t.hold(s)
-	} else {
-		s.place()
-	}
+	t.place(s)
 	t.clients++
 	t.listening.Add(1)
 	t.wakePump()
@@ -228,56 +223,6 @@ func (s *Subscription) Opened() {
 // ToldToLeave reports whether the topic broke since the client joined.
 func (s *Subscription) ToldToLeave(status *Status) bool { return status.breaks > s.breaks }
 
-// Progress says how far the client has read. The pump of a topic that holds its
-// log waits for it.
-func (s *Subscription) Progress(position uint64) {
-	t := s.Topic
-	if !t.held() {
-		return
-	}
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	s.read = position
-	t.release()
-}
-
-// hold places a client and holds the log for it from there: it may stand further
-// back than what was written to it before it was cut.
-func (t *Topic) hold(s *Subscription) {
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	t.log.Release(0) // nothing goes while it is placed
-	s.place()
-	s.read = s.Position
-	t.readers = append(t.readers, s)
-	t.release()
-}
-
-// unhold holds the log for who is left.
-func (t *Topic) unhold(s *Subscription) {
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	t.readers = slices.DeleteFunc(t.readers, func(other *Subscription) bool { return other == s })
-	t.release()
-}
-
-// release gives up what the readers have got: all of a catch-up's; of several
-// that a private topic may have, for the connection before may not be known to
-// be dead, the newest.
-func (t *Topic) release() {
-	if len(t.readers) == 0 {
-		return
-	}
-	read := t.readers[len(t.readers)-1].read
-	if t.role == catchUpRole {
-		for _, s := range t.readers {
-			read = min(read, s.read)
-		}
-	}
-	t.log.Release(read)
-	t.wakePump()
-}
-
 // Leave ends the subscription. The last one to leave lets the topic linger.
 func (s *Subscription) Leave() {
 	s.registry.mu.Lock()
@@ -288,8 +233,6 @@ func (s *Subscription) Leave() {
 func (s *Subscription) leave() {
 	t := s.Topic
 	t.listening.Add(-1)
-	if t.held() {
-		t.unhold(s)
-	}
+	t.unhold(s)
 	s.registry.release(t)
 }

@@ -69,8 +69,12 @@ type Topic struct {
 	room      chan struct{}
 	listening atomic.Int32
 
-	readersMu sync.Mutex
+	holding atomic.Bool   // main's log is held; changed under readersMu
+	fullAt  atomic.Uint64 // the head of a held log when it was last full
+
+	readersMu sync.Mutex      // above the log's
 	readers   []*Subscription // of a log that is held, as they came
+	shared    bool            // others than the one who opened it need main to go on
 
 	// Guarded by the family's lock.
 	accepted bool               // it has a running RPC
@@ -101,9 +105,6 @@ func newTopic(epoch string, role role, start string, home *family, params Params
 	t.status.Store(&Status{changed: make(chan struct{})})
 	return t
 }
-
-// held reports whether the log keeps what its readers have not got.
-func (t *Topic) held() bool { return t.role != mainRole }
 
 // Epoch returns the name of the topic's log in the ids of its frames.
 func (t *Topic) Epoch() string { return t.epoch }
