@@ -28,7 +28,7 @@ func (c *Clients) Serve(ctx context.Context, w http.ResponseWriter, client Clien
 	if !canFlush(w) {
 		return EndGone, errNotStreaming
 	}
-	s := &stream{client: client, response: http.NewResponseController(w), writer: w, told: make(chan struct{})}
+	s := newStream(client, &plain{}, newResponse(w))
 	c.add(s)
 	defer c.remove(s)
 	return s.run(ctx), nil

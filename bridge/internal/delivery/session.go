@@ -1,0 +1,210 @@
+package delivery
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
+
+const (
+	// batch is how much is read from the log at once, but at least a frame. A
+	// write deadline covers as much, so it is also the progress that a slow
+	// socket must make, however large a frame is.
+	batch = 16 << 10
+	// commentsInRow is how many bytes of comments a client may get without an
+	// event between them: two clients of eight buffer them.
+	commentsInRow = 16 << 10
+)
+
+// session decides what a client is sent next. It knows no socket and does not
+// wait: whoever writes asks for a turn, writes it, and says that it did. All but
+// tell is called by one goroutine at a time.
+type session struct {
+	client Client
+	form   form
+	told   atomic.Bool // the client is to be asked to come back
+
+	// What is being written: frames up to next, or a block of the client's own.
+	next    uint64
+	frames  bool
+	leaving bool   // it is being asked to come back,
+	until   uint64 // when it has what its log held when that was decided,
+	reason  Reason // for this reason
+
+	begun    bool
+	stale    bool // what the client was told
+	comments int
+	spoke    time.Time // when something was last written
+	oldest   time.Time // when it is to be asked to come back; zero: never
+}
+
+func newSession(client Client, form form, now time.Time) *session {
+	s := &session{client: client, form: form, spoke: now}
+	if age := client.Policy.MaxAge; age > 0 {
+		// Up to a tenth earlier, so that clients that came together part.
+		s.oldest = now.Add(age - rand.N(age/10+1))
+	}
+	return s
+}
+
+// turn returns what is to be written now: whole blocks, valid until the next
+// turn. With an end the stream is over when they have been written. With
+// neither there is nothing to do until the log grows, the status changes, the
+// client is told, or due has come.
+func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
+	if !s.begun {
+		s.begun = true
+		return s.own(s.client.First), ""
+	}
+	switch {
+	case s.leaving:
+	case s.told.Load():
+		s.lastWord(Drain)
+	case !s.oldest.IsZero() && !now.Before(s.oldest):
+		s.lastWord(MaxAge)
+	}
+	for {
+		s.pass()
+		blocks, next, err := s.form.read(s.client.Source.Log(), s.client.Position)
+		switch {
+		case errors.Is(err, io.EOF):
+			if blocks, end = s.finish(); end != "" {
+				return blocks, end
+			}
+		case errors.Is(err, replay.ErrEvicted) && s.leaving:
+			return s.leave(s.reason)
+		case errors.Is(err, replay.ErrEvicted) && s.client.Policy.Skip:
+			return s.skip(), ""
+		case errors.Is(err, replay.ErrEvicted):
+			return s.leave(Lagged)
+		case len(blocks) > 0 && (!s.leaving || s.client.Position < s.until):
+			s.client.Source.Sending(next)
+			s.next, s.frames = next, true
+			return blocks, ""
+		case s.leaving:
+			return s.leave(s.reason)
+		default:
+			return s.idle(now)
+		}
+	}
+}
+
+// idle is a turn at the head of the log.
+func (s *session) idle(now time.Time) (blocks [][]byte, end End) {
+	status, _ := s.client.Source.Status()
+	switch {
+	case status.Leave:
+		return s.leave(Upstream)
+	case status.Stale != s.stale:
+		if s.stale = status.Stale; s.stale {
+			return s.own(s.client.Blocks.Stale(nil)), ""
+		}
+		return s.own(s.client.Blocks.Live(nil)), ""
+	case s.client.Policy.Heartbeat > 0 && now.Sub(s.spoke) >= s.client.Policy.Heartbeat:
+		return s.heartbeat()
+	}
+	return nil, ""
+}
+
+// wrote says that the blocks of the last turn have been written.
+func (s *session) wrote(now time.Time) {
+	s.spoke = now
+	if s.frames {
+		s.frames, s.comments = false, 0
+		s.stand(s.next)
+		s.client.Source.Progress(s.next)
+	}
+}
+
+// due returns when the next turn is to be taken at the latest, zero for never.
+func (s *session) due() time.Time {
+	due := s.oldest
+	if every := s.client.Policy.Heartbeat; every > 0 {
+		if beat := s.spoke.Add(every); due.IsZero() || beat.Before(due) {
+			due = beat
+		}
+	}
+	return due
+}
+
+// tell has the client asked to come back at its next turn.
+func (s *session) tell() { s.told.Store(true) }
+
+// stand moves the client behind frames that it has been sent.
+func (s *session) stand(position uint64) { s.client.Position = position }
+
+// jump moves the client to where frames are missing in between.
+func (s *session) jump(position uint64) {
+	s.client.Position = position
+	s.form.broken(position)
+}
+
+// own is a block of the client's own.
+func (s *session) own(block []byte) [][]byte {
+	return s.form.own(block, s.client.Position)
+}
+
+// pass goes past what the client has got by its ordinal.
+func (s *session) pass() {
+	if s.client.Follower == nil {
+		return
+	}
+	if next := s.client.Follower.Pass(s.client.Position); next != s.client.Position {
+		s.jump(next)
+		s.client.Source.Progress(next)
+	}
+}
+
+// skip goes on with what the log still holds, and says so.
+func (s *session) skip() [][]byte {
+	block, position := s.client.Blocks.Lagged(nil)
+	s.jump(position)
+	return s.own(block)
+}
+
+// heartbeat breaks the silence, or asks the client to come back before it has
+// buffered too many of them.
+func (s *session) heartbeat() (blocks [][]byte, end End) {
+	if !s.client.Policy.Comments {
+		return s.own(s.client.Blocks.Heartbeat(nil)), ""
+	}
+	beat := s.client.Blocks.Heartbeat(nil)
+	if s.comments += s.form.weighs(beat); s.comments > commentsInRow {
+		return s.leave(Idle)
+	}
+	return s.form.comment(beat), ""
+}
+
+// lastWord asks the client to come back, after what the log holds by now: a
+// log may be gone when the client returns. Who has read the end of the stream
+// by then is not to come back.
+func (s *session) lastWord(reason Reason) {
+	_, s.until = s.client.Source.Log().Bounds()
+	s.leaving, s.reason = true, reason
+}
+
+// finish is the end of a log: of the stream, or another log goes on.
+func (s *session) finish() (blocks [][]byte, end End) {
+	if s.client.Follower == nil {
+		return nil, EndComplete
+	}
+	switch position, moved, err := s.client.Follower.Move(); {
+	case err != nil:
+		return s.leave(Shed)
+	case !moved:
+		return nil, EndComplete
+	case s.leaving:
+		return s.leave(s.reason)
+	default:
+		s.jump(position)
+		return nil, ""
+	}
+}
+
+func (s *session) leave(reason Reason) (blocks [][]byte, end End) {
+	return s.own(s.client.Blocks.Leave(nil, reason)), EndAsked
+}
