@@ -69,6 +69,9 @@ func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
 	}
 	for {
 		s.pass()
+		if s.leaving && s.client.Position >= s.until && !s.ended() {
+			return s.leave(s.reason)
+		}
 		blocks, next, err := s.form.read(s.client.Source.Log(), s.client.Position)
 		switch {
 		case errors.Is(err, io.EOF):
@@ -81,16 +84,20 @@ func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
 			return s.skip(), ""
 		case errors.Is(err, replay.ErrEvicted):
 			return s.leave(Lagged)
-		case len(blocks) > 0 && (!s.leaving || s.client.Position < s.until):
+		case len(blocks) > 0:
 			s.client.Source.Sending(next)
 			s.next, s.frames = next, true
 			return blocks, ""
-		case s.leaving:
-			return s.leave(s.reason)
 		default:
 			return s.idle(now)
 		}
 	}
+}
+
+// ended reports whether the client has been sent all that its log will hold.
+func (s *session) ended() bool {
+	_, _, err := s.client.Source.Log().Read(s.client.Position, 1, nil)
+	return errors.Is(err, io.EOF)
 }
 
 // idle is a turn at the head of the log.

@@ -1,0 +1,78 @@
+package delivery
+
+import (
+	"container/heap"
+	"time"
+)
+
+// deadlines is a heap of members by when they are to be looked at, at the
+// latest. A member that has been written to since is looked at early and put
+// back, so that writing changes nothing here.
+type deadlines []*member
+
+// Len is part of heap.Interface, as the others are.
+func (d deadlines) Len() int { return len(d) }
+
+// Less puts the earliest first.
+func (d deadlines) Less(i, j int) bool { return d[i].look.Before(d[j].look) }
+
+// Swap keeps the members' places true.
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i, j
+}
+
+// Push takes a *member.
+func (d *deadlines) Push(x any) {
+	m := x.(*member) //nolint:forcetypeassert // by nobody but heap.Push in set
+	m.place = len(*d)
+	*d = append(*d, m)
+}
+
+// Pop returns a *member.
+func (d *deadlines) Pop() any {
+	old := *d
+	last := len(old) - 1
+	m := old[last]
+	old[last] = nil
+	*d = old[:last]
+	m.place = -1
+	return m
+}
+
+// set has a member looked at by a time, or earlier where that was asked for
+// before; the zero time asks for nothing.
+func (d *deadlines) set(m *member, by time.Time) {
+	switch {
+	case by.IsZero():
+	case m.place < 0:
+		m.look = by
+		heap.Push(d, m)
+	case by.Before(m.look):
+		m.look = by
+		heap.Fix(d, m.place)
+	}
+}
+
+// drop forgets a member.
+func (d *deadlines) drop(m *member) {
+	if m.place >= 0 {
+		heap.Remove(d, m.place)
+	}
+}
+
+// due returns a member whose time has come, or nil.
+func (d *deadlines) due(now time.Time) *member {
+	if len(*d) == 0 || now.Before((*d)[0].look) {
+		return nil
+	}
+	return heap.Pop(d).(*member) //nolint:forcetypeassert // see Push
+}
+
+// first returns the earliest time, zero where there is none.
+func (d deadlines) first() time.Time {
+	if len(d) == 0 {
+		return time.Time{}
+	}
+	return d[0].look
+}

@@ -1,0 +1,111 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// unsent is how much the kernel takes beyond what it has sent. Without the
+	// bound it takes megabytes for a reader that is stuck.
+	unsent = 16 << 10
+	// furtherInput is how much a client may send after its request.
+	furtherInput = 4 << 10
+)
+
+// socket is a descriptor that does not block, and is nobody else's.
+type socket int
+
+// takeSocket takes a connection's socket over, and leaves the connection closed.
+// ok is false, and all is as it was, where it is not one of the kernel's.
+func takeSocket(conn net.Conn) (s socket, ok bool, err error) {
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return -1, false, nil
+	}
+	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:forcetypeassert // both are
+	if err != nil {
+		return -1, false, err
+	}
+	fd := -1
+	var failed error
+	err = raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, failed); err != nil {
+		return -1, false, fmt.Errorf("a descriptor for the shard: %w", err)
+	}
+	return socket(fd), true, conn.Close() // the duplicate stays open
+}
+
+// setUp sets the options by which a dead or a stuck client is noticed. A socket
+// that has no such options, as those of AF_UNIX, has no use for them.
+func (s socket) setUp(policy Policy) {
+	timeout := int(policy.WriteTimeout / time.Millisecond)
+	//nolint:errcheck // what a socket does not know it does not need
+	for _, option := range []struct{ level, name, value int }{
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout},
+		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, max(1, timeout/2000)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(1, timeout/8000)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
+	} {
+		unix.SetsockoptInt(int(s), option.level, option.name, option.value)
+	}
+}
+
+// write returns how much the socket took; fewer bytes and no error: it is full.
+func (s socket) write(p []byte) (int, error) {
+	for {
+		n, err := unix.Write(int(s), p)
+		switch {
+		case err == nil:
+			return n, nil
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return 0, nil
+		default:
+			return 0, err
+		}
+	}
+}
+
+// discard reads what has come, up to a limit. open is false where the client has
+// ended its side, or has sent more.
+func (s socket) discard(limit int) (n int, open bool) {
+	var scratch [furtherInput + 1]byte
+	for n <= limit {
+		got, err := unix.Read(int(s), scratch[:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return n, true
+		case err != nil || got == 0:
+			return n, false
+		default:
+			n += got
+		}
+	}
+	return n, false
+}
+
+// shutdown says that nothing more is written.
+func (s socket) shutdown() error { return unix.Shutdown(int(s), unix.SHUT_WR) }
+
+// close closes the descriptor. What was written still goes out.
+func (s socket) close() {
+	_ = unix.Close(int(s)) // whatever it says, the descriptor is gone
+}
+
+// reset closes the descriptor and drops what was not sent: the client sees that
+// the stream was cut.
+func (s socket) reset() {
+	_ = unix.SetsockoptLinger(int(s), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
+	s.close()
+}
