@@ -211,9 +211,10 @@ func (b *Bridge) Close() error {
 	if err := b.clients.Drain(ctx, 0); err != nil {
 		b.clients.Cut()
 	}
+	err := b.clients.Close()
 	b.stop()
 	b.topics.Close()
-	err := b.closeUpstreams()
+	err = errors.Join(err, b.closeUpstreams())
 	b.followers.Wait()
 	return err
 }

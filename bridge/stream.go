@@ -33,8 +33,8 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error
 	case err != nil: // closed
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
 	}
-	defer sub.Leave()
 	if err := e.accepted(r.Context(), sub, wantsStatus(r)); err != nil {
+		sub.Leave()
 		return err
 	}
 	sub.Opened()
@@ -46,6 +46,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error
 		Policy:   e.policy(),
 		First:    voice.first(id),
 		Position: sub.Position,
+		Done:     func(delivery.End) { sub.Leave() },
 	})
 }
 
@@ -182,16 +183,24 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 				"route", e.route.Path)
 		})
 	}
-	end, err := e.bridge.clients.Serve(r.Context(), w, client)
-	if err != nil {
-		return err
+	done := client.Done
+	client.Done = func(end delivery.End) {
+		e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
+		if done != nil {
+			done(end)
+		}
 	}
-	e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
-	if end != delivery.EndComplete && end != delivery.EndAsked {
+	end, err := e.bridge.clients.Serve(w, r, client)
+	switch {
+	case err != nil:
+		client.Done(delivery.EndGone)
+		return err
+	case end == delivery.Handed, end == delivery.EndComplete, end == delivery.EndAsked:
+		return nil
+	default:
 		// To return would be to end the response as if all had been said.
 		panic(http.ErrAbortHandler)
 	}
-	return nil
 }
 
 // setStreamHead sets what every event stream begins with.

@@ -6,12 +6,13 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// Source is what a client's stream is read from. Its methods are called by
-// the client's goroutine only.
+// Source is what a client's stream is read from. Its methods are called by one
+// goroutine at a time, which serves others too: they do not wait.
 type Source interface {
 	Log() *replay.Log
 	// Status returns what a client is to be told besides the log's frames,
-	// and a channel that is closed when that changes.
+	// and a channel that is closed when that changes. The log's watchers are
+	// notified, too.
 	Status() (Status, <-chan struct{})
 	// Sending says how far the frames go that are to be written now. They may
 	// have left the log when they have been.
@@ -20,8 +21,8 @@ type Source interface {
 	Progress(position uint64)
 }
 
-// Follower brings a client's stream from log to log. Its methods are called by
-// the client's goroutine only.
+// Follower brings a client's stream from log to log. Its methods are called as
+// Source's are.
 type Follower interface {
 	// Pass returns the position behind those frames after a position that the
 	// client is not to be sent.
@@ -91,6 +92,10 @@ type Client struct {
 	Policy   Policy
 	First    []byte // the first block, written at once
 	Position uint64 // in the log, behind First
+	Gzip     bool   // the client takes the response compressed
+	// Done is told once how the stream ended, by whoever served it; it should
+	// be quick, for others may wait. Nil: nobody wants to know.
+	Done func(End)
 }
 
 // End is how a client's stream ended.
@@ -103,4 +108,6 @@ const (
 	EndStuck    End = "stuck"    // its socket took nothing for WriteTimeout
 	EndAsked    End = "asked"    // it was asked to come back
 	EndCut      End = "cut"      // Clients.Cut
+	// Handed is no end: the client's stream goes on without its handler.
+	Handed End = "handed"
 )

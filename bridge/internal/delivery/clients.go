@@ -12,26 +12,51 @@ import (
 var errNotStreaming = errors.New("delivery: the ResponseWriter cannot flush; a middleware that wraps it needs an Unwrap method (see http.ResponseController)")
 
 // Clients is everyone who is being streamed to. The zero Clients is ready.
+// Close it.
 type Clients struct {
 	mu       sync.Mutex
-	streams  map[*stream]struct{}
+	streams  map[served]struct{}
 	draining bool
 	empty    chan struct{} // closed when the last stream ends; nil while nobody waits
+
+	takeover takeover
 }
 
-// Serve streams to a client until its stream ends, and says how it did. The
-// response's head is w.Header() and status 200; an error says that the
-// response cannot be streamed at all, and nothing has been written.
+// served is a client while it is being streamed to.
+type served interface {
+	tell() // asks it to come back
+	cut()  // ends its stream at once, without a word
+}
+
+// Serve streams to a client. The response's head is w.Header() and status 200;
+// an error says that the response cannot be streamed at all, and nothing has
+// been written.
 //
-// ctx is the request's: it ends when the client goes away.
-func (c *Clients) Serve(ctx context.Context, w http.ResponseWriter, client Client) (End, error) {
+// It returns how the stream ended; or Handed, where the connection has been
+// taken over, and the client is served after Serve has returned. Where it ended
+// otherwise than EndComplete or EndAsked the response must be aborted.
+func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client Client) (End, error) {
 	if !canFlush(w) {
 		return EndGone, errNotStreaming
 	}
-	s := newStream(client, &plain{}, newResponse(w))
+	if client.Done == nil {
+		client.Done = func(End) {}
+	}
+	w.WriteHeader(http.StatusOK)
+	if mayTakeOver(r) && c.takeOver(w, client) {
+		return Handed, nil
+	}
+	return c.stream(r.Context(), client, newResponse(w), newForm(client.Gzip, false)), nil
+}
+
+// stream serves a client by the calling goroutine.
+func (c *Clients) stream(ctx context.Context, client Client, sink sink, form form) End {
+	s := newStream(client, form, sink)
 	c.add(s)
-	defer c.remove(s)
-	return s.run(ctx), nil
+	end := s.run(ctx)
+	c.remove(s)
+	client.Done(end)
+	return end
 }
 
 // Len returns how many clients are being streamed to.
@@ -47,7 +72,7 @@ func (c *Clients) Len() int {
 func (c *Clients) Drain(ctx context.Context, grace time.Duration) error {
 	c.mu.Lock()
 	c.draining = true
-	waiting := make([]*stream, 0, len(c.streams))
+	waiting := make([]served, 0, len(c.streams))
 	for s := range c.streams {
 		waiting = append(waiting, s)
 	}
@@ -77,11 +102,16 @@ func (c *Clients) Cut() {
 	}
 }
 
-func (c *Clients) add(s *stream) {
+// Close cuts who is left of those whose connections have been taken over, and
+// returns when none of their goroutines runs any more. Nobody is to be served
+// after it.
+func (c *Clients) Close() error { return c.takeover.close() }
+
+func (c *Clients) add(s served) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.streams == nil {
-		c.streams = map[*stream]struct{}{}
+		c.streams = map[served]struct{}{}
 	}
 	c.streams[s] = struct{}{}
 	if c.draining {
@@ -89,7 +119,7 @@ func (c *Clients) add(s *stream) {
 	}
 }
 
-func (c *Clients) remove(s *stream) {
+func (c *Clients) remove(s served) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.streams, s)

@@ -1,11 +1,12 @@
 package delivery
 
 import (
+	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// form is how a client's blocks are spelt on its connection. It keeps what it
-// returns until it is asked again.
+// form is how a client's blocks are spelt on its connection. What it returns is
+// valid until it is asked again, and counts as sent.
 type form interface {
 	// read returns frames of a log after a position, and the position behind
 	// them, as replay.Log.Read does.
@@ -20,10 +21,22 @@ type form interface {
 	// the frames before.
 	broken(position uint64)
 	// end returns the last bytes of a stream that ends well.
-	end() []byte
+	end() [][]byte
 }
 
-// plain spells blocks as they are, for a writer that does its own framing.
+// newForm returns the form for a client: compressed or not; in chunks of
+// HTTP/1.1, or for a writer that does its own framing.
+func newForm(gzip, chunks bool) form {
+	switch {
+	case gzip:
+		return &zipped{chunks: chunks}
+	case chunks:
+		return &chunked{}
+	}
+	return &plain{}
+}
+
+// plain spells blocks as they are.
 type plain struct {
 	blocks [][]byte
 }
@@ -42,4 +55,99 @@ func (p *plain) own(block []byte, _ uint64) [][]byte {
 func (p *plain) comment(block []byte) [][]byte { return p.own(block, 0) }
 func (*plain) weighs(comment []byte) int       { return len(comment) }
 func (*plain) broken(uint64)                   {}
-func (*plain) end() []byte                     { return nil }
+func (*plain) end() [][]byte                   { return nil }
+
+// chunked spells blocks as chunks, one slice at a time.
+type chunked struct {
+	block [1][]byte
+}
+
+func (c *chunked) read(log *replay.Log, position uint64) (blocks [][]byte, next uint64, err error) {
+	c.block[0], next, err = log.Chunks(position, batch)
+	return c.one(), next, err
+}
+
+func (c *chunked) one() [][]byte {
+	if len(c.block[0]) == 0 {
+		return nil
+	}
+	return c.block[:]
+}
+
+func (c *chunked) own(block []byte, _ uint64) [][]byte {
+	c.block[0] = replay.AppendChunk(nil, block)
+	return c.one()
+}
+
+func (c *chunked) comment(block []byte) [][]byte { return c.own(block, 0) }
+func (*chunked) weighs(comment []byte) int       { return len(comment) }
+func (*chunked) broken(uint64)                   {}
+
+func (c *chunked) end() [][]byte {
+	c.block[0] = []byte(lastChunk)
+	return c.block[:]
+}
+
+// lastChunk ends a chunked response well (RFC 9112, section 7.1).
+const lastChunk = "0\r\n\r\n"
+
+// zipped spells blocks as pieces of a gzip stream, in chunks or not.
+type zipped struct {
+	chunks bool
+	begun  bool
+	// whole is the position of the log since which the client's output is
+	// exactly its frames; sum is that of all output.
+	whole  uint64
+	sum    deflate.Sum
+	blocks [][]byte
+}
+
+func (z *zipped) read(log *replay.Log, position uint64) (blocks [][]byte, next uint64, err error) {
+	var sum deflate.Sum
+	clear(z.blocks)
+	z.blocks = z.blocks[:0]
+	if z.chunks {
+		var chunks []byte
+		if chunks, next, sum, err = log.GzipChunks(position, z.whole, batch); len(chunks) > 0 {
+			z.blocks = append(z.blocks, chunks)
+		}
+	} else {
+		z.blocks, next, sum, err = log.ReadGzip(position, z.whole, batch, z.blocks)
+	}
+	z.sum = z.sum.Then(sum)
+	return z.blocks, next, err
+}
+
+// own spells a block of the client's own as stored: it is in no other client's
+// output, so that nothing that refers to what came before may follow it until
+// the log's next chain begins.
+func (z *zipped) own(block []byte, position uint64) [][]byte {
+	var dst []byte
+	if !z.begun {
+		z.begun = true
+		dst = deflate.AppendHeader(dst)
+	}
+	z.whole = position
+	z.sum = z.sum.Then(deflate.SumOf(block))
+	return z.spell(deflate.AppendStored(dst, block))
+}
+
+func (z *zipped) comment([]byte) [][]byte { return z.spell([]byte(deflate.Heartbeat)) }
+func (*zipped) weighs([]byte) int         { return 0 }
+func (z *zipped) broken(position uint64)  { z.whole = position }
+
+func (z *zipped) spell(piece []byte) [][]byte {
+	if z.chunks {
+		piece = replay.AppendChunk(nil, piece)
+	}
+	z.blocks = append(z.blocks[:0], piece)
+	return z.blocks
+}
+
+func (z *zipped) end() [][]byte {
+	end := z.spell(deflate.AppendEnd(nil, z.sum))
+	if z.chunks {
+		end = append(end, []byte(lastChunk))
+	}
+	return end
+}

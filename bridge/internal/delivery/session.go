@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,8 +29,8 @@ type session struct {
 	form   form
 	told   atomic.Bool // the client is to be asked to come back
 
-	// What is being written: frames up to next, or a block of the client's own.
-	next    uint64
+	// What is being written: frames up to sent, or a block of the client's own.
+	sent    uint64
 	frames  bool
 	leaving bool   // it is being asked to come back,
 	until   uint64 // when it has what its log held when that was decided,
@@ -56,6 +57,15 @@ func newSession(client Client, form form, now time.Time) *session {
 // neither there is nothing to do until the log grows, the status changes, the
 // client is told, or due has come.
 func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
+	blocks, end = s.next(now)
+	if end != "" {
+		blocks = slices.Clone(blocks) // the form uses its own again
+		blocks = append(blocks, s.form.end()...)
+	}
+	return blocks, end
+}
+
+func (s *session) next(now time.Time) (blocks [][]byte, end End) {
 	if !s.begun {
 		s.begun = true
 		return s.own(s.client.First), ""
@@ -66,6 +76,11 @@ func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
 		s.lastWord(Drain)
 	case !s.oldest.IsZero() && !now.Before(s.oldest):
 		s.lastWord(MaxAge)
+	}
+	if s.stale && !s.leaving { // before what is not
+		if status, _ := s.client.Source.Status(); !status.Stale {
+			return s.tellStale(false), ""
+		}
 	}
 	for {
 		s.pass()
@@ -84,9 +99,12 @@ func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
 			return s.skip(), ""
 		case errors.Is(err, replay.ErrEvicted):
 			return s.leave(Lagged)
+		case next != s.client.Position && len(blocks) == 0: // frames without bytes
+			s.stand(next)
+			s.client.Source.Progress(next)
 		case len(blocks) > 0:
 			s.client.Source.Sending(next)
-			s.next, s.frames = next, true
+			s.sent, s.frames = next, true
 			return blocks, ""
 		default:
 			return s.idle(now)
@@ -107,14 +125,19 @@ func (s *session) idle(now time.Time) (blocks [][]byte, end End) {
 	case status.Leave:
 		return s.leave(Upstream)
 	case status.Stale != s.stale:
-		if s.stale = status.Stale; s.stale {
-			return s.own(s.client.Blocks.Stale(nil)), ""
-		}
-		return s.own(s.client.Blocks.Live(nil)), ""
+		return s.tellStale(status.Stale), ""
 	case s.client.Policy.Heartbeat > 0 && now.Sub(s.spoke) >= s.client.Policy.Heartbeat:
 		return s.heartbeat()
 	}
 	return nil, ""
+}
+
+// tellStale tells whether there is an RPC.
+func (s *session) tellStale(stale bool) [][]byte {
+	if s.stale = stale; stale {
+		return s.own(s.client.Blocks.Stale(nil))
+	}
+	return s.own(s.client.Blocks.Live(nil))
 }
 
 // wrote says that the blocks of the last turn have been written.
@@ -122,8 +145,8 @@ func (s *session) wrote(now time.Time) {
 	s.spoke = now
 	if s.frames {
 		s.frames, s.comments = false, 0
-		s.stand(s.next)
-		s.client.Source.Progress(s.next)
+		s.stand(s.sent)
+		s.client.Source.Progress(s.sent)
 	}
 }
 

@@ -67,6 +67,9 @@ func newSite(t *testing.T, protocol string, listener net.Listener, dial dialer) 
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
+		if err := s.clients.Close(); err != nil {
+			t.Error(err)
+		}
 		transport.CloseIdleConnections()
 		serving.Wait()
 	})
@@ -80,11 +83,10 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if client.Policy.WriteTimeout == 0 {
 		client.Policy.WriteTimeout = 20 * time.Second
 	}
-	end, err := s.clients.Serve(r.Context(), w, client)
-	if err != nil {
+	client.Done = func(end End) { s.ends <- end }
+	if _, err := s.clients.Serve(w, r, client); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
-	s.ends <- end
 }
 
 // get makes a request whose response is not read yet.

@@ -21,25 +21,30 @@ const (
 // socket is a descriptor that does not block, and is nobody else's.
 type socket int
 
-// takeSocket takes a connection's socket over, and leaves the connection closed.
-// ok is false, and all is as it was, where it is not one of the kernel's.
-func takeSocket(conn net.Conn) (s socket, ok bool, err error) {
+// hasSocket reports whether a connection is one of the kernel's, and nobody
+// else has an interest in it: a listener's own connection may count on its Close.
+func hasSocket(conn net.Conn) bool {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
-	default:
-		return -1, false, nil
+		return true
 	}
-	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:forcetypeassert // both are
+	return false
+}
+
+// takeSocket takes a connection's socket over, and leaves the connection closed.
+func takeSocket(conn net.Conn) (socket, error) {
+	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:forcetypeassert // see hasSocket
 	if err != nil {
-		return -1, false, err
+		return -1, err
 	}
 	fd := -1
 	var failed error
 	err = raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
 	if err = errors.Join(err, failed); err != nil {
-		return -1, false, fmt.Errorf("a descriptor for the shard: %w", err)
+		return -1, fmt.Errorf("a descriptor for the shard: %w", err)
 	}
-	return socket(fd), true, conn.Close() // the duplicate stays open
+	_ = conn.Close() // the duplicate stays open, whatever it says
+	return socket(fd), nil
 }
 
 // setUp sets the options by which a dead or a stuck client is noticed. A socket

@@ -53,9 +53,6 @@ func (s *stream) cut() {
 func (s *stream) run(ctx context.Context) End {
 	for ctx.Err() == nil {
 		blocks, end := s.session.turn(time.Now())
-		if end != "" && len(s.session.form.end()) > 0 {
-			blocks = append(blocks, s.session.form.end())
-		}
 		if len(blocks) > 0 {
 			if err := s.send(blocks...); err != nil {
 				return s.failed(err)

@@ -20,23 +20,37 @@ func (r *ring) oldest() *frame { return r.at(r.floor + 1) }
 
 func (r *ring) push(f frame) {
 	if r.count == len(r.slots) {
-		r.grow()
+		r.resize(2 * len(r.slots))
 	}
 	r.count++
 	*r.at(r.head()) = f
 }
 
-func (r *ring) grow() {
-	larger := ring{slots: make([]frame, max(4, 2*len(r.slots))), floor: r.floor, count: r.count}
+// resize moves to so many slots, a power of two that the frames fit in.
+func (r *ring) resize(slots int) {
+	resized := ring{slots: make([]frame, max(4, slots)), floor: r.floor, count: r.count}
 	for number := r.floor + 1; number <= r.head(); number++ {
-		*larger.at(number) = *r.at(number)
+		*resized.at(number) = *r.at(number)
 	}
-	*r = larger
+	*r = resized
+}
+
+// shrink lets slots go that have come to be many more than there are frames.
+func (r *ring) shrink() (shrunk bool) {
+	slots := len(r.slots)
+	for slots > 4 && slots > 4*r.count {
+		slots /= 2
+	}
+	if slots == len(r.slots) {
+		return false
+	}
+	r.resize(slots)
+	return true
 }
 
 // drop forgets the oldest frame.
 func (r *ring) drop() {
-	*r.oldest() = frame{} // lets go of the segment
+	*r.oldest() = frame{} // lets go of the segments
 	r.floor++
 	r.count--
 }

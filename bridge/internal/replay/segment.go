@@ -1,41 +1,107 @@
 package replay
 
+import "slices"
+
 const (
 	smallestSegment = 1 << 10
 	largestSegment  = 64 << 10
+	// largestShared is the longest chunk that shares a segment with others. So
+	// a segment of the largest size is left with less than a quarter unused.
+	largestShared = largestSegment / 4
 )
 
-// segment is a piece of memory that frames are laid into one after another.
-// What is written is never written again, and the memory never moves, so that
-// readers need no lock to use a slice of it.
+// segment is memory that chunks are laid into one after another. What is
+// written is never written again, and the memory never moves, so that readers
+// need no lock to use a slice of it.
 type segment struct {
-	bytes []byte
+	bytes  []byte
+	pieces int // those that the log still holds
 }
 
-// segments is the memory of a log: only the newest segment is written to.
-// A segment is given back to the collector when no frame and no reader is in
-// it any more.
+// piece is a chunk in a segment; the zero piece is none.
+type piece struct {
+	segment    *segment
+	start, end int
+}
+
+func (p piece) size() int { return p.end - p.start }
+
+// content returns what the chunk holds.
+func (p piece) content() []byte {
+	if p.segment == nil {
+		return nil
+	}
+	start, size := contentOf(p.size())
+	start += p.start
+	return p.segment.bytes[start : start+size : start+size]
+}
+
+// segments is memory for pieces of one kind: they are laid into the newest
+// segment. Only large ones get a segment each, of their size.
+//
+// A segment is given back to the collector when the log holds no piece in it
+// and no reader a slice of it.
 type segments struct {
 	newest *segment
-	bytes  int64 // of the frames held
+	memory int64 // the capacities of all segments that pieces are held in
 }
 
-// add lays the bytes of a frame down and says where.
-func (s *segments) add(bytes []byte) (*segment, int) {
-	if s.newest == nil || cap(s.newest.bytes)-len(s.newest.bytes) < len(bytes) {
-		s.newest = &segment{bytes: make([]byte, 0, max(s.nextSize(), len(bytes)))}
+// lay copies a content into a segment, as a chunk.
+func (s *segments) lay(content []byte) piece {
+	if len(content) == 0 {
+		return piece{}
 	}
-	start := len(s.newest.bytes)
-	s.newest.bytes = append(s.newest.bytes, bytes...)
-	s.bytes += int64(len(bytes))
-	return s.newest, start
+	room := s.room(chunkSize(len(content)))
+	start := len(room.bytes)
+	room.bytes = appendChunk(room.bytes, content)
+	room.pieces++
+	return piece{segment: room, start: start, end: len(room.bytes)}
 }
 
-// nextSize doubles from segment to segment, so that a quiet topic stays small
-// and a busy one makes few.
-func (s *segments) nextSize() int {
-	if s.newest == nil {
-		return smallestSegment
+// room returns a segment with so much room.
+func (s *segments) room(size int) *segment {
+	if size > largestShared {
+		// Grow rounds up to what the allocator hands out anyway, so that it is
+		// counted.
+		alone := &segment{bytes: slices.Grow([]byte(nil), size)}
+		s.memory += int64(cap(alone.bytes))
+		return alone
 	}
-	return min(2*cap(s.newest.bytes), largestSegment)
+	if s.newest == nil || cap(s.newest.bytes)-len(s.newest.bytes) < size {
+		next := smallestSegment
+		if s.newest != nil {
+			// Doubled from segment to segment, so that a quiet topic stays
+			// small and a busy one makes few.
+			next = min(2*cap(s.newest.bytes), largestSegment)
+		}
+		for next < size {
+			next *= 2
+		}
+		s.newest = &segment{bytes: make([]byte, 0, next)}
+		s.memory += int64(next)
+	}
+	return s.newest
+}
+
+// release says that the log holds a piece no more.
+func (s *segments) release(p piece) {
+	if p.segment == nil {
+		return
+	}
+	if p.segment.pieces--; p.segment.pieces > 0 {
+		return
+	}
+	s.memory -= int64(cap(p.segment.bytes))
+	if s.newest == p.segment {
+		s.newest = nil
+	}
+}
+
+// fit moves a piece that is alone in its segment to one of its size.
+func (s *segments) fit(p piece) piece {
+	chunk := p.segment.bytes[p.start:p.end]
+	fitting := &segment{bytes: append(slices.Grow([]byte(nil), len(chunk)), chunk...), pieces: 1}
+	s.memory += int64(cap(fitting.bytes))
+	s.release(p)
+	return piece{segment: fitting, end: len(chunk)}
 }

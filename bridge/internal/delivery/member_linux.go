@@ -1,0 +1,193 @@
+package delivery
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// closing is how long a client may take to close its side of a response that
+// has ended. Who closes first, with bytes unread, would lose it the tail.
+const closing = time.Second
+
+// member is a client of a shard. All but tell and cut is the shard's loop's.
+type member struct {
+	session *session // nil once the stream has ended
+	done    func(End)
+	shard   *shard
+	socket  socket
+	wasCut  atomic.Bool
+
+	tag   tag
+	group *group
+	index int       // in the group
+	look  time.Time // deadlines: when the member is looked at, at the latest
+	place int       // deadlines: in the heap; -1: it is not
+
+	rest  [][]byte  // of the turn, as yet unwritten
+	end   End       // of the stream, when rest has been written
+	full  bool      // the socket takes nothing
+	moved time.Time // when it last took something that had waited
+	input int       // bytes that came after the request
+	leave time.Time // the stream has ended well, and the socket closes by then
+}
+
+func (m *member) tell() {
+	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, m) })
+}
+
+func (m *member) cut() {
+	m.wasCut.Store(true)
+	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, m) })
+}
+
+// serve writes until the socket is full, there is nothing to write, or the
+// stream has ended.
+func (s *shard) serve(m *member) {
+	for m.session != nil && !m.full {
+		if m.wasCut.Load() {
+			s.abort(m, EndCut)
+			return
+		}
+		if len(m.rest) == 0 && !s.turn(m) {
+			break
+		}
+		s.write(m)
+	}
+	s.schedule(m)
+}
+
+// turn takes a member's next turn, and reports whether there is something to
+// write.
+func (s *shard) turn(m *member) bool {
+	blocks, end := m.session.turn(s.now)
+	if log := m.session.client.Source.Log(); log != m.group.log {
+		s.leaveGroup(m)
+		s.joinGroup(m, log)
+		if len(blocks) == 0 && end == "" {
+			// The new log may have grown before it was watched.
+			blocks, end = m.session.turn(s.now)
+		}
+	}
+	m.rest, m.end, m.moved = blocks, end, s.now
+	return len(m.rest) > 0
+}
+
+// write writes what the turn has left.
+func (s *shard) write(m *member) {
+	for len(m.rest) > 0 {
+		block := m.rest[0]
+		n, err := m.socket.write(block)
+		switch {
+		case err != nil:
+			s.gone(m)
+			return
+		case n < len(block):
+			if n > 0 {
+				m.moved = s.now
+				m.rest[0] = block[n:]
+			}
+			m.full = true
+			return
+		}
+		m.rest[0] = nil // lets go of the segment
+		m.rest = m.rest[1:]
+	}
+	m.session.wrote(s.now)
+	if m.end != "" {
+		s.finish(m)
+	}
+}
+
+// schedule has the member looked at when time alone calls for it.
+func (s *shard) schedule(m *member) {
+	switch {
+	case m.socket < 0:
+	case m.session == nil:
+		s.deadlines.set(m, m.leave)
+	case m.full:
+		s.deadlines.set(m, m.moved.Add(m.session.client.Policy.WriteTimeout))
+	default:
+		s.deadlines.set(m, m.session.due())
+	}
+}
+
+// expire looks at a member whose time may have come.
+func (s *shard) expire(m *member) {
+	switch {
+	case m.session == nil:
+		s.drop(m)
+	case m.full && s.now.Sub(m.moved) >= m.session.client.Policy.WriteTimeout:
+		s.abort(m, EndStuck)
+	default:
+		s.serve(m)
+	}
+}
+
+// hear reacts to what the poller says of a member's socket.
+func (s *shard) hear(m *member, e events) {
+	switch {
+	case e.gone:
+		s.gone(m)
+		return
+	case e.input:
+		n, open := m.socket.discard(furtherInput - m.input)
+		if m.input += n; !open {
+			s.gone(m)
+			return
+		}
+	}
+	if e.room && m.full {
+		m.full = false
+		s.serve(m)
+	}
+}
+
+// finish is the end of a stream that has said all: the client hears that no
+// more comes, and is given time to close first.
+func (s *shard) finish(m *member) {
+	end := m.end
+	if m.socket.shutdown() != nil {
+		s.gone(m)
+		return
+	}
+	m.leave = s.now.Add(closing)
+	s.end(m, end)
+}
+
+// gone is the end of a stream whose client went away.
+func (s *shard) gone(m *member) {
+	s.drop(m)
+	s.end(m, EndGone)
+}
+
+// abort cuts a stream off, so that its client does not take it for complete.
+func (s *shard) abort(m *member, end End) {
+	s.forget(m)
+	m.socket.reset()
+	m.socket = -1
+	s.end(m, end)
+}
+
+// drop gives the socket up.
+func (s *shard) drop(m *member) {
+	s.forget(m)
+	m.socket.close()
+	m.socket = -1
+}
+
+// forget stops hearing of the member.
+func (s *shard) forget(m *member) {
+	s.deadlines.drop(m)
+	s.slots.remove(m)
+}
+
+// end ends the member's part as a client, once.
+func (s *shard) end(m *member, end End) {
+	if m.session == nil {
+		return
+	}
+	s.leaveGroup(m)
+	m.session, m.rest = nil, nil
+	m.done(end)
+	m.done = nil
+}

@@ -1,0 +1,257 @@
+package delivery
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
+
+// visits is how many members are served before the shard looks at what else has
+// happened.
+const visits = 64
+
+// shard writes to the sockets of many clients from one goroutine: to each, in
+// one call that does not block, what its log holds behind it. A client costs no
+// goroutine, no channel and no timer.
+//
+// Its loop is woken by the writers of logs, without a system call; by the
+// poller, where a socket takes bytes again or has ended; and by the earliest
+// deadline. While it goes round, logs grow, and who comes later in the round
+// gets more with one call.
+type shard struct {
+	poller  *poller
+	running sync.WaitGroup
+	kicked  chan struct{} // asked is not empty; holds one
+	quit    chan struct{} // closed when the loop is to end
+	ended   chan struct{} // closed when it has
+
+	mu    sync.Mutex // a leaf: held by writers of logs
+	asked asked
+
+	// Owned by the loop.
+	now       time.Time
+	timer     *time.Timer
+	quitting  bool
+	spare     asked
+	groups    map[*replay.Log]*group
+	round     []*group // those with members to be visited
+	slots     slots
+	deadlines deadlines
+}
+
+// asked is what others want of a shard.
+type asked struct {
+	came  []*member
+	grown []*group
+	told  []*member
+}
+
+func (a *asked) clear() {
+	clear(a.came)
+	clear(a.grown)
+	clear(a.told)
+	a.came, a.grown, a.told = a.came[:0], a.grown[:0], a.told[:0]
+}
+
+func newShard() (*shard, error) {
+	poller, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	s := &shard{
+		poller: poller, groups: map[*replay.Log]*group{}, timer: time.NewTimer(0),
+		kicked: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+	}
+	s.running.Go(s.run)
+	s.running.Go(func() { poller.run(s.ended) })
+	return s, nil
+}
+
+// ask has the loop look at something.
+func (s *shard) ask(add func(*asked)) {
+	s.mu.Lock()
+	add(&s.asked)
+	s.mu.Unlock()
+	select {
+	case s.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// start begins to serve a member that has its socket.
+func (s *shard) start(m *member) {
+	s.ask(func(asked *asked) { asked.came = append(asked.came, m) })
+}
+
+// close ends the loop: streams are cut, and responses that have ended are given
+// the time to reach their clients.
+func (s *shard) close() error {
+	close(s.quit)
+	<-s.ended
+	err := s.poller.close()
+	s.running.Wait()
+	return err
+}
+
+// run is the loop.
+func (s *shard) run() {
+	defer close(s.ended)
+	for !s.quitting || s.slots.len() > 0 {
+		s.wait()
+		s.look()
+		s.goRound()
+		for m := s.deadlines.due(s.now); m != nil; m = s.deadlines.due(s.now) {
+			s.expire(m)
+		}
+		if s.quitting {
+			s.cutAll()
+		}
+	}
+}
+
+// wait returns when there is something to do.
+func (s *shard) wait() {
+	var heard []unix.EpollEvent
+	if len(s.round) > 0 {
+		select {
+		case heard = <-s.poller.events:
+		default:
+		}
+	} else {
+		heard = s.sleep()
+	}
+	s.now = time.Now()
+	for i := range heard {
+		if m := s.slots.of(&heard[i]); m != nil {
+			s.hear(m, eventsOf(&heard[i]))
+		}
+	}
+}
+
+// sleep returns when something has happened, which may be events of sockets.
+func (s *shard) sleep() []unix.EpollEvent {
+	var clock <-chan time.Time
+	if first := s.deadlines.first(); !first.IsZero() {
+		s.timer.Reset(time.Until(first))
+		clock = s.timer.C
+	}
+	quit := s.quit
+	if s.quitting {
+		quit = nil
+	}
+	select {
+	case <-s.kicked:
+	case heard := <-s.poller.events:
+		return heard
+	case <-clock:
+	case <-quit:
+		s.quitting = true
+	}
+	return nil
+}
+
+// look takes up what was asked.
+func (s *shard) look() {
+	s.mu.Lock()
+	asked := s.asked
+	s.asked = s.spare
+	s.mu.Unlock()
+	for _, m := range asked.came {
+		s.welcome(m)
+	}
+	for _, g := range asked.grown {
+		g.grown.Store(false) // before its log is read
+		if g.left = len(g.members); !g.queued && g.left > 0 {
+			g.queued = true
+			s.round = append(s.round, g)
+		}
+	}
+	for _, m := range asked.told {
+		if m.session == nil {
+			continue
+		}
+		if m.session.tell(); m.group != nil { // else it comes soon
+			s.serve(m)
+		}
+	}
+	asked.clear()
+	s.spare = asked
+}
+
+// goRound visits some members of the first group that has any to visit, and
+// puts it behind the others.
+func (s *shard) goRound() {
+	if len(s.round) == 0 {
+		return
+	}
+	g := s.round[0]
+	for range visits {
+		m := g.next()
+		if m == nil {
+			break
+		}
+		s.serve(m)
+	}
+	s.round = append(s.round[:0], s.round[1:]...)
+	if g.left > 0 {
+		s.round = append(s.round, g)
+	} else {
+		g.queued = false
+	}
+}
+
+// welcome begins to serve a member.
+func (s *shard) welcome(m *member) {
+	s.slots.add(m)
+	s.joinGroup(m, m.session.client.Source.Log())
+	if s.poller.add(int(m.socket), m.tag) != nil {
+		s.gone(m)
+		return
+	}
+	m.moved = s.now
+	s.serve(m)
+}
+
+// cutAll cuts every stream.
+func (s *shard) cutAll() {
+	for _, m := range s.slots.members {
+		if m != nil && m.session != nil {
+			s.abort(m, EndCut)
+		}
+	}
+}
+
+func (s *shard) joinGroup(m *member, log *replay.Log) {
+	g := s.groups[log]
+	if g == nil {
+		g = newGroup(s, log)
+		s.groups[log] = g
+	}
+	g.add(m)
+}
+
+func (s *shard) leaveGroup(m *member) {
+	g := m.group
+	if g == nil {
+		return
+	}
+	g.remove(m)
+	if len(g.members) == 0 {
+		g.ignore()
+		delete(s.groups, g.log)
+	}
+}
+
+// events is what the poller has heard of a socket.
+type events struct{ gone, input, room bool }
+
+func eventsOf(e *unix.EpollEvent) events {
+	return events{
+		gone:  e.Events&(unix.EPOLLERR|unix.EPOLLHUP|unix.EPOLLRDHUP) != 0,
+		input: e.Events&unix.EPOLLIN != 0,
+		room:  e.Events&unix.EPOLLOUT != 0,
+	}
+}

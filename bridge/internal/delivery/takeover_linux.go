@@ -1,0 +1,108 @@
+package delivery
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+var (
+	errClosed   = errors.New("delivery: closed")
+	errNoSocket = errors.New("delivery: the connection is no socket of the kernel's")
+)
+
+// takeover is what serves the connections that are taken from http.Server. The
+// shard starts with the first of them.
+type takeover struct {
+	mu     sync.Mutex
+	shard  *shard
+	closed bool
+}
+
+func (t *takeover) open() (*shard, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, errClosed
+	}
+	if t.shard == nil {
+		shard, err := newShard()
+		if err != nil {
+			return nil, err
+		}
+		t.shard = shard
+	}
+	return t.shard, nil
+}
+
+func (t *takeover) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	if t.shard == nil {
+		return nil
+	}
+	defer func() { t.shard = nil }()
+	return t.shard.close()
+}
+
+// mayTakeOver reports whether a request's connection carries nothing but its
+// response, in clear.
+func mayTakeOver(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.ProtoMinor >= 1 && r.TLS == nil
+}
+
+// takeOver takes a connection from http.Server, whose goroutine and buffers go
+// when the handler returns. The response's head has been written. It is false,
+// and all is as it was, where a middleware keeps its connection: also one that
+// could be asked to Unwrap, for it may be changing what is written.
+func (c *Clients) takeOver(w http.ResponseWriter, client Client) bool {
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		return false
+	}
+	conn, buffered, err := hijacker.Hijack()
+	if errors.Is(err, http.ErrNotSupported) {
+		return false
+	}
+	if err != nil {
+		client.Done(EndGone)
+		return true
+	}
+	m, err := c.member(conn, client, buffered.Reader.Buffered())
+	if err != nil {
+		c.serveConn(conn, client)
+		return true
+	}
+	c.add(m)
+	m.shard.start(m)
+	return true
+}
+
+// member makes a member of a client and its connection, which stays as it is
+// where that cannot be.
+func (c *Clients) member(conn net.Conn, client Client, input int) (*member, error) {
+	if !hasSocket(conn) {
+		return nil, errNoSocket
+	}
+	shard, err := c.takeover.open()
+	if err != nil {
+		return nil, err
+	}
+	socket, err := takeSocket(conn)
+	if err != nil {
+		return nil, err
+	}
+	socket.setUp(client.Policy)
+	m := &member{
+		session: newSession(client, newForm(client.Gzip, true), time.Now()),
+		shard:   shard, socket: socket, input: input, place: -1,
+	}
+	m.done = func(end End) {
+		c.remove(m)
+		client.Done(end)
+	}
+	return m, nil
+}

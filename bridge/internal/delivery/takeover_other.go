@@ -1,0 +1,14 @@
+//go:build !linux
+
+package delivery
+
+import "net/http"
+
+// takeover is empty where no connection is taken from http.Server.
+type takeover struct{}
+
+func (*takeover) close() error { return nil }
+
+func mayTakeOver(*http.Request) bool { return false }
+
+func (*Clients) takeOver(http.ResponseWriter, Client) bool { return false }

@@ -1,0 +1,126 @@
+package replay
+
+import (
+	"container/heap"
+	"sync"
+	"sync/atomic"
+)
+
+// Budget bounds the memory of many logs: that of all their segments, whatever
+// lies in them. Logs report to it and go on; who finds it exceeded makes room
+// with Trim, or ends a log with Discard. Logs that hold their frames for a
+// reader (Params.Hold) are Full while it is exceeded, and then keep no frame
+// that has been released.
+//
+// Its methods are safe for concurrent use, and may be called under locks that
+// Append is called under. A nil Budget is never exceeded.
+type Budget struct {
+	limit int64
+	used  atomic.Int64
+
+	mu   sync.Mutex
+	logs logHeap // those with memory that Trim may find something in
+}
+
+// NewBudget returns a budget of so many bytes.
+func NewBudget(bytes int64) *Budget { return &Budget{limit: bytes} }
+
+// Used returns the memory of all logs, in bytes.
+func (b *Budget) Used() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.used.Load()
+}
+
+// Over reports whether the logs have more memory than they may. It takes no
+// lock.
+func (b *Budget) Over() bool { return b.exceeded(0) }
+
+// exceeded reports whether the logs have more than they may, with some more
+// that has not been reported.
+func (b *Budget) exceeded(more int64) bool {
+	return b != nil && b.used.Load()+more > b.limit
+}
+
+// Trim takes some memory from the log that has most: the oldest frames of at
+// least a segment, down to the newest frame, which gets a segment of its size.
+// Readers that stood there get ErrEvicted. Of a log that holds its frames for a
+// reader only what has been released goes. It returns false where no log has
+// anything to drop. Without a log's being over the budget it trims as well.
+func (b *Budget) Trim() bool {
+	if b == nil {
+		return false
+	}
+	for {
+		largest := b.largest()
+		if largest == nil {
+			return false
+		}
+		if largest.trim() {
+			return true
+		}
+	}
+}
+
+func (b *Budget) largest() *Log {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.logs) == 0 {
+		return nil
+	}
+	return b.logs[0]
+}
+
+// report says how much memory a log has now. The log is locked.
+func (b *Budget) report(l *Log, memory int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used.Add(memory - l.counted)
+	l.counted = memory
+	switch {
+	case memory == 0 && l.place > 0:
+		heap.Remove(&b.logs, l.place-1)
+	case memory > 0 && l.place > 0:
+		heap.Fix(&b.logs, l.place-1)
+	case memory > 0:
+		heap.Push(&b.logs, l)
+	}
+}
+
+// park leaves a log out until it reports again. The log is locked.
+func (b *Budget) park(l *Log) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l.place > 0 {
+		heap.Remove(&b.logs, l.place-1)
+	}
+}
+
+// logHeap has the log with the most memory first.
+type logHeap []*Log
+
+func (h logHeap) Len() int           { return len(h) }
+func (h logHeap) Less(i, j int) bool { return h[i].counted > h[j].counted }
+
+func (h logHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i+1, j+1
+}
+
+// Push is heap.Interface's.
+func (h *logHeap) Push(x any) {
+	l := x.(*Log) //nolint:errcheck,forcetypeassert // report pushes logs only
+	*h = append(*h, l)
+	l.place = len(*h)
+}
+
+// Pop is heap.Interface's.
+func (h *logHeap) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	l.place = 0
+	return l
+}

@@ -1,0 +1,50 @@
+package replay
+
+import (
+	"math/bits"
+	"strconv"
+)
+
+const crlf = "\r\n"
+
+// appendChunk appends content as one chunk (RFC 9112, section 7.1). No content
+// is no chunk: an empty one would end the response.
+func appendChunk(dst, content []byte) []byte {
+	if len(content) == 0 {
+		return dst
+	}
+	dst = strconv.AppendInt(dst, int64(len(content)), 16)
+	dst = append(dst, crlf...)
+	dst = append(dst, content...)
+	return append(dst, crlf...)
+}
+
+// chunkSize returns how many bytes a content takes as a chunk.
+func chunkSize(content int) int {
+	if content == 0 {
+		return 0
+	}
+	return hexDigits(content) + len(crlf) + content + len(crlf)
+}
+
+// contentOf is the inverse of chunkSize; start is where in the chunk its
+// content begins.
+func contentOf(chunk int) (start, size int) {
+	if chunk == 0 {
+		return 0, 0
+	}
+	const ends = 2 * len(crlf)
+	digits := hexDigits(chunk - ends - 1) // the content is no longer than that
+	if hexDigits(chunk-ends-digits) < digits {
+		digits--
+	}
+	return digits + len(crlf), chunk - ends - digits
+}
+
+func hexDigits(n int) int {
+	return (bits.Len(uint(n)) + 3) / 4 //nolint:gosec // a length
+}
+
+// AppendChunk appends a block that no log holds, as Chunks returns those that
+// one does.
+func AppendChunk(dst, block []byte) []byte { return appendChunk(dst, block) }
