@@ -153,7 +153,7 @@ func TestStaleAndLive(t *testing.T) {
 		source.set(Status{Stale: true})
 		synctest.Wait()
 		source.set(Status{})
-		if got := l.got(); got != "first\n\n1\n\nstale\n\n2\n\nlive\n\nstale\n\nlive\n\n" {
+		if got := l.got(); got != "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\nlive\n\n" {
 			t.Fatalf("%q", got)
 		}
 	})
