@@ -87,12 +87,15 @@ func BenchmarkGzipChunks(b *testing.B) {
 	for name, whole := range map[string]bool{"form=chained": true, "form=alone": false} {
 		b.Run(name, func(b *testing.B) {
 			l, source := New(Params{Events: 1024, Bytes: 8 << 20}), newTicks()
-			var frame []byte
+			var frames [4096][]byte
+			for i := range frames {
+				frames[i] = source.appendTo(nil)
+			}
 			var plain, compressed int
 			position, since := uint64(0), uint64(0)
 			b.ReportAllocs()
 			for b.Loop() {
-				frame = source.appendTo(frame[:0])
+				frame := frames[position%uint64(len(frames))]
 				l.Append(frame, "")
 				if !whole {
 					since = position

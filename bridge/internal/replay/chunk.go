@@ -42,5 +42,5 @@ func contentOf(chunk int) (start, size int) {
 }
 
 func hexDigits(n int) int {
-	return (bits.Len(uint(n)) + 3) / 4 //nolint:gosec // a length
+	return (bits.Len(uint(n)) + 3) / 4
 }

@@ -5,8 +5,8 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -88,7 +88,7 @@ func ticking(frames int, params Params) *Log {
 	var frame []byte
 	for i := range frames {
 		frame = source.appendTo(frame[:0])
-		l.Append(frame, fmt.Sprint(i+1))
+		l.Append(frame, strconv.Itoa(i+1))
 	}
 	return l
 }

@@ -2,9 +2,9 @@ package replay
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -167,7 +167,7 @@ func TestMemoryIsReturned(t *testing.T) {
 		l := New(Params{Events: 1 << 20, Bytes: megabytes << 20, Budget: budget})
 		source := newTicks()
 		for l.bytes < megabytes<<20-1000 {
-			l.Append(source.appendTo(nil), fmt.Sprint(source.seq))
+			l.Append(source.appendTo(nil), strconv.Itoa(source.seq))
 		}
 		all = append(all, l)
 	}
