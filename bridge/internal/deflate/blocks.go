@@ -53,7 +53,7 @@ func AppendBlocks(dst, plain, dict []byte) []byte {
 func AppendStored(dst, plain []byte) []byte {
 	for len(plain) > 0 {
 		n := min(len(plain), largestStored)
-		size := uint16(n) //nolint:gosec // no more than largestStored
+		size := uint16(n)
 		dst = append(dst, 0)
 		dst = binary.LittleEndian.AppendUint16(dst, size)
 		dst = binary.LittleEndian.AppendUint16(dst, ^size)

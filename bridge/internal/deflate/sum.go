@@ -82,9 +82,9 @@ func multiply(a, b uint32) uint32 {
 	product := carryless(a, b) << 1 // bit 63 is x^0 now
 	low := uint32(product)          //nolint:gosec // its lower half: x^32 to x^63
 	for range 4 {                   // times x^8, modulo the polynomial
-		low = crc32.IEEETable[byte(low)] ^ low>>8
+		low = crc32.IEEETable[low&0xff] ^ low>>8
 	}
-	return uint32(product>>32) ^ low //nolint:gosec // its upper half
+	return uint32(product>>32) ^ low
 }
 
 // carryless returns a·b as polynomials. Every factor is cut into four whose

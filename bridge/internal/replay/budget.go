@@ -47,7 +47,7 @@ func (b *Budget) exceeded(more int64) bool {
 // least a segment, down to the newest frame, which gets a segment of its size.
 // Readers that stood there get ErrEvicted. Of a log that holds its frames for a
 // reader only what has been released goes. It returns false where no log has
-// anything to drop. Without a log's being over the budget it trims as well.
+// anything to drop. Whether the budget is exceeded is for the caller to ask.
 func (b *Budget) Trim() bool {
 	if b == nil {
 		return false
@@ -100,12 +100,17 @@ func (b *Budget) park(l *Log) {
 // logHeap has the log with the most memory first.
 type logHeap []*Log
 
-func (h logHeap) Len() int           { return len(h) }
-func (h logHeap) Less(i, j int) bool { return h[i].counted > h[j].counted }
+// Len is heap.Interface's.
+func (h *logHeap) Len() int { return len(*h) }
 
-func (h logHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i+1, j+1
+// Less is heap.Interface's.
+func (h *logHeap) Less(i, j int) bool { return (*h)[i].counted > (*h)[j].counted }
+
+// Swap is heap.Interface's.
+func (h *logHeap) Swap(i, j int) {
+	all := *h
+	all[i], all[j] = all[j], all[i]
+	all[i].place, all[j].place = i+1, j+1
 }
 
 // Push is heap.Interface's.

@@ -42,7 +42,7 @@ func contentOf(chunk int) (start, size int) {
 }
 
 func hexDigits(n int) int {
-	return (bits.Len(uint(n)) + 3) / 4 //nolint:gosec // a length
+	return (bits.Len(uint(n)) + 3) / 4
 }
 
 // AppendChunk appends a block that no log holds, as Chunks returns those that

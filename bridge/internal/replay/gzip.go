@@ -8,9 +8,13 @@ import (
 
 const (
 	// chainLength is how many frames a chain has. The first of each is
-	// compressed without a dictionary, which costs as much as two others, and
-	// a client joins at the next.
+	// compressed without a dictionary, which makes a frame of 300 bytes no
+	// smaller, and who is not whole joins at the next. BenchmarkGzipChunks
+	// measures it: 37 % of the bytes with 16 frames, 33 % with 64, 32 % with 256.
 	chainLength = 64
+	// enoughDictionary is the dictionary of a small frame: the doubled one
+	// saves a hundredth of the bytes for a third more time.
+	enoughDictionary = 4 << 10
 	// workLimit is after how many plain bytes that had to be compressed a call
 	// returns: the log is locked meanwhile, about a millisecond.
 	workLimit = 16 << 10
@@ -105,7 +109,7 @@ func (l *Log) compressed(number, whole uint64, work *int) piece {
 		desk = newDesk()
 	}
 	defer desk.putBack()
-	dict := l.dictionary(desk.dict[:0], after, number)
+	dict := l.dictionary(desk.dict[:0], after, number, min(max(enoughDictionary, 2*f.length()), deflate.Window))
 	desk.dict = dict
 	desk.out = deflate.AppendBlocks(desk.out[:0], f.plain.content(), dict)
 	*form = memory.lay(desk.out)
@@ -114,13 +118,13 @@ func (l *Log) compressed(number, whole uint64, work *int) piece {
 }
 
 // dictionary appends the last bytes of the frames after a position and before
-// a number, at most deflate.Window.
-func (l *Log) dictionary(dst []byte, after, number uint64) []byte {
+// a number, limit at most.
+func (l *Log) dictionary(dst []byte, after, number uint64, limit int) []byte {
 	first, skip := number, 0 // of the first frame, so many bytes are too many
-	for size := 0; first-1 > after && size < deflate.Window; {
+	for size := 0; first-1 > after && size < limit; {
 		first--
 		size += l.frames.at(first).length()
-		skip = max(0, size-deflate.Window)
+		skip = max(0, size-limit)
 	}
 	for ; first < number; first++ {
 		dst = append(dst, l.frames.at(first).plain.content()[skip:]...)

@@ -37,12 +37,13 @@ type Params struct {
 // Frames are numbered from 1. A position is the number of the last frame that
 // a reader has got; 0 is before the first.
 //
-// Frames are stored as chunks, each at most 20 bytes longer than the frame. The
-// memory of all segments, unused room and dropped frames included, is at most
-// 4/3 of the chunks held + 256 KiB. A log that is read with GzipChunks or
+// Frames are stored as chunks, at most 20 bytes longer than they are. The
+// memory of their segments, unused room and dropped frames included, is at most
+// 4/3 of the chunks held and 192 KiB. A log that is read with GzipChunks or
 // ReadGzip has two more such memories, for the compressed forms of the frames
-// held; a form is at most 32 bytes longer than its frame, and 16 for each 16 KiB
-// of it, and usually a third of it.
+// held; each is at most 8/3 of those forms and 192 KiB, since readers that lag
+// have forms made out of turn. A form is usually a third of its frame; at worst
+// it is longer by 32 bytes and a thousandth.
 type Log struct {
 	params   Params
 	begun    time.Time

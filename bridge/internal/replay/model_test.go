@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
 )
 
 // naive is a log that keeps everything, and counts.
@@ -96,8 +98,11 @@ func TestLogIsLikeASlice(t *testing.T) {
 					model.closed = true
 				}
 			},
-			"read": func(t *rapid.T) { model.compareRead(t, log) },
+			"read":   func(t *rapid.T) { model.compareRead(t, log) },
+			"chunks": func(t *rapid.T) { model.compareChunks(t, log) },
+			"gzip":   func(t *rapid.T) { model.compareGzip(t, log) },
 			"": func(t *rapid.T) {
+				audit(t, log)
 				floor, head := log.Bounds()
 				model.evict()
 				if floor != uint64(model.floor) || head != uint64(len(model.frames)) || log.Full() != model.full() {
@@ -136,4 +141,76 @@ func (n *naive) compareRead(t *rapid.T, log *Log) {
 	if want, wantOK := n.find(id); ok != wantOK || ok && at != want {
 		t.Fatalf("%s is at %d %t, want %d %t", id, at, ok, want, wantOK)
 	}
+}
+
+// compareChunks checks the range that a read returned against some of the
+// frames after the position.
+func (n *naive) compareChunks(t *rapid.T, log *Log) {
+	position, limit := n.drawPlace(t)
+	chunks, next, err := log.Chunks(uint64(position), limit)
+	if n.compareRange(t, position, int(next), limit, len(chunks), err) {
+		if got := string(unchunk(t, chunks)); got != n.text(position, int(next)) {
+			t.Fatalf("chunks of %q from %d to %d", got, position, next)
+		}
+	}
+}
+
+// compareGzip checks both ways to read compressed frames, for a client that has
+// got some of the frames before them.
+func (n *naive) compareGzip(t *rapid.T, log *Log) {
+	position, limit := n.drawPlace(t)
+	whole := rapid.IntRange(max(0, position-2*chainLength), position).Draw(t, "whole")
+	chunks, next, sum, err := log.GzipChunks(uint64(position), uint64(whole), limit)
+	if n.compareRange(t, position, int(next), limit, len(chunks), err) {
+		n.compareForms(t, unchunk(t, chunks), sum, whole, position, int(next))
+	}
+	slices, next, sum, err := log.ReadGzip(uint64(position), uint64(whole), limit, nil)
+	blocks := bytes.Join(slices, nil)
+	if n.compareRange(t, position, int(next), limit, len(blocks), err) {
+		n.compareForms(t, blocks, sum, whole, position, int(next))
+	}
+}
+
+func (n *naive) compareForms(t *rapid.T, blocks []byte, sum deflate.Sum, whole, position, next int) {
+	want := n.text(position, next)
+	before := n.text(min(whole, len(n.frames)), min(position, len(n.frames)))
+	if got := string(inflate(t, blocks, []byte(before))); got != want || sum != deflate.SumOf([]byte(want)) {
+		t.Fatalf("%q from %d to %d, of a client that is whole since %d", got, position, next, whole)
+	}
+}
+
+func (n *naive) drawPlace(t *rapid.T) (position, limit int) {
+	position = rapid.IntRange(max(0, n.floor-2), len(n.frames)+1).Draw(t, "position")
+	return position, rapid.SampledFrom([]int{0, 1, 100, 2000, 1 << 20}).Draw(t, "limit")
+}
+
+// compareRange checks how far a read went, and reports whether it succeeded.
+func (n *naive) compareRange(t *rapid.T, position, next, limit, size int, err error) bool {
+	_, _, wantErr := n.read(position, limit)
+	available := wantErr == nil && position < len(n.frames)
+	switch {
+	case !errors.Is(err, wantErr), (next > position) != available, size > limit && next > position+1 && !n.onlyOne(position, next):
+		t.Fatalf("read %d bytes from %d to %d, %v; want %v", size, position, next, err, wantErr)
+	case next > position && next > len(n.frames):
+		t.Fatalf("read to %d of %d", next, len(n.frames))
+	}
+	return err == nil
+}
+
+// onlyOne reports whether at most one of the frames has bytes.
+func (n *naive) onlyOne(position, next int) bool {
+	full := 0
+	for _, f := range n.frames[position:next] {
+		if len(f) > 0 {
+			full++
+		}
+	}
+	return full <= 1
+}
+
+func (n *naive) text(position, next int) string {
+	if position >= next {
+		return ""
+	}
+	return strings.Join(n.frames[position:next], "")
 }

@@ -1,5 +1,7 @@
 package replay
 
+import "maps"
+
 // account reports what memory the log has to its budget, if that has changed.
 func (l *Log) account() {
 	budget := l.params.Budget
@@ -17,7 +19,7 @@ func (l *Log) trim() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.memory()
-	for l.memory() == before && l.frames.len() > 1 && !(l.params.Hold && l.frames.floor >= l.released) {
+	for l.memory() == before && l.frames.len() > 1 && (!l.params.Hold || l.frames.floor < l.released) {
 		l.drop()
 	}
 	if l.memory() == before && l.frames.len() == 1 {
@@ -31,9 +33,7 @@ func (l *Log) trim() bool {
 	}
 	if l.frames.shrink() {
 		byID := make(map[string]uint64, len(l.byID)) // a map does not shrink
-		for id, number := range l.byID {
-			byID[id] = number
-		}
+		maps.Copy(byID, l.byID)
 		l.byID = byID
 	}
 	l.account()

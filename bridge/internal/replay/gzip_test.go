@@ -1,0 +1,290 @@
+package replay
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"errors"
+	"io"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
+)
+
+// inflate decodes pieces that follow dict in a client's output.
+func inflate(t rapid.TB, pieces, dict []byte) []byte {
+	t.Helper()
+	plain, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(pieces), dict))
+	if !errors.Is(err, io.ErrUnexpectedEOF) { // the stream goes on
+		t.Fatalf("after %d bytes: %v", len(plain), err)
+	}
+	return plain
+}
+
+// recipient is a client of compressed frames.
+type recipient struct {
+	log             *Log
+	position, whole uint64
+	stream          []byte // as sent, without chunks
+	plain           []byte // what it is to decode to
+	sum             deflate.Sum
+}
+
+func newRecipient(log *Log, position uint64) *recipient {
+	return &recipient{log: log, position: position, whole: position, stream: deflate.AppendHeader(nil)}
+}
+
+// read sends the frames up to a position.
+func (r *recipient) read(t testing.TB, end uint64, limit int) {
+	t.Helper()
+	for r.position < end {
+		chunks, next, sum, err := r.log.GzipChunks(r.position, r.whole, limit)
+		if err != nil || next == r.position || len(chunks) > limit && next > r.position+1 {
+			t.Fatalf("%d bytes from %d to %d, %v", len(chunks), r.position, next, err)
+		}
+		r.stream = append(r.stream, unchunk(t, chunks)...)
+		r.sum = r.sum.Then(sum)
+		r.expect(t, next)
+	}
+}
+
+// expect says that the plain frames up to a position are what was sent.
+func (r *recipient) expect(t testing.TB, next uint64) {
+	t.Helper()
+	frames, got, err := r.log.Read(r.position, 1<<30, nil)
+	if err != nil || got < next {
+		t.Fatal(got, err)
+	}
+	r.plain = append(r.plain, bytes.Join(frames[:next-r.position], nil)...)
+	r.position = next
+}
+
+// own sends a block that no log holds.
+func (r *recipient) own(block string) {
+	r.stream = deflate.AppendStored(r.stream, []byte(block))
+	r.plain = append(r.plain, block...)
+	r.sum = r.sum.Then(deflate.SumOf([]byte(block)))
+	r.whole = r.position
+}
+
+func (r *recipient) heartbeat() { r.stream = append(r.stream, deflate.Heartbeat...) }
+
+// decoded ends the stream and returns what a client makes of it.
+func (r *recipient) decoded(t testing.TB) ([]byte, error) {
+	t.Helper()
+	reader, err := gzip.NewReader(bytes.NewReader(deflate.AppendEnd(r.stream, r.sum)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return io.ReadAll(reader)
+}
+
+// ticking returns a log of so many ticks.
+func ticking(frames int, params Params) *Log {
+	l, source := New(params), newTicks()
+	var frame []byte
+	for i := range frames {
+		frame = source.appendTo(frame[:0])
+		l.Append(frame, strconv.Itoa(i+1))
+	}
+	return l
+}
+
+// A client may join at every frame, and get blocks of its own at every frame,
+// of every kind: it decodes to exactly what it was sent.
+func TestEveryJoinAndEveryInjectedBlock(t *testing.T) {
+	const frames = 3*chainLength + 7
+	l := ticking(frames, Params{Events: 1000, Bytes: 1 << 30})
+	blocks := map[string]func(*recipient){
+		"nothing":      func(*recipient) {},
+		"a heartbeat":  (*recipient).heartbeat,
+		"a block":      func(r *recipient) { r.own("event: stream-stale\ndata: {}\n\n") },
+		"a long block": func(r *recipient) { r.own(string(make([]byte, 70_000))) },
+		"all": func(r *recipient) {
+			r.own(":\n")
+			r.heartbeat()
+			r.own("event: stream-live\ndata: {}\n\n")
+			r.heartbeat()
+		},
+	}
+	for name, inject := range blocks {
+		for join := range uint64(2*chainLength + 2) {
+			client := newRecipient(l, join)
+			client.own("retry: 3012\n") // its first block
+			// One block directly at the join, one behind a frame, and one in
+			// each chain, at another frame for each join.
+			inject(client)
+			client.read(t, join+1, 1)
+			inject(client)
+			for at := join + 1 + join%23; at < frames; at += chainLength + join%5 {
+				client.read(t, at, 4096)
+				inject(client)
+			}
+			client.read(t, frames, 16<<10)
+			if got, err := client.decoded(t); err != nil || !bytes.Equal(got, client.plain) {
+				t.Fatalf("joined at %d, injected %s: %v", join, name, err)
+			}
+		}
+	}
+}
+
+// What the rule of whole is for: without it clients decode to something else,
+// and the test above would see it.
+func TestAWrongWholeIsSeen(t *testing.T) {
+	l := ticking(2*chainLength, Params{Events: 1000, Bytes: 1 << 30})
+	client := newRecipient(l, 0)
+	client.read(t, 10, 4096)
+	client.own("event: stream-stale\ndata: {}\n\n")
+	client.whole = 0
+	client.read(t, 2*chainLength, 4096)
+	if got, err := client.decoded(t); err == nil && bytes.Equal(got, client.plain) {
+		t.Fatal("a block in a chain did no harm")
+	}
+}
+
+// All clients get the very same bytes, each compressed once.
+func TestFormsAreShared(t *testing.T) {
+	l := ticking(chainLength+10, Params{Events: 1000, Bytes: 1 << 30})
+	at := func(position, whole uint64) []byte {
+		t.Helper()
+		bytes, next, _, err := l.GzipChunks(position, whole, 1)
+		if err != nil || next != position+1 || cap(bytes) != len(bytes) {
+			t.Fatal(next, err)
+		}
+		return bytes
+	}
+	same := func(a, b []byte) bool { return &a[0] == &b[0] && len(a) == len(b) }
+	chained, alone := at(5, 0), at(5, 1)
+	switch {
+	case same(chained, alone) || len(chained) >= len(alone):
+		t.Fatal("a form that needs nothing is no larger than one that does", len(chained), len(alone))
+	case !same(chained, at(5, 0)) || !same(alone, at(5, 5)) || !same(alone, at(5, 3)):
+		t.Fatal("a frame was compressed again")
+	case !same(at(chainLength, 0), at(chainLength, chainLength)):
+		t.Fatal("the first frame of a chain has two forms")
+	case !same(at(chainLength+1, 0), at(chainLength+1, chainLength)) || same(at(chainLength+1, 0), at(chainLength+1, chainLength+1)):
+		t.Fatal("who has a chain from its first frame on is not whole, or who has not is")
+	}
+	if memory := l.memory(); memory == l.plain.memory || audit(t, l) != memory {
+		t.Fatal("the forms are not counted")
+	}
+}
+
+// Frames that have left the log are no dictionary, for nobody.
+func TestDictionariesThatHaveGone(t *testing.T) {
+	const frames = 2 * chainLength
+	for held := 1; held < chainLength+3; held++ {
+		l := ticking(frames, Params{Events: held, Bytes: 1 << 30})
+		everything := ticking(frames, Params{Events: frames, Bytes: 1 << 30})
+		chunks, next, sum, err := l.GzipChunks(frames-uint64(held), 0, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, _, err := everything.Read(0, 1<<30, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, want := bytes.Join(whole[:frames-held], nil), bytes.Join(whole[frames-held:next], nil)
+		if got := inflate(t, unchunk(t, chunks), before); !bytes.Equal(got, want) || sum != deflate.SumOf(want) {
+			t.Fatalf("with %d frames held", held)
+		}
+		if held == 1 {
+			if got := inflate(t, unchunk(t, chunks), nil); !bytes.Equal(got, want) || l.chained.memory != 0 {
+				t.Fatal("a frame without its chain needs it")
+			}
+		}
+	}
+}
+
+func TestReadGzip(t *testing.T) {
+	l := ticking(3*chainLength, Params{Events: 1000, Bytes: 1 << 30})
+	for _, whole := range []uint64{0, 17, 99} {
+		for _, limit := range []int{0, 100, 1000, 5000, 1 << 20} {
+			for position := whole; position < 3*chainLength; {
+				slices, next, sum, err := l.ReadGzip(position, whole, limit, [][]byte{[]byte("before")})
+				pieces := bytes.Join(slices[1:], nil)
+				if err != nil || next == position || len(slices) != 1+int(next-position) || len(pieces) > limit && next > position+1 {
+					t.Fatalf("%d slices to %d, %v", len(slices), next, err)
+				}
+				var chunked []byte
+				var sums deflate.Sum
+				for at := position; at < next; {
+					chunks, following, sum, err := l.GzipChunks(at, whole, 1)
+					if err != nil {
+						t.Fatal(err)
+					}
+					chunked, sums, at = append(chunked, unchunk(t, chunks)...), sums.Then(sum), following
+				}
+				if !bytes.Equal(pieces, chunked) || sum != sums {
+					t.Fatalf("the chunks from %d to %d hold something else", position, next)
+				}
+				position = next
+			}
+		}
+	}
+}
+
+func TestGzipHasReadsErrors(t *testing.T) {
+	l := ticking(20, Params{Events: 10, Bytes: 1 << 30})
+	expect := func(position uint64, want error) {
+		t.Helper()
+		if bytes, next, sum, err := l.GzipChunks(position, 0, 99); bytes != nil || next != position || sum != (deflate.Sum{}) || !errors.Is(err, want) {
+			t.Error(position, next, sum, err)
+		}
+		if slices, next, sum, err := l.ReadGzip(position, 0, 99, nil); slices != nil || next != position || sum != (deflate.Sum{}) || !errors.Is(err, want) {
+			t.Error(position, next, sum, err)
+		}
+	}
+	expect(9, ErrEvicted)
+	expect(20, nil)
+	expect(21, nil)
+	l.Close()
+	expect(20, io.EOF)
+}
+
+// A call compresses for about a millisecond; what is compressed already goes on.
+func TestCompressingIsCutUp(t *testing.T) {
+	l := ticking(2000, Params{Events: 2000, Bytes: 1 << 30})
+	_, first, _, err := l.ReadGzip(0, 0, 1<<30, nil)
+	if err != nil || first == 2000 || first*300 < workLimit/2 {
+		t.Fatal(first, err)
+	}
+	newRecipient(l, 0).read(t, 2000, 1<<30)
+	_, second, _, err := l.ReadGzip(0, 0, 1<<30, nil)
+	if err != nil || second != 2000 {
+		t.Fatal(second, err)
+	}
+}
+
+func TestEmptyAndLargeFramesCompressed(t *testing.T) {
+	l := New(Params{Events: 1000, Bytes: 1 << 30})
+	for i := range 3 * chainLength {
+		frame := make([]byte, []int{0, 1, 300, 5000, 40_000, 0, 100_000}[i%7])
+		for j := range frame {
+			frame[j] = byte(j * j >> (i % 9))
+		}
+		l.Append(frame, "")
+	}
+	for _, join := range []uint64{0, 1, 3, chainLength} {
+		client := newRecipient(l, join)
+		for client.position < 3*chainLength {
+			blocks, next, sum, err := l.ReadGzip(client.position, client.whole, 1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client.stream = append(client.stream, bytes.Join(blocks, nil)...)
+			client.sum = client.sum.Then(sum)
+			for at := client.position; at < next; at++ {
+				client.plain = append(client.plain, l.frames.at(at+1).plain.content()...)
+			}
+			client.position = next
+		}
+		if got, err := client.decoded(t); err != nil || !bytes.Equal(got, client.plain) {
+			t.Fatal(join, err)
+		}
+	}
+	audit(t, l)
+}
