@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/ssebridge/ssebridge/bench/internal/load"
+	"github.com/ssebridge/ssebridge/bench/internal/pace"
+)
+
+// want is what a contender is to be started for.
+type want struct {
+	pace      string // see pace.Parse
+	private   bool   // a stream of its own for each client
+	impatient bool   // clients that take nothing are soon dropped
+	transport string // of the clients, "" for HTTP/1.1 in clear
+}
+
+// route returns the name of the bridge's route for it.
+func (w want) route() string {
+	switch {
+	case w.private:
+		return "private"
+	case w.impatient:
+		return "impatient"
+	default:
+		return "shared"
+	}
+}
+
+// windowed reports whether clients tell the sender how far they are.
+func (w want) windowed() bool { return w.pace == pace.Windowed }
+
+// starter starts a contender.
+type starter func(ctx context.Context, l *lab, want want) (*contender, error)
+
+// contender is a server that runs, with what it needs.
+type contender struct {
+	name    string
+	load    load.Params // how clients find it
+	admin   string      // the address of its admin listener, "" for none
+	servers []*process  // whose use counts
+	helpers []*process  // backends and publishers, whose use does not
+	lines   *fleet      // its load generator, nil before it has one
+}
+
+func (c *contender) serves(p *process) { c.servers = append(c.servers, p) }
+func (c *contender) helps(p *process)  { c.helpers = append(c.helpers, p) }
+
+// pids returns the processes whose use counts.
+func (c *contender) pids() []int {
+	var pids []int
+	for _, p := range c.servers {
+		pids = append(pids, p.pid())
+	}
+	return pids
+}
+
+// died returns an error if one of its processes has ended.
+func (c *contender) died() error {
+	for _, p := range append(c.servers, c.helpers...) {
+		if err := p.died(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends everything: clients first, so that nobody has to wait for them.
+func (c *contender) stop() {
+	if c.lines != nil {
+		c.lines.close()
+	}
+	for _, p := range append(c.helpers, c.servers...) {
+		p.stop()
+	}
+}
+
+// stopOn is deferred by a starter, to stop what it has started when it fails.
+func (c *contender) stopOn(err *error) {
+	if *err != nil {
+		c.stop()
+	}
+}
+
+// backend starts a gRPC backend for a contender and returns its address.
+func (l *lab) backend(ctx context.Context, c *contender) (string, error) {
+	addrs, err := freeAddrs(ctx, 2)
+	if err != nil {
+		return "", err
+	}
+	p, err := l.start(ctx, "backend", l.self, asBackend, "-listen", addrs[0], "-window", addrs[1], "-ahead", strconv.Itoa(l.window))
+	if err != nil {
+		return "", err
+	}
+	c.helps(p)
+	c.load.Window = addrs[1]
+	return addrs[0], p.ready(ctx, accepts(addrs[0]))
+}
+
+// freeAddrs returns addresses that nobody listens at.
+func freeAddrs(ctx context.Context, count int) ([]string, error) {
+	addrs := make([]string, count)
+	for i := range addrs {
+		var err error
+		if addrs[i], err = freeAddr(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return addrs, nil
+}
+
+// ticking returns a starter of a comparator that makes its events itself.
+func ticking(name, program string, arguments ...string) starter {
+	return func(ctx context.Context, l *lab, want want) (_ *contender, err error) {
+		c := &contender{name: name}
+		defer c.stopOn(&err)
+		addrs, err := freeAddrs(ctx, 2)
+		if err != nil {
+			return nil, err
+		}
+		command := append([]string{
+			l.program(program), "-listen", addrs[0], "-window", addrs[1], "-pace", want.pace, "-ahead", strconv.Itoa(l.window),
+		}, arguments...)
+		p, err := l.start(ctx, name, command...)
+		if err != nil {
+			return nil, err
+		}
+		c.serves(p)
+		c.load = load.Params{Addr: addrs[0], Path: "/", Window: addrs[1]}
+		return c, p.ready(ctx, accepts(addrs[0]))
+	}
+}
