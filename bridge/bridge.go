@@ -17,9 +17,6 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// idleTopics is how many topics may linger; the least recently used goes first.
-const idleTopics = 1000
-
 // closeGrace is how long Close lets clients take their last block.
 const closeGrace = time.Second
 
@@ -73,7 +70,9 @@ func assemble(cfg config.Config, opts Options) (*Bridge, error) {
 		config:    full,
 		logger:    opts.logger(),
 		upstreams: make(map[string]*upstream.Upstream, len(full.Upstreams)),
-		topics:    topic.NewRegistry(topic.Limits{Topics: full.Limits.Topics, Idle: idleTopics}),
+		topics:    topic.NewRegistry(topic.Limits{
+			Topics: full.Limits.Topics, Idle: full.Limits.IdleTopics, Bytes: int64(full.Limits.ReplayBytes),
+		}),
 		stop:      func() {},
 		catchUps:  make(map[string]chan struct{}, len(full.Upstreams)),
 	}

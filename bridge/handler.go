@@ -42,7 +42,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) error {
 	stream := known == nil || !known.unary()
 	switch {
 	case r.Method == http.MethodHead:
-		return e.head(w, stream)
+		return e.head(w, r, stream)
 	case stream && r.Method == http.MethodGet && sse.ParseID(e.mode, lastEventID(r)).Final:
 		w.Header().Set("Cache-Control", "no-store") // for this id only
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
@@ -133,9 +133,9 @@ func (b *Bridge) options(w http.ResponseWriter, r *http.Request) error {
 }
 
 // head answers HEAD: what a GET would begin with, and nothing is opened.
-func (e *endpoint) head(w http.ResponseWriter, stream bool) error {
+func (e *endpoint) head(w http.ResponseWriter, r *http.Request, stream bool) error {
 	if stream {
-		setStreamHead(w.Header())
+		e.setStreamHead(w.Header(), r)
 	} else {
 		w.Header().Set("Content-Type", "application/json")
 	}

@@ -171,7 +171,7 @@ func (e *endpoint) policy() delivery.Policy {
 
 // deliver writes the head of an event stream and hands the response over.
 func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delivery.Client) error {
-	setStreamHead(w.Header())
+	client.Gzip = e.setStreamHead(w.Header(), r)
 	if r.ProtoMajor == 1 {
 		// The write deadline of a stream must not reach a next request, and
 		// who is asked to come back should come by a new connection.
@@ -203,9 +203,18 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 	}
 }
 
-// setStreamHead sets what every event stream begins with.
-func setStreamHead(head http.Header) {
+// setStreamHead sets what every event stream begins with, and returns whether
+// this one is compressed.
+func (e *endpoint) setStreamHead(head http.Header, r *http.Request) (gzip bool) {
 	head.Set("Content-Type", "text/event-stream")
 	head.Set("Cache-Control", "no-cache, no-store, no-transform")
 	head.Set("X-Accel-Buffering", "no")
+	if !*e.route.Compress {
+		return false
+	}
+	head.Add("Vary", "Accept-Encoding")
+	if gzip = acceptsGzip(r); gzip {
+		head.Set("Content-Encoding", "gzip")
+	}
+	return gzip
 }

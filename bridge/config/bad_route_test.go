@@ -125,13 +125,9 @@ app.yaml:5:15: routes[0].upstream: there is no upstream of this name; known here
 `,
 		},
 		{
-			"not supported keys", minimal + `    compress: true
-    request: {claims: {sub: a}}
+			"not supported keys", minimal + `    request: {claims: {sub: a}}
 `, `
-app.yaml:6:5: routes[0].compress: compress is not supported yet
-        compress: true
-        ^
-app.yaml:7:15: routes[0].request.claims: claims is not supported yet
+app.yaml:6:15: routes[0].request.claims: claims is not supported yet
         request: {claims: {sub: a}}
                   ^
 `,

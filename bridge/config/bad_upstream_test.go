@@ -126,22 +126,16 @@ app.yaml:9:1: trusted_proxies: trusted_proxies is not supported yet
 `,
 		},
 		{
-			"not supported limits", minimal + "limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1, idle_topics: 1, replay_bytes: 1MiB}\n", `
+			"not supported limits", minimal + "limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1}\n", `
 app.yaml:6:10: limits.clients: clients is not supported yet
-    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1, idle_topics: 1, replay_bytes: 1MiB}
+    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1}
              ^
 app.yaml:6:22: limits.clients_per_ip: clients_per_ip is not supported yet
-    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1, idle_topics: 1, replay_bytes: 1MiB}
+    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1}
                          ^
 app.yaml:6:41: limits.opens_per_ip: opens_per_ip is not supported yet
-    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1, idle_topics: 1, replay_bytes: 1MiB}
+    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1}
                                             ^
-app.yaml:6:58: limits.idle_topics: idle_topics is not supported yet
-    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1, idle_topics: 1, replay_bytes: 1MiB}
-                                                             ^
-app.yaml:6:74: limits.replay_bytes: replay_bytes is not supported yet
-    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1, idle_topics: 1, replay_bytes: 1MiB}
-                                                                             ^
 `,
 		},
 		{

@@ -23,6 +23,11 @@ type Limits struct {
 	// Topics is how many topics (upstream streams with those who listen to them) may exist at once.
 	// Default 10000.
 	Topics int `yaml:"topics"`
+	// IdleTopics is how many topics may linger at once; the least recently used goes first. Default 1000.
+	IdleTopics int `yaml:"idle_topics"`
+	// ReplayBytes is the memory of all logs together: beyond it idle topics go first, then the oldest
+	// events of the largest log. Default 256MiB.
+	ReplayBytes Size `yaml:"replay_bytes"`
 	// Catchups is how many catch-up RPCs an upstream may have at once; further clients wait on their
 	// open response. Default 256.
 	Catchups int `yaml:"catchups"`
@@ -166,6 +171,8 @@ type Route struct {
 	// MaxAge is how long a stream lives before its client is asked to come back, jittered; 0s is
 	// unlimited. Default 0s.
 	MaxAge Duration `yaml:"max_age"`
+	// Compress sends gzip to clients that accept it. Default true.
+	Compress *bool `yaml:"compress"`
 	// Trailers are the upstream trailers shown in stream-end and stream-error. Default none.
 	Trailers []string `yaml:"trailers"`
 	// Done is a literal data line sent after OK, such as [DONE]. Default none.

@@ -18,13 +18,10 @@ func unsupported() []limitation {
 		{pattern: "limits.clients"},
 		{pattern: "limits.clients_per_ip"},
 		{pattern: "limits.opens_per_ip"},
-		{pattern: "limits.idle_topics"},
-		{pattern: "limits.replay_bytes"},
 		{pattern: "upstreams.*.protocol", value: "grpcweb"},
 		{pattern: "upstreams.*.protocol", value: "connect"},
 		{pattern: "routes[].auth", value: "required"},
 		{pattern: "routes[].request.claims"},
-		{pattern: "routes[].compress"},
 	}
 }
 

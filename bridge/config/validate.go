@@ -31,6 +31,7 @@ const (
 	maxMessage  = 256 * MiB
 	maxRequest  = 64 * MiB
 	maxLogBytes = 16 * GiB
+	maxReplay   = 1024 * GiB
 )
 
 // Validate says everything that is wrong with c as [Errors], as far as it can be seen
@@ -175,6 +176,8 @@ func (v *validator) limits() {
 	at := place{}.key("limits")
 	l := v.config.Limits
 	v.number(at.key("topics").path, l.Topics, maxTopics)
+	v.number(at.key("idle_topics").path, l.IdleTopics, maxTopics)
+	v.size(at.key("replay_bytes").path, l.ReplayBytes, maxReplay)
 	v.number(at.key("catchups").path, l.Catchups, maxCatchups)
 	v.size(at.key("request_bytes").path, l.RequestBytes, maxRequest)
 	v.size(at.key("message_bytes").path, l.MessageBytes, maxMessage)

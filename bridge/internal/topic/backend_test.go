@@ -254,7 +254,7 @@ func newWorld(t *testing.T, limits Limits) *world {
 	return w
 }
 
-var anyLimits = Limits{Topics: 100, Idle: 100}
+var anyLimits = Limits{Topics: 100, Idle: 100, Bytes: 1 << 30}
 
 // wish is a join for a key; the topics that it opens have the epochs e1, e2 and so on.
 func (w *world) wish(key string, change ...func(*Join)) Join {

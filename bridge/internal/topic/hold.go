@@ -45,6 +45,7 @@ func (t *Topic) share() {
 // Progress says how far the client has read. The pump of a topic that holds its
 // log waits for it.
 func (s *Subscription) Progress(position uint64) {
+	s.registry.reclaim() // what is compressed is compressed for a reader
 	t := s.Topic
 	if !t.held() {
 		return

@@ -105,7 +105,7 @@ func TestAnEarlierRestIsOver(t *testing.T) {
 }
 
 func TestIdleGoLeastRecentlyUsedFirst(t *testing.T) {
-	inWorld(t, Limits{Topics: 100, Idle: 2}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{Topics: 100, Idle: 2, Bytes: 1 << 30}, func(t *testing.T, w *world) {
 		w.join("a").leave()
 		time.Sleep(time.Second)
 		w.join("b").leave()
@@ -122,7 +122,7 @@ func TestIdleGoLeastRecentlyUsedFirst(t *testing.T) {
 }
 
 func TestLimitOfTopics(t *testing.T) {
-	inWorld(t, Limits{Topics: 2, Idle: 100}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{Topics: 2, Idle: 100, Bytes: 1 << 30}, func(t *testing.T, w *world) {
 		a, b := w.join("a"), w.join("b")
 		if _, err := w.tryJoin("c"); !errors.Is(err, ErrFull) {
 			t.Fatalf("err %v", err)
@@ -144,7 +144,7 @@ func TestLimitOfTopics(t *testing.T) {
 
 // Room may be made by ending the only topic of the family that needs it.
 func TestRoomFromTheSameFamily(t *testing.T) {
-	inWorld(t, Limits{Topics: 1, Idle: 1}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{Topics: 1, Idle: 1, Bytes: 1 << 30}, func(t *testing.T, w *world) {
 		c := w.join("k")
 		w.backend.fail(t, io.EOF)
 		c.leave()

@@ -80,7 +80,7 @@ type mark struct {
 
 func newMachine(t *rapid.T) *machine {
 	m := &machine{
-		limits: Limits{Topics: rapid.IntRange(1, 6).Draw(t, "topics"), Idle: rapid.IntRange(1, 3).Draw(t, "idle")},
+		limits: Limits{Topics: rapid.IntRange(1, 6).Draw(t, "topics"), Idle: rapid.IntRange(1, 3).Draw(t, "idle"), Bytes: 1 << 30},
 		linger: time.Duration(rapid.IntRange(0, 20).Draw(t, "linger")) * time.Second,
 		events: rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "events"),
 		feeds:  map[string]*feed{},

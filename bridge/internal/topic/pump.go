@@ -22,7 +22,7 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 	stale := t.watchPlace()
 	defer func() { stale.Stop() }()
 	for t.pace.wait(ctx) {
-		began, err := t.play(ctx, stale)
+		began, err := t.play(ctx, stale, registry.reclaim)
 		if ctx.Err() != nil {
 			break
 		}
@@ -47,8 +47,9 @@ func (t *Topic) watchPlace() *time.Timer {
 }
 
 // play runs one RPC from its opening to its end; err is never nil. began is
-// when the backend accepted it, zero if it never did.
-func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, err error) {
+// when the backend accepted it, zero if it never did. It calls appended after
+// each message.
+func (t *Topic) play(ctx context.Context, stale *time.Timer, appended func()) (began time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer t.setAccepted(false)
@@ -75,6 +76,7 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, e
 		if err := stream.Next(message); err != nil {
 			return began, t.refused(cursor, err)
 		}
+		appended()
 	}
 }
 

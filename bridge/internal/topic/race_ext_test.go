@@ -28,7 +28,7 @@ func raceWithAWriter(t *testing.T, events, joins int) {
 	if raceEnabled {
 		joins /= 10
 	}
-	registry := topic.NewRegistry(topic.Limits{Topics: 1000, Idle: 1000})
+	registry := topic.NewRegistry(topic.Limits{Topics: 1000, Idle: 1000, Bytes: 1 << 30})
 	defer registry.Close()
 	s := &schedule{resumable: true, mode: sse.Cursors, feeds: map[string]*feed{}, rules: topic.Cursors{Expired: gone}, log: replay.Params{Events: events, Bytes: 1 << 20}}
 	var mu sync.Mutex

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
 // ErrFull says that there are as many topics as the limit allows, and that
@@ -20,6 +22,9 @@ var ErrClosed = errors.New("topic: closed")
 type Limits struct {
 	Topics int // at once; at least 1
 	Idle   int // lingering at once; the least recently used goes first; at least 1
+	// Bytes is the memory of all logs; at least 1. Beyond it idle topics go
+	// first, then the oldest frames of the largest log.
+	Bytes int64
 }
 
 // Registry holds all topics of a bridge and knows who shares which. Its
@@ -27,6 +32,7 @@ type Limits struct {
 type Registry struct {
 	limits Limits
 	pumps  sync.WaitGroup
+	budget *replay.Budget
 
 	mu       sync.Mutex
 	families map[string]*family
@@ -41,7 +47,7 @@ func NewRegistry(limits Limits) *Registry {
 	if err != nil {
 		panic(err) // Limits.Idle < 1, which the configuration excludes
 	}
-	return &Registry{limits: limits, families: map[string]*family{}, idle: idle}
+	return &Registry{limits: limits, families: map[string]*family{}, idle: idle, budget: replay.NewBudget(limits.Bytes)}
 }
 
 // Close ends all RPCs and returns when their pumps have.
@@ -177,6 +183,7 @@ func (r *Registry) open(join Join) *Topic {
 		start, after = join.Place.Base, join.Place.Cursor
 	}
 	epoch, params := join.Open(after, role == catchUpRole)
+	params.Log.Budget = r.budget
 	t := newTopic(epoch, role, start, f, params)
 	f.add(t)
 	r.topics++
@@ -197,6 +204,27 @@ func (r *Registry) makeRoom() error {
 	r.end(oldest)
 	return nil
 }
+
+// reclaim makes room where all logs together have more memory than they may.
+func (r *Registry) reclaim() {
+	if !r.budget.Over() {
+		return
+	}
+	r.mu.Lock()
+	for r.budget.Over() {
+		oldest, _, ok := r.idle.RemoveOldest()
+		if !ok {
+			break
+		}
+		r.end(oldest)
+	}
+	r.mu.Unlock()
+	for r.budget.Over() && r.budget.Trim() { //nolint:revive // Trim is the work
+	}
+}
+
+// Bytes returns the memory of all logs.
+func (r *Registry) Bytes() int64 { return r.budget.Used() }
 
 // start runs the topic's pump.
 func (r *Registry) start(t *Topic) {
@@ -314,6 +342,7 @@ func (r *Registry) end(t *Topic) {
 	}
 	f := t.home
 	f.remove(t)
+	t.log.Discard()
 	if len(f.topics) == 0 {
 		delete(r.families, f.key)
 	}

@@ -17,7 +17,7 @@ type Params struct {
 	Judge func(error) Verdict
 	// Cursors are set where RPCs can be opened at a cursor.
 	Cursors *Cursors
-	Log     replay.Params // Hold and Start are set by the registry
+	Log     replay.Params // Hold, Start and Budget are set by the registry
 	// Linger is how long the topic stays after its last client left.
 	Linger  time.Duration
 	Backoff Backoff
