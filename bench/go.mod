@@ -8,6 +8,7 @@ replace github.com/ssebridge/ssebridge => ../
 
 require (
 	github.com/Shopify/toxiproxy/v2 v2.12.0
+	github.com/google/pprof v0.0.0-20260802141513-ef3492d7dac3
 	github.com/rs/zerolog v1.33.0
 	github.com/ssebridge/ssebridge v0.0.0
 	golang.org/x/net v0.60.0

@@ -98,7 +98,7 @@ func orAny(addr string) string {
 
 // bridge starts the bridge and a backend for it.
 func bridge(ctx context.Context, l *lab, want want) (_ *contender, err error) {
-	c := &contender{name: "ssebridge"}
+	c := newContender("ssebridge")
 	defer c.stopOn(&err)
 	backend, err := l.backend(ctx, c)
 	if err != nil {

@@ -21,6 +21,13 @@ func cases() []benchCase {
 		{"fanout-1k-30", "1,000 clients × 30 events/s, one stream", fanoutPaced},
 		{"fanout-1k-saturated", "1,000 clients, one stream as fast as its slowest client", fanoutSaturated},
 		{"fanout-10k-20", "10,000 clients × 20 events/s, one stream", fanoutMany},
+		{"idle-10k", "10,000 clients that get nothing but heartbeats", idleAll},
+		{"private-1k-30", "1,000 clients × 30 events/s, an RPC for each", privatePaced},
+		{"private-1k-saturated", "1,000 clients, an RPC for each, as fast as they read", privateSaturated},
+		{"stalled", "1,000 clients × 30 events/s while one comes, while one has stalled; then 1,000 that stall", stalled},
+		{"gzip-1k", "1,000 clients × 30 events/s, compressed", gzipped},
+		{"latency-1", "one client, 200 events/s", latencyOne},
+		{"churn", "clients that come and go at once, every second one with a reset", churned},
 	}
 }
 

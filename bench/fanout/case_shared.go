@@ -21,7 +21,9 @@ func shared(floor entry) []entry {
 	return []entry{
 		{name: ours, start: bridge},
 		floor,
+		{name: theNchan, start: nchan},
 		{name: theNaive, start: ticking(theNaive, "naive")},
+		{name: theGoSSE, start: ticking(theGoSSE, "gosse")},
 	}
 }
 

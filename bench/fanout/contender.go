@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/load"
 	"github.com/ssebridge/ssebridge/bench/internal/pace"
@@ -42,7 +43,11 @@ type contender struct {
 	servers []*process  // whose use counts
 	helpers []*process  // backends and publishers, whose use does not
 	lines   *fleet      // its load generator, nil before it has one
+
+	patience time.Duration // how late clients may be
 }
+
+func newContender(name string) *contender { return &contender{name: name, patience: patience} }
 
 func (c *contender) serves(p *process) { c.servers = append(c.servers, p) }
 func (c *contender) helps(p *process)  { c.helpers = append(c.helpers, p) }
@@ -113,7 +118,7 @@ func freeAddrs(ctx context.Context, count int) ([]string, error) {
 // ticking returns a starter of a comparator that makes its events itself.
 func ticking(name, program string, arguments ...string) starter {
 	return func(ctx context.Context, l *lab, want want) (_ *contender, err error) {
-		c := &contender{name: name}
+		c := newContender(name)
 		defer c.stopOn(&err)
 		addrs, err := freeAddrs(ctx, 2)
 		if err != nil {

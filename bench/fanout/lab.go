@@ -18,6 +18,7 @@ type settings struct {
 	duration    time.Duration // of a window
 	idle        time.Duration // before the memory of idle clients is measured
 	window      int           // how many events are on their way when saturated
+	visitors    int           // how many clients come and go
 	out         io.Writer
 }
 

@@ -70,6 +70,7 @@ func fanoutByFlags(ctx context.Context) error {
 	flag.DurationVar(&set.duration, "duration", 5*time.Second, "how long a window is")
 	flag.DurationVar(&set.idle, "idle", time.Minute, "how long idle clients are left alone before their memory is measured")
 	flag.IntVar(&set.window, "window", 8, "how many events may be on their way to the slowest client when saturated")
+	flag.IntVar(&set.visitors, "churn", 100000, "how many clients come and go")
 	flag.Parse()
 	chosen, err := chooseCases(*names)
 	if err != nil {

@@ -87,7 +87,12 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 func (r rounds) tabulate(to *report, entries []entry) {
 	to.columns = []string{"", "µs/event", "in the kernel", "events/s", "bytes/event", "p50 ms", "p99 ms", "max ms", "missing"}
 	for _, e := range entries {
-		figure := func(f func(sample) float64, format string) string { return fmt.Sprintf(format, r.median(e.name, f)) }
+		figure := func(f func(sample) float64, format string) string {
+			if value := r.median(e.name, f); value > 0 {
+				return fmt.Sprintf(format, value)
+			}
+			return "–"
+		}
 		to.row(e.name, figure(sample.perEvent, "%.2f"), figure(func(s sample) float64 { return 100 * s.inKernel() }, "%.0f %%"),
 			figure(sample.rate, "%.0f"), figure(sample.size, "%.0f"), figure(sample.p50, "%.2f"), figure(sample.p99, "%.2f"),
 			figure(sample.worst, "%.1f"), fmt.Sprint(r.lost(e.name)))

@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/load"
+	"github.com/ssebridge/ssebridge/bench/internal/pace"
 	"github.com/ssebridge/ssebridge/bench/internal/procfs"
 )
 
 // settle is how long clients are left alone between connecting and a window.
 const settle = 500 * time.Millisecond
 
-// patience is how long after a window clients may get what belongs to it.
+// patience is how long after a window clients may get what belongs to it, but
+// for streams that are sent as fast as anybody reads.
 const patience = 20 * time.Second
 
 // sample is one window of one contender.
@@ -70,7 +72,7 @@ func (l *lab) measure(ctx context.Context, c *contender, duration time.Duration)
 	if err != nil {
 		return sample{}, err
 	}
-	result, err := c.lines.stop(patience)
+	result, err := c.lines.stop(c.patience)
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: %w", c.name, err)
 	}
@@ -96,6 +98,9 @@ func (l *lab) once(ctx context.Context, start starter, want want, clients int, c
 		return sample{}, err
 	}
 	defer c.stop()
+	if want.pace == pace.Unlimited {
+		c.patience = 0
+	}
 	if err := l.attach(ctx, c, want, compressed); err != nil {
 		return sample{}, err
 	}
@@ -105,5 +110,9 @@ func (l *lab) once(ctx context.Context, start starter, want want, clients int, c
 	if err := pause(ctx, settle); err != nil {
 		return sample{}, err
 	}
-	return l.measure(ctx, c, l.duration)
+	s, err := l.measure(ctx, c, l.duration)
+	if want.pace == pace.Unlimited {
+		s.Behind = 0 // all are: what was sent in the window is on its way for seconds
+	}
+	return s, err
 }

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/load"
+	"github.com/ssebridge/ssebridge/bench/internal/procfs"
+)
+
+// smallest is the receive buffer of a client that stalls: what it does not read
+// is soon the server's.
+const smallest = 4096
+
+// calm is how many windows without a disturbance say what the p99 is anyway.
+const calm = 5
+
+func stalled(ctx context.Context, l *lab, r *report) error {
+	r.columns = []string{"", "p50 ms", "p99 ms", "max ms"}
+	if err := l.disturb(ctx, r); err != nil {
+		return err
+	}
+	return l.stuck(ctx, r)
+}
+
+// disturb compares windows in which one client comes, or has stalled, with
+// windows in which nothing happens.
+func (l *lab) disturb(ctx context.Context, r *report) error {
+	w := want{pace: "30"}
+	c, err := bridge(ctx, l, w)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	if err := l.attach(ctx, c, w, false); err != nil {
+		return err
+	}
+	if err := c.lines.connect(1000); err != nil {
+		return err
+	}
+	params := c.load
+	params.Transport, params.Window, params.Buffer = load.HTTP1, "", smallest
+	other, err := l.fleet(ctx, params, false)
+	if err != nil {
+		return err
+	}
+	defer other.close()
+	var without []time.Duration
+	window := func(name string) (time.Duration, error) {
+		s, err := l.measure(ctx, c, l.duration)
+		if err == nil {
+			r.row(name, fmt.Sprintf("%.2f", s.p50()), fmt.Sprintf("%.2f", s.p99()), fmt.Sprintf("%.1f", s.worst()))
+		}
+		return s.P99, err
+	}
+	for i := range calm {
+		p99, err := window(fmt.Sprintf("undisturbed, %d", i+1))
+		if err != nil {
+			return err
+		}
+		without = append(without, p99)
+	}
+	limit := milliseconds(slices.Max(without))
+	added := make(chan error, 1) // one result
+	timer := time.AfterFunc(l.duration/2, func() { added <- other.connect(1) })
+	defer timer.Stop()
+	p99, err := window("one client comes")
+	if err != nil {
+		return err
+	}
+	if err := <-added; err != nil {
+		return err
+	}
+	r.atMost("p99 of the others, one client comes", milliseconds(p99), limit, " ms")
+	if _, err := other.order(load.Stall, 1); err != nil {
+		return err
+	}
+	// Its buffers are to be full by then.
+	if err := pause(ctx, 3*time.Second); err != nil {
+		return err
+	}
+	if p99, err = window("one client has stalled"); err != nil {
+		return err
+	}
+	r.atMost("p99 of the others, one client has stalled", milliseconds(p99), limit, " ms")
+	return nil
+}
+
+// What a thousand clients that take nothing may cost.
+const (
+	stuckClients = 1000
+	stuckHeap    = 32.0  // MiB: the log's 8, as much again for Go's collector, and 16 KiB a client
+	stuckKernel  = 160.0 // KiB of one client
+	// stuckTime is write_timeout and five seconds, and one to fill the buffers.
+	stuckTime = 11 * time.Second
+	// patienceStuck bounds what they can take of the kernel's memory where nothing else does.
+	patienceStuck = 15 * time.Second
+)
+
+// stuck has a thousand clients stall at once, on a route that soon gives up.
+func (l *lab) stuck(ctx context.Context, r *report) error {
+	w := want{pace: "100", impatient: true}
+	c, err := bridge(ctx, l, w)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	c.load.Buffer = smallest
+	if err := l.attach(ctx, c, w, false); err != nil {
+		return err
+	}
+	if err := c.lines.connect(stuckClients); err != nil {
+		return err
+	}
+	connected, err := procfs.Read(c.pids()...)
+	if err != nil {
+		return err
+	}
+	if _, err := c.lines.order(load.Stall, stuckClients); err != nil {
+		return err
+	}
+	found, err := l.watchStuck(ctx, c)
+	if err != nil {
+		return err
+	}
+	r.atMost("most memory that 1,000 stalled clients add", max(0.01, float64(found.memory-connected.PSS)/(1<<20)), stuckHeap, " MiB")
+	r.atMost("most kernel memory of a stalled client", float64(found.kernel)/1024, stuckKernel, " KiB")
+	if found.left > 0 {
+		r.verdicts = append(r.verdicts, verdict{
+			"1,000 stalled clients are dropped", fmt.Sprintf("%d are left after %s", found.left, patienceStuck), "≤ " + stuckTime.String(), false,
+		})
+		return c.died()
+	}
+	r.atMost("1,000 stalled clients are dropped, after", found.took.Seconds(), stuckTime.Seconds(), " s")
+	return c.died()
+}
+
+// stuckness is what was seen of clients that take nothing.
+type stuckness struct {
+	memory int64 // the most PSS
+	kernel int64 // the most kernel memory of one client
+	left   int   // clients
+	took   time.Duration
+}
+
+// watchStuck watches a server until it has none left.
+func (l *lab) watchStuck(ctx context.Context, c *contender) (found stuckness, err error) {
+	start := time.Now()
+	for {
+		usage, err := procfs.Read(c.pids()...)
+		if err != nil {
+			return found, err
+		}
+		sockets, err := procfs.ListenerSockets(ctx, c.port())
+		if err != nil {
+			return found, err
+		}
+		found.memory, found.kernel = max(found.memory, usage.PSS), max(found.kernel, sockets.Largest)
+		found.took = time.Since(start)
+		if found.left = sockets.Count; found.left == 0 || found.took > patienceStuck {
+			return found, nil
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return found, err
+		}
+	}
+}
