@@ -68,7 +68,9 @@ func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
 func (s *session) next(now time.Time) (blocks [][]byte, end End) {
 	if !s.begun {
 		s.begun = true
-		return s.own(s.client.First), ""
+		first := s.client.First
+		s.client.First = nil // not needed again, and there are many clients
+		return s.own(first), ""
 	}
 	switch {
 	case s.leaving:

@@ -100,9 +100,10 @@ func (c *Clients) member(conn net.Conn, client Client, input int) (*member, erro
 		session: newSession(client, newForm(client.Gzip, true), time.Now()),
 		shard:   shard, socket: socket, input: input, place: -1,
 	}
+	done := client.Done // the client itself is not to be kept twice
 	m.done = func(end End) {
 		c.remove(m)
-		client.Done(end)
+		done(end)
 	}
 	return m, nil
 }

@@ -122,6 +122,7 @@ func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil }
 // has a pump.
 func (s *Subscription) attach(t *Topic) {
 	s.Topic, s.breaks = t, t.Status().breaks
+	s.join.Key = t.home.key // the same; one for all
 	t.place(s)
 	t.clients++
 	t.listening.Add(1)
