@@ -127,6 +127,26 @@ func TestHoldUnderABudget(t *testing.T) {
 	audit(t, l)
 }
 
+// No more of what was released goes than the budget asks for.
+func TestHoldGivesNoMoreThanIsAskedFor(t *testing.T) {
+	const limit = 512 << 10
+	budget := NewBudget(limit)
+	l := ticking(3000, Params{Events: 10_000, Bytes: 1 << 30, Hold: true, Budget: budget})
+	defer l.Discard()
+	if !budget.Over() || budget.Trim() {
+		t.Fatalf("%d bytes", budget.Used())
+	}
+	l.Release(3000)
+	used := budget.Used()
+	if !budget.Trim() || budget.Used() >= used {
+		t.Fatal("what is released after a trim that found nothing is not to be had")
+	}
+	fill(l, "a")
+	if used := budget.Used(); used > limit || used <= limit-2*largestSegment || used != audit(t, l) {
+		t.Fatalf("%d bytes are left of %d", used, limit)
+	}
+}
+
 func TestDiscard(t *testing.T) {
 	budget := NewBudget(1 << 30)
 	l := ticking(100, Params{Events: 1000, Bytes: 1 << 30, Budget: budget})

@@ -96,3 +96,21 @@ func TestChunksStayInASegment(t *testing.T) {
 		t.Fatal("the ranges are not the whole")
 	}
 }
+
+// A chunk that begins in one segment where another has ended in a second does
+// not lie behind it.
+func TestChunksOfTwoSegmentsAreNotOne(t *testing.T) {
+	l := New(Params{Events: 1000, Bytes: 1 << 30})
+	for l.plain.newest == nil || len(l.plain.newest.bytes) <= largestShared || cap(l.plain.newest.bytes) < largestSegment {
+		fill(l, string(make([]byte, 1000)))
+	}
+	_, size := contentOf(len(l.plain.newest.bytes)) // as a chunk, as long as what lies in the shared segment
+	fill(l, string(make([]byte, size)), "after")
+	_, head := l.Bounds()
+	if a, b := l.frames.at(head-1).plain, l.frames.at(head).plain; a.segment == b.segment || a.end != b.start {
+		t.Fatalf("from %d to %d, and from %d", a.start, a.end, b.start)
+	}
+	if chunks, next, err := l.Chunks(head-2, 1<<20); err != nil || next != head-1 || len(chunks) != chunkSize(size) {
+		t.Fatalf("%d bytes to %d, %v", len(chunks), next, err)
+	}
+}

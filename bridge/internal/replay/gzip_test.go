@@ -199,6 +199,26 @@ func TestDictionariesThatHaveGone(t *testing.T) {
 	}
 }
 
+// A dictionary is the last bytes before a frame, whatever frames they are of.
+func TestDictionary(t *testing.T) {
+	l := New(roomy)
+	var all []byte
+	for i := range 40 {
+		frame := bytes.Repeat([]byte{byte('a' + i)}, []int{300, 0, 1000, 7}[i%4])
+		all = append(all, frame...)
+		l.Append(frame, "")
+	}
+	for _, limit := range []int{1, 6, 7, 8, 1007, 4096, 5000, 1 << 20} {
+		got := l.dictionary([]byte("before"), 0, 41, limit)
+		if want := "before" + string(all[max(0, len(all)-limit):]); string(got) != want {
+			t.Errorf("limit %d: %d bytes", limit, len(got))
+		}
+	}
+	if got := l.dictionary(nil, 36, 40, 5000); len(got) != 1300 {
+		t.Errorf("%d bytes behind a position", len(got))
+	}
+}
+
 func TestReadGzip(t *testing.T) {
 	l := ticking(3*chainLength, Params{Events: 1000, Bytes: 1 << 30})
 	for _, whole := range []uint64{0, 17, 99} {
