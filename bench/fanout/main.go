@@ -76,9 +76,9 @@ func fanoutByFlags(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reports, err := runCases(ctx, set, chosen)
+	reports, on, err := runCases(ctx, set, chosen)
 	if err == nil && *markdown != "" {
-		err = writeMarkdown(ctx, *markdown, set, reports)
+		err = writeMarkdown(*markdown, set, on, reports)
 	}
 	if err == nil && *strict {
 		err = missed(reports)
