@@ -52,6 +52,10 @@ soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, th
 	cd bench && go run ./soak -duration $(DURATION) $(SOAK_FLAGS)
 	@$(MAKE) property
 
+.PHONY: bench
+bench: ## Measure fanning out against others and write docs/benchmarks.md: 20 minutes, or BENCH_FLAGS="-case fanout-1k-30"
+	@scripts/bench.sh $(BENCH_FLAGS)
+
 .PHONY: property
 property: ## Play random schedules of bridge/internal/topic for DURATION
 	@scripts/property.sh $(DURATION)

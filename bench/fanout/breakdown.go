@@ -54,7 +54,7 @@ func (l *lab) breakDown(ctx context.Context, r *report, want want, perEvent floa
 	if err := c.lines.connect(1000); err != nil {
 		return err
 	}
-	if err := pause(ctx, settle); err != nil {
+	if err := pause(ctx, l.settle); err != nil {
 		return err
 	}
 	p, err := fetchProfile(ctx, c.admin, l.duration)

@@ -57,11 +57,13 @@ func chooseCases(list string) ([]benchCase, error) {
 }
 
 // runCases runs cases one after another and prints what each has found.
-func runCases(ctx context.Context, set settings, chosen []benchCase) (reports []*report, err error) {
+func runCases(ctx context.Context, set settings, chosen []benchCase) (reports []*report, on machine, err error) {
 	l, err := newLab(ctx, set)
 	if err != nil {
-		return nil, err
+		return nil, on, err
 	}
+	on = l.inspect(ctx)
+	l.printf("%s\n", on)
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%w\nthe processes' output is in %s", err, l.dir)
@@ -73,10 +75,10 @@ func runCases(ctx context.Context, set settings, chosen []benchCase) (reports []
 		r := &report{name: c.name, about: c.about}
 		start := time.Now()
 		if err := c.run(ctx, l, r); err != nil {
-			return reports, fmt.Errorf("%s: %w", c.name, err)
+			return reports, on, fmt.Errorf("%s: %w", c.name, err)
 		}
 		l.printf("%s  (%s)\n", r, time.Since(start).Round(time.Second))
 		reports = append(reports, r)
 	}
-	return reports, nil
+	return reports, on, nil
 }

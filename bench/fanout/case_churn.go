@@ -17,6 +17,7 @@ const (
 	churnMemory  = 8.0  // MiB: Go gives memory back in its own time
 	churnThreads = 4    // Go keeps those that it once needed
 	churnWait    = 10 * time.Second
+	churnLook    = 500 * time.Millisecond // between two readings
 )
 
 // state is what a server holds.
@@ -105,7 +106,7 @@ func (l *lab) settled(ctx context.Context, c *contender, before *state) (now sta
 		if done || time.Now().After(deadline) {
 			return now, nil
 		}
-		if err := pause(ctx, settle); err != nil {
+		if err := pause(ctx, churnLook); err != nil {
 			return now, err
 		}
 	}

@@ -78,7 +78,7 @@ func (l *lab) rest(ctx context.Context, all []*idler) (err error) {
 			return err
 		}
 	}
-	if err := pause(ctx, settle); err != nil {
+	if err := pause(ctx, l.settle); err != nil {
 		return err
 	}
 	for _, i := range all {

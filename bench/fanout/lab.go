@@ -16,6 +16,7 @@ import (
 type settings struct {
 	repetitions int
 	duration    time.Duration // of a window
+	settle      time.Duration // between connecting and a window
 	idle        time.Duration // before the memory of idle clients is measured
 	window      int           // how many events are on their way when saturated
 	visitors    int           // how many clients come and go

@@ -62,7 +62,7 @@ func loadParams(arguments []string) load.Params {
 
 // fanoutByFlags runs the cases that the command line names.
 func fanoutByFlags(ctx context.Context) error {
-	set := settings{out: os.Stdout}
+	set := settings{settle: 500 * time.Millisecond, out: os.Stdout}
 	names := flag.String("case", "", "cases to run, separated by commas; all if empty: "+strings.Join(caseNames(), ", "))
 	markdown := flag.String("markdown", "", "file whose generated section is written anew, with a plot beside it")
 	strict := flag.Bool("strict", false, "fail where a bar is missed")
@@ -76,9 +76,9 @@ func fanoutByFlags(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reports, err := runCases(ctx, set, chosen)
+	reports, on, err := runCases(ctx, set, chosen)
 	if err == nil && *markdown != "" {
-		err = writeMarkdown(ctx, *markdown, set, reports)
+		err = writeMarkdown(*markdown, set, on, reports)
 	}
 	if err == nil && *strict {
 		err = missed(reports)

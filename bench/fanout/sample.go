@@ -10,9 +10,6 @@ import (
 	"github.com/ssebridge/ssebridge/bench/internal/procfs"
 )
 
-// settle is how long clients are left alone between connecting and a window.
-const settle = 500 * time.Millisecond
-
 // patience is how long after a window clients may get what belongs to it, but
 // for streams that are sent as fast as anybody reads.
 const patience = 20 * time.Second
@@ -107,7 +104,7 @@ func (l *lab) once(ctx context.Context, start starter, want want, clients int, c
 	if err := c.lines.connect(clients); err != nil {
 		return sample{}, fmt.Errorf("%s: %w", c.name, err)
 	}
-	if err := pause(ctx, settle); err != nil {
+	if err := pause(ctx, l.settle); err != nil {
 		return sample{}, err
 	}
 	s, err := l.measure(ctx, c, l.duration)

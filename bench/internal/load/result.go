@@ -46,31 +46,56 @@ func (f *fleet) stop(ctx context.Context, patience time.Duration) (Result, error
 	if err != nil {
 		return Result{}, fmt.Errorf("clients: %w", err)
 	}
+	return f.result(was, f.catchUp(ctx, was.to, patience)), nil
+}
+
+// still is how long a sender that was told to stop must have been silent to have
+// stopped: what it had sent before may be on its way.
+const still = 100 * time.Millisecond
+
+// catchUp waits until no client is behind, and returns how many are.
+func (f *fleet) catchUp(ctx context.Context, moment int64, patience time.Duration) int {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for ctx.Err() == nil && f.behind(was.to) > 0 {
+	newest, since := f.newest(), time.Now()
+	for {
+		behind := f.behind(moment, newest)
+		if now := f.newest(); now != newest {
+			newest, since = now, time.Now()
+		} else if behind == 0 && (f.window.progress == nil || time.Since(since) > still) {
+			return 0
+		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
+			return behind
 		}
 	}
-	return f.result(was), nil
+}
+
+// newest returns the place of the newest event that a client got from a sender
+// that has stopped; 0 for others.
+func (f *fleet) newest() uint64 {
+	if f.window.progress == nil {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var newest uint64
+	for _, c := range f.clients {
+		newest = max(newest, c.at())
+	}
+	return newest
 }
 
 // behind returns how many clients have not got all that was sent before a
 // moment: each has where it got something younger, or, from a sender that has
 // stopped, as much as everybody.
-func (f *fleet) behind(moment int64) int {
+func (f *fleet) behind(moment int64, newest uint64) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var newest uint64
-	if f.window.progress != nil {
-		for _, c := range f.clients {
-			newest = max(newest, c.at())
-		}
-	}
 	behind := 0
 	for _, c := range f.clients {
 		if !c.has(moment, newest) {
@@ -96,8 +121,7 @@ func (c *client) has(moment int64, newest uint64) bool {
 }
 
 // result adds up what the clients got.
-func (f *fleet) result(was *span) Result {
-	behind := f.behind(was.to)
+func (f *fleet) result(was *span, behind int) Result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := Result{
