@@ -24,6 +24,11 @@ const (
 	// writeByteTimeout ends an HTTP/2 connection that takes nothing at all: a stream's
 	// own deadline can only reset the stream, and the reset could not be written either.
 	writeByteTimeout = 20 * time.Second
+	// pingAfter is how long an HTTP/2 connection may say nothing before it is asked whether
+	// it is still there, and pingTimeout how long it may take to answer: where heartbeats
+	// are off nothing else would find a peer whose link is down.
+	pingAfter   = 15 * time.Second
+	pingTimeout = 5 * time.Second
 	// shutdownTimeout bounds the wait for plain requests after all streams have ended.
 	shutdownTimeout = 5 * time.Second
 )
@@ -48,7 +53,12 @@ func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: writeByteTimeout},
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams,
+			WriteByteTimeout:     writeByteTimeout,
+			SendPingTimeout:      pingAfter,
+			PingTimeout:          pingTimeout,
+		},
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
@@ -146,7 +156,7 @@ func (e *endpoint) stop(ctx context.Context) error {
 // listen opens the listener that the key of the configuration asks for. The error says
 // what can be done.
 func listen(ctx context.Context, key, address string) (net.Listener, error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: setUpListener}
 	listener, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, config.Errorf(key, "cannot listen on %s: %s", address, listenAdvice(err))
