@@ -51,8 +51,8 @@ func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	protocols.SetUnencryptedHTTP2(true)
 
 	return &http.Server{
-		Handler:           handler,
-		Protocols:         protocols,
+		Handler:   handler,
+		Protocols: protocols,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
 			WriteByteTimeout:     writeByteTimeout,
