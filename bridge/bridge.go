@@ -70,11 +70,11 @@ func assemble(cfg config.Config, opts Options) (*Bridge, error) {
 		config:    full,
 		logger:    opts.logger(),
 		upstreams: make(map[string]*upstream.Upstream, len(full.Upstreams)),
-		topics:    topic.NewRegistry(topic.Limits{
+		topics: topic.NewRegistry(topic.Limits{
 			Topics: full.Limits.Topics, Idle: full.Limits.IdleTopics, Bytes: int64(full.Limits.ReplayBytes),
 		}),
-		stop:      func() {},
-		catchUps:  make(map[string]chan struct{}, len(full.Upstreams)),
+		stop:     func() {},
+		catchUps: make(map[string]chan struct{}, len(full.Upstreams)),
 	}
 	for name := range full.Upstreams {
 		b.catchUps[name] = make(chan struct{}, full.Limits.Catchups)

@@ -11,20 +11,21 @@ import (
 type deadlines []*member
 
 // Len is part of heap.Interface, as the others are.
-func (d deadlines) Len() int { return len(d) }
+func (d *deadlines) Len() int { return len(*d) }
 
 // Less puts the earliest first.
-func (d deadlines) Less(i, j int) bool { return d[i].look.Before(d[j].look) }
+func (d *deadlines) Less(i, j int) bool { return (*d)[i].look.Before((*d)[j].look) }
 
 // Swap keeps the members' places true.
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].place, d[j].place = i, j
+func (d *deadlines) Swap(i, j int) {
+	all := *d
+	all[i], all[j] = all[j], all[i]
+	all[i].place, all[j].place = i, j
 }
 
 // Push takes a *member.
 func (d *deadlines) Push(x any) {
-	m := x.(*member) //nolint:forcetypeassert // by nobody but heap.Push in set
+	m := x.(*member) //nolint:errcheck,forcetypeassert // by nobody but heap.Push in set
 	m.place = len(*d)
 	*d = append(*d, m)
 }
@@ -66,13 +67,13 @@ func (d *deadlines) due(now time.Time) *member {
 	if len(*d) == 0 || now.Before((*d)[0].look) {
 		return nil
 	}
-	return heap.Pop(d).(*member) //nolint:forcetypeassert // see Push
+	return heap.Pop(d).(*member) //nolint:errcheck,forcetypeassert // see Push
 }
 
 // first returns the earliest time, zero where there is none.
-func (d deadlines) first() time.Time {
-	if len(d) == 0 {
+func (d *deadlines) first() time.Time {
+	if len(*d) == 0 {
 		return time.Time{}
 	}
-	return d[0].look
+	return (*d)[0].look
 }

@@ -13,10 +13,9 @@ type form interface {
 	read(log *replay.Log, position uint64) (blocks [][]byte, next uint64, err error)
 	// own spells a block that no log holds, at a position of the log.
 	own(block []byte, position uint64) [][]byte
-	// comment spells one that says nothing.
-	comment(block []byte) [][]byte
-	// weighs returns how much of a comment the client's reader sees.
-	weighs(comment []byte) int
+	// comment spells one that says nothing, and returns how many bytes of it
+	// the client's reader sees.
+	comment(block []byte) (blocks [][]byte, seen int)
 	// broken says that the client goes on at a position which does not follow
 	// the frames before.
 	broken(position uint64)
@@ -52,10 +51,10 @@ func (p *plain) own(block []byte, _ uint64) [][]byte {
 	return p.blocks
 }
 
-func (p *plain) comment(block []byte) [][]byte { return p.own(block, 0) }
-func (*plain) weighs(comment []byte) int       { return len(comment) }
-func (*plain) broken(uint64)                   {}
-func (*plain) end() [][]byte                   { return nil }
+func (p *plain) comment(block []byte) (blocks [][]byte, seen int) { return p.own(block, 0), len(block) }
+
+func (*plain) broken(uint64) {}
+func (*plain) end() [][]byte { return nil }
 
 // chunked spells blocks as chunks, one slice at a time.
 type chunked struct {
@@ -79,9 +78,11 @@ func (c *chunked) own(block []byte, _ uint64) [][]byte {
 	return c.one()
 }
 
-func (c *chunked) comment(block []byte) [][]byte { return c.own(block, 0) }
-func (*chunked) weighs(comment []byte) int       { return len(comment) }
-func (*chunked) broken(uint64)                   {}
+func (c *chunked) comment(block []byte) (blocks [][]byte, seen int) {
+	return c.own(block, 0), len(block)
+}
+
+func (*chunked) broken(uint64) {}
 
 func (c *chunked) end() [][]byte {
 	c.block[0] = []byte(lastChunk)
@@ -132,9 +133,11 @@ func (z *zipped) own(block []byte, position uint64) [][]byte {
 	return z.spell(deflate.AppendStored(dst, block))
 }
 
-func (z *zipped) comment([]byte) [][]byte { return z.spell([]byte(deflate.Heartbeat)) }
-func (*zipped) weighs([]byte) int         { return 0 }
-func (z *zipped) broken(position uint64)  { z.whole = position }
+func (z *zipped) comment([]byte) (blocks [][]byte, seen int) {
+	return z.spell([]byte(deflate.Heartbeat)), 0
+}
+
+func (z *zipped) broken(position uint64) { z.whole = position }
 
 func (z *zipped) spell(piece []byte) [][]byte {
 	if z.chunks {

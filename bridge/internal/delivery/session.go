@@ -204,11 +204,11 @@ func (s *session) heartbeat() (blocks [][]byte, end End) {
 	if !s.client.Policy.Comments {
 		return s.own(s.client.Blocks.Heartbeat(nil)), ""
 	}
-	beat := s.client.Blocks.Heartbeat(nil)
-	if s.comments += s.form.weighs(beat); s.comments > commentsInRow {
+	beat, seen := s.form.comment(s.client.Blocks.Heartbeat(nil))
+	if s.comments += seen; s.comments > commentsInRow {
 		return s.leave(Idle)
 	}
-	return s.form.comment(beat), ""
+	return beat, ""
 }
 
 // lastWord asks the client to come back, after what the log holds by now: a

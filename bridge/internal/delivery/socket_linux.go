@@ -33,7 +33,7 @@ func hasSocket(conn net.Conn) bool {
 
 // takeSocket takes a connection's socket over, and leaves the connection closed.
 func takeSocket(conn net.Conn) (socket, error) {
-	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:forcetypeassert // see hasSocket
+	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:errcheck,forcetypeassert // see hasSocket
 	if err != nil {
 		return -1, err
 	}
@@ -51,7 +51,6 @@ func takeSocket(conn net.Conn) (socket, error) {
 // that has no such options, as those of AF_UNIX, has no use for them.
 func (s socket) setUp(policy Policy) {
 	timeout := int(policy.WriteTimeout / time.Millisecond)
-	//nolint:errcheck // what a socket does not know it does not need
 	for _, option := range []struct{ level, name, value int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout},
@@ -61,7 +60,7 @@ func (s socket) setUp(policy Policy) {
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(1, timeout/8000)},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
 	} {
-		unix.SetsockoptInt(int(s), option.level, option.name, option.value)
+		_ = unix.SetsockoptInt(int(s), option.level, option.name, option.value)
 	}
 }
 

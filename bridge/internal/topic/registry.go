@@ -219,7 +219,8 @@ func (r *Registry) reclaim() {
 		r.end(oldest)
 	}
 	r.mu.Unlock()
-	for r.budget.Over() && r.budget.Trim() { //nolint:revive // Trim is the work
+	for r.budget.Over() && r.budget.Trim() {
+		// Trim is the work.
 	}
 }
 

@@ -185,7 +185,9 @@ func (s *schedule) consistent() {
 	s.skips = s.skips && !s.private
 }
 
-func newBridge() *topic.Registry { return topic.NewRegistry(topic.Limits{Topics: 1000, Idle: 1000, Bytes: 1 << 30}) }
+func newBridge() *topic.Registry {
+	return topic.NewRegistry(topic.Limits{Topics: 1000, Idle: 1000, Bytes: 1 << 30})
+}
 
 func (s *schedule) sayf(format string, args ...any) {
 	if s.verbose {
