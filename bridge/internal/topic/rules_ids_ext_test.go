@@ -114,3 +114,21 @@ func TestRule7TabsDoNotFindEachOther(t *testing.T) {
 		s.hears(second, "open(c1) m1(c2) m2(c3)")
 	})
 }
+
+// Rule 5: a gap after which an own RPC is opened anew is where it begins, also where it had got further than its beginning.
+func TestRule5AGapOfAnOwnRPCIsItsBeginning(t *testing.T) {
+	inScript(t, func(s *schedule) { s.own, s.history = true, true }, func(s *script) {
+		s.says("- -")
+		c := s.comes(0, "")
+		s.flows()
+		s.hears(c, "open(~0) m0(~e1-1) m1(~e1-2)")
+		s.breaks("-", errLost)
+		s.pause()
+		s.hears(c, "gap:upstream(~0)")
+		c.cut()
+		s.returns(c, 1)
+		s.flows()
+		c.next = 0 // the history again
+		s.hears(c, "open(~0) m0(~e2-1) m1(~e2-2)")
+	})
+}

@@ -141,3 +141,65 @@ func TestRule9MainGrowsWhileACatchUpIsMade(t *testing.T) {
 		}
 	})
 }
+
+// Rule 9: main stays for the catch-ups that are to meet it, be its own clients gone; and no longer.
+func TestRule9MainStaysForItsCatchUps(t *testing.T) {
+	inScript(t, func(*schedule) {}, func(s *script) {
+		main := s.comes(0, "")
+		s.says("c1")
+		x := s.comes(0, "c1")
+		main.cut()
+		time.Sleep(time.Minute)
+		s.runs("-", "c1")
+		s.says("c2")
+		s.settles(x, "open(c1) m1(c2)")
+		s.runs("-")
+		x.cut()
+		time.Sleep(time.Minute)
+		s.runs()
+	})
+}
+
+// Rule 9: a catch-up that is ahead of main goes on when main loses its RPC.
+func TestRule9AheadOfABrokenMain(t *testing.T) {
+	inScript(t, func(*schedule) {}, func(s *script) {
+		s.says("c1")
+		x := s.comes(0, "c1")
+		s.says("c2 c3 c4 c5")
+		s.delivers("c1", 2)
+		s.of(1).deliver() // c2, to main
+		synctest.Wait()
+		s.delivers("c1", 1) // c4, for which it waited already
+		if s.delivers("c1", 1) != 0 {
+			s.t.Fatal("the catch-up is ahead, and goes on")
+		}
+		s.breaks("-", errLost)
+		if s.delivers("c1", 1) != 1 {
+			s.t.Error("the catch-up waits for a log without an RPC")
+		}
+		s.hears(x, "open(c1) m1(c2) m2(c3) m3(c4) m4(c5)")
+	})
+}
+
+// Rule 9: the gap that main tells as a client joins may push out the cursor by which it was found; then the cursor is as
+// good elsewhere.
+func TestRule9PushedOutAsItJoins(t *testing.T) {
+	inScript(t, func(s *schedule) { s.log.Events = 2 }, func(s *script) {
+		main := s.comes(0, "")
+		s.sends("c1")
+		s.hears(main, "open(~e1-0) m0(c1)")
+		s.breaks("-", errLost)
+		s.forgets(2)
+		s.pause()
+		s.sends("-")
+		s.hears(main, "gap:expired(~e1-2) m1(~e1-3)")
+		s.breaks("-", errRetry)
+		main.cut()
+		s.forgets(0)
+		x := s.comes(0, "c1")
+		s.pause()
+		s.runs("-", "c1")
+		s.flows()
+		s.hears(x, "open(c1) m1(c1~1)")
+	})
+}

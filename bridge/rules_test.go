@@ -1,0 +1,37 @@
+package bridge_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+// The rules of docs/resuming.md as far as they are the bridge's own. See the tests of bridge/internal/topic for the others.
+
+// TestRule2TheGapOfALaggingClient: what a client that was too slow is told has the cursor before what follows, not a
+// position, which only this log could serve.
+func TestRule2TheGapOfALaggingClient(t *testing.T) {
+	inWorld(t, feedRoute("event: {id: seq}, slow_client: skip, replay: {events: 3}"), func(t *testing.T, w *world) {
+		w.listen("/feed", ssetest.Options{})
+		rpc := w.rpc()
+		rpc.accept()
+		open := make(chan struct{})
+		slow := w.listenShut("/feed", ssetest.Options{}, open)
+		for seq := range int64(40) {
+			rpc.send(&testv1.FeedEvent{Seq: seq + 1, Kind: strings.Repeat("x", 32<<10)})
+			synctest.Wait()
+		}
+		close(open)
+		synctest.Wait()
+		seen := slow.Snapshot()
+		if got := story(seen); !strings.HasSuffix(got, " gap:lagged 38 39 40") {
+			t.Fatalf("the slow client saw %s", got)
+		}
+		if gap := seen.Events[len(seen.Events)-4]; gap.ID != "37" {
+			t.Errorf("the gap has the id %q", gap.ID)
+		}
+	})
+}
