@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"google.golang.org/grpc"
+
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
@@ -33,5 +35,24 @@ func TestRule2TheGapOfALaggingClient(t *testing.T) {
 		if gap := seen.Events[len(seen.Events)-4]; gap.ID != "37" {
 			t.Errorf("the gap has the id %q", gap.ID)
 		}
+	})
+}
+
+// TestRule10WhatAClientPassesIsNotHeldForIt: a catch-up's log is full of what its client has got already, and is not sent.
+func TestRule10WhatAClientPassesIsNotHeldForIt(t *testing.T) {
+	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, replay: {events: 3}"), func(t *testing.T, w *world) {
+		w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+			if request.GetAfter() == 1 {
+				for _, seq := range []int64{0, 0, 0, 0, 2, 0, 3} {
+					if err := stream.Send(&testv1.FeedEvent{Seq: seq, Kind: "k"}); err != nil {
+						return err
+					}
+				}
+			}
+			<-stream.Context().Done()
+			return stream.Context().Err()
+		}
+		c := w.listen("/feed", ssetest.Options{LastEventID: "1~4"})
+		expect(t, c, `open 2 {"kind":"k"} 3`)
 	})
 }

@@ -203,3 +203,66 @@ func TestRule9PushedOutAsItJoins(t *testing.T) {
 		s.hears(x, "open(c1) m1(c1~1)")
 	})
 }
+
+// Rule 10: a client that comes back finds what it had been written and has not got, be that older than the log's age.
+func TestRule10NothingGoesWhileAClientIsPlaced(t *testing.T) {
+	inScript(t, func(s *schedule) { s.private, s.log.Age = true, 3*time.Second }, func(s *script) {
+		c := s.comes(0, "")
+		s.sends("- - -")
+		s.hears(c, "open(~e1-0) m0(~e1-1) m1(~e1-2) m2(~e1-3)")
+		c.cut()
+		time.Sleep(4 * time.Second)
+		again := s.comes(0, "~e1-1") // as far as it had arrived
+		s.hears(again, "open(~e1-1) m1(~e1-2) m2(~e1-3)")
+		s.runs("-")
+	})
+}
+
+// Rule 14: the end of a catch-up is for those who were in it; a cursor opens an RPC, which knows better.
+func TestRule14AFinishedCatchUpIsNotFoundAgain(t *testing.T) {
+	inScript(t, func(s *schedule) { s.ends = true }, func(s *script) {
+		s.says("c1")
+		x := s.comes(0, "c1")
+		s.says("c2")
+		s.delivers("c1", 1)
+		s.hears(x, "open(c1) m1(c2)")
+		s.breaks("c1", ok)
+		x.cut()
+		s.says("c3")
+		s.returns(x, 0)
+		s.runs("-", "c2")
+		s.settles(x, "open(c2) m2(c3)")
+	})
+}
+
+// Rule 14: who begins anew after the end has the family's main log, also where each client begins with an RPC of its own.
+func TestRule14AnOwnRPCAfterTheEndIsMain(t *testing.T) {
+	inScript(t, func(s *schedule) { s.own, s.history, s.ends = true, true, true }, func(s *script) {
+		first := s.comes(0, "")
+		s.sends("- c1")
+		s.breaks("-", ok)
+		first.cut()
+		c := s.comes(0, "")
+		s.flows()
+		s.hears(c, "open(~0) m0(~e2-1) m1(c1)")
+		c.cut()
+		s.returns(c, 0)
+		s.sends("c2")
+		s.hears(c, "open(c1) m2(c2)")
+		s.runs("-")
+	})
+}
+
+// Rule 14: the tail of a client's own stream is its own, also by cursor.
+func TestRule14APrivateTailIsFound(t *testing.T) {
+	inScript(t, func(s *schedule) { s.private, s.ends = true, true }, func(s *script) {
+		c := s.comes(0, "")
+		s.sends("c1 c2")
+		s.hears(c, "open(~e1-0) m0(c1) m1(c2)")
+		s.breaks("-", ok)
+		c.cut()
+		s.returns(c, 0)
+		s.runs()
+		s.hears(c, "open(c2) end:<nil>(c2~end)")
+	})
+}
