@@ -23,8 +23,8 @@ type Limits struct {
 	// Topics is how many topics (upstream streams with those who listen to them) may exist at once.
 	// Default 10000.
 	Topics int `yaml:"topics"`
-	// Catchups is how many catch-up RPCs an upstream may have at once; further clients wait on their
-	// open response. Default 256.
+	// Catchups is how many catch-up RPCs an upstream may have at once, but at least one for each
+	// stream; further clients wait on their open response. Default 256.
 	Catchups int `yaml:"catchups"`
 	// RequestBytes bounds a request: its body, and its query and headers. Default 64KiB.
 	RequestBytes Size `yaml:"request_bytes"`

@@ -54,6 +54,11 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, e
 	defer t.setAccepted(false)
 	t.delivered, t.heard = false, false
 	cursor := t.resume()
+	turn, err := t.takeTurn(ctx)
+	if err != nil {
+		return began, err
+	}
+	defer turn.end()
 	stream, err := t.params.Source.Open(ctx, cursor)
 	if err != nil {
 		return began, t.refused(cursor, err)
@@ -66,6 +71,7 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, e
 	}
 	t.update(func(s *Status) { s.Phase, s.Err = Live, nil })
 	t.setAccepted(true)
+	turn.accepted(t)
 	began = time.Now()
 	message := func(wire []byte) error { return t.take(ctx, wire) }
 	for {
@@ -76,6 +82,16 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer) (began time.Time, e
 			return began, t.refused(cursor, err)
 		}
 	}
+}
+
+// takeTurn waits until a catch-up may open its RPC.
+func (t *Topic) takeTurn(ctx context.Context) (*turn, error) {
+	if t.role != catchUpRole || t.params.Turns == nil {
+		return nil, nil //nolint:nilnil // it needs none
+	}
+	turn, err := t.params.Turns.take(ctx, t.home)
+	t.turn.Store(turn)
+	return turn, err
 }
 
 // expired is the end of an RPC whose cursor the backend does not know any more.
@@ -116,6 +132,9 @@ func (t *Topic) refused(cursor []byte, err error) error {
 // that of a catch-up which is ahead of main.
 func (t *Topic) mayRead(ctx context.Context) error {
 	for t.held() && (t.listening.Load() == 0 || t.full() || t.ahead()) {
+		if t.listening.Load() == 0 && ctx.Err() == nil {
+			t.turn.Load().giveBack() // it lingers
+		}
 		select {
 		case <-t.room:
 		case <-ctx.Done():
@@ -135,6 +154,7 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 		return errExpired
 	}
 	t.heard = true
+	t.turn.Load().moved()
 	drop, reason := t.overlap.drops(m)
 	if drop {
 		return nil
