@@ -30,7 +30,7 @@ type Bridge struct {
 	upstreams map[string]*upstream.Upstream
 	topics    *topic.Registry
 	clients   delivery.Clients
-	catchUps  map[string]chan struct{} // by upstream: the catch-ups that have a turn
+	catchUps  map[string]*topic.Turns // by upstream
 
 	draining atomic.Bool // not ready any more
 	leaving  atomic.Bool // new clients are asked to come back, too
@@ -74,10 +74,10 @@ func assemble(cfg config.Config, opts Options) (*Bridge, error) {
 			Topics: full.Limits.Topics, Idle: full.Limits.IdleTopics, Bytes: int64(full.Limits.ReplayBytes),
 		}),
 		stop:     func() {},
-		catchUps: make(map[string]chan struct{}, len(full.Upstreams)),
+		catchUps: make(map[string]*topic.Turns, len(full.Upstreams)),
 	}
 	for name := range full.Upstreams {
-		b.catchUps[name] = make(chan struct{}, full.Limits.Catchups)
+		b.catchUps[name] = topic.NewTurns(full.Limits.Catchups)
 	}
 	var tableErr error
 	b.table, tableErr = newTable(full.Routes)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -30,7 +29,6 @@ const (
 type feed struct {
 	endpoint *endpoint
 	call     upstream.Call
-	catchUp  bool // its RPCs are counted against limits.catchups
 	ids      *sse.Numbering
 	stream   *upstream.Stream // the newest RPC
 	binding  *binding         // of the newest RPC
@@ -60,31 +58,12 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 			return nil, fmt.Errorf("%w: %w", errNoCursor, err)
 		}
 	}
-	release, err := f.turn(ctx)
-	if err != nil {
-		return nil, err
-	}
 	stream, err := f.endpoint.upstream.Open(ctx, call)
 	if err != nil {
-		release()
 		return nil, f.endpoint.noted(err)
 	}
 	f.binding, f.stream = b, stream
-	return rpc{stream, f.endpoint, release}, nil
-}
-
-// turn waits until a catch-up may open its RPC.
-func (f *feed) turn(ctx context.Context) (release func(), err error) {
-	if !f.catchUp {
-		return func() {}, nil
-	}
-	turns := f.endpoint.bridge.catchUps[f.endpoint.route.Upstream]
-	select {
-	case turns <- struct{}{}:
-		return sync.OnceFunc(func() { <-turns }), nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return rpc{stream, f.endpoint}, nil
 }
 
 // rpc is an RPC whose internal failures are noted once, however many clients
@@ -92,13 +71,6 @@ func (f *feed) turn(ctx context.Context) (release func(), err error) {
 type rpc struct {
 	*upstream.Stream
 	endpoint *endpoint
-	release  func()
-}
-
-// Close ends the RPC, and lets another catch-up have its turn.
-func (r rpc) Close() {
-	r.Stream.Close()
-	r.release()
 }
 
 // Accepted waits for the backend's headers.

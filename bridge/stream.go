@@ -60,7 +60,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
 		Place:     e.place(id),
-		Open:      func(after []byte, catchUp bool) (string, topic.Params) { return e.open(c, after, catchUp) },
+		Open:      func(after []byte, _ bool) (string, topic.Params) { return e.open(c, after) },
 	}
 }
 
@@ -87,12 +87,11 @@ func (e *endpoint) key(c *call) string {
 
 // open says how the request's topic runs, if its log begins after a cursor, or
 // with none.
-func (e *endpoint) open(c *call, after []byte, catchUp bool) (epoch string, params topic.Params) {
+func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Params) {
 	epoch = sse.NewEpoch()
 	f := &feed{
 		endpoint: e,
 		call:     upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata},
-		catchUp:  catchUp,
 		ids: sse.NewNumbering(sse.NumberingParams{
 			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == "repeats", Own: e.ownRPC(), After: after,
 		}),
@@ -102,6 +101,7 @@ func (e *endpoint) open(c *call, after []byte, catchUp bool) (epoch string, para
 		Renderer: f,
 		Judge:    e.judge,
 		Cursors:  e.cursors(),
+		Turns:    e.bridge.catchUps[e.route.Upstream],
 		Log: replay.Params{
 			Events: e.route.Replay.Events,
 			Bytes:  int64(e.route.Replay.Bytes),

@@ -58,8 +58,12 @@ func (k CursorKind) String() string {
 // maxDigits is the length of the longest integer of 64 bits.
 const maxDigits = len("-9223372036854775808")
 
-// errEmptyCursor is the cursor that no event has.
-var errEmptyCursor = errors.New("the cursor is empty")
+var (
+	// errEmptyCursor is the cursor that no event has.
+	errEmptyCursor = errors.New("the cursor is empty")
+	// errNoPresence is that of a field that cannot say the difference.
+	errNoPresence = errors.New("in this field it is no cursor at all")
+)
 
 // Resume makes a request message go on at a cursor. It is immutable and shared by
 // goroutines.
@@ -145,6 +149,11 @@ func (r *Resume) parse(cursor string) (protoreflect.Value, error) {
 	v, err := parseText(r.place.field(), text)
 	if err != nil {
 		return protoreflect.Value{}, fmt.Errorf("the cursor %s and the offset %s: %w", quoted(cursor), r.offset, err)
+	}
+
+	if f := r.place.field(); f.Message() == nil && !f.HasPresence() && v.Equal(f.Default()) {
+		// The request would be one without a cursor, which starts elsewhere.
+		return protoreflect.Value{}, fmt.Errorf("the cursor %s and the offset %s: %w", quoted(cursor), r.offset, errNoPresence)
 	}
 
 	return v, nil

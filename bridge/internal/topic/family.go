@@ -54,7 +54,7 @@ func (f *family) remove(t *Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t.haltLocked()
-	t.accepted = false
+	t.accepted, t.removed = false, true
 	if f.main == t {
 		f.main = nil
 	}
@@ -140,6 +140,9 @@ func (t *Topic) setAccepted(accepted bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if t.removed {
+		return
+	}
 	t.accepted = accepted
 	if accepted {
 		f.welcome(t)

@@ -55,6 +55,11 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer, appended func()) (b
 	defer t.setAccepted(false)
 	t.delivered, t.heard = false, false
 	cursor := t.resume()
+	turn, err := t.takeTurn(ctx)
+	if err != nil {
+		return began, err
+	}
+	defer turn.end()
 	stream, err := t.params.Source.Open(ctx, cursor)
 	if err != nil {
 		return began, t.refused(cursor, err)
@@ -67,6 +72,7 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer, appended func()) (b
 	}
 	t.update(func(s *Status) { s.Phase, s.Err = Live, nil })
 	t.setAccepted(true)
+	turn.accepted(t)
 	began = time.Now()
 	message := func(wire []byte) error { return t.take(ctx, wire) }
 	for {
@@ -78,6 +84,16 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer, appended func()) (b
 		}
 		appended()
 	}
+}
+
+// takeTurn waits until a catch-up may open its RPC.
+func (t *Topic) takeTurn(ctx context.Context) (*turn, error) {
+	if t.role != catchUpRole || t.params.Turns == nil {
+		return nil, nil //nolint:nilnil // it needs none
+	}
+	turn, err := t.params.Turns.take(ctx, t.home)
+	t.turn.Store(turn)
+	return turn, err
 }
 
 // expired is the end of an RPC whose cursor the backend does not know any more.
@@ -118,6 +134,9 @@ func (t *Topic) refused(cursor []byte, err error) error {
 // that of a catch-up which is ahead of main.
 func (t *Topic) mayRead(ctx context.Context) error {
 	for t.held() && (t.listening.Load() == 0 || t.full() || t.ahead()) {
+		if t.listening.Load() == 0 && ctx.Err() == nil {
+			t.turn.Load().giveBack() // it lingers
+		}
 		select {
 		case <-t.room:
 		case <-ctx.Done():
@@ -137,6 +156,7 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 		return errExpired
 	}
 	t.heard = true
+	t.turn.Load().moved()
 	drop, reason := t.overlap.drops(m)
 	if drop {
 		return nil

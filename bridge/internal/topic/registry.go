@@ -126,8 +126,12 @@ func (r *Registry) revive(t *Topic) {
 
 // run starts the topic's pump where it is to have one.
 func (r *Registry) run(t *Topic) {
-	if !t.runs() && t.Status().Phase == Opening {
+	switch {
+	case t.Status().Phase != Opening:
+	case !t.runs():
 		r.start(t)
+	case t.isMerged(): // maybe before it had a pump, which would say so
+		t.update(func(s *Status) { s.Phase, s.Err, s.Placed, s.Stale = Live, nil, true, false })
 	}
 }
 
@@ -282,6 +286,7 @@ func (r *Registry) rest(t *Topic) {
 		r.release(t.leansOn)
 		t.leansOn = nil
 	}
+	t.turn.Load().giveBack() // it may linger for long
 	r.idle.Add(t, struct{}{})
 	t.rests++
 	rest := t.rests

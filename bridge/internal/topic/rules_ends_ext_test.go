@@ -100,6 +100,9 @@ func TestRule14AFinishedCatchUpDoesNotMerge(t *testing.T) {
 		s.breaks("c2", ok)
 		y := s.comes(0, "c1")
 		s.delivers("c1", 2) // c3, after which x's stream has ended
+		if moved, err := x.sub.Move(s.place); moved || err != nil {
+			s.t.Fatalf("its client is moved on: %v %v", moved, err)
+		}
 		s.hears(x, "open(c2) m2(c3) end:<nil>(c3~end)")
 		s.hears(y, "open(c1) m1(c2) m2(c3)")
 		s.runs("-", "c1")
@@ -214,5 +217,59 @@ func TestMergedIsPlaced(t *testing.T) {
 		}
 		s.settles(x, "open(c1) m1(c2) m2(c3)")
 		s.runs("-")
+	})
+}
+
+// Rule 15: whoever was in a catch-up that has told no gap has a cursor, and can do without it.
+func TestRule15ACatchUpOfCursorsDoesNotLinger(t *testing.T) {
+	inScript(t, func(*schedule) {}, func(s *script) {
+		s.says("c1")
+		x := s.comes(0, "c1")
+		s.runs("-", "c1")
+		x.cut()
+		s.runs("-")
+		time.Sleep(2 * linger)
+		s.runs()
+	})
+}
+
+// Rule 15: a client that has moved was sent its stream-open elsewhere, and can come back all the same.
+func TestRule15AMovedClientCanComeBack(t *testing.T) {
+	inScript(t, func(*schedule) {}, func(s *script) {
+		fresh, err := s.bridges[0].Join(topic.Join{
+			Key: "k", Resumable: true, Ordered: true,
+			Open: func(after []byte, catchUp bool) (string, topic.Params) { return s.open(s.bridges[0], after, catchUp) },
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.says("c1")
+		x := s.comes(0, "c1")
+		s.says("c2")
+		s.settles(x, "open(c1) m1(c2)")
+		s.runs("-")
+		fresh.Leave() // and was told nothing
+		x.cut()
+		s.sends("c3")
+		s.runs("-")
+		s.returns(x, 0)
+		s.runs("-")
+		s.hears(x, "open(c2) m2(c3)")
+	})
+}
+
+// Rule 15: a log that lingers after it has merged keeps no RPC.
+func TestRule15AMergedLogKeepsNoMain(t *testing.T) {
+	inScript(t, func(s *schedule) { s.own, s.history = true, true }, func(s *script) {
+		s.says("- c1")
+		main := s.comes(0, "")
+		s.flows()
+		c := s.comes(0, "")
+		s.flows()
+		s.runs("-")
+		main.cut()
+		c.cut() // while it reads the log that has merged
+		time.Sleep(linger + time.Second)
+		s.runs()
 	})
 }

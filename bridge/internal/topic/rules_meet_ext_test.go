@@ -211,3 +211,23 @@ func TestRule11UnorderedRPCsStayApart(t *testing.T) {
 		s.hears(z, "open(c2) m2(c3)")
 	})
 }
+
+// Rule 8: equal cursors share a catch-up as long as it holds all that came after the cursor.
+func TestRule8SharedWhileNothingIsMissing(t *testing.T) {
+	inScript(t, func(s *schedule) { s.log.Events = 2 }, func(s *script) {
+		s.says("c1")
+		x := s.comes(0, "c1")
+		s.says("c2 c3 c4 c5")
+		s.delivers("c1", 2)
+		s.comes(0, "c1")
+		s.runs("-", "c1")
+		s.clients[1].cut()
+		s.hears(x, "open(c1) m1(c2) m2(c3)")
+		s.delivers("c1", 2) // in the place of c2 and c3
+		y := s.comes(0, "c1")
+		s.runs("-", "c1", "c1")
+		s.settles(x, "m3(c4) m4(c5)")
+		s.settles(y, "open(c1) m1(c2) m2(c3) m3(c4) m4(c5)")
+		s.runs("-")
+	})
+}

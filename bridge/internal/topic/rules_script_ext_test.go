@@ -92,6 +92,18 @@ func (s *script) rpc(cursor string) *call {
 	return nil
 }
 
+// of returns the RPC of the topic with an index.
+func (s *script) of(topic int) *call {
+	s.t.Helper()
+	for _, c := range s.running() {
+		if c.feed.epoch == s.epochs[topic] {
+			return c
+		}
+	}
+	s.t.Fatalf("%s has no RPC", nick(topic))
+	return nil
+}
+
 // name is what the scripts call an RPC: its cursor, "-" for none.
 func (c *call) name() string { return cmp.Or(c.cursor, "-") }
 

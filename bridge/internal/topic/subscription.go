@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -69,6 +70,7 @@ type Subscription struct {
 	Missed string
 
 	join     Join
+	left     bool   // Topic has been left; guarded by the registry's lock
 	passes   uint64 // frames that count from the cursor of join.Place and are not sent; guarded by the client
 	registry *Registry
 	breaks   int
@@ -95,16 +97,24 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 }
 
 // enter attaches the subscriber to the topic that it is to listen to, and takes it
-// away from the one before. On an error it stays where it is.
+// away from the one before. On an error it stays where it is, or has
+// left it.
 func (s *Subscription) enter() error {
 	for {
 		t, err := s.registry.find(s.join)
+		if errors.Is(err, ErrFull) && s.Topic != nil && !s.left {
+			s.leave() // its own may be the one that has to go
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if s.Topic != nil {
+		if s.Topic != nil && !s.left {
+			t.clients++ // who leaves a catch-up may have been the last that kept main
 			s.leave()
+			t.clients--
 		}
+		s.left = false
 		s.registry.revive(t)
 		s.attach(t)
 		if s.Start != Missed || !s.join.resumes() {
@@ -232,6 +242,10 @@ func (s *Subscription) Leave() {
 }
 
 func (s *Subscription) leave() {
+	if s.left {
+		return
+	}
+	s.left = true
 	t := s.Topic
 	t.listening.Add(-1)
 	t.unhold(s)

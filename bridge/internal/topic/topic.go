@@ -17,7 +17,9 @@ type Params struct {
 	Judge func(error) Verdict
 	// Cursors are set where RPCs can be opened at a cursor.
 	Cursors *Cursors
-	Log     replay.Params // Hold, Start and Budget are set by the registry
+	// Turns bounds the catch-ups of the backend; nil: there is no bound.
+	Turns *Turns
+	Log   replay.Params // Hold, Start and Budget are set by the registry
 	// Linger is how long the topic stays after its last client left.
 	Linger  time.Duration
 	Backoff Backoff
@@ -68,6 +70,7 @@ type Topic struct {
 	// it holds one; never closed.
 	room      chan struct{}
 	listening atomic.Int32
+	turn      atomic.Pointer[turn] // of a catch-up's newest RPC
 
 	holding atomic.Bool   // main's log is held; changed under readersMu
 	fullAt  atomic.Uint64 // the head of a held log when it was last full
@@ -80,6 +83,7 @@ type Topic struct {
 	accepted bool               // it has a running RPC
 	gapAt    uint64             // the position of the newest gap that breaks the order of cursors
 	newest   string             // the id at the log's head
+	removed  bool               // the family does not know it any more
 	merged   bool               // another log goes on from here
 	stop     context.CancelFunc // ends the pump; nil while none runs
 
