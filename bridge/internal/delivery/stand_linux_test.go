@@ -57,15 +57,10 @@ func (l ownListener) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{conn}, nil
 }
 
-// flusher is a ResponseWriter of a middleware that lets nobody hijack.
-type flusher struct {
-	http.ResponseWriter
-	http.Flusher
-}
-
+// withoutHijack is a middleware that lets nobody hijack but by unwrapping.
 func withoutHijack(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(flusher{w, w.(http.Flusher)}, r)
+		next.ServeHTTP(wrapped{w}, r)
 	})
 }
 
@@ -181,6 +176,9 @@ func (s *stand) awaitDone(t testing.TB) {
 // ServeHTTP delivers.
 func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 	client := s.client(r)
 	if client.Policy.WriteTimeout == 0 {
 		client.Policy.WriteTimeout = patience
