@@ -60,11 +60,11 @@ func (s *shard) serve(m *member) {
 // write.
 func (s *shard) turn(m *member) bool {
 	blocks, end := m.session.turn(s.now)
-	if log := m.session.client.Source.Log(); log != m.group.log {
+	for log := m.session.client.Source.Log(); log != m.group.log; log = m.session.client.Source.Log() {
 		s.leaveGroup(m)
 		s.joinGroup(m, log)
 		if len(blocks) == 0 && end == "" {
-			// The new log may have grown before it was watched.
+			// The new log may have grown before it was watched, or have ended.
 			blocks, end = m.session.turn(s.now)
 		}
 	}
