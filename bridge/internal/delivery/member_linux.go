@@ -43,11 +43,11 @@ func (m *member) cut() {
 // serve writes until the socket is full, there is nothing to write, or the
 // stream has ended.
 func (s *shard) serve(m *member) {
+	if m.session != nil && m.wasCut.Load() { // also where the socket takes nothing
+		s.abort(m, EndCut)
+		return
+	}
 	for m.session != nil && !m.full {
-		if m.wasCut.Load() {
-			s.abort(m, EndCut)
-			return
-		}
 		if len(m.rest) == 0 && !s.turn(m) {
 			break
 		}
