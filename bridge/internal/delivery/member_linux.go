@@ -23,12 +23,13 @@ type member struct {
 	look  time.Time // deadlines: when the member is looked at, at the latest
 	place int       // deadlines: in the heap; -1: it is not
 
-	rest  [][]byte  // of the turn, as yet unwritten
-	end   End       // of the stream, when rest has been written
-	full  bool      // the socket takes nothing
-	moved time.Time // when it last took something that had waited
-	input int       // bytes that came after the request
-	leave time.Time // the stream has ended well, and the socket closes by then
+	rest   [][]byte  // of the turn, as yet unwritten
+	end    End       // of the stream, when rest has been written
+	full   bool      // the socket takes nothing
+	behind bool      // it has more to write, and is in shard.behind
+	moved  time.Time // when it last took something that had waited
+	input  int       // bytes that came after the request
+	leave  time.Time // the stream has ended well, and the socket closes by then
 }
 
 func (m *member) tell() {
@@ -40,20 +41,29 @@ func (m *member) cut() {
 	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, m) })
 }
 
-// serve writes until the socket is full, there is nothing to write, or the
-// stream has ended.
+// turnsInRow is how many turns a member has before others have theirs: a log
+// that grows as fast as its reader reads has no end.
+const turnsInRow = 4
+
+// serve writes until the socket is full, there is nothing to write, the stream
+// has ended, or the member has had its turns.
 func (s *shard) serve(m *member) {
 	if m.session != nil && m.wasCut.Load() { // also where the socket takes nothing
 		s.abort(m, EndCut)
 		return
 	}
-	for m.session != nil && !m.full {
-		if len(m.rest) == 0 && !s.turn(m) {
-			break
+	for range turnsInRow {
+		if m.session == nil || m.full || len(m.rest) == 0 && !s.turn(m) {
+			s.schedule(m)
+			return
 		}
 		s.write(m)
 	}
 	s.schedule(m)
+	if m.session != nil && !m.full && !m.behind {
+		m.behind = true
+		s.behind = append(s.behind, m)
+	}
 }
 
 // turn takes a member's next turn, and reports whether there is something to

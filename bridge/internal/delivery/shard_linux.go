@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,8 @@ type shard struct {
 	quitting  bool
 	spare     asked
 	groups    map[*replay.Log]*group
-	round     []*group // those with members to be visited
+	round     []*group  // those with members to be visited
+	behind    []*member // those who have more to write than they had turns for
 	slots     slots
 	deadlines deadlines
 }
@@ -103,6 +105,7 @@ func (s *shard) run() {
 		s.wait()
 		s.look()
 		s.goRound()
+		s.catchUp()
 		for m := s.deadlines.due(s.now); m != nil; m = s.deadlines.due(s.now) {
 			s.expire(m)
 		}
@@ -115,7 +118,7 @@ func (s *shard) run() {
 // wait returns when there is something to do.
 func (s *shard) wait() {
 	var heard []unix.EpollEvent
-	if len(s.round) > 0 {
+	if len(s.round) > 0 || len(s.behind) > 0 {
 		select {
 		case heard = <-s.poller.events:
 		default:
@@ -201,6 +204,16 @@ func (s *shard) goRound() {
 	} else {
 		g.queued = false
 	}
+}
+
+// catchUp gives some of those who are behind their next turns.
+func (s *shard) catchUp() {
+	some := min(visits, len(s.behind))
+	for _, m := range s.behind[:some] {
+		m.behind = false
+		s.serve(m) // may put it behind the others
+	}
+	s.behind = slices.Delete(s.behind, 0, some)
 }
 
 // welcome begins to serve a member.
