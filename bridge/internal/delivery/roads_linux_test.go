@@ -54,18 +54,24 @@ type sendingSource struct {
 // Sending tells.
 func (s sendingSource) Sending(uint64) { s.sending <- struct{}{} }
 
-var random = rand.NewChaCha8([32]byte{1})
-
-// incompressible is text of bytes that are no newlines.
-func incompressible(size int) string {
-	noise := make([]byte, size)
-	random.Read(noise) //nolint:errcheck // never fails
-	for i, b := range noise {
+// noise is a frame that cannot be compressed, and holds no newline.
+var noise = func() string {
+	bytes := make([]byte, 1<<20)
+	rand.NewChaCha8([32]byte{1}).Read(bytes) //nolint:errcheck // never fails
+	for i, b := range bytes {
 		if b == '\n' {
-			noise[i] = 'n'
+			bytes[i] = 'n'
 		}
 	}
-	return string(noise)
+	return string(bytes)
+}()
+
+// noisy appends more than sockets take whose reader does not read.
+func (s *source) noisy() *source {
+	for range 24 {
+		s.append(noise)
+	}
+	return s
 }
 
 // road is a source whose log is followed by others.

@@ -50,7 +50,7 @@ func TestWaysStream(t *testing.T) {
 
 func TestWaysLongTail(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
-		source, want := longSource(5000)
+		source, want := longSource(1500)
 		source.log.Close()
 		s.serve(source, Policy{})
 		s.listen(t).expectEnd(t, true, "first\n\n"+want)
@@ -172,7 +172,7 @@ func TestWaysStaleAndLive(t *testing.T) {
 
 func TestWaysLeave(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
-		source, want := longSource(2000)
+		source, want := longSource(500)
 		source.set(Status{Leave: true})
 		s.serve(source, Policy{})
 		s.listen(t).expectEnd(t, true, "first\n\n"+want+"leave upstream\n\n")
@@ -213,8 +213,7 @@ func TestWaysAlwaysBehind(t *testing.T) {
 		},
 		"lost at each read": func(client *Client, source *source) {
 			client.Policy.Skip = true
-			client.Blocks = blocks{source: source, lagged: func() { source.append("1", "2", "3") }}
-			source.append("1", "2", "3")
+			source.progress = func(uint64) { source.append("1", "2", "3") }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -259,7 +258,7 @@ func endlessly(s *stand, endless func(*Client, *source)) func(*httpRequest) Clie
 
 func TestWaysDrain(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
-		source, want := longSource(1000)
+		source, want := longSource(200)
 		s.serve(source, Policy{})
 		var all []*ear
 		for range 5 {
@@ -318,7 +317,7 @@ func TestWaysCutOfAStuckWrite(t *testing.T) {
 		serve := s.client
 		s.client = withSource(serve, sendingSource{source, sending})
 		e := s.open(t, "") // and does not read
-		source.append(incompressible(64 << 20))
+		source.noisy()
 		<-sending
 		s.clients.Cut()
 		s.expectEnds(t, 1, EndCut)
@@ -330,7 +329,7 @@ func TestWaysCutOfAStuckWrite(t *testing.T) {
 // Nobody reads; the end comes by the clock.
 func TestWaysStuck(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
-		source := newSource(100).append(incompressible(32 << 20))
+		source := newSource(100).noisy()
 		s.serve(source, Policy{WriteTimeout: 100 * time.Millisecond})
 		e := s.open(t, "")
 		s.expectEnds(t, 1, EndStuck)
