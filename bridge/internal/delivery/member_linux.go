@@ -135,16 +135,15 @@ func (s *shard) expire(m *member) {
 
 // hear reacts to what the poller says of a member's socket.
 func (s *shard) hear(m *member, e events) {
-	switch {
-	case e.gone:
+	open := true
+	if e.input { // also of who has gone: closed with bytes unread, a socket takes back what it has not sent
+		var n int
+		n, open = m.socket.discard(furtherInput - m.input)
+		m.input += n
+	}
+	if e.gone || !open {
 		s.gone(m)
 		return
-	case e.input:
-		n, open := m.socket.discard(furtherInput - m.input)
-		if m.input += n; !open {
-			s.gone(m)
-			return
-		}
 	}
 	if e.room && m.full {
 		m.full = false
