@@ -121,7 +121,8 @@ func (z *zipped) read(log *replay.Log, position uint64) (blocks [][]byte, next u
 
 // own spells a block of the client's own as stored: it is in no other client's
 // output, so that nothing that refers to what came before may follow it until
-// the log's next chain begins.
+// the log's next chain begins. An empty block follows, without which some
+// decoders (compress/flate is one) keep what they have read to themselves.
 func (z *zipped) own(block []byte, position uint64) [][]byte {
 	var dst []byte
 	if !z.begun {
@@ -130,7 +131,7 @@ func (z *zipped) own(block []byte, position uint64) [][]byte {
 	}
 	z.whole = position
 	z.sum = z.sum.Then(deflate.SumOf(block))
-	return z.spell(deflate.AppendStored(dst, block))
+	return z.spell(append(deflate.AppendStored(dst, block), deflate.Heartbeat...))
 }
 
 func (z *zipped) comment([]byte) (blocks [][]byte, seen int) {

@@ -23,12 +23,13 @@ type member struct {
 	look  time.Time // deadlines: when the member is looked at, at the latest
 	place int       // deadlines: in the heap; -1: it is not
 
-	rest  [][]byte  // of the turn, as yet unwritten
-	end   End       // of the stream, when rest has been written
-	full  bool      // the socket takes nothing
-	moved time.Time // when it last took something that had waited
-	input int       // bytes that came after the request
-	leave time.Time // the stream has ended well, and the socket closes by then
+	rest   [][]byte  // of the turn, as yet unwritten
+	end    End       // of the stream, when rest has been written
+	full   bool      // the socket takes nothing
+	behind bool      // it has more to write, and is in shard.behind
+	moved  time.Time // when it last took something that had waited
+	input  int       // bytes that came after the request
+	leave  time.Time // the stream has ended well, and the socket closes by then
 }
 
 func (m *member) tell() {
@@ -40,31 +41,40 @@ func (m *member) cut() {
 	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, m) })
 }
 
-// serve writes until the socket is full, there is nothing to write, or the
-// stream has ended.
+// turnsInRow is how many turns a member has before others have theirs: a log
+// that grows as fast as its reader reads has no end.
+const turnsInRow = 4
+
+// serve writes until the socket is full, there is nothing to write, the stream
+// has ended, or the member has had its turns.
 func (s *shard) serve(m *member) {
-	for m.session != nil && !m.full {
-		if m.wasCut.Load() {
-			s.abort(m, EndCut)
+	if m.session != nil && m.wasCut.Load() { // also where the socket takes nothing
+		s.abort(m, EndCut)
+		return
+	}
+	for range turnsInRow {
+		if m.session == nil || m.full || len(m.rest) == 0 && !s.turn(m) {
+			s.schedule(m)
 			return
-		}
-		if len(m.rest) == 0 && !s.turn(m) {
-			break
 		}
 		s.write(m)
 	}
 	s.schedule(m)
+	if m.session != nil && !m.full && !m.behind {
+		m.behind = true
+		s.behind = append(s.behind, m)
+	}
 }
 
 // turn takes a member's next turn, and reports whether there is something to
 // write.
 func (s *shard) turn(m *member) bool {
 	blocks, end := m.session.turn(s.now)
-	if log := m.session.client.Source.Log(); log != m.group.log {
+	for log := m.session.client.Source.Log(); log != m.group.log; log = m.session.client.Source.Log() {
 		s.leaveGroup(m)
 		s.joinGroup(m, log)
 		if len(blocks) == 0 && end == "" {
-			// The new log may have grown before it was watched.
+			// The new log may have grown before it was watched, or have ended.
 			blocks, end = m.session.turn(s.now)
 		}
 	}
@@ -125,16 +135,15 @@ func (s *shard) expire(m *member) {
 
 // hear reacts to what the poller says of a member's socket.
 func (s *shard) hear(m *member, e events) {
-	switch {
-	case e.gone:
+	open := true
+	if e.input { // also of who has gone: closed with bytes unread, a socket takes back what it has not sent
+		var n int
+		n, open = m.socket.discard(furtherInput - m.input)
+		m.input += n
+	}
+	if e.gone || !open {
 		s.gone(m)
 		return
-	case e.input:
-		n, open := m.socket.discard(furtherInput - m.input)
-		if m.input += n; !open {
-			s.gone(m)
-			return
-		}
 	}
 	if e.room && m.full {
 		m.full = false

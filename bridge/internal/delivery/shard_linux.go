@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type shard struct {
 
 	mu    sync.Mutex // a leaf: held by writers of logs
 	asked asked
+	over  bool // the loop has ended
 
 	// Owned by the loop.
 	now       time.Time
@@ -37,7 +39,8 @@ type shard struct {
 	quitting  bool
 	spare     asked
 	groups    map[*replay.Log]*group
-	round     []*group // those with members to be visited
+	round     []*group  // those with members to be visited
+	behind    []*member // those who have more to write than they had turns for
 	slots     slots
 	deadlines deadlines
 }
@@ -81,9 +84,26 @@ func (s *shard) ask(add func(*asked)) {
 	}
 }
 
-// start begins to serve a member that has its socket.
-func (s *shard) start(m *member) {
-	s.ask(func(asked *asked) { asked.came = append(asked.came, m) })
+// start begins to serve a member that has its socket. It is false where the
+// loop has ended.
+func (s *shard) start(m *member) (started bool) {
+	s.ask(func(asked *asked) {
+		if started = !s.over; started {
+			asked.came = append(asked.came, m)
+		}
+	})
+	return started
+}
+
+// finished reports whether the loop may end, and then nobody is started any more.
+func (s *shard) finished() bool {
+	if !s.quitting || s.slots.len() > 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = len(s.asked.came) == 0
+	return s.over
 }
 
 // close ends the loop: streams are cut, and responses that have ended are given
@@ -99,10 +119,11 @@ func (s *shard) close() error {
 // run is the loop.
 func (s *shard) run() {
 	defer close(s.ended)
-	for !s.quitting || s.slots.len() > 0 {
+	for !s.finished() {
 		s.wait()
 		s.look()
 		s.goRound()
+		s.catchUp()
 		for m := s.deadlines.due(s.now); m != nil; m = s.deadlines.due(s.now) {
 			s.expire(m)
 		}
@@ -115,7 +136,7 @@ func (s *shard) run() {
 // wait returns when there is something to do.
 func (s *shard) wait() {
 	var heard []unix.EpollEvent
-	if len(s.round) > 0 {
+	if len(s.round) > 0 || len(s.behind) > 0 {
 		select {
 		case heard = <-s.poller.events:
 		default:
@@ -201,6 +222,16 @@ func (s *shard) goRound() {
 	} else {
 		g.queued = false
 	}
+}
+
+// catchUp gives some of those who are behind their next turns.
+func (s *shard) catchUp() {
+	some := min(visits, len(s.behind))
+	for _, m := range s.behind[:some] {
+		m.behind = false
+		s.serve(m) // may put it behind the others
+	}
+	s.behind = slices.Delete(s.behind, 0, some)
 }
 
 // welcome begins to serve a member.

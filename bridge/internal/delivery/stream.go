@@ -69,7 +69,7 @@ func (s *stream) run(ctx context.Context) End {
 			s.wait(ctx)
 		}
 	}
-	return EndGone
+	return s.failed(ctx.Err()) // a cut may end the context, too
 }
 
 // wait returns when there may be something to do.

@@ -64,12 +64,8 @@ func (c *Clients) takeOver(w http.ResponseWriter, client Client) bool {
 		return false
 	}
 	conn, buffered, err := hijacker.Hijack()
-	if errors.Is(err, http.ErrNotSupported) {
+	if err != nil { // in whatever words a middleware says that it cannot
 		return false
-	}
-	if err != nil {
-		client.Done(EndGone)
-		return true
 	}
 	m, err := c.member(conn, client, buffered.Reader.Buffered())
 	if err != nil {
@@ -77,7 +73,10 @@ func (c *Clients) takeOver(w http.ResponseWriter, client Client) bool {
 		return true
 	}
 	c.add(m)
-	m.shard.start(m)
+	if !m.shard.start(m) {
+		m.socket.reset()
+		m.done(EndCut)
+	}
 	return true
 }
 

@@ -1,0 +1,273 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
+
+// behind starts what is served at a position.
+func behind(serve func(*http.Request) Client, position uint64) func(*http.Request) Client {
+	return func(r *http.Request) Client {
+		client := serve(r)
+		client.Position = position
+		return client
+	}
+}
+
+func withBlocks(serve func(*http.Request) Client, blocks Blocks) func(*http.Request) Client {
+	return func(r *http.Request) Client {
+		client := serve(r)
+		client.Blocks = blocks
+		return client
+	}
+}
+
+func withSource(serve func(*http.Request) Client, source Source) func(*http.Request) Client {
+	return func(r *http.Request) Client {
+		client := serve(r)
+		client.Source = source
+		return client
+	}
+}
+
+// tell sets the status as the owner of a log does: its watchers hear of it.
+func (s *source) tell(status Status) {
+	s.set(status)
+	s.log.Notify()
+}
+
+// sendingSource tells when something is to be sent.
+type sendingSource struct {
+	*source
+	sending chan<- struct{}
+}
+
+// Sending tells.
+func (s sendingSource) Sending(uint64) { s.sending <- struct{}{} }
+
+// noise is a frame that cannot be compressed, and holds no newline.
+var noise = func() string {
+	bytes := make([]byte, 1<<20)
+	rand.NewChaCha8([32]byte{1}).Read(bytes) //nolint:errcheck // never fails
+	for i, b := range bytes {
+		if b == '\n' {
+			bytes[i] = 'n'
+		}
+	}
+	return string(bytes)
+}()
+
+// noisy appends more than sockets take whose reader does not read.
+func (s *source) noisy() *source {
+	for range 24 {
+		s.append(noise)
+	}
+	return s
+}
+
+// road is a source whose log is followed by others.
+type road struct {
+	*source
+	asked func(road *road) // of the status: at the head of a log; may be nil
+	pass  func(position uint64) uint64
+
+	mu   sync.Mutex
+	legs []leg
+	at   int
+	err  error // of Move
+}
+
+// leg is a log, and where a client comes into it.
+type leg struct {
+	log   *replay.Log
+	start uint64
+}
+
+func newRoad() *road {
+	r := &road{source: newSource(1 << 20)}
+	r.legs = []leg{{r.source.log, 0}}
+	return r
+}
+
+// lead adds a log that begins with frames which the client is not to see, and
+// returns it. It is not closed.
+func (r *road) lead(skipped int) *replay.Log {
+	log := replay.New(replay.Params{Events: 1 << 20, Bytes: 1 << 30})
+	for range skipped {
+		log.Append([]byte("skipped\n\n"), "")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.legs = append(r.legs, leg{log, uint64(skipped)})
+	return log
+}
+
+// Log returns the one that the client has come to.
+func (r *road) Log() *replay.Log {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.legs[r.at].log
+}
+
+// Status is as the test has set it.
+func (r *road) Status() (Status, <-chan struct{}) {
+	if r.asked != nil {
+		r.asked(r)
+	}
+	return r.source.Status()
+}
+
+// Pass is as the test has set it.
+func (r *road) Pass(position uint64) uint64 {
+	if r.pass == nil {
+		return position
+	}
+	return r.pass(position)
+}
+
+// Move goes to the next log.
+func (r *road) Move() (position uint64, moved bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil || r.at+1 == len(r.legs) {
+		return 0, false, r.err
+	}
+	r.at++
+	return r.legs[r.at].start, true, nil
+}
+
+// take has a road served, to one client.
+func (s *stand) take(r *road, policy Policy) {
+	s.serve(r.source, policy)
+	serve := s.client
+	s.client = func(request *http.Request) Client {
+		client := serve(request)
+		client.Source, client.Follower = r, r
+		return client
+	}
+}
+
+func put(log *replay.Log, frames ...string) {
+	for _, frame := range frames {
+		log.Append([]byte(frame+"\n\n"), "")
+	}
+}
+
+// A client goes from log to log, while they grow.
+func TestWaysMove(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		r := newRoad()
+		s.take(r, Policy{})
+		e := s.listen(t)
+		var want strings.Builder
+		want.WriteString("first\n\n")
+		log := r.source.log
+		for i := range 20 {
+			var writing sync.WaitGroup
+			next := r.lead(i % 3)
+			writing.Go(func() {
+				for j := range 50 {
+					put(next, fmt.Sprint("next ", i, " ", j))
+				}
+			})
+			put(log, fmt.Sprint("end ", i))
+			log.Close()
+			fmt.Fprintf(&want, "end %d\n\n", i)
+			writing.Wait()
+			for j := range 50 {
+				fmt.Fprintf(&want, "next %d %d\n\n", i, j)
+			}
+			if i%2 == 0 {
+				e.awaitText(t, want.String())
+			}
+			log = next
+		}
+		log.Close()
+		e.expectEnd(t, true, want.String())
+		s.expectEnds(t, 1, EndComplete)
+	})
+}
+
+// A log that a client moves to may end, and be followed by another, before
+// anybody watches it.
+func TestWaysMoveTwiceAtOnce(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		r := newRoad()
+		second := r.lead(1)
+		var third *replay.Log
+		var once, arrival sync.Once
+		arrived := make(chan struct{})
+		r.asked = func(r *road) { // at the head of a log
+			switch r.Log() {
+			case r.source.log:
+			case second:
+				once.Do(func() {
+					third = r.lead(2)
+					second.Close()
+				})
+			default:
+				arrival.Do(func() { close(arrived) })
+			}
+		}
+		s.take(r, Policy{})
+		e := s.listen(t)
+		e.awaitText(t, "first\n\n")
+		put(r.source.log, "1")
+		r.source.log.Close()
+		e.awaitText(t, "first\n\n1\n\n")
+		<-arrived
+		put(third, "3")
+		e.awaitText(t, "first\n\n1\n\n3\n\n")
+	})
+}
+
+// There is no room for the log that goes on.
+func TestWaysMoveShed(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		r := newRoad()
+		r.err = errors.New("no room")
+		r.source.append("1")
+		r.source.log.Close()
+		s.take(r, Policy{})
+		s.listen(t).expectEnd(t, true, "first\n\n1\n\nleave shed\n\n")
+		s.expectEnds(t, 1, EndAsked)
+	})
+}
+
+// Frames that a client has already got are passed over, wherever they lie in a
+// chain.
+func TestWaysPass(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		r := newRoad()
+		var frames []string
+		for i := range 400 {
+			frames = append(frames, fmt.Sprintf("data: %d the same words again and again", i))
+		}
+		passed := func(number int) bool { return number%37 < 5 || number > 90 && number < 140 }
+		r.pass = func(position uint64) uint64 {
+			for position < 400 && passed(int(position)+1) {
+				position++
+			}
+			return position
+		}
+		s.take(r, Policy{})
+		e := s.listen(t)
+		want := "first\n\n"
+		for i, frame := range frames {
+			// Written one by one, since what is read at once is not passed.
+			if put(r.source.log, frame); !passed(i + 1) {
+				want += frame + "\n\n"
+			}
+			e.awaitText(t, want)
+		}
+		r.source.log.Close()
+		e.expectEnd(t, true, want)
+	})
+}

@@ -1,0 +1,382 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
+)
+
+// What stream_test.go, slow_test.go and clients_test.go show with a fake clock
+// over pipes, on every way to a real socket, plain and with gzip.
+
+func TestWaysStream(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100).append("old", "1", "2")
+		s.serve(source, Policy{})
+		serve := s.client
+		s.client = nil
+		progress := make(chan uint64, 100)
+		source.progress = func(position uint64) { progress <- position }
+		s.client = behind(serve, 1)
+		e := s.listen(t)
+		e.awaitText(t, "first\n\n1\n\n2\n\n")
+		source.append("3")
+		e.awaitText(t, "first\n\n1\n\n2\n\n3\n\n")
+		source.append("4", "end")
+		source.log.Close()
+		e.expectEnd(t, true, "first\n\n1\n\n2\n\n3\n\n4\n\nend\n\n")
+		if e.conn != nil {
+			e.expectFIN(t)
+		}
+		s.expectEnds(t, 1, EndComplete)
+		last := uint64(0)
+		for len(progress) > 0 {
+			if next := <-progress; next <= last {
+				t.Errorf("progress went from %d to %d", last, next)
+			} else {
+				last = next
+			}
+		}
+		if last != 6 {
+			t.Errorf("progress was %d", last)
+		}
+	})
+}
+
+func TestWaysLongTail(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source, want := longSource(1500)
+		source.log.Close()
+		s.serve(source, Policy{})
+		s.listen(t).expectEnd(t, true, "first\n\n"+want)
+		s.expectEnds(t, 1, EndComplete)
+	})
+}
+
+// longSource has frames of all sizes up to 400 bytes.
+func longSource(frames int) (s *source, text string) {
+	s = newSource(1 << 20)
+	var all strings.Builder
+	for i := range frames {
+		frame := fmt.Sprintf("data: %0*d", 1+i*7%400, i)
+		s.append(frame)
+		all.WriteString(frame + "\n\n")
+	}
+	return s, all.String()
+}
+
+func TestWaysHeartbeatComments(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100).append("1")
+		s.serve(source, Policy{Heartbeat: 5 * time.Millisecond, Comments: true})
+		e := s.listen(t)
+		// Each round: some heartbeats, then a frame, then some more.
+		for i := range 5 {
+			if s.gzip {
+				e.await(t, "heartbeats", func() bool { return strings.HasSuffix(string(e.raw), strings.Repeat(deflate.Heartbeat, 3)) })
+			} else {
+				e.await(t, "heartbeats", func() bool { return strings.HasSuffix(string(e.text), ":\n:\n:\n") })
+			}
+			source.append(fmt.Sprint("frame ", i))
+		}
+		source.log.Close()
+		got := strings.ReplaceAll(e.awaitEnd(t, true), ":\n", "")
+		if want := "first\n\n1\n\nframe 0\n\nframe 1\n\nframe 2\n\nframe 3\n\nframe 4\n\n"; got != want {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestWaysHeartbeatEvents(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100).append("1")
+		s.serve(source, Policy{Heartbeat: 5 * time.Millisecond})
+		e := s.listen(t)
+		for i := range 5 {
+			e.await(t, "heartbeats", func() bool { return strings.HasSuffix(string(e.text), "beat\n\nbeat\n\nbeat\n\n") })
+			source.append(fmt.Sprint("frame ", i))
+		}
+		source.log.Close()
+		got := strings.ReplaceAll(e.awaitEnd(t, true), "beat\n\n", "")
+		if want := "first\n\n1\n\nframe 0\n\nframe 1\n\nframe 2\n\nframe 3\n\nframe 4\n\n"; got != want {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// Comments in a row end a plain stream; with gzip there is nothing of them for
+// a client to buffer.
+func TestWaysCommentsInARow(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100)
+		beat := ":" + strings.Repeat(" ", 1022) + "\n"
+		s.serve(source, Policy{Heartbeat: time.Millisecond, Comments: true})
+		serve := s.client
+		s.client = withBlocks(serve, blocks{beat: beat, source: source})
+		e := s.listen(t)
+		if s.gzip {
+			e.await(t, "heartbeats", func() bool { return len(e.raw) > 40*len(deflate.Heartbeat) })
+			source.log.Close()
+			e.expectEnd(t, true, "first\n\n")
+			return
+		}
+		e.expectEnd(t, true, "first\n\n"+strings.Repeat(beat, 16)+"leave idle\n\n")
+		s.expectEnds(t, 1, EndAsked)
+	})
+}
+
+func TestWaysMaxAge(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		s.serve(newSource(100).append("1"), Policy{MaxAge: 30 * time.Millisecond})
+		began := time.Now()
+		var all []*ear
+		for range 5 {
+			all = append(all, s.listen(t))
+		}
+		for _, e := range all {
+			e.expectEnd(t, true, "first\n\n1\n\nleave max_age\n\n")
+		}
+		if took := time.Since(began); took < 27*time.Millisecond {
+			t.Errorf("it took %v only", took)
+		}
+		s.expectEnds(t, 5, EndAsked)
+	})
+}
+
+func TestWaysStaleAndLive(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100).append("1")
+		source.tell(Status{Stale: true})
+		s.serve(source, Policy{})
+		e := s.listen(t) // who comes while it is stale is told at once
+		e.awaitText(t, "first\n\n1\n\nstale\n\n")
+		source.tell(Status{Stale: true}) // once
+		source.tell(Status{})
+		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n")
+		source.append("2")
+		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n2\n\n")
+		source.tell(Status{Stale: true})
+		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\n")
+		source.append("3") // what comes while it is stale is not held back
+		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\n3\n\n")
+		source.tell(Status{Leave: true, Stale: false})
+		e.expectEnd(t, true, "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\n3\n\nlive\n\nleave upstream\n\n")
+		s.expectEnds(t, 1, EndAsked)
+	})
+}
+
+func TestWaysLeave(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source, want := longSource(500)
+		source.set(Status{Leave: true})
+		s.serve(source, Policy{})
+		s.listen(t).expectEnd(t, true, "first\n\n"+want+"leave upstream\n\n")
+		s.expectEnds(t, 1, EndAsked)
+	})
+}
+
+func TestWaysLagged(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(3).append("1", "2", "3", "4", "5")
+		s.serve(source, Policy{})
+		s.client = behind(s.client, 1)
+		s.listen(t).expectEnd(t, true, "first\n\nleave lagged\n\n")
+		s.expectEnds(t, 1, EndAsked)
+	})
+}
+
+func TestWaysLaggedSkip(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(3).append("1", "2", "3", "4", "5")
+		s.serve(source, Policy{Skip: true})
+		s.client = behind(s.client, 1)
+		e := s.listen(t)
+		e.awaitText(t, "first\n\nlagged 2\n\n3\n\n4\n\n5\n\n")
+		source.append("6", "end")
+		source.log.Close()
+		e.expectEnd(t, true, "first\n\nlagged 2\n\n3\n\n4\n\n5\n\n6\n\nend\n\n")
+		s.expectEnds(t, 1, EndComplete)
+	})
+}
+
+// A client that does not get to the head of its log still hears that it is to
+// come back, or that it has gone; and so does everybody else meanwhile.
+func TestWaysAlwaysBehind(t *testing.T) {
+	for name, endless := range map[string]func(client *Client, source *source){
+		"more at each read": func(_ *Client, source *source) {
+			source.progress = func(uint64) { source.append("more") }
+		},
+		"lost at each read": func(client *Client, source *source) {
+			client.Policy.Skip = true
+			source.progress = func(uint64) { source.append("1", "2", "3") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onWays(t, ways, func(t *testing.T, s *stand) {
+				quiet := newSource(100)
+				s.serve(quiet, Policy{})
+				serve := s.client
+				other := s.listen(t)
+				other.awaitText(t, "first\n\n")
+				s.client = endlessly(s, endless)
+				first, second := s.listen(t), s.listen(t)
+				for _, e := range []*ear{first, second} {
+					e.await(t, "much", func() bool { return len(e.text) > 10000 })
+				}
+				quiet.append("1")
+				other.awaitText(t, "first\n\n1\n\n")
+				first.close()
+				s.expectEnds(t, 1, EndGone)
+				s.client = serve
+				third := s.listen(t)
+				third.awaitText(t, "first\n\n1\n\n")
+				if err := s.clients.Drain(t.Context(), 0); err != nil {
+					t.Fatal(err)
+				}
+				if text := second.awaitEnd(t, true); !strings.HasSuffix(text, "leave drain\n\n") {
+					t.Error(shown(text))
+				}
+				third.expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
+			})
+		})
+	}
+}
+
+func endlessly(s *stand, endless func(*Client, *source)) func(*http.Request) Client {
+	return func(*http.Request) Client {
+		source := newSource(2).append("1")
+		client := Client{Source: source, Blocks: blocks{source: source}, First: []byte("first\n\n"), Gzip: s.gzip}
+		endless(&client, source)
+		return client
+	}
+}
+
+func TestWaysDrain(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source, want := longSource(200)
+		s.serve(source, Policy{})
+		var all []*ear
+		for range 5 {
+			e := s.listen(t)
+			e.awaitCount(t, want[len(want)-20:], 1)
+			all = append(all, e)
+		}
+		// One is asked at once; the others in their time.
+		ctx, cancel := context.WithCancel(t.Context())
+		drained := make(chan error, 1)
+		go func() { drained <- s.clients.Drain(ctx, 1000*time.Hour) }()
+		s.expectEnds(t, 1, EndAsked)
+		cancel()
+		if err := <-drained; !errors.Is(err, context.Canceled) || s.clients.Len() != 4 {
+			t.Fatalf("%v, %d clients are left", err, s.clients.Len())
+		}
+		source.append("last")
+		want += "last\n\n"
+		began := time.Now()
+		if err := s.clients.Drain(t.Context(), 80*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 60*time.Millisecond {
+			t.Errorf("four were asked within %v", took)
+		}
+		late := s.listen(t) // who comes later is asked at once
+		late.expectEnd(t, true, "first\n\n"+want+"leave drain\n\n")
+		before := strings.TrimSuffix(want, "last\n\n")
+		for _, e := range all {
+			if got := e.awaitEnd(t, true); got != "first\n\n"+want+"leave drain\n\n" && got != "first\n\n"+before+"leave drain\n\n" {
+				t.Errorf("read %s", shown(got))
+			}
+		}
+		s.expectEnds(t, 6, EndAsked)
+	})
+}
+
+func TestWaysCut(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100).append("1")
+		s.serve(source, Policy{Heartbeat: time.Hour})
+		e := s.listen(t)
+		e.awaitText(t, "first\n\n1\n\n")
+		s.clients.Cut()
+		e.expectEnd(t, false, "first\n\n1\n\n")
+		s.expectEnds(t, 1, EndCut)
+	})
+}
+
+// A write that takes long is cut, too.
+func TestWaysCutOfAStuckWrite(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100)
+		s.serve(source, Policy{WriteTimeout: time.Hour})
+		sending := make(chan struct{}, 1000)
+		serve := s.client
+		s.client = withSource(serve, sendingSource{source, sending})
+		e := s.open(t, "") // and does not read
+		source.noisy()
+		<-sending
+		s.clients.Cut()
+		s.expectEnds(t, 1, EndCut)
+		e.start(t, s.gzip)
+		e.awaitEnd(t, false)
+	})
+}
+
+// Nobody reads; the end comes by the clock.
+func TestWaysStuck(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100).noisy()
+		s.serve(source, Policy{WriteTimeout: 100 * time.Millisecond})
+		e := s.open(t, "")
+		s.expectEnds(t, 1, EndStuck)
+		e.start(t, s.gzip)
+		e.awaitEnd(t, false)
+	})
+}
+
+// A silent stream is not stuck.
+func TestWaysSilenceIsNotStuck(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source := newSource(100)
+		s.serve(source, Policy{WriteTimeout: time.Millisecond, Heartbeat: 20 * time.Millisecond})
+		e := s.listen(t)
+		e.awaitCount(t, "beat\n\n", 3)
+		source.append("1")
+		e.awaitCount(t, "1\n\n", 1)
+	})
+}
+
+func TestWaysClientGoesAway(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		s.serve(newSource(100), Policy{})
+		e := s.listen(t)
+		e.awaitText(t, "first\n\n")
+		e.close()
+		s.expectEnds(t, 1, EndGone)
+	})
+}
+
+// A client that reads plain and one that reads gzip get the same text.
+func TestWaysPlainAndGzipTogether(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source, want := longSource(300)
+		s.serve(source, Policy{})
+		var all []*ear
+		for i := range 6 {
+			s.gzip = i%2 == 0
+			all = append(all, s.listen(t))
+			all[i].awaitText(t, "first\n\n"+want)
+			source.append(fmt.Sprint("more ", i))
+			want += fmt.Sprintf("more %d\n\n", i)
+		}
+		source.log.Close()
+		for _, e := range all {
+			e.expectEnd(t, true, "first\n\n"+want)
+		}
+	})
+}
