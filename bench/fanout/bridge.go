@@ -104,7 +104,7 @@ func bridge(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := freeAddrs(ctx, 2)
+	addrs, err := freeAddrs(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,9 @@ func cases() []benchCase {
 }
 
 func caseNames() []string {
-	var names []string
-	for _, c := range cases() {
+	all := cases()
+	names := make([]string, 0, len(all))
+	for _, c := range all {
 		names = append(names, c.name)
 	}
 	return names

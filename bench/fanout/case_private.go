@@ -26,7 +26,7 @@ func privatePaced(ctx context.Context, l *lab, r *report) error {
 	}
 	found.tabulate(r, entries)
 	found.plot(r, entries, sample.perEvent)
-	r.note("CPU of an event, to grpc-gateway's: %.2f× (no bar when paced)", found.against(ours, theGateway, sample.perEvent))
+	r.notef("CPU of an event, to grpc-gateway's: %.2f× (no bar when paced)", found.against(ours, theGateway, sample.perEvent))
 	r.none("lost, doubled or cut", found.lost(ours))
 	return nil
 }
@@ -42,6 +42,6 @@ func privateSaturated(ctx context.Context, l *lab, r *report) error {
 	found.plot(r, entries, sample.perEvent)
 	r.atMost("CPU of an event, to grpc-gateway's", found.against(ours, theGateway, sample.perEvent), 0.35, "×")
 	r.none("lost, doubled or cut", found.lost(ours))
-	r.note("Latencies say how much is on its way when nobody waits, not how fast it goes.")
+	r.notef("Latencies say how much is on its way when nobody waits, not how fast it goes.")
 	return l.breakDown(ctx, r, w, found.median(ours, sample.perEvent))
 }

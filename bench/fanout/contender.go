@@ -54,7 +54,7 @@ func (c *contender) helps(p *process)  { c.helpers = append(c.helpers, p) }
 
 // pids returns the processes whose use counts.
 func (c *contender) pids() []int {
-	var pids []int
+	pids := make([]int, 0, len(c.servers))
 	for _, p := range c.servers {
 		pids = append(pids, p.pid())
 	}
@@ -90,7 +90,7 @@ func (c *contender) stopOn(err *error) {
 
 // backend starts a gRPC backend for a contender and returns its address.
 func (l *lab) backend(ctx context.Context, c *contender) (string, error) {
-	addrs, err := freeAddrs(ctx, 2)
+	addrs, err := freeAddrs(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -103,13 +103,11 @@ func (l *lab) backend(ctx context.Context, c *contender) (string, error) {
 	return addrs[0], p.ready(ctx, accepts(addrs[0]))
 }
 
-// freeAddrs returns addresses that nobody listens at.
-func freeAddrs(ctx context.Context, count int) ([]string, error) {
-	addrs := make([]string, count)
+// freeAddrs returns two addresses that nobody listens at.
+func freeAddrs(ctx context.Context) (addrs [2]string, err error) {
 	for i := range addrs {
-		var err error
 		if addrs[i], err = freeAddr(ctx); err != nil {
-			return nil, err
+			return addrs, err
 		}
 	}
 	return addrs, nil
@@ -120,7 +118,7 @@ func ticking(name, program string, arguments ...string) starter {
 	return func(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 		c := newContender(name)
 		defer c.stopOn(&err)
-		addrs, err := freeAddrs(ctx, 2)
+		addrs, err := freeAddrs(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -67,7 +67,7 @@ func nchan(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	}
 	c := newContender("nchan")
 	defer c.stopOn(&err)
-	addrs, err := freeAddrs(ctx, 2)
+	addrs, err := freeAddrs(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -46,11 +47,11 @@ func (r *report) atLeast(what string, value, limit float64, unit string) {
 
 // none adds a verdict: something that must not be.
 func (r *report) none(what string, count uint64) {
-	r.verdicts = append(r.verdicts, verdict{what, fmt.Sprint(count), "0", count == 0})
+	r.verdicts = append(r.verdicts, verdict{what, strconv.FormatUint(count, 10), "0", count == 0})
 }
 
-// note adds a sentence.
-func (r *report) note(format string, arguments ...any) {
+// notef adds a sentence.
+func (r *report) notef(format string, arguments ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, arguments...))
 }
 

@@ -32,8 +32,10 @@ func TestARatioIsOfOneRound(t *testing.T) {
 		return sample{Result: load.Result{Events: 50, Clients: 10, Counted: 5, Seconds: 2}, user: cpu / 2, system: cpu / 2}
 	}
 	// The machine was twice as slow in the second round, for both.
-	r := rounds{"a": {of(20 * time.Millisecond), of(40 * time.Millisecond), of(20 * time.Millisecond)},
-		"b": {of(10 * time.Millisecond), of(20 * time.Millisecond), of(10 * time.Millisecond)}}
+	r := rounds{
+		"a": {of(20 * time.Millisecond), of(40 * time.Millisecond), of(20 * time.Millisecond)},
+		"b": {of(10 * time.Millisecond), of(20 * time.Millisecond), of(10 * time.Millisecond)},
+	}
 	if got := r.against("a", "b", sample.perEvent); got != 2 {
 		t.Errorf("%v", got)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func (l *lab) race(ctx context.Context, want want, clients int, entries []entry)
 
 // median returns the median over a contender's rounds of a figure.
 func (r rounds) median(name string, figure func(sample) float64) float64 {
-	var all []float64
+	all := make([]float64, 0, len(r[name]))
 	for _, s := range r[name] {
 		all = append(all, figure(s))
 	}
@@ -55,8 +56,9 @@ func median(all []float64) float64 {
 // against returns the median over the rounds of the ratio of two contenders'
 // figures, each of one round.
 func (r rounds) against(name, other string, figure func(sample) float64) float64 {
-	var all []float64
-	for i := range min(len(r[name]), len(r[other])) {
+	shared := min(len(r[name]), len(r[other]))
+	all := make([]float64, 0, shared)
+	for i := range shared {
 		all = append(all, ratio(figure(r[name][i]), figure(r[other][i])))
 	}
 	return median(all)
@@ -95,7 +97,7 @@ func (r rounds) tabulate(to *report, entries []entry) {
 		}
 		to.row(e.name, figure(sample.perEvent, "%.2f"), figure(func(s sample) float64 { return 100 * s.inKernel() }, "%.0f %%"),
 			figure(sample.rate, "%.0f"), figure(sample.size, "%.0f"), figure(sample.p50, "%.2f"), figure(sample.p99, "%.2f"),
-			figure(sample.worst, "%.1f"), fmt.Sprint(r.lost(e.name)))
+			figure(sample.worst, "%.1f"), strconv.FormatUint(r.lost(e.name), 10))
 	}
 }
 

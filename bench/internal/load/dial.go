@@ -15,7 +15,7 @@ const sources = 8
 
 // source returns the address that a client comes from.
 func source(number int) [4]byte {
-	return [4]byte{127, 0, 0, byte(1 + number%sources)}
+	return [4]byte{127, 0, 0, byte(1 + number%sources)} //nolint:gosec // small
 }
 
 // dial opens a connection to an IPv4 address and writes the request to it. A
