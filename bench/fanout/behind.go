@@ -56,7 +56,7 @@ func embedded(arguments ...string) starter {
 		}
 		c.serves(p)
 		c.admin = addrs[1]
-		c.load = load.Params{Addr: addrs[0], Path: "/" + want.route() + "/" + want.pace, Window: c.load.Window}
+		c.load = load.Params{Addr: addrs[0], Path: want.path(), Window: c.load.Window}
 		return c, p.ready(ctx, answersOK("http://"+addrs[1]+"/readyz"))
 	}
 }

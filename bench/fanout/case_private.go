@@ -20,7 +20,7 @@ func private() []entry {
 
 func privatePaced(ctx context.Context, l *lab, r *report) error {
 	entries := private()
-	found, err := l.race(ctx, want{pace: "30", private: true}, 1000, entries)
+	found, err := l.race(ctx, want{pace: "30", route: routePrivate}, 1000, entries)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func privatePaced(ctx context.Context, l *lab, r *report) error {
 
 func privateSaturated(ctx context.Context, l *lab, r *report) error {
 	entries := private()
-	w := want{pace: pace.Unlimited, private: true}
+	w := want{pace: pace.Unlimited, route: routePrivate}
 	found, err := l.race(ctx, w, 1000, entries)
 	if err != nil {
 		return err

@@ -12,21 +12,27 @@ import (
 // want is what a contender is to be started for.
 type want struct {
 	pace      string // see pace.Parse
-	private   bool   // a stream of its own for each client
-	impatient bool   // clients that take nothing are soon dropped
+	route     string // of the bridge, "" for the one whose stream is shared
 	transport string // of the clients, "" for HTTP/1.1 in clear
+	host      string // where clients reach the bridge, "" for this machine alone
 }
 
-// route returns the name of the bridge's route for it.
-func (w want) route() string {
-	switch {
-	case w.private:
-		return "private"
-	case w.impatient:
-		return "impatient"
-	default:
-		return "shared"
+// Routes of the bridge.
+const (
+	routeShared    = "shared"
+	routePrivate   = "private"   // a stream for each client
+	routeImpatient = "impatient" // clients that take nothing are soon dropped
+	routeBeating   = "beating"   // the same, with frequent heartbeats
+	routeMute      = "mute"      // the same, without heartbeats
+)
+
+// path returns the path of a stream of the bridge.
+func (w want) path() string {
+	route := w.route
+	if route == "" {
+		route = routeShared
 	}
+	return "/" + route + "/" + w.pace
 }
 
 // windowed reports whether clients tell the sender how far they are.

@@ -44,8 +44,10 @@ func connect(descriptor int, to *net.TCPAddr, number, buffer int, request []byte
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	if err := unix.Bind(descriptor, &unix.SockaddrInet4{Addr: source(number)}); err != nil {
-		return os.NewSyscallError("bind", err)
+	if to.IP.IsLoopback() {
+		if err := unix.Bind(descriptor, &unix.SockaddrInet4{Addr: source(number)}); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
 	}
 	if err := unix.Connect(descriptor, &unix.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
 		return os.NewSyscallError("connect", err)
