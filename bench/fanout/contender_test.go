@@ -41,7 +41,8 @@ func TestContenders(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if s.missing() != 0 || s.Clients != 20 || s.Events < 20 || s.size() < 200 {
+				// A busy machine may leave a client without an event for as long as the window is.
+				if s.Lost+s.Doubled != 0 || s.Closed+s.Behind != 0 || s.Clients != 20 || s.Events == 0 || s.size() < 200 {
 					t.Errorf("%+v", s)
 				}
 			})
