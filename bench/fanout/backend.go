@@ -38,7 +38,8 @@ func runBackend(ctx context.Context, options publish.Options) error {
 	server := grpc.NewServer()
 	testv1.RegisterFeedServiceServer(server, &backend{window: window.Window})
 	reflection.Register(server)
-	defer context.AfterFunc(ctx, server.Stop)()
+	stop := context.AfterFunc(ctx, server.Stop)
+	defer stop()
 	return server.Serve(listener)
 }
 

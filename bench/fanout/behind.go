@@ -11,7 +11,7 @@ import (
 
 // carrying returns a starter of a comparator that carries a backend's streams to
 // clients, one for each.
-func carrying(name, program string, arguments ...string) starter {
+func carrying(name, program string) starter {
 	return func(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 		c := newContender(name)
 		defer c.stopOn(&err)
@@ -23,7 +23,7 @@ func carrying(name, program string, arguments ...string) starter {
 		if err != nil {
 			return nil, err
 		}
-		p, err := l.start(ctx, name, append([]string{l.program(program), "-listen", addr, "-backend", backend}, arguments...)...)
+		p, err := l.start(ctx, name, l.program(program), "-listen", addr, "-backend", backend)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +42,7 @@ func embedded(arguments ...string) starter {
 		if err != nil {
 			return nil, err
 		}
-		addrs, err := freeAddrs(ctx, 2)
+		addrs, err := freeAddrs(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ func embedded(arguments ...string) starter {
 		}
 		c.serves(p)
 		c.admin = addrs[1]
-		c.load = load.Params{Addr: addrs[0], Path: "/" + want.route() + "/" + want.pace, Window: c.load.Window}
+		c.load = load.Params{Addr: addrs[0], Path: want.path(), Window: c.load.Window}
 		return c, p.ready(ctx, answersOK("http://"+addrs[1]+"/readyz"))
 	}
 }

@@ -70,7 +70,7 @@ func (l *lab) breakDown(ctx context.Context, r *report, want want, perEvent floa
 		share := float64(shares[part.name]) / float64(total)
 		text = append(text, fmt.Sprintf("%s %.0f %% (%.2f µs)", part.name, 100*share, share*perEvent))
 	}
-	r.note("Where an event's time goes, by a profile: %s.", strings.Join(text, ", "))
+	r.notef("Where an event's time goes, by a profile: %s.", strings.Join(text, ", "))
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/load"
 )
@@ -28,13 +29,16 @@ func (l *lab) probe(ctx context.Context) (extras, error) {
 		into *string
 		text string
 	}{
-		{&known.clients, "  clients: 19000"}, // 10,000 and one are asked for
+		// A value beyond what descriptors allow is refused too; without the key it is 10,000.
+		{&known.clients, "  clients: 12000"},
+		{&known.clients, "  clients: 19000"},
 		{&known.replay, "  replay_bytes: 256MiB"},
 	} {
+		was := *extra.into
 		*extra.into = extra.text
 		l.extras = known
 		if l.check(ctx, l.config(bridgeParams{})) != nil {
-			*extra.into = ""
+			*extra.into = was
 		}
 	}
 	return known, nil
@@ -63,7 +67,7 @@ type bridgeParams struct {
 func (l *lab) config(p bridgeParams) string {
 	lines := []string{"limits:", "  topics: 20000", l.extras.clients, l.extras.replay}
 	text := strings.Join(lines, "\n")
-	return fmt.Sprintf(`listen: %s
+	return fmt.Sprintf(`listen: %q
 admin: %q
 drain: {delay: 0s, grace: 0s}
 %s
@@ -82,12 +86,25 @@ routes:
   - path: /impatient/{topic}
     rpc: ssebridge.test.v1.FeedService/Watch
     upstream: app
-    write_timeout: %s
-`, orAny(p.listen), p.admin, text, orAny(p.backend), impatient)
+    write_timeout: %[5]s
+  - path: /beating/{topic}
+    rpc: ssebridge.test.v1.FeedService/Watch
+    upstream: app
+    write_timeout: %[5]s
+    heartbeat: {every: %[6]s}
+  - path: /mute/{topic}
+    rpc: ssebridge.test.v1.FeedService/Watch
+    upstream: app
+    write_timeout: %[5]s
+    heartbeat: {every: 0s}
+`, orAny(p.listen), p.admin, text, orAny(p.backend), impatient, heartbeat)
 }
 
-// impatient is the write_timeout of a route of its own.
-const impatient = "5s"
+// What some routes have of their own, to be over soon.
+const (
+	impatient = 5 * time.Second // write_timeout
+	heartbeat = 2 * time.Second // heartbeat.every
+)
 
 func orAny(addr string) string {
 	if addr == "" {
@@ -104,12 +121,13 @@ func bridge(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := freeAddrs(ctx, 2)
+	addrs, err := freeAddrs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	path := filepath.Join(l.dir, fmt.Sprintf("bridge-%d.yaml", l.started))
-	config := l.config(bridgeParams{addrs[0], addrs[1], backend})
+	reach, listen := want.at(addrs[0])
+	config := l.config(bridgeParams{listen, addrs[1], backend})
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
@@ -119,7 +137,7 @@ func bridge(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	}
 	c.serves(p)
 	c.admin = addrs[1]
-	c.load = load.Params{Addr: addrs[0], Path: "/" + want.route() + "/" + want.pace, Window: c.load.Window}
+	c.load = load.Params{Addr: reach, Path: want.path(), Window: c.load.Window}
 	return c, p.ready(ctx, answersOK("http://"+addrs[1]+"/readyz"))
 }
 

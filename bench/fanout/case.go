@@ -25,6 +25,7 @@ func cases() []benchCase {
 		{"private-1k-30", "1,000 clients × 30 events/s, an RPC for each", privatePaced},
 		{"private-1k-saturated", "1,000 clients, an RPC for each, as fast as they read", privateSaturated},
 		{"stalled", "1,000 clients × 30 events/s while one comes, while one has stalled; then 1,000 that stall", stalled},
+		{"silent", "clients whose link is cut", silent},
 		{"gzip-1k", "1,000 clients × 30 events/s, compressed", gzipped},
 		{"latency-1", "one client, 200 events/s", latencyOne},
 		{"churn", "clients that come and go at once, every second one with a reset", churned},
@@ -32,8 +33,9 @@ func cases() []benchCase {
 }
 
 func caseNames() []string {
-	var names []string
-	for _, c := range cases() {
+	all := cases()
+	names := make([]string, 0, len(all))
+	for _, c := range all {
 		names = append(names, c.name)
 	}
 	return names

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/load"
@@ -36,14 +37,14 @@ func churned(ctx context.Context, l *lab, r *report) error {
 	if err != nil {
 		return err
 	}
-	r.none("descriptors left", uint64(max(0, after.Descriptors-before.Descriptors))) //nolint:gosec // not negative
+	r.none("descriptors left", uint64(max(0, after.Descriptors-before.Descriptors)))
 	r.atMost("threads more", max(0.01, float64(after.Threads-before.Threads)), churnThreads, "")
 	r.atMost("memory more", max(0.01, float64(after.PSS-before.PSS)/(1<<20)), churnMemory, " MiB")
 	before, after, err = l.churn(ctx, r, ours+", embedded", embedded(), l.visitors/5)
 	if err != nil {
 		return err
 	}
-	r.none("goroutines left", uint64(max(0, after.goroutines-before.goroutines))) //nolint:gosec // not negative
+	r.none("goroutines left", uint64(max(0, after.goroutines-before.goroutines)))
 	return nil
 }
 
@@ -79,13 +80,13 @@ func (l *lab) churn(ctx context.Context, r *report, name string, start starter, 
 	for i, s := range []state{before, after} {
 		count, speed := "before", ""
 		if i == 1 {
-			count, speed = fmt.Sprint(clients), fmt.Sprintf("%.0f", rate)
+			count, speed = strconv.Itoa(clients), fmt.Sprintf("%.0f", rate)
 		}
 		goroutines := "–"
 		if s.goroutines > 0 {
-			goroutines = fmt.Sprint(s.goroutines)
+			goroutines = strconv.Itoa(s.goroutines)
 		}
-		r.row(name, count, fmt.Sprint(s.Descriptors), fmt.Sprint(s.Threads), fmt.Sprintf("%.1f", float64(s.PSS)/(1<<20)), goroutines, speed)
+		r.row(name, count, strconv.Itoa(s.Descriptors), strconv.Itoa(s.Threads), fmt.Sprintf("%.1f", float64(s.PSS)/(1<<20)), goroutines, speed)
 	}
 	return before, after, c.died()
 }

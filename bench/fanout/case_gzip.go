@@ -18,12 +18,12 @@ func gzipped(ctx context.Context, l *lab, r *report) error {
 	found.plot(r, entries, sample.size)
 	for _, s := range found[compressed] {
 		if s.Encoded != s.Clients {
-			r.note("%d of %d responses are compressed.", s.Encoded, s.Clients)
+			r.notef("%d of %d responses are compressed.", s.Encoded, s.Clients)
 		}
 	}
 	r.atMost("bytes of an event, to plain ones", found.against(compressed, ours, sample.size), 0.35, "×")
 	r.atMost("CPU of an event, to plain ones", found.against(compressed, ours, sample.perEvent), 1.15, "×")
-	r.note("p50 is %.2f times that of plain ones; one client in ten decompresses, and its events are counted.",
+	r.notef("p50 is %.2f times that of plain ones; one client in ten decompresses, and its events are counted.",
 		found.against(compressed, ours, sample.p50))
 	r.none("lost, doubled or cut", found.lost(compressed))
 	return nil

@@ -63,7 +63,7 @@ func idleAll(ctx context.Context, l *lab, r *report) error {
 		r.atMost("memory of a client, "+all[i].transport+", to net/http's",
 			ratio(perClient[all[i].name+all[i].transport], perClient[all[i+1].name+all[i].transport]), 1, "×")
 	}
-	r.note("%s after the last client came, no collection forced; the sockets' own structures, about 2.5 KiB, are in none of the columns.", l.idle)
+	r.notef("%s after the last client came, no collection forced; the sockets' own structures, about 2.5 KiB, are in none of the columns.", l.idle)
 	return nil
 }
 

@@ -20,7 +20,7 @@ func latencyOne(ctx context.Context, l *lab, r *report) error {
 	found.tabulate(r, entries)
 	found.plot(r, entries, func(s sample) float64 { return 1000 * s.p50() })
 	r.atMost("p50 from backend to client, to a bare grpc-go client's", found.against(ours, theRelay, sample.p50), 1.5, "×")
-	r.note("p50 %.0f µs, of which the bridge adds %.0f µs; the goal is %d µs.", 1000*found.median(ours, sample.p50),
+	r.notef("p50 %.0f µs, of which the bridge adds %.0f µs; the goal is %d µs.", 1000*found.median(ours, sample.p50),
 		1000*(found.median(ours, sample.p50)-found.median(theRelay, sample.p50)), goal)
 	r.none("lost, doubled or cut", found.lost(ours))
 	return nil

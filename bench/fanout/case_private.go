@@ -20,20 +20,20 @@ func private() []entry {
 
 func privatePaced(ctx context.Context, l *lab, r *report) error {
 	entries := private()
-	found, err := l.race(ctx, want{pace: "30", private: true}, 1000, entries)
+	found, err := l.race(ctx, want{pace: "30", route: routePrivate}, 1000, entries)
 	if err != nil {
 		return err
 	}
 	found.tabulate(r, entries)
 	found.plot(r, entries, sample.perEvent)
-	r.note("CPU of an event, to grpc-gateway's: %.2f× (no bar when paced)", found.against(ours, theGateway, sample.perEvent))
+	r.notef("CPU of an event, to grpc-gateway's: %.2f× (no bar when paced)", found.against(ours, theGateway, sample.perEvent))
 	r.none("lost, doubled or cut", found.lost(ours))
 	return nil
 }
 
 func privateSaturated(ctx context.Context, l *lab, r *report) error {
 	entries := private()
-	w := want{pace: pace.Unlimited, private: true}
+	w := want{pace: pace.Unlimited, route: routePrivate}
 	found, err := l.race(ctx, w, 1000, entries)
 	if err != nil {
 		return err
@@ -42,6 +42,6 @@ func privateSaturated(ctx context.Context, l *lab, r *report) error {
 	found.plot(r, entries, sample.perEvent)
 	r.atMost("CPU of an event, to grpc-gateway's", found.against(ours, theGateway, sample.perEvent), 0.35, "×")
 	r.none("lost, doubled or cut", found.lost(ours))
-	r.note("Latencies say how much is on its way when nobody waits, not how fast it goes.")
+	r.notef("Latencies say how much is on its way when nobody waits, not how fast it goes.")
 	return l.breakDown(ctx, r, w, found.median(ours, sample.perEvent))
 }

@@ -12,21 +12,27 @@ import (
 // want is what a contender is to be started for.
 type want struct {
 	pace      string // see pace.Parse
-	private   bool   // a stream of its own for each client
-	impatient bool   // clients that take nothing are soon dropped
+	route     string // of the bridge, "" for the one whose stream is shared
 	transport string // of the clients, "" for HTTP/1.1 in clear
+	host      string // where clients reach the bridge, "" for this machine alone
 }
 
-// route returns the name of the bridge's route for it.
-func (w want) route() string {
-	switch {
-	case w.private:
-		return "private"
-	case w.impatient:
-		return "impatient"
-	default:
-		return "shared"
+// Routes of the bridge.
+const (
+	routeShared    = "shared"
+	routePrivate   = "private"   // a stream for each client
+	routeImpatient = "impatient" // clients that take nothing are soon dropped
+	routeBeating   = "beating"   // the same, with frequent heartbeats
+	routeMute      = "mute"      // the same, without heartbeats
+)
+
+// path returns the path of a stream of the bridge.
+func (w want) path() string {
+	route := w.route
+	if route == "" {
+		route = routeShared
 	}
+	return "/" + route + "/" + w.pace
 }
 
 // windowed reports whether clients tell the sender how far they are.
@@ -54,7 +60,7 @@ func (c *contender) helps(p *process)  { c.helpers = append(c.helpers, p) }
 
 // pids returns the processes whose use counts.
 func (c *contender) pids() []int {
-	var pids []int
+	pids := make([]int, 0, len(c.servers))
 	for _, p := range c.servers {
 		pids = append(pids, p.pid())
 	}
@@ -90,7 +96,7 @@ func (c *contender) stopOn(err *error) {
 
 // backend starts a gRPC backend for a contender and returns its address.
 func (l *lab) backend(ctx context.Context, c *contender) (string, error) {
-	addrs, err := freeAddrs(ctx, 2)
+	addrs, err := freeAddrs(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -103,13 +109,11 @@ func (l *lab) backend(ctx context.Context, c *contender) (string, error) {
 	return addrs[0], p.ready(ctx, accepts(addrs[0]))
 }
 
-// freeAddrs returns addresses that nobody listens at.
-func freeAddrs(ctx context.Context, count int) ([]string, error) {
-	addrs := make([]string, count)
+// freeAddrs returns two addresses that nobody listens at.
+func freeAddrs(ctx context.Context) (addrs [2]string, err error) {
 	for i := range addrs {
-		var err error
 		if addrs[i], err = freeAddr(ctx); err != nil {
-			return nil, err
+			return addrs, err
 		}
 	}
 	return addrs, nil
@@ -120,7 +124,7 @@ func ticking(name, program string, arguments ...string) starter {
 	return func(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 		c := newContender(name)
 		defer c.stopOn(&err)
-		addrs, err := freeAddrs(ctx, 2)
+		addrs, err := freeAddrs(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -25,14 +25,14 @@ func TestContenders(t *testing.T) {
 		start starter
 		wants []want
 	}{
-		"bridge":     {bridge, []want{{pace: rate}, {pace: pace.Windowed}, {pace: rate, private: true}, {pace: rate, transport: load.HTTP2}}},
+		"bridge":     {bridge, []want{{pace: rate}, {pace: pace.Windowed}, {pace: rate, route: routePrivate}, {pace: rate, transport: load.HTTP2}}},
 		"embedded":   {embedded("-tls"), []want{{pace: rate, transport: load.TLS}}},
 		"floor":      {ticking("floor", "floor"), []want{{pace: rate}}},
 		"coalescing": {ticking("floor", "floor", "-coalesce"), []want{{pace: rate}, {pace: pace.Windowed}}},
 		"naive":      {ticking("naive", "naive"), []want{{pace: rate}, {pace: pace.Windowed}, {pace: rate, transport: load.HTTP2}}},
 		"naive, TLS": {ticking("naive", "naive", "-tls"), []want{{pace: rate, transport: load.TLS}}},
 		"go-sse":     {ticking("gosse", "gosse"), []want{{pace: rate}, {pace: pace.Windowed}}},
-		"gateway":    {carrying("gateway", "gateway"), []want{{pace: rate, private: true}, {pace: pace.Unlimited, private: true}}},
+		"gateway":    {carrying("gateway", "gateway"), []want{{pace: rate, route: routePrivate}, {pace: pace.Unlimited, route: routePrivate}}},
 		"relay":      {carrying("relay", "relay"), []want{{pace: rate}, {pace: pace.Unlimited}}},
 	} {
 		for _, w := range set.wants {
@@ -41,7 +41,8 @@ func TestContenders(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if s.missing() != 0 || s.Clients != 20 || s.Events < 20 || s.size() < 200 {
+				// A busy machine may leave a client without an event for as long as the window is.
+				if s.Lost+s.Doubled != 0 || s.Closed+s.Behind != 0 || s.Clients != 20 || s.Events == 0 || s.size() < 200 {
 					t.Errorf("%+v", s)
 				}
 			})

@@ -37,10 +37,10 @@ func (l *lab) attach(ctx context.Context, c *contender, want want, compressed bo
 	return err
 }
 
-// fleet starts a load generator.
-func (l *lab) fleet(ctx context.Context, params load.Params, compressed bool) (*fleet, error) {
-	p, err := l.prepare(ctx, "load", l.self, asLoad, "-addr", params.Addr, "-path", params.Path, "-transport", params.Transport,
-		"-window", params.Window, "-buffer", strconv.Itoa(params.Buffer), "-compressed="+strconv.FormatBool(compressed))
+// fleet starts a load generator; the words of within, if any, stand before its command.
+func (l *lab) fleet(ctx context.Context, params load.Params, compressed bool, within ...string) (*fleet, error) {
+	p, err := l.prepare(ctx, "load", append(within, l.self, asLoad, "-addr", params.Addr, "-path", params.Path, "-transport", params.Transport,
+		"-window", params.Window, "-buffer", strconv.Itoa(params.Buffer), "-compressed="+strconv.FormatBool(compressed))...)
 	if err != nil {
 		return nil, err
 	}

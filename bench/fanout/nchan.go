@@ -67,7 +67,7 @@ func nchan(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	}
 	c := newContender("nchan")
 	defer c.stopOn(&err)
-	addrs, err := freeAddrs(ctx, 2)
+	addrs, err := freeAddrs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func nchan(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	if err := server.ready(ctx, accepts(addrs[0])); err != nil {
 		return nil, err
 	}
-	poster, err := l.start(ctx, "poster", l.program("poster"), "-url", "http://"+addrs[0]+"/publish", "-window", addrs[1],
+	poster, err := l.start(ctx, "poster", l.program("poster"), "-to", addrs[0], "-window", addrs[1],
 		"-pace", want.pace, "-ahead", strconv.Itoa(l.window))
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -35,22 +36,27 @@ type bar struct {
 // not positive was not found.
 func (r *report) atMost(what string, value, limit float64, unit string) {
 	r.verdicts = append(r.verdicts, verdict{
-		what, fmt.Sprintf("%.2f%s", value, unit), fmt.Sprintf("≤ %.2f%s", limit, unit), value > 0 && value <= limit,
+		what, fmt.Sprintf("%.4g%s", value, unit), fmt.Sprintf("≤ %.4g%s", limit, unit), value > 0 && value <= limit,
 	})
 }
 
 // atLeast adds a verdict: a figure that is to be at least some limit.
 func (r *report) atLeast(what string, value, limit float64, unit string) {
-	r.verdicts = append(r.verdicts, verdict{what, fmt.Sprintf("%.2f%s", value, unit), fmt.Sprintf("≥ %.2f%s", limit, unit), value >= limit})
+	r.verdicts = append(r.verdicts, verdict{what, fmt.Sprintf("%.4g%s", value, unit), fmt.Sprintf("≥ %.4g%s", limit, unit), value >= limit})
 }
 
 // none adds a verdict: something that must not be.
 func (r *report) none(what string, count uint64) {
-	r.verdicts = append(r.verdicts, verdict{what, fmt.Sprint(count), "0", count == 0})
+	r.verdicts = append(r.verdicts, verdict{what, strconv.FormatUint(count, 10), "0", count == 0})
 }
 
-// note adds a sentence.
-func (r *report) note(format string, arguments ...any) {
+// fails adds a verdict: something that is not as it is to be, in words.
+func (r *report) fails(what, value, want string) {
+	r.verdicts = append(r.verdicts, verdict{what, value, want, false})
+}
+
+// notef adds a sentence.
+func (r *report) notef(format string, arguments ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, arguments...))
 }
 

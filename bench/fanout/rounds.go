@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -12,6 +13,7 @@ type entry struct {
 	name       string
 	start      starter
 	compressed bool // clients ask for gzip
+	once       bool // one round is enough: no bar is held against it
 }
 
 // rounds is what the contenders of a case have shown, by name, a sample for each
@@ -21,8 +23,11 @@ type rounds map[string][]sample
 // race measures all entries in turn, as many times as there are repetitions.
 func (l *lab) race(ctx context.Context, want want, clients int, entries []entry) (rounds, error) {
 	all := rounds{}
-	for range l.repetitions {
+	for round := range l.repetitions {
 		for _, e := range entries {
+			if e.once && round > 0 {
+				continue
+			}
 			s, err := l.once(ctx, e.start, want, clients, e.compressed)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", e.name, err)
@@ -35,7 +40,7 @@ func (l *lab) race(ctx context.Context, want want, clients int, entries []entry)
 
 // median returns the median over a contender's rounds of a figure.
 func (r rounds) median(name string, figure func(sample) float64) float64 {
-	var all []float64
+	all := make([]float64, 0, len(r[name]))
 	for _, s := range r[name] {
 		all = append(all, figure(s))
 	}
@@ -55,8 +60,9 @@ func median(all []float64) float64 {
 // against returns the median over the rounds of the ratio of two contenders'
 // figures, each of one round.
 func (r rounds) against(name, other string, figure func(sample) float64) float64 {
-	var all []float64
-	for i := range min(len(r[name]), len(r[other])) {
+	shared := min(len(r[name]), len(r[other]))
+	all := make([]float64, 0, shared)
+	for i := range shared {
 		all = append(all, ratio(figure(r[name][i]), figure(r[other][i])))
 	}
 	return median(all)
@@ -69,6 +75,12 @@ func (r rounds) lost(name string) uint64 {
 		lost += s.missing()
 	}
 	return lost
+}
+
+// behind reports whether a contender's clients ever did not get in time what was
+// sent to them.
+func (r rounds) behind(name string) bool {
+	return slices.ContainsFunc(r[name], func(s sample) bool { return s.Behind > 0 })
 }
 
 func (s sample) p50() float64   { return milliseconds(s.P50) }
@@ -93,9 +105,15 @@ func (r rounds) tabulate(to *report, entries []entry) {
 			}
 			return "–"
 		}
+		latency := func(f func(sample) float64, format string) string {
+			if r.behind(e.name) && figure(f, format) != "–" {
+				return "> " + figure(f, format) // those that have not come are in none
+			}
+			return figure(f, format)
+		}
 		to.row(e.name, figure(sample.perEvent, "%.2f"), figure(func(s sample) float64 { return 100 * s.inKernel() }, "%.0f %%"),
-			figure(sample.rate, "%.0f"), figure(sample.size, "%.0f"), figure(sample.p50, "%.2f"), figure(sample.p99, "%.2f"),
-			figure(sample.worst, "%.1f"), fmt.Sprint(r.lost(e.name)))
+			figure(sample.rate, "%.0f"), figure(sample.size, "%.0f"), latency(sample.p50, "%.2f"), latency(sample.p99, "%.2f"),
+			latency(sample.worst, "%.1f"), strconv.FormatUint(r.lost(e.name), 10))
 	}
 }
 

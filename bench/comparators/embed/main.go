@@ -65,7 +65,8 @@ func serve(ctx context.Context, server *http.Server, address string) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // its connections are cut, which is meant
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // its connections are cut, which is meant
+	defer stop()
 	if server.TLSConfig != nil {
 		err = server.ServeTLS(listener, "", "")
 	} else {

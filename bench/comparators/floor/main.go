@@ -35,6 +35,7 @@ func run(ctx context.Context, options publish.Options, coalesce bool) error {
 	if _, err := pace.Parse(options.Pace, window.Window); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, s.wakeUp)()
+	stop := context.AfterFunc(ctx, s.wakeUp)
+	defer stop()
 	return s.run(ctx, newTicker(options.Pace, window.Window))
 }

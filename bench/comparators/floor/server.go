@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -213,8 +214,8 @@ func (s *server) take(events *ticker) bool {
 // meanwhile go to the clients who have not been written to yet; it returns
 // whether there were any, which the others are still to get.
 func (s *server) write(events *ticker) (taken bool) {
-	for i := len(s.clients) - 1; i >= 0; i-- { // from the last: one that is dropped is replaced by one that is done
-		if c := s.clients[i]; !c.blocked {
+	for i, c := range slices.Backward(s.clients) { // from the last: one that is dropped is replaced by one that is done
+		if !c.blocked {
 			s.send(c)
 		}
 		if s.coalesce && i%glance == 0 {

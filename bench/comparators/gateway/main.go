@@ -51,7 +51,8 @@ func run(ctx context.Context, listen, backend string) error {
 		return err
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // its connections are cut, which is meant
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // its connections are cut, which is meant
+	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

@@ -27,13 +27,12 @@ const response = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Co
 
 func main() {
 	backend := flag.String("backend", "127.0.0.1:50051", "address of the gRPC server")
-	every := flag.Uint64("every", 1, "write only every so-manieth event: what is left is what receiving costs")
 	options := publish.Parse(os.Args[1:])
-	publish.Main(func(ctx context.Context) error { return run(ctx, options.Listen, *backend, *every) })
+	publish.Main(func(ctx context.Context) error { return run(ctx, options.Listen, *backend) })
 }
 
 // run serves until ctx is done, and joins what it has started.
-func run(ctx context.Context, listen, backend string, every uint64) error {
+func run(ctx context.Context, listen, backend string) error {
 	connection, err := grpc.NewClient(backend, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
@@ -43,8 +42,9 @@ func run(ctx context.Context, listen, backend string, every uint64) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = listener.Close() })() // Accept then says so
-	r := relay{testv1.NewFeedServiceClient(connection), every}
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // Accept then says so
+	defer stop()
+	r := relay{testv1.NewFeedServiceClient(connection)}
 	var running sync.WaitGroup
 	defer running.Wait()
 	for {
@@ -62,7 +62,6 @@ func run(ctx context.Context, listen, backend string, every uint64) error {
 // relay serves clients.
 type relay struct {
 	backend testv1.FeedServiceClient
-	every   uint64
 }
 
 // serve carries an RPC to a client until one of the two ends.
@@ -87,9 +86,6 @@ func (r relay) serve(ctx context.Context, client net.Conn) error {
 			return err
 		}
 		place := uint64(message.GetSeq()) //nolint:gosec // a place
-		if place%r.every != 0 {
-			continue
-		}
 		sent, err := moment(message)
 		if err != nil {
 			return err

@@ -36,7 +36,8 @@ func makeTexts() [256]string {
 	}
 	for i := range made {
 		price := 10000 + number(80000)
-		made[i] = fmt.Sprintf("%s bid %d.%02d ask %d.%02d last %d.%02d volume %07d trades %05d change +%d.%02d high %d.%02d low %d.%02d open %d.%02d vwap %d.%04d turnover %09d venue XNAS",
+		made[i] = fmt.Sprintf("%s bid %d.%02d ask %d.%02d last %d.%02d volume %07d trades %05d change +%d.%02d "+
+			"high %d.%02d low %d.%02d open %d.%02d vwap %d.%04d turnover %09d venue XNAS",
 			symbols[i%len(symbols)], price/100, price%100, price/100+1, number(100), price/100, number(100), number(10000000), number(100000),
 			number(10), number(100), price/100+5, number(100), price/100-5, number(100),
 			price/100+2, number(100), price/100, number(10000), number(1000000000))

@@ -47,11 +47,7 @@ func (c *chunks) body(piece []byte, take func([]byte)) error {
 
 // line reads a chunk's size line as far as it is there.
 func (c *chunks) line(piece []byte) ([]byte, error) {
-	end := bytes.IndexByte(piece, '\n')
-	line, rest := piece, []byte(nil)
-	if end >= 0 {
-		line, rest = piece[:end], piece[end+1:]
-	}
+	line, rest, ended := bytes.Cut(piece, []byte("\n"))
 	for _, b := range line {
 		if c.skip || b == '\r' {
 			continue
@@ -66,7 +62,7 @@ func (c *chunks) line(piece []byte) ([]byte, error) {
 		}
 		c.size, c.digit = c.size<<4|value, true
 	}
-	if end < 0 {
+	if !ended {
 		return nil, nil
 	}
 	if !c.digit {

@@ -15,7 +15,7 @@ const sources = 8
 
 // source returns the address that a client comes from.
 func source(number int) [4]byte {
-	return [4]byte{127, 0, 0, byte(1 + number%sources)}
+	return [4]byte{127, 0, 0, byte(1 + number%sources)} //nolint:gosec // small
 }
 
 // dial opens a connection to an IPv4 address and writes the request to it. A
@@ -44,8 +44,10 @@ func connect(descriptor int, to *net.TCPAddr, number, buffer int, request []byte
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	if err := unix.Bind(descriptor, &unix.SockaddrInet4{Addr: source(number)}); err != nil {
-		return os.NewSyscallError("bind", err)
+	if to.IP.IsLoopback() {
+		if err := unix.Bind(descriptor, &unix.SockaddrInet4{Addr: source(number)}); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
 	}
 	if err := unix.Connect(descriptor, &unix.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
 		return os.NewSyscallError("connect", err)

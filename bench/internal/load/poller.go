@@ -168,7 +168,7 @@ func (p *poller) read(l *link) {
 // received counts what a connection brought.
 func (p *poller) received(l *link, piece []byte) error {
 	now := time.Now()
-	l.client.received(len(piece), now)
+	l.received(len(piece), now)
 	if !l.begun {
 		rest, done, err := l.head.read(piece)
 		if err != nil || !done {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ type Usage struct {
 }
 
 // CPU returns the time on a processor, in the process and in the kernel for it.
-func (u Usage) CPU() time.Duration { return u.User + u.System }
+func (u *Usage) CPU() time.Duration { return u.User + u.System }
 
 // CPU returns the time on a processor of some processes and everything that
 // they have started, as long as it runs.
@@ -58,7 +59,7 @@ func Read(pids ...int) (Usage, error) {
 // addMemory adds a process's memory and descriptors.
 func (u *Usage) addMemory(pid int) error {
 	folder := filepath.Join(root, strconv.Itoa(pid))
-	text, err := os.ReadFile(filepath.Join(folder, "smaps_rollup"))
+	text, err := os.ReadFile(filepath.Join(folder, "smaps_rollup")) //nolint:gosec // in /proc
 	if err != nil {
 		return err
 	}
@@ -147,10 +148,8 @@ func each(pids []int, f func(stat) error) error {
 // descends reports whether a process is one of some or was started by one.
 func descends(all map[int]stat, pid int, from []int) bool {
 	for pid > 0 {
-		for _, candidate := range from {
-			if candidate == pid {
-				return true
-			}
+		if slices.Contains(from, pid) {
+			return true
 		}
 		pid = all[pid].parent
 	}
