@@ -12,8 +12,6 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-type httpRequest = http.Request
-
 // behind starts what is served at a position.
 func behind(serve func(*http.Request) Client, position uint64) func(*http.Request) Client {
 	return func(r *http.Request) Client {

@@ -12,7 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,27 +22,28 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
 
-// way is how a client's blocks get to its socket.
-type way struct {
+// wayOf is how a client's blocks get to its socket.
+type wayOf struct {
 	name    string
 	network string // "tcp" or "unix"
 	h2c     bool
 	handed  bool                                 // by the shard, or serveConn: not by net/http
+	either  bool                                 // or not
 	listen  func(net.Listener) net.Listener      // may be nil
 	handle  func(next http.Handler) http.Handler // may be nil: a middleware
 }
 
 // shardWays are those on which the shard serves.
-var shardWays = []way{
+var shardWays = []wayOf{
 	{name: "shard, TCP", network: "tcp", handed: true},
 	{name: "shard, unix", network: "unix", handed: true},
 }
 
 // ways are all.
 var ways = append(slices.Clone(shardWays),
-	way{name: "connection of the listener's", network: "tcp", handed: true, listen: func(l net.Listener) net.Listener { return ownListener{l} }},
-	way{name: "net/http, HTTP/1.1", network: "tcp", handle: withoutHijack},
-	way{name: "net/http, h2c", network: "tcp", h2c: true},
+	wayOf{name: "connection of the listener's", network: "tcp", handed: true, listen: func(l net.Listener) net.Listener { return ownListener{l} }},
+	wayOf{name: "net/http, HTTP/1.1", network: "tcp", handle: withoutHijack},
+	wayOf{name: "net/http, h2c", network: "tcp", h2c: true},
 )
 
 // ownListener has connections that are no sockets to whoever asks.
@@ -66,7 +67,7 @@ func withoutHijack(next http.Handler) http.Handler {
 
 // stand is an http.Server that delivers over sockets of the kernel's.
 type stand struct {
-	way     way
+	way     wayOf
 	gzip    bool
 	clients Clients
 	server  *http.Server
@@ -83,7 +84,7 @@ type stand struct {
 }
 
 // onWays runs a test for each way, plain and with gzip.
-func onWays(t *testing.T, all []way, test func(t *testing.T, s *stand)) {
+func onWays(t *testing.T, all []wayOf, test func(t *testing.T, s *stand)) {
 	t.Helper()
 	for _, way := range all {
 		for _, zipped := range []bool{false, true} {
@@ -100,7 +101,7 @@ func onWays(t *testing.T, all []way, test func(t *testing.T, s *stand)) {
 	}
 }
 
-func newStand(t testing.TB, way way) *stand {
+func newStand(t testing.TB, way wayOf) *stand {
 	t.Helper()
 	s := &stand{way: way, changed: make(chan struct{})}
 	s.address = "127.0.0.1:0"
@@ -198,7 +199,7 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	if (end == Handed) != s.way.handed {
+	if (end == Handed) != s.way.handed && !s.way.either {
 		panic("served on another way: " + string(end))
 	}
 	s.change(func() { s.served++ })
@@ -455,9 +456,9 @@ func (e *ear) expectFIN(t testing.TB) {
 
 func shown(text string) string {
 	if len(text) > 300 {
-		return text[:100] + "…" + text[len(text)-200:]
+		return strconv.Quote(text[:100]) + "…" + strconv.Quote(text[len(text)-200:])
 	}
-	return strings.ReplaceAll(text, "\n", "\\n")
+	return strconv.Quote(text)
 }
 
 func errText(err error) string {

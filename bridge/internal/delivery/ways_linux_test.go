@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -247,8 +248,8 @@ func TestWaysAlwaysBehind(t *testing.T) {
 	}
 }
 
-func endlessly(s *stand, endless func(*Client, *source)) func(*httpRequest) Client {
-	return func(*httpRequest) Client {
+func endlessly(s *stand, endless func(*Client, *source)) func(*http.Request) Client {
+	return func(*http.Request) Client {
 		source := newSource(2).append("1")
 		client := Client{Source: source, Blocks: blocks{source: source}, First: []byte("first\n\n"), Gzip: s.gzip}
 		endless(&client, source)
