@@ -31,6 +31,7 @@ type shard struct {
 
 	mu    sync.Mutex // a leaf: held by writers of logs
 	asked asked
+	over  bool // the loop has ended
 
 	// Owned by the loop.
 	now       time.Time
@@ -83,9 +84,26 @@ func (s *shard) ask(add func(*asked)) {
 	}
 }
 
-// start begins to serve a member that has its socket.
-func (s *shard) start(m *member) {
-	s.ask(func(asked *asked) { asked.came = append(asked.came, m) })
+// start begins to serve a member that has its socket. It is false where the
+// loop has ended.
+func (s *shard) start(m *member) (started bool) {
+	s.ask(func(asked *asked) {
+		if started = !s.over; started {
+			asked.came = append(asked.came, m)
+		}
+	})
+	return started
+}
+
+// finished reports whether the loop may end, and then nobody is started any more.
+func (s *shard) finished() bool {
+	if !s.quitting || s.slots.len() > 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = len(s.asked.came) == 0
+	return s.over
 }
 
 // close ends the loop: streams are cut, and responses that have ended are given
@@ -101,7 +119,7 @@ func (s *shard) close() error {
 // run is the loop.
 func (s *shard) run() {
 	defer close(s.ended)
-	for !s.quitting || s.slots.len() > 0 {
+	for !s.finished() {
 		s.wait()
 		s.look()
 		s.goRound()

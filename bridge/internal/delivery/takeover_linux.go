@@ -73,7 +73,10 @@ func (c *Clients) takeOver(w http.ResponseWriter, client Client) bool {
 		return true
 	}
 	c.add(m)
-	m.shard.start(m)
+	if !m.shard.start(m) {
+		m.socket.reset()
+		m.done(EndCut)
+	}
 	return true
 }
 
