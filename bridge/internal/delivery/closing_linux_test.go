@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,18 +119,23 @@ func TestComeAndClose(t *testing.T) {
 // http.Server's Shutdown and Close, and its timeouts, have nothing to do with
 // connections that have been taken over.
 func TestServerHasNoPart(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
-		s.server.ReadTimeout, s.server.WriteTimeout, s.server.IdleTimeout = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
+	hurried := slices.Clone(shardWays)
+	for i := range hurried {
+		hurried[i].server = func(server *http.Server) {
+			server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+		}
+	}
+	onWays(t, hurried, func(t *testing.T, s *stand) {
 		source := newSource(100)
 		s.serve(source, Policy{Heartbeat: 10 * time.Millisecond})
 		e := s.listen(t)
-		e.awaitCount(t, "beat\n\n", 15)
+		e.awaitCount(t, "beat\n\n", 40)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		if err := s.server.Shutdown(ctx); err != nil {
 			t.Fatal(err)
 		}
-		e.awaitCount(t, "beat\n\n", 20)
+		e.awaitCount(t, "beat\n\n", 50)
 		if err := s.server.Close(); err != nil {
 			t.Fatal(err)
 		}

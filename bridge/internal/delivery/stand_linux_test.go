@@ -26,9 +26,11 @@ const patience = 10 * time.Second
 type wayOf struct {
 	name    string
 	network string // "tcp" or "unix"
+	address string // where it listens; "" is anywhere
 	h2c     bool
 	handed  bool                                 // by the shard, or serveConn: not by net/http
 	either  bool                                 // or not
+	server  func(*http.Server)                   // may be nil
 	listen  func(net.Listener) net.Listener      // may be nil
 	handle  func(next http.Handler) http.Handler // may be nil: a middleware
 }
@@ -105,6 +107,9 @@ func newStand(t testing.TB, way wayOf) *stand {
 	t.Helper()
 	s := &stand{way: way, changed: make(chan struct{})}
 	s.address = "127.0.0.1:0"
+	if way.address != "" {
+		s.address = way.address
+	}
 	if way.network == "unix" {
 		s.address = filepath.Join(socketFolder(t), "s")
 	}
@@ -120,6 +125,9 @@ func newStand(t testing.TB, way wayOf) *stand {
 	spoken.SetHTTP1(!way.h2c)
 	spoken.SetUnencryptedHTTP2(way.h2c)
 	s.server = &http.Server{Handler: s, Protocols: spoken, ReadHeaderTimeout: time.Minute}
+	if way.server != nil {
+		way.server(s.server)
+	}
 	if way.handle != nil {
 		s.server.Handler = way.handle(s)
 	}
