@@ -1,9 +1,6 @@
 package delivery
 
-import (
-	"container/heap"
-	"time"
-)
+import "container/heap"
 
 // deadlines is a heap of members by when they are to be looked at, at the
 // latest. A member that has been written to since is looked at early and put
@@ -14,7 +11,7 @@ type deadlines []*member
 func (d *deadlines) Len() int { return len(*d) }
 
 // Less puts the earliest first.
-func (d *deadlines) Less(i, j int) bool { return (*d)[i].look.Before((*d)[j].look) }
+func (d *deadlines) Less(i, j int) bool { return (*d)[i].look < (*d)[j].look }
 
 // Swap keeps the members' places true.
 func (d *deadlines) Swap(i, j int) {
@@ -42,14 +39,14 @@ func (d *deadlines) Pop() any {
 }
 
 // set has a member looked at by a time, or earlier where that was asked for
-// before; the zero time asks for nothing.
-func (d *deadlines) set(m *member, by time.Time) {
+// before; never asks for nothing.
+func (d *deadlines) set(m *member, by moment) {
 	switch {
-	case by.IsZero():
+	case by == never:
 	case m.place < 0:
 		m.look = by
 		heap.Push(d, m)
-	case by.Before(m.look):
+	case by < m.look:
 		m.look = by
 		heap.Fix(d, m.place)
 	}
@@ -63,17 +60,17 @@ func (d *deadlines) drop(m *member) {
 }
 
 // due returns a member whose time has come, or nil.
-func (d *deadlines) due(now time.Time) *member {
-	if len(*d) == 0 || now.Before((*d)[0].look) {
+func (d *deadlines) due(now moment) *member {
+	if len(*d) == 0 || now < (*d)[0].look {
 		return nil
 	}
 	return heap.Pop(d).(*member) //nolint:errcheck,forcetypeassert // see Push
 }
 
-// first returns the earliest time, zero where there is none.
-func (d *deadlines) first() time.Time {
+// first returns the earliest time, never where there is none.
+func (d *deadlines) first() moment {
 	if len(*d) == 0 {
-		return time.Time{}
+		return never
 	}
 	return (*d)[0].look
 }

@@ -19,17 +19,17 @@ type member struct {
 
 	tag   tag
 	group *group
-	index int       // in the group
-	look  time.Time // deadlines: when the member is looked at, at the latest
-	place int       // deadlines: in the heap; -1: it is not
+	index int    // in the group
+	look  moment // deadlines: when the member is looked at, at the latest
+	place int    // deadlines: in the heap; -1: it is not
 
-	rest   [][]byte  // of the turn, as yet unwritten
-	end    End       // of the stream, when rest has been written
-	full   bool      // the socket takes nothing
-	behind bool      // it has more to write, and is in shard.behind
-	moved  time.Time // when it last took something that had waited
-	input  int       // bytes that came after the request
-	leave  time.Time // the stream has ended well, and the socket closes by then
+	rest   [][]byte // of the turn, as yet unwritten
+	end    End      // of the stream, when rest has been written
+	full   bool     // the socket takes nothing
+	behind bool     // it has more to write, and is in shard.behind
+	moved  moment   // when it last took something that had waited
+	input  int      // bytes that came after the request
+	leave  moment   // the stream has ended well, and the socket closes by then
 }
 
 func (m *member) tell() {
@@ -115,7 +115,7 @@ func (s *shard) schedule(m *member) {
 	case m.session == nil:
 		s.deadlines.set(m, m.leave)
 	case m.full:
-		s.deadlines.set(m, m.moved.Add(m.session.client.Policy.WriteTimeout))
+		s.deadlines.set(m, m.moved.after(m.session.client.Policy.WriteTimeout))
 	default:
 		s.deadlines.set(m, m.session.due())
 	}
@@ -126,7 +126,7 @@ func (s *shard) expire(m *member) {
 	switch {
 	case m.session == nil:
 		s.drop(m)
-	case m.full && s.now.Sub(m.moved) >= m.session.client.Policy.WriteTimeout:
+	case m.full && s.now.since(m.moved) >= m.session.client.Policy.WriteTimeout:
 		s.abort(m, EndStuck)
 	default:
 		s.serve(m)
@@ -159,7 +159,7 @@ func (s *shard) finish(m *member) {
 		s.gone(m)
 		return
 	}
-	m.leave = s.now.Add(closing)
+	m.leave = s.now.after(closing)
 	s.end(m, end)
 }
 

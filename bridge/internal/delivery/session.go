@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
@@ -39,15 +38,15 @@ type session struct {
 	begun    bool
 	stale    bool // what the client was told
 	comments int
-	spoke    time.Time // when something was last written
-	oldest   time.Time // when it is to be asked to come back; zero: never
+	spoke    moment // when something was last written
+	oldest   moment // when it is to be asked to come back
 }
 
-func newSession(client Client, form form, now time.Time) *session {
-	s := &session{client: client, form: form, spoke: now}
+func newSession(client Client, form form, now moment) *session {
+	s := &session{client: client, form: form, spoke: now, oldest: never}
 	if age := client.Policy.MaxAge; age > 0 {
 		// Up to a tenth earlier, so that clients that came together part.
-		s.oldest = now.Add(age - rand.N(age/10+1))
+		s.oldest = now.after(age - rand.N(age/10+1))
 	}
 	return s
 }
@@ -56,7 +55,7 @@ func newSession(client Client, form form, now time.Time) *session {
 // turn. With an end the stream is over when they have been written. With
 // neither there is nothing to do until the log grows, the status changes, the
 // client is told, or due has come.
-func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
+func (s *session) turn(now moment) (blocks [][]byte, end End) {
 	blocks, end = s.next(now)
 	if end != "" {
 		blocks = slices.Clone(blocks) // the form uses its own again
@@ -65,7 +64,7 @@ func (s *session) turn(now time.Time) (blocks [][]byte, end End) {
 	return blocks, end
 }
 
-func (s *session) next(now time.Time) (blocks [][]byte, end End) {
+func (s *session) next(now moment) (blocks [][]byte, end End) {
 	if !s.begun {
 		s.begun = true
 		first := s.client.First
@@ -76,7 +75,7 @@ func (s *session) next(now time.Time) (blocks [][]byte, end End) {
 	case s.leaving:
 	case s.told.Load():
 		s.lastWord(Drain)
-	case !s.oldest.IsZero() && !now.Before(s.oldest):
+	case now >= s.oldest:
 		s.lastWord(MaxAge)
 	}
 	if s.stale && !s.leaving { // before what is not
@@ -121,14 +120,14 @@ func (s *session) ended() bool {
 }
 
 // idle is a turn at the head of the log.
-func (s *session) idle(now time.Time) (blocks [][]byte, end End) {
+func (s *session) idle(now moment) (blocks [][]byte, end End) {
 	status, _ := s.client.Source.Status()
 	switch {
 	case status.Leave:
 		return s.leave(Upstream)
 	case status.Stale != s.stale:
 		return s.tellStale(status.Stale), ""
-	case s.client.Policy.Heartbeat > 0 && now.Sub(s.spoke) >= s.client.Policy.Heartbeat:
+	case s.client.Policy.Heartbeat > 0 && now.since(s.spoke) >= s.client.Policy.Heartbeat:
 		return s.heartbeat()
 	}
 	return nil, ""
@@ -143,7 +142,7 @@ func (s *session) tellStale(stale bool) [][]byte {
 }
 
 // wrote says that the blocks of the last turn have been written.
-func (s *session) wrote(now time.Time) {
+func (s *session) wrote(now moment) {
 	s.spoke = now
 	if s.frames {
 		s.frames, s.comments = false, 0
@@ -152,13 +151,11 @@ func (s *session) wrote(now time.Time) {
 	}
 }
 
-// due returns when the next turn is to be taken at the latest, zero for never.
-func (s *session) due() time.Time {
+// due returns when the next turn is to be taken at the latest.
+func (s *session) due() moment {
 	due := s.oldest
 	if every := s.client.Policy.Heartbeat; every > 0 {
-		if beat := s.spoke.Add(every); due.IsZero() || beat.Before(due) {
-			due = beat
-		}
+		due = min(due, s.spoke.after(every))
 	}
 	return due
 }

@@ -34,7 +34,7 @@ type shard struct {
 	over  bool // the loop has ended
 
 	// Owned by the loop.
-	now       time.Time
+	now       moment
 	timer     *time.Timer
 	quitting  bool
 	spare     asked
@@ -144,7 +144,7 @@ func (s *shard) wait() {
 	} else {
 		heard = s.sleep()
 	}
-	s.now = time.Now()
+	s.now = clock()
 	for i := range heard {
 		if m := s.slots.of(&heard[i]); m != nil {
 			s.hear(m, eventsOf(&heard[i]))
@@ -154,10 +154,10 @@ func (s *shard) wait() {
 
 // sleep returns when something has happened, which may be events of sockets.
 func (s *shard) sleep() []unix.EpollEvent {
-	var clock <-chan time.Time
-	if first := s.deadlines.first(); !first.IsZero() {
-		s.timer.Reset(time.Until(first))
-		clock = s.timer.C
+	var due <-chan time.Time
+	if first := s.deadlines.first(); first != never {
+		s.timer.Reset(first.since(clock()))
+		due = s.timer.C
 	}
 	quit := s.quit
 	if s.quitting {
@@ -167,7 +167,7 @@ func (s *shard) sleep() []unix.EpollEvent {
 	case <-s.kicked:
 	case heard := <-s.poller.events:
 		return heard
-	case <-clock:
+	case <-due:
 	case <-quit:
 		s.quitting = true
 	}

@@ -29,7 +29,7 @@ type stream struct {
 }
 
 func newStream(client Client, form form, sink sink) *stream {
-	return &stream{session: newSession(client, form, time.Now()), sink: sink, told: make(chan struct{})}
+	return &stream{session: newSession(client, form, clock()), sink: sink, told: make(chan struct{})}
 }
 
 func (s *stream) tell() {
@@ -52,12 +52,12 @@ func (s *stream) cut() {
 // run writes until the stream ends.
 func (s *stream) run(ctx context.Context) End {
 	for ctx.Err() == nil {
-		blocks, end := s.session.turn(time.Now())
+		blocks, end := s.session.turn(clock())
 		if len(blocks) > 0 {
 			if err := s.send(blocks...); err != nil {
 				return s.failed(err)
 			}
-			s.session.wrote(time.Now())
+			s.session.wrote(clock())
 		}
 		switch {
 		case end != "":
@@ -79,11 +79,11 @@ func (s *stream) wait(ctx context.Context) {
 	if s.session.told.Load() {
 		told = nil // and it has heard
 	}
-	var clock <-chan time.Time
-	if due := s.session.due(); !due.IsZero() {
-		timer := time.NewTimer(time.Until(due))
+	var due <-chan time.Time
+	if at := s.session.due(); at != never {
+		timer := time.NewTimer(at.since(clock()))
 		defer timer.Stop()
-		clock = timer.C
+		due = timer.C
 	}
 	status, changed := source.Status()
 	if status.Leave || status.Stale != s.session.stale {
@@ -92,7 +92,7 @@ func (s *stream) wait(ctx context.Context) {
 	select {
 	case <-source.Log().Grown(s.session.client.Position):
 	case <-changed:
-	case <-clock:
+	case <-due:
 	case <-told:
 	case <-ctx.Done():
 	}

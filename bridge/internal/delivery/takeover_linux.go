@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 )
 
 var (
@@ -96,7 +95,7 @@ func (c *Clients) member(conn net.Conn, client Client, input int) (*member, erro
 	}
 	socket.setUp(client.Policy)
 	m := &member{
-		session: newSession(client, newForm(client.Gzip, true), time.Now()),
+		session: newSession(client, newForm(client.Gzip, true), clock()),
 		shard:   shard, socket: socket, input: input, place: -1,
 	}
 	done := client.Done // the client itself is not to be kept twice
