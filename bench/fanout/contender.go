@@ -50,7 +50,8 @@ type contender struct {
 	helpers []*process  // backends and publishers, whose use does not
 	lines   *fleet      // its load generator, nil before it has one
 
-	patience time.Duration // how late clients may be
+	begin    func(ctx context.Context) error // has events sent once the clients are there; nil where they are anyway
+	patience time.Duration                   // how late clients may be
 }
 
 func newContender(name string) *contender { return &contender{name: name, patience: patience} }

@@ -13,7 +13,7 @@ type entry struct {
 	name       string
 	start      starter
 	compressed bool // clients ask for gzip
-	once       bool // one round is enough: no bar is held against it
+	once       bool // one round is enough, or none if it fails: no bar is held against it
 }
 
 // rounds is what the contenders of a case have shown, by name, a sample for each
@@ -29,6 +29,11 @@ func (l *lab) race(ctx context.Context, want want, clients int, entries []entry)
 				continue
 			}
 			s, err := l.once(ctx, e.start, want, clients, e.compressed)
+			if err != nil && e.once && ctx.Err() == nil {
+				all[e.name] = nil // its row is empty, which says enough
+				l.printf("%s: %s\n", e.name, err)
+				continue
+			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", e.name, err)
 			}
@@ -106,10 +111,15 @@ func (r rounds) tabulate(to *report, entries []entry) {
 			return "–"
 		}
 		latency := func(f func(sample) float64, format string) string {
-			if r.behind(e.name) && figure(f, format) != "–" {
-				return "> " + figure(f, format) // those that have not come are in none
+			text := figure(f, format)
+			switch {
+			case !r.behind(e.name):
+				return text
+			case text == "–": // nothing came that was sent in the window
+				return fmt.Sprintf("> "+format, milliseconds(patience))
+			default:
+				return "> " + text // what has not come is not in it
 			}
-			return figure(f, format)
 		}
 		to.row(e.name, figure(sample.perEvent, "%.2f"), figure(func(s sample) float64 { return 100 * s.inKernel() }, "%.0f %%"),
 			figure(sample.rate, "%.0f"), figure(sample.size, "%.0f"), latency(sample.p50, "%.2f"), latency(sample.p99, "%.2f"),

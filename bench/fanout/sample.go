@@ -104,6 +104,11 @@ func (l *lab) once(ctx context.Context, start starter, want want, clients int, c
 	if err := c.lines.connect(clients); err != nil {
 		return sample{}, fmt.Errorf("%s: %w", c.name, err)
 	}
+	if c.begin != nil {
+		if err := c.begin(ctx); err != nil {
+			return sample{}, err
+		}
+	}
 	if err := pause(ctx, l.settle); err != nil {
 		return sample{}, err
 	}

@@ -23,7 +23,7 @@ const decoders = 10
 const inFlight = 200
 
 // answerTimeout is how long all responses together may take to begin.
-const answerTimeout = 3 * time.Minute
+const answerTimeout = 90 * time.Second
 
 // Params say what clients a fleet has.
 type Params struct {
