@@ -69,9 +69,16 @@ func (c *cutter) guard(next http.Handler) http.Handler {
 		*inner.URL = *r.URL
 		inner.URL.RawQuery = rest
 		inner.RequestURI = inner.URL.RequestURI()
-		next.ServeHTTP(w, &inner)
+		next.ServeHTTP(kept{w}, &inner)
 	})
 }
+
+// kept keeps the connection with the http.Server: the bridge would take it over, and then
+// there would be nothing to cut.
+type kept struct{ http.ResponseWriter }
+
+// Unwrap is for http.ResponseController.
+func (k kept) Unwrap() http.ResponseWriter { return k.ResponseWriter }
 
 // serveCut answers POST /demo/cut?page=ID&seconds=N: 204, and the page's connections
 // are gone. The connection that asked is closed after the answer.
