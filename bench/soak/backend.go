@@ -5,7 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,7 +29,9 @@ type backend struct {
 	testv1.UnimplementedFeedServiceServer
 
 	history history
-	running atomic.Int64 // Watch RPCs
+
+	mu      sync.Mutex
+	running map[string]int64 // Watch RPCs, by kind
 }
 
 // runBackend serves until it is killed.
@@ -46,7 +48,7 @@ func runBackend(args []string) error {
 	server := grpc.NewServer(grpc.KeepaliveParams(keepalive.ServerParameters{
 		MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: connectionGrace,
 	}))
-	testv1.RegisterFeedServiceServer(server, &backend{history: history{time.Unix(0, *start), *every}})
+	testv1.RegisterFeedServiceServer(server, &backend{history: history{time.Unix(0, *start), *every}, running: map[string]int64{}})
 	reflection.Register(server)
 	return server.Serve(listener)
 }
@@ -54,23 +56,32 @@ func runBackend(args []string) error {
 // Watch sends a topic's messages, each when it is due: behind the cursor, or
 // those of the past that the kind begins with, or from now on.
 func (b *backend) Watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
-	b.running.Add(1)
-	defer b.running.Add(-1)
 	k, ok := kindOf(request.GetTopic())
 	if !ok {
 		return status.Error(codes.NotFound, "no such topic")
 	}
+	b.runs(k.name, 1)
+	defer b.runs(k.name, -1)
 	place, resumes := k.after(request)
-	switch {
-	case resumes:
-	case k.history:
-		place = max(1, b.history.newest(time.Now())-before)
-	default:
-		place = b.history.newest(time.Now()) + 1
+	if resumes && k.trims != keepsAll && b.history.trimmed(place, time.Now()) {
+		return k.refuse(stream)
+	}
+	if !resumes {
+		place = k.begin(b.history, time.Now())
 	}
 	if err := stream.SendHeader(nil); err != nil {
 		return err
 	}
+	if k.hello {
+		if err := stream.Send(helloMessage()); err != nil {
+			return err
+		}
+	}
+	return b.play(k, place, stream)
+}
+
+// play sends a topic's messages from a place on.
+func (b *backend) play(k kind, place int64, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	for ; ; place++ {
 		if err := until(stream.Context(), b.history.due(place)); err != nil {
 			return status.FromContextError(err).Err()
@@ -78,12 +89,39 @@ func (b *backend) Watch(request *testv1.WatchRequest, stream grpc.ServerStreamin
 		if err := stream.Send(k.message(place)); err != nil {
 			return err
 		}
+		if k.ends && place%lap == 0 {
+			return nil
+		}
 	}
 }
 
-// Get says how many Watch RPCs are running.
-func (b *backend) Get(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) {
-	return &testv1.GetResponse{Kinds: &testv1.Kinds{Int64Value: b.running.Load()}}, nil
+// begin is the place of the first message of an RPC without a cursor.
+func (k kind) begin(h history, now time.Time) int64 {
+	if k.history {
+		return max(1, h.newest(now)-before)
+	}
+	return h.newest(now) + 1
+}
+
+// refuse says that the cursor is too old.
+func (k kind) refuse(stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+	if k.trims == trimsField {
+		return stream.Send(&testv1.FeedEvent{Body: &testv1.FeedEvent_Alarm{Alarm: &testv1.Alarm{Text: "trimmed"}}})
+	}
+	return status.Error(codes.OutOfRange, "trimmed")
+}
+
+func (b *backend) runs(name string, more int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.running[name] += more
+}
+
+// Get says how many Watch RPCs of a kind are running.
+func (b *backend) Get(_ context.Context, request *testv1.GetRequest) (*testv1.GetResponse, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return &testv1.GetResponse{Kinds: &testv1.Kinds{Int64Value: b.running[request.GetName()]}}, nil
 }
 
 // until waits for a moment.

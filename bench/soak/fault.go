@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -16,67 +18,77 @@ type fault struct {
 
 // clientFaults happen between the clients and the bridges.
 func (s *soak) clientFaults() []fault {
-	faults := linkFaults("client", func(r *rand.Rand) proxy { return s.front[r.IntN(len(s.front))] })
+	pick := func(r *rand.Rand) *front { return s.front[r.IntN(len(s.front))] }
+	faults := linkFaults("client", func(r *rand.Rand) proxy { return pick(r).proxy })
 	return append(faults, fault{"client: to the other bridge", func(r *rand.Rand) (func() error, error) {
-		front := s.front[r.IntN(len(s.front))]
-		to := s.bridges[r.IntN(len(s.bridges))].listen
-		for front.Upstream == to && len(s.bridges) > 1 {
-			to = s.bridges[r.IntN(len(s.bridges))].listen
-		}
-		return nothing, front.lead(to)
+		f := pick(r)
+		at := slices.Index(s.bridges, f.to.Load())
+		return nothing, f.lead(s.bridges[(at+1)%len(s.bridges)])
 	}})
 }
 
 // backFaults happen behind the clients' backs.
 func (s *soak) backFaults(ctx context.Context) []fault {
 	faults := linkFaults("upstream", func(r *rand.Rand) proxy { return s.bridges[r.IntN(len(s.bridges))].back })
-	pick := func(r *rand.Rand) *bridge { return s.bridges[r.IntN(len(s.bridges))] }
-	return append(faults,
-		fault{"backend: kill -9", func(*rand.Rand) (func() error, error) {
-			s.backend.kill()
-			return func() error { return s.backend.start(ctx) }, nil
-		}},
-		fault{"bridge: kill -9", func(r *rand.Rand) (func() error, error) {
-			b := pick(r)
-			b.process.kill()
-			return func() error { return b.process.start(ctx) }, nil
-		}},
-		fault{"bridge: SIGTERM", func(r *rand.Rand) (func() error, error) {
-			b := pick(r)
-			b.process.stop()
-			return func() error { return b.process.start(ctx) }, nil
-		}},
-	)
+	faults = append(faults, fault{"backend: kill -9", func(*rand.Rand) (func() error, error) {
+		s.backend.kill()
+		return func() error { return s.backend.start(ctx) }, nil
+	}})
+	for _, b := range s.bridges {
+		faults = append(faults,
+			fault{b.name + ": kill -9", func(*rand.Rand) (func() error, error) {
+				b.kill()
+				return func() error { return b.start(ctx) }, nil
+			}},
+			fault{b.name + ": SIGTERM", func(*rand.Rand) (func() error, error) {
+				b.stop()
+				return func() error { return b.start(ctx) }, nil
+			}},
+		)
+	}
+	return append(faults, fault{"all bridges: kill -9", func(*rand.Rand) (func() error, error) {
+		for _, b := range s.bridges {
+			b.kill()
+		}
+		return func() error {
+			var err error
+			for _, b := range s.bridges {
+				err = errors.Join(err, b.start(ctx))
+			}
+			return err
+		}, nil
+	}})
 }
 
 func nothing() error { return nil }
 
 // linkFaults are what can be done to a connection.
 func linkFaults(where string, pick func(*rand.Rand) proxy) []fault {
-	toxicFault := func(name string, choose func(*rand.Rand) toxic) fault {
+	toxicFault := func(name string, choose func(*rand.Rand) []toxic) fault {
 		return fault{where + ": " + name, func(r *rand.Rand) (func() error, error) {
 			p := pick(r)
 			mend := func() error {
 				p.heal()
 				return nil
 			}
-			return mend, p.add(choose(r))
+			return mend, p.add(choose(r)...)
 		}}
 	}
+	partition := []toxic{{Type: "silence", Stream: downstream}, {Type: "silence", Stream: upstream}}
 	return []fault{
-		toxicFault("reset", func(*rand.Rand) toxic {
-			return toxic{Type: "reset_peer", Stream: downstream, Attributes: map[string]int64{"timeout": 0}}
+		toxicFault("reset", func(*rand.Rand) []toxic {
+			return []toxic{{Type: "reset_peer", Stream: downstream, Attributes: map[string]int64{"timeout": 0}}}
 		}),
-		toxicFault("cut after n bytes", func(r *rand.Rand) toxic {
-			return toxic{Type: "limit_data", Stream: downstream, Attributes: map[string]int64{"bytes": 1 + r.Int64N(3000)}}
+		toxicFault("cut after n bytes", func(r *rand.Rand) []toxic {
+			return []toxic{{Type: "limit_data", Stream: downstream, Attributes: map[string]int64{"bytes": 1 + r.Int64N(3000)}}}
 		}),
-		toxicFault("slow", func(*rand.Rand) toxic {
-			return toxic{Type: "bandwidth", Stream: downstream, Attributes: map[string]int64{"rate": 1}}
+		toxicFault("slow", func(*rand.Rand) []toxic {
+			return []toxic{{Type: "bandwidth", Stream: downstream, Attributes: map[string]int64{"rate": 1}}}
 		}),
-		toxicFault("late", func(r *rand.Rand) toxic {
-			return toxic{Type: "latency", Stream: upstream, Attributes: map[string]int64{"latency": 50 + r.Int64N(500), "jitter": 50}}
+		toxicFault("late", func(r *rand.Rand) []toxic {
+			return []toxic{{Type: "latency", Stream: upstream, Attributes: map[string]int64{"latency": 50 + r.Int64N(500), "jitter": 50}}}
 		}),
-		toxicFault("partition that heals", func(*rand.Rand) toxic { return toxic{Type: "silence", Stream: downstream} }),
+		toxicFault("partition that heals", func(*rand.Rand) []toxic { return partition }),
 		{where + ": partition that cuts", func(r *rand.Rand) (func() error, error) {
 			p := pick(r)
 			mend := func() error {
@@ -84,7 +96,7 @@ func linkFaults(where string, pick func(*rand.Rand) proxy) []fault {
 				p.heal()
 				return p.Start()
 			}
-			return mend, p.add(toxic{Type: "silence", Stream: downstream})
+			return mend, p.add(partition...)
 		}},
 		{where + ": refused", func(r *rand.Rand) (func() error, error) {
 			p := pick(r)

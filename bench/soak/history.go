@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
@@ -22,6 +23,10 @@ func (h history) due(place int64) time.Time { return h.start.Add(time.Duration(p
 // newest returns the place of the newest message at a moment; 0 is before all.
 func (h history) newest(now time.Time) int64 { return max(0, int64(now.Sub(h.start)/h.every)) }
 
+// trimmed reports whether a backend that trims has forgotten the message at a
+// place.
+func (h history) trimmed(place int64, now time.Time) bool { return place <= h.newest(now)-kept }
+
 // message returns the message at a place as a kind of stream sends it.
 func (k kind) message(place int64) *testv1.FeedEvent {
 	event := &testv1.FeedEvent{
@@ -39,7 +44,19 @@ func (k kind) message(place int64) *testv1.FeedEvent {
 	case groupsHaveToken:
 		event.Cursor = token(place / group)
 	}
+	if k.bulky {
+		event.Kind = strings.Repeat("x", ballast)
+	}
 	return event
+}
+
+// helloText is what a message says that begins an RPC and has no place.
+const helloText = "hello"
+
+// helloMessage begins every RPC of some kinds: it differs from call to call in
+// where it comes, so it must not count.
+func helloMessage() *testv1.FeedEvent {
+	return &testv1.FeedEvent{Body: &testv1.FeedEvent_Note{Note: &testv1.Note{Text: helloText}}}
 }
 
 // after returns the place that follows a request's cursor, or ok = false where

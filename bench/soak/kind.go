@@ -1,9 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -13,6 +14,13 @@ const (
 	group = 3
 	// before: so many messages of the past begin an RPC that has history.
 	before = 20
+	// kept: so many messages of the past are there, where history is trimmed.
+	kept = 40
+	// lap: an RPC that ends now and then does after each place that is a
+	// multiple of it.
+	lap = 40
+	// ballast: so many bytes are in each message that is bulky.
+	ballast = 8 << 10
 )
 
 // cursors says which messages of a stream carry what cursor.
@@ -25,54 +33,206 @@ const (
 	groupsHaveToken                // an opaque text, three messages the same
 )
 
+// trimming says whether a backend forgets, and how it says so.
+type trimming int
+
+const (
+	keepsAll   trimming = iota
+	trimsCode           // OUT_OF_RANGE to who asks for what is gone
+	trimsField          // a message with a field set
+)
+
 // kind is a kind of route, and of the stream behind it.
 type kind struct {
-	name    string
+	name string
+
+	// The backend.
 	cursors cursors
-	// keys is the route's configuration but path, rpc and upstream.
-	keys string
-	// history: an RPC without a cursor begins with some messages of the past.
-	history bool
-	// excused are the reasons of gaps that the kind has to put up with when
-	// bridges are killed and RPCs are lost. Where no cursor has come yet, that
-	// is every kind: only the log knows such a client's place.
-	excused []string
+	trims   trimming
+	history bool // an RPC without a cursor begins with some messages of the past
+	hello   bool // every RPC begins with a message that has no cursor
+	ends    bool // an RPC ends with OK now and then, and another goes on
+	bulky   bool // the messages are long, and every other client is a slow reader
+
+	// The route.
+	keys      string // its configuration but what follows, path, rpc and upstream
+	log       logSize
+	resumes   bool // an RPC can be opened at a cursor
+	private   bool // a topic per client
+	unordered bool // an RPC per client that has come back
+
+	// excused are the gaps that the kind has to put up with, by reason. Where
+	// a client of a route with resume has no cursor yet, see excuses.
+	excused map[string]excuse
+	// shows are the gaps and stream-retries without which a soak has not tried
+	// what the kind is there for, as a tally lists them.
+	shows []string
 	// place is the place that an id names, ok = false where ids name none.
 	place func(id string) (place int64, ok bool)
 }
 
+// logSize is a route's replay.
+type logSize struct {
+	events int
+	linger time.Duration
+}
+
 // The logs of routes whose ids only a log knows hold more than any fault
-// lasts. Those of the others hold little, so that who comes back often finds
-// that its cursor has left them.
+// lasts, but where clients are to fall out of them. Those of the others hold
+// little, so that who comes back often finds that its cursor has left them.
+// Private ones linger for longer than any fault lasts, and not much longer:
+// each is an RPC.
+var (
+	longLog    = logSize{8192, time.Minute}     //nolint:gochecknoglobals // constants
+	narrowLog  = logSize{12, time.Minute}       //nolint:gochecknoglobals // constants
+	shortLog   = logSize{12, 2 * time.Second}   //nolint:gochecknoglobals // constants
+	privateLog = logSize{2048, 6 * time.Second} //nolint:gochecknoglobals // constants
+)
+
+// The routes' ways to resume.
 const (
-	longLog  = "replay: {events: 8192, linger: 60s}"
-	shortLog = "replay: {events: 12, linger: 2s}"
+	ids       = "event: {id: seq}"
+	exclusive = ids + ", resume: {field: after}"
 )
 
 // allKinds are the kinds of routes that a soak has.
 func allKinds() []kind {
+	return slices.Concat(plainKinds(), cursorKinds(), trimmedKinds(), slowKinds(), privateKinds())
+}
+
+// plainKinds have no cursors to resume at: only a log knows a client's place.
+func plainKinds() []kind {
 	return []kind{
-		{name: "positions", keys: longLog, excused: lost(), place: noPlace},
-		{name: "ids", keys: longLog + ", event: {id: seq}", excused: lost(), place: seqPlace},
-		{name: "exclusive", keys: shortLog + ", event: {id: seq}, resume: {field: after}", place: seqPlace},
+		{name: "positions", log: longLog, excused: unplaced(), place: noPlace},
+		{name: "ids", keys: ids, log: longLog, excused: unplaced(), place: seqPlace},
 		{
-			name: "sparse", cursors: someHaveSeq, place: seqPlace,
-			keys: shortLog + ", event: {id: seq}, resume: {field: after}",
-		},
-		{
-			name: "inclusive", cursors: eachHasToken, place: tokenPlace,
-			keys: shortLog + ", event: {id: cursor}, resume: {field: kinds.string_value, inclusive: true}",
-		},
-		{
-			name: "repeats", cursors: groupsHaveToken, place: groupPlace,
-			keys: shortLog + ", event: {id: cursor, cursor: repeats}, resume: {field: kinds.string_value}",
-		},
-		{
-			name: "own", history: true, place: seqPlace,
-			keys: shortLog + ", event: {id: seq}, resume: {field: after}, join: own",
+			name: "reopenids", keys: ids + ", on_complete: reopen", log: longLog, ends: true,
+			excused: unplaced(), shows: []string{"gap upstream"}, place: seqPlace,
 		},
 	}
 }
+
+// cursorKinds have backends that keep their promise: nothing is excused.
+func cursorKinds() []kind {
+	return []kind{
+		{name: "exclusive", keys: exclusive, log: shortLog, resumes: true, place: seqPlace},
+		{name: "sparse", cursors: someHaveSeq, keys: exclusive, log: shortLog, resumes: true, place: seqPlace},
+		{name: "hello", hello: true, keys: exclusive, log: shortLog, resumes: true, place: basePlace},
+		{
+			name: "inclusive", cursors: eachHasToken, log: shortLog, resumes: true, place: tokenPlace,
+			keys: "event: {id: cursor}, resume: {field: kinds.string_value, inclusive: true}",
+		},
+		{
+			name: "repeats", cursors: groupsHaveToken, log: shortLog, resumes: true, place: groupPlace,
+			keys: "event: {id: cursor, cursor: repeats}, resume: {field: kinds.string_value}",
+		},
+		{name: "own", history: true, keys: exclusive + ", join: own", log: shortLog, resumes: true, place: seqPlace},
+		{
+			name: "unordered", keys: ids + ", resume: {field: after, ordered: false}", log: shortLog,
+			resumes: true, unordered: true, place: seqPlace,
+		},
+		{name: "reopen", keys: exclusive + ", on_complete: reopen", log: shortLog, resumes: true, ends: true, place: seqPlace},
+	}
+}
+
+// trimmedKinds have backends that refuse what is too old. Their clients stay
+// away for long now and then.
+func trimmedKinds() []kind {
+	refused := map[string]excuse{gapExpired: wasTrimmed}
+	return []kind{
+		{
+			name: "trimmed", trims: trimsCode, keys: exclusive, log: shortLog,
+			resumes: true, excused: refused, shows: []string{"gap expired"}, place: seqPlace,
+		},
+		{
+			name: "trimmedinband", trims: trimsField, log: shortLog,
+			keys:    ids + ", resume: {field: after, expired: {field: alarm}}",
+			resumes: true, excused: refused, shows: []string{"gap expired"}, place: seqPlace,
+		},
+	}
+}
+
+// slowKinds have clients that the log leaves behind.
+func slowKinds() []kind {
+	return []kind{
+		{
+			name: "skip", bulky: true, keys: exclusive + ", slow_client: skip", log: shortLog,
+			resumes: true, excused: map[string]excuse{gapLagged: hasLagged}, shows: []string{"gap lagged"}, place: seqPlace,
+		},
+		{
+			name: "skipids", bulky: true, keys: ids + ", slow_client: skip", log: narrowLog,
+			excused: also(unplaced(), map[string]excuse{gapLagged: hasLagged, gapExpired: fellOut}),
+			shows:   []string{"gap lagged"}, place: seqPlace,
+		},
+		{
+			name: "disconnect", bulky: true, keys: exclusive, log: shortLog,
+			resumes: true, shows: []string{"retry lagged"}, place: seqPlace,
+		},
+		{
+			name: "disconnectids", bulky: true, keys: ids, log: narrowLog,
+			excused: also(unplaced(), map[string]excuse{gapExpired: fellOut}),
+			shows:   []string{"retry lagged", "gap expired"}, place: seqPlace,
+		},
+	}
+}
+
+// privateKinds have a topic for each client, which waits for it and drops
+// nothing.
+func privateKinds() []kind {
+	return []kind{
+		{name: "private", private: true, keys: "share: never", log: privateLog, excused: unplaced(), place: noPlace},
+		{
+			name: "privateslow", private: true, bulky: true, keys: "share: never", log: logSize{12, privateLog.linger},
+			// What the kernel holds of a client that is cut has left the log.
+			excused: also(unplaced(), map[string]excuse{gapExpired: fellOut}), place: noPlace,
+		},
+		{
+			name: "privatecursor", private: true, bulky: true, keys: "share: never, " + exclusive,
+			log: shortLog, resumes: true, place: seqPlace,
+		},
+	}
+}
+
+// route is the kind's entry in a configuration. Clients come back after about
+// retry.
+func (k kind) route(retry time.Duration) string {
+	keys := []string{
+		fmt.Sprintf("path: %q, rpc: ssebridge.test.v1.FeedService/Watch, upstream: %s", "/"+k.name+"/{topic}", k.upstream()),
+		fmt.Sprintf("retry: %s, write_timeout: 5s, replay: {events: %d, linger: %s}", retry, k.log.events, k.log.linger),
+	}
+	if k.keys != "" {
+		keys = append(keys, k.keys)
+	}
+	return "{" + strings.Join(keys, ", ") + "}"
+}
+
+// The upstreams of a bridge, all of them one backend. Catch-ups are limited by
+// the upstream: those that last as long as their clients, or wait for slow
+// ones, have a limit to themselves.
+const (
+	mostUpstream = "feed"
+	slowUpstream = "slow"
+	eachUpstream = "each"
+)
+
+func (k kind) upstream() string {
+	switch {
+	case k.unordered:
+		return eachUpstream
+	case k.bulky:
+		return slowUpstream
+	default:
+		return mostUpstream
+	}
+}
+
+// ownRPCs reports whether an RPC may be there for one client only, for as long
+// as that listens.
+func (k kind) ownRPCs() bool { return k.private || k.unordered }
+
+// mayLag reports whether a client may be asked to come back because it has
+// fallen out of the log.
+func (k kind) mayLag() bool { return !k.private && !strings.Contains(k.keys, "slow_client: skip") }
 
 // kindOf returns the kind of a topic, which is <kind>-<room>.
 func kindOf(topic string) (kind, bool) {
@@ -83,56 +243,4 @@ func kindOf(topic string) (kind, bool) {
 		return kind{}, false
 	}
 	return kinds[i], true
-}
-
-// excuses reports whether a gap is one that the kind has to put up with, told
-// to a client with the given last id.
-func (k kind) excuses(reason, lastID string) bool {
-	if k.resumes() && strings.HasPrefix(lastID, "~") {
-		return reason == "expired" || slices.Contains(lost(), reason) // its log is short
-	}
-	return slices.Contains(k.excused, reason)
-}
-
-// resumes reports whether a cursor is all that a client needs.
-func (k kind) resumes() bool { return k.excused == nil }
-
-// lost are the gaps of those whose place only a bridge, or an RPC, has known.
-func lost() []string { return []string{"restarted", "upstream"} }
-
-// cut takes an id apart: <cursor>~n. An id that is a position in a log has no
-// cursor.
-func cut(id string) (cursor string, n int64, ok bool) {
-	cursor, digits, counted := strings.Cut(id, "~")
-	if cursor == "" {
-		return "", 0, false
-	}
-	if counted {
-		var err error
-		if n, err = strconv.ParseInt(digits, 10, 64); err != nil {
-			return "", 0, false
-		}
-	}
-	return cursor, n, true
-}
-
-func noPlace(string) (place int64, ok bool) { return 0, false }
-
-func seqPlace(id string) (place int64, ok bool) {
-	cursor, n, ok := cut(id)
-	seq, err := strconv.ParseInt(cursor, 10, 64)
-	return seq + n, ok && err == nil
-}
-
-func tokenPlace(id string) (place int64, ok bool) {
-	cursor, n, ok := cut(id)
-	number, valid := parseToken(cursor)
-	return number + n, ok && valid
-}
-
-// groupPlace counts from the last message of the cursor's group.
-func groupPlace(id string) (place int64, ok bool) {
-	cursor, n, ok := cut(id)
-	number, valid := parseToken(cursor)
-	return number*group + group - 1 + n, ok && valid
 }

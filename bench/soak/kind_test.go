@@ -63,7 +63,12 @@ func TestUnknownTopics(t *testing.T) {
 	if _, ok := kindOf("nonsense-1"); ok {
 		t.Error("a topic of no kind has one")
 	}
+	seen := map[string]bool{}
 	for _, k := range allKinds() {
+		if seen[k.name] {
+			t.Errorf("two kinds are called %q", k.name)
+		}
+		seen[k.name] = true
 		if found, ok := kindOf(k.name + "-12"); !ok || found.name != k.name {
 			t.Errorf("%s-12 is of kind %q", k.name, found.name)
 		}

@@ -48,10 +48,16 @@ func soakByFlags(ctx context.Context) error {
 	flag.IntVar(&set.proxies, "proxies", 8, "how many proxies the clients come through")
 	flag.DurationVar(&set.every, "every", 250*time.Millisecond, "the time between two messages of a stream")
 	flag.Uint64Var(&set.seed, "seed", rand.Uint64()>>16, "of the sequence of faults, not of their timing")
+	only := flag.String("only", "", "the kinds of routes, a comma between two; all if empty")
 	race := flag.Bool("race", false, "build the bridge with the race detector")
 	flag.Parse()
 	// 200 in half an hour, and as many in proportion.
 	set.faults = int(200 * set.duration / (30 * time.Minute))
+	set.each = int(5 * set.duration / (30 * time.Minute))
+	var err error
+	if set.kinds, err = chosen(*only); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "soak")
 	if err != nil {
 		return err
@@ -67,6 +73,22 @@ func soakByFlags(ctx context.Context) error {
 	set.backend = []string{self, asBackend}
 	_, _ = fmt.Fprintf(os.Stdout, "seed %d: %d clients for %s\n", set.seed, set.clients, set.duration)
 	return run(ctx, set)
+}
+
+// chosen returns the kinds of the given names.
+func chosen(names string) ([]kind, error) {
+	if names == "" {
+		return allKinds(), nil
+	}
+	var kinds []kind
+	for name := range strings.SplitSeq(names, ",") {
+		k, ok := kindOf(name)
+		if !ok {
+			return nil, fmt.Errorf("there is no kind of route %q", name)
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds, nil
 }
 
 // build builds the bridge into a folder. The module that it is in is the one

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/Shopify/toxiproxy/v2/toxics"
@@ -56,13 +56,15 @@ type toxic struct {
 }
 
 // add does it, to connections that there are and that are to come.
-func (p proxy) add(t toxic) error {
-	text, err := json.Marshal(t)
-	if err != nil {
-		return err
-	}
-	if _, err := p.Toxics.AddToxicJson(strings.NewReader(string(text))); err != nil {
-		return fmt.Errorf("toxic %s: %w", t.Type, err)
+func (p proxy) add(toxics ...toxic) error {
+	for _, t := range toxics {
+		text, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		if _, err := p.Toxics.AddToxicJson(bytes.NewReader(text)); err != nil {
+			return fmt.Errorf("toxic %s: %w", t.Type, err)
+		}
 	}
 	return nil
 }

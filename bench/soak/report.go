@@ -10,34 +10,44 @@ import (
 
 // report prints a table of all that has been counted.
 func (s *soak) report(began time.Time) {
+	late := s.late(s.history.newest(time.Now().Add(-behind)), (*watcher).lingers)
 	s.sayf("\n%s, seed %d: %d faults, %d clients not up to date, bridges at%s MiB\n",
-		time.Since(began).Round(time.Second), s.settings.seed, s.injected(), len(s.late(s.history.newest(time.Now().Add(-behind)))), s.memory())
+		time.Since(began).Round(time.Second), s.settings.seed, s.injected(), len(late), s.memory())
 	table := tabwriter.NewWriter(s.settings.out, 0, 0, 2, ' ', 0)
 	// A terminal that is gone has nobody to tell, here and below.
-	_, _ = fmt.Fprintln(table, "route\tconnections\tmessages\tlost\tdoubled\tfailures\tgaps\tstream-retry")
-	var sum counts
+	_, _ = fmt.Fprintln(table, "route\tclients\tconnections\tmessages\tlost\tdoubled\tfailures\texcused gaps\tother gaps\tstream-retry")
+	var all, promised counts
+	clients := map[string]int{}
+	for _, w := range s.watchers {
+		clients[w.kind.name]++
+	}
 	for i, k := range s.kinds {
 		c, _ := s.tallies[i].now()
-		sum.add(c)
-		row(table, k.name, c)
+		all.add(c)
+		if k.resumes {
+			promised.add(c)
+		}
+		row(table, k.name, clients[k.name], c)
 	}
-	row(table, "all", sum)
+	row(table, "all", len(s.watchers), all)
 	_ = table.Flush()
+	s.sayf("gaps: %d excused, %d others; where the backend keeps a promise on cursors: %d\n",
+		total(all.gaps), total(all.unexcused), total(promised.unexcused))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sayf("faults: %s\n", listed(s.faults))
 }
 
-func row(table *tabwriter.Writer, name string, c counts) {
-	_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n",
-		name, c.connections, c.messages, c.lost, c.doubled, c.failures, listed(c.gaps), listed(c.retries))
+func row(table *tabwriter.Writer, name string, clients int, c counts) {
+	_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
+		name, clients, c.connections, c.messages, c.lost, c.doubled, c.failures, listed(c.gaps), listed(c.unexcused), listed(c.retries))
 }
 
 // injected returns how many faults there were.
-func (s *soak) injected() (sum int) {
+func (s *soak) injected() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, n := range s.faults {
-		sum += n
-	}
-	return sum
+	return total(s.faults)
 }
 
 func (s *soak) memory() string {
@@ -69,12 +79,22 @@ func (s *soak) verdict() error {
 			err = errors.Join(err, errors.New(line))
 		}
 	}
+	return errors.Join(err, s.faultsFew())
+}
+
+// faultsFew returns an error if there were too few faults, or too few of a kind.
+func (s *soak) faultsFew() error {
+	var err error
 	if n := s.injected(); n < s.settings.faults {
-		err = errors.Join(err, fmt.Errorf("%d faults are too few, at least %d were to be", n, s.settings.faults))
+		err = fmt.Errorf("%d faults are too few, at least %d were to be", n, s.settings.faults)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sayf("faults: %s\n", listed(s.faults))
+	for name, n := range s.faults {
+		if n < s.settings.each {
+			err = errors.Join(err, fmt.Errorf("fault %q: %d times is too few, at least %d were to be", name, n, s.settings.each))
+		}
+	}
 	return err
 }
 

@@ -24,6 +24,7 @@ import (
 // settings say how large a soak is.
 type settings struct {
 	seed     uint64
+	kinds    []kind
 	duration time.Duration // of the faults
 	clients  int
 	rooms    int           // streams of each kind
@@ -32,6 +33,7 @@ type settings struct {
 	lasts    time.Duration // about how long a fault lasts
 	rests    time.Duration // about how long it is quiet between two
 	faults   int           // at least
+	each     int           // at least, of each kind
 	once     bool          // each kind of fault once, instead of a duration
 	table    time.Duration // between two tables
 	command  string        // the ssebridge binary
@@ -48,13 +50,6 @@ const fresh = 20
 // behind is how old the newest message of a client may be that is up to date.
 const behind = 3 * time.Second
 
-// bridge is one of the bridges, and the proxy in front of its backend.
-type bridge struct {
-	process *process
-	listen  string
-	back    proxy
-}
-
 // soak is a run.
 type soak struct {
 	settings settings
@@ -65,8 +60,9 @@ type soak struct {
 	backend     *process
 	backendAddr string
 	bridges     []*bridge
-	front       []proxy
+	front       []*front
 
+	mood     *mood
 	watchers []*watcher
 	tallies  []*tally // by kind
 
@@ -77,7 +73,7 @@ type soak struct {
 // run plays a soak and returns what must not have been, nil for nothing.
 func run(ctx context.Context, set settings) (err error) {
 	s := &soak{
-		settings: set, kinds: allKinds(), faults: map[string]int{},
+		settings: set, kinds: set.kinds, faults: map[string]int{}, mood: &mood{lasts: set.lasts, every: set.every},
 		// Whole seconds ago, so that each stream has a past.
 		history: history{time.Now().Add(-100 * set.every).Truncate(time.Second), set.every},
 	}
@@ -112,47 +108,61 @@ func (s *soak) open(ctx context.Context) error {
 		return err
 	}
 	for _, name := range []string{"bridge-a", "bridge-b"} {
-		b := &bridge{listen: free.next()}
-		var err error
-		if b.back, err = made.open(name, free.next(), s.backendAddr); err != nil {
+		if err := s.openBridge(ctx, made, free, name); err != nil {
 			return err
 		}
-		config := filepath.Join(s.dir, name+".yaml")
-		if err := os.WriteFile(config, []byte(s.configuration(b)), 0o600); err != nil {
-			return err
-		}
-		b.process = newProcess(s.dir, name, s.settings.command, "serve", "--config", config)
-		if err := b.process.start(ctx); err != nil {
-			return err
-		}
-		s.bridges = append(s.bridges, b)
 	}
 	for i := range s.settings.proxies {
-		front, err := made.open(fmt.Sprintf("front-%d", i), free.next(), s.bridges[i%len(s.bridges)].listen)
+		to := s.bridges[i%len(s.bridges)]
+		opened, err := made.open(fmt.Sprintf("front-%d", i), free.next(), to.listen)
 		if err != nil {
 			return err
 		}
-		s.front = append(s.front, front)
+		f := &front{proxy: opened, listen: opened.Listen}
+		f.to.Store(to)
+		s.front = append(s.front, f)
 	}
 	return nil
 }
 
-// configuration is that of a bridge.
+func (s *soak) openBridge(ctx context.Context, made proxies, free ports, name string) error {
+	b := &bridge{name: name, listen: free.next()}
+	var err error
+	if b.back, err = made.open(name, free.next(), s.backendAddr); err != nil {
+		return err
+	}
+	config := filepath.Join(s.dir, name+".yaml")
+	if err := os.WriteFile(config, []byte(s.configuration(b)), 0o600); err != nil {
+		return err
+	}
+	b.process = newProcess(s.dir, name, s.settings.command, "serve", "--config", config)
+	s.bridges = append(s.bridges, b)
+	return b.start(ctx)
+}
+
+// configuration is that of a bridge. A client that has come back to a route
+// that is not ordered has a catch-up for as long as it listens, and, where its
+// connection before is not known to be dead, two.
 func (s *soak) configuration(b *bridge) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, `listen: %s
 admin: ""
-limits: {catchups: 16}
+limits: {catchups: %d}
 drain: {delay: 0s, grace: 1s}
-upstreams: {feed: {target: %q, keepalive: 10s, open_timeout: 2s, reconnect: {max: 1s}}}
-routes:
-`, b.listen, b.back.Listen)
+upstreams:
+`, b.listen, max(16, 2*s.share()))
+	for _, name := range []string{mostUpstream, slowUpstream, eachUpstream} {
+		fmt.Fprintf(&text, "  %s: {target: %q, keepalive: 10s, open_timeout: 2s, reconnect: {max: 1s}}\n", name, b.back.Listen)
+	}
+	text.WriteString("routes:\n")
 	for _, k := range s.kinds {
-		fmt.Fprintf(&text, "  - {path: \"/%s/{topic}\", rpc: ssebridge.test.v1.FeedService/Watch, upstream: feed, retry: 500ms, write_timeout: 5s, %s}\n",
-			k.name, k.keys)
+		fmt.Fprintf(&text, "  - %s\n", k.route(2*s.settings.every))
 	}
 	return text.String()
 }
+
+// share is how many clients a kind has at most.
+func (s *soak) share() int { return s.settings.clients/len(s.kinds) + 1 }
 
 // play lets the clients watch, injects faults, and waits until all is calm.
 func (s *soak) play(ctx context.Context) error {
@@ -166,7 +176,12 @@ func (s *soak) play(ctx context.Context) error {
 	if err := s.settle(ctx, began, "the first messages"); err != nil {
 		return errors.Join(err, s.verdict())
 	}
+	s.mood.difficult.Store(true)
 	err := s.harm(ctx, began)
+	if err == nil {
+		err = s.shown(ctx, began)
+	}
+	s.mood.difficult.Store(false)
 	if err == nil {
 		err = s.settle(ctx, began, "the end")
 	}
@@ -179,19 +194,81 @@ func (s *soak) play(ctx context.Context) error {
 
 // watch starts the clients, spread over kinds, rooms and proxies.
 func (s *soak) watch(ctx context.Context, watching *sync.WaitGroup) {
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+	quick := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+	narrow := slowTransport()
 	for i := range s.settings.clients {
-		k, room := i%len(s.kinds), i/len(s.kinds)%s.settings.rooms
-		front := s.front[i/len(s.kinds)/s.settings.rooms%len(s.front)]
+		n, nth := i%len(s.kinds), i/len(s.kinds) // the kind, and which of its clients
+		k, room := s.kinds[n], nth%s.settings.rooms
 		w := &watcher{
-			kind:   s.kinds[k],
-			url:    fmt.Sprintf("http://%s/%s/%s-%d", front.Listen, s.kinds[k].name, s.kinds[k].name, room),
-			http:   &http.Client{Transport: transport},
-			tally:  s.tallies[k],
+			kind: k, history: s.history, tally: s.tallies[n], mood: s.mood,
+			path:   fmt.Sprintf("/%s/%s-%d", k.name, k.name, room),
+			doors:  []door{s.front[nth/s.settings.rooms%len(s.front)]},
+			http:   &http.Client{Transport: quick},
 			random: rand.New(rand.NewPCG(s.settings.seed, uint64(i))),
+		}
+		if k.bulky && nth%2 == 1 {
+			w.slow, w.http, w.doors = true, &http.Client{Transport: narrow}, s.direct(k, nth)
 		}
 		s.watchers = append(s.watchers, w)
 		watching.Go(func() { w.run(ctx) })
+	}
+}
+
+// direct are the doors of a slow client, which no proxy may come between: it
+// would read what the client does not. Where cursors are known everywhere, it
+// comes to any bridge.
+func (s *soak) direct(k kind, nth int) []door {
+	if !k.resumes {
+		return []door{s.bridges[nth/2%len(s.bridges)]}
+	}
+	var doors []door
+	for _, b := range s.bridges {
+		doors = append(doors, b)
+	}
+	return doors
+}
+
+// shown waits until every kind has shown what it is there for.
+func (s *soak) shown(ctx context.Context, began time.Time) error {
+	var missing []string
+	s.sayf("%s: the faults are over\n", time.Since(began).Round(time.Second))
+	return s.await(ctx, func() error {
+		were := len(missing)
+		missing = nil
+		for i, k := range s.kinds {
+			for _, what := range k.shows {
+				if !s.tallies[i].shown(what) {
+					missing = append(missing, k.name+" "+what)
+				}
+			}
+		}
+		if len(missing) != were {
+			s.sayf("%s: missing %q\n", time.Since(began).Round(time.Second), missing)
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("this soak has not tried: %s", strings.Join(missing, ", "))
+		}
+		return nil
+	})
+}
+
+// await waits, but not for ever, until nothing is wrong.
+func (s *soak) await(ctx context.Context, wrong func() error) error {
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for limit := time.Now().Add(calm); ; {
+		err := wrong()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(limit) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
 	}
 }
 
@@ -204,6 +281,7 @@ func (s *soak) harm(ctx context.Context, began time.Time) error {
 	}
 	failed := make(chan error, 2) // one of each injector
 	for n, faults := range [][]fault{s.clientFaults(), s.backFaults(ctx)} {
+		s.plan(faults)
 		i := &injector{
 			faults: faults, random: rand.New(rand.NewPCG(s.settings.seed, uint64(n)<<32)),
 			lasts: s.settings.lasts, rests: s.settings.rests, once: s.settings.once, done: s.did,
@@ -228,6 +306,15 @@ func (s *soak) harm(ctx context.Context, began time.Time) error {
 	return err
 }
 
+// plan counts faults that have not been yet.
+func (s *soak) plan(faults []fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range faults {
+		s.faults[f.name] = 0
+	}
+}
+
 func (s *soak) did(fault string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,39 +324,34 @@ func (s *soak) did(fault string) {
 // settle waits until every client has got a message that is due some time from
 // now: then none stands still.
 func (s *soak) settle(ctx context.Context, began time.Time, what string) error {
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
 	due := s.history.newest(time.Now()) + fresh
-	for limit := time.Now().Add(calm); ; {
-		late := s.late(due)
-		switch {
-		case len(late) == 0:
-			s.sayf("%s: all clients are up to date for %s\n", time.Since(began).Round(time.Second), what)
-			return nil
-		case time.Now().After(limit):
-			return fmt.Errorf("%d clients have not got place %d %s after the last fault: %s", len(late), due, calm, strings.Join(late, " "))
+	err := s.await(ctx, func() error {
+		if late := s.late(due, func(*watcher) bool { return false }); len(late) > 0 {
+			return fmt.Errorf("%d clients have not got place %d by %s: %s", len(late), due, what, strings.Join(late, " "))
 		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return nil
+	})
+	if err == nil {
+		s.sayf("%s: all clients are up to date for %s\n", time.Since(began).Round(time.Second), what)
 	}
+	return err
 }
 
-// late returns the addresses of the clients that have not got a place yet.
-func (s *soak) late(place int64) []string {
+// late returns the paths of the clients that have not got a place yet, but for
+// some.
+func (s *soak) late(place int64, ignored func(*watcher) bool) []string {
 	var late []string
 	for _, w := range s.watchers {
-		if w.seen.Load() < place {
-			late = append(late, w.url)
+		if w.seen.Load() < place && !ignored(w) {
+			late = append(late, w.path)
 		}
 	}
 	return late
 }
 
 // fewRPCs waits until the catch-ups have merged: then each bridge has one RPC
-// for each stream that somebody listens to.
+// for each stream that somebody listens to. Where clients have RPCs of their
+// own, each has one besides.
 func (s *soak) fewRPCs(ctx context.Context) error {
 	conn, err := grpc.NewClient(s.backendAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -277,25 +359,26 @@ func (s *soak) fewRPCs(ctx context.Context) error {
 	}
 	defer conn.Close() //nolint:errcheck // nothing is under way
 	feed := testv1.NewFeedServiceClient(conn)
-	enough := int64(len(s.bridges) * len(s.kinds) * s.settings.rooms)
-	again := time.NewTicker(time.Second)
-	defer again.Stop()
-	for limit := time.Now().Add(calm); ; {
-		got, err := feed.Get(ctx, &testv1.GetRequest{}, grpc.WaitForReady(true))
-		switch {
-		case err != nil:
-			return err
-		case got.GetKinds().GetInt64Value() <= enough:
-			return nil
-		case time.Now().After(limit):
-			return fmt.Errorf("%d RPCs are running %s after the last fault, where %d would do", got.GetKinds().GetInt64Value(), calm, enough)
+	return s.await(ctx, func() error {
+		var many []string
+		for _, k := range s.kinds {
+			got, err := feed.Get(ctx, &testv1.GetRequest{Name: k.name}, grpc.WaitForReady(true))
+			if err != nil {
+				return err
+			}
+			enough := int64(len(s.bridges) * s.settings.rooms)
+			if k.ownRPCs() {
+				enough += int64(s.share())
+			}
+			if n := got.GetKinds().GetInt64Value(); n > enough {
+				many = append(many, fmt.Sprintf("%s %d of %d", k.name, n, enough))
+			}
 		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return ctx.Err()
+		if len(many) > 0 {
+			return fmt.Errorf("more RPCs are running than would do: %s", strings.Join(many, ", "))
 		}
-	}
+		return nil
+	})
 }
 
 // close ends all that open has started.
@@ -304,7 +387,7 @@ func (s *soak) close() {
 		front.Stop()
 	}
 	for _, b := range s.bridges {
-		b.process.kill()
+		b.kill()
 		b.back.Stop()
 	}
 	if s.backend != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,7 +24,9 @@ type counts struct {
 	connections, messages int64
 	lost, doubled         int64
 	failures              int64          // what must not be: lost or doubled messages, unexcused gaps, breaches of the wire contract
-	gaps, retries         map[string]int // by reason
+	gaps                  map[string]int // by reason, those that the kind has to put up with
+	unexcused             map[string]int // by reason, the others
+	retries               map[string]int // by reason
 }
 
 func (t *tally) count(change func(*counts)) {
@@ -49,20 +50,36 @@ func (t *tally) broken(ahead int64) {
 	})
 }
 
-func (t *tally) gap(reason string) {
-	t.count(func(c *counts) { c.gaps = one(c.gaps, reason) })
+// gap counts a gap. early: the route is to resume at cursors, and the client had
+// none yet.
+func (t *tally) gap(reason string, excused, early bool) {
+	if early {
+		reason += " before a cursor"
+	}
+	t.count(func(c *counts) {
+		if excused {
+			c.gaps = one(c.gaps, reason)
+		} else {
+			c.unexcused = one(c.unexcused, reason)
+		}
+	})
 }
 
 // asked counts a stream-retry.
-func (t *tally) asked(data string) {
-	var retry struct {
-		Reason string `json:"reason"`
+func (t *tally) asked(reason string) {
+	t.count(func(c *counts) { c.retries = one(c.retries, reason) })
+}
+
+// shown reports whether a gap or a stream-retry has been seen, which is named
+// as "gap lagged" or "retry lagged".
+func (t *tally) shown(what string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sort, reason, _ := strings.Cut(what, " ")
+	if sort == "gap" {
+		return t.counts.gaps[reason] > 0
 	}
-	if err := json.Unmarshal([]byte(data), &retry); err != nil {
-		t.failsf("stream-retry: %v", err)
-		return
-	}
-	t.count(func(c *counts) { c.retries = one(c.retries, retry.Reason) })
+	return t.counts.retries[reason] > 0
 }
 
 func one(counted map[string]int, what string) map[string]int {
@@ -88,7 +105,7 @@ func (t *tally) now() (counts, []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	snapshot := t.counts
-	snapshot.gaps, snapshot.retries = maps.Clone(snapshot.gaps), maps.Clone(snapshot.retries)
+	snapshot.gaps, snapshot.unexcused, snapshot.retries = maps.Clone(snapshot.gaps), maps.Clone(snapshot.unexcused), maps.Clone(snapshot.retries)
 	return snapshot, slices.Clone(t.told)
 }
 
@@ -99,16 +116,27 @@ func (c *counts) add(other counts) {
 	c.lost += other.lost
 	c.doubled += other.doubled
 	c.failures += other.failures
-	for reason, n := range other.gaps {
-		for range n {
-			c.gaps = one(c.gaps, reason)
-		}
+	c.gaps = sum(c.gaps, other.gaps)
+	c.unexcused = sum(c.unexcused, other.unexcused)
+	c.retries = sum(c.retries, other.retries)
+}
+
+func sum(counted, more map[string]int) map[string]int {
+	total := maps.Clone(counted)
+	if total == nil {
+		total = map[string]int{}
 	}
-	for reason, n := range other.retries {
-		for range n {
-			c.retries = one(c.retries, reason)
-		}
+	for reason, n := range more {
+		total[reason] += n
 	}
+	return total
+}
+
+func total(counted map[string]int) (n int) {
+	for _, more := range counted {
+		n += more
+	}
+	return n
 }
 
 // listed shows counts by reason.

@@ -27,19 +27,28 @@ const (
 // watcher is a client: it keeps what an EventSource keeps, and checks that
 // between two gaps the places of its messages follow each other.
 type watcher struct {
-	kind   kind
-	url    string
-	http   *http.Client
-	tally  *tally
-	random *rand.Rand
-	stays  bool // it is never replaced by a new visitor
+	kind    kind
+	history history // of its stream
+	path    string
+	doors   []door // one of them a connection
+	http    *http.Client
+	tally   *tally
+	random  *rand.Rand
+	mood    *mood
+	slow    bool // it reads slowly while clients are difficult
+	stays   bool // it is never replaced by a new visitor
 
 	lastID string
 	retry  time.Duration
-	next   int64  // the place that is to come; 0: any
-	seq    uint64 // of the log position in lastID, on routes whose ids are positions
+	next   int64     // the place that is to come; 0: any
+	newest int64     // the place of the newest message
+	owed   *debt     // what the next message has to show
+	seq    uint64    // of the log position in lastID, on routes whose ids are positions
+	here   string    // where the client is, if it is sure
+	placed string    // where it got lastID
+	heard  time.Time // when it last got a message, a gap or a place
 
-	seen atomic.Int64 // the newest place that has come, for who watches the watcher
+	seen atomic.Int64 // newest, for who watches the watcher
 }
 
 // run watches until ctx ends, connecting again and again.
@@ -48,22 +57,70 @@ func (w *watcher) run(ctx context.Context) {
 		w.retry = sulk
 		w.tally.connected()
 		if err := w.connect(ctx); err != nil && ctx.Err() == nil {
-			w.tally.failsf("%s, at %q: %v", w.url, w.lastID, err)
+			w.failed(err)
 		}
 		if !w.stays && w.random.IntN(leaves) == 0 {
-			w.lastID, w.next = "", 0
+			w.forget()
 		}
-		if pause(ctx, w.retry) != nil {
+		if pause(ctx, w.retry) != nil || w.wander(ctx) != nil {
 			return
 		}
 	}
 }
 
+// forget makes a new visitor of the client.
+func (w *watcher) forget() { w.lastID, w.next, w.newest, w.owed = "", 0, 0, nil }
+
+// wander stays away for longer than a backend remembers, or not quite, where
+// one forgets.
+func (w *watcher) wander(ctx context.Context) error {
+	if w.kind.trims == keepsAll || !w.mood.difficult.Load() {
+		return nil
+	}
+	return pause(ctx, w.mood.messages(w.random.IntN(2*kept)))
+}
+
+// lingers reports whether the client is late on purpose now and then.
+func (w *watcher) lingers() bool { return w.slow || w.kind.trims != keepsAll }
+
+// patience ends the connections of clients that wander.
+func (w *watcher) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	if w.kind.trims == keepsAll || !w.mood.difficult.Load() {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, w.mood.messages(kept+w.random.IntN(2*kept)))
+}
+
+func (w *watcher) failed(err error) { w.tally.failsf("%s, at %q: %v", w.path, w.lastID, err) }
+
 // connect reads one response to its end. An error is what no fault excuses.
 func (w *watcher) connect(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url, http.NoBody)
-	if err != nil {
+	ctx, cancel := w.patience(ctx)
+	defer cancel()
+	response, err := w.request(ctx)
+	if response == nil || err != nil {
 		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // it has been read, or is given up
+	if err := ssetest.CheckHead(response); err != nil {
+		return err
+	}
+	body := io.Reader(response.Body)
+	if w.slow {
+		body = newSlowReader(ctx, body, w.mood, w.random)
+	}
+	return w.read(ssetest.NewReader(body, ssetest.Mode{IDs: true}))
+}
+
+// request asks for the stream through one of the client's doors. The response is
+// nil where there was no connection, or one that was cut: that is what is being
+// tried.
+func (w *watcher) request(ctx context.Context) (*http.Response, error) {
+	through := w.doors[w.random.IntN(len(w.doors))]
+	behind := through.behind()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+through.address()+w.path, http.NoBody)
+	if err != nil {
+		return nil, err
 	}
 	request.Header.Set("Accept", "text/event-stream")
 	if w.lastID != "" {
@@ -71,13 +128,16 @@ func (w *watcher) connect(ctx context.Context) error {
 	}
 	response, err := w.http.Do(request)
 	if err != nil {
-		return nil // no connection, or one that was cut: that is what is being tried
+		return nil, nil //nolint:nilerr,nilnil // see above
 	}
-	defer response.Body.Close() //nolint:errcheck // it has been read, or is given up
-	if err := ssetest.CheckHead(response); err != nil {
-		return err
+	if w.here = behind; through.behind() != behind {
+		w.here = ""
 	}
-	reader := ssetest.NewReader(response.Body, ssetest.Mode{IDs: true})
+	return response, nil
+}
+
+// read takes the events of a response.
+func (w *watcher) read(reader *ssetest.Reader) error {
 	for {
 		event, err := reader.Next()
 		switch {
@@ -90,13 +150,22 @@ func (w *watcher) connect(ctx context.Context) error {
 			w.retry = event.Retry
 		}
 		if err := w.take(event); err != nil {
-			w.tally.failsf("%s, at %q: %v", w.url, w.lastID, err)
+			w.failed(err)
 		}
 		if w.lastID = reader.LastEventID(); strings.HasSuffix(w.lastID, "~end") {
-			w.lastID, w.next = "", 0 // an EventSource would stop; it has been told of
+			w.forget() // an EventSource would stop; it has been told of
 			return nil
 		}
 	}
+}
+
+// moved notes that the client was told where it is.
+func (w *watcher) moved() { w.placed, w.heard = w.here, time.Now() }
+
+// displaced reports whether the client may be at another bridge, or at one that
+// was restarted, than that which told it where it is.
+func (w *watcher) displaced() bool {
+	return w.here == "" || w.placed == "" || w.here != w.placed
 }
 
 // take checks one event, and goes on from it whatever it finds.
@@ -107,8 +176,7 @@ func (w *watcher) take(event ssetest.Event) error {
 	case "stream-gap":
 		return w.missed(event)
 	case "stream-retry":
-		w.tally.asked(event.Data)
-		return nil
+		return w.asked(event.Data)
 	case "stream-stale", "stream-live":
 		return nil
 	case "":
@@ -120,41 +188,65 @@ func (w *watcher) take(event ssetest.Event) error {
 
 // opened checks that stream-open moves no client past something.
 func (w *watcher) opened(id string) error {
-	if w.lastID != "" && w.lastID != "~0" && id != w.lastID {
-		return fmt.Errorf("stream-open moved the client to %q", id)
+	if w.lastID != "" && w.lastID != "~0" {
+		if id != w.lastID {
+			return fmt.Errorf("stream-open moved the client to %q", id)
+		}
+		return nil // where it was is known to this bridge, or asked of the backend
 	}
+	w.owed = nil
 	w.stand(id)
+	w.moved()
 	return nil
 }
 
 // stand notes where an id says that the client stands.
 func (w *watcher) stand(id string) {
-	if place, ok := w.kind.place(id); ok && w.next == 0 {
+	w.next = 0
+	if place, ok := w.kind.place(id); ok {
 		w.next = place + 1
 	}
 	w.seq, _ = position(id)
 }
 
-// missed counts a gap, after which any place may follow that the id does not
-// contradict.
-func (w *watcher) missed(event ssetest.Event) error {
-	var gap struct {
+// asked counts a stream-retry.
+func (w *watcher) asked(data string) error {
+	var retry struct {
 		Reason string `json:"reason"`
+		Status string `json:"status"`
 	}
-	if err := json.Unmarshal([]byte(event.Data), &gap); err != nil {
-		return fmt.Errorf("stream-gap: %w", err)
+	if err := json.Unmarshal([]byte(data), &retry); err != nil {
+		return fmt.Errorf("stream-retry: %w", err)
 	}
-	if w.kind.resumes() && strings.HasPrefix(w.lastID, "~") {
-		w.tally.gap(gap.Reason + " before a cursor")
-	} else {
-		w.tally.gap(gap.Reason)
-	}
-	w.next = 0
-	w.stand(event.ID)
-	if !w.kind.excuses(gap.Reason, w.lastID) {
-		return fmt.Errorf("a gap that nothing excuses: %s", event.Data)
+	w.tally.asked(strings.TrimSpace(retry.Reason + " " + retry.Status))
+	if retry.Reason == gapLagged && !w.kind.mayLag() {
+		return errors.New("a client lagged where nobody is to be asked to leave for that")
 	}
 	return nil
+}
+
+// missed counts a gap, after which the stream goes on from where its id says,
+// or, where that names no place, as its reason lets it.
+func (w *watcher) missed(event ssetest.Event) error {
+	told, err := parseGap(event)
+	if err != nil {
+		return err
+	}
+	excused := w.kind.excuses(told, w)
+	w.tally.gap(told.Reason, excused, w.early())
+	if !excused {
+		err = fmt.Errorf("a gap that nothing excuses: %s", event.Data)
+	}
+	if told.ResumedFrom != event.ID {
+		err = errors.Join(err, fmt.Errorf("the gap's id is %q, but it says that it goes on from %q", event.ID, told.ResumedFrom))
+	}
+	if told.LastEventID != w.lastID {
+		err = errors.Join(err, fmt.Errorf("the gap is told to who stands at %q", told.LastEventID))
+	}
+	w.owed = w.owes(told)
+	w.stand(event.ID)
+	w.moved()
+	return err
 }
 
 // message checks a message's place and its id.
@@ -164,25 +256,38 @@ func (w *watcher) message(event ssetest.Event) error {
 		return err
 	}
 	w.tally.message()
+	w.moved()
+	err = w.counted(event.ID)
+	if place == 0 {
+		return err // it has no place
+	}
+	want, owed := w.next, w.owed
+	w.next, w.newest, w.owed = place+1, place, nil
 	w.seen.Store(place)
-	want := w.next
-	w.next = place + 1
-	if want != 0 && place != want {
+	switch {
+	case want != 0 && place != want:
 		w.tally.broken(place - want)
-		return fmt.Errorf("place %d came (id %q) where %d was to come", place, event.ID, want)
+		err = errors.Join(err, fmt.Errorf("place %d came (id %q) where %d was to come", place, event.ID, want))
+	case owed != nil:
+		err = errors.Join(err, owed.settles(place, w))
 	}
 	if named, ok := w.kind.place(event.ID); ok && named != place {
-		return fmt.Errorf("the id %q names place %d, and its message is at %d", event.ID, named, place)
+		err = errors.Join(err, fmt.Errorf("the id %q names place %d, and its message is at %d", event.ID, named, place))
 	}
-	seq, ok := position(event.ID)
-	if before := w.seq; ok && seq != before+1 {
-		return fmt.Errorf("position %q follows %d", event.ID, before)
+	return err
+}
+
+// counted checks that an id that is a position follows the one before.
+func (w *watcher) counted(id string) error {
+	before := w.seq
+	seq, ok := position(id)
+	if w.seq = seq; ok && seq != before+1 {
+		return fmt.Errorf("position %q follows %d", id, before)
 	}
-	w.seq = seq
 	return nil
 }
 
-// placeOf reads the place of a message from its data.
+// placeOf reads the place of a message from its data, 0 where it has none.
 func placeOf(data string) (int64, error) {
 	var message struct {
 		Note struct {
@@ -192,15 +297,8 @@ func placeOf(data string) (int64, error) {
 	if err := json.Unmarshal([]byte(data), &message); err != nil {
 		return 0, fmt.Errorf("a message: %w", err)
 	}
-	return strconv.ParseInt(message.Note.Text, 10, 64)
-}
-
-// position returns the seq of an id that is a position in a log.
-func position(id string) (seq uint64, ok bool) {
-	epoch, digits, found := strings.Cut(strings.TrimPrefix(id, "~"), "-")
-	if !found || len(epoch) != 26 {
-		return 0, false
+	if message.Note.Text == helloText {
+		return 0, nil
 	}
-	seq, err := strconv.ParseUint(digits, 10, 64)
-	return seq, err == nil
+	return strconv.ParseInt(message.Note.Text, 10, 64)
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+)
+
+// door is a client's way to a bridge.
+type door interface {
+	// address is what a client connects to.
+	address() string
+	// behind names the bridge process that answers there, and changes with
+	// whatever makes that another one: a client that finds the same name before
+	// and after it has connected is where the name says.
+	behind() string
+}
+
+// bridge is one of the bridges, and the proxy in front of its backend.
+type bridge struct {
+	name    string
+	process *process
+	listen  string
+	back    proxy
+
+	lives atomic.Int64 // how often it was ended or started
+}
+
+func (b *bridge) address() string { return b.listen }
+
+func (b *bridge) behind() string { return fmt.Sprintf("%s %d", b.name, b.lives.Load()) }
+
+// kill is kill -9.
+func (b *bridge) kill() {
+	b.lives.Add(1)
+	b.process.kill()
+}
+
+// stop is SIGTERM.
+func (b *bridge) stop() {
+	b.lives.Add(1)
+	b.process.stop()
+}
+
+func (b *bridge) start(ctx context.Context) error {
+	b.lives.Add(1)
+	return b.process.start(ctx)
+}
+
+// front is a proxy between clients and bridges.
+type front struct {
+	proxy
+
+	listen string // Proxy's own copy is written whenever it starts
+	to     atomic.Pointer[bridge]
+	turns  atomic.Int64 // how often it has been led to another bridge, twice each
+}
+
+func (f *front) address() string { return f.listen }
+
+func (f *front) behind() string {
+	return fmt.Sprintf("turn %d to %s", f.turns.Load(), f.to.Load().behind())
+}
+
+// lead leads the front to a bridge. Its connections are cut.
+func (f *front) lead(to *bridge) error {
+	f.turns.Add(1)
+	defer f.turns.Add(1)
+	f.to.Store(to)
+	return f.proxy.lead(to.listen)
+}
