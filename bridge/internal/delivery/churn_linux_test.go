@@ -89,7 +89,11 @@ func (s *stand) churn(t *testing.T, n int) {
 // visit is one client, which goes before its answer, with a reset, with its
 // side ended first, or just so.
 func (s *stand) visit(i int) error {
-	conn, err := new(net.Dialer).Dial(s.way.network, s.address)
+	var dialer net.Dialer
+	if s.way.network == "tcp" { // from many addresses: a port stays taken for a minute
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%250))}
+	}
+	conn, err := dialer.Dial(s.way.network, s.address)
 	if err != nil {
 		return err
 	}
