@@ -1,9 +1,6 @@
 package replay
 
-import (
-	"math/bits"
-	"strconv"
-)
+import "math/bits"
 
 const crlf = "\r\n"
 
@@ -13,7 +10,9 @@ func appendChunk(dst, content []byte) []byte {
 	if len(content) == 0 {
 		return dst
 	}
-	dst = strconv.AppendInt(dst, int64(len(content)), 16)
+	for digit := hexDigits(len(content)) - 1; digit >= 0; digit-- {
+		dst = append(dst, "0123456789abcdef"[len(content)>>(4*digit)&15])
+	}
 	dst = append(dst, crlf...)
 	dst = append(dst, content...)
 	return append(dst, crlf...)

@@ -48,9 +48,10 @@ func (l *Log) GzipChunks(position, whole uint64, limit int) (bytes []byte, next 
 		if !run.add(l.compressed(next+1, whole, &work), limit) {
 			break
 		}
+		sum = sum.Then(l.frames.at(next + 1).forms.sum)
 	}
 	l.account()
-	return run.bytes(), next, l.sumAt(next).Since(l.sumAt(position)), nil
+	return run.bytes(), next, sum, nil
 }
 
 // ReadGzip is to GzipChunks as Read is to Chunks: it appends to into the
@@ -59,8 +60,9 @@ func (l *Log) GzipChunks(position, whole uint64, limit int) (bytes []byte, next 
 func (l *Log) ReadGzip(position, whole uint64, limit int, into [][]byte) ([][]byte, uint64, deflate.Sum, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var sum deflate.Sum
 	if err := l.readable(position); err != nil {
-		return into, position, deflate.Sum{}, err
+		return into, position, sum, err
 	}
 	next := position
 	work := workLimit
@@ -72,33 +74,41 @@ func (l *Log) ReadGzip(position, whole uint64, limit int, into [][]byte) ([][]by
 		if len(content) > 0 {
 			into = append(into, content)
 		}
+		sum = sum.Then(l.frames.at(next + 1).forms.sum)
 	}
 	l.account()
-	return into, next, l.sumAt(next).Since(l.sumAt(position)), nil
+	return into, next, sum, nil
 }
 
-// sumAt is the sum of all frames up to a position that is held.
-func (l *Log) sumAt(position uint64) deflate.Sum {
-	switch {
-	case position <= l.frames.floor:
-		return l.before
-	case position >= l.frames.head():
-		return l.all
+// forms are those of a frame for clients that take it compressed.
+type forms struct {
+	chained piece       // to follow its chain's earlier frames; none until it is asked for
+	alone   piece       // to follow anything; none until it is asked for
+	sum     deflate.Sum // of the frame's bytes
+}
+
+func (l *Log) releaseForms(f *frame) {
+	if f.forms != nil {
+		l.chained.release(f.forms.chained)
+		l.alone.release(f.forms.alone)
+		f.forms = nil
 	}
-	return l.frames.at(position).sum
 }
 
 // compressed returns a frame in the form for a client that is whole since a
 // position, and makes it if need be. It takes what it compresses from work.
 func (l *Log) compressed(number, whole uint64, work *int) piece {
 	f := l.frames.at(number)
+	if f.forms == nil {
+		f.forms = &forms{sum: deflate.SumOf(f.plain.content())}
+	}
 	begin := number - (number-1)%chainLength
 	after := max(begin-1, l.frames.floor) // frames behind it can be the dictionary
 	// The first of a chain has one form for everybody. Where the dictionary has
 	// left the log, the form without one is right too.
-	form, memory := &f.chained, &l.chained
+	form, memory := &f.forms.chained, &l.chained
 	if number != begin && (whole >= begin || (form.segment == nil && after+1 == number)) {
-		form, memory = &f.alone, &l.alone
+		form, memory = &f.forms.alone, &l.alone
 		after = number - 1
 	}
 	if form.segment != nil || f.plain.segment == nil {

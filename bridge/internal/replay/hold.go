@@ -17,20 +17,38 @@ func (l *Log) Release(position uint64) {
 	for ; l.released > position; l.released-- {
 		l.held += int64(l.frames.at(l.released).length())
 	}
+	l.weigh()
 	l.account()
 }
 
-// Full reports whether the frames that must be held fill the log. While the
-// budget of many logs is exceeded a single frame does.
-func (l *Log) Full() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.params.Hold {
-		return false
-	}
+// What frames that must be held are to a log.
+const (
+	holdsNothing int32 = iota
+	holdsSome
+	holdsAll // they fill it
+)
+
+// weigh notes what the frames that must be held are to the log.
+func (l *Log) weigh() {
+	weight := holdsNothing
 	unread := l.frames.head() - l.released
-	events := uint64(l.params.Events) //nolint:gosec // at least 1
-	return unread >= events || l.held >= l.params.Bytes || (unread > 0 && l.params.Budget.Over())
+	switch events := uint64(l.params.Events); { //nolint:gosec // at least 1
+	case !l.params.Hold, unread == 0:
+	case unread >= events, l.held >= l.params.Bytes:
+		weight = holdsAll
+	default:
+		weight = holdsSome
+	}
+	if l.unread.Load() != weight {
+		l.unread.Store(weight)
+	}
+}
+
+// Full reports whether the frames that must be held fill the log. While the
+// budget of many logs is exceeded a single frame does. It takes no lock.
+func (l *Log) Full() bool {
+	weight := l.unread.Load()
+	return weight == holdsAll || weight == holdsSome && l.params.Budget.Over()
 }
 
 // SetHold changes Params.Hold: from now on all that is held now stays until it
@@ -46,6 +64,7 @@ func (l *Log) SetHold(hold bool) {
 	for number := l.frames.floor + 1; number <= l.frames.head(); number++ {
 		l.held += int64(l.frames.at(number).length())
 	}
+	l.weigh()
 	l.expire()
 	l.account()
 }

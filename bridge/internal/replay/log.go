@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
 )
 
 // ErrEvicted says that frames after a position have left the log: a reader
@@ -59,9 +57,8 @@ type Log struct {
 	bytes    int64             // of the frames held
 	released uint64            // Params.Hold: frames after it stay
 	held     int64             // Params.Hold: the bytes of those frames
+	unread   atomic.Int32      // Params.Hold: how much those frames are to the log
 	evicted  string            // the id of the newest frame that was dropped
-	before   deflate.Sum       // of all frames that were dropped
-	all      deflate.Sum       // of all frames that ever were
 	closed   bool              // no frame comes after the newest one
 	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
 	parked   bool              // the budget looks at the log again when it has changed
@@ -74,12 +71,10 @@ type Log struct {
 
 // frame is where one frame lies, and what is known of it.
 type frame struct {
-	plain   piece
-	chained piece       // compressed, to follow its chain's earlier frames; none until it is asked for
-	alone   piece       // compressed, to follow anything; none until it is asked for
-	sum     deflate.Sum // of this frame and all before it
-	id      string      // as Append was given it
-	at      time.Duration
+	plain piece
+	forms *forms // for those who take it compressed; nil until one does
+	id    string // as Append was given it
+	at    time.Duration
 }
 
 func (f *frame) length() int {
@@ -96,27 +91,26 @@ func New(params Params) *Log {
 // what Find compares and ID returns; it may be empty where positions are told
 // by number. Append on a closed log does nothing.
 func (l *Log) Append(bytes []byte, id string) {
-	sum := deflate.SumOf(bytes)
-	if l.add(bytes, id, sum) {
+	if l.add(bytes, id) {
 		l.tell()
 	}
 }
 
-func (l *Log) add(bytes []byte, id string, sum deflate.Sum) bool {
+func (l *Log) add(bytes []byte, id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return false
 	}
 	now := time.Since(l.begun)
-	l.all = l.all.Then(sum)
-	l.frames.push(frame{plain: l.plain.lay(bytes), sum: l.all, id: id, at: now})
+	l.frames.push(frame{plain: l.plain.lay(bytes), id: id, at: now})
 	l.bytes += int64(len(bytes))
 	l.held += int64(len(bytes))
 	if id != "" {
 		l.byID[id] = l.frames.head()
 	}
 	l.evict(now)
+	l.weigh()
 	l.account()
 	l.wake()
 	return true
@@ -148,14 +142,13 @@ func (l *Log) evict(now time.Duration) {
 // drop lets the oldest frame go.
 func (l *Log) drop() {
 	oldest := l.frames.oldest()
-	l.evicted, l.before = oldest.id, oldest.sum
+	l.evicted = oldest.id
 	if l.byID[oldest.id] == l.frames.floor+1 {
 		delete(l.byID, oldest.id)
 	}
 	l.bytes -= int64(oldest.length())
 	l.plain.release(oldest.plain)
-	l.chained.release(oldest.chained)
-	l.alone.release(oldest.alone)
+	l.releaseForms(oldest)
 	l.frames.drop()
 }
 

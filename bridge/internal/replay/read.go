@@ -70,7 +70,7 @@ func (r *run) add(p piece, limit int) bool {
 	case p.segment == nil: // no bytes
 	case r.segment == nil:
 		*r = run(p)
-	case p.segment != r.segment || p.start != r.end || p.end-r.start > limit:
+	case p.segment != r.segment || p.start != r.end || int(p.end-r.start) > limit:
 		return false
 	default:
 		r.end = p.end

@@ -18,13 +18,18 @@ type segment struct {
 	pieces int // those that the log still holds
 }
 
+// piece returns what lies behind a start.
+func (s *segment) piece(start int) piece {
+	return piece{segment: s, start: uint32(start), end: uint32(len(s.bytes))} //nolint:gosec // see there
+}
+
 // piece is a chunk in a segment; the zero piece is none.
 type piece struct {
 	segment    *segment
-	start, end int
+	start, end uint32 // a frame has far less than 4 GiB
 }
 
-func (p piece) size() int { return p.end - p.start }
+func (p piece) size() int { return int(p.end - p.start) }
 
 // content returns what the chunk holds.
 func (p piece) content() []byte {
@@ -32,7 +37,7 @@ func (p piece) content() []byte {
 		return nil
 	}
 	start, size := contentOf(p.size())
-	start += p.start
+	start += int(p.start)
 	return p.segment.bytes[start : start+size : start+size]
 }
 
@@ -55,7 +60,7 @@ func (s *segments) lay(content []byte) piece {
 	start := len(room.bytes)
 	room.bytes = appendChunk(room.bytes, content)
 	room.pieces++
-	return piece{segment: room, start: start, end: len(room.bytes)}
+	return room.piece(start)
 }
 
 // room returns a segment with so much room.
@@ -103,5 +108,5 @@ func (s *segments) fit(p piece) piece {
 	fitting := &segment{bytes: append(slices.Grow([]byte(nil), len(chunk)), chunk...), pieces: 1}
 	s.memory += int64(cap(fitting.bytes))
 	s.release(p)
-	return piece{segment: fitting, end: len(chunk)}
+	return fitting.piece(0)
 }

@@ -43,9 +43,7 @@ func (l *Log) trim() bool {
 // fit leaves the only frame just the memory that it needs.
 func (l *Log) fit() {
 	only := l.frames.oldest()
-	l.chained.release(only.chained)
-	l.alone.release(only.alone)
-	only.chained, only.alone = piece{}, piece{}
+	l.releaseForms(only)
 	if chunk := only.plain; chunk.segment != nil && cap(chunk.segment.bytes) >= 2*chunk.size() {
 		only.plain = l.plain.fit(chunk)
 	}
@@ -62,6 +60,7 @@ func (l *Log) Discard() {
 	}
 	l.frames.slots, l.byID = nil, nil
 	l.released, l.held, l.bytes = l.frames.floor, 0, 0
+	l.weigh()
 	l.account()
 	l.wake()
 	l.mu.Unlock()

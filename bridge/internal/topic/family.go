@@ -75,6 +75,10 @@ func (f *family) forget(t *Topic) {
 // that the frame is a gap that breaks the order of cursors.
 func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	f := t.home
+	if !f.meets && !breaks { // nobody else's business
+		t.log.Append(frame, id)
+		return nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if t.merged {
@@ -86,9 +90,7 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 		t.newest = "" // no other log has a gap's id
 		return nil
 	}
-	if t.newest = id; !f.meets {
-		return nil
-	}
+	t.newest = id
 	if f.meetOthers(t); t.merged {
 		return errMerged
 	}

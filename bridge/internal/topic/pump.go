@@ -133,7 +133,12 @@ func (t *Topic) refused(cursor []byte, err error) error {
 // has not got what the log holds, so that flow control reaches the backend; and
 // that of a catch-up which is ahead of main.
 func (t *Topic) mayRead(ctx context.Context) error {
-	for t.held() && (t.listening.Load() == 0 || t.full() || t.ahead()) {
+	if !t.mustWait() {
+		return ctx.Err()
+	}
+	t.waiting.Store(true) // before it is looked at again, so that no wake-up is missed
+	defer t.waiting.Store(false)
+	for t.mustWait() {
 		if t.listening.Load() == 0 && ctx.Err() == nil {
 			t.turn.Load().giveBack() // it lingers
 		}
@@ -144,6 +149,10 @@ func (t *Topic) mayRead(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+func (t *Topic) mustWait() bool {
+	return t.held() && (t.listening.Load() == 0 || t.full() || t.ahead())
 }
 
 // take renders a message into the log.

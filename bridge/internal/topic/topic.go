@@ -69,6 +69,7 @@ type Topic struct {
 	// has come back or has left, or main has moved. One wake-up is enough, so
 	// it holds one; never closed.
 	room      chan struct{}
+	waiting   atomic.Bool // the pump waits for room, or is about to
 	listening atomic.Int32
 	turn      atomic.Pointer[turn] // of a catch-up's newest RPC
 
@@ -119,6 +120,9 @@ func (t *Topic) Log() *replay.Log { return t.log }
 // wakePump lets the pump of a topic that holds its log look again whether it
 // may read.
 func (t *Topic) wakePump() {
+	if !t.waiting.Load() {
+		return
+	}
 	select {
 	case t.room <- struct{}{}:
 	default:
