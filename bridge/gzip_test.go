@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -66,7 +67,7 @@ func TestCompression(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			for _, h2c := range []bool{false, true} {
 				name := fmt.Sprintf("%s %s for %q, HTTP/2: %t", method, c.path, c.accept, h2c)
-				response := ask(t, method, g.URL+c.path, c.accept, h2c)
+				response := ask(t, method, g.URL+c.path, c.accept, h2c) //nolint:bodyclose // by ask's cleanup
 				head := response.Header
 				if got := head.Get("Content-Encoding"); got != c.encoding || head.Get("Vary") != c.vary || head.Get("Content-Type") != "text/event-stream" {
 					t.Errorf("%s: %v", name, head)
@@ -194,7 +195,7 @@ func TestGzipInChromium(t *testing.T) {
 	for i, from := range []int{1, 30, 77, 120} {
 		var want []string
 		for seq := from; seq <= last; seq++ {
-			if want = append(want, fmt.Sprint(seq)); seq%17 == 0 {
+			if want = append(want, strconv.Itoa(seq)); seq%17 == 0 {
 				want[len(want)-1] = "gap"
 			}
 		}

@@ -159,6 +159,12 @@ type takes struct {
 // Hijack is http.Hijacker's.
 func (h takes) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.hijack() }
 
+// flusherOf returns what every ResponseWriter of http.Server is.
+func flusherOf(w http.ResponseWriter) http.Flusher {
+	flusher, _ := w.(http.Flusher)
+	return flusher
+}
+
 // Middlewares in front of the shard.
 func TestMiddlewares(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -169,23 +175,23 @@ func TestMiddlewares(t *testing.T) {
 			return struct {
 				http.ResponseWriter
 				http.Flusher
-			}{w, w.(http.Flusher)}
+			}{w, flusherOf(w)}
 		}},
 		"to be unwrapped": {false, func(w http.ResponseWriter) http.ResponseWriter { return wrapped{w} }},
 		"passes Hijack on": {true, func(w http.ResponseWriter) http.ResponseWriter {
-			return takes{w, w.(http.Flusher), func() (net.Conn, *bufio.ReadWriter, error) { return http.NewResponseController(w).Hijack() }}
+			return takes{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) { return http.NewResponseController(w).Hijack() }}
 		}},
 		"hands out a connection of its own": {true, func(w http.ResponseWriter) http.ResponseWriter {
-			return takes{w, w.(http.Flusher), func() (net.Conn, *bufio.ReadWriter, error) {
+			return takes{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) {
 				conn, buffered, err := http.NewResponseController(w).Hijack()
 				return struct{ net.Conn }{conn}, buffered, err
 			}}
 		}},
 		"cannot Hijack, and says so": {false, func(w http.ResponseWriter) http.ResponseWriter {
-			return takes{w, w.(http.Flusher), func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }}
+			return takes{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }}
 		}},
 		"cannot Hijack, and says so in its own words": {false, func(w http.ResponseWriter) http.ResponseWriter {
-			return takes{w, w.(http.Flusher), func() (net.Conn, *bufio.ReadWriter, error) {
+			return takes{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) {
 				return nil, nil, errors.New("the ResponseWriter is no http.Hijacker")
 			}}
 		}},

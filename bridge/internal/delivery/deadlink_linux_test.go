@@ -36,15 +36,16 @@ type island struct {
 
 func newIsland(t testing.TB) *island {
 	t.Helper()
-	id := os.Getpid() % 4000
+	id := os.Getpid() % 4000 // several of these tests may run at once
 	i := &island{
 		name: fmt.Sprint("sse", id), opener: make(chan func()),
 		here: fmt.Sprintf("198.18.%d.%d", id/64, id%64*4+1),
 	}
 	there := fmt.Sprintf("198.18.%d.%d", id/64, id%64*4+2)
 	tool(t, "ip", "netns", "add", i.name)
-	t.Cleanup(func() { tool(t, "ip", "netns", "delete", i.name) }) // and the link with it
+	t.Cleanup(func() { tool(t, "ip", "netns", "delete", i.name) })
 	tool(t, "ip", "link", "add", i.name, "type", "veth", "peer", "name", "out", "netns", i.name)
+	t.Cleanup(func() { tool(t, "ip", "link", "delete", i.name) }) // which would go with the namespace, but later
 	tool(t, "ip", "address", "add", i.here+"/30", "dev", i.name)
 	tool(t, "ip", "link", "set", i.name, "up")
 	tool(t, "ip", "-n", i.name, "address", "add", there+"/30", "dev", "out")

@@ -23,7 +23,11 @@ func onShard(t *testing.T, test func(t *testing.T, s *stand)) {
 // half ends the client's side.
 func half(t testing.TB, conn net.Conn) {
 	t.Helper()
-	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+	closer, ok := conn.(interface{ CloseWrite() error })
+	if !ok {
+		t.Fatalf("%T has no sides", conn)
+	}
+	if err := closer.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -315,7 +319,7 @@ func TestManyOnOneLog(t *testing.T) {
 	}
 	for i := range 20 {
 		source.append(fmt.Sprint("more ", i))
-		want += fmt.Sprintf("more %d\n\n", i)
+		want = fmt.Sprintf("%smore %d\n\n", want, i)
 	}
 	all[n-1].awaitText(t, "first\n\n"+want)
 	source.log.Close()
@@ -346,7 +350,7 @@ func TestOneOnEachOfManyLogs(t *testing.T) {
 	for i, e := range all {
 		want := "first\n\n"
 		for round := range 10 {
-			want += fmt.Sprintf("frame %d of %d\n\n", round, i)
+			want = fmt.Sprintf("%sframe %d of %d\n\n", want, round, i)
 		}
 		e.awaitText(t, want)
 		sources[i].log.Close()

@@ -125,7 +125,7 @@ func (l *lane) ride(gzip bool) Client {
 // Writers at full speed on many logs, whose clients come, move, and go in every
 // manner: nothing is missing, and nothing comes twice.
 func TestEverybodyAtOnce(t *testing.T) {
-	const lanes, logs, frames, clients = 10, 8, 100, 80
+	const lanes, logs, frames, clients = 10, 8, 100, 50
 	onWays(t, ways, func(t *testing.T, s *stand) {
 		var all []*lane
 		for i := range lanes {

@@ -92,7 +92,7 @@ type leg struct {
 
 func newRoad() *road {
 	r := &road{source: newSource(1 << 20)}
-	r.legs = []leg{{r.source.log, 0}}
+	r.legs = []leg{{r.log, 0}}
 	return r
 }
 
@@ -168,7 +168,7 @@ func TestWaysMove(t *testing.T) {
 		e := s.listen(t)
 		var want strings.Builder
 		want.WriteString("first\n\n")
-		log := r.source.log
+		log := r.log
 		for i := range 20 {
 			var writing sync.WaitGroup
 			next := r.lead(i % 3)
@@ -206,7 +206,7 @@ func TestWaysMoveTwiceAtOnce(t *testing.T) {
 		arrived := make(chan struct{})
 		r.asked = func(r *road) { // at the head of a log
 			switch r.Log() {
-			case r.source.log:
+			case r.log:
 			case second:
 				once.Do(func() {
 					third = r.lead(2)
@@ -219,8 +219,8 @@ func TestWaysMoveTwiceAtOnce(t *testing.T) {
 		s.take(r, Policy{})
 		e := s.listen(t)
 		e.awaitText(t, "first\n\n")
-		put(r.source.log, "1")
-		r.source.log.Close()
+		put(r.log, "1")
+		r.log.Close()
 		e.awaitText(t, "first\n\n1\n\n")
 		<-arrived
 		put(third, "3")
@@ -233,8 +233,8 @@ func TestWaysMoveShed(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
 		r := newRoad()
 		r.err = errors.New("no room")
-		r.source.append("1")
-		r.source.log.Close()
+		r.append("1")
+		r.log.Close()
 		s.take(r, Policy{})
 		s.listen(t).expectEnd(t, true, "first\n\n1\n\nleave shed\n\n")
 		s.expectEnds(t, 1, EndAsked)
@@ -262,12 +262,12 @@ func TestWaysPass(t *testing.T) {
 		want := "first\n\n"
 		for i, frame := range frames {
 			// Written one by one, since what is read at once is not passed.
-			if put(r.source.log, frame); !passed(i + 1) {
+			if put(r.log, frame); !passed(i + 1) {
 				want += frame + "\n\n"
 			}
 			e.awaitText(t, want)
 		}
-		r.source.log.Close()
+		r.log.Close()
 		e.expectEnd(t, true, want)
 	})
 }

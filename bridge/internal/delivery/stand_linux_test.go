@@ -142,7 +142,7 @@ func newStand(t testing.TB, way wayOf) *stand {
 // socketFolder is one whose name leaves room for a socket's.
 func socketFolder(t testing.TB) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "d")
+	folder, err := os.MkdirTemp("", "d") //nolint:usetesting // t.TempDir's names hold the test's, and are longer than a socket's may be
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +156,7 @@ func socketFolder(t testing.TB) string {
 
 // serveOn runs the server until the test ends.
 func (s *stand) serveOn(t testing.TB, listener net.Listener) {
+	t.Helper()
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -320,7 +321,7 @@ func (s *stand) request(t testing.TB, conn net.Conn, further string) *ear {
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: site\r\n\r\n"+further); err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil)
+	response, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil) //nolint:bodyclose // its connection is closed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,6 +359,7 @@ func (s *stand) openH2(t testing.TB) *ear {
 
 // start reads from now on, until the test ends.
 func (e *ear) start(t testing.TB, zipped bool) {
+	t.Helper()
 	var reading sync.WaitGroup
 	reading.Go(func() { e.read(zipped) })
 	t.Cleanup(func() { e.close(); reading.Wait() })
