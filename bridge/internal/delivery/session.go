@@ -123,10 +123,10 @@ func (s *session) ended() bool {
 func (s *session) idle(now moment) (blocks [][]byte, end End) {
 	status, _ := s.client.Source.Status()
 	switch {
-	case status.Leave:
-		return s.leave(Upstream)
 	case status.Stale != s.stale:
 		return s.tellStale(status.Stale), ""
+	case status.Leave:
+		return s.leave(Upstream)
 	case s.client.Policy.Heartbeat > 0 && now.since(s.spoke) >= s.client.Policy.Heartbeat:
 		return s.heartbeat()
 	}

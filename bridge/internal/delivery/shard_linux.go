@@ -39,6 +39,7 @@ type shard struct {
 	quitting  bool
 	spare     asked
 	groups    map[*replay.Log]*group
+	came      []*member // those who are to be welcomed
 	round     []*group  // those with members to be visited
 	behind    []*member // those who have more to write than they had turns for
 	slots     slots
@@ -97,7 +98,7 @@ func (s *shard) start(m *member) (started bool) {
 
 // finished reports whether the loop may end, and then nobody is started any more.
 func (s *shard) finished() bool {
-	if !s.quitting || s.slots.len() > 0 {
+	if !s.quitting || s.slots.len() > 0 || len(s.came) > 0 {
 		return false
 	}
 	s.mu.Lock()
@@ -122,6 +123,7 @@ func (s *shard) run() {
 	for !s.finished() {
 		s.wait()
 		s.look()
+		s.welcomeSome()
 		s.goRound()
 		s.catchUp()
 		for m := s.deadlines.due(s.now); m != nil; m = s.deadlines.due(s.now) {
@@ -136,7 +138,7 @@ func (s *shard) run() {
 // wait returns when there is something to do.
 func (s *shard) wait() {
 	var heard []unix.EpollEvent
-	if len(s.round) > 0 || len(s.behind) > 0 {
+	if len(s.came) > 0 || len(s.round) > 0 || len(s.behind) > 0 {
 		select {
 		case heard = <-s.poller.events:
 		default:
@@ -180,9 +182,7 @@ func (s *shard) look() {
 	asked := s.asked
 	s.asked = s.spare
 	s.mu.Unlock()
-	for _, m := range asked.came {
-		s.welcome(m)
-	}
+	s.came = append(s.came, asked.came...)
 	for _, g := range asked.grown {
 		g.grown.Store(false) // before its log is read
 		if g.left = len(g.members); !g.queued && g.left > 0 {
@@ -232,6 +232,15 @@ func (s *shard) catchUp() {
 		s.serve(m) // may put it behind the others
 	}
 	s.behind = slices.Delete(s.behind, 0, some)
+}
+
+// welcomeSome begins to serve some of those who came.
+func (s *shard) welcomeSome() {
+	some := min(visits, len(s.came))
+	for _, m := range s.came[:some] {
+		s.welcome(m)
+	}
+	s.came = slices.Delete(s.came, 0, some)
 }
 
 // welcome begins to serve a member.
