@@ -12,9 +12,14 @@
 //
 // Each message names its place in its stream, in its data. A client keeps what
 // an EventSource keeps, and between two gaps expects the places one after
-// another. Gaps are counted by the kind of route; one that the kind has no
-// excuse for fails the run like a lost message.
+// another. Each kind of route says which gaps it has to put up with, and when;
+// any other fails the run like a lost message, and so does one that does not go
+// on as it says. A run in which a kind has not shown what it is there for (a
+// client that lagged, a cursor that was refused) fails too.
 //
-// It is no benchmark: it measures no speed, and no client is slower than its
-// log is long.
+// Some kinds have clients with small socket buffers that read more slowly than
+// their stream comes, directly from the bridges: a proxy between would read what
+// they do not.
+//
+// It is no benchmark: it measures no speed.
 package main

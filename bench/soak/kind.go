@@ -84,8 +84,9 @@ type logSize struct {
 // each is an RPC.
 var (
 	longLog    = logSize{8192, time.Minute}     //nolint:gochecknoglobals // constants
-	narrowLog  = logSize{12, time.Minute}       //nolint:gochecknoglobals // constants
+	narrowLog  = logSize{8, time.Minute}        //nolint:gochecknoglobals // constants
 	shortLog   = logSize{12, 2 * time.Second}   //nolint:gochecknoglobals // constants
+	briefLog   = logSize{8, 2 * time.Second}    //nolint:gochecknoglobals // constants
 	privateLog = logSize{2048, 6 * time.Second} //nolint:gochecknoglobals // constants
 )
 
@@ -156,7 +157,7 @@ func trimmedKinds() []kind {
 func slowKinds() []kind {
 	return []kind{
 		{
-			name: "skip", bulky: true, keys: exclusive + ", slow_client: skip", log: shortLog,
+			name: "skip", bulky: true, keys: exclusive + ", slow_client: skip", log: briefLog,
 			resumes: true, excused: map[string]excuse{gapLagged: hasLagged}, shows: []string{"gap lagged"}, place: seqPlace,
 		},
 		{
@@ -165,7 +166,7 @@ func slowKinds() []kind {
 			shows:   []string{"gap lagged"}, place: seqPlace,
 		},
 		{
-			name: "disconnect", bulky: true, keys: exclusive, log: shortLog,
+			name: "disconnect", bulky: true, keys: exclusive, log: briefLog,
 			resumes: true, shows: []string{"retry lagged"}, place: seqPlace,
 		},
 		{
@@ -208,7 +209,7 @@ func (k kind) route(retry time.Duration) string {
 
 // The upstreams of a bridge, all of them one backend. Catch-ups are limited by
 // the upstream: those that last as long as their clients, or wait for slow
-// ones, have a limit to themselves.
+// ones, must not keep the others waiting.
 const (
 	mostUpstream = "feed"
 	slowUpstream = "slow"

@@ -140,9 +140,8 @@ func (s *soak) openBridge(ctx context.Context, made proxies, free ports, name st
 	return b.start(ctx)
 }
 
-// configuration is that of a bridge. A client that has come back to a route
-// that is not ordered has a catch-up for as long as it listens, and, where its
-// connection before is not known to be dead, two.
+// configuration is that of a bridge. A slow client keeps its catch-up until it
+// has read on, so there are about as many at once as a kind has clients.
 func (s *soak) configuration(b *bridge) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, `listen: %s
@@ -150,7 +149,7 @@ admin: ""
 limits: {catchups: %d}
 drain: {delay: 0s, grace: 1s}
 upstreams:
-`, b.listen, max(16, 2*s.share()))
+`, b.listen, max(16, s.share()))
 	for _, name := range []string{mostUpstream, slowUpstream, eachUpstream} {
 		fmt.Fprintf(&text, "  %s: {target: %q, keepalive: 10s, open_timeout: 2s, reconnect: {max: 1s}}\n", name, b.back.Listen)
 	}
@@ -216,14 +215,15 @@ func (s *soak) watch(ctx context.Context, watching *sync.WaitGroup) {
 
 // direct are the doors of a slow client, which no proxy may come between: it
 // would read what the client does not. Where cursors are known everywhere, it
-// comes to any bridge.
+// comes to another bridge now and then.
 func (s *soak) direct(k kind, nth int) []door {
-	if !k.resumes {
-		return []door{s.bridges[nth/2%len(s.bridges)]}
-	}
-	var doors []door
-	for _, b := range s.bridges {
-		doors = append(doors, b)
+	home := s.bridges[nth/2%len(s.bridges)]
+	doors := []door{home}
+	if k.resumes {
+		doors = append(doors, home)
+		for _, b := range s.bridges {
+			doors = append(doors, b)
+		}
 	}
 	return doors
 }

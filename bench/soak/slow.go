@@ -38,8 +38,8 @@ type mood struct {
 // longest is how long a fault lasts at most.
 func (m *mood) longest() time.Duration { return m.lasts/4 + m.lasts }
 
-// messages is how long so many messages take to come. A log of a dozen and the
-// kernel hold about two dozen bulky ones for a slow client.
+// messages is how long so many messages take to come. A log and the kernel
+// hold about twenty bulky ones for a slow client.
 func (m *mood) messages(n int) time.Duration { return time.Duration(n) * m.every }
 
 // slowTransport connects as a client does whose link is narrow.
