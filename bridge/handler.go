@@ -22,42 +22,67 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limitBody(w, r)
-	if err := b.serve(w, r); err != nil {
+	stream, err := aside(func() (answer, error) { return b.serve(w, r) })
+	if err == nil && stream != nil {
+		err = stream()
+	}
+	if err != nil {
 		b.refuse(w, r, err)
 	}
 }
 
+// answer is what is left to do of a request: to stream. Nil is nothing.
+type answer func() error
+
+// aside calls a function on a stack of its own. What reading a request needs is
+// given back then, where the caller's own stack lasts as long as a stream.
+func aside(f func() (answer, error)) (rest answer, err error) {
+	var panicked any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { panicked = recover() }()
+		rest, err = f()
+	}()
+	<-done
+	if panicked != nil {
+		panic(panicked) // http.ErrAbortHandler, or for the server to tell
+	}
+	return rest, err
+}
+
 // serve tells the story of a request. An error is answered by refuse; nothing
 // has been written then.
-func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) error {
+func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if r.Method == http.MethodOptions {
-		return b.options(w, r)
+		return nil, b.options(w, r)
 	}
 	match, err := b.table.Match(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e := b.endpoints[match.Index]
 	known := e.bound.Load()
 	stream := known == nil || !known.unary()
 	switch {
 	case r.Method == http.MethodHead:
-		return e.head(w, r, stream)
+		return nil, e.head(w, r, stream)
 	case stream && r.Method == http.MethodGet && sse.ParseID(e.mode, lastEventID(r)).Final:
 		w.Header().Set("Cache-Control", "no-store") // for this id only
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
-		return nil
+		return nil, nil
 	}
 	call, err := e.read(w, r, match.Params)
 	switch {
 	case errors.As(err, new(*noSchemaError)) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryUpstream, Code: int(codes.Unavailable), Message: err.Error(), Status: statusName(codes.Unavailable)})
 	case err != nil:
-		return e.at(err)
+		return nil, e.at(err)
 	case call.unary():
-		return e.at(e.answer(w, r, call))
+		return nil, e.at(e.answer(w, r, call))
 	}
-	return e.at(e.stream(w, r, call))
+	rest, err := e.stream(w, r, call)
+	return rest, e.at(err)
 }
 
 // call is a request that has been understood.

@@ -18,11 +18,11 @@ import (
 )
 
 // stream serves a server-streaming method as an event stream.
-func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error {
+func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answer, error) {
 	id := sse.ParseID(e.mode, lastEventID(r))
 	switch {
 	case id.Final: // not a GET, which was answered 204
-		return e.sayEnd(w, r, id)
+		return e.sayEnd(w, r, id), nil
 	case e.bridge.leaving.Load():
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
 	}
@@ -35,7 +35,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error
 	}
 	if err := e.accepted(r.Context(), sub, wantsStatus(r)); err != nil {
 		sub.Leave()
-		return err
+		return nil, err
 	}
 	sub.Opened()
 	voice := &voice{endpoint: e, sub: sub}
@@ -47,7 +47,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) error
 		First:    voice.first(id),
 		Position: sub.Position,
 		Done:     func(delivery.End) { sub.Leave() },
-	})
+	}), nil
 }
 
 // join says which topic a request listens to.
@@ -169,8 +169,8 @@ func (e *endpoint) policy() delivery.Policy {
 	}
 }
 
-// deliver writes the head of an event stream and hands the response over.
-func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delivery.Client) error {
+// deliver sets the head of an event stream. What is left to do is to stream.
+func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delivery.Client) answer {
 	client.Gzip = e.setStreamHead(w.Header(), r)
 	if r.ProtoMajor == 1 {
 		// The write deadline of a stream must not reach a next request, and
@@ -190,11 +190,15 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 			done(end)
 		}
 	}
+	return func() error { return e.serve(w, r, client) }
+}
+
+func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, client delivery.Client) error {
 	end, err := e.bridge.clients.Serve(w, r, client)
 	switch {
 	case err != nil:
 		client.Done(delivery.EndGone)
-		return err
+		return e.at(err)
 	case end == delivery.Handed, end == delivery.EndComplete, end == delivery.EndAsked:
 		return nil
 	default:

@@ -172,9 +172,9 @@ func (e *endpoint) upstreamRetryAfter() time.Duration {
 func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) }
 
 // turnAway asks a client to come back that has no topic. It keeps its place.
-func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Retry) error {
+func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Retry) (answer, error) {
 	if wantsStatus(r) {
-		return e.at(status.Error(codes.Unavailable, "come back later: "+retry.Reason))
+		return nil, e.at(status.Error(codes.Unavailable, "come back later: "+retry.Reason))
 	}
 	after := atOnce()
 	switch retry.Reason {
@@ -183,18 +183,18 @@ func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Re
 	case sse.RetryUpstream:
 		after = e.upstreamRetryAfter()
 	}
-	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
+	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) }), nil
 }
 
 // sayEnd tells a client that comes back to an ended stream, not by GET, that
 // it has ended.
-func (e *endpoint) sayEnd(w http.ResponseWriter, r *http.Request, id sse.ID) error {
+func (e *endpoint) sayEnd(w http.ResponseWriter, r *http.Request, id sse.ID) answer {
 	return e.say(w, r, id.Text, func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(id.Text), []byte("{}")) })
 }
 
 // say answers with a stream of one block, which stream-open precedes: a first
 // block without an id may wipe the client's.
-func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, block func(dst []byte) []byte) error {
+func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, block func(dst []byte) []byte) answer {
 	first := sse.AppendPrelude(nil, e.retry())
 	if e.mode != sse.None {
 		id := sse.ParseID(e.mode, lastID).Text
