@@ -68,3 +68,27 @@ func (g *group) next() *member {
 	}
 	return g.members[g.at]
 }
+
+// queue is groups that wait for their turn.
+type queue struct {
+	groups []*group
+	first  int
+}
+
+func (q *queue) empty() bool { return q.first == len(q.groups) }
+
+func (q *queue) add(g *group) {
+	if q.first > len(q.groups)/2 { // most of it is behind us
+		n := copy(q.groups, q.groups[q.first:])
+		clear(q.groups[n:])
+		q.groups, q.first = q.groups[:n], 0
+	}
+	q.groups = append(q.groups, g)
+}
+
+func (q *queue) take() *group {
+	g := q.groups[q.first]
+	q.groups[q.first] = nil
+	q.first++
+	return g
+}

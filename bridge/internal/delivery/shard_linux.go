@@ -40,7 +40,7 @@ type shard struct {
 	spare     asked
 	groups    map[*replay.Log]*group
 	came      []*member // those who are to be welcomed
-	round     []*group  // those with members to be visited
+	round     queue     // those with members to be visited
 	behind    []*member // those who have more to write than they had turns for
 	slots     slots
 	deadlines deadlines
@@ -138,7 +138,7 @@ func (s *shard) run() {
 // wait returns when there is something to do.
 func (s *shard) wait() {
 	var heard []unix.EpollEvent
-	if len(s.came) > 0 || len(s.round) > 0 || len(s.behind) > 0 {
+	if len(s.came) > 0 || !s.round.empty() || len(s.behind) > 0 {
 		select {
 		case heard = <-s.poller.events:
 		default:
@@ -187,7 +187,7 @@ func (s *shard) look() {
 		g.grown.Store(false) // before its log is read
 		if g.left = len(g.members); !g.queued && g.left > 0 {
 			g.queued = true
-			s.round = append(s.round, g)
+			s.round.add(g)
 		}
 	}
 	for _, m := range asked.told {
@@ -202,25 +202,21 @@ func (s *shard) look() {
 	s.spare = asked
 }
 
-// goRound visits some members of the first group that has any to visit, and
-// puts it behind the others.
+// goRound visits some members, group after group. One that has more is put
+// behind the others.
 func (s *shard) goRound() {
-	if len(s.round) == 0 {
-		return
-	}
-	g := s.round[0]
-	for range visits {
-		m := g.next()
-		if m == nil {
-			break
+	for left := visits; left > 0 && !s.round.empty(); {
+		g := s.round.take()
+		for ; left > 0; left-- {
+			m := g.next()
+			if m == nil {
+				break
+			}
+			s.serve(m)
 		}
-		s.serve(m)
-	}
-	s.round = append(s.round[:0], s.round[1:]...)
-	if g.left > 0 {
-		s.round = append(s.round, g)
-	} else {
-		g.queued = false
+		if g.queued = g.left > 0; g.queued {
+			s.round.add(g)
+		}
 	}
 }
 
