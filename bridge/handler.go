@@ -23,7 +23,7 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limitBody(w, r)
 	stream, err := aside(func() (answer, error) { return b.serve(w, r) })
-	if err == nil && stream != nil {
+	if err == nil {
 		err = stream()
 	}
 	if err != nil {
@@ -31,31 +31,41 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer is what is left to do of a request: to stream. Nil is nothing.
+// answer is what is left to do of a request: to stream.
 type answer func() error
+
+// answered is the answer of a request of which nothing is left to do.
+func answered() error { return nil }
 
 // aside calls a function on a stack of its own. What reading a request needs is
 // given back then, where the caller's own stack lasts as long as a stream.
-func aside(f func() (answer, error)) (rest answer, err error) {
-	var panicked any
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() { panicked = recover() }()
-		rest, err = f()
-	}()
-	<-done
-	if panicked != nil {
-		panic(panicked) // http.ErrAbortHandler, or for the server to tell
+func aside(f func() (answer, error)) (answer, error) {
+	type outcome struct {
+		rest     answer
+		err      error
+		panicked any
 	}
-	return rest, err
+	done := make(chan outcome)
+	go func() {
+		var o outcome
+		defer func() {
+			o.panicked = recover()
+			done <- o
+		}()
+		o.rest, o.err = f()
+	}()
+	o := <-done
+	if o.panicked != nil {
+		panic(o.panicked) // http.ErrAbortHandler, or for the server to tell
+	}
+	return o.rest, o.err
 }
 
 // serve tells the story of a request. An error is answered by refuse; nothing
 // has been written then.
 func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if r.Method == http.MethodOptions {
-		return nil, b.options(w, r)
+		return answered, b.options(w, r)
 	}
 	match, err := b.table.Match(r)
 	if err != nil {
@@ -66,11 +76,12 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	stream := known == nil || !known.unary()
 	switch {
 	case r.Method == http.MethodHead:
-		return nil, e.head(w, r, stream)
+		e.head(w, r, stream)
+		return answered, nil
 	case stream && r.Method == http.MethodGet && sse.ParseID(e.mode, lastEventID(r)).Final:
 		w.Header().Set("Cache-Control", "no-store") // for this id only
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
-		return nil, nil
+		return answered, nil
 	}
 	call, err := e.read(w, r, match.Params)
 	switch {
@@ -79,7 +90,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	case err != nil:
 		return nil, e.at(err)
 	case call.unary():
-		return nil, e.at(e.answer(w, r, call))
+		return answered, e.at(e.answer(w, r, call))
 	}
 	rest, err := e.stream(w, r, call)
 	return rest, e.at(err)
@@ -158,14 +169,13 @@ func (b *Bridge) options(w http.ResponseWriter, r *http.Request) error {
 }
 
 // head answers HEAD: what a GET would begin with, and nothing is opened.
-func (e *endpoint) head(w http.ResponseWriter, r *http.Request, stream bool) error {
+func (e *endpoint) head(w http.ResponseWriter, r *http.Request, stream bool) {
 	if stream {
 		e.setStreamHead(w.Header(), r)
 	} else {
 		w.Header().Set("Content-Type", "application/json")
 	}
 	w.WriteHeader(http.StatusOK)
-	return nil
 }
 
 // lastEventID returns the id that a client comes back with.
