@@ -74,11 +74,11 @@ func wasTrimmed(w *watcher) bool {
 // client's place at, since such a position is as good as its log, and the logs
 // are short.
 func (k kind) excuses(told gap, w *watcher) bool {
-	excused := k.excused[told.Reason]
-	if excused == nil && w.early() {
-		excused = also(unplaced(), map[string]excuse{gapExpired: fellOut})[told.Reason]
+	if excused := k.excused[told.Reason]; excused != nil && excused(w) {
+		return true
 	}
-	return excused != nil && excused(w)
+	excused := also(unplaced(), map[string]excuse{gapExpired: fellOut})[told.Reason]
+	return w.early() && excused != nil && excused(w)
 }
 
 // early reports whether the client of a route with resume has no cursor yet.

@@ -66,6 +66,7 @@ func TestWatcherNotices(t *testing.T) {
 		{name: "asked to leave", kind: "disconnect", responses: []string{open("4") + retry("lagged"), open("4") + message("5", "5")}},
 		{name: "fallen out", kind: "disconnectids", responses: []string{open("4") + retry("lagged"), "retry: 1\n" + gapped("expired", "4", "9") + message("10", "10")}},
 		{name: "trimmed", kind: "trimmed", responses: []string{open("4"), open("4") + gapped("expired", "4", "~"+epoch+"-1") + message("3600", "3600")}},
+		{name: "trimmed, and then fallen out", kind: "trimmed", responses: []string{open("4"), open("4") + gapped("expired", "4", "~"+epoch+"-1"), "retry: 1\n" + gapped("expired", "~"+epoch+"-1", "3599") + message("3600", "3600")}},
 		{name: "not trimmed", kind: "trimmed", responses: []string{open("3590"), open("3590") + gapped("expired", "3590", "~"+epoch+"-1")}, failures: 1, word: "excuses"},
 		{name: "a message without a place", kind: "hello", responses: []string{open("4") + message("4~1", "hello") + message("5", "5")}},
 		{name: "an end", kind: "exclusive", responses: []string{open("4") + "id: 4~end\nevent: stream-end\ndata: {}\n\n"}, failures: 1, word: "stream-end"},
