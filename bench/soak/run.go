@@ -396,11 +396,14 @@ func (s *soak) close() {
 }
 
 // ports finds free ports below those that the system gives to connections, so
-// that none is taken while its process is being restarted.
-type ports struct{ random *rand.Rand }
+// that none is taken while its process is being restarted, each once.
+type ports struct {
+	random *rand.Rand
+	given  map[string]bool
+}
 
 func newPorts(seed uint64) ports {
-	return ports{rand.New(rand.NewPCG(seed, rand.Uint64()))}
+	return ports{rand.New(rand.NewPCG(seed, rand.Uint64())), map[string]bool{}}
 }
 
 func (p ports) next() string {
@@ -410,7 +413,8 @@ func (p ports) next() string {
 		if err != nil {
 			continue
 		}
-		if listener.Close() == nil {
+		if listener.Close() == nil && !p.given[address] {
+			p.given[address] = true
 			return address
 		}
 	}
