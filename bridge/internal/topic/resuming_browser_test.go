@@ -117,7 +117,7 @@ func (b *browser) attach() {
 	b.feed = b.schedule.feeds[b.sub.Topic.Epoch()]
 	b.feed.topic = b.sub.Topic
 	b.feed.clients++
-	b.feed.newest = b
+	b.feed.latest = b
 }
 
 func (b *browser) detach() {
@@ -285,7 +285,7 @@ func (b *browser) lag() {
 	s := b.schedule
 	s.sayf("client %d lags", b.name)
 	// Of several that a private log may have, it waits for the newest: the others may be dead.
-	if s.private && b.feed.newest == b || b.feed.catchUp || b.own {
+	if s.private && b.feed.latest == b || b.feed.catchUp || b.own {
 		s.errorf("client %d has fallen off a log that waits for its clients", b.name)
 	}
 	if !s.skips {

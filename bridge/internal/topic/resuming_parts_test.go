@@ -106,7 +106,7 @@ type feed struct {
 	bridge  *topic.Registry
 	topic   *topic.Topic
 	clients int
-	newest  *browser  // who came last
+	latest  *browser  // who came last
 	left    time.Time // when the last one did
 }
 
