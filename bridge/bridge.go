@@ -17,7 +17,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// closeGrace is how long Close lets clients take their last block.
+// closeGrace is how long Drain and Close let clients take their last block.
 const closeGrace = time.Second
 
 // Bridge serves the routes of a configuration. It is an http.Handler, safe for
@@ -184,17 +184,21 @@ func (b *Bridge) upstreamParams(name string, cfg config.Upstream, opts Options) 
 
 // Drain stops serving without losing anyone: the bridge says that it is not
 // ready, serves on for drain.delay, then asks its clients to come back, spread
-// evenly over drain.grace, and returns when all streams have ended. When ctx
-// ends first, they are cut.
+// evenly over drain.grace, and returns when all streams have ended. Those that
+// take nothing are cut a second later, and all are when ctx ends.
 func (b *Bridge) Drain(ctx context.Context) error {
 	b.draining.Store(true)
-	if err := pause(ctx, time.Duration(*b.config.Drain.Delay)); err == nil {
-		b.leaving.Store(true)
-		if err := b.clients.Drain(ctx, time.Duration(*b.config.Drain.Grace)); err == nil {
+	err := pause(ctx, time.Duration(*b.config.Drain.Delay))
+	b.leaving.Store(true)
+	if err == nil {
+		grace := time.Duration(*b.config.Drain.Grace)
+		// Who comes back meanwhile, to this bridge, is turned away.
+		enough, cancel := context.WithTimeout(ctx, grace+closeGrace)
+		defer cancel()
+		if b.clients.Drain(enough, grace) == nil {
 			return nil
 		}
 	}
-	b.leaving.Store(true)
 	b.clients.Cut()
 	return ctx.Err()
 }

@@ -265,3 +265,24 @@ func TestShed(t *testing.T) {
 		expect(t, one, "open")
 	})
 }
+
+// TestDrainDoesNotWaitForWhoTakesNothing: a stuck stream is cut a second after drain.grace, whatever its write_timeout.
+func TestDrainDoesNotWaitForWhoTakesNothing(t *testing.T) {
+	inWorld(t, "drain: {delay: 5s, grace: 10s}\n"+feedRoute("write_timeout: 1m"), func(t *testing.T, w *world) {
+		open := make(chan struct{})
+		stuck := w.listenShut("/feed", ssetest.Options{}, open)
+		rpc := w.rpc()
+		rpc.accept()
+		for range 20 {
+			rpc.send(&testv1.FeedEvent{Kind: strings.Repeat("x", 32<<10)})
+		}
+		began := time.Now()
+		if err := w.Bridge.Drain(t.Context()); err != nil || time.Since(began) != 16*time.Second {
+			t.Errorf("Drain returned %v after %v", err, time.Since(began))
+		}
+		close(open)
+		if err := stuck.AwaitEnd(); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("the stuck stream ended with %v", err)
+		}
+	})
+}
