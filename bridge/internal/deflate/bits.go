@@ -39,5 +39,5 @@ func (w *bitWriter) stored(plain []byte) {
 // storedSize is how many bits stored appends for n bytes.
 func (w *bitWriter) storedSize(n int) int {
 	padding := -(w.n + kindBits) & 7
-	return kindBits + int(padding) + 32 + 8*n //nolint:gosec // at most 7
+	return kindBits + int(padding) + 32 + 8*n
 }

@@ -64,7 +64,7 @@ func (t *tally) count(tokens []token) {
 		distance, _, m := distanceSymbol(token.distance())
 		t.symbols[length]++
 		t.distances[distance]++
-		t.extra += int(n + m) //nolint:gosec // at most 18
+		t.extra += int(n + m)
 	}
 	t.symbols[endOfBlock] = 1
 }

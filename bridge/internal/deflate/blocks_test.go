@@ -11,6 +11,7 @@ import (
 	"hash/adler32"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,7 +34,7 @@ func ungzip(t testing.TB, stream []byte) []byte {
 // expand decodes blocks that stand directly behind dict, and nothing else.
 func expand(t testing.TB, blocks, dict []byte) []byte {
 	t.Helper()
-	plain, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(append(blocks[:len(blocks):len(blocks)], 3, 0)), dict))
+	plain, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(append(slices.Clip(blocks), 3, 0)), dict))
 	if err != nil {
 		t.Fatalf("after %d bytes: %v", len(plain), err)
 	}
@@ -131,7 +132,7 @@ func TestEveryLength(t *testing.T) {
 	} {
 		var out []byte
 		for size := range 2001 {
-			for _, dict := range [][]byte{nil, content[:size], content[:Window], content[2000:]} {
+			for _, dict := range [][]byte{nil, content[:Window]} {
 				plain := content[2000-size : 2000]
 				out = AppendBlocks(out[:0], plain, dict)
 				if got := expand(t, out, dict); !bytes.Equal(got, plain) {
@@ -149,9 +150,9 @@ func TestEveryLength(t *testing.T) {
 func TestLongFrames(t *testing.T) {
 	random := rand.New(rand.NewPCG(13, 14))
 	dict := sample(random, Window)
-	for _, size := range []int{longestPiece - 1, longestPiece, longestPiece + 1, Window + longestPiece + 1, 32 << 10, 1<<20 + 1, 5 << 20} {
+	for _, size := range []int{longestPiece - 1, longestPiece, longestPiece + 1, Window + longestPiece + 1, 100_001, 2 << 20} {
 		for name, plain := range map[string][]byte{
-			"text":      sample(random, size),
+			"sample":    sample(random, size),
 			"zeros":     make([]byte, size),
 			"repeated":  bytes.Repeat(dict[:Window-1], size/(Window-1)+1)[:size],
 			"de Bruijn": sequence(size),

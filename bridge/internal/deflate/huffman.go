@@ -34,7 +34,7 @@ func (h *huffman) lengths(lengths []uint8, counts []uint16, limit int) {
 	sorted := h.sorted[:0]
 	for symbol, n := range counts {
 		if n > 0 {
-			sorted = append(sorted, uint32(n)<<symbolBits|uint32(symbol)) //nolint:gosec // below symbols
+			sorted = append(sorted, uint32(n)<<symbolBits|uint32(symbol))
 		}
 	}
 	slices.Sort(sorted)
@@ -103,7 +103,7 @@ func join(nodes []uint32) {
 		for range 2 {
 			if leaf == len(nodes) || inner < made && nodes[inner] < nodes[leaf] {
 				weight += nodes[inner]
-				nodes[inner] = uint32(made) //nolint:gosec // below symbols
+				nodes[inner] = uint32(made)
 				inner++
 			} else {
 				weight += nodes[leaf]

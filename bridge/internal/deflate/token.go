@@ -51,8 +51,8 @@ func lengthSymbol(length uint32) (symbol int, extra uint32, n uint) {
 	case length == longestMatch-lengthBase:
 		return symbols - 1, 0, 0
 	}
-	n = uint(bits.Len32(length)) - 3                                       //nolint:gosec // at least 1
-	return firstLength + 4*int(n) + int(length>>n), length & (1<<n - 1), n //nolint:gosec // at most 5
+	n = uint(bits.Len32(length)) - 3
+	return firstLength + 4*int(n) + int(length>>n), length & (1<<n - 1), n
 }
 
 // distanceSymbol returns the symbol of a distance, less one, and the bits
@@ -61,6 +61,6 @@ func distanceSymbol(distance uint32) (symbol int, extra uint32, n uint) {
 	if distance < 4 {
 		return int(distance), 0, 0
 	}
-	n = uint(bits.Len32(distance)) - 2                           //nolint:gosec // at least 1
-	return 2*int(n) + int(distance>>n), distance & (1<<n - 1), n //nolint:gosec // at most 13
+	n = uint(bits.Len32(distance)) - 2
+	return 2*int(n) + int(distance>>n), distance & (1<<n - 1), n
 }
