@@ -9,8 +9,8 @@ const (
 	kindBits    = 3
 )
 
-// encoder is what a piece is compressed in. It keeps nothing from one piece to
-// the next, but room.
+// encoder is room to compress in. From one piece to the next of a frame its
+// finder keeps the text, from one frame to the next nothing.
 type encoder struct {
 	finder  finder
 	tokens  [longestPiece]token

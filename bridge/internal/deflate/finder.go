@@ -14,7 +14,10 @@ const (
 	// enoughMatch is the length of a match that is good enough to look no
 	// further.
 	enoughMatch = 64
-	hashBits    = 11
+	// patience is after how many literals in a row one more place is left out
+	// between two that are looked at: what does not compress is not to take long.
+	patience = 64
+	hashBits = 11
 )
 
 // What a parse goes by are guesses of the bits that things will take, since
@@ -23,7 +26,7 @@ const (
 const (
 	priceOfDigit   = 3
 	priceOfLiteral = 7
-	priceOfMatch   = 10 // and the distance's extra bits; a length has few
+	priceOfMatch   = 10 // and as many as its distance has
 )
 
 // finder finds what a text has had before. A place in the text is looked up by
@@ -50,13 +53,17 @@ type found struct {
 func (f *finder) parse(dst []token, plain []byte) []token {
 	at := f.load(plain)
 	best := f.look(at)
+	missed := 0 // literals since the last match
 	for at < f.end {
 		if best.length == 0 {
-			dst = append(dst, literal(f.text[at]))
-			at++
+			end := min(at+1+missed/patience, f.end)
+			for missed += end - at; at < end; at++ {
+				dst = append(dst, literal(f.text[at]))
+			}
 			best = f.look(at)
 			continue
 		}
+		missed = 0
 		known := at + 1 // places before it have been looked at
 		if best.length < enoughMatch {
 			next := f.look(known)

@@ -3,6 +3,7 @@ package deflate
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -104,6 +105,26 @@ func TestTokens(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// Noise is skipped over, as zlib would not; what compresses behind it is found.
+func TestNoiseIsSkipped(t *testing.T) {
+	noise := make([]byte, longestPiece-1000)
+	random := rand.New(rand.NewPCG(25, 26))
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	quotes, _ := frames(3)
+	text := bytes.Join(quotes, nil)
+	var f finder
+	f.begin(text)
+	tokens := f.parse(nil, slices.Concat(noise, text))
+	if f.looked > len(noise)/2 {
+		t.Errorf("%d places for %d bytes of noise", f.looked, len(noise))
+	}
+	if behind := len(tokens) - len(noise); behind > longestPiece/patience {
+		t.Errorf("%d tokens for what was there before", behind)
 	}
 }
 
