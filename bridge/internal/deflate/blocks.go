@@ -2,10 +2,7 @@ package deflate
 
 import (
 	"encoding/binary"
-	"fmt"
 	"sync"
-
-	"github.com/klauspost/compress/flate"
 )
 
 const (
@@ -30,21 +27,22 @@ func AppendHeader(dst []byte) []byte {
 // last Window bytes are used, or anywhere where dict is empty. Neither plain
 // nor dict is kept; no state goes from one call to the next.
 //
-// It copies dict and plain, so it allocates as much; the library leaves no
-// other way.
+// The time it takes is linear in the length of plain, whatever is in it.
 func AppendBlocks(dst, plain, dict []byte) []byte {
-	out, ok := writers.Get().(*appender)
+	e, ok := encoders.Get().(*encoder)
 	if !ok {
-		out = &appender{}
+		e = new(encoder)
 	}
-	defer writers.Put(out)
-	out.bytes = dst
-	if err := flate.StatelessDeflate(out, plain, false, dict); err != nil {
-		// An appender takes everything, and the encoder has no other errors.
-		panic(fmt.Sprintf("deflate: an append failed: %v", err))
+	defer encoders.Put(e)
+	w := bitWriter{out: dst}
+	e.finder.begin(dict)
+	for len(plain) > 0 {
+		n := min(len(plain), longestPiece)
+		e.append(&w, plain[:n])
+		plain = plain[n:]
 	}
-	dst, out.bytes = out.bytes, nil
-	return dst
+	w.stored(nil)
+	return w.out
 }
 
 // AppendStored appends plain as stored blocks, which decode anywhere. It is for
@@ -53,14 +51,18 @@ func AppendBlocks(dst, plain, dict []byte) []byte {
 func AppendStored(dst, plain []byte) []byte {
 	for len(plain) > 0 {
 		n := min(len(plain), largestStored)
-		size := uint16(n)
-		dst = append(dst, 0)
-		dst = binary.LittleEndian.AppendUint16(dst, size)
-		dst = binary.LittleEndian.AppendUint16(dst, ^size)
-		dst = append(dst, plain[:n]...)
+		dst = appendStoredBody(append(dst, kindStored), plain[:n])
 		plain = plain[n:]
 	}
 	return dst
+}
+
+// appendStoredBody appends what of a stored block begins at a byte.
+func appendStoredBody(dst, plain []byte) []byte {
+	size := uint16(len(plain)) //nolint:gosec // at most largestStored
+	dst = binary.LittleEndian.AppendUint16(dst, size)
+	dst = binary.LittleEndian.AppendUint16(dst, ^size)
+	return append(dst, plain...)
 }
 
 // AppendEnd appends the last block, which is empty, and the trailer of a gzip
@@ -72,14 +74,5 @@ func AppendEnd(dst []byte, sum Sum) []byte {
 	return binary.LittleEndian.AppendUint32(dst, uint32(sum.length)) //nolint:gosec // the length modulo 2^32 is what is asked for
 }
 
-// appender is the io.Writer that the encoder wants. It is pooled, for the
-// conversion to an interface would allocate one a call.
-type appender struct{ bytes []byte }
-
-func (a *appender) Write(p []byte) (int, error) {
-	a.bytes = append(a.bytes, p...)
-	return len(p), nil
-}
-
 //nolint:gochecknoglobals // a pool is shared by nature.
-var writers sync.Pool
+var encoders sync.Pool

@@ -2,6 +2,7 @@ package deflate
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/binary"
@@ -10,15 +11,13 @@ import (
 	"hash/adler32"
 	"io"
 	"math/rand/v2"
-	"strings"
+	"slices"
 	"sync"
 	"testing"
-
-	kgzip "github.com/klauspost/compress/gzip"
+	"testing/synctest"
 )
 
-// ungzip decodes one gzip member with two decoders; its trailer is checked by
-// them.
+// ungzip decodes one gzip member; its trailer is checked by the decoder.
 func ungzip(t testing.TB, stream []byte) []byte {
 	t.Helper()
 	reader, err := gzip.NewReader(bytes.NewReader(stream))
@@ -29,12 +28,15 @@ func ungzip(t testing.TB, stream []byte) []byte {
 	if err != nil {
 		t.Fatalf("after %d bytes: %v", len(plain), err)
 	}
-	second, err := kgzip.NewReader(bytes.NewReader(stream))
+	return plain
+}
+
+// expand decodes blocks that stand directly behind dict, and nothing else.
+func expand(t testing.TB, blocks, dict []byte) []byte {
+	t.Helper()
+	plain, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(append(slices.Clip(blocks), 3, 0)), dict))
 	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := io.ReadAll(second); err != nil || !bytes.Equal(again, plain) {
-		t.Fatalf("the decoders do not agree: %v", err)
+		t.Fatalf("after %d bytes: %v", len(plain), err)
 	}
 	return plain
 }
@@ -111,19 +113,98 @@ func TestZlibReadsTheBlocks(t *testing.T) {
 	}
 }
 
-// A client has all of a piece when it has the piece's last byte: a decoder
-// that is given no more puts out all of it.
+// Every length of every kind of content, with and without a dictionary.
+func TestEveryLength(t *testing.T) {
+	random := rand.New(rand.NewPCG(11, 12))
+	noise := make([]byte, Window)
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	quotes := []byte{}
+	for source := newQuotes(); len(quotes) < 2*Window; {
+		quotes = source.appendTo(quotes)
+	}
+	for name, content := range map[string][]byte{
+		"quotes": quotes,
+		"noise":  noise,
+		"zeros":  make([]byte, Window),
+		"period": bytes.Repeat([]byte("ab"), Window/2),
+	} {
+		var out []byte
+		for size := range 2001 {
+			for _, dict := range [][]byte{nil, content[:Window]} {
+				plain := content[2000-size : 2000]
+				out = AppendBlocks(out[:0], plain, dict)
+				if got := expand(t, out, dict); !bytes.Equal(got, plain) {
+					t.Fatalf("%d bytes of %s behind %d: %q", size, name, len(dict), got)
+				}
+				if len(out) > len(plain)+5+5 {
+					t.Fatalf("%d bytes of %s became %d", size, name, len(out))
+				}
+			}
+		}
+	}
+}
+
+// What is longer than a piece, in every kind of content.
+func TestLongFrames(t *testing.T) {
+	random := rand.New(rand.NewPCG(13, 14))
+	dict := sample(random, Window)
+	for _, size := range []int{longestPiece - 1, longestPiece, longestPiece + 1, Window + longestPiece + 1, 100_001, 2 << 20} {
+		for name, plain := range map[string][]byte{
+			"sample":    sample(random, size),
+			"zeros":     make([]byte, size),
+			"repeated":  bytes.Repeat(dict[:Window-1], size/(Window-1)+1)[:size],
+			"de Bruijn": sequence(size),
+		} {
+			out := AppendBlocks(nil, plain, dict)
+			if got := expand(t, out, dict); !bytes.Equal(got, plain) {
+				t.Fatalf("%d bytes of %s", size, name)
+			}
+			if most := size + 5*(size/longestPiece+2); len(out) > most {
+				t.Fatalf("%d bytes of %s became %d", size, name, len(out))
+			}
+		}
+	}
+}
+
+// A dictionary is as good for what comes late in a frame.
+func TestLateInLongFrames(t *testing.T) {
+	frame := sample(rand.New(rand.NewPCG(15, 17)), Window-100)
+	if again := AppendBlocks(nil, frame, frame); len(again) > Window/16 {
+		t.Errorf("a frame that was there before takes %d bytes", len(again))
+	}
+}
+
+// A client has all of a frame when it has the frame's last byte: a decoder that
+// is given no more puts out all of it.
 func TestNothingIsHeldBack(t *testing.T) {
-	piece := []byte(strings.Repeat(`{"price":17}`, 20))
-	stream := AppendBlocks(AppendHeader(nil), piece, nil)
-	reader, err := gzip.NewReader(bytes.NewReader(stream))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(reader)
-	if !errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Equal(got, piece) {
-		t.Fatalf("%q, %v", got, err)
-	}
+	synctest.Test(t, func(t *testing.T) { // where a read that waits for ever is a failure
+		quotes, _ := frames(200)
+		quotes[7], quotes[100] = []byte("x"), sample(newQuotes().random, 100_000)
+		from, to := io.Pipe()
+		next := make(chan []byte)
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			var before []byte
+			for frame := range next {
+				if _, err := to.Write(AppendBlocks(nil, frame, before)); err != nil {
+					t.Error(err)
+				}
+				before = append(before, frame...)
+			}
+		})
+		reader := flate.NewReader(from)
+		for i, want := range quotes {
+			next <- want
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(reader, got); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("frame %d: %q, %v", i, got, err)
+			}
+		}
+		close(next)
+		writing.Wait()
+	})
 }
 
 // The encoder comes out of a pool; what it was used for before does not show.
@@ -169,6 +250,9 @@ func FuzzBlocks(f *testing.F) {
 	f.Add([]byte{}, []byte{0}, []byte{})
 	f.Add(bytes.Repeat([]byte("0123456789"), 2000), bytes.Repeat([]byte("56789"), 100), []byte("x"))
 	f.Fuzz(func(t *testing.T, first, second, own []byte) {
+		if got := expand(t, AppendBlocks(nil, second, first), first); !bytes.Equal(got, second) {
+			t.Fatalf("%q behind %q, want %q", got, first, second)
+		}
 		stream := AppendBlocks(AppendHeader(nil), first, nil)
 		stream = append(stream, Heartbeat...)
 		stream = AppendBlocks(stream, second, first)
@@ -180,24 +264,6 @@ func FuzzBlocks(f *testing.F) {
 			t.Fatalf("%q, want %q", got, plain)
 		}
 	})
-}
-
-func BenchmarkBlocks(b *testing.B) {
-	random := rand.New(rand.NewPCG(1, 1))
-	dict := []byte{}
-	for len(dict) < Window {
-		dict = append(dict, sample(random, 300)...)
-	}
-	frame := []byte(strings.Repeat(`{"symbol":"S3","price":17.50}`, 10))
-	for _, size := range []int{0, 2 << 10, 4 << 10, Window} {
-		b.Run(fmt.Sprint("dictionary=", size), func(b *testing.B) {
-			var out []byte
-			b.ReportAllocs()
-			for b.Loop() {
-				out = AppendBlocks(out[:0], frame, dict[:size])
-			}
-		})
-	}
 }
 
 func BenchmarkThen(b *testing.B) {
