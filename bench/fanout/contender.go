@@ -15,6 +15,9 @@ type want struct {
 	route     string // of the bridge, "" for the one whose stream is shared
 	transport string // of the clients, "" for HTTP/1.1 in clear
 	host      string // where clients reach the bridge, "" for this machine alone
+	// settle is how long clients are there before the window opens, if that is
+	// longer than for others.
+	settle time.Duration
 }
 
 // Routes of the bridge.

@@ -109,7 +109,7 @@ func (l *lab) once(ctx context.Context, start starter, want want, clients int, c
 			return sample{}, err
 		}
 	}
-	if err := pause(ctx, l.settle); err != nil {
+	if err := pause(ctx, max(l.settle, want.settle)); err != nil {
 		return sample{}, err
 	}
 	s, err := l.measure(ctx, c, l.duration)
