@@ -243,7 +243,11 @@ func (w *watcher) missed(event ssetest.Event) error {
 	if told.LastEventID != w.lastID {
 		err = errors.Join(err, fmt.Errorf("the gap is told to who stands at %q", told.LastEventID))
 	}
-	w.owed = w.owes(told)
+	// A gap right behind another takes nothing back: the first may have led into
+	// a log that begins earlier.
+	if owed := w.owes(told); w.owed == nil || w.owed.after > 0 {
+		w.owed = owed
+	}
 	w.stand(event.ID)
 	w.moved()
 	return err

@@ -59,6 +59,10 @@ func TestWatcherNotices(t *testing.T) {
 		{name: "a gap for another client", kind: "ids", responses: []string{open("3") + gapped("upstream", "2", "~"+epoch+"-5")}, failures: 1, word: "to who stands"},
 		{name: "restarted where nothing was", kind: "ids", responses: []string{open("3"), "retry: 1\n" + gapped("restarted", "3", "8")}, failures: 1, word: "excuses"},
 		{name: "restarted at another bridge", kind: "ids", moves: true, responses: []string{open("3"), "retry: 1\n" + gapped("restarted", "3", "8") + message("9", "9")}},
+		{name: "restarted, in a log with a gap", kind: "ids", moves: true, responses: []string{
+			open("3") + message("4", "4"),
+			"retry: 1\n" + gapped("restarted", "4", "~"+epoch+"-4") + gapped("upstream", "~"+epoch+"-4", "~"+epoch+"-5") + message("2", "2"),
+		}},
 		{name: "lagged", kind: "skip", responses: []string{open("4") + message("5", "5") + gapped("lagged", "5", "9") + message("10", "10")}},
 		{name: "lagged in a log that has not moved on", kind: "skip", responses: []string{open("3700") + gapped("lagged", "3700", "3702") + message("3703", "3703")}, failures: 1, word: "still held"},
 		{name: "lagged and back", kind: "skip", responses: []string{open("4") + message("5", "5") + gapped("lagged", "5", "3") + message("4", "4")}, failures: 1, word: "and 5 before it"},

@@ -29,6 +29,7 @@ type member struct {
 	behind bool     // it has more to write, and is in shard.behind
 	moved  moment   // when it last took something that had waited
 	input  int      // bytes that came after the request
+	heard  uint64   // the log\'s notices when there was last nothing to write
 	leave  moment   // the stream has ended well, and the socket closes by then
 }
 
@@ -57,7 +58,10 @@ func (s *shard) serve(m *member) {
 			s.schedule(m)
 			return
 		}
-		s.write(m)
+		if s.write(m); m.atHead() {
+			s.schedule(m)
+			return
+		}
 	}
 	s.schedule(m)
 	if m.session != nil && !m.full && !m.behind {
@@ -66,17 +70,32 @@ func (s *shard) serve(m *member) {
 	}
 }
 
+// nothing is what a member has heard of a log that it has not come to the head of.
+const nothing = ^uint64(0)
+
+// atHead reports whether there is surely nothing to write: what comes next wakes
+// the shard. It spares most of a live client's turns.
+func (m *member) atHead() bool {
+	return m.session != nil && len(m.rest) == 0 && m.session.quiet() &&
+		m.session.client.Position >= m.group.log.Newest() && m.heard == m.group.log.Notices()
+}
+
 // turn takes a member's next turn, and reports whether there is something to
 // write.
 func (s *shard) turn(m *member) bool {
+	heard := m.group.log.Notices() // before it is looked at what they are
 	blocks, end := m.session.turn(s.now)
 	for log := m.session.client.Source.Log(); log != m.group.log; log = m.session.client.Source.Log() {
 		s.leaveGroup(m)
 		s.joinGroup(m, log)
+		heard = nothing
 		if len(blocks) == 0 && end == "" {
 			// The new log may have grown before it was watched, or have ended.
 			blocks, end = m.session.turn(s.now)
 		}
+	}
+	if len(blocks) == 0 {
+		m.heard = heard
 	}
 	m.rest, m.end, m.moved = blocks, end, s.now
 	return len(m.rest) > 0

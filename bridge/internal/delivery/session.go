@@ -172,6 +172,9 @@ func (s *session) jump(position uint64) {
 	s.form.broken(position)
 }
 
+// quiet reports whether nothing but the log and the clock make the client a turn.
+func (s *session) quiet() bool { return !s.leaving && !s.stale && !s.told.Load() }
+
 // own is a block of the client's own.
 func (s *session) own(block []byte) [][]byte {
 	return s.form.own(block, s.client.Position)

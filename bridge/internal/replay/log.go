@@ -58,6 +58,7 @@ type Log struct {
 	released uint64            // Params.Hold: frames after it stay
 	held     int64             // Params.Hold: the bytes of those frames
 	unread   atomic.Int32      // Params.Hold: how much those frames are to the log
+	newest   atomic.Uint64     // the position of the newest frame
 	evicted  string            // the id of the newest frame that was dropped
 	closed   bool              // no frame comes after the newest one
 	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
@@ -104,6 +105,7 @@ func (l *Log) add(bytes []byte, id string) bool {
 	}
 	now := time.Since(l.begun)
 	l.frames.push(frame{plain: l.plain.lay(bytes), id: id, at: now})
+	l.newest.Store(l.frames.head())
 	l.bytes += int64(len(bytes))
 	l.held += int64(len(bytes))
 	if id != "" {
@@ -118,6 +120,7 @@ func (l *Log) add(bytes []byte, id string) bool {
 
 // Close says that no frame follows. Readers that have read all get io.EOF.
 func (l *Log) Close() {
+	l.notices.Add(1)
 	l.mu.Lock()
 	l.closed = true
 	l.wake()
@@ -160,6 +163,9 @@ func (l *Log) expire() {
 	l.evict(time.Since(l.begun))
 	l.account()
 }
+
+// Newest returns the position of the newest frame. It takes no lock.
+func (l *Log) Newest() uint64 { return l.newest.Load() }
 
 // Bounds returns the positions that can be read from: floor, the oldest, and
 // head, that of the newest frame.

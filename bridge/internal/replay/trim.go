@@ -53,6 +53,7 @@ func (l *Log) fit() {
 // budget's again at once. Readers keep the slices that they have; those that
 // have not read all get ErrEvicted, the others io.EOF.
 func (l *Log) Discard() {
+	l.notices.Add(1)
 	l.mu.Lock()
 	l.closed = true
 	for l.frames.len() > 0 {

@@ -82,5 +82,6 @@ func (l *Log) Notify() {
 	l.tell()
 }
 
-// Notices returns how often Notify was called. It takes no lock.
+// Notices counts what is not a frame: Notify, Close and Discard, each before it
+// is told. It takes no lock.
 func (l *Log) Notices() uint64 { return l.notices.Load() }

@@ -37,7 +37,7 @@ func TestWatch(t *testing.T) {
 	stopSecond()
 	l.Notify()
 	expect(4, 5)
-	if l.Notices() != 2 {
+	if l.Notices() != 4 {
 		t.Fatalf("%d notices", l.Notices())
 	}
 }
