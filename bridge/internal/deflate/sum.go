@@ -29,13 +29,6 @@ func (s Sum) Then(next Sum) Sum {
 	return Sum{crc: shift(s.crc, next.length) ^ next.crc, length: s.length + next.length}
 }
 
-// Since returns the sum of what comes after before, where s is that of before
-// and what comes after it: before.Then(s.Since(before)) is s.
-func (s Sum) Since(before Sum) Sum {
-	length := s.length - before.length
-	return Sum{crc: shift(before.crc, length) ^ s.crc, length: length}
-}
-
 // CRC32 returns the checksum as hash/crc32 computes it with crc32.IEEE.
 func (s Sum) CRC32() uint32 { return s.crc }
 

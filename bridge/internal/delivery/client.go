@@ -29,7 +29,7 @@ type Follower interface {
 	Pass(position uint64) uint64
 	// Move is asked at the end of the log. Where another log goes on from
 	// there, the Source's Log is that one from now on, and position where the
-	// client stands in it. An error says that there is none for now.
+	// client stands in it. An error says that there is no room for one.
 	Move() (position uint64, moved bool, err error)
 }
 

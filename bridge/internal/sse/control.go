@@ -19,7 +19,7 @@ const (
 	RetryShed     = "shed"     // no room for this client now
 	RetryDrain    = "drain"    // the bridge is shutting down
 	RetryMaxAge   = "max_age"  // the stream is as old as the route allows
-	RetryUpstream = "upstream" // the RPC failed for now
+	RetryUpstream = "upstream" // the RPC failed, and may work later
 	RetryLagged   = "lagged"   // the client was too slow for the log
 	RetryIdle     = "idle"     // too many heartbeats in a row for some clients' buffers
 )

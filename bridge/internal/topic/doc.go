@@ -11,7 +11,7 @@
 //
 //	Opening ──▶ Live ──▶ Finished      the RPC ended: a last frame, then the log is closed
 //	   ▲  │      │
-//	   │  └──────┴────▶ Broken         it failed for now: clients are told to come back
+//	   │  └──────┴────▶ Broken         it failed: clients are told to come back
 //	   └───────────────────┘           and the first who does starts the pump again
 //
 // A topic starts with its first client, lingers after its last one, and ends

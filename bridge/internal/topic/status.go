@@ -7,7 +7,7 @@ type Phase int
 const (
 	Opening  Phase = iota // no RPC is accepted yet, or one is being opened again
 	Live                  // the backend has accepted the RPC
-	Broken                // the RPC failed for now; the next client opens it again
+	Broken                // the RPC failed; the next client opens it again
 	Finished              // the last frame is in the log
 )
 
