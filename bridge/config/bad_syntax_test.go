@@ -181,12 +181,12 @@ app.yaml:6:17: routes[0].heartbeat.evry: unknown key "evry"; did you mean "every
 `,
 		},
 		{
-			"misspelt key beside the real one", minimal + "lisen: x\nlisten: unix:///x\n", `
+			"misspelt key beside the real one", minimal + "lisen: x\nlisten: unix:x\n", `
 app.yaml:6:1: lisen: unknown key "lisen"; did you mean "listen"?
     lisen: x
     ^
-app.yaml:7:9: listen: listen: unix:… is not supported yet
-    listen: unix:///x
+app.yaml:7:9: listen: must be unix:// and the absolute path of a file, such as unix:///run/ssebridge.sock
+    listen: unix:x
             ^
 `,
 		},

@@ -46,17 +46,74 @@ app.yaml:6:9: listen: must be a text, not a number; write it in quotes
 `,
 		},
 		{
-			"listen on a unix socket", minimal + "listen: unix:///run/ssebridge.sock\n", `
-app.yaml:6:9: listen: listen: unix:… is not supported yet
-    listen: unix:///run/ssebridge.sock
+			"listen on a relative socket", minimal + "listen: unix:run/s.sock\n", `
+app.yaml:6:9: listen: must be unix:// and the absolute path of a file, such as unix:///run/ssebridge.sock
+    listen: unix:run/s.sock
             ^
 `,
 		},
 		{
-			"admin on a unix socket", minimal + "admin: unix:///run/admin.sock\n", `
-app.yaml:6:8: admin: admin: unix:… is not supported yet
-    admin: unix:///run/admin.sock
+			"admin on a folder", minimal + "admin: unix:///run/\n", `
+app.yaml:6:8: admin: must be unix:// and the absolute path of a file, such as unix:///run/ssebridge.sock
+    admin: unix:///run/
            ^
+`,
+		},
+		{
+			"a mode of no mode", minimal + "listen: unix:///run/s.sock?mode=rw\n", `
+app.yaml:6:9: listen: after the path of a unix socket only its mode may follow, as ?mode=0660 (the default) or ?mode=0666
+    listen: unix:///run/s.sock?mode=rw
+            ^
+`,
+		},
+		{
+			"a mode with too many bits", minimal + "listen: unix:///run/s.sock?mode=4777\n", `
+app.yaml:6:9: listen: after the path of a unix socket only its mode may follow, as ?mode=0660 (the default) or ?mode=0666
+    listen: unix:///run/s.sock?mode=4777
+            ^
+`,
+		},
+		{
+			"both on one socket", minimal + "listen: unix:///run/s.sock\nadmin: unix:///run/s.sock?mode=0600\n", `
+app.yaml:7:8: admin: asks for the same address as listen; change the path of one
+    admin: unix:///run/s.sock?mode=0600
+           ^
+`,
+		},
+		{
+			"tls without its files", minimal + "tls: {client_ca: \"\"}\n", `
+app.yaml:6:6: tls.cert: cert is required: the PEM file of the certificate
+    tls: {client_ca: ""}
+         ^
+app.yaml:6:6: tls.key: key is required: the PEM file of the certificate's key
+    tls: {client_ca: ""}
+         ^
+app.yaml:6:18: tls.client_ca: must not be empty; leave the key out if callers need no certificate
+    tls: {client_ca: ""}
+                     ^
+`,
+		},
+		{
+			"no networks", minimal + `trusted_proxies: [10.0.0.1/8, proxy, "fe80::1%eth0", null, "10.0.0.0/8"]`, `
+app.yaml:6:19: trusted_proxies[0]: must be the network's own address: the bits behind its length are not zero
+    trusted_proxies: [10.0.0.1/8, proxy, "fe80::1%eth0", null, "10.0.0.0/8"]
+                      ^
+app.yaml:6:31: trusted_proxies[1]: must be a network such as 10.0.0.0/8 or fd00::/8, or an IP address
+    trusted_proxies: [10.0.0.1/8, proxy, "fe80::1%eth0", null, "10.0.0.0/8"]
+                                  ^
+app.yaml:6:38: trusted_proxies[2]: must be a network such as 10.0.0.0/8 or fd00::/8, or an IP address
+    trusted_proxies: [10.0.0.1/8, proxy, "fe80::1%eth0", null, "10.0.0.0/8"]
+                                         ^
+app.yaml:6:54: trusted_proxies[3]: must not be null; remove it
+    trusted_proxies: [10.0.0.1/8, proxy, "fe80::1%eth0", null, "10.0.0.0/8"]
+                                                         ^
+`,
+		},
+		{
+			"a network that is no list", minimal + "trusted_proxies: 10.0.0.0/8\n", `
+app.yaml:6:18: trusted_proxies: must be a list of networks, such as [10.0.0.0/8], not a text
+    trusted_proxies: 10.0.0.0/8
+                     ^
 `,
 		},
 		{
@@ -106,35 +163,27 @@ app.yaml:6:28: drain.grace: must be from 0s to 1h
 `,
 		},
 		{
-			"not supported at the top", minimal + `tls: {cert: a}
-cors: {origins: ["*"]}
+			"not supported at the top", minimal + `cors: {origins: ["*"]}
 auth: {jwt: {}}
-trusted_proxies: []
 `, `
-app.yaml:6:1: tls: tls is not supported yet
-    tls: {cert: a}
-    ^
-app.yaml:7:1: cors: cors is not supported yet
+app.yaml:6:1: cors: cors is not supported yet
     cors: {origins: ["*"]}
     ^
-app.yaml:8:1: auth: auth is not supported yet
+app.yaml:7:1: auth: auth is not supported yet
     auth: {jwt: {}}
-    ^
-app.yaml:9:1: trusted_proxies: trusted_proxies is not supported yet
-    trusted_proxies: []
     ^
 `,
 		},
 		{
-			"not supported limits", minimal + "limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1}\n", `
-app.yaml:6:10: limits.clients: clients is not supported yet
-    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1}
-             ^
+			"not supported limits", minimal + "limits: {clients: 0, clients_per_ip: 1, opens_per_ip: 1}\n", `
+app.yaml:6:19: limits.clients: must be from 1 to 10000000
+    limits: {clients: 0, clients_per_ip: 1, opens_per_ip: 1}
+                      ^
 app.yaml:6:22: limits.clients_per_ip: clients_per_ip is not supported yet
-    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1}
+    limits: {clients: 0, clients_per_ip: 1, opens_per_ip: 1}
                          ^
 app.yaml:6:41: limits.opens_per_ip: opens_per_ip is not supported yet
-    limits: {clients: 1, clients_per_ip: 1, opens_per_ip: 1}
+    limits: {clients: 0, clients_per_ip: 1, opens_per_ip: 1}
                                             ^
 `,
 		},

@@ -3,11 +3,19 @@ package config
 // Config is a whole configuration: where to listen, which upstreams there are, and
 // which routes lead to them.
 type Config struct {
-	// Listen is the address of the public listener, clear HTTP/1.1 and h2c, as host:port; ":8080" is
-	// every address. Default 127.0.0.1:8080.
+	// Listen is the address of the public listener: host:port (":8080" is every address), or
+	// unix:///path, whose file has the mode 0660 or that of ?mode=0666. Clear HTTP/1.1 and h2c, or with
+	// tls HTTP/1.1 and HTTP/2. Default 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
-	// Admin is the address of /healthz and /readyz, as host:port; "" is off. Default 127.0.0.1:9901.
+	// Admin is the address of /healthz and /readyz, in the forms of listen, always clear; "" is off.
+	// Default 127.0.0.1:9901.
 	Admin *string `yaml:"admin"`
+	// TrustedProxies are the networks (CIDRs or addresses) of the proxies in front, whose
+	// X-Forwarded-For and PROXY protocol (version 2) headers are believed; the client is the rightmost
+	// untrusted address. Default none.
+	TrustedProxies Prefixes `yaml:"trusted_proxies"`
+	// TLS secures the public listener. Default off.
+	TLS *ServerTLS `yaml:"tls"`
 	// Limits bounds what clients and backends can make the bridge hold.
 	Limits Limits `yaml:"limits"`
 	// Drain says how the bridge stops serving on SIGTERM.
@@ -18,8 +26,23 @@ type Config struct {
 	Routes []Route `yaml:"routes"`
 }
 
+// ServerTLS secures the public listener: TLS 1.2 and later. The files are read again
+// when they change; relative ones are relative to the configuration file.
+type ServerTLS struct {
+	// Cert is the PEM file of the certificate and what stands between it and its root. Required.
+	Cert string `yaml:"cert"`
+	// Key is the PEM file of cert's private key. Required.
+	Key string `yaml:"key"`
+	// ClientCA is a PEM file of roots; with it, callers must present a certificate that one of them
+	// vouches for. Default none.
+	ClientCA string `yaml:"client_ca"`
+}
+
 // Limits bounds what clients and backends can make the bridge hold.
 type Limits struct {
+	// Clients is how many clients may listen at once. Default 10000, or what the limit on file
+	// descriptors leaves room for; a written number above that is refused at start.
+	Clients int `yaml:"clients"`
 	// Topics is how many topics (upstream streams with those who listen to them) may exist at once.
 	// Default 10000.
 	Topics int `yaml:"topics"`

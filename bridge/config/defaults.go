@@ -13,12 +13,15 @@ const (
 )
 
 // WithDefaults is c with the default in place of every key that was left out. It
-// shares no memory with c. Afterwards every pointer but Event.ID, Route.Resume,
-// Upstream.TLS and Schema.Proto is set, every route has Methods, Request.Body is
+// shares no memory with c. Afterwards every pointer but TLS, Event.ID,
+// Route.Resume, Upstream.TLS and Schema.Proto is set, every route has Methods, Request.Body is
 // resolved, and a route's Reconnect holds what its upstream's says too.
 func (c Config) WithDefaults() Config {
 	c.Listen = or(c.Listen, defaultListen)
 	c.Admin = ptrOr(c.Admin, defaultAdmin)
+	c.TrustedProxies = slices.Clone(c.TrustedProxies)
+	c.TLS = clonePtr(c.TLS)
+	c.Limits.Clients = or(c.Limits.Clients, 10000)
 	c.Limits.Topics = or(c.Limits.Topics, 10000)
 	c.Limits.IdleTopics = or(c.Limits.IdleTopics, 1000)
 	c.Limits.ReplayBytes = or(c.Limits.ReplayBytes, 256*MiB)

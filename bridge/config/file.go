@@ -12,7 +12,7 @@ import (
 // File is a configuration file that was read without an error.
 type File struct {
 	// Config is what the file says and nothing more: its WithDefaults gives what holds.
-	// Relative names of files in it (upstreams' ca, cert, key, descriptor_set and
+	// Relative names of files in it (ca, cert, key, client_ca, descriptor_set and
 	// import_paths) are resolved against the folder of the configuration file.
 	Config Config
 
@@ -168,12 +168,17 @@ func inOrder(errs Errors) Errors {
 	return errs
 }
 
-// resolveFiles makes the relative names of files in c's upstreams relative to dir.
+// resolveFiles makes the relative names of files in c relative to dir.
 func (c Config) resolveFiles(dir string) {
 	resolve := func(name *string) {
 		if *name != "" && !filepath.IsAbs(*name) {
 			*name = filepath.Join(dir, *name)
 		}
+	}
+	if c.TLS != nil {
+		resolve(&c.TLS.Cert)
+		resolve(&c.TLS.Key)
+		resolve(&c.TLS.ClientCA)
 	}
 	for name, u := range c.Upstreams {
 		if u.TLS != nil {

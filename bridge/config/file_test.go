@@ -224,7 +224,7 @@ routes:
 		got = append(got, fmt.Sprintf("%d %s", e.Line, e.Path))
 	}
 	want := []string{
-		"1 listen", "2 tls", "3 limits.topics", "5 upstreams.app.target", "5 upstreams.app.keepalive",
+		"1 listen", "2 tls.cert", "2 tls.key", "3 limits.topics", "5 upstreams.app.target", "5 upstreams.app.keepalive",
 		"7 routes[0].path", "9 routes[0].upstream", "10 routes[0].hartbeat", "11 ", "13 routes[2].path", "14 routes[2].rpc",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -172,6 +172,8 @@ func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 		list := &jsonschema.Schema{Type: "array", Items: text}
 
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{ref("boolean"), list}}
+	case Prefixes:
+		return &jsonschema.Schema{Type: "array", Items: text}
 	case Metadata, EventName:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, g.object(v, at)}}
 	case EventData:
@@ -242,6 +244,8 @@ func requiredKeys(t reflect.Type) []string {
 	switch t {
 	case reflect.TypeFor[Config]():
 		return []string{"upstreams", "routes"}
+	case reflect.TypeFor[ServerTLS]():
+		return []string{"cert", "key"}
 	case reflect.TypeFor[Upstream]():
 		return []string{"target"}
 	case reflect.TypeFor[Route]():

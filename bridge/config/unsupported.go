@@ -9,13 +9,8 @@ import "strings"
 // value, only that value of the key is refused; a * at its end stands for any rest.
 func unsupported() []limitation {
 	return []limitation{
-		{pattern: "listen", value: "unix:*"},
-		{pattern: "admin", value: "unix:*"},
-		{pattern: "trusted_proxies"},
-		{pattern: "tls"},
 		{pattern: "cors"},
 		{pattern: "auth"},
-		{pattern: "limits.clients"},
 		{pattern: "limits.clients_per_ip"},
 		{pattern: "limits.opens_per_ip"},
 		{pattern: "upstreams.*.protocol", value: "grpcweb"},

@@ -1,10 +1,10 @@
 package config
 
 import (
+	"errors"
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +19,7 @@ const (
 
 // Bounds of numbers.
 const (
+	maxClients     = 10_000_000
 	maxTopics      = 10_000_000
 	maxCatchups    = 1_000_000
 	maxUpstreams   = 1000
@@ -49,6 +50,8 @@ func (c Config) Validate() error {
 func validate(c *Config, written, failed func(path string) bool) Errors {
 	v := &validator{config: c, written: written, failed: failed}
 	v.addresses()
+	v.serverTLS()
+	v.trustedProxies()
 	v.limits()
 	v.drain()
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
@@ -175,6 +178,7 @@ func (v *validator) count(key string, n, most int) {
 func (v *validator) limits() {
 	at := place{}.key("limits")
 	l := v.config.Limits
+	v.number(at.key("clients").path, l.Clients, maxClients)
 	v.number(at.key("topics").path, l.Topics, maxTopics)
 	v.number(at.key("idle_topics").path, l.IdleTopics, maxTopics)
 	v.size(at.key("replay_bytes").path, l.ReplayBytes, maxReplay)
@@ -191,55 +195,66 @@ func (v *validator) drain() {
 
 // addresses checks listen and admin, and that they do not ask for the same port.
 func (v *validator) addresses() {
-	listenOK := v.address(place{}.key("listen"), v.config.Listen, defaultListen)
-	admin := *ptrOr(v.config.Admin, defaultAdmin)
-	if admin == "" {
+	listen, listenOK := v.address(place{}.key("listen"), v.config.Listen, defaultListen)
+	given := *ptrOr(v.config.Admin, defaultAdmin)
+	if given == "" {
 		return
 	}
-	adminOK := v.address(place{}.key("admin"), admin, defaultAdmin)
-	if listenOK && adminOK && sameListener(or(v.config.Listen, defaultListen), admin) {
+	admin, adminOK := v.address(place{}.key("admin"), given, defaultAdmin)
+	if listenOK && adminOK && sameListener(listen, admin) {
 		path, other := "admin", "listen"
-		if admin == defaultAdmin { // listen is the one that somebody chose
+		if given == defaultAdmin { // listen is the one that somebody chose
 			path, other = other, path
 		}
-		v.errorf(path, "asks for the same address as %s; change the port of one", other)
+		v.errorf(path, "asks for the same address as %s; change the %s of one", other,
+			map[string]string{"tcp": "port", "unix": "path"}[admin.Network])
 	}
 }
 
 // address checks a listener's address, whose empty value is the default.
-func (v *validator) address(at place, address, example string) bool {
-	if v.left(at.path, address == "") {
-		return true
+func (v *validator) address(at place, text, byDefault string) (Address, bool) {
+	if v.left(at.path, text == "") {
+		text = byDefault
 	}
-	if isUnsupported(at.pattern, address) {
-		v.errs = append(v.errs, &Error{Path: at.path, Message: unsupportedValue(at.pattern, address)})
+	address, err := ParseAddress(text)
+	if err == nil {
+		return address, true
+	}
+	if errors.Is(err, errHostPort) {
+		_, port, _ := net.SplitHostPort(byDefault)
+		v.errorf(at.path, `%v, such as %s, or ":%s" for every address`, err, byDefault, port)
+	} else {
+		v.errorf(at.path, "%v", err)
+	}
 
-		return false
-	}
-	host, port, err := net.SplitHostPort(address)
-	_, badPort := strconv.ParseUint(port, 10, 16)
-	if err != nil || badPort != nil || strings.ContainsAny(host, " /") || !isPrintable(host) {
-		_, examplePort, _ := net.SplitHostPort(example)
-		v.errorf(at.path, `must be host:port with a port from 0 to 65535, such as %s, or ":%s" for every address`, example, examplePort)
-
-		return false
-	}
-	return true
+	return Address{}, false
 }
 
-// sameListener says whether two valid addresses cannot both be listened on.
-func sameListener(a, b string) bool {
-	hostA, portA, errA := net.SplitHostPort(a)
-	hostB, portB, errB := net.SplitHostPort(b)
-	if errA != nil || errB != nil || portA != portB || portA == "0" {
-		return false
+// serverTLS checks how the public listener is secured.
+func (v *validator) serverTLS() {
+	at := place{}.key("tls")
+	t := v.config.TLS
+	if t == nil {
+		return
 	}
-
-	return hostA == hostB || isWildcard(hostA) || isWildcard(hostB)
+	for _, f := range []struct{ key, value, what string }{
+		{"cert", t.Cert, "the PEM file of the certificate"}, {"key", t.Key, "the PEM file of the certificate's key"},
+	} {
+		if path := at.key(f.key).path; f.value == "" && !v.refused(path) {
+			v.errorf(path, "%s is required: %s", f.key, f.what)
+		}
+	}
+	if path := at.key("client_ca").path; t.ClientCA == "" && v.has(path) {
+		v.errorf(path, "must not be empty; leave the key out if callers need no certificate")
+	}
 }
 
-func isWildcard(host string) bool {
-	ip := net.ParseIP(host)
-
-	return host == "" || ip != nil && ip.IsUnspecified()
+// trustedProxies checks networks that were filled in Go.
+func (v *validator) trustedProxies() {
+	at := place{}.key("trusted_proxies")
+	for i, prefix := range v.config.TrustedProxies {
+		if path := at.index(i).path; !prefix.IsValid() && !v.refused(path) {
+			v.errorf(path, "%v", errPrefix)
+		}
+	}
 }
