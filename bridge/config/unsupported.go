@@ -1,12 +1,10 @@
 package config
 
-import "strings"
-
 // unsupported is what the configuration's contract has and this release lacks. It is
 // refused by name, never accepted and ignored. Lifting one is to remove its line.
 //
 // A pattern is a path with [] for every index and * for every name of a map. With a
-// value, only that value of the key is refused; a * at its end stands for any rest.
+// value, only that value of the key is refused.
 func unsupported() []limitation {
 	return []limitation{
 		{pattern: "cors"},
@@ -25,8 +23,7 @@ type limitation struct{ pattern, value string }
 // isUnsupported says whether a key, or with a value that value of it, is refused.
 func isUnsupported(pattern, value string) bool {
 	for _, l := range unsupported() {
-		prefix, open := strings.CutSuffix(l.value, "*")
-		if l.pattern == pattern && (l.value == value || open && value != "" && strings.HasPrefix(value, prefix)) {
+		if l.pattern == pattern && l.value == value {
 			return true
 		}
 	}
@@ -49,13 +46,7 @@ func unsupportedKeys(parent string) []string {
 func unsupportedKey(key string) string { return key + " is not supported yet" }
 
 // unsupportedValue is told of a value that stands in the list above, so it is no
-// secret; of one that is open at its end only the listed part is shown.
+// secret.
 func unsupportedValue(pattern, value string) string {
-	for _, l := range unsupported() {
-		if prefix, open := strings.CutSuffix(l.value, "*"); open && l.pattern == pattern && strings.HasPrefix(value, prefix) {
-			value = prefix + "…"
-		}
-	}
-
 	return lastKey(pattern) + ": " + value + " is not supported yet"
 }

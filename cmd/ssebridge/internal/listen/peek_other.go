@@ -1,0 +1,9 @@
+//go:build !unix
+
+package listen
+
+import "net"
+
+// beginsWith is false: here a connection cannot be looked into without taking from it,
+// and the PROXY protocol is not read.
+func beginsWith(net.Conn, string) (bool, error) { return false, nil }

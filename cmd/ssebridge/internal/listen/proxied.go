@@ -1,0 +1,248 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Proxied is a listener whose trusted peers may begin a connection with a PROXY protocol
+// header of version 2, which names the client behind them. A peer that begins with
+// anything else is served as it is, and so is one that is not trusted, whatever it
+// begins with: to HTTP and to TLS a header is garbage.
+//
+// A header is read to its last byte and not further, so that the connection that Accept
+// returns is the kernel's own. The addresses that headers gave are had by ConnContext and
+// Handler.
+type Proxied struct {
+	net.Listener
+
+	trusted []netip.Prefix
+	timeout time.Duration
+	logger  *slog.Logger
+
+	ready   chan net.Conn // not buffered: a connection is Accept's, or is closed by Close
+	stop    context.CancelFunc
+	stopped <-chan struct{}
+	failed  error // of the listener; read it when all have ended
+	all     sync.WaitGroup
+
+	mu      sync.Mutex
+	reading map[net.Conn]struct{}       // whose header is being waited for
+	clients map[net.Conn]netip.AddrPort // from their headers, until ConnContext asks
+}
+
+// ProxiedParams is what a [Proxied] is made of.
+type ProxiedParams struct {
+	Listener net.Listener
+	// Trusted are the peers whose headers are believed. The peers of a unix socket have no
+	// address, and are: the file's mode says who they may be.
+	Trusted []netip.Prefix
+	// Timeout is how long a trusted peer may take to begin, and to send its header.
+	Timeout time.Duration
+	// Logger takes what trusted peers do wrong.
+	Logger *slog.Logger
+}
+
+// NewProxied begins to accept connections.
+func NewProxied(params ProxiedParams) *Proxied {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &Proxied{
+		Listener: params.Listener,
+		trusted:  params.Trusted, timeout: params.Timeout, logger: params.Logger,
+		ready: make(chan net.Conn), stop: stop, stopped: ctx.Done(),
+		reading: map[net.Conn]struct{}{}, clients: map[net.Conn]netip.AddrPort{},
+	}
+	l.all.Go(l.run)
+
+	return l
+}
+
+// run accepts until the listener ends. Who has to be waited for is waited for elsewhere.
+func (l *Proxied) run() {
+	defer l.cut()
+	for pause := time.Duration(0); ; {
+		conn, err := l.Listener.Accept()
+		switch {
+		case err == nil && l.isTrusted(conn.RemoteAddr()):
+			pause = 0
+			l.all.Go(func() { l.begin(conn) })
+		case err == nil:
+			pause = 0
+			l.hand(conn)
+		case isPassing(err):
+			// As net/http does: there may be descriptors again in a moment.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			l.logger.Warn("a connection could not be accepted; trying again", "error", err, "in", pause)
+			if !l.wait(pause) {
+				return
+			}
+		default:
+			l.failed = err
+
+			return
+		}
+	}
+}
+
+// isPassing reports whether accepting may work again in a moment: there are no descriptors
+// left, or the peer was gone before.
+func isPassing(err error) bool {
+	temporary, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+
+	return ok && temporary.Temporary()
+}
+
+func (l *Proxied) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.stopped:
+		return false
+	}
+}
+
+func (l *Proxied) isTrusted(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return true
+	}
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	for _, prefix := range l.trusted {
+		if prefix.Contains(ip) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// begin reads what a trusted peer begins with, and hands its connection over.
+func (l *Proxied) begin(conn net.Conn) {
+	if !l.note(conn) {
+		_ = conn.Close() // nobody will serve it
+
+		return
+	}
+	client, err := readHeader(conn, time.Now().Add(l.timeout))
+	l.mu.Lock()
+	delete(l.reading, conn)
+	if err == nil && client.IsValid() {
+		l.clients[conn] = client
+	}
+	l.mu.Unlock()
+	if err != nil {
+		if errors.Is(err, errHeader) {
+			l.logger.Warn("a trusted proxy sent a bad PROXY header", "peer", conn.RemoteAddr().String(), "error", err)
+		}
+		_ = conn.Close() // a peer that is gone, late or wrong is told nothing
+
+		return
+	}
+	l.hand(conn)
+}
+
+// note keeps a connection for Close to end.
+func (l *Proxied) note(conn net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.stopped:
+		return false
+	default:
+		l.reading[conn] = struct{}{}
+
+		return true
+	}
+}
+
+// hand gives a connection to Accept.
+func (l *Proxied) hand(conn net.Conn) {
+	select {
+	case l.ready <- conn:
+	case <-l.stopped:
+		l.client(conn)
+		_ = conn.Close() // nobody will serve it
+	}
+}
+
+// Accept returns the next connection of which all is known.
+func (l *Proxied) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.ready:
+		return conn, nil
+	case <-l.stopped:
+		l.all.Wait()
+		if l.failed != nil {
+			return nil, l.failed
+		}
+
+		return nil, net.ErrClosed
+	}
+}
+
+// cut ends whoever has not been accepted.
+func (l *Proxied) cut() {
+	l.stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn := range l.reading {
+		_ = conn.Close() // so that its header is not waited for
+	}
+}
+
+// Close ends the listener and whoever has not been accepted.
+func (l *Proxied) Close() error {
+	l.cut()
+	err := l.Listener.Close()
+	l.all.Wait()
+
+	return err
+}
+
+// client gives up the address that a connection's header gave; it is asked for once.
+func (l *Proxied) client(conn net.Conn) netip.AddrPort {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	client := l.clients[conn]
+	delete(l.clients, conn)
+
+	return client
+}
+
+// clientKey is the key of a request's context whose value is the client's address from
+// the PROXY header, a netip.AddrPort.
+type clientKey struct{}
+
+// ConnContext is for the http.Server that serves the listener, also behind TLS.
+func (l *Proxied) ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secured.NetConn()
+	}
+	if client := l.client(conn); client.IsValid() {
+		return context.WithValue(ctx, clientKey{}, client)
+	}
+
+	return ctx
+}
+
+// Handler gives requests the address of their connection's PROXY header as RemoteAddr.
+func (l *Proxied) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if client, ok := r.Context().Value(clientKey{}).(netip.AddrPort); ok {
+			r = r.WithContext(r.Context()) // a handler may not change a request that is not its own
+			r.RemoteAddr = client.String()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
