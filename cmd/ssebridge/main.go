@@ -22,5 +22,14 @@ func main() {
 		os.Exit(cli.ExitKilled) // somebody cannot wait
 	}()
 
-	os.Exit(cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(cli.Run(ctx, os.Args[1:], cli.Process{Stdout: os.Stdout, Stderr: os.Stderr, Hangups: hangups}))
+}
+
+// hangups takes SIGHUP from now on, for as long as the process lives: one that comes
+// while it starts or ends must not kill it.
+func hangups() <-chan os.Signal {
+	taken := make(chan os.Signal, 1) // one stands for all that were before it
+	signal.Notify(taken, syscall.SIGHUP)
+
+	return taken
 }

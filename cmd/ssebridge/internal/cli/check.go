@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
 func newCheck() *cobra.Command {
@@ -58,10 +60,15 @@ func quiet() bridge.Options {
 
 // check says whether a bridge can be made of the file.
 func check(out io.Writer, file *config.File, path string) error {
-	if err := bridge.Check(file.Config, quiet()); err != nil {
+	err := bridge.Check(file.Config, quiet())
+	if t := file.Config.TLS; t != nil {
+		_, wrong := listen.NewCertificates(*t)
+		err = errors.Join(err, wrong)
+	}
+	if err != nil {
 		return invalid(file.Locate(err))
 	}
-	_, err := fmt.Fprintf(out, "%s is valid: %s, %s\n", path,
+	_, err = fmt.Fprintf(out, "%s is valid: %s, %s\n", path,
 		count(len(file.Config.Routes), "route"), count(len(file.Config.Upstreams), "upstream"))
 
 	return err

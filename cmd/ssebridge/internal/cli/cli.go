@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -26,13 +27,23 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
+// Process is what a command has of the process that it runs in.
+type Process struct {
+	// Stdout takes what was asked for, Stderr logs and errors.
+	Stdout, Stderr io.Writer
+	// Hangups begins to take SIGHUP, and returns where it comes: each asks a command that
+	// serves to read its configuration again. It is called by commands that do so, at
+	// their start; for the others the signal is what it always is.
+	Hangups func() <-chan os.Signal
+}
+
 // Run runs the command line args, without the program's name, and returns the exit
-// code. What was asked for goes to stdout, logs and errors to stderr. Commands that
-// serve do so until ctx is done.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot()
+// code. Commands that serve do so until ctx is done.
+func Run(ctx context.Context, args []string, process Process) int {
+	stderr := process.Stderr
+	root := newRoot(process.Hangups)
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(process.Stdout)
 	root.SetErr(stderr)
 
 	err := root.ExecuteContext(ctx)
@@ -52,7 +63,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // newRoot makes the command with all its subcommands.
-func newRoot() *cobra.Command {
+func newRoot(hangups func() <-chan os.Signal) *cobra.Command {
 	log := &logFlags{}
 	root := &cobra.Command{
 		Use:   "ssebridge",
@@ -78,7 +89,7 @@ came before the clean end.`,
 	})
 	log.register(root.PersistentFlags())
 	root.AddCommand(
-		newServe(log),
+		newServe(log, hangups),
 		newCheck(),
 		newInit(),
 		newDemo(log),

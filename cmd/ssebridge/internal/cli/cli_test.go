@@ -71,15 +71,19 @@ type running struct {
 	stdout, stderr *output
 	// end tells it to stop and returns its exit code.
 	end func() int
+	// hangups takes the signals that ask for the configuration to be read again.
+	hangups chan<- os.Signal
 }
 
 // start runs a command until its end is called, or the test's.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	r := &running{stdout: newOutput(), stderr: newOutput()}
+	hangups := make(chan os.Signal, 1)
+	r := &running{stdout: newOutput(), stderr: newOutput(), hangups: hangups}
+	process := Process{Stdout: r.stdout, Stderr: r.stderr, Hangups: func() <-chan os.Signal { return hangups }}
 	ctx, cancel := context.WithCancel(context.Background())
 	code := make(chan int, 1)
-	go func() { code <- Run(ctx, args, r.stdout, r.stderr) }()
+	go func() { code <- Run(ctx, args, process) }()
 	r.end = sync.OnceValue(func() int {
 		cancel()
 
@@ -94,7 +98,7 @@ func start(t *testing.T, args ...string) *running {
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = Run(t.Context(), args, &out, &err)
+	code = Run(t.Context(), args, Process{Stdout: &out, Stderr: &err, Hangups: func() <-chan os.Signal { return nil }})
 
 	return code, out.String(), err.String()
 }
@@ -162,7 +166,7 @@ func TestHelpNamesEachCommand(t *testing.T) {
 func TestLogFormatFollowsTheOutput(t *testing.T) {
 	for _, tc := range []struct{ format, want string }{{"auto", "{"}, {"json", "{"}, {"text", "time="}} {
 		var out bytes.Buffer
-		root := newRoot()
+		root := newRoot(nil)
 		root.SetErr(&out)
 		logger, err := (&logFlags{format: tc.format}).logger(root, slog.LevelInfo)
 		if err != nil {

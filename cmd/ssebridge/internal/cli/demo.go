@@ -12,7 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/demo"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
 const (
@@ -53,7 +55,7 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := newServer(d.Handler(), logger)
+	server := newServer(serverParams{handler: d.Handler(), logger: logger, limits: config.Config{}.WithDefaults().Limits})
 	server.ConnContext = d.ConnContext
 	if err := introduce(out, listener.Addr(), d.BackendAddr()); err != nil {
 		return errors.Join(err, listener.Close(), d.Close())
@@ -81,7 +83,7 @@ func listenDemo(ctx context.Context, out io.Writer, address string, chosen bool)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--listen: cannot listen on %s: %s", address, listenAdvice(err))
+		return nil, fmt.Errorf("--listen: cannot listen on %s: %s", address, listen.Advice(err))
 	}
 
 	return listener, nil
@@ -128,7 +130,7 @@ the example configuration looks for it on 127.0.0.1:50051.`,
 			var lc net.ListenConfig
 			listener, err := lc.Listen(cmd.Context(), "tcp", address)
 			if err != nil {
-				return fmt.Errorf("--listen: cannot listen on %s: %s", address, listenAdvice(err))
+				return fmt.Errorf("--listen: cannot listen on %s: %s", address, listen.Advice(err))
 			}
 			logger.Info("listening", "on", "demo backend", "addr", listener.Addr().String())
 

@@ -6,39 +6,55 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"time"
+	"os"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
 // defaultConfig is the configuration file that is read when none is named.
 const defaultConfig = "ssebridge.yaml"
 
-func newServe(log *logFlags) *cobra.Command {
-	var path string
+func newServe(log *logFlags, hangups func() <-chan os.Signal) *cobra.Command {
+	params := serveParams{}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the routes of a configuration",
 		Long: `serve listens as the configuration says and bridges its routes. It starts without its
 upstreams and waits for them. On SIGTERM or SIGINT it tells clients to come back
 (drain.delay, drain.grace), ends cleanly and exits 0; a second signal ends it at once
-with exit code 130.`,
+with exit code 130.
+
+When the configuration's file, or a file that it names, changes, and on SIGHUP, it is read
+again: a good one is taken over without disturbing the streams of routes that are as they
+were, a bad one is told of in the log and changes nothing.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := log.logger(cmd, slog.LevelInfo)
-			if err != nil {
+			params.hangups = hangups() // from here on the signal does not end the process
+			var err error
+			if params.logger, err = log.logger(cmd, slog.LevelInfo); err != nil {
 				return err
 			}
 
-			return serve(cmd.Context(), path, logger)
+			return serve(cmd.Context(), params)
 		},
 	}
-	configFlag(cmd, &path)
+	configFlag(cmd, &params.path)
+	cmd.Flags().BoolVar(&params.pprof, "pprof", false, "profiles on the admin listener, to callers on this machine")
 
 	return cmd
+}
+
+// serveParams is what serve was started with.
+type serveParams struct {
+	path    string // of the configuration
+	pprof   bool
+	logger  *slog.Logger
+	hangups <-chan os.Signal // each asks for the configuration to be read again
 }
 
 // configFlag adds the flag that names the configuration file.
@@ -64,43 +80,56 @@ func invalid(err error) error {
 	return fmt.Errorf("the configuration is not valid:\n%w", err)
 }
 
-// serve bridges the routes of the configuration at path until ctx is done.
-func serve(ctx context.Context, path string, logger *slog.Logger) error {
-	file, err := load(path)
+// serve bridges the routes of the configuration at a path until ctx is done.
+func serve(ctx context.Context, params serveParams) error {
+	logger := params.logger
+	// Before the file is read, so that no change is missed.
+	watcher := watchFile(params.path, logger)
+	defer watcher.close()
+	file, err := load(params.path)
 	if err != nil {
 		return err
 	}
-	b, err := bridge.New(file.Config, bridge.Options{Logger: logger})
+	cfg, err := fit(file, logger)
+	if err != nil {
+		return err
+	}
+	watcher.set(filesOf(params.path, cfg))
+	s := &start{params: params, config: cfg.WithDefaults()}
+	if err := s.loadCertificates(); err != nil {
+		return invalid(file.Locate(err))
+	}
+	b, err := bridge.New(cfg, bridge.Options{Logger: logger})
 	if err != nil {
 		return invalid(file.Locate(err))
 	}
-	s, err := open(ctx, file.Config.WithDefaults(), b, logger)
+	serving, err := s.open(ctx, b)
 	if err != nil {
 		return errors.Join(file.Locate(err), b.Close())
 	}
+	reload := &reloading{
+		params: params, bridge: b, watcher: watcher, started: s.config, current: s.config, certificates: s.certificates, public: s.proxied,
+	}
+	watching, stop := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	all.Go(func() { reload.run(watching) })
+	err = serving.run(ctx)
+	stop()
+	all.Wait()
 
-	return s.run(ctx)
+	return err
 }
 
-// open opens the listeners of a configuration, given with its defaults, for a bridge.
-func open(ctx context.Context, cfg config.Config, b *bridge.Bridge, logger *slog.Logger) (*serving, error) {
-	public, err := listen(ctx, "listen", cfg.Listen)
+// fit fits the configuration to what the system grants this process.
+func fit(file *config.File, logger *slog.Logger) (config.Config, error) {
+	cfg, lowered, err := listen.Fit(file.Config)
 	if err != nil {
-		return nil, err
+		return cfg, invalid(file.Locate(err))
 	}
-	s := &serving{
-		app:      b,
-		logger:   logger,
-		public:   &endpoint{name: "listen", server: newServer(b, logger), listener: public},
-		patience: time.Duration(*cfg.Drain.Delay) + time.Duration(*cfg.Drain.Grace) + shutdownTimeout,
-	}
-	if *cfg.Admin != "" {
-		admin, err := listen(ctx, "admin", *cfg.Admin)
-		if err != nil {
-			return nil, errors.Join(err, public.Close())
-		}
-		s.admin = &endpoint{name: "admin", server: newServer(b.Admin(), logger), listener: admin}
+	if lowered > 0 {
+		logger.Warn("limits.clients is lowered to what the limit on file descriptors has room for; raise it (ulimit -n, systemd's LimitNOFILE=)",
+			"clients", lowered, "default", config.Config{}.WithDefaults().Limits.Clients)
 	}
 
-	return s, nil
+	return cfg, nil
 }

@@ -1,32 +1,33 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
 const (
-	// headerTimeout is how long a client may take to send a request's head.
+	// headerTimeout is how long a client may take to send a request's head, and before it
+	// to shake hands (TLS) and to be named by its proxy.
 	headerTimeout = 10 * time.Second
 	// idleTimeout is how long a connection without a request is kept.
 	idleTimeout = 3 * time.Minute
-	// maxStreams is how many streams one HTTP/2 connection may carry; a proxy in front
-	// may bring all of its clients over one.
-	maxStreams = 20000
 	// writeByteTimeout ends an HTTP/2 connection that takes nothing at all: a stream's
 	// own deadline can only reset the stream, and the reset could not be written either.
 	writeByteTimeout = 20 * time.Second
-	// pingAfter is how long an HTTP/2 connection may say nothing before it is asked whether
-	// it is still there, and pingTimeout how long it may take to answer: where heartbeats
-	// are off nothing else would find a peer whose link is down.
+	// pingAfter is how long an HTTP/2 connection may say nothing whole before it is asked
+	// whether it is still there, and pingTimeout how long it may take to answer: where
+	// heartbeats are off nothing else would find a peer whose link is down, or one that
+	// sends a frame byte by byte.
 	pingAfter   = 15 * time.Second
 	pingTimeout = 5 * time.Second
 	// shutdownTimeout bounds the wait for plain requests after all streams have ended.
@@ -42,28 +43,49 @@ type application interface {
 	Close() error
 }
 
-// newServer makes a server for a public listener: HTTP/1.1 and HTTP/2 in clear (h2c).
-// It has no timeout for writing, because a stream is written for hours; the bridge
-// watches each one itself.
-func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
+// serverParams says what a server serves and what it grants.
+type serverParams struct {
+	handler http.Handler
+	logger  *slog.Logger
+	// limits are the configuration's, with their defaults.
+	limits config.Limits
+	// tls secures the connections; nil is in clear.
+	tls *tls.Config
+	// header is how long a request's head may take; default headerTimeout.
+	header time.Duration
+}
+
+// newServer makes a server: HTTP/1.1, and HTTP/2 by TLS or in clear (h2c). It has no
+// timeout for writing, because a stream is written for hours; the bridge watches each one
+// itself. Nor has it one for reading: the bridge gives bodies their time.
+func newServer(params serverParams) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP2(params.tls != nil)
+	protocols.SetUnencryptedHTTP2(params.tls == nil)
 
 	return &http.Server{
-		Handler:   handler,
+		Handler:   params.handler,
+		TLSConfig: params.tls,
 		Protocols: protocols,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams,
+			MaxConcurrentStreams: maxStreams(params.limits.Clients),
 			WriteByteTimeout:     writeByteTimeout,
 			SendPingTimeout:      pingAfter,
 			PingTimeout:          pingTimeout,
 		},
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: cmp.Or(params.header, headerTimeout), // for the TLS handshake, too
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		// Target and headers may have as much each. What is somewhat above that is told
+		// by the bridge, in words; what is far above does not get there.
+		MaxHeaderBytes: 4 * int(params.limits.RequestBytes),
+		ErrorLog:       slog.NewLogLogger(params.logger.Handler(), slog.LevelWarn),
 	}
 }
+
+// maxStreams is how many streams one HTTP/2 connection may carry: a proxy in front may
+// bring all clients over one, and those above the limit have to come in to be told so.
+func maxStreams(clients int) int { return clients + clients/10 + 100 }
 
 // endpoint is a server and the listener that it serves.
 type endpoint struct {
@@ -94,19 +116,23 @@ func (s *serving) run(ctx context.Context) error {
 	}
 	// A request outlives the signal that ends the command; draining ends it.
 	base := context.WithoutCancel(ctx)
+	manager := listen.Notifier{Logger: s.logger}
 	failed := make(chan error, len(endpoints)) // one result each, so that nobody waits
 	for _, e := range endpoints {
 		e.server.BaseContext = func(net.Listener) context.Context { return base }
-		s.logger.Info("listening", "on", e.name, "addr", e.listener.Addr().String())
+		s.logger.Info("listening", "on", e.name, "addr", e.listener.Addr().String(), "tls", e.server.TLSConfig != nil)
 		go func() { failed <- e.serve() }()
 	}
+	manager.Ready()
 
 	var err error
 	left := len(endpoints)
 	select {
 	case <-ctx.Done():
+		manager.Stopping()
 		s.drain(base)
 	case err = <-failed:
+		manager.Stopping()
 		left--
 	}
 	err = errors.Join(err, s.public.stop(base), s.app.Close())
@@ -135,7 +161,11 @@ func (s *serving) drain(ctx context.Context) {
 
 // serve answers until the endpoint is stopped.
 func (e *endpoint) serve() error {
-	if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := e.server.Serve
+	if e.server.TLSConfig != nil {
+		serve = func(listener net.Listener) error { return e.server.ServeTLS(listener, "", "") }
+	}
+	if err := serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
 
@@ -151,35 +181,4 @@ func (e *endpoint) stop(ctx context.Context) error {
 	}
 
 	return nil
-}
-
-// listen opens the listener that the key of the configuration asks for. The error says
-// what can be done.
-func listen(ctx context.Context, key, address string) (net.Listener, error) {
-	lc := net.ListenConfig{Control: setUpListener}
-	listener, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, config.Errorf(key, "cannot listen on %s: %s", address, listenAdvice(err))
-	}
-
-	return listener, nil
-}
-
-// listenAdvice is what is wrong with an address, and what to do.
-func listenAdvice(err error) string {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return "the address is in use; stop what listens there, or choose another port"
-	case errors.Is(err, syscall.EACCES):
-		return "not permitted; ports below 1024 need the privilege, choose a higher one"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return `this machine does not have the address; ":port" is all that it has`
-	default:
-		var op *net.OpError
-		if errors.As(err, &op) && op.Err != nil {
-			return op.Err.Error()
-		}
-
-		return err.Error()
-	}
 }

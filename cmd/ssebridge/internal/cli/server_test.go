@@ -2,14 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -98,32 +96,6 @@ func TestServeSpeaksHTTP2InClear(t *testing.T) {
 	}
 }
 
-func TestListenSaysWhatToDo(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closing(t, taken)
-	for name, tc := range map[string]struct{ address, want string }{
-		"taken":     {taken.Addr().String(), "the address is in use; stop what listens there"},
-		"elsewhere": {"192.0.2.1:8080", "this machine does not have the address"},
-		"no port":   {"127.0.0.1", "missing port"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := listen(t.Context(), "listen", tc.address)
-			if err == nil || !strings.Contains(err.Error(), "listen: cannot listen on "+tc.address) || !strings.Contains(err.Error(), tc.want) {
-				t.Fatalf("got %v, want %q", err, tc.want)
-			}
-		})
-	}
-	if got := listenAdvice(syscall.EACCES); !strings.Contains(got, "ports below 1024") {
-		t.Errorf("got %q", got)
-	}
-	if got := listenAdvice(errors.New("else")); got != "else" {
-		t.Errorf("got %q", got)
-	}
-}
-
 // script is an application that notes what it is told.
 type script struct {
 	mu    sync.Mutex
@@ -162,7 +134,7 @@ func (s *script) serving(t *testing.T) *serving {
 			t.Fatal(err)
 		}
 
-		return &endpoint{name: name, server: newServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler)), listener: listener}
+		return &endpoint{name: name, server: newServer(serverParams{handler: http.NotFoundHandler(), logger: slog.New(slog.DiscardHandler)}), listener: listener}
 	}
 
 	return &serving{

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,7 +24,7 @@ import (
 type Proxied struct {
 	net.Listener
 
-	trusted []netip.Prefix
+	trusted atomic.Pointer[[]netip.Prefix]
 	timeout time.Duration
 	logger  *slog.Logger
 
@@ -40,28 +42,31 @@ type Proxied struct {
 // ProxiedParams is what a [Proxied] is made of.
 type ProxiedParams struct {
 	Listener net.Listener
-	// Trusted are the peers whose headers are believed. The peers of a unix socket have no
-	// address, and are: the file's mode says who they may be.
-	Trusted []netip.Prefix
 	// Timeout is how long a trusted peer may take to begin, and to send its header.
 	Timeout time.Duration
 	// Logger takes what trusted peers do wrong.
 	Logger *slog.Logger
 }
 
-// NewProxied begins to accept connections.
+// NewProxied begins to accept connections. It trusts nobody yet.
 func NewProxied(params ProxiedParams) *Proxied {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Proxied{
 		Listener: params.Listener,
-		trusted:  params.Trusted, timeout: params.Timeout, logger: params.Logger,
+		timeout:  params.Timeout, logger: params.Logger,
 		ready: make(chan net.Conn), stop: stop, stopped: ctx.Done(),
 		reading: map[net.Conn]struct{}{}, clients: map[net.Conn]netip.AddrPort{},
 	}
+	l.Trust(nil)
 	l.all.Go(l.run)
 
 	return l
 }
+
+// Trust sets the peers whose headers are believed, for connections from now on. If there
+// are any, the peers of a unix socket are, too: they have no address, and the mode of the
+// socket's file says who they may be.
+func (l *Proxied) Trust(peers []netip.Prefix) { l.trusted.Store(&peers) }
 
 // run accepts until the listener ends. Who has to be waited for is waited for elsewhere.
 func (l *Proxied) run() {
@@ -113,18 +118,14 @@ func (l *Proxied) wait(d time.Duration) bool {
 }
 
 func (l *Proxied) isTrusted(addr net.Addr) bool {
+	trusted := *l.trusted.Load()
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
-		return true
+		return len(trusted) > 0
 	}
 	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
-	for _, prefix := range l.trusted {
-		if prefix.Contains(ip) {
-			return true
-		}
-	}
 
-	return false
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // begin reads what a trusted peer begins with, and hands its connection over.

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
+)
+
+// start is what serve opens, until it runs.
+type start struct {
+	params serveParams
+	config config.Config // with its defaults
+
+	certificates *listen.Certificates // nil without tls
+	proxied      *listen.Proxied
+}
+
+// loadCertificates loads what the configuration's tls names.
+func (s *start) loadCertificates() (err error) {
+	if s.config.TLS != nil {
+		s.certificates, err = listen.NewCertificates(*s.config.TLS)
+	}
+
+	return err
+}
+
+// open opens the listeners for a bridge. The servers of the listeners close them.
+func (s *start) open(ctx context.Context, b *bridge.Bridge) (*serving, error) {
+	listeners, err := s.listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	logger, cfg := s.params.logger, s.config
+	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: headerTimeout, Logger: logger})
+	s.proxied.Trust(cfg.TrustedProxies)
+	public := serverParams{handler: s.proxied.Handler(b), logger: logger, limits: cfg.Limits}
+	if s.certificates != nil {
+		public.tls = s.certificates.Config()
+	}
+	server := newServer(public)
+	server.ConnContext = s.proxied.ConnContext
+	all := &serving{
+		app:      b,
+		logger:   logger,
+		public:   &endpoint{name: listen.Public, server: server, listener: s.proxied},
+		patience: time.Duration(*cfg.Drain.Delay) + time.Duration(*cfg.Drain.Grace) + shutdownTimeout,
+	}
+	if listener := listeners[listen.Admin]; listener != nil {
+		admin := serverParams{handler: newAdmin(b.Admin(), s.params.pprof), logger: logger, limits: config.Config{}.WithDefaults().Limits}
+		all.admin = &endpoint{name: listen.Admin, server: newServer(admin), listener: listener}
+	}
+
+	return all, nil
+}
+
+// listen opens the listeners by their names. A socket that systemd passes is used in place
+// of what the configuration says.
+func (s *start) listen(ctx context.Context) (map[string]net.Listener, error) {
+	opened, err := listen.Inherited()
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range []struct{ name, address string }{{listen.Public, s.config.Listen}, {listen.Admin, *s.config.Admin}} {
+		if listener := opened[key.name]; listener != nil {
+			s.params.logger.Info("systemd's socket is used in place of the configuration's address",
+				slog.String("on", key.name), slog.String("configured", key.address), slog.String("addr", listener.Addr().String()))
+
+			continue
+		}
+		if key.address == "" {
+			continue
+		}
+		listener, err := listen.Open(ctx, key.address)
+		if err != nil {
+			return nil, errors.Join(config.Errorf(key.name, "%v", err), closeAll(opened))
+		}
+		opened[key.name] = listener
+	}
+
+	return opened, nil
+}
+
+func closeAll(listeners map[string]net.Listener) error {
+	var errs []error
+	for _, listener := range slices.Collect(maps.Values(listeners)) {
+		errs = append(errs, listener.Close())
+	}
+
+	return errors.Join(errs...)
+}
