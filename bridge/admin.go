@@ -30,24 +30,37 @@ func (b *Bridge) Admin() http.Handler {
 			err = errors.Join(err, b.reach(r.Context()))
 		}
 		if err != nil {
-			writeReport(w, http.StatusServiceUnavailable, "not ready", err.Error())
+			writeReport(w, http.StatusServiceUnavailable, append([]string{"not ready", err.Error()}, b.Reloads().report()...)...)
 			return
 		}
-		writeReport(w, http.StatusOK, append([]string{"ready"}, b.contradictions()...)...)
+		writeReport(w, http.StatusOK, append([]string{"ready"}, b.remarks()...)...)
 	})
 	return mux
 }
 
 // Ready returns nil once the schema of every route's upstream has been known,
 // until Drain or Close; else why not. Losing an upstream later does not make
-// the bridge unready: taking it out of rotation would end every stream. A
-// route that contradicts its schema does not either; it alone answers 501.
+// the bridge unready: taking it out of rotation would end every stream. Nor does
+// a route that a reload has brought, nor one that contradicts its schema; it alone
+// answers 501.
 func (b *Bridge) Ready() error {
 	if b.draining.Load() {
 		return errDraining
 	}
+	if b.ready.Load() {
+		return nil
+	}
+	if err := b.site.Load().awaited(); err != nil {
+		return err
+	}
+	b.ready.Store(true)
+	return nil
+}
+
+// awaited tells whose schema has never been known; nil if there is none.
+func (s *site) awaited() error {
 	var waiting []string
-	for _, e := range b.endpoints {
+	for _, e := range s.endpoints {
 		if e.bound.Load() == nil {
 			waiting = append(waiting, e.route.Upstream)
 		}
@@ -59,12 +72,34 @@ func (b *Bridge) Ready() error {
 	return fmt.Errorf("the schema is not known yet of: %s", strings.Join(slices.Compact(waiting), ", "))
 }
 
+// remarks are what an operator should know of a bridge that is ready.
+func (b *Bridge) remarks() []string {
+	s := b.site.Load()
+	lines := s.contradictions()
+	if err := s.awaited(); err != nil { // of routes that a reload has brought
+		lines = append(lines, err.Error())
+	}
+	return append(lines, b.Reloads().report()...)
+}
+
+// report tells of reloads, if there were any.
+func (r Reloads) report() []string {
+	if r.Last.IsZero() {
+		return nil
+	}
+	line := fmt.Sprintf("reloads: %d ok, %d failed; the last one, at %s, ", r.OK, r.Failed, r.Last.UTC().Format(time.RFC3339))
+	if r.Err == nil {
+		return []string{line + "was ok"}
+	}
+	return append([]string{line + "failed, and the configuration before it holds:"}, strings.Split(r.Err.Error(), "\n")...)
+}
+
 // contradictions names the routes that answer 501, and why.
-func (b *Bridge) contradictions() []string {
+func (s *site) contradictions() []string {
 	var lines []string
-	for _, e := range b.endpoints {
+	for i, e := range s.endpoints {
 		if bound := e.bound.Load(); bound != nil && bound.err != nil {
-			lines = append(lines, fmt.Sprintf("route %s answers 501: %v", e.route.Path, bound.err))
+			lines = append(lines, fmt.Sprintf("route %s answers 501: %v", e.route.Path, atRoute(i, bound.err)))
 		}
 	}
 	return lines
@@ -75,8 +110,9 @@ func (b *Bridge) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	var away []string
-	for _, name := range slices.Sorted(maps.Keys(b.upstreams)) {
-		if !b.upstreams[name].Reachable(ctx) {
+	upstreams := b.site.Load().upstreams
+	for _, name := range slices.Sorted(maps.Keys(upstreams)) {
+		if !upstreams[name].Reachable(ctx) {
 			away = append(away, name)
 		}
 	}

@@ -3,18 +3,14 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
-	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
-	"github.com/ssebridge/ssebridge/upstream"
 )
 
 // closeGrace is how long Drain and Close let clients take their last block.
@@ -22,176 +18,64 @@ const closeGrace = time.Second
 
 // Bridge serves the routes of a configuration. It is an http.Handler, safe for
 // concurrent use. Close it.
+//
+// What a configuration is at run time is a site. The rest lives on when a reload
+// puts another one in its place.
 type Bridge struct {
-	config    config.Config // with defaults
+	opts      Options
 	logger    *slog.Logger
-	table     *route.Table
-	endpoints []*endpoint // by the route's index
-	upstreams map[string]*upstream.Upstream
+	site      atomic.Pointer[site]
 	topics    *topic.Registry
 	clients   delivery.Clients
-	catchUps  map[string]*topic.Turns // by upstream
+	endpoints atomic.Uint64 // made so far
 
+	ready    atomic.Bool // it was once, and stays so
 	draining atomic.Bool // not ready any more
 	leaving  atomic.Bool // new clients are asked to come back, too
 
-	stop      context.CancelFunc // ends the followers
-	followers sync.WaitGroup
-	http10    sync.Once // the log line about HTTP/1.0
+	reloading sync.Mutex // of one reload at a time
+	reloads   record
+	retiring  sync.WaitGroup // of what reloads have left over
+
+	life   context.Context //nolint:containedctx // ends when Close does; of what outlives the calls that begin it
+	stop   context.CancelFunc
+	http10 sync.Once // the log line about HTTP/1.0
 }
 
 // New makes a bridge. It does not wait for the upstreams. What is wrong with
 // the configuration comes back as config.Errors, all of it at once; a
 // contradiction between a route and a schema from files is found here, too.
 func New(cfg config.Config, opts Options) (*Bridge, error) {
-	b, err := assemble(cfg, opts)
+	b := newBridge(opts)
+	s, err := b.assemble(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := b.bindKnown(); err != nil {
-		return nil, errors.Join(err, b.closeUpstreams())
+	if err := s.bindKnown(); err != nil {
+		return nil, b.discarded(s, err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	b.stop = stop
-	for name := range b.upstreams {
-		b.followers.Go(func() { b.follow(ctx, name) })
+	b.life, b.stop = context.WithCancel(context.Background())
+	b.topics = topic.NewRegistry(s.topicLimits())
+	for _, up := range s.upstreams {
+		up.limitCatchUps(s.config.Limits.Catchups)
 	}
+	b.open(s)
 	return b, nil
 }
 
-// assemble makes a bridge whose routes are not bound to schemas yet.
-func assemble(cfg config.Config, opts Options) (*Bridge, error) {
-	cfg.Upstreams = withConnections(cfg.Upstreams, opts)
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	full := cfg.WithDefaults()
-	b := &Bridge{
-		config:    full,
-		logger:    opts.logger(),
-		upstreams: make(map[string]*upstream.Upstream, len(full.Upstreams)),
-		topics: topic.NewRegistry(topic.Limits{
-			Topics: full.Limits.Topics, Idle: full.Limits.IdleTopics, Bytes: int64(full.Limits.ReplayBytes),
-		}),
-		stop:     func() {},
-		catchUps: make(map[string]*topic.Turns, len(full.Upstreams)),
-	}
-	for name := range full.Upstreams {
-		b.catchUps[name] = topic.NewTurns(full.Limits.Catchups)
-	}
-	var tableErr error
-	b.table, tableErr = newTable(full.Routes)
-	if err := joinConfig(tableErr, b.dial(opts)); err != nil {
-		return nil, errors.Join(err, b.closeUpstreams())
-	}
-	for i := range full.Routes {
-		b.endpoints = append(b.endpoints, newEndpoint(b, i, cfg.Routes[i]))
-	}
-	return b, nil
-}
-
-// withConnections names the target of upstreams that need none, since they
-// come with a connection.
-func withConnections(upstreams map[string]config.Upstream, opts Options) map[string]config.Upstream {
-	named := maps.Clone(upstreams)
-	for name, cfg := range named {
-		if opts.Upstreams[name] != nil && cfg.Target == "" {
-			cfg.Target = "passthrough:///" + name
-			named[name] = cfg
-		}
-	}
-	return named
-}
-
-// CheckPaths returns what is wrong with the routes' path templates, and which
-// of them match the same request, as config.Errors: a check for config.Load.
-func CheckPaths(cfg config.Config) error {
-	_, err := newTable(cfg.Routes)
-	return err
-}
-
-func newTable(routes []config.Route) (*route.Table, error) {
-	entries := make([]route.Entry, len(routes))
-	for i, r := range routes {
-		entries[i] = route.Entry{Path: r.Path, Methods: r.Methods}
-	}
-	table, err := route.NewTable(entries)
-	var found config.Errors
-	for _, err := range parts(err) {
-		var template *route.TemplateError
-		var conflict *route.ConflictError
-		switch {
-		case errors.As(err, &template):
-			found = append(found, configError(template.Err.Error(), "routes[%d].path", template.Index))
-		case errors.As(err, &conflict):
-			found = append(found, configError(fmt.Sprintf(
-				"%s %s matches routes[%d] (%s) too; no request may match two routes",
-				conflict.Method, conflict.Path, conflict.First, conflict.Templates[0],
-			), "routes[%d].path", conflict.Second))
-		default:
-			return nil, err
-		}
-	}
-	return table, joinConfig(found)
-}
-
-func (b *Bridge) dial(opts Options) error {
-	var found config.Errors
-	for name, cfg := range b.config.Upstreams {
-		up, err := upstream.New(b.upstreamParams(name, cfg, opts))
-		for _, part := range parts(err) {
-			field := ""
-			if param := new(upstream.ParamError); errors.As(part, &param) {
-				field, part = "."+param.Field, param.Err
-			}
-			found = append(found, configError(part.Error(), "upstreams.%s%s", name, field))
-		}
-		if err != nil {
-			continue
-		}
-		b.upstreams[name] = up
-	}
-	return joinConfig(found)
-}
-
-func (b *Bridge) upstreamParams(name string, cfg config.Upstream, opts Options) upstream.Params {
-	p := upstream.Params{
-		Name:        name,
-		Target:      cfg.Target,
-		Metadata:    cfg.Metadata,
-		Connections: int(cfg.Connections),
-		Opens:       cfg.Opens,
-		OpenTimeout: time.Duration(cfg.OpenTimeout),
-		Keepalive:   time.Duration(cfg.Keepalive),
-		// Four times what a message may have, so that one that is merely too
-		// large is a gap and not the end of its RPC.
-		MaxMessageBytes: 4 * int(b.config.Limits.MessageBytes),
-		Conn:            opts.Upstreams[name],
-		Logger:          b.logger,
-		Schema: upstream.SchemaParams{
-			Descriptors:   opts.Descriptors[name],
-			DescriptorSet: cfg.Schema.DescriptorSet,
-		},
-	}
-	if cfg.TLS != nil {
-		p.TLS = &upstream.TLS{CA: cfg.TLS.CA, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, ServerName: cfg.TLS.ServerName}
-	}
-	if proto := cfg.Schema.Proto; proto != nil {
-		p.Schema.ImportPaths, p.Schema.ProtoFiles = proto.ImportPaths, proto.Files
-	}
-	return p
-}
+// newBridge makes a bridge that has no site yet, and nothing that is to be closed.
+func newBridge(opts Options) *Bridge { return &Bridge{opts: opts, logger: opts.logger()} }
 
 // Drain stops serving without losing anyone: the bridge says that it is not
 // ready, serves on for drain.delay, then asks its clients to come back, spread
 // evenly over drain.grace, and returns when all streams have ended. Those that
 // take nothing are cut a second later, and all are when ctx ends.
 func (b *Bridge) Drain(ctx context.Context) error {
-	b.draining.Store(true)
-	err := pause(ctx, time.Duration(*b.config.Drain.Delay))
+	cfg := b.endReloads().config.Drain
+	err := pause(ctx, time.Duration(*cfg.Delay))
 	b.leaving.Store(true)
 	if err == nil {
-		grace := time.Duration(*b.config.Drain.Grace)
+		grace := time.Duration(*cfg.Grace)
 		// Who comes back meanwhile, to this bridge, is turned away.
 		enough, cancel := context.WithTimeout(ctx, grace+closeGrace)
 		defer cancel()
@@ -207,7 +91,7 @@ func (b *Bridge) Drain(ctx context.Context) error {
 // nothing are cut after a second, RPCs are cancelled. It returns when all of
 // the bridge's goroutines have ended; those of requests belong to the server.
 func (b *Bridge) Close() error {
-	b.draining.Store(true)
+	last := b.endReloads()
 	b.leaving.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
@@ -217,17 +101,20 @@ func (b *Bridge) Close() error {
 	err := b.clients.Close()
 	b.stop()
 	b.topics.Close()
-	err = errors.Join(err, b.closeUpstreams())
-	b.followers.Wait()
+	b.retiring.Wait()
+	for _, up := range last.upstreams {
+		err = errors.Join(err, up.close())
+	}
 	return err
 }
 
-func (b *Bridge) closeUpstreams() error {
-	all := make([]error, 0, len(b.upstreams))
-	for _, up := range b.upstreams {
-		all = append(all, up.Close())
-	}
-	return errors.Join(all...)
+// endReloads says that the bridge drains, and returns its last site: when a reload
+// that is under way has ended there will be no other.
+func (b *Bridge) endReloads() *site {
+	b.draining.Store(true)
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	return b.site.Load()
 }
 
 // pause waits, unless ctx ends before.

@@ -3,13 +3,11 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,8 +15,10 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
 	"github.com/ssebridge/ssebridge/upstream"
 )
@@ -38,17 +38,23 @@ func (e *noSchemaError) GRPCStatus() *status.Status { return status.New(codes.Un
 // schema is known, what that makes of it.
 type endpoint struct {
 	bridge   *Bridge
-	index    int
-	route    config.Route // with defaults
-	written  config.Route // as it was written
-	upstream *upstream.Upstream
+	id       uint64                       // no other endpoint of the bridge has, or had, the same
+	route    config.Route                 // with defaults
+	written  atomic.Pointer[config.Route] // as it was written last; with defaults it is route
+	upstream *backend
 	mode     sse.Mode
+	// messageBytes bounds one message of the upstream's.
+	messageBytes int
 
 	bound    atomic.Pointer[binding] // the newest; nil while no schema is known
 	hasBound chan struct{}           // closed with the first binding
 	bindMu   sync.Mutex              // one binding at a time, so that none is replaced by an older one
 
 	refreshed atomic.Int64 // when a message last had the schema read anew; Unix nanoseconds
+
+	present  presence          // its requests and streams
+	audience delivery.Audience // its clients
+	owner    topic.Owner       // of its topics
 }
 
 // binding is a route bound to a schema, immutable. With err the route cannot
@@ -68,13 +74,17 @@ type binding struct {
 // unary reports whether the route's method answers once.
 func (b *binding) unary() bool { return b.err == nil && !b.method.IsStreamingServer() }
 
-func newEndpoint(b *Bridge, index int, written config.Route) *endpoint {
-	cfg := b.config.Routes[index]
+// newEndpoint makes a route of a site's configuration, with defaults and as it
+// was written.
+func (b *Bridge) newEndpoint(s *site, cfg, written config.Route) *endpoint {
 	e := &endpoint{
-		bridge: b, index: index, route: cfg, written: written,
-		upstream: b.upstreams[cfg.Upstream],
-		hasBound: make(chan struct{}),
+		bridge: b, id: b.endpoints.Add(1), route: cfg,
+		upstream:     s.upstreams[cfg.Upstream],
+		messageBytes: int(s.config.Limits.MessageBytes),
+		hasBound:     make(chan struct{}),
+		present:      newPresence(),
 	}
+	e.written.Store(&written)
 	switch {
 	case cfg.Event.ID == nil:
 		e.mode = sse.Positions
@@ -89,19 +99,21 @@ func newEndpoint(b *Bridge, index int, written config.Route) *endpoint {
 // await returns the route's binding, waiting for the upstream's schema for as
 // long as an RPC may wait for its place.
 func (e *endpoint) await(ctx context.Context) (*binding, error) {
-	timeout := time.Duration(e.bridge.config.Upstreams[e.route.Upstream].OpenTimeout)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, e.upstream.openTimeout)
 	defer cancel()
 	select {
 	case <-e.hasBound:
 		b := e.bound.Load()
 		return b, b.err
+	case <-e.present.retired:
+		return nil, errRetired
 	case <-ctx.Done():
 		return nil, &noSchemaError{e.route.Upstream}
 	}
 }
 
-// bind binds the route to a schema, unless it is bound to it already.
+// bind binds the route to a schema, unless it is bound to it already. Errors are
+// compile's.
 func (e *endpoint) bind(schema *upstream.Schema) error {
 	e.bindMu.Lock()
 	defer e.bindMu.Unlock()
@@ -123,14 +135,15 @@ func (e *endpoint) bind(schema *upstream.Schema) error {
 	return err
 }
 
-// compile finds out what the route is by a schema. Errors are config.Errors.
+// compile finds out what the route is by a schema. Errors are config.Errors, with
+// paths within the route.
 func (e *endpoint) compile(schema *upstream.Schema) (*binding, error) {
 	method, err := schema.Method(e.route.RPC)
 	if err != nil {
-		return nil, joinConfig(e.errorAt("rpc", "%v", err))
+		return nil, joinConfig(config.Errorf("rpc", "%v", err))
 	}
 	if method.IsStreamingClient() {
-		return nil, joinConfig(e.errorAt("rpc",
+		return nil, joinConfig(config.Errorf("rpc",
 			"%s takes a stream of requests, which a browser cannot send; only unary and server-streaming methods can be bridged", e.route.RPC))
 	}
 	binder, bindErr := route.Compile(e.spec(), method.Input(), schema.Resolver())
@@ -178,7 +191,7 @@ func (e *endpoint) transcoding(schema *upstream.Schema) transcode.Options {
 		ProtoNames:   event.ProtoNames,
 		EnumNumbers:  event.EnumNumbers,
 		Resolver:     schema.Resolver(),
-		MaxBytes:     4 * int(e.bridge.config.Limits.MessageBytes),
+		MaxBytes:     4 * e.messageBytes,
 	}
 	if event.ID != nil {
 		options.Taps.ID = *event.ID
@@ -186,10 +199,6 @@ func (e *endpoint) transcoding(schema *upstream.Schema) transcode.Options {
 	options.Taps.Name = transcode.NameTap{Field: event.Name.Field, Oneof: event.Name.Oneof}
 	options.Taps.Data = transcode.DataTap{Field: event.Data.Field, Oneof: event.Data.Oneof}
 	return options
-}
-
-func (e *endpoint) errorAt(key, format string, args ...any) *config.Error {
-	return configError(fmt.Sprintf(format, args...), "routes[%d].%s", e.index, key)
 }
 
 // specErrors says where in the configuration a binder's errors belong.
@@ -200,7 +209,7 @@ func (e *endpoint) specErrors(err error) error {
 		if !errors.As(part, &spec) {
 			return part
 		}
-		found = append(found, e.errorAt(spec.Key, "%s", spec.Message))
+		found = append(found, config.Errorf(spec.Key, "%s", spec.Message))
 	}
 	return joinConfig(found)
 }
@@ -220,7 +229,7 @@ func (e *endpoint) tapErrors(err error) error {
 		case key != "event.id":
 			key += ".oneof"
 		}
-		found = append(found, e.errorAt(key, "%s", tap.Message))
+		found = append(found, config.Errorf(key, "%s", tap.Message))
 	}
 	return joinConfig(found)
 }
@@ -231,7 +240,7 @@ func (e *endpoint) checkNames(plan *transcode.Plan) error {
 	for _, name := range plan.NameConstants() {
 		shown := string(sse.AppendName(nil, []byte(name)))
 		if other, taken := seen[shown]; taken {
-			return e.errorAt("event.name",
+			return config.Errorf("event.name",
 				"%q and %q would both be sent as the event name %q; choose another field or oneof, or a constant", other, name, shown)
 		}
 		seen[shown] = name
@@ -245,19 +254,19 @@ func (e *endpoint) checkNames(plan *transcode.Plan) error {
 // checkKind finds keys that the method's kind makes void.
 func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
 	if method.IsStreamingServer() {
-		if e.written.Timeout != 0 {
-			return e.errorAt("timeout", "is for unary methods, and %s is a stream; leave it out, or use max_age", e.route.RPC)
+		if e.written.Load().Timeout != 0 {
+			return config.Errorf("timeout", "is for unary methods, and %s is a stream; leave it out, or use max_age", e.route.RPC)
 		}
 		return nil
 	}
 	var found config.Errors
-	for _, key := range streamKeys(e.written) {
-		found = append(found, e.errorAt(key, "is for streams, and rpc %s is a unary method, which answers once, as plain JSON; leave it out", e.route.RPC))
+	for _, key := range streamKeys(*e.written.Load()) {
+		found = append(found, config.Errorf(key, "is for streams, and rpc %s is a unary method, which answers once, as plain JSON; leave it out", e.route.RPC))
 	}
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	for _, verb := range e.route.Methods {
 		if verb == http.MethodGet && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
-			found = append(found, e.errorAt("methods",
+			found = append(found, config.Errorf("methods",
 				"%s may change something, so that GET is not safe; write methods: [POST], or give the method option idempotency_level = NO_SIDE_EFFECTS",
 				e.route.RPC))
 		}

@@ -13,6 +13,20 @@ func configError(message, format string, args ...any) *config.Error {
 	return &config.Error{Path: fmt.Sprintf(format, args...), Message: message}
 }
 
+// atRoute says of errors about a route which one it is, by its index in the
+// configuration.
+func atRoute(index int, err error) error {
+	var found config.Errors
+	for _, part := range parts(err) {
+		one := new(config.Error)
+		if !errors.As(part, &one) {
+			return part
+		}
+		found = append(found, configError(one.Message, "routes[%d].%s", index, one.Path))
+	}
+	return joinConfig(found)
+}
+
 // joinConfig gathers config.Errors into one; nil where there are none. An
 // error of another kind is returned as it is.
 func joinConfig(all ...error) error {

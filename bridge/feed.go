@@ -151,7 +151,7 @@ func (f *feed) read(ctx context.Context, wire []byte) error {
 // transcode fills f.tapped. A message that does not fit the schema may fit a
 // newer one.
 func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
-	if limit := int(f.endpoint.bridge.config.Limits.MessageBytes); len(wire) > limit {
+	if limit := f.endpoint.messageBytes; len(wire) > limit {
 		// That the id cannot be read either is no news.
 		_ = f.binding.plan.ReadTaps(wire, &f.tapped)
 		return fmt.Errorf("a message of %d bytes is over limits.message_bytes (%d)", len(wire), limit)

@@ -67,11 +67,11 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if r.Method == http.MethodOptions {
 		return answered, b.options(w, r)
 	}
-	match, err := b.table.Match(r)
+	e, params, limits, err := b.enter(r)
 	if err != nil {
 		return nil, err
 	}
-	e := b.endpoints[match.Index]
+	defer e.present.leave()
 	known := e.bound.Load()
 	stream := known == nil || !known.unary()
 	switch {
@@ -83,8 +83,10 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
 		return answered, nil
 	}
-	call, err := e.read(w, r, match.Params)
+	call, err := e.read(w, r, params, int(limits.RequestBytes))
 	switch {
+	case errors.Is(err, errRetired) && wantsStream(r):
+		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
 	case errors.As(err, new(*noSchemaError)) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryUpstream, Code: int(codes.Unavailable), Message: err.Error(), Status: statusName(codes.Unavailable)})
 	case err != nil:
@@ -96,15 +98,31 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	return rest, e.at(err)
 }
 
+// enter finds a request's route by the newest configuration. The caller leaves
+// the endpoint's presence.
+func (b *Bridge) enter(r *http.Request) (*endpoint, map[string]string, config.Limits, error) {
+	for {
+		s := b.site.Load()
+		match, err := s.table.Match(r)
+		if err != nil {
+			return nil, nil, config.Limits{}, err
+		}
+		// Else it has been retired just now, and there is another site.
+		if e := s.endpoints[match.Index]; e.present.enter() {
+			return e, match.Params, s.config.Limits, nil
+		}
+	}
+}
+
 // call is a request that has been understood.
 type call struct {
 	*binding
 	route.Bound
 }
 
-// read waits for the route's schema and binds the request to it.
-func (e *endpoint) read(w http.ResponseWriter, r *http.Request, params map[string]string) (*call, error) {
-	limit := int(e.bridge.config.Limits.RequestBytes)
+// read waits for the route's schema and binds the request, of at most limit
+// bytes, to it.
+func (e *endpoint) read(w http.ResponseWriter, r *http.Request, params map[string]string, limit int) (*call, error) {
 	if err := route.CheckSize(r, limit); err != nil {
 		return nil, err
 	}
@@ -158,7 +176,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error)
 
 // options answers OPTIONS.
 func (b *Bridge) options(w http.ResponseWriter, r *http.Request) error {
-	allowed := b.table.Allowed(r.URL)
+	allowed := b.site.Load().table.Allowed(r.URL)
 	if allowed == nil {
 		return &route.Error{Status: http.StatusNotFound, Message: "no route matches the path"}
 	}

@@ -3,12 +3,11 @@ package bridge
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
-	"github.com/ssebridge/ssebridge/upstream"
 )
 
 // RouteInfo is what a route is, by its upstream's schema.
@@ -41,42 +40,42 @@ func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
 // without the backends: its keys, its templates, and its routes where the
 // schema comes from files. The error is config.Errors.
 func Check(cfg config.Config, opts Options) error {
-	b, err := assemble(cfg, opts)
+	s, err := newBridge(opts).assemble(cfg, nil)
 	if err != nil {
 		return err
 	}
-	return errors.Join(b.bindKnown(), b.closeUpstreams())
+	return errors.Join(s.bindKnown(), s.release())
 }
 
 // Inspect asks the backends for their schemas, waiting for each as long as an
 // RPC would wait for its place, and tells what every route is. Routes that do
 // not fit are left out and come back as config.Errors.
 func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo, error) {
-	b, err := assemble(cfg, opts)
+	s, err := newBridge(opts).assemble(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
 	var infos []RouteInfo
 	var found config.Errors
-	for _, e := range b.endpoints {
+	for i, e := range s.endpoints {
 		info, err := e.inspect(ctx)
 		if err == nil {
 			infos = append(infos, info)
 			continue
 		}
-		for _, part := range parts(err) {
+		for _, part := range parts(atRoute(i, err)) {
 			if one, ok := part.(*config.Error); ok { //nolint:errorlint // parts are leaves
 				found = append(found, one)
 			} else {
-				found = append(found, e.errorAt("upstream", "%v", part))
+				found = append(found, configError(fmt.Sprint(part), "routes[%d].upstream", i))
 			}
 		}
 	}
-	return infos, errors.Join(joinConfig(found), b.closeUpstreams())
+	return infos, errors.Join(joinConfig(found), s.release())
 }
 
 func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(e.bridge.config.Upstreams[e.route.Upstream].OpenTimeout))
+	ctx, cancel := context.WithTimeout(ctx, e.upstream.openTimeout)
 	defer cancel()
 	schema, err := e.upstream.AwaitSchema(ctx)
 	if err != nil {
@@ -96,15 +95,15 @@ func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
 func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteInfo, error) {
 	const name = "backend"
 	whole := config.Config{Upstreams: map[string]config.Upstream{name: cfg}}.WithDefaults()
-	b := &Bridge{config: whole, logger: opts.logger(), upstreams: map[string]*upstream.Upstream{}}
-	if err := b.dial(opts); err != nil {
+	s := &site{config: whole, upstreams: map[string]*backend{}}
+	if err := newBridge(opts).dial(s, nil); err != nil {
 		return nil, err
 	}
-	up := b.upstreams[name]
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(whole.Upstreams[name].OpenTimeout))
+	up := s.upstreams[name]
+	ctx, cancel := context.WithTimeout(ctx, up.openTimeout)
 	defer cancel()
 	schema, err := up.AwaitSchema(ctx)
-	if err := errors.Join(err, up.Close()); err != nil {
+	if err := errors.Join(err, s.release()); err != nil {
 		return nil, err
 	}
 	var infos []RouteInfo

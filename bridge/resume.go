@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
@@ -78,7 +79,7 @@ func (e *endpoint) compileResume(b *binding) error {
 			field = message.Fields().ByName(protoreflect.Name(name))
 		}
 		if field == nil || field.Cardinality() == protoreflect.Repeated {
-			return e.errorAt("resume.expired.field", "%s has no single field %s (at %q)", b.method.Output().FullName(), path, name)
+			return config.Errorf("resume.expired.field", "%s has no single field %s (at %q)", b.method.Output().FullName(), path, name)
 		}
 		b.expired = append(b.expired, field)
 		message = field.Message()

@@ -9,14 +9,14 @@ import (
 
 // bindKnown binds the routes whose upstream's schema is known without asking
 // the backend. Contradictions are errors of the configuration.
-func (b *Bridge) bindKnown() error {
+func (s *site) bindKnown() error {
 	var found config.Errors
-	for _, e := range b.endpoints {
+	for i, e := range s.endpoints {
 		schema := e.upstream.Schema()
 		if schema == nil {
 			continue
 		}
-		for _, err := range parts(e.bind(schema)) {
+		for _, err := range parts(atRoute(i, e.bind(schema))) {
 			if one, ok := err.(*config.Error); ok { //nolint:errorlint // parts are leaves
 				found = append(found, one)
 			} else {
@@ -27,29 +27,36 @@ func (b *Bridge) bindKnown() error {
 	return joinConfig(found)
 }
 
-// follow binds an upstream's routes to each schema that it comes to have. A
-// route that contradicts the schema answers 501 until the next one.
-func (b *Bridge) follow(ctx context.Context, name string) {
-	up := b.upstreams[name]
+// follow binds the routes of an upstream to each schema that it comes to have,
+// until ctx ends.
+func (b *Bridge) follow(ctx context.Context, up *backend) {
 	for {
 		changed := up.SchemaChanged()
-		if schema := up.Schema(); schema != nil {
-			for _, e := range b.endpoints {
-				if e.upstream != up {
-					continue
-				}
-				if old := e.bound.Load(); old != nil && old.schema == schema {
-					continue
-				}
-				if err := e.bind(schema); err != nil {
-					b.logger.Error("a route contradicts the upstream's schema and answers 501", "route", e.route.Path, "upstream", name, "error", err)
-				}
-			}
-		}
+		b.bindTo(up)
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// bindTo binds the routes of an upstream to its newest schema. A route that
+// contradicts it answers 501 until the next one.
+func (b *Bridge) bindTo(up *backend) {
+	schema := up.Schema()
+	if schema == nil {
+		return
+	}
+	for i, e := range b.site.Load().endpoints {
+		if e.upstream != up {
+			continue
+		}
+		if old := e.bound.Load(); old != nil && old.schema == schema {
+			continue
+		}
+		if err := atRoute(i, e.bind(schema)); err != nil {
+			b.logger.Error("a route contradicts the upstream's schema and answers 501", "route", e.route.Path, "upstream", up.name, "error", err)
 		}
 	}
 }

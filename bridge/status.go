@@ -107,7 +107,7 @@ func (e *endpoint) details(packed []*anypb.Any) []json.RawMessage {
 	plan, err := transcode.Compile((*anypb.Any)(nil).ProtoReflect().Descriptor(), transcode.Options{
 		Resolver: e.detailTypes(),
 		MaxDepth: detailsDepth,
-		MaxBytes: int(e.bridge.config.Limits.MessageBytes),
+		MaxBytes: e.messageBytes,
 	})
 	if err != nil {
 		panic(err) // Any is complete, and has no taps

@@ -54,6 +54,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 	return topic.Join{
 		Key:       e.key(c),
+		Owner:     &e.owner,
 		Private:   e.route.Share == "never",
 		Held:      e.route.Join == "held",
 		Own:       e.ownRPC(),
@@ -76,10 +77,11 @@ func (e *endpoint) place(id sse.ID) topic.Place {
 // ownRPC reports whether a client without an id has an RPC of its own.
 func (e *endpoint) ownRPC() bool { return e.route.Join == "own" }
 
-// key is the digest of all by which a backend could tell two requests apart.
+// key is the digest of all by which a backend could tell two requests apart, and
+// of the route as it is configured now.
 func (e *endpoint) key(c *call) string {
 	digest := sha256.New()
-	digest.Write(fmt.Appendf(nil, "%d %d ", e.index, len(c.Wire)))
+	digest.Write(fmt.Appendf(nil, "%d %d ", e.id, len(c.Wire)))
 	digest.Write(c.Wire)
 	digest.Write(c.Identity)
 	return string(digest.Sum(nil))
@@ -101,7 +103,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 		Renderer: f,
 		Judge:    e.judge,
 		Cursors:  e.cursors(),
-		Turns:    e.bridge.catchUps[e.route.Upstream],
+		Turns:    e.upstream.catchUps,
 		Log: replay.Params{
 			Events: e.route.Replay.Events,
 			Bytes:  int64(e.route.Replay.Bytes),
@@ -144,6 +146,11 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 		case <-now.Changed():
 		case <-patience:
 			return nil
+		case <-e.present.retired:
+			if wantsStatus {
+				return errRetired
+			}
+			return nil // it is asked to come back when it has been sent its first block
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -184,7 +191,10 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 		})
 	}
 	done := client.Done
+	e.present.stay()
+	client.Audience = &e.audience
 	client.Done = func(end delivery.End) {
+		defer e.present.leave()
 		e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
 		if done != nil {
 			done(end)

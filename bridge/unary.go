@@ -19,7 +19,7 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	if err != nil {
 		return err
 	}
-	if len(reply.Wire) > int(e.bridge.config.Limits.MessageBytes) {
+	if len(reply.Wire) > e.messageBytes {
 		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
 	}
 	body, err := c.plan.AppendJSON(nil, reply.Wire)

@@ -125,11 +125,15 @@ func (v *voice) Lagged(dst []byte) (block []byte, position uint64) {
 	return sse.AppendGap(dst, sse.Gap{Reason: sse.GapLagged, LastEventID: string(last), ResumedFrom: string(v.last)}), position
 }
 
-// Leave renders stream-retry.
+// Leave renders stream-retry, or the end of a route that is no more.
 func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
 	switch reason {
 	case delivery.Drain:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryDrain})
+	case delivery.Reload:
+		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryReload})
+	case delivery.Removed:
+		return sse.AppendEnd(dst, []byte(sse.FinalID), []byte("{}"))
 	case delivery.MaxAge:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryMaxAge})
 	case delivery.Idle:

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"sync"
@@ -14,6 +15,7 @@ import (
 // called from any goroutine. After Close they fail.
 type Upstream struct {
 	params Params
+	files  [sha256.Size]byte // what was in those that params name
 	logger *slog.Logger
 
 	// pool is nil where Params.Conn is used.
@@ -62,6 +64,9 @@ func New(params Params) (*Upstream, error) {
 	}
 	var err error
 	if u.schema, err = newSchemaKeeper(params); err != nil {
+		return nil, err
+	}
+	if u.files, err = params.sum(u.schema.current); err != nil {
 		return nil, err
 	}
 	if params.Conn == nil {

@@ -49,21 +49,25 @@ type Blocks interface {
 	// Lagged tells a gap, and returns the position behind it: that of the
 	// oldest frame held.
 	Lagged(dst []byte) (block []byte, position uint64)
-	// Leave asks the client to come back.
+	// Leave asks the client to come back or, if it is Removed, says that the
+	// stream has ended for good.
 	Leave(dst []byte, reason Reason) []byte
 }
 
-// Reason is why a client is asked to come back.
+// Reason is why a client is asked to leave.
 type Reason int
 
 // The reasons.
 const (
-	Upstream Reason = iota // Status.Leave
+	noReason Reason = iota // it is not asked
+	Upstream               // Status.Leave
 	Drain                  // Clients.Drain
 	MaxAge
 	Lagged
-	Idle // many heartbeats in a row fill some clients' buffers
-	Shed // there is no room for the log that goes on
+	Idle    // many heartbeats in a row fill some clients' buffers
+	Shed    // there is no room for the log that goes on
+	Reload  // Clients.Dismiss: what the client is served by has changed
+	Removed // Clients.Dismiss: it is no more, and the client is not to come back
 )
 
 // Policy says how a client is served.
@@ -93,6 +97,8 @@ type Client struct {
 	First    []byte // the first block, written at once
 	Position uint64 // in the log, behind First
 	Gzip     bool   // the client takes the response compressed
+	// Audience is whom the client is dismissed with; nil: nobody.
+	Audience *Audience
 	// Done is told once how the stream ended, by whoever served it; it should
 	// be quick, for others may wait. Nil: nobody wants to know.
 	Done func(End)
@@ -103,7 +109,7 @@ type End string
 
 // The ends.
 const (
-	EndComplete End = "complete" // the log's last frame was written
+	EndComplete End = "complete" // the log's last frame was written, or that there is to be none
 	EndGone     End = "gone"     // the client went away
 	EndStuck    End = "stuck"    // its socket took nothing for WriteTimeout
 	EndAsked    End = "asked"    // it was asked to come back

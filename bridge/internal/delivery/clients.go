@@ -15,7 +15,7 @@ var errNotStreaming = errors.New("delivery: the ResponseWriter cannot flush; a m
 // Close it.
 type Clients struct {
 	mu       sync.Mutex
-	streams  map[served]struct{}
+	streams  map[served]*Audience
 	draining bool
 	empty    chan struct{} // closed when the last stream ends; nil while nobody waits
 
@@ -24,8 +24,8 @@ type Clients struct {
 
 // served is a client while it is being streamed to.
 type served interface {
-	tell() // asks it to come back
-	cut()  // ends its stream at once, without a word
+	tell(reason Reason) // asks it to leave
+	cut()               // ends its stream at once, without a word
 }
 
 // Serve streams to a client. The response's head is w.Header() and status 200;
@@ -52,7 +52,7 @@ func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client Client) (
 // stream serves a client by the calling goroutine.
 func (c *Clients) stream(ctx context.Context, client Client, sink sink, form form) End {
 	s := newStream(client, form, sink)
-	c.add(s)
+	c.add(s, client.Audience)
 	end := s.run(ctx)
 	c.remove(s)
 	client.Done(end)
@@ -72,17 +72,13 @@ func (c *Clients) Len() int {
 func (c *Clients) Drain(ctx context.Context, grace time.Duration) error {
 	c.mu.Lock()
 	c.draining = true
-	waiting := make([]served, 0, len(c.streams))
+	waiting := make([]asking, 0, len(c.streams))
 	for s := range c.streams {
-		waiting = append(waiting, s)
+		waiting = append(waiting, asking{s, Drain})
 	}
 	c.mu.Unlock()
-	began := time.Now()
-	for i, s := range waiting {
-		if err := pause(ctx, time.Until(began.Add(grace*time.Duration(i)/time.Duration(len(waiting))))); err != nil {
-			return err
-		}
-		s.tell()
+	if err := ask(ctx, grace, waiting); err != nil {
+		return err
 	}
 	select {
 	case <-c.drained():
@@ -107,15 +103,18 @@ func (c *Clients) Cut() {
 // after it.
 func (c *Clients) Close() error { return c.takeover.close() }
 
-func (c *Clients) add(s served) {
+func (c *Clients) add(s served, audience *Audience) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.streams == nil {
-		c.streams = map[served]struct{}{}
+		c.streams = map[served]*Audience{}
 	}
-	c.streams[s] = struct{}{}
-	if c.draining {
-		s.tell()
+	c.streams[s] = audience
+	switch {
+	case c.draining:
+		s.tell(Drain)
+	case audience.dismissed():
+		s.tell(audience.reason)
 	}
 }
 

@@ -33,13 +33,13 @@ type member struct {
 	leave  moment   // the stream has ended well, and the socket closes by then
 }
 
-func (m *member) tell() {
-	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, m) })
+func (m *member) tell(reason Reason) {
+	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, told{m, reason}) })
 }
 
 func (m *member) cut() {
 	m.wasCut.Store(true)
-	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, m) })
+	m.tell(Drain) // wakes it; what it is told for is of no matter any more
 }
 
 // turnsInRow is how many turns a member has before others have theirs: a log

@@ -26,12 +26,12 @@ const (
 type session struct {
 	client Client
 	form   form
-	told   atomic.Bool // the client is to be asked to come back
+	told   atomic.Int32 // the Reason for which the client is to be asked to leave, if it is
 
 	// What is being written: frames up to sent, or a block of the client's own.
 	sent    uint64
 	frames  bool
-	leaving bool   // it is being asked to come back,
+	leaving bool   // it is being asked to leave,
 	until   uint64 // when it has what its log held when that was decided,
 	reason  Reason // for this reason
 
@@ -73,8 +73,8 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 	}
 	switch {
 	case s.leaving:
-	case s.told.Load():
-		s.lastWord(Drain)
+	case s.isTold():
+		s.lastWord(Reason(s.told.Load()))
 	case now >= s.oldest:
 		s.lastWord(MaxAge)
 	}
@@ -160,8 +160,10 @@ func (s *session) due() moment {
 	return due
 }
 
-// tell has the client asked to come back at its next turn.
-func (s *session) tell() { s.told.Store(true) }
+// tell has the client asked to leave at its next turn. The first reason stays.
+func (s *session) tell(reason Reason) { s.told.CompareAndSwap(int32(noReason), int32(reason)) }
+
+func (s *session) isTold() bool { return Reason(s.told.Load()) != noReason }
 
 // stand moves the client behind frames that it has been sent.
 func (s *session) stand(position uint64) { s.client.Position = position }
@@ -173,7 +175,7 @@ func (s *session) jump(position uint64) {
 }
 
 // quiet reports whether nothing but the log and the clock make the client a turn.
-func (s *session) quiet() bool { return !s.leaving && !s.stale && !s.told.Load() }
+func (s *session) quiet() bool { return !s.leaving && !s.stale && !s.isTold() }
 
 // own is a block of the client's own.
 func (s *session) own(block []byte) [][]byte {
@@ -211,7 +213,7 @@ func (s *session) heartbeat() (blocks [][]byte, end End) {
 	return beat, ""
 }
 
-// lastWord asks the client to come back, after what the log holds by now: a
+// lastWord asks the client to leave, after what the log holds by now: a
 // log may be gone when the client returns. Who has read the end of the stream
 // by then is not to come back.
 func (s *session) lastWord(reason Reason) {
@@ -225,9 +227,9 @@ func (s *session) finish() (blocks [][]byte, end End) {
 		return nil, EndComplete
 	}
 	switch position, moved, err := s.client.Follower.Move(); {
-	case err != nil:
+	case err != nil && !s.leaving:
 		return s.leave(Shed)
-	case !moved:
+	case err == nil && !moved:
 		return nil, EndComplete
 	case s.leaving:
 		return s.leave(s.reason)
@@ -238,5 +240,9 @@ func (s *session) finish() (blocks [][]byte, end End) {
 }
 
 func (s *session) leave(reason Reason) (blocks [][]byte, end End) {
-	return s.own(s.client.Blocks.Leave(nil, reason)), EndAsked
+	end = EndAsked
+	if reason == Removed {
+		end = EndComplete
+	}
+	return s.own(s.client.Blocks.Leave(nil, reason)), end
 }

@@ -50,7 +50,13 @@ type shard struct {
 type asked struct {
 	came  []*member
 	grown []*group
-	told  []*member
+	told  []told
+}
+
+// told is a member that is to be asked to leave.
+type told struct {
+	member *member
+	reason Reason
 }
 
 func (a *asked) clear() {
@@ -190,11 +196,12 @@ func (s *shard) look() {
 			s.round.add(g)
 		}
 	}
-	for _, m := range asked.told {
+	for _, told := range asked.told {
+		m := told.member
 		if m.session == nil {
 			continue
 		}
-		if m.session.tell(); m.group != nil { // else it comes soon
+		if m.session.tell(told.reason); m.group != nil { // else it comes soon
 			s.serve(m)
 		}
 	}

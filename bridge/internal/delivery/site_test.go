@@ -269,7 +269,7 @@ func (b blocks) Lagged(dst []byte) (block []byte, position uint64) {
 
 // Leave tells why.
 func (blocks) Leave(dst []byte, reason Reason) []byte {
-	return fmt.Appendf(dst, "leave %s\n\n", []string{"upstream", "drain", "max_age", "lagged", "idle", "shed"}[reason])
+	return fmt.Appendf(dst, "leave %s\n\n", []string{"", "upstream", "drain", "max_age", "lagged", "idle", "shed", "reload", "removed"}[reason])
 }
 
 // serve sets what the next requests are served.

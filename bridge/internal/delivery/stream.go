@@ -21,7 +21,7 @@ type stream struct {
 	session *session
 	sink    sink
 
-	told     chan struct{} // closed when the client is to be asked to come back
+	told     chan struct{} // closed when the client is to be asked to leave
 	tellOnce sync.Once
 
 	cutMu  sync.Mutex
@@ -32,9 +32,9 @@ func newStream(client Client, form form, sink sink) *stream {
 	return &stream{session: newSession(client, form, clock()), sink: sink, told: make(chan struct{})}
 }
 
-func (s *stream) tell() {
+func (s *stream) tell(reason Reason) {
 	s.tellOnce.Do(func() {
-		s.session.tell()
+		s.session.tell(reason)
 		close(s.told)
 	})
 }
@@ -46,7 +46,7 @@ func (s *stream) cut() {
 	s.wasCut = true
 	// A writer that knows no deadlines fails at its next write instead.
 	_ = s.sink.SetWriteDeadline(longAgo)
-	s.tell()
+	s.tell(Drain) // wakes it; what it is told for is of no matter any more
 }
 
 // run writes until the stream ends.
@@ -76,7 +76,7 @@ func (s *stream) run(ctx context.Context) End {
 func (s *stream) wait(ctx context.Context) {
 	source := s.session.client.Source
 	told := s.told
-	if s.session.told.Load() {
+	if s.session.isTold() {
 		told = nil // and it has heard
 	}
 	var due <-chan time.Time

@@ -71,7 +71,7 @@ func (c *Clients) takeOver(w http.ResponseWriter, client Client) bool {
 		c.serveConn(conn, client)
 		return true
 	}
-	c.add(m)
+	c.add(m, client.Audience)
 	if !m.shard.start(m) {
 		m.socket.reset()
 		m.done(EndCut)

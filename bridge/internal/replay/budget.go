@@ -15,7 +15,7 @@ import (
 // Its methods are safe for concurrent use, and may be called under locks that
 // Append is called under. A nil Budget is never exceeded.
 type Budget struct {
-	limit int64
+	limit atomic.Int64
 	used  atomic.Int64
 
 	mu   sync.Mutex
@@ -23,7 +23,15 @@ type Budget struct {
 }
 
 // NewBudget returns a budget of so many bytes.
-func NewBudget(bytes int64) *Budget { return &Budget{limit: bytes} }
+func NewBudget(bytes int64) *Budget {
+	b := &Budget{}
+	b.SetLimit(bytes)
+	return b
+}
+
+// SetLimit changes how many bytes there are. Whether they are exceeded then is
+// for the caller to ask.
+func (b *Budget) SetLimit(bytes int64) { b.limit.Store(bytes) }
 
 // Used returns the memory of all logs, in bytes.
 func (b *Budget) Used() int64 {
@@ -40,7 +48,7 @@ func (b *Budget) Over() bool { return b.exceeded(0) }
 // exceeded reports whether the logs have more than they may, with some more
 // that has not been reported.
 func (b *Budget) exceeded(more int64) bool {
-	return b != nil && b.used.Load()+more > b.limit
+	return b != nil && b.used.Load()+more > b.limit.Load()
 }
 
 // Trim takes some memory from the log that has most: the oldest frames of at

@@ -138,6 +138,14 @@ func (t *Table) conflict(next tableEntry) error {
 	return nil
 }
 
+// Overlaps reports whether there is a request that both an entry and one of the
+// table's match. An entry that does not parse matches none.
+func (t *Table) Overlaps(e Entry) bool {
+	template, err := ParseTemplate(e.Path)
+
+	return err == nil && t.conflict(tableEntry{template: template, methods: served(e.Methods)}) != nil
+}
+
 // Match finds the entry of a request. Errors are *Error: 404 where no template
 // matches the path, 405 with Allow where none of those that do has the method.
 // OPTIONS is no entry's method; it is for the caller to answer, with Allowed.

@@ -18,6 +18,7 @@ const (
 const (
 	RetryShed     = "shed"     // no room for this client now
 	RetryDrain    = "drain"    // the bridge is shutting down
+	RetryReload   = "reload"   // the route has changed
 	RetryMaxAge   = "max_age"  // the stream is as old as the route allows
 	RetryUpstream = "upstream" // the RPC failed, and may work later
 	RetryLagged   = "lagged"   // the client was too slow for the log

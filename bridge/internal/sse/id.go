@@ -20,6 +20,10 @@ const (
 	epochBytes = 26
 )
 
+// FinalID is the id of an end that is not the log's: a client that comes back
+// with it is told to stop, whatever it had got.
+const FinalID = finalMark
+
 // Mode says what the ids of a route are.
 type Mode int
 

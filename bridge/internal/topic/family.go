@@ -18,7 +18,8 @@ var errMerged = errors.New("topic: merged")
 // the family's lock, so that two catch-ups that hold each other's newest id do
 // not both stop. See docs/resuming.md.
 type family struct {
-	key string
+	key   string
+	owner *Owner // may be nil
 	// meets is set where logs are found by cursor and may merge.
 	meets bool
 

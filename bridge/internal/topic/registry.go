@@ -36,7 +36,7 @@ type Registry struct {
 
 	mu       sync.Mutex
 	families map[string]*family
-	topics   int // those not gone
+	topics   int // those not gone, but for those of retired owners
 	idle     *simplelru.LRU[*Topic, struct{}]
 	closed   bool
 }
@@ -66,7 +66,8 @@ func (r *Registry) Close() {
 	r.pumps.Wait()
 }
 
-// Topics returns how many topics there are, lingering ones included.
+// Topics returns how many topics there are, lingering ones included, and those
+// of retired owners not.
 func (r *Registry) Topics() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -170,7 +171,7 @@ func (f *family) choose(join Join) *Topic {
 func (r *Registry) open(join Join) *Topic {
 	f := r.families[join.Key]
 	if f == nil {
-		f = &family{key: join.Key, meets: join.Resumable && join.Ordered, waiting: map[string]*Topic{}}
+		f = &family{key: join.Key, owner: join.Owner, meets: join.Resumable && join.Ordered, waiting: map[string]*Topic{}}
 		r.families[join.Key] = f
 	}
 	role, start := mainRole, ""
@@ -190,7 +191,7 @@ func (r *Registry) open(join Join) *Topic {
 	params.Log.Budget = r.budget
 	t := newTopic(epoch, role, start, f, params)
 	f.add(t)
-	r.topics++
+	r.count(t, 1)
 	return t
 }
 
@@ -273,7 +274,7 @@ func (r *Registry) stopped(t *Topic, change func(*Status)) {
 // all cursors: whoever comes back with one opens another.
 func (r *Registry) rest(t *Topic) {
 	linger := t.params.Linger
-	if r.closed || t.params.Abandon || !t.opened || linger <= 0 || t.disposable() {
+	if r.closed || t.home.owner.isRetired() || t.params.Abandon || !t.opened || linger <= 0 || t.disposable() {
 		r.end(t)
 		return
 	}
@@ -340,7 +341,7 @@ func (r *Registry) end(t *Topic) {
 		return
 	}
 	t.gone = true
-	r.topics--
+	r.count(t, -1)
 	defer r.release(t.leansOn)
 	r.idle.Remove(t)
 	if t.linger != nil {

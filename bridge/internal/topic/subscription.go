@@ -13,6 +13,8 @@ type Join struct {
 	// Key tells requests apart that a backend could tell apart but for where
 	// they resume.
 	Key string
+	// Owner is what the topic belongs to; nil: nothing.
+	Owner *Owner
 	// Private: a topic per client.
 	Private bool
 	// Held starts a client without a place at the oldest frame held instead

@@ -17,7 +17,8 @@ const settled = 3 * time.Second
 // which its newest cursor, where its clients stand, is nowhere to meet main.
 type Turns struct {
 	mu      sync.Mutex
-	free    int
+	limit   int
+	free    int // below 0 where the limit was lowered under those who have one
 	taken   map[*family]int
 	waiting []*waiter
 }
@@ -29,7 +30,17 @@ type waiter struct {
 
 // NewTurns returns a bound of so many RPCs.
 func NewTurns(atOnce int) *Turns {
-	return &Turns{free: atOnce, taken: map[*family]int{}}
+	return &Turns{limit: atOnce, free: atOnce, taken: map[*family]int{}}
+}
+
+// SetLimit changes the bound. Who has a turn keeps it; who waits for one may get
+// it now.
+func (s *Turns) SetLimit(atOnce int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free += atOnce - s.limit
+	s.limit = atOnce
+	s.serveLocked()
 }
 
 // turn is one RPC's. Its methods may be called on nil.
@@ -125,6 +136,11 @@ func (t *turn) giveBackOnce() {
 	if s.taken[t.family]--; s.taken[t.family] == 0 {
 		delete(s.taken, t.family)
 	}
+	s.serveLocked()
+}
+
+// serveLocked gives turns to those who wait, as they came.
+func (s *Turns) serveLocked() {
 	s.waiting = slices.DeleteFunc(s.waiting, func(w *waiter) bool {
 		next := s.tryLocked(w.family)
 		if next != nil {

@@ -1,0 +1,125 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// backend is an upstream at run time. It goes from one site to the next while
+// nothing about it changes, with its connections and what it knows of the
+// schema, and is closed when the last site has let go of it.
+type backend struct {
+	*upstream.Upstream
+
+	name        string
+	openTimeout time.Duration
+	catchUps    *topic.Turns
+
+	sites atomic.Int32 // that have it
+
+	// Set by whoever made the first of those sites the bridge's.
+	stop      context.CancelFunc // ends the follower; nil: there is none
+	following sync.WaitGroup
+}
+
+// release lets go of the backend for a site.
+func (u *backend) release() error {
+	if u.sites.Add(-1) > 0 {
+		return nil
+	}
+	return u.close()
+}
+
+// close ends all of the backend's RPCs, and returns when none of its goroutines
+// runs any more.
+func (u *backend) close() error {
+	if u.stop != nil {
+		u.stop()
+	}
+	err := u.Close()
+	u.following.Wait()
+	return err
+}
+
+// dial gives a site its backends: those of the one before of which nothing has
+// changed, and new ones. old may be nil.
+func (b *Bridge) dial(s, old *site) error {
+	var found config.Errors
+	for name, cfg := range s.config.Upstreams {
+		up, err := b.backend(name, b.upstreamParams(s, name, cfg), old)
+		found = append(found, upstreamErrors(name, err)...)
+		if err != nil {
+			continue
+		}
+		up.sites.Add(1)
+		s.upstreams[name] = up
+	}
+	return joinConfig(found)
+}
+
+// backend returns the old site's backend of a name if it is the same, or else a
+// new one.
+func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backend, error) {
+	if old != nil && old.upstreams[name] != nil {
+		same, err := old.upstreams[name].Same(params)
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			return old.upstreams[name], nil
+		}
+	}
+	up, err := upstream.New(params)
+	if err != nil {
+		return nil, err
+	}
+	return &backend{Upstream: up, name: name, openTimeout: params.OpenTimeout}, nil
+}
+
+// upstreamErrors are a backend's errors as those of its configuration.
+func upstreamErrors(name string, err error) config.Errors {
+	var found config.Errors
+	for _, part := range parts(err) {
+		field := ""
+		if param := new(upstream.ParamError); errors.As(part, &param) {
+			field, part = "."+param.Field, param.Err
+		}
+		found = append(found, configError(part.Error(), "upstreams.%s%s", name, field))
+	}
+	return found
+}
+
+func (b *Bridge) upstreamParams(s *site, name string, cfg config.Upstream) upstream.Params {
+	p := upstream.Params{
+		Name:        name,
+		Target:      cfg.Target,
+		Metadata:    cfg.Metadata,
+		Connections: int(cfg.Connections),
+		Opens:       cfg.Opens,
+		OpenTimeout: time.Duration(cfg.OpenTimeout),
+		Keepalive:   time.Duration(cfg.Keepalive),
+		// Four times what a message may have, so that one that is merely too
+		// large is a gap and not the end of its RPC.
+		MaxMessageBytes: 4 * int(s.config.Limits.MessageBytes),
+		Conn:            b.opts.Upstreams[name],
+		Logger:          b.logger,
+		Schema: upstream.SchemaParams{
+			Descriptors:   b.opts.Descriptors[name],
+			DescriptorSet: cfg.Schema.DescriptorSet,
+		},
+	}
+	if cfg.TLS != nil {
+		p.TLS = &upstream.TLS{CA: cfg.TLS.CA, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, ServerName: cfg.TLS.ServerName}
+	}
+	if proto := cfg.Schema.Proto; proto != nil {
+		p.Schema.ImportPaths, p.Schema.ProtoFiles = proto.ImportPaths, proto.Files
+	}
+	return p
+}

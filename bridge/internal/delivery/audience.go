@@ -1,0 +1,80 @@
+package delivery
+
+import (
+	"context"
+	"time"
+)
+
+// Audience is clients who are dismissed together: those of what may change or
+// go while others are served on. The zero Audience is ready; it must not be
+// copied.
+type Audience struct {
+	reason Reason // for which its clients leave, if they do; guarded by Clients.mu
+}
+
+func (a *Audience) dismissed() bool { return a != nil && a.reason != noReason }
+
+// Dismissal is an audience that is to leave, and why: Reload or Removed.
+type Dismissal struct {
+	Audience *Audience
+	Reason   Reason
+}
+
+// Dismiss asks the clients of some audiences to leave, spread evenly over grace
+// whichever audience they are of, and returns when all have been asked or ctx
+// has ended. Who comes to one of them from now on is asked at once. It does not
+// wait for the streams to end.
+func (c *Clients) Dismiss(ctx context.Context, grace time.Duration, dismissals []Dismissal) error {
+	c.mu.Lock()
+	reasons := reasonsOf(dismissals)
+	for audience, reason := range reasons {
+		audience.reason = reason
+	}
+	var waiting []asking
+	for s, audience := range c.streams {
+		if reason, leaves := reasons[audience]; leaves {
+			waiting = append(waiting, asking{s, reason})
+		}
+	}
+	c.mu.Unlock()
+	return ask(ctx, grace, waiting)
+}
+
+// CutDismissed ends the streams of the given audiences at once, without a word.
+func (c *Clients) CutDismissed(dismissals []Dismissal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reasons := reasonsOf(dismissals)
+	for s, audience := range c.streams {
+		if _, leaves := reasons[audience]; leaves {
+			s.cut()
+		}
+	}
+}
+
+func reasonsOf(dismissals []Dismissal) map[*Audience]Reason {
+	reasons := make(map[*Audience]Reason, len(dismissals))
+	for _, d := range dismissals {
+		reasons[d.Audience] = d.Reason
+	}
+	return reasons
+}
+
+// asking is a client that is to be asked to leave.
+type asking struct {
+	served
+
+	reason Reason
+}
+
+// ask asks clients to leave, spread evenly over grace.
+func ask(ctx context.Context, grace time.Duration, waiting []asking) error {
+	began := time.Now()
+	for i, s := range waiting {
+		if err := pause(ctx, time.Until(began.Add(grace*time.Duration(i)/time.Duration(len(waiting))))); err != nil {
+			return err
+		}
+		s.tell(s.reason)
+	}
+	return nil
+}

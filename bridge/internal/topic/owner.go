@@ -1,0 +1,70 @@
+package topic
+
+// Owner is what topics belong to. The zero Owner is ready; it must not be
+// copied.
+type Owner struct {
+	retired bool // guarded by the registry's lock
+}
+
+func (o *Owner) isRetired() bool { return o != nil && o.retired }
+
+// Retire lets the topics of some owners go: those that linger end now, the
+// others when their last client leaves. Their number does not count any more,
+// so that who is sent away from them finds room. Clients may still join; none is
+// expected to stay.
+func (r *Registry) Retire(owners ...*Owner) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	retiring := make(map[*Owner]bool, len(owners))
+	for _, owner := range owners {
+		retiring[owner] = !owner.retired
+	}
+	var idle []*Topic
+	for _, f := range r.families {
+		if !retiring[f.owner] {
+			continue
+		}
+		for _, t := range f.topics {
+			r.count(t, -1)
+			if t.clients == 0 {
+				idle = append(idle, t)
+			}
+		}
+	}
+	for _, owner := range owners {
+		owner.retired = true
+	}
+	for _, t := range idle {
+		r.end(t)
+	}
+}
+
+// count counts a topic that comes or goes. Those of retired owners go soon.
+func (r *Registry) count(t *Topic, n int) {
+	if !t.home.owner.isRetired() {
+		r.topics += n
+	}
+}
+
+// SetLimits changes the bounds. Idle topics beyond them end; where clients
+// listen to more than there may be, none is added until there is room again.
+func (r *Registry) SetLimits(limits Limits) {
+	r.mu.Lock()
+	r.limits = limits
+	for r.idle.Len() > limits.Idle || r.topics > limits.Topics {
+		oldest, _, ok := r.idle.RemoveOldest()
+		if !ok {
+			break
+		}
+		r.end(oldest)
+	}
+	r.idle.Resize(limits.Idle)
+	r.budget.SetLimit(limits.Bytes)
+	for _, f := range r.families {
+		for _, t := range f.topics {
+			t.wakePump() // a log that was full need not be so any more
+		}
+	}
+	r.mu.Unlock()
+	r.reclaim()
+}

@@ -1,0 +1,163 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+)
+
+// Reload puts another configuration in place of the bridge's. It does not wait
+// for the upstreams, nor for clients to leave. What is wrong with the
+// configuration comes back as New's errors do, contradictions with schemas that
+// are known by now included; then nothing has changed. Once Drain or Close has
+// begun it is refused.
+//
+// Requests that come after Reload has returned are served by the new
+// configuration. Streams of routes that are the same, at an upstream that is the
+// same, go on as if nothing had been; files that an upstream names (schemas,
+// certificates) count by what is in them. The clients of other routes leave over
+// drain.grace: they are asked to come back or, where no route takes their requests
+// any more, are told the end. Those that take nothing are cut a second later.
+// Limits hold at once, limits.message_bytes by way of the routes.
+//
+// Options stay as they were given to New; listen and admin mean nothing here.
+// Reloads at the same time are done one after the other.
+func (b *Bridge) Reload(cfg config.Config) error {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	if b.draining.Load() {
+		return fmt.Errorf("the configuration is not reloaded: %w", errDraining)
+	}
+	err := b.reload(cfg)
+	b.reloads.note(err)
+	return err
+}
+
+func (b *Bridge) reload(cfg config.Config) error {
+	old := b.site.Load()
+	next, err := b.assemble(cfg, old)
+	if err != nil {
+		return err
+	}
+	// All routes are, for the same one may be written otherwise.
+	if err := next.bindKnown(); err != nil {
+		return b.discarded(next, err)
+	}
+	// A bridge that is ready stays so, whatever is to be awaited now. Why it is
+	// not does not matter here.
+	_ = b.Ready()
+	left := next.takeOver(old)
+	b.topics.SetLimits(next.topicLimits())
+	for _, up := range next.upstreams {
+		up.limitCatchUps(next.config.Limits.Catchups)
+	}
+	b.open(next)
+	b.retire(old, next, left)
+	return nil
+}
+
+// discarded lets go of a site that is not to be. The error is why.
+func (b *Bridge) discarded(s *site, why error) error {
+	if err := s.release(); err != nil {
+		b.logger.Warn("closing an upstream of a configuration that was refused", "error", err)
+	}
+	return why
+}
+
+// limitCatchUps sets how many catch-ups the backend may have.
+func (u *backend) limitCatchUps(atOnce int) {
+	if u.catchUps == nil {
+		u.catchUps = topic.NewTurns(atOnce)
+		return
+	}
+	u.catchUps.SetLimit(atOnce)
+}
+
+// retire sends the clients of the endpoints away that the old site has left over,
+// and then lets go of it.
+func (b *Bridge) retire(old, next *site, left []*endpoint) {
+	dismissals := make([]delivery.Dismissal, len(left))
+	owners := make([]*topic.Owner, len(left))
+	for i, e := range left {
+		reason := delivery.Removed
+		if next.table.Overlaps(entryOf(e.route)) {
+			reason = delivery.Reload
+		}
+		dismissals[i] = delivery.Dismissal{Audience: &e.audience, Reason: reason}
+		owners[i] = &e.owner
+		e.present.retire()
+	}
+	b.topics.Retire(owners...)
+	grace := time.Duration(*next.config.Drain.Grace)
+	b.retiring.Go(func() {
+		b.dismiss(grace, dismissals, left)
+		if err := old.release(); err != nil {
+			b.logger.Warn("closing an upstream that is not used any more", "error", err)
+		}
+	})
+}
+
+// dismiss returns when the last request and the last stream of some endpoints have
+// ended, or the bridge is being closed.
+func (b *Bridge) dismiss(grace time.Duration, dismissals []delivery.Dismissal, left []*endpoint) {
+	enough, cancel := context.WithTimeout(b.life, grace+closeGrace)
+	defer cancel()
+	if b.clients.Dismiss(enough, grace, dismissals) == nil && awaitGone(enough, left) {
+		return
+	}
+	b.clients.CutDismissed(dismissals)
+	// What is left are calls of unary methods, which have a timeout.
+	awaitGone(b.life, left)
+}
+
+// awaitGone waits until nobody is with some endpoints, which are retired. It is
+// false where ctx ended before.
+func awaitGone(ctx context.Context, left []*endpoint) bool {
+	for _, e := range left {
+		select {
+		case <-e.present.gone:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// Reloads tells what has become of a bridge's reloads.
+type Reloads struct {
+	OK, Failed int
+	// Last is when the last one was, zero if there was none, and Err why it
+	// failed, nil if it did not.
+	Last time.Time
+	Err  error
+}
+
+// Reloads tells what has become of all reloads so far; those that were refused for
+// a drain are none.
+func (b *Bridge) Reloads() Reloads {
+	b.reloads.mu.Lock()
+	defer b.reloads.mu.Unlock()
+	return b.reloads.told
+}
+
+// record keeps what has become of reloads.
+type record struct {
+	mu   sync.Mutex
+	told Reloads
+}
+
+func (r *record) note(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.told.Failed++
+	} else {
+		r.told.OK++
+	}
+	r.told.Last, r.told.Err = time.Now(), err
+}
