@@ -32,7 +32,11 @@ var allowedImports = map[string][]string{
 		"bridge",
 		"bridge/config",
 		"cmd/ssebridge/internal/demo",
+		"cmd/ssebridge/internal/listen",
+		"cmd/ssebridge/internal/watch",
 	},
+	"cmd/ssebridge/internal/listen": {"bridge/config"},
+	"cmd/ssebridge/internal/watch":  {},
 	"cmd/ssebridge/internal/demo": {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
 	"bridge": {
 		"bridge/config",

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
@@ -76,7 +77,11 @@ func (r *reloading) apply(file *config.File) error {
 		}
 	}
 	if err := r.bridge.Reload(cfg); err != nil {
-		return invalid(file.Locate(err))
+		if _, ok := errors.AsType[*config.Error](err); ok {
+			err = invalid(file.Locate(err))
+		}
+
+		return err // or, when the command ends, that it is too late
 	}
 	r.public.Trust(full.TrustedProxies)
 	r.current = full

@@ -14,8 +14,8 @@ import (
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
-// start is what serve opens, until it runs.
-type start struct {
+// starting is what serve opens, until it runs.
+type starting struct {
 	params serveParams
 	config config.Config // with its defaults
 
@@ -24,7 +24,7 @@ type start struct {
 }
 
 // loadCertificates loads what the configuration's tls names.
-func (s *start) loadCertificates() (err error) {
+func (s *starting) loadCertificates() (err error) {
 	if s.config.TLS != nil {
 		s.certificates, err = listen.NewCertificates(*s.config.TLS)
 	}
@@ -33,7 +33,7 @@ func (s *start) loadCertificates() (err error) {
 }
 
 // open opens the listeners for a bridge. The servers of the listeners close them.
-func (s *start) open(ctx context.Context, b *bridge.Bridge) (*serving, error) {
+func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error) {
 	listeners, err := s.listen(ctx)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (s *start) open(ctx context.Context, b *bridge.Bridge) (*serving, error) {
 
 // listen opens the listeners by their names. A socket that systemd passes is used in place
 // of what the configuration says.
-func (s *start) listen(ctx context.Context) (map[string]net.Listener, error) {
+func (s *starting) listen(ctx context.Context) (map[string]net.Listener, error) {
 	opened, err := listen.Inherited()
 	if err != nil {
 		return nil, err
