@@ -37,7 +37,7 @@ var allowedImports = map[string][]string{
 	},
 	"cmd/ssebridge/internal/listen": {"bridge/config"},
 	"cmd/ssebridge/internal/watch":  {},
-	"cmd/ssebridge/internal/demo": {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
+	"cmd/ssebridge/internal/demo":   {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
 	"bridge": {
 		"bridge/config",
 		"bridge/internal/delivery",

@@ -1,0 +1,93 @@
+package bridge
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// trust is the networks of the proxies in front, whose X-Forwarded-For is
+// believed.
+type trust []netip.Prefix
+
+// maxHops is how many entries of X-Forwarded-For are looked at. Nobody has so
+// many proxies of their own, and the rest is what a client made up.
+const maxHops = 64
+
+// client returns the address that a request comes from: the peer's or, when
+// the peer is trusted, the rightmost one in X-Forwarded-For that is not. What a
+// client writes there itself stands further to the left and is never reached.
+// An entry that is no address ends the walk: the address before it is the last
+// that somebody trusted has vouched for. IPv4 in IPv6 is IPv4, zones and ports
+// are left out.
+//
+// A peer on a unix socket has no address. It is trusted if anybody is: the
+// socket's file says who it may be. Where nobody has named an address, it is
+// invalid.
+func (t trust) client(r *http.Request) netip.Addr {
+	addr, known := hostAddr(r.RemoteAddr)
+	if known && !t.includes(addr) || !known && (len(t) == 0 || !overUnix(r)) {
+		return addr
+	}
+	lines := r.Header.Values("X-Forwarded-For")
+	hops := 0
+	for i := len(lines) - 1; i >= 0; i-- { // the last line is the nearest proxy's
+		for line, more := lines[i], true; more; hops++ {
+			if hops == maxHops {
+				return addr
+			}
+			var entry string
+			line, entry, more = lastEntry(line)
+			named, ok := hostAddr(entry)
+			if !ok {
+				return addr
+			}
+			addr = named
+			if !t.includes(addr) {
+				return addr
+			}
+		}
+	}
+	return addr
+}
+
+func (t trust) includes(addr netip.Addr) bool {
+	for _, prefix := range t {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// lastEntry takes the last entry off a list of them.
+func lastEntry(line string) (rest, entry string, more bool) {
+	if i := strings.LastIndexByte(line, ','); i >= 0 {
+		return line[:i], strings.Trim(line[i+1:], " \t"), true
+	}
+	return "", strings.Trim(line, " \t"), false
+}
+
+// hostAddr reads an address with or without a port, as RemoteAddr and proxies
+// write it.
+func hostAddr(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		if withPort, bad := netip.ParseAddrPort(text); bad == nil {
+			addr, err = withPort.Addr(), nil
+		} else if inside, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inside, "]") {
+			addr, err = netip.ParseAddr(strings.TrimSuffix(inside, "]"))
+		}
+	}
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return addr.Unmap().WithZone(""), true
+}
+
+// overUnix reports whether a request came over a unix socket.
+func overUnix(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local.Network() == "unix"
+}
