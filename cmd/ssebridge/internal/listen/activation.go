@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 )
@@ -65,10 +66,11 @@ func inherit(file *os.File) (net.Listener, error) {
 		return listener, nil // a unix socket, whose file is systemd's
 	}
 	raw, err := tcp.SyscallConn()
-	if err == nil {
-		err = setUp("", "", raw)
-	}
 	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the socket %q that systemd passed: %w", file.Name(), err), listener.Close())
+	}
+	// An MPTCP socket does not have the option, and is good without it.
+	if err := setUp("", "", raw); err != nil && !errors.Is(err, syscall.ENOPROTOOPT) {
 		return nil, errors.Join(fmt.Errorf("the socket %q that systemd passed: %w", file.Name(), err), listener.Close())
 	}
 

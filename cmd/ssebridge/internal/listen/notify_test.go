@@ -1,0 +1,50 @@
+package listen
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNotifierTellsTheServiceManager(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closing(t, manager)
+	t.Setenv("NOTIFY_SOCKET", path)
+	log := &journal{}
+	notifier := Notifier{Logger: log.logger()}
+	for _, tc := range []struct {
+		tell func()
+		want string
+	}{
+		{notifier.Ready, "READY=1"},
+		{notifier.Reloading, "RELOADING=1\nMONOTONIC_USEC="},
+		{notifier.Stopping, "STOPPING=1"},
+	} {
+		tc.tell()
+		if err := manager.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, 256)
+		n, err := manager.Read(buffer)
+		if got := string(buffer[:n]); err != nil || !strings.HasPrefix(got, tc.want) {
+			t.Errorf("got %q, %v, want %q", got, err, tc.want)
+		}
+	}
+	if log.String() != "" {
+		t.Error(log)
+	}
+
+	t.Setenv("NOTIFY_SOCKET", path+".gone")
+	notifier.Ready()
+	if got := log.String(); !strings.Contains(got, "could not be told") {
+		t.Errorf("got %q", got)
+	}
+	t.Setenv("NOTIFY_SOCKET", "")
+	(Notifier{}).Ready() // nobody listens
+}
