@@ -1,0 +1,291 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long a change may take to be told; it is told after settle.
+const patience = 20 * time.Second
+
+// watching is a watcher at work.
+type watching struct {
+	*Watcher
+
+	t    *testing.T
+	told chan struct{} // has room for more than a test gives rise to
+}
+
+// start watches files until the test ends.
+func start(t *testing.T, files ...string) *watching {
+	t.Helper()
+	watcher, err := New(files...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watching{Watcher: watcher, t: t, told: make(chan struct{}, 100)}
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := w.Run(ctx, func() { w.told <- struct{}{} }); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		all.Wait()
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	return w
+}
+
+// await waits until a change is told.
+func (w *watching) await(what string) {
+	w.t.Helper()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-w.told:
+	case <-timer.C:
+		w.t.Fatalf("not told: %s", what)
+	}
+}
+
+func do(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	do(t, os.WriteFile(name, []byte(text), 0o600))
+}
+
+// put replaces a file in one step, so that nobody sees it half written.
+func put(t *testing.T, name, text string) {
+	t.Helper()
+	write(t, name+".new", text)
+	do(t, os.Rename(name+".new", name))
+}
+
+func TestWaysInWhichAFileIsReplaced(t *testing.T) {
+	for name, replace := range map[string]func(t *testing.T, name, text string){
+		"written over": write,
+		"renamed over": put,
+		"with a backup, as editors do": func(t *testing.T, name, text string) {
+			do(t, os.Rename(name, name+"~"))
+			write(t, name, text)
+		},
+		"removed and made again": func(t *testing.T, name, text string) {
+			do(t, os.Remove(name))
+			write(t, name, text)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "ssebridge.yaml")
+			write(t, file, "0")
+			w := start(t, file)
+			for i := range 3 { // the second is the one that a watch on the file would miss
+				replace(t, file, fmt.Sprint(i+1))
+				w.await(fmt.Sprintf("change %d", i+1))
+			}
+		})
+	}
+}
+
+// mount makes a folder as the kubelet makes one of a ConfigMap.
+func mount(t *testing.T, text string) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	swap(t, folder, 0, text)
+	do(t, os.Symlink(filepath.Join("..data", "ssebridge.yaml"), filepath.Join(folder, "ssebridge.yaml")))
+
+	return folder
+}
+
+// swap puts other content behind the names of a ConfigMap's folder, all at once.
+func swap(t *testing.T, folder string, generation int, text string) {
+	t.Helper()
+	data := filepath.Join(folder, fmt.Sprintf("..2026_%d", generation))
+	do(t, os.Mkdir(data, 0o700))
+	write(t, filepath.Join(data, "ssebridge.yaml"), text)
+	before, _ := os.Readlink(filepath.Join(folder, "..data")) // none, the first time
+	link := filepath.Join(folder, "..data_tmp")
+	do(t, os.Symlink(filepath.Base(data), link), os.Rename(link, filepath.Join(folder, "..data")))
+	if before != "" {
+		do(t, os.RemoveAll(filepath.Join(folder, before)))
+	}
+}
+
+func TestConfigMapIsSwappedTwiceInARow(t *testing.T) {
+	folder := mount(t, "0")
+	w := start(t, filepath.Join(folder, "ssebridge.yaml"))
+	for i := range 4 {
+		swap(t, folder, i+1, fmt.Sprint(i+1))
+		w.await(fmt.Sprintf("swap %d", i+1))
+	}
+	// Twice at once: what is there in the end is what is told.
+	swap(t, folder, 5, "5")
+	swap(t, folder, 6, "6")
+	w.await("swaps 5 and 6")
+}
+
+// As certbot renews: the link's own folder is another one than the file's.
+func TestLinkToAnotherFolder(t *testing.T) {
+	archive, live := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(archive, "cert1.pem"), "1")
+	write(t, filepath.Join(archive, "cert2.pem"), "2")
+	link := filepath.Join(live, "cert.pem")
+	do(t, os.Symlink(filepath.Join(archive, "cert1.pem"), link))
+	w := start(t, link)
+	do(t, os.Symlink(filepath.Join(archive, "cert2.pem"), link+".new"), os.Rename(link+".new", link))
+	w.await("another link")
+	write(t, filepath.Join(archive, "cert2.pem"), "3")
+	w.await("the file behind the link")
+}
+
+// As a release is put in place: the folder is what is replaced.
+func TestFolderBehindALinkIsSwapped(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"one", "two"} {
+		do(t, os.Mkdir(filepath.Join(root, name), 0o700))
+		write(t, filepath.Join(root, name, "ssebridge.yaml"), name)
+	}
+	current := filepath.Join(root, "current")
+	do(t, os.Symlink("one", current))
+	w := start(t, filepath.Join(current, "ssebridge.yaml"))
+	do(t, os.Symlink("two", current+".new"), os.Rename(current+".new", current))
+	w.await("another folder")
+	write(t, filepath.Join(root, "two", "ssebridge.yaml"), "three")
+	w.await("the file in the other folder")
+}
+
+func TestFileThatVanishesAndComesBack(t *testing.T) {
+	root := t.TempDir()
+	folder := filepath.Join(root, "a", "b")
+	file := filepath.Join(folder, "ssebridge.yaml")
+	w := start(t, file) // is not there yet, nor is its folder
+	do(t, os.MkdirAll(folder, 0o700))
+	write(t, file, "1")
+	w.await("it is there")
+	do(t, os.Remove(file))
+	w.await("it is gone")
+	write(t, file, "1")
+	w.await("it is back")
+	do(t, os.RemoveAll(filepath.Join(root, "a")))
+	w.await("its folders are gone")
+	do(t, os.MkdirAll(folder, 0o700))
+	write(t, file, "2")
+	w.await("all are back")
+}
+
+// What leaves the content as it is, and what happens to others, is not told.
+func TestOnlyContentCounts(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "ssebridge.yaml")
+	write(t, file, "0")
+	w := start(t, file)
+	for range 50 {
+		write(t, filepath.Join(folder, "other"), "x")
+		put(t, file, "0")
+		do(t, os.Chtimes(file, time.Now(), time.Now()))
+	}
+	put(t, file, "1")
+	w.await("the change")
+	put(t, file, "2")
+	w.await("the next one")
+	if len(w.told) > 0 {
+		t.Errorf("told %d times more", len(w.told))
+	}
+}
+
+// A folder in which something happens all the time does not keep a change back.
+func TestStormOfEvents(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "ssebridge.yaml")
+	write(t, file, "0")
+	w := start(t, file)
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			if err := os.WriteFile(filepath.Join(folder, "log"), []byte{byte(i)}, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	put(t, file, "1")
+	w.await("the change")
+	cancel()
+	all.Wait()
+	if len(w.told) > 0 {
+		t.Errorf("told %d times more", len(w.told))
+	}
+}
+
+func TestSetWatchesOthers(t *testing.T) {
+	folder, elsewhere := t.TempDir(), t.TempDir()
+	one, two := filepath.Join(folder, "one"), filepath.Join(elsewhere, "two")
+	write(t, one, "0")
+	write(t, two, "0")
+	w := start(t, one)
+	put(t, two, "1")
+	do(t, w.Set(two, two))
+	put(t, one, "1")
+	put(t, two, "2")
+	w.await("the new file")
+	do(t, w.Set(one, two))
+	put(t, two, "3")
+	w.await("the file that stayed")
+	if len(w.told) > 0 {
+		t.Errorf("told %d times more", len(w.told))
+	}
+	if got := len(w.system.WatchList()); got != 2 {
+		t.Errorf("%d folders are watched: %v", got, w.system.WatchList())
+	}
+}
+
+func TestFilesThatAreNotRead(t *testing.T) {
+	folder := t.TempDir()
+	large := filepath.Join(folder, "large")
+	do(t, os.WriteFile(large, nil, 0o600), os.Truncate(large, 1<<40))
+	if takeFingerprint(large) == (fingerprint{}) {
+		t.Error("the beginning of a large file was not read")
+	}
+	if takeFingerprint(folder) != (fingerprint{}) || takeFingerprint(os.DevNull) != (fingerprint{}) {
+		t.Error("something was read that is no file")
+	}
+}
+
+func TestLinksInACircle(t *testing.T) {
+	folder := t.TempDir()
+	link := filepath.Join(folder, "circle")
+	do(t, os.Symlink("circle", link))
+	if got := folders(link); len(got) == 0 || len(got) > maxLinks+1 {
+		t.Errorf("%d folders", len(got))
+	}
+	w := start(t, link)
+	do(t, os.Remove(link))
+	write(t, link, "1")
+	w.await("a file in the circle's place")
+}
+
+func TestRunTellsWhenTheSystemEndsIt(t *testing.T) {
+	w, err := New()
+	do(t, err, w.Close())
+	if err := w.Run(t.Context(), nil); err == nil {
+		t.Error("no error")
+	}
+}
