@@ -2,10 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -16,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ssebridge": main})
+	testscript.Main(m, map[string]func(){"ssebridge": main, "activate": activate})
 }
 
 // TestCommand runs the scripts in testdata, each against the real command in processes
@@ -26,6 +34,7 @@ func TestMain(m *testing.M) {
 //	await URL [PATTERN]    waits until URL answers 200 (with PATTERN in its first bytes)
 //	listening ADDR         waits until ADDR accepts connections
 //	take ADDR              listens on ADDR until the script ends
+//	certificate NAME       writes a certificate for 127.0.0.1 and its key, NAME.crt and NAME.key
 //	sigterm                sends SIGTERM to the command that runs in the background
 func TestCommand(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -42,11 +51,12 @@ func TestCommand(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"freeport":  positive("freeport NAME", 1, 1, freePort),
-			"await":     positive("await URL [PATTERN]", 1, 2, await),
-			"listening": positive("listening ADDR", 1, 1, listening),
-			"take":      positive("take ADDR", 1, 1, take),
-			"sigterm":   positive("sigterm", 0, 0, sigterm),
+			"freeport":    positive("freeport NAME", 1, 1, freePort),
+			"await":       positive("await URL [PATTERN]", 1, 2, await),
+			"listening":   positive("listening ADDR", 1, 1, listening),
+			"take":        positive("take ADDR", 1, 1, take),
+			"certificate": positive("certificate NAME", 1, 1, certificate),
+			"sigterm":     positive("sigterm", 0, 0, sigterm),
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -74,6 +84,22 @@ func take(ts *testscript.TestScript, args []string) {
 	listener, err := net.Listen("tcp", args[0])
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(listener.Close()) })
+}
+
+func certificate(ts *testscript.TestScript, args []string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: args[0]}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	ts.Check(err)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	ts.Check(err)
+	for name, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: secret}} {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+name), pem.EncodeToMemory(block), 0o600))
+	}
 }
 
 func sigterm(ts *testscript.TestScript, _ []string) {

@@ -42,12 +42,20 @@ func (o *output) String() string {
 // await waits until the output has a line with all of the words, and returns it.
 func (o *output) await(t *testing.T, words ...string) string {
 	t.Helper()
+
+	return o.awaitLines(t, 1, words...)
+}
+
+// awaitLines waits until the output has so many of such lines, and returns the last one.
+func (o *output) awaitLines(t *testing.T, count int, words ...string) string {
+	t.Helper()
 	late := time.NewTimer(20 * time.Second)
 	defer late.Stop()
 	for {
 		o.mu.Lock()
 		text, written := o.text.String(), o.written
 		o.mu.Unlock()
+		left := count
 	lines:
 		for line := range strings.Lines(text) {
 			for _, word := range words {
@@ -55,8 +63,9 @@ func (o *output) await(t *testing.T, words ...string) string {
 					continue lines
 				}
 			}
-
-			return line
+			if left--; left == 0 {
+				return line
+			}
 		}
 		select {
 		case <-written:

@@ -55,7 +55,9 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := newServer(serverParams{handler: d.Handler(), logger: logger, limits: config.Config{}.WithDefaults().Limits})
+	server := newServer(serverParams{
+		handler: d.Handler(), logger: logger, limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(),
+	})
 	server.ConnContext = d.ConnContext
 	if err := introduce(out, listener.Addr(), d.BackendAddr()); err != nil {
 		return errors.Join(err, listener.Close(), d.Close())
@@ -65,7 +67,7 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 		app:      d,
 		logger:   logger,
 		public:   &endpoint{name: "listen", server: server, listener: listener},
-		patience: 2 * time.Second,
+		draining: 2 * time.Second,
 	}
 
 	return s.run(ctx)

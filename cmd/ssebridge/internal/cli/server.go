@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,24 +14,29 @@ import (
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
-const (
-	// headerTimeout is how long a client may take to send a request's head, and before it
-	// to shake hands (TLS) and to be named by its proxy.
-	headerTimeout = 10 * time.Second
-	// idleTimeout is how long a connection without a request is kept.
-	idleTimeout = 3 * time.Minute
-	// writeByteTimeout ends an HTTP/2 connection that takes nothing at all: a stream's
-	// own deadline can only reset the stream, and the reset could not be written either.
-	writeByteTimeout = 20 * time.Second
-	// pingAfter is how long an HTTP/2 connection may say nothing whole before it is asked
-	// whether it is still there, and pingTimeout how long it may take to answer: where
-	// heartbeats are off nothing else would find a peer whose link is down, or one that
-	// sends a frame byte by byte.
-	pingAfter   = 15 * time.Second
-	pingTimeout = 5 * time.Second
-	// shutdownTimeout bounds the wait for plain requests after all streams have ended.
-	shutdownTimeout = 5 * time.Second
-)
+// shutdownTimeout bounds the wait for plain requests after all streams have ended.
+const shutdownTimeout = 5 * time.Second
+
+// patience is how long a server waits for whom.
+type patience struct {
+	// header is how long a client may take to send a request's head, and before it to
+	// shake hands (TLS) and to be named by its proxy.
+	header time.Duration
+	// idle is how long a connection without a request is kept.
+	idle time.Duration
+	// write ends an HTTP/2 connection that takes nothing at all: a stream's own deadline
+	// can only reset the stream, and the reset could not be written either.
+	write time.Duration
+	// silent is how long an HTTP/2 connection may say nothing whole before it is asked
+	// whether it is still there, and ping how long it may take to answer: where heartbeats
+	// are off nothing else would find a peer whose link is down, or one that sends a frame
+	// byte by byte.
+	silent, ping time.Duration
+}
+
+func usualPatience() patience {
+	return patience{header: 10 * time.Second, idle: 3 * time.Minute, write: 20 * time.Second, silent: 15 * time.Second, ping: 5 * time.Second}
+}
 
 // application is what is served: a bridge, or the demo around one.
 type application interface {
@@ -50,9 +54,8 @@ type serverParams struct {
 	// limits are the configuration's, with their defaults.
 	limits config.Limits
 	// tls secures the connections; nil is in clear.
-	tls *tls.Config
-	// header is how long a request's head may take; default headerTimeout.
-	header time.Duration
+	tls      *tls.Config
+	patience patience
 }
 
 // newServer makes a server: HTTP/1.1, and HTTP/2 by TLS or in clear (h2c). It has no
@@ -70,12 +73,12 @@ func newServer(params serverParams) *http.Server {
 		Protocols: protocols,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams(params.limits.Clients),
-			WriteByteTimeout:     writeByteTimeout,
-			SendPingTimeout:      pingAfter,
-			PingTimeout:          pingTimeout,
+			WriteByteTimeout:     params.patience.write,
+			SendPingTimeout:      params.patience.silent,
+			PingTimeout:          params.patience.ping,
 		},
-		ReadHeaderTimeout: cmp.Or(params.header, headerTimeout), // for the TLS handshake, too
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: params.patience.header, // for the TLS handshake, too
+		IdleTimeout:       params.patience.idle,
 		// Target and headers may have as much each. What is somewhat above that is told
 		// by the bridge, in words; what is far above does not get there.
 		MaxHeaderBytes: 4 * int(params.limits.RequestBytes),
@@ -101,8 +104,8 @@ type serving struct {
 	// public is where clients come in, admin where operators look; admin is nil when
 	// it is off. Admin stops last, so that it can be seen why nothing else is there.
 	public, admin *endpoint
-	// patience is how long draining may take.
-	patience time.Duration
+	// draining is how long draining may take.
+	draining time.Duration
 }
 
 // run serves until ctx is done and then ends cleanly, in this order: the application
@@ -152,7 +155,7 @@ func (s *serving) run(ctx context.Context) error {
 // drain tells the clients. That some had to be cut is worth a line, but no failure.
 func (s *serving) drain(ctx context.Context) {
 	s.logger.Info("stopping: telling clients to come back")
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.draining)
 	defer cancel()
 	if err := s.app.Drain(ctx); err != nil {
 		s.logger.Warn("not every client left in time; the others were cut", "error", err)

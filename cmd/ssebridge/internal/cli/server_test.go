@@ -134,11 +134,11 @@ func (s *script) serving(t *testing.T) *serving {
 			t.Fatal(err)
 		}
 
-		return &endpoint{name: name, server: newServer(serverParams{handler: http.NotFoundHandler(), logger: slog.New(slog.DiscardHandler)}), listener: listener}
+		return &endpoint{name: name, server: newServer(serverParams{handler: http.NotFoundHandler(), logger: slog.New(slog.DiscardHandler), patience: usualPatience()}), listener: listener}
 	}
 
 	return &serving{
-		app: s, logger: slog.New(slog.DiscardHandler), public: at("listen"), admin: at("admin"), patience: 50 * time.Millisecond,
+		app: s, logger: slog.New(slog.DiscardHandler), public: at("listen"), admin: at("admin"), draining: 50 * time.Millisecond,
 	}
 }
 

@@ -39,9 +39,9 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 		return nil, err
 	}
 	logger, cfg := s.params.logger, s.config
-	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: headerTimeout, Logger: logger})
+	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: usualPatience().header, Logger: logger})
 	s.proxied.Trust(cfg.TrustedProxies)
-	public := serverParams{handler: s.proxied.Handler(b), logger: logger, limits: cfg.Limits}
+	public := serverParams{handler: s.proxied.Handler(b), logger: logger, limits: cfg.Limits, patience: usualPatience()}
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()
 	}
@@ -51,10 +51,13 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 		app:      b,
 		logger:   logger,
 		public:   &endpoint{name: listen.Public, server: server, listener: s.proxied},
-		patience: time.Duration(*cfg.Drain.Delay) + time.Duration(*cfg.Drain.Grace) + shutdownTimeout,
+		draining: time.Duration(*cfg.Drain.Delay) + time.Duration(*cfg.Drain.Grace) + shutdownTimeout,
 	}
 	if listener := listeners[listen.Admin]; listener != nil {
-		admin := serverParams{handler: newAdmin(b.Admin(), s.params.pprof), logger: logger, limits: config.Config{}.WithDefaults().Limits}
+		admin := serverParams{
+			handler: newAdmin(b.Admin(), s.params.pprof), logger: logger,
+			limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(),
+		}
 		all.admin = &endpoint{name: listen.Admin, server: newServer(admin), listener: listener}
 	}
 
