@@ -82,7 +82,7 @@ check-protos: $(BUF) ## Run buf lint, and buf breaking against the commit this w
 	@scripts/breaking.sh $(BUF)
 
 .PHONY: deps
-deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler for -race, Chromium, and Node's EventSource
+deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler for -race, Chromium, curl, and Node's EventSource
 	@scripts/deps.sh
 
 .PHONY: clean

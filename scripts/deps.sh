@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to it that the tests find what they need beyond Go, make and npm: a C
-# compiler and its headers for the race detector, and Chromium for the page's
-# tests. As root it installs what is absent by apt, else it says what to install.
+# compiler and its headers for the race detector, Chromium for the page's tests,
+# and curl for those of the listeners. As root it installs what is absent by apt, else it says what to install.
 set -euo pipefail
 
 # compiles reports whether a C program can be compiled and linked, which is what
@@ -20,9 +20,15 @@ browses() {
   return 1
 }
 
+# transfers reports whether there is a curl that speaks HTTP/2.
+transfers() {
+  command -v curl >/dev/null && grep -qw HTTP2 <<<"$(curl --version)"
+}
+
 missing=()
 compiles || missing+=(gcc libc6-dev)
 browses || missing+=(chromium)
+transfers || missing+=(curl)
 ((${#missing[@]})) || exit 0
 
 if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
@@ -45,7 +51,7 @@ if ! install; then
   "${apt[@]}" update </dev/null
   install
 fi
-if ! compiles || ! browses; then
-  echo "apt installed ${missing[*]}, and still a C program cannot be compiled or no Chromium is on the PATH" >&2
+if ! compiles || ! browses || ! transfers; then
+  echo "apt installed ${missing[*]}, and still a C program cannot be compiled, or no Chromium or no curl with HTTP/2 is on the PATH" >&2
   exit 1
 fi

@@ -158,7 +158,7 @@ func TestBadFileChangesNothingAndSaysWhy(t *testing.T) {
 	const refused = "msg=\"the configuration is not reloaded; the one before stays\""
 	for bad, want := range map[string]string{
 		s.text("hartbeat: 1\n", "/clock", "/second"):                                           `ssebridge.yaml:4:1: hartbeat: unknown key`,
-		s.text("", "/clock", "/{second"):                                                       `ssebridge.yaml:7:12: routes[1].path: `,
+		s.text("", "/clock", "'/{second'"):                                                     `ssebridge.yaml:7:12: routes[1].path: `,
 		strings.Replace(s.text("", "/clock", "/second"), "127.0.0.1:0", ":0", 1):               `ssebridge.yaml:1:9: listen: needs a restart to change; nothing of the file is taken over`,
 		strings.Replace(s.text("", "/clock", "/second"), `admin: ""`, "admin: 127.0.0.1:0", 1): `ssebridge.yaml:2:8: admin: needs a restart to change`,
 		s.text("tls: {cert: a, key: b}\n", "/clock", "/second"):                                `ssebridge.yaml:4:6: tls: needs a restart to change`,
