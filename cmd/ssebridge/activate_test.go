@@ -19,7 +19,7 @@ import (
 // ready, has it reload, and stops it. It prints what it sees.
 func activate() {
 	if err := activated(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
-		fmt.Println("activate:", err)
+		fmt.Fprintln(os.Stdout, "activate:", err)
 		os.Exit(1)
 	}
 }
@@ -61,7 +61,7 @@ func activated(count, names string, args []string) error {
 	}
 	err = converse(command.Process, states, strings.Split(names, ":"), addresses)
 	err = errors.Join(err, command.Wait())
-	fmt.Println("exit", command.ProcessState.ExitCode())
+	fmt.Fprintln(os.Stdout, "exit", command.ProcessState.ExitCode())
 
 	return err
 }
@@ -75,7 +75,7 @@ func converse(process *os.Process, states io.Reader, names, addresses []string) 
 			if err != nil {
 				return err
 			}
-			fmt.Println(string(buffer[:n]))
+			fmt.Fprintln(os.Stdout, string(buffer[:n]))
 			if strings.HasPrefix(string(buffer[:n]), want) {
 				return nil
 			}
@@ -89,7 +89,7 @@ func converse(process *os.Process, states io.Reader, names, addresses []string) 
 		if err != nil {
 			return err
 		}
-		fmt.Printf("answer on %s: %d\n", names[i], answer.StatusCode)
+		fmt.Fprintf(os.Stdout, "answer on %s: %d\n", names[i], answer.StatusCode)
 		if err := answer.Body.Close(); err != nil {
 			return err
 		}

@@ -111,7 +111,9 @@ func TestSlowClientsAreCut(t *testing.T) {
 				if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "served" {
 					t.Errorf("%q, %v", body, err)
 				}
-				closing(t, answer.Body)
+				if err := answer.Body.Close(); err != nil {
+					t.Error(err)
+				}
 			}
 			all.Wait()
 		})
@@ -152,7 +154,9 @@ func TestLargeHeadersAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		closing(t, answer.Body)
+		if err := answer.Body.Close(); err != nil {
+			t.Error(err)
+		}
 		if answer.StatusCode != want {
 			t.Errorf("%d bytes: got %d, want %d", size, answer.StatusCode, want)
 		}

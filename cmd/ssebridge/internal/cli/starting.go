@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge"
@@ -92,8 +90,8 @@ func (s *starting) listen(ctx context.Context) (map[string]net.Listener, error) 
 }
 
 func closeAll(listeners map[string]net.Listener) error {
-	var errs []error
-	for _, listener := range slices.Collect(maps.Values(listeners)) {
+	errs := make([]error, 0, len(listeners))
+	for _, listener := range listeners {
 		errs = append(errs, listener.Close())
 	}
 

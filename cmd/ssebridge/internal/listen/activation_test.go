@@ -20,20 +20,20 @@ const inheritorRole = "LISTEN_TEST_INHERITOR"
 func inheritor() int {
 	listeners, err := Inherited()
 	if err != nil {
-		fmt.Println("error:", err)
+		fmt.Fprintln(os.Stdout, "error:", err)
 
 		return 1
 	}
 	if again, err := Inherited(); err != nil || len(again) > 0 {
-		fmt.Println("there are some a second time")
+		fmt.Fprintln(os.Stdout, "there are some a second time")
 	}
 	for _, name := range slices.Sorted(maps.Keys(listeners)) {
-		fmt.Println(name, listeners[name].Addr())
+		fmt.Fprintln(os.Stdout, name, listeners[name].Addr())
 	}
 	for _, listener := range listeners {
 		conn, err := listener.Accept()
 		if err := errors.Join(err, listener.Close()); err != nil {
-			fmt.Println("error:", err)
+			fmt.Fprintln(os.Stdout, "error:", err)
 		}
 		if conn != nil {
 			_ = conn.Close()
@@ -54,7 +54,7 @@ func passed(t *testing.T, names string, pid string, sockets ...interface{ File()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer closing(t, file)
+		t.Cleanup(func() { closing(t, file) })
 		command.ExtraFiles = append(command.ExtraFiles, file)
 	}
 	out, _ := command.CombinedOutput() // that it ended with an error shows in what it printed

@@ -170,7 +170,8 @@ func (m material) config() (*tls.Config, error) {
 // wrongPair says which of the two files is wrong. The key's content is in no message.
 func (m material) wrongPair(err error) *config.Error {
 	if certs, _ := x509.ParseCertificates(der(m.cert)); len(certs) == 0 {
-		return config.Errorf("tls.cert", "the file holds no certificate that can be read; it must hold the server's, then those between it and its root, as PEM")
+		return config.Errorf("tls.cert",
+			"the file holds no certificate that can be read; it must hold the server's, then those between it and its root, as PEM")
 	}
 
 	return config.Errorf("tls.key", "the file does not fit tls.cert (%v); it must hold the private key of the first certificate there, as PEM", err)

@@ -32,7 +32,8 @@ func Fit(cfg config.Config) (fitting config.Config, lowered int, err error) {
 		return cfg, 0, nil
 	case cfg.Limits.Clients != 0:
 		return cfg, 0, config.Errorf("limits.clients",
-			"%d clients need %d file descriptors and this process may have %d, which is room for %d clients; raise the limit (ulimit -n, systemd's LimitNOFILE=), or write less",
+			"%d clients need %d file descriptors and this process may have %d, which is room for %d clients; "+
+				"raise the limit (ulimit -n, systemd's LimitNOFILE=), or write less",
 			wanted, needed(wanted, cfg), limit, room)
 	case room < 1:
 		return cfg, 0, config.Errorf("limits.clients",
@@ -54,12 +55,9 @@ func needed(clients int, cfg config.Config) int {
 // clientsWithin is how many clients so many descriptors have room for.
 func clientsWithin(descriptors uint64, cfg config.Config) int {
 	fixed, share := costs(cfg)
-	left := min(descriptors, math.MaxInt32) // more than anybody has
-	if left <= uint64(fixed) {
-		return 0
-	}
+	left := int(min(descriptors, math.MaxInt32)) - fixed // more than that nobody has
 
-	return int(left-uint64(fixed)) * 100 / share
+	return max(left, 0) * 100 / share
 }
 
 // costs are the descriptors that are needed in any case, and those for each 100 clients.

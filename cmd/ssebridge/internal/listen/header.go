@@ -81,7 +81,7 @@ func takeHeader(conn io.Reader) (netip.AddrPort, error) {
 // source is the source address of a proxied connection. Of families without an IP
 // address, which a receiver accepts, there is none.
 func source(family byte, rest []byte) (netip.AddrPort, error) {
-	size := 0
+	var size int
 	switch family {
 	case tcp4:
 		size = net.IPv4len

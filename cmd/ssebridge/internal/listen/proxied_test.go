@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -43,7 +44,9 @@ func behind(t *testing.T, inner net.Listener, timeout time.Duration, trusted []n
 	}()
 	t.Cleanup(func() {
 		closing(t, server)
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 
 	return proxied, log
@@ -186,7 +189,7 @@ func TestAcceptedConnectionsAreTheKernelsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer closing(t, conn)
+		t.Cleanup(func() { closing(t, conn) })
 		if _, ok := conn.(*net.TCPConn); !ok {
 			t.Errorf("a %T", conn)
 		}

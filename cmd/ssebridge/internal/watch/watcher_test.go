@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -98,7 +99,7 @@ func TestWaysInWhichAFileIsReplaced(t *testing.T) {
 			write(t, file, "0")
 			w := start(t, file)
 			for i := range 3 { // the second is the one that a watch on the file would miss
-				replace(t, file, fmt.Sprint(i+1))
+				replace(t, file, strconv.Itoa(i+1))
 				w.await(fmt.Sprintf("change %d", i+1))
 			}
 		})
@@ -133,7 +134,7 @@ func TestConfigMapIsSwappedTwiceInARow(t *testing.T) {
 	folder := mount(t, "0")
 	w := start(t, filepath.Join(folder, "ssebridge.yaml"))
 	for i := range 4 {
-		swap(t, folder, i+1, fmt.Sprint(i+1))
+		swap(t, folder, i+1, strconv.Itoa(i+1))
 		w.await(fmt.Sprintf("swap %d", i+1))
 	}
 	// Twice at once: what is there in the end is what is told.
