@@ -72,13 +72,18 @@ func lastEntry(line string) (rest, entry string, more bool) {
 // hostAddr reads an address with or without a port, as RemoteAddr and proxies
 // write it.
 func hostAddr(text string) (netip.Addr, bool) {
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		if withPort, bad := netip.ParseAddrPort(text); bad == nil {
-			addr, err = withPort.Addr(), nil
-		} else if inside, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inside, "]") {
-			addr, err = netip.ParseAddr(strings.TrimSuffix(inside, "]"))
-		}
+	var addr netip.Addr
+	var err error
+	inside, brackets := strings.CutPrefix(text, "[")
+	switch {
+	case brackets && strings.HasSuffix(inside, "]"):
+		addr, err = netip.ParseAddr(strings.TrimSuffix(inside, "]"))
+	case brackets, strings.Count(text, ":") == 1:
+		var withPort netip.AddrPort
+		withPort, err = netip.ParseAddrPort(text)
+		addr = withPort.Addr()
+	default:
+		addr, err = netip.ParseAddr(text)
 	}
 	if err != nil {
 		return netip.Addr{}, false
