@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -32,8 +33,8 @@ func (t trust) client(r *http.Request) netip.Addr {
 	}
 	lines := r.Header.Values("X-Forwarded-For")
 	hops := 0
-	for i := len(lines) - 1; i >= 0; i-- { // the last line is the nearest proxy's
-		for line, more := lines[i], true; more; hops++ {
+	for _, line := range slices.Backward(lines) { // the last line is the nearest proxy's
+		for more := true; more; hops++ {
 			if hops == maxHops {
 				return addr
 			}
