@@ -85,8 +85,9 @@ func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backe
 
 // upstreamErrors are a backend's errors as those of its configuration.
 func upstreamErrors(name string, err error) config.Errors {
-	var found config.Errors
-	for _, part := range parts(err) {
+	all := parts(err)
+	found := make(config.Errors, 0, len(all))
+	for _, part := range all {
 		field := ""
 		if param := new(upstream.ParamError); errors.As(part, &param) {
 			field, part = "."+param.Field, param.Err
