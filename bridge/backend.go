@@ -20,7 +20,7 @@ type backend struct {
 
 	name        string
 	openTimeout time.Duration
-	catchUps    *topic.Turns
+	catchUps    *topic.Turns // limited by the newest site
 
 	sites atomic.Int32 // that have it
 
@@ -80,7 +80,7 @@ func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backe
 	if err != nil {
 		return nil, err
 	}
-	return &backend{Upstream: up, name: name, openTimeout: params.OpenTimeout}, nil
+	return &backend{Upstream: up, name: name, openTimeout: params.OpenTimeout, catchUps: topic.NewTurns(0)}, nil
 }
 
 // upstreamErrors are a backend's errors as those of its configuration.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -60,6 +61,8 @@ func (c *connections) HandleConn(_ context.Context, s stats.ConnStats) {
 // await waits until so many are open.
 func (c *connections) await(t *testing.T, n int32) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	for {
 		c.mu.Lock()
 		changed := c.changed
@@ -69,7 +72,7 @@ func (c *connections) await(t *testing.T, n int32) {
 		}
 		select {
 		case <-changed:
-		case <-t.Context().Done():
+		case <-ctx.Done():
 			t.Fatalf("%d connections are open, want %d", c.open.Load(), n)
 		}
 	}
@@ -149,9 +152,13 @@ func TestReloadToAnotherTarget(t *testing.T) {
 	one.OnWatch(l.watch)
 	two.OnWatch(l.watch)
 	began, end := make(chan struct{}), make(chan struct{})
-	one.OnGet(func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) {
+	one.OnGet(func(ctx context.Context, _ *testv1.GetRequest) (*testv1.GetResponse, error) {
 		close(began)
-		<-end
+		select {
+		case <-end:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		return &testv1.GetResponse{Name: "one"}, nil
 	})
 	settings := func(target string) string {
@@ -172,7 +179,7 @@ func TestReloadToAnotherTarget(t *testing.T) {
 	}
 	endedWell(t, c)
 	c.Reconnect()
-	two.AwaitRunning(1)
+	two.AwaitOpens(1)
 	l.change(func() { l.newest = 6 })
 	c.AwaitMessages(6)
 	counts(t, c, 1, 6)

@@ -9,6 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
@@ -133,6 +136,38 @@ func TestReloadOfAChangedRoute(t *testing.T) {
 		if running, _ := l.now(); running != 2 {
 			t.Errorf("%d RPCs run in the end, want one for each route", running)
 		}
+	})
+}
+
+// TestReloadServesOnUntilTold: what breaks behind a route that is on its way out is still hidden from its clients.
+func TestReloadServesOnUntilTold(t *testing.T) {
+	inWorld(t, "drain: {grace: 0s}\n"+routesOf("event: {id: seq}, resume: {field: after}"), func(t *testing.T, w *world) {
+		l := newLedger()
+		w.Stage.watch = l.watch
+		var clients []*ssetest.Client
+		for range 2 { // one of them is told at once
+			clients = append(clients, w.listen("/a", ssetest.Options{}))
+		}
+		l.publish(1)
+		w.reloaded("drain: {grace: 1h}\n" + routesOf("event: {id: seq}, resume: {field: after}, retry: 5s"))
+		for range 20 {
+			opened := len(l.opened())
+			l.fails(status.Error(codes.Unavailable, "a deploy"))
+			synctest.Wait()
+			l.fails(nil)
+			l.publish(1)
+			time.Sleep(time.Second)
+			if n := len(l.opened()) - opened; n != 1 {
+				t.Errorf("%d RPCs were opened", n)
+			}
+		}
+		for _, c := range clients {
+			if c.Snapshot().Ended == nil {
+				counts(t, c, 1, 21)
+				return
+			}
+		}
+		t.Error("nobody is left")
 	})
 }
 
