@@ -44,7 +44,8 @@ func (b *Bridge) reload(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	// All routes are, for the same one may be written otherwise.
+	// All routes are bound, also those that will turn out to be the same: these may
+	// be written otherwise, with keys that the schema makes void.
 	if err := next.bindKnown(); err != nil {
 		return b.discarded(next, err)
 	}
