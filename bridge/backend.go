@@ -20,7 +20,7 @@ type backend struct {
 
 	name        string
 	openTimeout time.Duration
-	catchUps    *topic.Turns
+	catchUps    *topic.Turns // limited by the newest site
 
 	sites atomic.Int32 // that have it
 
@@ -80,13 +80,14 @@ func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backe
 	if err != nil {
 		return nil, err
 	}
-	return &backend{Upstream: up, name: name, openTimeout: params.OpenTimeout}, nil
+	return &backend{Upstream: up, name: name, openTimeout: params.OpenTimeout, catchUps: topic.NewTurns(0)}, nil
 }
 
 // upstreamErrors are a backend's errors as those of its configuration.
 func upstreamErrors(name string, err error) config.Errors {
-	var found config.Errors
-	for _, part := range parts(err) {
+	all := parts(err)
+	found := make(config.Errors, 0, len(all))
+	for _, part := range all {
 		field := ""
 		if param := new(upstream.ParamError); errors.As(part, &param) {
 			field, part = "."+param.Field, param.Err

@@ -56,9 +56,6 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 	}
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.topics = topic.NewRegistry(s.topicLimits())
-	for _, up := range s.upstreams {
-		up.limitCatchUps(s.config.Limits.Catchups)
-	}
 	b.open(s)
 	return b, nil
 }

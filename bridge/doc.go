@@ -12,6 +12,9 @@
 // a route is at run time in endpoint.go, what fills a topic's log in feed.go,
 // and what a failure means in status.go.
 //
+// A configuration at run time is a site (site.go); Reload puts another one in its
+// place (reload.go).
+//
 // The bridge handles no signals, opens no listeners and registers nothing
 // globally. To stop, call Drain, which tells the clients, then the server's
 // Shutdown, then Close.

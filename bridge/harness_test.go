@@ -59,7 +59,7 @@ func startWith(t *testing.T, cfg config.Config, opts bridge.Options) *gateway {
 	return &gateway{URL: server.URL, Bridge: b, Log: log}
 }
 
-func parse(t *testing.T, text string) config.Config {
+func parse(t testing.TB, text string) config.Config {
 	t.Helper()
 	file, err := config.Parse("test.yaml", []byte(text), func(string) (string, bool) { return "", false })
 	if err != nil {

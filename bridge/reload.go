@@ -44,7 +44,8 @@ func (b *Bridge) reload(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	// All routes are, for the same one may be written otherwise.
+	// All routes are bound, also those that will turn out to be the same: these may
+	// be written otherwise, with keys that the schema makes void.
 	if err := next.bindKnown(); err != nil {
 		return b.discarded(next, err)
 	}
@@ -53,9 +54,6 @@ func (b *Bridge) reload(cfg config.Config) error {
 	_ = b.Ready()
 	left := next.takeOver(old)
 	b.topics.SetLimits(next.topicLimits())
-	for _, up := range next.upstreams {
-		up.limitCatchUps(next.config.Limits.Catchups)
-	}
 	b.open(next)
 	b.retire(old, next, left)
 	return nil
@@ -67,15 +65,6 @@ func (b *Bridge) discarded(s *site, why error) error {
 		b.logger.Warn("closing an upstream of a configuration that was refused", "error", err)
 	}
 	return why
-}
-
-// limitCatchUps sets how many catch-ups the backend may have.
-func (u *backend) limitCatchUps(atOnce int) {
-	if u.catchUps == nil {
-		u.catchUps = topic.NewTurns(atOnce)
-		return
-	}
-	u.catchUps.SetLimit(atOnce)
 }
 
 // retire sends the clients of the endpoints away that the old site has left over,

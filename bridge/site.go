@@ -44,6 +44,9 @@ func (b *Bridge) assemble(cfg config.Config, old *site) (*site, error) {
 
 // open serves requests from a site, and follows its backends, from now on.
 func (b *Bridge) open(s *site) {
+	for _, up := range s.upstreams {
+		up.catchUps.SetLimit(s.config.Limits.Catchups)
+	}
 	b.site.Store(s)
 	for _, up := range s.upstreams {
 		if up.stop != nil {

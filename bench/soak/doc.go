@@ -21,5 +21,9 @@
 // their stream comes, directly from the bridges: a proxy between would read what
 // they do not.
 //
+// Before the faults, the bridges' files are written anew a hundred times, half of
+// them broken: the streams of routes that are the same must not end. Among the
+// faults, reloads come again.
+//
 // It is no benchmark: it measures no speed.
 package main

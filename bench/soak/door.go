@@ -22,6 +22,8 @@ type bridge struct {
 	process *process
 	listen  string
 	back    proxy
+	config  string // the file
+	version int    // of what the file says
 
 	lives atomic.Int64 // how often it was ended or started
 }

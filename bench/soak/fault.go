@@ -34,6 +34,7 @@ func (s *soak) backFaults(ctx context.Context) []fault {
 		s.backend.kill()
 		return func() error { return s.backend.start(ctx) }, nil
 	}})
+	faults = append(faults, s.reloadFaults()...)
 	for _, b := range s.bridges {
 		faults = append(faults,
 			fault{b.name + ": kill -9", func(*rand.Rand) (func() error, error) {

@@ -17,6 +17,9 @@ const (
 	gapUpstream  = "upstream"
 )
 
+// retryReload is why clients of a changed route are asked to come back.
+const retryReload = "reload"
+
 // gap is a stream-gap, as a client is told it.
 type gap struct {
 	Reason      string `json:"reason"`
@@ -57,10 +60,10 @@ func fellOut(*watcher) bool { return true }
 func hasLagged(*watcher) bool { return true }
 
 // lostLog: the log that knows the client's place is in another bridge, or died
-// with one, or has lingered to its end. When it began to linger, a slow client
+// with one, or has lingered to its end, or was left behind by a reload. When it began to linger, a slow client
 // cannot tell.
 func lostLog(w *watcher) bool {
-	return w.displaced() || time.Since(w.heard) >= w.kind.log.linger-w.mood.longest() || w.slow && w.kind.private
+	return w.displaced() || w.kind.changes || time.Since(w.heard) >= w.kind.log.linger-w.mood.longest() || w.slow && w.kind.private
 }
 
 // wasTrimmed: the backend has not got what follows the client's place any more.

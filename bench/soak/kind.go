@@ -60,6 +60,7 @@ type kind struct {
 	resumes   bool // an RPC can be opened at a cursor
 	private   bool // a topic per client
 	unordered bool // an RPC per client that has come back
+	changes   bool // each reload that works changes it
 
 	// excused are the gaps that the kind has to put up with, by reason. Where
 	// a client of a route with resume has no cursor yet, see excuses.
@@ -116,11 +117,11 @@ func plainKinds() []kind {
 // cursorKinds have backends that keep their promise: nothing is excused.
 func cursorKinds() []kind {
 	return []kind{
-		{name: "exclusive", keys: exclusive, log: shortLog, resumes: true, place: seqPlace},
+		{name: "exclusive", keys: exclusive, log: shortLog, resumes: true, changes: true, place: seqPlace},
 		{name: "sparse", cursors: someHaveSeq, keys: exclusive, log: shortLog, resumes: true, place: seqPlace},
 		{name: "hello", hello: true, keys: exclusive, log: shortLog, resumes: true, place: basePlace},
 		{
-			name: "inclusive", cursors: eachHasToken, log: shortLog, resumes: true, place: tokenPlace,
+			name: "inclusive", cursors: eachHasToken, log: shortLog, resumes: true, changes: true, place: tokenPlace,
 			keys: "event: {id: cursor}, resume: {field: kinds.string_value, inclusive: true}",
 		},
 		{

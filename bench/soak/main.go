@@ -54,6 +54,7 @@ func soakByFlags(ctx context.Context) error {
 	// 200 in half an hour, and as many in proportion.
 	set.faults = int(200 * set.duration / (30 * time.Minute))
 	set.each = int(5 * set.duration / (30 * time.Minute))
+	set.reloads = 100
 	var err error
 	if set.kinds, err = chosen(*only); err != nil {
 		return err

@@ -35,6 +35,7 @@ type settings struct {
 	faults   int           // at least
 	each     int           // at least, of each kind
 	once     bool          // each kind of fault once, instead of a duration
+	reloads  int           // in calm, before the faults
 	table    time.Duration // between two tables
 	command  string        // the ssebridge binary
 	backend  []string      // the command that runs the backend, its flags to be added
@@ -131,11 +132,11 @@ func (s *soak) openBridge(ctx context.Context, made proxies, free ports, name st
 	if b.back, err = made.open(name, free.next(), s.backendAddr); err != nil {
 		return err
 	}
-	config := filepath.Join(s.dir, name+".yaml")
-	if err := os.WriteFile(config, []byte(s.configuration(b)), 0o600); err != nil {
+	b.config = filepath.Join(s.dir, name+".yaml")
+	if err := s.write(b, false); err != nil {
 		return err
 	}
-	b.process = newProcess(s.dir, name, s.settings.command, "serve", "--config", config)
+	b.process = newProcess(s.dir, name, s.settings.command, "serve", "--config", b.config)
 	s.bridges = append(s.bridges, b)
 	return b.start(ctx)
 }
@@ -155,7 +156,11 @@ upstreams:
 	}
 	text.WriteString("routes:\n")
 	for _, k := range s.kinds {
-		fmt.Fprintf(&text, "  - %s\n", k.route(2*s.settings.every))
+		retry := 2 * s.settings.every
+		if k.changes {
+			retry += time.Duration(b.version) * time.Microsecond
+		}
+		fmt.Fprintf(&text, "  - %s\n", k.route(retry))
 	}
 	return text.String()
 }
@@ -173,6 +178,9 @@ func (s *soak) play(ctx context.Context) error {
 	began := time.Now()
 	s.watch(ctx, &watching)
 	if err := s.settle(ctx, began, "the first messages"); err != nil {
+		return errors.Join(err, s.verdict())
+	}
+	if err := s.reloadInCalm(ctx); err != nil {
 		return errors.Join(err, s.verdict())
 	}
 	s.mood.difficult.Store(true)

@@ -33,7 +33,7 @@ func TestSoak(t *testing.T) {
 	set := settings{
 		seed: uint64(time.Now().UnixNano()), kinds: allKinds(), clients: 40, rooms: 1, proxies: 2,
 		every: 50 * time.Millisecond, lasts: 300 * time.Millisecond, rests: 200 * time.Millisecond,
-		once: true, faults: 20, each: 1, table: time.Minute, command: command, backend: []string{os.Args[0], asBackend}, out: t.Output(),
+		once: true, reloads: 20, faults: 20, each: 1, table: time.Minute, command: command, backend: []string{os.Args[0], asBackend}, out: t.Output(),
 	}
 	t.Logf("seed %d", set.seed)
 	if err := run(ctx, set); err != nil {

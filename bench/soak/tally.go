@@ -22,6 +22,7 @@ type tally struct {
 // counts are what a tally has counted.
 type counts struct {
 	connections, messages int64
+	untold                int64 // streams that ended without a word
 	lost, doubled         int64
 	failures              int64          // what must not be: lost or doubled messages, unexcused gaps, breaches of the wire contract
 	gaps                  map[string]int // by reason, those that the kind has to put up with
@@ -36,6 +37,7 @@ func (t *tally) count(change func(*counts)) {
 }
 
 func (t *tally) connected() { t.count(func(c *counts) { c.connections++ }) }
+func (t *tally) ended()     { t.count(func(c *counts) { c.untold++ }) }
 func (t *tally) message()   { t.count(func(c *counts) { c.messages++ }) }
 
 // broken counts a place that did not follow the one before: ahead of it by so
@@ -113,6 +115,7 @@ func (t *tally) now() (counts, []string) {
 func (c *counts) add(other counts) {
 	c.connections += other.connections
 	c.messages += other.messages
+	c.untold += other.untold
 	c.lost += other.lost
 	c.doubled += other.doubled
 	c.failures += other.failures

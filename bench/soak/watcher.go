@@ -138,14 +138,19 @@ func (w *watcher) request(ctx context.Context) (*http.Response, error) {
 
 // read takes the events of a response.
 func (w *watcher) read(reader *ssetest.Reader) error {
+	told := false
 	for {
 		event, err := reader.Next()
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			if !told {
+				w.tally.ended()
+			}
 			return nil
 		case err != nil:
 			return err
 		}
+		told = event.Name == "stream-retry"
 		if event.HasRetry {
 			w.retry = event.Retry
 		}
@@ -219,6 +224,9 @@ func (w *watcher) asked(data string) error {
 		return fmt.Errorf("stream-retry: %w", err)
 	}
 	w.tally.asked(strings.TrimSpace(retry.Reason + " " + retry.Status))
+	if retry.Reason == retryReload && !w.kind.changes {
+		return errors.New("a client was asked to leave for a reload that has not changed its route")
+	}
 	if retry.Reason == gapLagged && !w.kind.mayLag() {
 		return errors.New("a client lagged where nobody is to be asked to leave for that")
 	}
@@ -247,6 +255,8 @@ func (w *watcher) missed(event ssetest.Event) error {
 	// a log that begins earlier.
 	if owed := w.owes(told); w.owed == nil || w.owed.after > 0 {
 		w.owed = owed
+	} else if told.Reason == gapRestarted {
+		w.owed.full = 0 // how much the log before held says nothing of this one
 	}
 	w.stand(event.ID)
 	w.moved()

@@ -55,7 +55,7 @@ type Blocks interface {
 }
 
 // Reason is why a client is asked to leave.
-type Reason int
+type Reason int32
 
 // The reasons.
 const (

@@ -297,6 +297,44 @@ func TestWaysDrain(t *testing.T) {
 	})
 }
 
+func TestWaysDismiss(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		source, want := longSource(200)
+		s.serve(source, Policy{})
+		plain := s.client
+		audiences := []*Audience{{}, {}, {}} // changed, removed, kept
+		var all []*ear
+		for _, audience := range audiences {
+			s.client = func(r *http.Request) Client {
+				client := plain(r)
+				client.Audience = audience
+				return client
+			}
+			for range 3 {
+				e := s.listen(t)
+				e.awaitCount(t, want[len(want)-20:], 1)
+				all = append(all, e)
+			}
+		}
+		dismissals := []Dismissal{{audiences[0], Reload}, {audiences[1], Removed}}
+		if err := s.clients.Dismiss(t.Context(), 20*time.Millisecond, dismissals); err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range all[:6] {
+			e.expectEnd(t, true, "first\n\n"+want+"leave "+[]string{"reload", "removed"}[i/3]+"\n\n")
+		}
+		source.append("last")
+		for _, e := range all[6:] {
+			e.awaitCount(t, "last\n\n", 1)
+		}
+		s.clients.CutDismissed([]Dismissal{{audiences[2], Reload}})
+		for _, e := range all[6:] {
+			e.expectEnd(t, false, "first\n\n"+want+"last\n\n")
+		}
+		s.awaitDone(t)
+	})
+}
+
 func TestWaysCut(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
 		source := newSource(100).append("1")

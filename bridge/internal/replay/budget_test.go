@@ -22,6 +22,28 @@ func TestNoBudget(t *testing.T) {
 	}
 }
 
+func TestBudgetSetLimit(t *testing.T) {
+	budget := NewBudget(1 << 30)
+	log := ticking(500, Params{Events: 10_000, Bytes: 1 << 30, Budget: budget})
+	defer log.Discard()
+	if budget.Over() {
+		t.Fatal("exceeded by", budget.Used())
+	}
+	budget.SetLimit(10 << 10)
+	if !budget.Over() {
+		t.Fatal("a lowered limit holds nothing")
+	}
+	for budget.Over() {
+		if !budget.Trim() {
+			t.Fatal("nothing to trim")
+		}
+	}
+	budget.SetLimit(1 << 30)
+	if budget.Over() {
+		t.Fatal("a raised limit is exceeded")
+	}
+}
+
 func TestTrimTakesFromTheLargest(t *testing.T) {
 	budget := NewBudget(100 << 10)
 	params := Params{Events: 10_000, Bytes: 1 << 30, Budget: budget}

@@ -284,3 +284,28 @@ func TestConflictProperty(t *testing.T) {
 		}
 	})
 }
+
+func TestTableOverlaps(t *testing.T) {
+	t.Parallel()
+
+	table := newTable(t, Entry{Path: "/clock"}, Entry{Path: "/rooms/{id}/events", Methods: []string{"POST"}})
+
+	for _, tt := range []struct {
+		path   string
+		method string
+		want   bool
+	}{
+		{"/clock", "GET", true},
+		{"/clock", "POST", false},
+		{"/{any}", "GET", true},
+		{"/{any=**}", "POST", true},
+		{"/rooms/{room_id}/events", "POST", true},
+		{"/rooms/{room_id}/events", "GET", false},
+		{"/rooms/{room_id}", "POST", false},
+		{"/rooms/{", "POST", false},
+	} {
+		if got := table.Overlaps(Entry{Path: tt.path, Methods: []string{tt.method}}); got != tt.want {
+			t.Errorf("%s %s: %t, want %t", tt.method, tt.path, got, tt.want)
+		}
+	}
+}

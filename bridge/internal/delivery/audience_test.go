@@ -1,0 +1,135 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// listenIn listens as one of an audience.
+func (s *site) listenIn(t *testing.T, audience *Audience) *listener {
+	t.Helper()
+	s.client.Audience = audience
+	l := s.listen(t)
+	synctest.Wait()
+	return l
+}
+
+// The clients of audiences are asked one after another, spread evenly over the grace, each for its audience's reason;
+// others are not asked.
+func TestDismiss(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		changed, removed := &Audience{}, &Audience{}
+		source := newSource(100).append("1")
+		s.serve(source, Policy{})
+		leaving := map[*listener]string{}
+		var staying []*listener
+		for range 2 {
+			leaving[s.listenIn(t, changed)] = "reload"
+			leaving[s.listenIn(t, removed)] = "removed"
+			staying = append(staying, s.listenIn(t, &Audience{}), s.listenIn(t, nil))
+		}
+		if err := s.clients.Dismiss(t.Context(), 4*time.Second, []Dismissal{{changed, Reload}, {removed, Removed}}); err != nil {
+			t.Fatal(err)
+		}
+		var times []string
+		ends := map[End]int{}
+		for l, reason := range leaving {
+			l.expectEnd(t, true, "first\n\n1\n\nleave "+reason+"\n\n")
+			times = append(times, strings.Fields(l.times[len(l.times)-1])[0])
+			ends[<-s.ends]++
+		}
+		if ends[EndAsked] != 2 || ends[EndComplete] != 2 {
+			t.Errorf("the streams ended %v", ends)
+		}
+		slices.Sort(times)
+		if got := fmt.Sprint(times); got != "[0s 1s 2s 3s]" {
+			t.Errorf("asked at %s", got)
+		}
+
+		s.listenIn(t, changed).expectEnd(t, true, "first\n\n1\n\nleave reload\n\n") // who comes late is asked at once
+		s.expectEnd(t, EndAsked)
+		source.append("2")
+		for _, l := range staying {
+			if got := l.got(); got != "first\n\n1\n\n2\n\n" {
+				t.Errorf("who stays got %q", got)
+			}
+		}
+		if n := s.clients.Len(); n != len(staying) {
+			t.Errorf("%d clients are left", n)
+		}
+	})
+}
+
+// Whoever has been asked for one reason is not asked for another, and a drain need not wait for a dismissal.
+func TestDismissWhileDraining(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		changed := &Audience{}
+		s.serve(newSource(100), Policy{})
+		first, second := s.listenIn(t, changed), s.listenIn(t, changed)
+		dismissed := make(chan error)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { dismissed <- s.clients.Dismiss(ctx, time.Hour, []Dismissal{{changed, Reload}}) }()
+		synctest.Wait()
+		if err := s.clients.Drain(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		got := []string{first.got(), second.got()}
+		slices.Sort(got)
+		if fmt.Sprintf("%q", got) != `["first\n\nleave drain\n\n" "first\n\nleave reload\n\n"]` {
+			t.Errorf("got %q", got)
+		}
+		cancel()
+		if err := <-dismissed; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// Only the clients of the given audiences are cut.
+func TestCutDismissed(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		changed := &Audience{}
+		source := newSource(100).append("1")
+		s.serve(source, Policy{})
+		leaves, stays := s.listenIn(t, changed), s.listenIn(t, &Audience{})
+		s.clients.CutDismissed([]Dismissal{{changed, Reload}})
+		leaves.expectEnd(t, false, "first\n\n1\n\n")
+		s.expectEnd(t, EndCut)
+		source.append("2")
+		if got := stays.got(); got != "first\n\n1\n\n2\n\n" {
+			t.Errorf("who stays got %q", got)
+		}
+	})
+}
+
+// A client whose stream has moved to the end of its log is told the reason for which it leaves, also where there would
+// be no room for the log that goes on.
+func TestLeavesThoughThereIsNoRoom(t *testing.T) {
+	source := newSource(100)
+	source.log.Close()
+	session := newSession(Client{Source: source, Blocks: blocks{source: source}, Follower: nowhere{}}, newForm(false, false), 0)
+	session.turn(0) // the first block
+	session.tell(Removed)
+	session.tell(Drain) // later, and in vain
+	written, end := session.turn(0)
+	if got := string(slices.Concat(written...)); got != "leave removed\n\n" || end != EndComplete {
+		t.Errorf("got %q, %s", got, end)
+	}
+}
+
+// nowhere is a Follower without room.
+type nowhere struct{}
+
+// Pass passes nothing.
+func (nowhere) Pass(position uint64) uint64 { return position }
+
+// Move fails.
+func (nowhere) Move() (position uint64, moved bool, err error) {
+	return 0, false, errors.New("no room")
+}
