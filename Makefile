@@ -25,6 +25,15 @@ help: ## Show the targets
 build: ## Build bin/ssebridge, static and stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ssebridge ./cmd/ssebridge
 
+# The version of what is released, as the image is tagged and labelled.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# Where the image is to run.
+PLATFORMS ?= linux/amd64 linux/arm64
+
+.PHONY: image
+image: ## Write the container image to bin/image, as an OCI layout and as one file, without an engine
+	@scripts/image.sh $(VERSION) $(PLATFORMS)
+
 .PHONY: demo
 demo: ## Run the demo: a backend, the bridge and a page
 	go run ./cmd/ssebridge demo
