@@ -34,14 +34,14 @@ func onFronts(t *testing.T, test func(t *testing.T, s *stage, public string)) {
 func TestEventsArriveAtOnce(t *testing.T) {
 	onFronts(t, func(t *testing.T, s *stage, public string) {
 		for _, encoding := range []string{"identity", "gzip"} {
-			l := listen(t, public+"/rooms/lobby/events", "Accept-Encoding", encoding)
+			l := listen(t, public+"/rooms/quiet/events", "Accept-Encoding", encoding)
 			if got := l.header.Get("Content-Encoding"); (got == "gzip") != (encoding == "gzip") {
 				t.Errorf("%s was asked for, %q came", encoding, got)
 			}
 			l.want(t, "stream-open", "{}")
 			for i := range 20 {
 				text := fmt.Sprintf("%s %d.", encoding, i)
-				s.say(t, "lobby", text)
+				s.say(t, "quiet", text)
 				l.want(t, "message", text)
 			}
 			l.leave()
@@ -53,9 +53,9 @@ func TestEventsArriveAtOnce(t *testing.T) {
 func TestLastEventIDGetsThrough(t *testing.T) {
 	onFronts(t, func(t *testing.T, s *stage, public string) {
 		for i := range 5 {
-			s.say(t, "lobby", fmt.Sprintf("said %d.", i+1))
+			s.say(t, "quiet", fmt.Sprintf("said %d.", i+1))
 		}
-		l := listen(t, public+"/rooms/lobby/events", "Last-Event-ID", "2")
+		l := listen(t, public+"/rooms/quiet/events", "Last-Event-ID", "2")
 		l.want(t, "stream-open", "{}")
 		for i := 3; i <= 5; i++ {
 			l.want(t, "message", fmt.Sprintf("said %d.", i))
@@ -66,9 +66,9 @@ func TestLastEventIDGetsThrough(t *testing.T) {
 // A client that leaves is gone for the backend too, whose address it had been told.
 func TestDisconnectsReachTheBackend(t *testing.T) {
 	onFronts(t, func(t *testing.T, s *stage, public string) {
-		watcher := listen(t, "http://"+s.address+"/rooms/lobby/events")
+		watcher := listen(t, "http://"+s.address+"/rooms/quiet/events")
 		watcher.want(t, "stream-open", "{}")
-		visitor := listen(t, public+"/rooms/lobby/visit", "X-Forwarded-For", "203.0.113.9")
+		visitor := listen(t, public+"/rooms/quiet/visit", "X-Forwarded-For", "203.0.113.9")
 		joined := watcher.want(t, "joined", "127.0.0.1")
 		if strings.HasSuffix(joined.data, `"203.0.113.9"}}`) {
 			t.Errorf("the last address is the one that the client made up: %s", joined.data)
@@ -82,10 +82,10 @@ func TestDisconnectsReachTheBackend(t *testing.T) {
 // it; then it goes on where it was.
 func TestBridgeRestartsBehindAProxy(t *testing.T) {
 	onFronts(t, func(t *testing.T, s *stage, public string) {
-		url := public + "/rooms/lobby/events"
+		url := public + "/rooms/quiet/events"
 		l := listen(t, url)
 		l.want(t, "stream-open", "{}")
-		s.say(t, "lobby", "before")
+		s.say(t, "quiet", "before")
 		last := l.want(t, "message", "before")
 
 		s.bridge.Kill(t)
@@ -95,7 +95,7 @@ func TestBridgeRestartsBehindAProxy(t *testing.T) {
 		checkAway(t, url)
 
 		s.start(t)
-		s.say(t, "lobby", "after")
+		s.say(t, "quiet", "after")
 		back := listen(t, url, "Last-Event-ID", last.id)
 		back.want(t, "stream-open", "{}")
 		back.want(t, "message", "after")
