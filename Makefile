@@ -40,10 +40,13 @@ demo: ## Run the demo: a backend, the bridge and a page
 
 .PHONY: test
 test: deps check-generate check-protos ## Run every check that needs no linter, and all tests with -race
-	@CGO_ENABLED=1 scripts/modules.sh go vet -race ./...
+	@# The tests of deploy/ are without the race detector: they have the bridge in processes of its own, and the large
+	@# graph of Helm and the Kubernetes types is compiled in half the time.
+	@cd deploy/test && go vet ./... && go test -vet=off -timeout $(TEST_TIMEOUT) ./...
+	@CGO_ENABLED=1 EXCEPT=deploy/test scripts/modules.sh go vet -race ./...
 	@# The race detector leaves time for a twentieth of the random schedules; here are all of them.
 	@go test -vet=off -timeout $(TEST_TIMEOUT) -run '^TestBetweenGapsExactlyOnce$$' ./bridge/internal/topic
-	@CGO_ENABLED=1 scripts/modules.sh go test $(TEST_FLAGS) ./...
+	@CGO_ENABLED=1 EXCEPT=deploy/test scripts/modules.sh go test $(TEST_FLAGS) ./...
 
 .PHONY: conformance
 conformance: ## Run protobuf's official conformance suite, protobuf → JSON, and install its runner
@@ -64,6 +67,13 @@ soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, th
 .PHONY: bench
 bench: ## Measure fanning out against others and write docs/benchmarks.md: 20 minutes, or BENCH_FLAGS="-case fanout-1k-30"
 	@scripts/bench.sh $(BENCH_FLAGS)
+
+# How often `make footprint` starts the bridge.
+STARTS ?= 21
+
+.PHONY: footprint
+footprint: ## Print the time to readiness, memory when idle and the binary's size, and hold them
+	@STARTS=$(STARTS) scripts/footprint.sh
 
 .PHONY: property
 property: ## Play random schedules of bridge/internal/topic for DURATION
@@ -91,7 +101,7 @@ check-protos: $(BUF) ## Run buf lint, and buf breaking against the commit this w
 	@scripts/breaking.sh $(BUF)
 
 .PHONY: deps
-deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler for -race, Chromium, and Node's EventSource
+deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler for -race, Chromium, nginx, Caddy, systemd-analyze, Node's EventSource
 	@scripts/deps.sh
 
 .PHONY: clean
