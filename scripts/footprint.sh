@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../deploy/test"
 
 result=0
-output=$(go test -vet=off -count=1 -timeout 5m ./footprint -starts "${STARTS:-21}" 2>&1) || result=$?
+output=$(go test -v -vet=off -count=1 -timeout 5m ./footprint -starts "${STARTS:-21}" 2>&1) || result=$?
 if ((result)); then
   echo "$output"
   exit "$result"
 fi
-grep 'at most' <<<"$output"
+sed -n 's/.*_test\.go:[0-9]*: \(.*at most.*\)/\1/p' <<<"$output"

@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -56,8 +56,10 @@ func newIndex(c contents, labels map[string]string) (v1.ImageIndex, error) {
 // only the binary's.
 func newImage(b binary, certificates []byte, labels map[string]string) (v1.Image, error) {
 	base, err := newLayer([]file{
-		{name: "etc/"}, {name: configFolder},
-		{name: "etc/ssl/"}, {name: "etc/ssl/certs/"},
+		{name: "etc/"},
+		{name: configFolder},
+		{name: "etc/ssl/"},
+		{name: "etc/ssl/certs/"},
 		{name: "etc/ssl/certs/ca-certificates.crt", mode: 0o444, content: certificates},
 	})
 	if err != nil {

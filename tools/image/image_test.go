@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
@@ -110,7 +110,7 @@ func unpack(t testing.TB, image v1.Image, root string) {
 		case tar.TypeReg:
 			var bytes []byte
 			if bytes, err = io.ReadAll(tape); err == nil {
-				err = os.WriteFile(name, bytes, os.FileMode(head.Mode)) //nolint:gosec // the mode is what is unpacked
+				err = os.WriteFile(name, bytes, os.FileMode(head.Mode))
 			}
 		default:
 			t.Fatalf("%s is neither a file nor a folder", head.Name)

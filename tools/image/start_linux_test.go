@@ -50,9 +50,10 @@ func TestMain(m *testing.M) {
 
 // container is what an engine would take from the image, for the process inside.
 type container struct {
-	Root     string
-	Command  []string
-	UID, GID uint32
+	Root    string   `json:"root"`
+	Command []string `json:"command"`
+	UID     uint32   `json:"uid"`
+	GID     uint32   `json:"gid"`
 }
 
 // The image is unpacked and started in namespaces of its own: its files are all that
@@ -131,7 +132,9 @@ func start(given string) error {
 	if err := healthy(ctx, ended); err != nil {
 		return errors.Join(err, cmd.Process.Kill())
 	}
-	fmt.Printf("healthy as user %d, %d KiB resident\n", c.UID, resident(cmd.Process.Pid))
+	if _, err := fmt.Fprintf(os.Stdout, "healthy as user %d, %d KiB resident\n", c.UID, resident(cmd.Process.Pid)); err != nil {
+		return err
+	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}

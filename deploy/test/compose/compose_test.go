@@ -10,14 +10,14 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"sigs.k8s.io/yaml"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
-func TestMain(m *testing.M) { bridge.Main(m) }
+func TestMain(m *testing.M) { bridgetest.Main(m) }
 
 func project(t testing.TB) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{filepath.Join(bridge.Root(), "deploy/compose/compose.yaml")})
+	options, err := cli.NewProjectOptions([]string{filepath.Join(bridgetest.Root(), "deploy/compose/compose.yaml")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func project(t testing.TB) *types.Project {
 func TestCompose(t *testing.T) {
 	p := project(t)
 	configuration := p.Configs["ssebridge"].Content
-	bridge.Check(t, configuration)
+	bridgetest.Check(t, configuration)
 	var s struct {
 		Drain struct{ Delay, Grace string }
 	}
@@ -57,7 +57,7 @@ func TestCompose(t *testing.T) {
 			t.Errorf("%s may more than it needs", name)
 		}
 	}
-	if got, want := p.Configs["nginx"].File, filepath.Join(bridge.Root(), "deploy/proxy/nginx.conf"); got != want {
+	if got, want := p.Configs["nginx"].File, filepath.Join(bridgetest.Root(), "deploy/proxy/nginx.conf"); got != want {
 		t.Errorf("nginx reads %s, want %s", got, want)
 	}
 }

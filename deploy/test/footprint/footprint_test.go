@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
 // starts is how often the bridge is started to see how long that takes.
@@ -40,14 +40,14 @@ routes:
   - {path: "/rooms/{room_id}/messages", methods: [POST], rpc: ssebridge.demo.v1.ChatService/Send, upstream: app}
 `
 
-func TestMain(m *testing.M) { bridge.Main(m) }
+func TestMain(m *testing.M) { bridgetest.Main(m) }
 
 func TestBinarySize(t *testing.T) {
-	info, err := os.Stat(bridge.Command())
+	info, err := os.Stat(bridgetest.Command())
 	if err != nil {
 		t.Fatal(err)
 	}
-	report("stripped binary", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), fmt.Sprintf("%d MB", mostSize/1_000_000))
+	report(t, "stripped binary", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), fmt.Sprintf("%d MB", mostSize/1_000_000))
 	if info.Size() > mostSize {
 		t.Errorf("the binary has %d bytes, want %d at most", info.Size(), mostSize)
 	}
@@ -56,14 +56,14 @@ func TestBinarySize(t *testing.T) {
 // The bridge is idle: it has read the schema, and nobody listens.
 func TestResidentMemory(t *testing.T) {
 	config, admin := place(t)
-	p := bridge.Start(t, bridge.Command(), "serve", "--config", config)
-	bridge.Await(t, admin+"/readyz", http.StatusOK)
+	p := bridgetest.Start(t, bridgetest.Command(), "serve", "--config", config)
+	bridgetest.Await(t, admin+"/readyz", http.StatusOK)
 	var most int64
 	for range 100 { // probes come and go
-		bridge.Await(t, admin+"/healthz", http.StatusOK)
+		bridgetest.Await(t, admin+"/healthz", http.StatusOK)
 		most = max(most, resident(t, p.PID()))
 	}
-	report("resident, idle", fmt.Sprintf("%.1f MiB", float64(most)/(1<<20)), fmt.Sprintf("%d MiB", mostResident>>20))
+	report(t, "resident, idle", fmt.Sprintf("%.1f MiB", float64(most)/(1<<20)), fmt.Sprintf("%d MiB", mostResident>>20))
 	if most > mostResident {
 		t.Errorf("%d bytes are resident, want %d at most", most, mostResident)
 	}
@@ -75,7 +75,7 @@ func TestReady(t *testing.T) {
 	var took []time.Duration
 	for range max(1, *starts) {
 		began := time.Now()
-		p := bridge.Start(t, bridge.Command(), "serve", "--config", config)
+		p := bridgetest.Start(t, bridgetest.Command(), "serve", "--config", config)
 		ready(t, admin+"/readyz")
 		took = append(took, time.Since(began))
 		p.Kill(t)
@@ -85,7 +85,7 @@ func TestReady(t *testing.T) {
 	if *starts == 0 {
 		return // it gets ready; how fast is another matter while other tests run
 	}
-	report("exec to ready", fmt.Sprintf("%.1f ms (median of %d, %.1f to %.1f)", milliseconds(median), len(took),
+	report(t, "exec to ready", fmt.Sprintf("%.1f ms (median of %d, %.1f to %.1f)", milliseconds(median), len(took),
 		milliseconds(took[0]), milliseconds(took[len(took)-1])), fmt.Sprintf("%.0f ms", milliseconds(mostReady)))
 	if median > mostReady {
 		t.Errorf("ready after %v, want %v at most", median, mostReady)
@@ -93,8 +93,9 @@ func TestReady(t *testing.T) {
 }
 
 // report prints a line of the table that make footprint shows.
-func report(what, measured, most string) {
-	fmt.Printf("%-16s %-48s at most %s\n", what, measured, most)
+func report(t testing.TB, what, measured, most string) {
+	t.Helper()
+	t.Logf("%-16s %-48s at most %s", what, measured, most)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -102,9 +103,9 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 // place starts a backend, and writes the configuration of a bridge to it.
 func place(t testing.TB) (config, admin string) {
 	t.Helper()
-	backend, listen, admin := bridge.FreeAddress(t), bridge.FreeAddress(t), bridge.FreeAddress(t)
-	bridge.Start(t, bridge.Command(), "demo", "backend", "--listen", backend)
-	bridge.AwaitAddress(t, backend)
+	backend, listen, admin := bridgetest.FreeAddress(t), bridgetest.FreeAddress(t), bridgetest.FreeAddress(t)
+	bridgetest.Start(t, bridgetest.Command(), "demo", "backend", "--listen", backend)
+	bridgetest.AwaitAddress(t, backend)
 	config = filepath.Join(t.TempDir(), "ssebridge.yaml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, configuration, listen, admin, backend), 0o600); err != nil {
 		t.Fatal(err)
@@ -112,15 +113,15 @@ func place(t testing.TB) (config, admin string) {
 	return config, "http://" + admin
 }
 
-// ready asks every half millisecond: bridge.Until looks too seldom for what is measured here.
+// ready asks every half millisecond: bridgetest.Until looks too seldom for what is measured here.
 func ready(t testing.TB, url string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), bridge.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), bridgetest.Patience)
 	defer cancel()
 	again := time.NewTicker(500 * time.Microsecond)
 	defer again.Stop()
 	for {
-		status, body, err := bridge.Status(ctx, url)
+		status, body, err := bridgetest.Status(ctx, url)
 		if err == nil && status == http.StatusOK {
 			return
 		}

@@ -15,11 +15,11 @@ import (
 	"helm.sh/helm/v4/pkg/engine"
 	"sigs.k8s.io/yaml"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
 // chart is the chart's folder.
-func chart() string { return filepath.Join(bridge.Root(), "deploy/helm/ssebridge") }
+func chart() string { return filepath.Join(bridgetest.Root(), "deploy/helm/ssebridge") }
 
 // values reads values as YAML.
 func values(t testing.TB, text string) map[string]any {
@@ -34,7 +34,7 @@ func values(t testing.TB, text string) map[string]any {
 // every are values that set every key of the chart's, most to something else than the default.
 func every(t testing.TB) map[string]any {
 	t.Helper()
-	return values(t, bridge.Read(t, "deploy/test/kubernetes/testdata/every.yaml"))
+	return values(t, bridgetest.Read(t, "deploy/test/kubernetes/testdata/every.yaml"))
 }
 
 // render is `helm template`: the manifests together, and the notes.
@@ -51,7 +51,7 @@ func render(t testing.TB, v map[string]any) (manifests, notes string, err error)
 	if err != nil {
 		return "", "", err
 	}
-	files, err := engine.Engine{Strict: true}.Render(c, v)
+	files, err := engine.Engine{Strict: true}.RenderWithContext(t.Context(), c, v)
 	if err != nil {
 		return "", "", err
 	}
@@ -100,7 +100,7 @@ func TestChartWithDefaultValues(t *testing.T) {
 
 func TestChartWithEveryValue(t *testing.T) {
 	v := every(t)
-	for key := range values(t, bridge.Read(t, "deploy/helm/ssebridge/values.yaml")) {
+	for key := range values(t, bridgetest.Read(t, "deploy/helm/ssebridge/values.yaml")) {
 		if _, ok := v[key]; !ok {
 			t.Errorf("testdata/every.yaml does not set %s", key)
 		}

@@ -8,7 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
 // portOf is the port of an address without a host.
@@ -25,7 +25,7 @@ func portOf(address string) (int32, error) {
 }
 
 func TestSidecar(t *testing.T) {
-	found := decode(t, bridge.Read(t, "deploy/kubernetes/sidecar.yaml"))
+	found := decode(t, bridgetest.Read(t, "deploy/kubernetes/sidecar.yaml"))
 	found.checkPod(t, "chat")
 	found.checkService(t, "chat")
 	pod := found.deployments["chat"].Spec.Template.Spec
@@ -39,7 +39,7 @@ func TestSidecar(t *testing.T) {
 }
 
 func TestGateway(t *testing.T) {
-	found := decode(t, bridge.Read(t, "deploy/kubernetes/gateway.yaml"))
+	found := decode(t, bridgetest.Read(t, "deploy/kubernetes/gateway.yaml"))
 	found.checkPod(t, "ssebridge")
 	found.checkService(t, "ssebridge")
 	pod := found.deployments["ssebridge"].Spec.Template.Spec

@@ -21,7 +21,7 @@ import (
 	kyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
 // objects are what manifests hold, each kind by name.
@@ -50,8 +50,13 @@ func decode(t testing.TB, manifests string) objects {
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 	found := objects{
-		map[string]*appsv1.Deployment{}, map[string]*corev1.ConfigMap{}, map[string]*corev1.Service{}, map[string]*corev1.ServiceAccount{},
-		map[string]*policyv1.PodDisruptionBudget{}, map[string]*autoscalingv2.HorizontalPodAutoscaler{}, map[string]*networkingv1.Ingress{},
+		map[string]*appsv1.Deployment{},
+		map[string]*corev1.ConfigMap{},
+		map[string]*corev1.Service{},
+		map[string]*corev1.ServiceAccount{},
+		map[string]*policyv1.PodDisruptionBudget{},
+		map[string]*autoscalingv2.HorizontalPodAutoscaler{},
+		map[string]*networkingv1.Ingress{},
 		map[string]*monitoringv1.ServiceMonitor{},
 	}
 	documents := kyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(manifests)))
@@ -134,7 +139,7 @@ func (o objects) checkPod(t testing.TB, deployment string) {
 	}
 	c := bridgeContainer(t, pod)
 	configuration := o.configuration(t, pod, c)
-	bridge.Check(t, configuration)
+	bridgetest.Check(t, configuration)
 	var s settings
 	if err := yaml.Unmarshal([]byte(configuration), &s); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
 // event is one event of a stream.
@@ -38,7 +38,7 @@ func listen(t testing.TB, url string, headers ...string) *listener {
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	l := &listener{late: time.AfterFunc(bridge.Patience, leave), leave: leave}
+	l := &listener{late: time.AfterFunc(bridgetest.Patience, leave), leave: leave}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func listen(t testing.TB, url string, headers ...string) *listener {
 
 // next is the stream's next event. ok is false when the stream has ended or was cut instead.
 func (l *listener) next() (e event, ok bool) {
-	l.late.Reset(bridge.Patience)
+	l.late.Reset(bridgetest.Patience)
 	for l.lines.Scan() {
 		field, value, _ := strings.Cut(l.lines.Text(), ": ")
 		switch field {

@@ -3,7 +3,7 @@ package proxy
 import (
 	"testing"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
-func TestMain(m *testing.M) { bridge.Main(m) }
+func TestMain(m *testing.M) { bridgetest.Main(m) }

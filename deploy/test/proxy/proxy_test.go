@@ -11,7 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
 // onFronts runs a test behind each proxy, with a stage of its own.
@@ -19,7 +19,7 @@ func onFronts(t *testing.T, test func(t *testing.T, s *stage, public string)) {
 	for _, f := range fronts() {
 		t.Run(f.name, func(t *testing.T) {
 			s := newStage(t)
-			public := bridge.FreeAddress(t)
+			public := bridgetest.FreeAddress(t)
 			f.start(t, public, s.address)
 			test(t, s, "http://"+public)
 			if log := s.bridge.Output(); strings.Contains(log, "HTTP/1.0") {
@@ -105,7 +105,7 @@ func TestBridgeRestartsBehindAProxy(t *testing.T) {
 // checkAway checks what a proxy says while its bridge is away.
 func checkAway(t testing.TB, url string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), bridge.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), bridgetest.Patience)
 	defer cancel()
 	for accept, want := range map[string]int{"text/event-stream": http.StatusOK, "application/json": http.StatusBadGateway} {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -134,7 +134,7 @@ func checkAway(t testing.TB, url string) {
 // What no test runs says so, and is YAML at least.
 func TestFilesThatWereNotRunSaySo(t *testing.T) {
 	for _, name := range []string{"envoy.yaml", "traefik.yaml"} {
-		content := bridge.Read(t, "deploy/proxy/"+name)
+		content := bridgetest.Read(t, "deploy/proxy/"+name)
 		var parsed map[string]any
 		if err := yaml.UnmarshalStrict([]byte(content), &parsed); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
 // configuration is the bridge's. A visit is a private stream, whose visitor the backend tells the room
@@ -43,17 +43,17 @@ routes:
 type stage struct {
 	backend, address string
 	config           string
-	bridge           *bridge.Process
+	bridge           *bridgetest.Process
 }
 
 func newStage(t testing.TB) *stage {
 	t.Helper()
-	s := &stage{backend: bridge.FreeAddress(t), address: bridge.FreeAddress(t), config: filepath.Join(t.TempDir(), "ssebridge.yaml")}
+	s := &stage{backend: bridgetest.FreeAddress(t), address: bridgetest.FreeAddress(t), config: filepath.Join(t.TempDir(), "ssebridge.yaml")}
 	if err := os.WriteFile(s.config, fmt.Appendf(nil, configuration, s.address, s.backend), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	bridge.Start(t, bridge.Command(), "demo", "backend", "--listen", s.backend)
-	bridge.AwaitAddress(t, s.backend)
+	bridgetest.Start(t, bridgetest.Command(), "demo", "backend", "--listen", s.backend)
+	bridgetest.AwaitAddress(t, s.backend)
 	s.start(t)
 	return s
 }
@@ -61,8 +61,8 @@ func newStage(t testing.TB) *stage {
 // start starts the bridge, at the same address as before.
 func (s *stage) start(t testing.TB) {
 	t.Helper()
-	s.bridge = bridge.Start(t, bridge.Command(), "serve", "--config", s.config)
-	bridge.AwaitAddress(t, s.address)
+	s.bridge = bridgetest.Start(t, bridgetest.Command(), "serve", "--config", s.config)
+	bridgetest.AwaitAddress(t, s.address)
 }
 
 // say says something in a room, past the proxy.
@@ -93,7 +93,7 @@ func fronts() []front {
 // readdressed is a file of deploy/proxy with other addresses in it: each old one has to be there.
 func readdressed(t testing.TB, name string, oldnew ...string) string {
 	t.Helper()
-	content := bridge.Read(t, "deploy/proxy/"+name)
+	content := bridgetest.Read(t, "deploy/proxy/"+name)
 	for i := 0; i < len(oldnew); i += 2 {
 		if strings.Count(content, oldnew[i]) != 1 {
 			t.Fatalf("%s has %q %d times", name, oldnew[i], strings.Count(content, oldnew[i]))
@@ -125,14 +125,14 @@ func startNginx(t testing.TB, public, upstream string) {
 	whole := write(t, folder, "nginx.conf", fmt.Sprintf(
 		"daemon off;\nmaster_process off;\npid %s;\nevents {}\nhttp {\ngzip on;\ngzip_types *;\naccess_log off;\n%sinclude %s;\n}\n",
 		filepath.Join(folder, "nginx.pid"), paths.String(), site))
-	bridge.Start(t, "nginx", "-e", "stderr", "-p", folder, "-c", whole)
-	bridge.AwaitAddress(t, public)
+	bridgetest.Start(t, "nginx", "-e", "stderr", "-p", folder, "-c", whole)
+	bridgetest.AwaitAddress(t, public)
 }
 
 func startCaddy(t testing.TB, public, upstream string) {
 	t.Helper()
 	file := write(t, t.TempDir(), "Caddyfile", "{\n\tadmin off\n}\n"+
 		readdressed(t, "Caddyfile", ":80 {", "http://"+public+" {", "reverse_proxy 127.0.0.1:8080 {", "reverse_proxy "+upstream+" {"))
-	bridge.Start(t, "caddy", "run", "--config", file, "--adapter", "caddyfile")
-	bridge.AwaitAddress(t, public)
+	bridgetest.Start(t, "caddy", "run", "--config", file, "--adapter", "caddyfile")
+	bridgetest.AwaitAddress(t, public)
 }

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ssebridge/ssebridge/deploy/test/internal/bridge"
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
-func TestMain(m *testing.M) { bridge.Main(m) }
+func TestMain(m *testing.M) { bridgetest.Main(m) }
 
 const service, socket = "ssebridge.service", "ssebridge.socket"
 
@@ -22,13 +22,13 @@ func units(t testing.TB) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	for _, name := range []string{service, socket} {
-		content := bridge.Read(t, "deploy/systemd/"+name)
+		content := bridgetest.Read(t, "deploy/systemd/"+name)
 		if name == service {
 			installed := "/usr/local/bin/ssebridge"
 			if !strings.Contains(content, "ExecStart="+installed+" serve ") {
 				t.Errorf("%s does not start %s", name, installed)
 			}
-			content = strings.Replace(content, "="+installed, "="+bridge.Command(), 1)
+			content = strings.Replace(content, "="+installed, "="+bridgetest.Command(), 1)
 		}
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestServiceIsHardened(t *testing.T) {
 
 // The service is given the time that draining takes, and the descriptors that clients need.
 func TestServiceIsGivenTimeAndDescriptors(t *testing.T) {
-	content := bridge.Read(t, "deploy/systemd/"+service)
+	content := bridgetest.Read(t, "deploy/systemd/"+service)
 	stop, err := time.ParseDuration(value(t, content, "TimeoutStopSec"))
 	if err != nil || stop < 35*time.Second {
 		t.Errorf("TimeoutStopSec is %v (%v), want 35s at least: the default drain, and 5 s", stop, err)

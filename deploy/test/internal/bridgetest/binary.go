@@ -1,4 +1,4 @@
-package bridge
+package bridgetest
 
 import (
 	"fmt"
@@ -40,14 +40,17 @@ func run(m *testing.M) int {
 // Command is the file of the command.
 func Command() string {
 	if command == "" {
-		panic("a TestMain has to call bridge.Main")
+		panic("a TestMain has to call bridgetest.Main")
 	}
 	return command
 }
 
 // Root is the project's folder.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		panic("nobody knows where this file is")
+	}
 	return filepath.Join(filepath.Dir(file), "../../../..")
 }
 
