@@ -38,15 +38,18 @@ image: ## Write the container image to bin/image, as an OCI layout and as one fi
 demo: ## Run the demo: a backend, the bridge and a page
 	go run ./cmd/ssebridge demo
 
+# The modules of what is deployed, which test the bridge as a binary.
+DEPLOYED := deploy/test tools/image
+
 .PHONY: test
 test: deps check-generate check-protos ## Run every check that needs no linter, and all tests with -race
-	@# The tests of deploy/ are without the race detector: they have the bridge in processes of its own, and the large
-	@# graph of Helm and the Kubernetes types is compiled in half the time.
-	@cd deploy/test && go vet ./... && go test -vet=off -timeout $(TEST_TIMEOUT) ./...
-	@CGO_ENABLED=1 EXCEPT=deploy/test scripts/modules.sh go vet -race ./...
+	@# Those of what is deployed are without the race detector, as they have the bridge in processes of its own; and never
+	@# from the cache, which does not know that they read files, and build a binary, of other modules.
+	@for module in $(DEPLOYED); do (cd $$module && go vet ./... && go test -count=1 -vet=off -timeout $(TEST_TIMEOUT) ./...); done
+	@CGO_ENABLED=1 EXCEPT="$(DEPLOYED)" scripts/modules.sh go vet -race ./...
 	@# The race detector leaves time for a twentieth of the random schedules; here are all of them.
 	@go test -vet=off -timeout $(TEST_TIMEOUT) -run '^TestBetweenGapsExactlyOnce$$' ./bridge/internal/topic
-	@CGO_ENABLED=1 EXCEPT=deploy/test scripts/modules.sh go test $(TEST_FLAGS) ./...
+	@CGO_ENABLED=1 EXCEPT="$(DEPLOYED)" scripts/modules.sh go test $(TEST_FLAGS) ./...
 
 .PHONY: conformance
 conformance: ## Run protobuf's official conformance suite, protobuf → JSON, and install its runner
