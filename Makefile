@@ -25,16 +25,31 @@ help: ## Show the targets
 build: ## Build bin/ssebridge, static and stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ssebridge ./cmd/ssebridge
 
+# The version of what is released, as the image is tagged and labelled.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# Where the image is to run.
+PLATFORMS ?= linux/amd64 linux/arm64
+
+.PHONY: image
+image: ## Write the container image to bin/image, as an OCI layout and as one file, without an engine
+	@scripts/image.sh $(VERSION) $(PLATFORMS)
+
 .PHONY: demo
 demo: ## Run the demo: a backend, the bridge and a page
 	go run ./cmd/ssebridge demo
 
+# The modules of what is deployed, which test the bridge as a binary.
+DEPLOYED := deploy/test tools/image
+
 .PHONY: test
 test: deps check-generate check-protos ## Run every check that needs no linter, and all tests with -race
-	@CGO_ENABLED=1 scripts/modules.sh go vet -race ./...
+	@# Those of what is deployed are without the race detector, as they have the bridge in processes of its own; and never
+	@# from the cache, which does not know that they read files, and build a binary, of other modules.
+	@for module in $(DEPLOYED); do (cd $$module && go vet ./... && go test -count=1 -vet=off -timeout $(TEST_TIMEOUT) ./...); done
+	@CGO_ENABLED=1 EXCEPT="$(DEPLOYED)" scripts/modules.sh go vet -race ./...
 	@# The race detector leaves time for a twentieth of the random schedules; here are all of them.
 	@go test -vet=off -timeout $(TEST_TIMEOUT) -run '^TestBetweenGapsExactlyOnce$$' ./bridge/internal/topic
-	@CGO_ENABLED=1 scripts/modules.sh go test $(TEST_FLAGS) ./...
+	@CGO_ENABLED=1 EXCEPT="$(DEPLOYED)" scripts/modules.sh go test $(TEST_FLAGS) ./...
 
 .PHONY: conformance
 conformance: ## Run protobuf's official conformance suite, protobuf → JSON, and install its runner
@@ -55,6 +70,13 @@ soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, th
 .PHONY: bench
 bench: ## Measure fanning out against others and write docs/benchmarks.md: 20 minutes, or BENCH_FLAGS="-case fanout-1k-30"
 	@scripts/bench.sh $(BENCH_FLAGS)
+
+# How often `make footprint` starts the bridge.
+STARTS ?= 21
+
+.PHONY: footprint
+footprint: ## Print the time to readiness, memory when idle and the binary's size, and hold them
+	@STARTS=$(STARTS) scripts/footprint.sh
 
 .PHONY: property
 property: ## Play random schedules of bridge/internal/topic for DURATION
@@ -82,7 +104,7 @@ check-protos: $(BUF) ## Run buf lint, and buf breaking against the commit this w
 	@scripts/breaking.sh $(BUF)
 
 .PHONY: deps
-deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler for -race, Chromium, curl, and Node's EventSource
+deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler, Chromium, curl, nginx, Caddy, systemd-analyze, Node's EventSource
 	@scripts/deps.sh
 
 .PHONY: clean

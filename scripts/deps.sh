@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Sees to it that the tests find what they need beyond Go, make and npm: a C
 # compiler and its headers for the race detector, Chromium for the page's tests,
-# and curl for those of the listeners. As root it installs what is absent by apt, else it says what to install.
+# curl for those of the listeners, and for those of deploy/ the proxies that run in
+# front, systemd's own reader of units, and the certificates that go into the image.
+# As root it installs what is absent by apt, else it says what to install.
 set -euo pipefail
 
 # compiles reports whether a C program can be compiled and linked, which is what
@@ -25,10 +27,20 @@ transfers() {
   command -v curl >/dev/null && grep -qw HTTP2 <<<"$(curl --version)"
 }
 
-missing=()
-compiles || missing+=(gcc libc6-dev)
-browses || missing+=(chromium)
-transfers || missing+=(curl)
+# look lists the packages of which something is absent. Users' paths leave out /usr/sbin, where nginx is.
+look() {
+  local PATH=$PATH:/usr/sbin:/sbin
+  missing=()
+  compiles || missing+=(gcc libc6-dev)
+  browses || missing+=(chromium)
+  transfers || missing+=(curl)
+  command -v nginx >/dev/null || missing+=(nginx-light)
+  command -v caddy >/dev/null || missing+=(caddy)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
+  [[ -s /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
+}
+
+look
 ((${#missing[@]})) || exit 0
 
 if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
@@ -45,13 +57,27 @@ install() {
   "${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null
 }
 
+# Installing a proxy starts it where services are started at all; nobody wants one on port 80.
+running() {
+  command -v systemctl >/dev/null && systemctl is-active --quiet "$1"
+}
+strangers=()
+for service in nginx caddy; do
+  running "$service" || strangers+=("$service")
+done
+
 echo "installing ${missing[*]}"
 # Without package lists, or with old ones, the first try fails.
 if ! install; then
   "${apt[@]}" update </dev/null
   install
 fi
-if ! compiles || ! browses || ! transfers; then
-  echo "apt installed ${missing[*]}, and still a C program cannot be compiled, or no Chromium or no curl with HTTP/2 is on the PATH" >&2
+for service in "${strangers[@]}"; do
+  ! running "$service" || systemctl disable --now "$service"
+done
+installed=("${missing[@]}")
+look
+if ((${#missing[@]})); then
+  echo "apt installed ${installed[*]}, and still there is no ${missing[*]} that can be used" >&2
   exit 1
 fi

@@ -4,6 +4,8 @@
 # only pin tools hold none and are passed over.
 #
 #   scripts/modules.sh go test -race ./...
+#
+# With EXCEPT="deploy/test tools/image" those are passed over too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,6 +19,7 @@ first_go_file() {
 
 modules=$(find . -mindepth 2 -name go.mod -not -path '*/node_modules/*' -not -path '*/testdata/*' -printf '%h\n' | sort)
 for module in $modules .; do
+  [[ " ${EXCEPT:-} " != *" ${module#./} "* ]] || continue
   file=$(first_go_file "$module")
   [[ -n $file ]] || continue
   [[ $module == . ]] || echo "# module $module"

@@ -1,0 +1,63 @@
+package compose
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
+)
+
+func TestMain(m *testing.M) { bridgetest.Main(m) }
+
+func project(t testing.TB) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{filepath.Join(bridgetest.Root(), "deploy/compose/compose.yaml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// The file is what Compose's schema allows, and the bridge takes the configuration in it and is given
+// the time that its drain takes.
+func TestCompose(t *testing.T) {
+	p := project(t)
+	configuration := p.Configs["ssebridge"].Content
+	bridgetest.Check(t, configuration)
+	var s struct {
+		Drain struct{ Delay, Grace string }
+	}
+	if err := yaml.Unmarshal([]byte(configuration), &s); err != nil {
+		t.Fatal(err)
+	}
+	needed := 5 * time.Second
+	for _, text := range []string{s.Drain.Delay, s.Drain.Grace} {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		needed += d
+	}
+	service := p.Services["ssebridge"]
+	if service.StopGracePeriod == nil || time.Duration(*service.StopGracePeriod) < needed {
+		t.Errorf("stop_grace_period is %v, want %v at least", service.StopGracePeriod, needed)
+	}
+	for _, name := range []string{"app", "ssebridge"} {
+		if c := p.Services[name]; !c.ReadOnly || !slices.Equal(c.CapDrop, []string{"ALL"}) {
+			t.Errorf("%s may more than it needs", name)
+		}
+	}
+	if got, want := p.Configs["nginx"].File, filepath.Join(bridgetest.Root(), "deploy/proxy/nginx.conf"); got != want {
+		t.Errorf("nginx reads %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,2 @@
+// Package compose tests deploy/compose by Compose's own loader.
+package compose

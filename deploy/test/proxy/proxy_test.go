@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
+)
+
+// onFronts runs a test behind each proxy, with a stage of its own.
+func onFronts(t *testing.T, test func(t *testing.T, s *stage, public string)) {
+	for _, f := range fronts() {
+		t.Run(f.name, func(t *testing.T) {
+			s := newStage(t)
+			public := bridgetest.FreeAddress(t)
+			f.start(t, public, s.address)
+			test(t, s, "http://"+public)
+			if log := s.bridge.Output(); strings.Contains(log, "HTTP/1.0") {
+				t.Errorf("the bridge is asked by HTTP/1.0:\n%s", log)
+			}
+		})
+	}
+}
+
+// Every event is read before the next one is sent, and there are no heartbeats: whatever held one
+// back would wait for ever. Compressed and plain.
+func TestEventsArriveAtOnce(t *testing.T) {
+	onFronts(t, func(t *testing.T, s *stage, public string) {
+		for _, encoding := range []string{"identity", "gzip"} {
+			l := listen(t, public+"/rooms/quiet/events", "Accept-Encoding", encoding)
+			if got := l.header.Get("Content-Encoding"); (got == "gzip") != (encoding == "gzip") {
+				t.Errorf("%s was asked for, %q came", encoding, got)
+			}
+			l.want(t, "stream-open", "{}")
+			for i := range 20 {
+				text := fmt.Sprintf("%s %d.", encoding, i)
+				s.say(t, "quiet", text)
+				l.want(t, "message", text)
+			}
+			l.leave()
+		}
+	})
+}
+
+// A client that comes back is resumed where it was: its id gets to the bridge.
+func TestLastEventIDGetsThrough(t *testing.T) {
+	onFronts(t, func(t *testing.T, s *stage, public string) {
+		for i := range 5 {
+			s.say(t, "quiet", fmt.Sprintf("said %d.", i+1))
+		}
+		l := listen(t, public+"/rooms/quiet/events", "Last-Event-ID", "2")
+		l.want(t, "stream-open", "{}")
+		for i := 3; i <= 5; i++ {
+			l.want(t, "message", fmt.Sprintf("said %d.", i))
+		}
+	})
+}
+
+// A client that leaves is gone for the backend too, whose address it had been told.
+func TestDisconnectsReachTheBackend(t *testing.T) {
+	onFronts(t, func(t *testing.T, s *stage, public string) {
+		watcher := listen(t, "http://"+s.address+"/rooms/quiet/events")
+		watcher.want(t, "stream-open", "{}")
+		visitor := listen(t, public+"/rooms/quiet/visit", "X-Forwarded-For", "203.0.113.9")
+		joined := watcher.want(t, "joined", "127.0.0.1")
+		if strings.HasSuffix(joined.data, `"203.0.113.9"}}`) {
+			t.Errorf("the last address is the one that the client made up: %s", joined.data)
+		}
+		visitor.leave()
+		watcher.want(t, "left", "127.0.0.1")
+	})
+}
+
+// The bridge is killed and comes back. Meanwhile a browser is told to come back, with a status that does not stop
+// it; then it goes on where it was.
+func TestBridgeRestartsBehindAProxy(t *testing.T) {
+	onFronts(t, func(t *testing.T, s *stage, public string) {
+		url := public + "/rooms/quiet/events"
+		l := listen(t, url)
+		l.want(t, "stream-open", "{}")
+		s.say(t, "quiet", "before")
+		last := l.want(t, "message", "before")
+
+		s.bridge.Kill(t)
+		for e, ok := l.next(); ok; e, ok = l.next() {
+			t.Errorf("from a bridge that is dead: %+v", e)
+		}
+		checkAway(t, url)
+
+		s.start(t)
+		s.say(t, "quiet", "after")
+		back := listen(t, url, "Last-Event-ID", last.id)
+		back.want(t, "stream-open", "{}")
+		back.want(t, "message", "after")
+	})
+}
+
+// checkAway checks what a proxy says while its bridge is away.
+func checkAway(t testing.TB, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bridgetest.Patience)
+	defer cancel()
+	for accept, want := range map[string]int{"text/event-stream": http.StatusOK, "application/json": http.StatusBadGateway} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept", accept)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(answer.Body)
+		if err := errors.Join(err, answer.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if answer.StatusCode != want {
+			t.Errorf("%s: %s, want %d", accept, answer.Status, want)
+		}
+		if body := string(content); want == http.StatusOK && (answer.Header.Get("Content-Type") != accept ||
+			strings.Contains(body, "\n\n") || !strings.HasSuffix(body, "\nretry: 2000\n")) {
+			t.Errorf("%s: %s %q", accept, answer.Header.Get("Content-Type"), body)
+		}
+	}
+}
+
+// What no test runs says so, and is YAML at least.
+func TestFilesThatWereNotRunSaySo(t *testing.T) {
+	for _, name := range []string{"envoy.yaml", "traefik.yaml"} {
+		content := bridgetest.Read(t, "deploy/proxy/"+name)
+		var parsed map[string]any
+		if err := yaml.UnmarshalStrict([]byte(content), &parsed); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !strings.Contains(content, "No test runs this file") {
+			t.Errorf("%s does not say that it was not run", name)
+		}
+	}
+}
