@@ -89,6 +89,9 @@ func newEndpoint(b *Bridge, index int, written config.Route) *endpoint {
 // await returns the route's binding, waiting for the upstream's schema for as
 // long as an RPC may wait for its place.
 func (e *endpoint) await(ctx context.Context) (*binding, error) {
+	if b := e.bound.Load(); b != nil {
+		return b, b.err // without what waiting leaves behind in a context
+	}
 	timeout := time.Duration(e.bridge.config.Upstreams[e.route.Upstream].OpenTimeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
