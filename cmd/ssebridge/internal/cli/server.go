@@ -21,6 +21,9 @@ const (
 	// maxStreams is how many streams one HTTP/2 connection may carry; a proxy in front
 	// may bring all of its clients over one.
 	maxStreams = 20000
+	// headerTable is the least that HTTP/2 can be told to remember of headers: a stream's are
+	// sent once in hours, and the two tables cost each connection more than 1 KiB.
+	headerTable = 1
 	// writeByteTimeout ends an HTTP/2 connection that takes nothing at all: a stream's
 	// own deadline can only reset the stream, and the reset could not be written either.
 	writeByteTimeout = 20 * time.Second
@@ -54,10 +57,12 @@ func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		Handler:   handler,
 		Protocols: protocols,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams,
-			WriteByteTimeout:     writeByteTimeout,
-			SendPingTimeout:      pingAfter,
-			PingTimeout:          pingTimeout,
+			MaxConcurrentStreams:      maxStreams,
+			MaxDecoderHeaderTableSize: headerTable,
+			MaxEncoderHeaderTableSize: headerTable,
+			WriteByteTimeout:          writeByteTimeout,
+			SendPingTimeout:           pingAfter,
+			PingTimeout:               pingTimeout,
 		},
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
