@@ -124,21 +124,13 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 // backend has accepted the RPC, or open_grace has passed. An error is a
 // refusal that came in time to be an HTTP status.
 func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsStatus bool) error {
-	var grace *time.Timer // none for who joins a live topic
+	now := sub.Topic.Status()
+	if decided, err := e.decided(now, wantsStatus); decided {
+		return err // without a timer, for those who join a live topic
+	}
+	grace := time.NewTimer(time.Duration(*e.route.OpenGrace))
+	defer grace.Stop()
 	for {
-		now := sub.Topic.Status()
-		switch {
-		case now.Phase == topic.Finished && now.Err != nil && !now.Messages:
-			return now.Err
-		case now.Err != nil && wantsStatus && now.Phase != topic.Finished:
-			return passing(now.Err)
-		case now.Phase != topic.Opening, e.bridge.leaving.Load():
-			return nil
-		}
-		if grace == nil {
-			grace = time.NewTimer(time.Duration(*e.route.OpenGrace))
-			defer grace.Stop()
-		}
 		patience := grace.C
 		if wantsStatus && !now.Placed {
 			patience = nil // until it is known whether there is a stream at all
@@ -150,7 +142,23 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		now = sub.Topic.Status()
+		if decided, err := e.decided(now, wantsStatus); decided {
+			return err
+		}
 	}
+}
+
+// decided reports whether a topic's status says how a request is answered: by a
+// stream, or by an error.
+func (e *endpoint) decided(now *topic.Status, wantsStatus bool) (bool, error) {
+	switch {
+	case now.Phase == topic.Finished && now.Err != nil && !now.Messages:
+		return true, now.Err
+	case now.Err != nil && wantsStatus && now.Phase != topic.Finished:
+		return true, passing(now.Err)
+	}
+	return now.Phase != topic.Opening || e.bridge.leaving.Load(), nil
 }
 
 // passing is a failure that the bridge would hide or tell in band, as a status:

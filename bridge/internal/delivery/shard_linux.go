@@ -122,6 +122,7 @@ func (s *shard) run() {
 	defer close(s.ended)
 	for !s.finished() {
 		s.wait()
+		gather()
 		s.look()
 		s.welcomeSome()
 		s.goRound()
