@@ -99,7 +99,9 @@ func (b *Bridge) newEndpoint(s *site, cfg, written config.Route) *endpoint {
 // await returns the route's binding, waiting for the upstream's schema for as
 // long as an RPC may wait for its place.
 func (e *endpoint) await(ctx context.Context) (*binding, error) {
-	if b := e.bound.Load(); b != nil { // also for the topics of a route that is retired
+	// Also for the topics of a route that is retired, and without what waiting leaves
+	// behind in a context.
+	if b := e.bound.Load(); b != nil {
 		return b, b.err
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.upstream.openTimeout)

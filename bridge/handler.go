@@ -147,15 +147,21 @@ const bodyTimeout = 10 * time.Second
 // limitBody gives the body its time, whoever reads it: where an answer comes
 // before the body's end, net/http reads on, and has no deadline of its own.
 func limitBody(w http.ResponseWriter, r *http.Request) {
-	if r.Body != nil && r.Body != http.NoBody {
+	if hasBody(r) {
 		// A writer that knows no deadlines, of a test or a middleware, is left
 		// to its own.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
 }
 
+// hasBody reports whether a request may have a body; HTTP/2 gives one to each,
+// and tells by its length that it is none.
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
 func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	if r.Body == nil || r.Body == http.NoBody {
+	if !hasBody(r) {
 		return nil, nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(limit)))

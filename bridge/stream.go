@@ -22,7 +22,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	id := sse.ParseID(e.mode, lastEventID(r))
 	switch {
 	case id.Final: // not a GET, which was answered 204
-		return e.sayEnd(w, r, id), nil
+		return e.sayEnd(w, r, id)
 	case e.bridge.leaving.Load():
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
 	}
@@ -39,7 +39,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	}
 	sub.Opened()
 	voice := &voice{endpoint: e, sub: sub}
-	return e.deliver(w, r, delivery.Client{
+	return e.deliver(w, r, &delivery.Client{
 		Source:   voice,
 		Follower: voice,
 		Blocks:   voice,
@@ -47,7 +47,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		First:    voice.first(id),
 		Position: sub.Position,
 		Done:     func(delivery.End) { sub.Leave() },
-	}), nil
+	})
 }
 
 // join says which topic a request listens to.
@@ -126,18 +126,13 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 // backend has accepted the RPC, or open_grace has passed. An error is a
 // refusal that came in time to be an HTTP status.
 func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsStatus bool) error {
+	now := sub.Topic.Status()
+	if decided, err := e.decided(now, wantsStatus); decided {
+		return err // without a timer, for those who join a live topic
+	}
 	grace := time.NewTimer(time.Duration(*e.route.OpenGrace))
 	defer grace.Stop()
 	for {
-		now := sub.Topic.Status()
-		switch {
-		case now.Phase == topic.Finished && now.Err != nil && !now.Messages:
-			return now.Err
-		case now.Err != nil && wantsStatus && now.Phase != topic.Finished:
-			return passing(now.Err)
-		case now.Phase != topic.Opening, e.bridge.leaving.Load():
-			return nil
-		}
 		patience := grace.C
 		if wantsStatus && !now.Placed {
 			patience = nil // until it is known whether there is a stream at all
@@ -154,7 +149,23 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		now = sub.Topic.Status()
+		if decided, err := e.decided(now, wantsStatus); decided {
+			return err
+		}
 	}
+}
+
+// decided reports whether a topic's status says how a request is answered: by a
+// stream, or by an error.
+func (e *endpoint) decided(now *topic.Status, wantsStatus bool) (bool, error) {
+	switch {
+	case now.Phase == topic.Finished && now.Err != nil && !now.Messages:
+		return true, now.Err
+	case now.Err != nil && wantsStatus && now.Phase != topic.Finished:
+		return true, passing(now.Err)
+	}
+	return now.Phase != topic.Opening || e.bridge.leaving.Load(), nil
 }
 
 // passing is a failure that the bridge would hide or tell in band, as a status:
@@ -176,8 +187,8 @@ func (e *endpoint) policy() delivery.Policy {
 	}
 }
 
-// deliver sets the head of an event stream. What is left to do is to stream.
-func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delivery.Client) answer {
+// deliver begins an event stream.
+func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *delivery.Client) (answer, error) {
 	client.Gzip = e.setStreamHead(w.Header(), r)
 	if r.ProtoMajor == 1 {
 		// The write deadline of a stream must not reach a next request, and
@@ -200,21 +211,21 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client delive
 			done(end)
 		}
 	}
-	return func() error { return e.serve(w, r, client) }
-}
-
-func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, client delivery.Client) error {
-	end, err := e.bridge.clients.Serve(w, r, client)
+	stream, err := e.bridge.clients.Serve(w, r, client)
 	switch {
 	case err != nil:
 		client.Done(delivery.EndGone)
-		return e.at(err)
-	case end == delivery.Handed, end == delivery.EndComplete, end == delivery.EndAsked:
-		return nil
-	default:
-		// To return would be to end the response as if all had been said.
-		panic(http.ErrAbortHandler)
+		return nil, e.at(err)
+	case stream == nil: // it goes on without its request
+		return answered, nil
 	}
+	return func() error {
+		if end := stream.Run(r.Context()); end != delivery.EndComplete && end != delivery.EndAsked {
+			// To return would be to end the response as if all had been said.
+			panic(http.ErrAbortHandler)
+		}
+		return nil
+	}, nil
 }
 
 // setStreamHead sets what every event stream begins with, and returns whether

@@ -187,18 +187,18 @@ func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Re
 	case sse.RetryUpstream:
 		after = e.upstreamRetryAfter()
 	}
-	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) }), nil
+	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
 }
 
 // sayEnd tells a client that comes back to an ended stream, not by GET, that
 // it has ended.
-func (e *endpoint) sayEnd(w http.ResponseWriter, r *http.Request, id sse.ID) answer {
+func (e *endpoint) sayEnd(w http.ResponseWriter, r *http.Request, id sse.ID) (answer, error) {
 	return e.say(w, r, id.Text, func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(id.Text), []byte("{}")) })
 }
 
 // say answers with a stream of one block, which stream-open precedes: a first
 // block without an id may wipe the client's.
-func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, block func(dst []byte) []byte) answer {
+func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, block func(dst []byte) []byte) (answer, error) {
 	first := sse.AppendPrelude(nil, e.retry())
 	if e.mode != sse.None {
 		id := sse.ParseID(e.mode, lastID).Text
@@ -210,7 +210,7 @@ func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, bl
 	done := replay.New(replay.Params{Events: 1, Bytes: 1})
 	done.Append(block(nil), "")
 	done.Close()
-	return e.deliver(w, r, delivery.Client{Source: ended{done}, Policy: e.policy(), First: first})
+	return e.deliver(w, r, &delivery.Client{Source: ended{done}, Policy: e.policy(), First: first})
 }
 
 // ended is the source of a stream that has said all it has to say.

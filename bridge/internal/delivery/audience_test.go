@@ -113,7 +113,7 @@ func TestCutDismissed(t *testing.T) {
 func TestLeavesThoughThereIsNoRoom(t *testing.T) {
 	source := newSource(100)
 	source.log.Close()
-	session := newSession(Client{Source: source, Blocks: blocks{source: source}, Follower: nowhere{}}, newForm(false, false), 0)
+	session := newSession(&Client{Source: source, Blocks: blocks{source: source}, Follower: nowhere{}}, newForm(false, false), 0)
 	session.turn(0) // the first block
 	session.tell(Removed)
 	session.tell(Drain) // later, and in vain

@@ -114,6 +114,4 @@ const (
 	EndStuck    End = "stuck"    // its socket took nothing for WriteTimeout
 	EndAsked    End = "asked"    // it was asked to come back
 	EndCut      End = "cut"      // Clients.Cut
-	// Handed is no end: the client's stream goes on without its handler.
-	Handed End = "handed"
 )

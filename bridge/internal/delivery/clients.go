@@ -28,35 +28,25 @@ type served interface {
 	cut()               // ends its stream at once, without a word
 }
 
-// Serve streams to a client. The response's head is w.Header() and status 200;
-// an error says that the response cannot be streamed at all, and nothing has
-// been written.
+// Serve begins to stream to a client, which is the Clients' from then on. The
+// response's head is w.Header() and status 200; an error says that the response
+// cannot be streamed at all, and nothing has been written.
 //
-// It returns how the stream ended; or Handed, where the connection has been
-// taken over, and the client is served after Serve has returned. Where it ended
-// otherwise than EndComplete or EndAsked the response must be aborted.
-func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client Client) (End, error) {
+// The stream is for the request's goroutine to run, whose stack should be small
+// by then. It is nil where the connection has been taken over: the client is
+// served when its handler has returned.
+func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client *Client) (*Stream, error) {
 	if !canFlush(w) {
-		return EndGone, errNotStreaming
+		return nil, errNotStreaming
 	}
 	if client.Done == nil {
 		client.Done = func(End) {}
 	}
 	w.WriteHeader(http.StatusOK)
 	if mayTakeOver(r) && c.takeOver(w, client) {
-		return Handed, nil
+		return nil, nil //nolint:nilnil // nothing is left to do
 	}
-	return c.stream(r.Context(), client, newResponse(w), newForm(client.Gzip, false)), nil
-}
-
-// stream serves a client by the calling goroutine.
-func (c *Clients) stream(ctx context.Context, client Client, sink sink, form form) End {
-	s := newStream(client, form, sink)
-	c.add(s, client.Audience)
-	end := s.run(ctx)
-	c.remove(s)
-	client.Done(end)
-	return end
+	return newStream(c, client, newForm(client.Gzip, false), newResponse(w)), nil
 }
 
 // Len returns how many clients are being streamed to.

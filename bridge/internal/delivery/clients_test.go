@@ -166,7 +166,7 @@ func TestWriterThatCannotFlush(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	for _, w := range []http.ResponseWriter{deaf{recorder}, wrapped{deaf{recorder}}, wrapped{wrapped{deaf{recorder}}}} {
 		var clients Clients
-		_, err := clients.Serve(w, request(), Client{First: []byte("first\n\n")})
+		_, err := clients.Serve(w, request(), &Client{First: []byte("first\n\n")})
 		if !errors.Is(err, errNotStreaming) || clients.Len() != 0 {
 			t.Error(err)
 		}
@@ -186,14 +186,18 @@ func TestWriterWithoutDeadlines(t *testing.T) {
 		source := newSource(100).append("1", "end")
 		source.log.Close()
 		recorder := httptest.NewRecorder()
-		end, err := clients.Serve(wrap(recorder), request(), Client{
+		stream, err := clients.Serve(wrap(recorder), request(), &Client{
 			Source: source, Blocks: blocks{}, Policy: Policy{WriteTimeout: time.Second}, First: []byte("first\n\n"),
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := stream.Run(t.Context())
 		if err := clients.Close(); err != nil {
 			t.Error(err)
 		}
-		if got := recorder.Body.String(); err != nil || end != EndComplete || got != "first\n\n1\n\nend\n\n" || !recorder.Flushed {
-			t.Errorf("%q, %s, %v", got, end, err)
+		if got := recorder.Body.String(); end != EndComplete || got != "first\n\n1\n\nend\n\n" || !recorder.Flushed {
+			t.Errorf("%q, %s", got, end)
 		}
 	}
 }

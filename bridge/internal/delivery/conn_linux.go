@@ -8,7 +8,7 @@ import (
 
 // serveConn serves a connection that is no socket of the kernel's, but a
 // listener's of its own, by the calling goroutine.
-func (c *Clients) serveConn(conn net.Conn, client Client) {
+func (c *Clients) serveConn(conn net.Conn, client *Client) {
 	ctx, gone := context.WithCancel(context.Background())
 	defer gone()
 	var watching sync.WaitGroup
@@ -16,7 +16,7 @@ func (c *Clients) serveConn(conn net.Conn, client Client) {
 		defer gone()
 		discard(conn)
 	})
-	end := c.stream(ctx, client, chunkedConn{conn}, newForm(client.Gzip, true))
+	end := newStream(c, client, newForm(client.Gzip, true), chunkedConn{conn}).Run(ctx)
 	if half, ok := conn.(interface{ CloseWrite() error }); ok && (end == EndComplete || end == EndAsked) && half.CloseWrite() == nil {
 		_ = pause(ctx, closing) // the client may close first
 	}

@@ -106,7 +106,7 @@ func TestSilentLink(t *testing.T) {
 	}{"busy": {busy, time.Hour}, "quiet, with heartbeats": {newSource(10), beat}, "quiet, without": {newSource(10), 0}} {
 		s.serve(client.source, Policy{WriteTimeout: timeout, Heartbeat: client.beat})
 		serve := s.client
-		s.client = func(r *http.Request) Client {
+		s.client = func(r *http.Request) *Client {
 			c := serve(r)
 			c.Done = func(e End) { ends <- end{name, e, time.Now()} }
 			return c

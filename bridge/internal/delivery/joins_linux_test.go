@@ -24,10 +24,10 @@ func TestWaysJoinEverywhere(t *testing.T) {
 			add()
 		}
 		var at atomic.Uint64
-		s.client = func(*http.Request) Client {
+		s.client = func(*http.Request) *Client {
 			position := at.Load()
 			policy := Policy{Heartbeat: time.Duration(1+position%5) * time.Millisecond, Comments: position%2 == 0}
-			return Client{
+			return &Client{
 				Source: source, Blocks: blocks{source: source, beat: beatOf(policy)}, Policy: policy,
 				First: []byte("first\n\n"), Position: position, Gzip: s.gzip,
 			}

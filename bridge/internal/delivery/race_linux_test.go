@@ -105,7 +105,7 @@ func (r *rider) Move() (position uint64, moved bool, err error) {
 }
 
 // ride serves a client from where a lane stands.
-func (l *lane) ride(gzip bool) Client {
+func (l *lane) ride(gzip bool) *Client {
 	r := &rider{lane: l}
 	for {
 		if _, more := l.leg(r.at + 1); !more {
@@ -115,7 +115,7 @@ func (l *lane) ride(gzip bool) Client {
 	}
 	leg, _ := l.leg(r.at)
 	_, head := leg.log.Bounds()
-	return Client{
+	return &Client{
 		Source: r, Follower: r, Blocks: blocks{beat: "beat\n\n"}, Position: head, Gzip: gzip,
 		Policy: Policy{Heartbeat: time.Millisecond},
 		First:  fmt.Appendf(nil, "%s %d\n\n", l.name, leg.base+int(head)),
@@ -131,7 +131,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 		for i := range lanes {
 			all = append(all, newLane(fmt.Sprint("lane", i)))
 		}
-		s.client = func(*http.Request) Client { return all[rand.IntN(lanes)].ride(s.gzip) }
+		s.client = func(*http.Request) *Client { return all[rand.IntN(lanes)].ride(s.gzip) }
 		var writing, reading sync.WaitGroup
 		next := make(chan struct{}, lanes*logs)
 		for _, lane := range all {

@@ -13,24 +13,24 @@ import (
 )
 
 // behind starts what is served at a position.
-func behind(serve func(*http.Request) Client, position uint64) func(*http.Request) Client {
-	return func(r *http.Request) Client {
+func behind(serve func(*http.Request) *Client, position uint64) func(*http.Request) *Client {
+	return func(r *http.Request) *Client {
 		client := serve(r)
 		client.Position = position
 		return client
 	}
 }
 
-func withBlocks(serve func(*http.Request) Client, blocks Blocks) func(*http.Request) Client {
-	return func(r *http.Request) Client {
+func withBlocks(serve func(*http.Request) *Client, blocks Blocks) func(*http.Request) *Client {
+	return func(r *http.Request) *Client {
 		client := serve(r)
 		client.Blocks = blocks
 		return client
 	}
 }
 
-func withSource(serve func(*http.Request) Client, source Source) func(*http.Request) Client {
-	return func(r *http.Request) Client {
+func withSource(serve func(*http.Request) *Client, source Source) func(*http.Request) *Client {
+	return func(r *http.Request) *Client {
 		client := serve(r)
 		client.Source = source
 		return client
@@ -147,7 +147,7 @@ func (r *road) Move() (position uint64, moved bool, err error) {
 func (s *stand) take(r *road, policy Policy) {
 	s.serve(r.source, policy)
 	serve := s.client
-	s.client = func(request *http.Request) Client {
+	s.client = func(request *http.Request) *Client {
 		client := serve(request)
 		client.Source, client.Follower = r, r
 		return client

@@ -24,7 +24,7 @@ const (
 // wait: whoever writes asks for a turn, writes it, and says that it did. All but
 // tell is called by one goroutine at a time.
 type session struct {
-	client Client
+	client *Client
 	form   form
 	told   atomic.Int32 // the Reason for which the client is to be asked to leave, if it is
 
@@ -42,7 +42,7 @@ type session struct {
 	oldest   moment // when it is to be asked to come back
 }
 
-func newSession(client Client, form form, now moment) *session {
+func newSession(client *Client, form form, now moment) *session {
 	s := &session{client: client, form: form, spoke: now, oldest: never}
 	if age := client.Policy.MaxAge; age > 0 {
 		// Up to a tenth earlier, so that clients that came together part.

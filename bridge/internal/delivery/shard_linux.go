@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -128,6 +129,9 @@ func (s *shard) run() {
 	defer close(s.ended)
 	for !s.finished() {
 		s.wait()
+		// Who fills logs goes first, if somebody waits for a processor: else the events
+		// of many small streams would each be written with a call of its own.
+		runtime.Gosched()
 		s.look()
 		s.welcomeSome()
 		s.goRound()

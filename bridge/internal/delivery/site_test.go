@@ -84,8 +84,12 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		client.Policy.WriteTimeout = 20 * time.Second
 	}
 	client.Done = func(end End) { s.ends <- end }
-	if _, err := s.clients.Serve(w, r, client); err != nil {
+	stream, err := s.clients.Serve(w, r, &client)
+	switch {
+	case err != nil:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
+	case stream != nil:
+		stream.Run(r.Context())
 	}
 }
 

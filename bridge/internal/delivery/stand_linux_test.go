@@ -77,7 +77,7 @@ type stand struct {
 	http    http.Transport // for h2c
 
 	// client is what a request is served. Several may be served at once.
-	client func(r *http.Request) Client
+	client func(r *http.Request) *Client
 
 	mu      sync.Mutex
 	ends    []End
@@ -204,15 +204,19 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.change(func() { s.ends = append(s.ends, end) })
 	}
-	end, err := s.clients.Serve(w, r, client)
+	stream, err := s.clients.Serve(w, r, client)
 	if err != nil {
 		panic(err)
 	}
-	if (end == Handed) != s.way.handed && !s.way.either {
-		panic("served on another way: " + string(end))
+	if handed := stream == nil; handed != s.way.handed && !s.way.either {
+		panic("served on another way")
+	}
+	end := EndComplete
+	if stream != nil {
+		end = stream.Run(r.Context())
 	}
 	s.change(func() { s.served++ })
-	if end != Handed && end != EndComplete && end != EndAsked {
+	if end != EndComplete && end != EndAsked {
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -267,8 +271,8 @@ func (s *stand) expectEnds(t testing.TB, n int, want End) {
 
 // serve sets what all requests are served.
 func (s *stand) serve(source *source, policy Policy) {
-	s.client = func(*http.Request) Client {
-		return Client{
+	s.client = func(*http.Request) *Client {
+		return &Client{
 			Source: source, Blocks: blocks{source: source, beat: beatOf(policy)}, Policy: policy,
 			First: []byte("first\n\n"), Gzip: s.gzip,
 		}

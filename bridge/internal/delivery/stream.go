@@ -16,10 +16,12 @@ var errCut = errors.New("delivery: cut")
 // HTTP/2 ends a stream cleanly whose deadline has not.
 var longAgo = time.Unix(1, 0) //nolint:gochecknoglobals // never changes
 
-// stream is one client being served by its request's goroutine.
-type stream struct {
+// Stream is one client that is served by its request's goroutine.
+type Stream struct {
+	clients *Clients
 	session *session
 	sink    sink
+	timer   *time.Timer // of the waiting; nil until there is something to wait for
 
 	told     chan struct{} // closed when the client is to be asked to leave
 	tellOnce sync.Once
@@ -28,11 +30,11 @@ type stream struct {
 	wasCut bool // no deadline is set any more but the one that ends the writing
 }
 
-func newStream(client Client, form form, sink sink) *stream {
-	return &stream{session: newSession(client, form, clock()), sink: sink, told: make(chan struct{})}
+func newStream(clients *Clients, client *Client, form form, sink sink) *Stream {
+	return &Stream{clients: clients, session: newSession(client, form, clock()), sink: sink, told: make(chan struct{})}
 }
 
-func (s *stream) tell(reason Reason) {
+func (s *Stream) tell(reason Reason) {
 	s.tellOnce.Do(func() {
 		s.session.tell(reason)
 		close(s.told)
@@ -40,7 +42,7 @@ func (s *stream) tell(reason Reason) {
 }
 
 // cut makes the write under way, and every later one, fail.
-func (s *stream) cut() {
+func (s *Stream) cut() {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	s.wasCut = true
@@ -49,8 +51,20 @@ func (s *stream) cut() {
 	s.tell(Drain) // wakes it; what it is told for is of no matter any more
 }
 
-// run writes until the stream ends.
-func (s *stream) run(ctx context.Context) End {
+// Run writes until the stream ends. Where it ends otherwise than by EndComplete or
+// EndAsked, the response must be aborted. It is to be called once.
+func (s *Stream) Run(ctx context.Context) End {
+	s.clients.add(s, s.session.client.Audience)
+	end := s.run(ctx)
+	s.clients.remove(s)
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.session.client.Done(end)
+	return end
+}
+
+func (s *Stream) run(ctx context.Context) End {
 	for ctx.Err() == nil {
 		blocks, end := s.session.turn(clock())
 		if len(blocks) > 0 {
@@ -73,22 +87,17 @@ func (s *stream) run(ctx context.Context) End {
 }
 
 // wait returns when there may be something to do.
-func (s *stream) wait(ctx context.Context) {
+func (s *Stream) wait(ctx context.Context) {
 	source := s.session.client.Source
 	told := s.told
 	if s.session.isTold() {
 		told = nil // and it has heard
 	}
-	var due <-chan time.Time
-	if at := s.session.due(); at != never {
-		timer := time.NewTimer(at.since(clock()))
-		defer timer.Stop()
-		due = timer.C
-	}
 	status, changed := source.Status()
 	if status.Leave || status.Stale != s.session.stale {
 		return
 	}
+	due := s.alarm()
 	select {
 	case <-source.Log().Grown(s.session.client.Position):
 	case <-changed:
@@ -98,8 +107,22 @@ func (s *stream) wait(ctx context.Context) {
 	}
 }
 
+// alarm returns a channel that tells when the next turn is due, nil for never.
+func (s *Stream) alarm() <-chan time.Time {
+	at := s.session.due()
+	switch {
+	case at == never:
+		return nil
+	case s.timer == nil:
+		s.timer = time.NewTimer(at.since(clock()))
+	default:
+		s.timer.Reset(at.since(clock()))
+	}
+	return s.timer.C
+}
+
 // send writes whole blocks and pushes them out.
-func (s *stream) send(blocks ...[]byte) error {
+func (s *Stream) send(blocks ...[]byte) error {
 	armed := 0 // bytes that the deadline still covers
 	for _, block := range blocks {
 		for piece := range slices.Chunk(block, batch) {
@@ -125,11 +148,11 @@ func (s *stream) send(blocks ...[]byte) error {
 
 // arm gives the write to come its time. It also lifts http.Server's
 // WriteTimeout, which counts from the request.
-func (s *stream) arm() error {
+func (s *Stream) arm() error {
 	return s.setDeadline(time.Now().Add(s.session.client.Policy.WriteTimeout))
 }
 
-func (s *stream) setDeadline(at time.Time) error {
+func (s *Stream) setDeadline(at time.Time) error {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	if s.wasCut {
@@ -144,7 +167,7 @@ func (s *stream) setDeadline(at time.Time) error {
 
 // failed says why a write failed. That the request's context has ended says
 // nothing: any failed write ends it.
-func (s *stream) failed(err error) End {
+func (s *Stream) failed(err error) End {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	switch {

@@ -57,7 +57,7 @@ func mayTakeOver(r *http.Request) bool {
 // when the handler returns. The response's head has been written. It is false,
 // and all is as it was, where a middleware keeps its connection: also one that
 // could be asked to Unwrap, for it may be changing what is written.
-func (c *Clients) takeOver(w http.ResponseWriter, client Client) bool {
+func (c *Clients) takeOver(w http.ResponseWriter, client *Client) bool {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
 		return false
@@ -81,7 +81,7 @@ func (c *Clients) takeOver(w http.ResponseWriter, client Client) bool {
 
 // member makes a member of a client and its connection, which stays as it is
 // where that cannot be.
-func (c *Clients) member(conn net.Conn, client Client, input int) (*member, error) {
+func (c *Clients) member(conn net.Conn, client *Client, input int) (*member, error) {
 	if !hasSocket(conn) {
 		return nil, errNoSocket
 	}

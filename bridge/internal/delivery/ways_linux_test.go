@@ -248,11 +248,11 @@ func TestWaysAlwaysBehind(t *testing.T) {
 	}
 }
 
-func endlessly(s *stand, endless func(*Client, *source)) func(*http.Request) Client {
-	return func(*http.Request) Client {
+func endlessly(s *stand, endless func(*Client, *source)) func(*http.Request) *Client {
+	return func(*http.Request) *Client {
 		source := newSource(2).append("1")
-		client := Client{Source: source, Blocks: blocks{source: source}, First: []byte("first\n\n"), Gzip: s.gzip}
-		endless(&client, source)
+		client := &Client{Source: source, Blocks: blocks{source: source}, First: []byte("first\n\n"), Gzip: s.gzip}
+		endless(client, source)
 		return client
 	}
 }
@@ -305,7 +305,7 @@ func TestWaysDismiss(t *testing.T) {
 		audiences := []*Audience{{}, {}, {}} // changed, removed, kept
 		var all []*ear
 		for _, audience := range audiences {
-			s.client = func(r *http.Request) Client {
+			s.client = func(r *http.Request) *Client {
 				client := plain(r)
 				client.Audience = audience
 				return client

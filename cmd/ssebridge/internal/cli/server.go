@@ -14,8 +14,13 @@ import (
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
-// shutdownTimeout bounds the wait for plain requests after all streams have ended.
-const shutdownTimeout = 5 * time.Second
+const (
+	// shutdownTimeout bounds the wait for plain requests after all streams have ended.
+	shutdownTimeout = 5 * time.Second
+	// headerTable is the least that HTTP/2 can be told to remember of headers: a stream's are
+	// sent once in hours, and the two tables cost each connection more than 1 KiB.
+	headerTable = 1
+)
 
 // patience is how long a server waits for whom.
 type patience struct {
@@ -72,10 +77,12 @@ func newServer(params serverParams) *http.Server {
 		TLSConfig: params.tls,
 		Protocols: protocols,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams(params.limits.Clients),
-			WriteByteTimeout:     params.patience.write,
-			SendPingTimeout:      params.patience.silent,
-			PingTimeout:          params.patience.ping,
+			MaxConcurrentStreams:      maxStreams(params.limits.Clients),
+			MaxDecoderHeaderTableSize: headerTable,
+			MaxEncoderHeaderTableSize: headerTable,
+			WriteByteTimeout:          params.patience.write,
+			SendPingTimeout:           params.patience.silent,
+			PingTimeout:               params.patience.ping,
 		},
 		ReadHeaderTimeout: params.patience.header, // for the TLS handshake, too
 		IdleTimeout:       params.patience.idle,
