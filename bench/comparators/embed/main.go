@@ -43,8 +43,8 @@ func run(ctx context.Context, path string, secure bool) (err error) {
 	protocols.SetUnencryptedHTTP2(true)
 	public := &http.Server{
 		Handler: b, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second,
-		// As the command has it: what HTTP/2 remembers of headers is of no use to streams.
-		HTTP2: &http.HTTP2Config{MaxDecoderHeaderTableSize: 1, MaxEncoderHeaderTableSize: 1},
+		// As the command has it: what HTTP/2 remembers of the headers it sends is of no use to streams.
+		HTTP2: &http.HTTP2Config{MaxEncoderHeaderTableSize: 1},
 	}
 	if secure {
 		if public.TLSConfig, err = publish.TLS(); err != nil {
