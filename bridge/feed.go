@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -19,8 +20,7 @@ import (
 const (
 	// warnEvery spaces the warnings of messages that cannot be shown.
 	warnEvery = 10 * time.Second
-	// keepBuffer is how much a rendering buffer may keep after a large
-	// message.
+	// keepBuffer is how much a rendering buffer may have to be used again.
 	keepBuffer = 1 << 20
 )
 
@@ -36,12 +36,26 @@ type feed struct {
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
 
-	// Used again for each message.
-	tapped transcode.Tapped
-	json   []byte
-	id     []byte
-	name   []byte
-	frame  []byte
+	*scratch // between Read and Release
+}
+
+// scratch is the memory that a message is rendered in. It is lent for that time
+// only: many private streams say little each, and one buffer that is warm serves
+// them faster than a cold one of their own.
+type scratch struct {
+	tapped                transcode.Tapped // of the message that was read
+	json, id, name, frame []byte
+}
+
+//nolint:gochecknoglobals // memory that is used again.
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// Release gives back what the message that was read has been rendered in.
+func (f *feed) Release() {
+	if cap(f.json) <= keepBuffer && cap(f.frame) <= keepBuffer {
+		scratches.Put(f.scratch)
+	}
+	f.scratch = nil
 }
 
 // Open opens the RPC anew, by the newest schema.
@@ -92,6 +106,7 @@ func (r rpc) Next(message func(wire []byte) error) error {
 
 // Read transcodes a message.
 func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
+	f.scratch = scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool has nothing else
 	if f.atCursor && f.binding.saysExpired(wire) {
 		return topic.Message{Expired: true}, nil
 	}
@@ -109,14 +124,7 @@ func (f *feed) Event() (frame []byte, id string) {
 	f.id = f.ids.AppendID(f.id[:0])
 	f.name = f.appendName(f.name[:0])
 	f.frame = sse.AppendEvent(f.frame[:0], f.id, f.name, f.tapped.Data)
-	frame = f.frame
-	if cap(f.json) > keepBuffer {
-		f.json = nil
-	}
-	if cap(f.frame) > keepBuffer {
-		f.frame = nil
-	}
-	return frame, f.logID()
+	return f.frame, f.logID(f.id)
 }
 
 // Resume returns where an RPC that breaks now can be opened again.
@@ -187,11 +195,11 @@ func (f *feed) appendName(dst []byte) []byte {
 
 // logID is the id by which the log finds the frame; positions are found by
 // their number.
-func (f *feed) logID() string {
+func (f *feed) logID(id []byte) string {
 	if f.endpoint.mode != sse.Cursors {
 		return ""
 	}
-	return string(f.id)
+	return string(id)
 }
 
 // Gap renders a gap that all of the topic's clients are told.
@@ -202,35 +210,31 @@ func (f *feed) Gap(reason string) (frame []byte, id string) {
 	} else {
 		f.ids.Break()
 	}
-	f.id = f.ids.AppendID(f.id[:0])
-	f.frame = sse.AppendGap(f.frame[:0], sse.Gap{Reason: reason, LastEventID: last, ResumedFrom: string(f.id)})
-	return f.frame, f.logID()
+	at := f.ids.AppendID(nil)
+	return sse.AppendGap(nil, sse.Gap{Reason: reason, LastEventID: last, ResumedFrom: string(at)}), f.logID(at)
 }
 
 // End renders the last words of a stream.
 func (f *feed) End(err error) (frame []byte, id string) {
-	f.id = f.ids.AppendFinal(f.id[:0])
-	f.frame = f.frame[:0]
+	final := f.ids.AppendFinal(nil)
 	if err != nil {
-		f.frame = sse.AppendError(f.frame, f.id, f.endpoint.failureOf(err).data(f.trailers()))
-		return f.frame, f.logID()
+		return sse.AppendError(nil, final, f.endpoint.failureOf(err).data(f.trailers())), f.logID(final)
 	}
 	if done := f.endpoint.route.Done; done != "" {
-		f.frame = sse.AppendEvent(f.frame, f.doneID(), nil, []byte(done))
+		frame = sse.AppendEvent(nil, f.doneID(final), nil, []byte(done))
 	}
-	f.frame = sse.AppendEnd(f.frame, f.id, marshal(struct {
+	return sse.AppendEnd(frame, final, marshal(struct {
 		Trailers map[string]string `json:"trailers,omitempty"`
-	}{f.trailers()}))
-	return f.frame, f.logID()
+	}{f.trailers()})), f.logID(final)
 }
 
 // doneID is the final id already, where ids are sent: a client that is cut
 // after the literal has seen the end.
-func (f *feed) doneID() []byte {
+func (f *feed) doneID(final []byte) []byte {
 	if f.endpoint.mode == sse.None {
 		return nil
 	}
-	return f.id
+	return final
 }
 
 // trailers are those of the newest RPC that the route allows, binary ones left

@@ -214,6 +214,9 @@ func (r *renderer) Event() (frame []byte, id string) {
 	return r.make("%s", r.wire), id
 }
 
+// Release does nothing: what was returned is not used again.
+func (*renderer) Release() {}
+
 // Resume knows no cursor.
 func (r *renderer) Resume() (cursor []byte, since uint64, ok bool) { return nil, 0, false }
 

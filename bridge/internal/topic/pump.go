@@ -158,6 +158,7 @@ func (t *Topic) mustWait() bool {
 // take renders a message into the log.
 func (t *Topic) take(ctx context.Context, wire []byte) error {
 	m, err := t.params.Renderer.Read(ctx, wire)
+	defer t.params.Renderer.Release()
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}

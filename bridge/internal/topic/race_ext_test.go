@@ -156,6 +156,9 @@ func (f *torrent) Event() ([]byte, string) {
 	return append(f.wire, '\n'), string(f.ids.AppendID(nil))
 }
 
+// Release does nothing: what was returned is not used again.
+func (*torrent) Release() {}
+
 func (f *torrent) Gap(reason string) ([]byte, string) { return []byte("gap:" + reason + "\n"), "" }
 func (f *torrent) End(error) ([]byte, string)         { return []byte("end\n"), "" }
 func (f *torrent) Resume() ([]byte, uint64, bool)     { return f.ids.Resume() }

@@ -182,6 +182,9 @@ func (f *feed) Event() (frame []byte, id string) {
 	return fmt.Appendf(nil, "%s|m%d\n", id, f.read), f.logID(id)
 }
 
+// Release does nothing: what was returned is not used again.
+func (*feed) Release() {}
+
 // note and noted share with the clients what stands in the log.
 func (f *feed) note(frame int) {
 	f.schedule.mu.Lock()

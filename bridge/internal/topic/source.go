@@ -26,6 +26,8 @@ type Stream interface {
 // Renderer makes the frames of one log, in order, and knows their ids. The
 // pump calls one method at a time. What they return is valid until the next
 // call.
+//
+//nolint:interfacebloat // one type fills it, and nobody needs a part of it.
 type Renderer interface {
 	// Read reads an upstream message. An error says that it cannot be shown.
 	// Nothing is counted yet.
@@ -38,6 +40,9 @@ type Renderer interface {
 	Gap(reason string) (frame []byte, id string)
 	// End renders the last frame: err is nil where the RPC ended with OK.
 	End(err error) (frame []byte, id string)
+	// Release says that the message that was read is done with, and what was
+	// returned for it too. It follows each Read.
+	Release()
 	// Resume returns the cursor at which an RPC that breaks now can be opened
 	// again, and how many of the messages that then come are in the log
 	// already. ok is false where there is none.
