@@ -169,7 +169,7 @@ func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 func TestClientsPerIP(t *testing.T) {
 	b := backend(t)
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
-		limited("clients_per_ip: 2", "")), bridge.Options{})
+		limited("clients_per_ip: 2", "open_grace: 0s")), bridge.Options{})
 	for i := range 4 {
 		addr := "127.0.0." + strconv.Itoa(i+2)
 		one, two := from(t, addr, false), from(t, addr, true)
@@ -204,7 +204,7 @@ func TestClientsPerIP(t *testing.T) {
 func TestClientsPerIPBehindAProxy(t *testing.T) {
 	b := backend(t)
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\ntrusted_proxies: [127.0.0.0/8]\n"+
-		limited("clients_per_ip: 1", "")), bridge.Options{})
+		limited("clients_per_ip: 1", "open_grace: 0s")), bridge.Options{})
 	proxy := from(t, "127.0.0.9", false)
 	comes := func(forwarded, want string) {
 		t.Helper()
