@@ -66,7 +66,7 @@ func TestOpensMemoryIsBounded(t *testing.T) {
 		var o opens
 		o.limit(1)
 		at := func(i int) netip.Addr {
-			return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(i)))) //nolint:gosec // it is small
+			return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(i))))
 		}
 		for i := range maxBuckets + 1000 {
 			if err := o.take(at(i)); err != nil {

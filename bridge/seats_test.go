@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -13,7 +14,8 @@ import (
 // addresses are the ones that clients have here: the last two are one household.
 func addresses() []netip.Addr {
 	return []netip.Addr{
-		{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8:0:1::1"),
+		{},
+		netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8:0:1::1"),
 		netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::ffff:1:2:3"),
 	}
 }
@@ -83,9 +85,12 @@ func TestSeatsAreCounted(t *testing.T) {
 	})
 }
 
-func wantFull(t interface{ Fatalf(string, ...any) }, err error, limit string) {
-	full, ok := err.(*fullError)
-	if !ok || full.limit != limit {
+func wantFull(t interface {
+	Fatalf(format string, args ...any)
+}, err error, limit string,
+) {
+	full := new(fullError)
+	if !errors.As(err, &full) || full.limit != limit {
 		t.Fatalf("got %v, want that %s is reached", err, limit)
 	}
 }
