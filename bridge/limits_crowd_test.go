@@ -221,6 +221,17 @@ func TestClientsPerIPBehindAProxy(t *testing.T) {
 	if strings.Contains(g.Log.String(), "X-Forwarded-For") {
 		t.Errorf("the log tells of a proxy that is trusted:\n%s", g.Log)
 	}
+
+	// Nobody is trusted any more: from now on all of the proxy's clients are one, beside those that are there.
+	if err := g.Bridge.Reload(parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
+		limited("clients_per_ip: 1", "open_grace: 0s"))); err != nil {
+		t.Fatal(err)
+	}
+	comes("203.0.113.9", "open")
+	comes("203.0.113.10", "open retry:shed")
+	if n := strings.Count(g.Log.String(), "address=127.0.0.9"); n != 1 {
+		t.Errorf("%d lines tell of a proxy that is not trusted:\n%s", n, g.Log)
+	}
 }
 
 // TestClientsThatWaitForTheSchemaAreCounted: they hold connections as others do.

@@ -115,7 +115,7 @@ func TestSeatsAreGivenBack(t *testing.T) {
 		"refused":       {"open_grace: 1m", func(_ *testing.T, w *world, _ *ssetest.Client) { w.rpc().end(refused) }},
 		"the end":       {"", func(_ *testing.T, w *world, _ *ssetest.Client) { r := w.rpc(); r.count(1, 1); r.end(nil) }},
 		"an error":      {"", func(_ *testing.T, w *world, _ *ssetest.Client) { r := w.rpc(); r.count(1, 1); r.end(refused) }},
-		"max_age":       {"max_age: 1m", func(*testing.T, *world, *ssetest.Client) { time.Sleep(time.Minute) }},
+		"max_age":       {"max_age: 1m", func(*testing.T, *world, *ssetest.Client) { time.Sleep(2 * time.Minute) }},
 		"its own, it":   {"share: never", func(_ *testing.T, w *world, c *ssetest.Client) { w.rpc().count(1, 1); c.Close() }},
 		"reload": {"", func(_ *testing.T, w *world, _ *ssetest.Client) {
 			w.reloaded(limited("clients: 1", "retry: 7s"))
@@ -293,4 +293,25 @@ func TestOpensSparesWhoComesBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDrainOfAFullHouse: who comes while the house empties is not sent away for long.
+func TestDrainOfAFullHouse(t *testing.T) {
+	inWorld(t, "drain: {delay: 0s, grace: 20s}\n"+limited("clients: 2", ""), func(t *testing.T, w *world) {
+		for range 2 {
+			w.listen("/feed", ssetest.Options{})
+		}
+		w.rpc().count(1, 1)
+		done := make(chan error, 1)
+		go func() { done <- w.Bridge.Drain(t.Context()) }()
+		synctest.Wait()
+		expect(t, w.listen("/feed", ssetest.Options{}), "open retry:drain")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if n := w.Bridge.Seated(); n != 0 {
+			t.Errorf("%d clients are counted after the drain", n)
+		}
+	})
 }
