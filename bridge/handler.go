@@ -22,6 +22,7 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limitBody(w, r)
+	r = b.identified(r)
 	stream, err := aside(func() (answer, error) { return b.serve(w, r) })
 	if err == nil {
 		err = stream()
@@ -83,7 +84,16 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
 		return answered, nil
 	}
-	call, err := e.read(w, r, params, int(limits.RequestBytes))
+	body, err := e.receive(w, r, int(limits.RequestBytes))
+	if err != nil {
+		return nil, e.at(err)
+	}
+	seat, err := e.seat(r)
+	if err != nil {
+		return e.shed(w, r, err)
+	}
+	defer seat.leave()
+	call, err := e.understand(r, params, body)
 	switch {
 	case errors.Is(err, errRetired) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
@@ -94,6 +104,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	case call.unary():
 		return answered, e.at(e.answer(w, r, call))
 	}
+	call.seat = seat
 	rest, err := e.stream(w, r, call)
 	return rest, e.at(err)
 }
@@ -118,18 +129,20 @@ func (b *Bridge) enter(r *http.Request) (*endpoint, map[string]string, config.Li
 type call struct {
 	*binding
 	route.Bound
+
+	seat *seat // nil where none is needed
 }
 
-// read waits for the route's schema and binds the request, of at most limit
-// bytes, to it.
-func (e *endpoint) read(w http.ResponseWriter, r *http.Request, params map[string]string, limit int) (*call, error) {
+// receive reads a request of at most limit bytes, and returns its body.
+func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
 	if err := route.CheckSize(r, limit); err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r, limit)
-	if err != nil {
-		return nil, err
-	}
+	return readBody(w, r, limit)
+}
+
+// understand waits for the route's schema and binds the request to it.
+func (e *endpoint) understand(r *http.Request, params map[string]string, body []byte) (*call, error) {
 	b, err := e.await(r.Context())
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -25,11 +24,13 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		return e.sayEnd(w, r, id)
 	case e.bridge.leaving.Load():
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
+	case c.seat == nil: // by the schema when it came the method was unary
+		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
 	}
 	sub, err := e.bridge.topics.Join(e.join(c, id))
 	switch {
-	case errors.Is(err, topic.ErrFull):
-		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryShed})
+	case isFull(err):
+		return e.shed(w, r, err)
 	case err != nil: // closed
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
 	}
@@ -39,6 +40,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	}
 	sub.Opened()
 	voice := &voice{endpoint: e, sub: sub}
+	c.seat.stay()
 	return e.deliver(w, r, &delivery.Client{
 		Source:   voice,
 		Follower: voice,
@@ -46,7 +48,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		Policy:   e.policy(),
 		First:    voice.first(id),
 		Position: sub.Position,
-		Done:     func(delivery.End) { sub.Leave() },
+		Done:     func(delivery.End) { sub.Leave(); c.seat.leave() },
 	})
 }
 
@@ -61,6 +63,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
 		Place:     e.place(id),
+		Admit:     e.mayOpen(c.seat),
 		Open:      func(after []byte, _ bool) (string, topic.Params) { return e.open(c, after) },
 	}
 }

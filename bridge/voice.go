@@ -178,6 +178,9 @@ func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) 
 // turnAway asks a client to come back that has no topic. It keeps its place.
 func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Retry) (answer, error) {
 	if wantsStatus(r) {
+		if retry.Reason == sse.RetryShed {
+			w.Header().Set("Retry-After", retryAfter(shedRetry()))
+		}
 		return nil, e.at(status.Error(codes.Unavailable, "come back later: "+retry.Reason))
 	}
 	after := atOnce()
