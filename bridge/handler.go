@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -22,10 +23,10 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limitBody(w, r)
-	r = b.identified(r)
-	stream, err := aside(func() (answer, error) { return b.serve(w, r) })
+	// The request that knows its client is not kept while a stream lasts.
+	stream, err := aside(func() (answer, error) { return b.serve(w, b.identified(r)) })
 	if err == nil {
-		err = stream()
+		err = stream(r.Context())
 	}
 	if err != nil {
 		b.refuse(w, r, err)
@@ -33,10 +34,10 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer is what is left to do of a request: to stream.
-type answer func() error
+type answer func(ctx context.Context) error
 
 // answered is the answer of a request of which nothing is left to do.
-func answered() error { return nil }
+func answered(context.Context) error { return nil }
 
 // aside calls a function on a stack of its own. What reading a request needs is
 // given back then, where the caller's own stack lasts as long as a stream.
@@ -84,6 +85,11 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
 		return answered, nil
 	}
+	guest, err := e.guest(r)
+	if err != nil {
+		return e.shed(w, r, err)
+	}
+	defer guest.leave()
 	body, err := e.receive(w, r, int(limits.RequestBytes))
 	if err != nil {
 		return nil, e.at(err)

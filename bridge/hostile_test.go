@@ -107,12 +107,13 @@ func TestHostileHeadsWhereTheyAreAllowed(t *testing.T) {
 	}
 }
 
-// TestSlowBodies: who does not send the body is refused in time, and holds no place meanwhile.
+// TestSlowBodies: who does not send the body is refused in time, and holds no client's place meanwhile. Of such there are no
+// more than there may be clients; the others are sent away at once.
 func TestSlowBodies(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("h2c %v", h2), func(t *testing.T) {
-			inWorld(t, limited("clients: 1", "methods: [GET, POST]"), func(t *testing.T, w *world) {
-				const slow = 20
+			const slow, places = 20, 5
+			inWorld(t, limited(fmt.Sprintf("clients: %d", places), "methods: [GET, POST]"), func(t *testing.T, w *world) {
 				transport := map[bool]http.RoundTripper{false: w.http1, true: w.http2}[h2]
 				began := time.Now()
 				answers := make(chan int, slow) // one each
@@ -149,7 +150,15 @@ func TestSlowBodies(t *testing.T) {
 					t.Errorf("%d clients are counted, whose bodies are on their way", n)
 				}
 				expect(t, w.listen("/feed", ssetest.Options{}), "open")
-				for range slow {
+				for range slow - places {
+					if status := <-answers; status != http.StatusOK { // and stream-retry
+						t.Errorf("answered %d", status)
+					}
+				}
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("sent away after %v", took)
+				}
+				for range places {
 					if status := <-answers; status != http.StatusRequestTimeout {
 						t.Errorf("answered %d", status)
 					}

@@ -40,8 +40,9 @@ func (e *fullError) GRPCStatus() *status.Status {
 // shedding is who is let in, and what operators are told of those who are not. Its
 // methods are safe for concurrent use.
 type shedding struct {
-	seats seats
-	opens opens
+	seats  seats
+	guests seats
+	opens  opens
 
 	mu        sync.Mutex
 	told      map[string]*rate.Sometimes // by limit, each a line a minute
@@ -51,6 +52,7 @@ type shedding struct {
 // limit takes a configuration's limits over. Nobody who is there has to go.
 func (s *shedding) limit(limits config.Limits) {
 	s.seats.limit(limits.Clients, limits.ClientsPerIP)
+	s.guests.limit(limits.Clients, limits.ClientsPerIP)
 	s.opens.limit(limits.OpensPerIP)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,6 +67,17 @@ func (e *endpoint) seat(r *http.Request) (*seat, error) {
 		return nil, nil //nolint:nilnil // it needs none
 	}
 	return e.bridge.shedding.seats.take(clientAddr(r))
+}
+
+// guest gives a request its place that has a body to be read, or is a call of a unary
+// method: such do not stay, but each takes memory as long as it is there. There are as
+// many places as for clients, and they are others, so that slow bodies do not fill the
+// house. It is nil for other requests.
+func (e *endpoint) guest(r *http.Request) (*seat, error) {
+	if known := e.bound.Load(); !hasBody(r) && (known == nil || !known.unary()) {
+		return nil, nil //nolint:nilnil // it needs none
+	}
+	return e.bridge.shedding.guests.take(clientAddr(r))
 }
 
 // mayOpen says whether who has a seat may open a topic.

@@ -222,8 +222,8 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 	case stream == nil: // it goes on without its request
 		return answered, nil
 	}
-	return func() error {
-		if end := stream.Run(r.Context()); end != delivery.EndComplete && end != delivery.EndAsked {
+	return func(ctx context.Context) error {
+		if end := stream.Run(ctx); end != delivery.EndComplete && end != delivery.EndAsked {
 			// To return would be to end the response as if all had been said.
 			panic(http.ErrAbortHandler)
 		}
