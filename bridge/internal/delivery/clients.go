@@ -33,8 +33,8 @@ type served interface {
 // cannot be streamed at all, and nothing has been written.
 //
 // The stream is for the request's goroutine to run, whose stack should be small
-// by then. It is nil where the connection has been taken over: the client is
-// served when its handler has returned.
+// by then: the first block has been written. It is nil where the connection has
+// been taken over: the client is served when its handler has returned.
 func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client *Client) (*Stream, error) {
 	if !canFlush(w) {
 		return nil, errNotStreaming
@@ -43,10 +43,18 @@ func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client *Client) 
 		client.Done = func(End) {}
 	}
 	w.WriteHeader(http.StatusOK)
-	if mayTakeOver(r) && c.takeOver(w, client) {
-		return nil, nil //nolint:nilnil // nothing is left to do
+	var s *Stream
+	taken := false
+	if mayTakeOver(r) {
+		s, taken = c.takeOver(w, client)
 	}
-	return newStream(c, client, newForm(client.Gzip, false), newResponse(w)), nil
+	if !taken {
+		s = newStream(c, client, newForm(client.Gzip, false), newResponse(w))
+	}
+	if s != nil {
+		s.begin()
+	}
+	return s, nil
 }
 
 // Len returns how many clients are being streamed to.

@@ -6,22 +6,27 @@ import (
 	"sync"
 )
 
-// serveConn serves a connection that is no socket of the kernel's, but a
-// listener's of its own, by the calling goroutine.
-func (c *Clients) serveConn(conn net.Conn, client *Client) {
-	ctx, gone := context.WithCancel(context.Background())
-	defer gone()
-	var watching sync.WaitGroup
-	watching.Go(func() {
+// overConn returns a stream over a connection that is no socket of the kernel's,
+// but a listener's of its own. The request's context knows it no more.
+func (c *Clients) overConn(conn net.Conn, client *Client) *Stream {
+	s := newStream(c, client, newForm(client.Gzip, true), chunkedConn{conn})
+	s.around = func(run func(context.Context) End) End {
+		ctx, gone := context.WithCancel(context.Background())
 		defer gone()
-		discard(conn)
-	})
-	end := newStream(c, client, newForm(client.Gzip, true), chunkedConn{conn}).Run(ctx)
-	if half, ok := conn.(interface{ CloseWrite() error }); ok && (end == EndComplete || end == EndAsked) && half.CloseWrite() == nil {
-		_ = pause(ctx, closing) // the client may close first
+		var watching sync.WaitGroup
+		watching.Go(func() {
+			defer gone()
+			discard(conn)
+		})
+		end := run(ctx)
+		if half, ok := conn.(interface{ CloseWrite() error }); ok && (end == EndComplete || end == EndAsked) && half.CloseWrite() == nil {
+			_ = pause(ctx, closing) // the client may close first
+		}
+		_ = conn.Close() // all that can be said has been
+		watching.Wait()
+		return end
 	}
-	_ = conn.Close() // all that can be said has been
-	watching.Wait()
+	return s
 }
 
 // discard reads what a client sends after its request. It returns when the

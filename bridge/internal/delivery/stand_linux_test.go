@@ -28,7 +28,7 @@ type wayOf struct {
 	network string // "tcp" or "unix"
 	address string // where it listens; "" is anywhere
 	h2c     bool
-	handed  bool                                 // by the shard, or serveConn: not by net/http
+	handed  bool                                 // by the shard, or over the connection: not by net/http
 	either  bool                                 // or not
 	server  func(*http.Server)                   // may be nil
 	listen  func(net.Listener) net.Listener      // may be nil
@@ -208,7 +208,7 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	if handed := stream == nil; handed != s.way.handed && !s.way.either {
+	if handed := stream == nil || stream.around != nil; handed != s.way.handed && !s.way.either {
 		panic("served on another way")
 	}
 	end := EndComplete

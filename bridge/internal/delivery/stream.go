@@ -22,6 +22,9 @@ type Stream struct {
 	session *session
 	sink    sink
 	timer   *time.Timer // of the waiting; nil until there is something to wait for
+	end     End         // how it ended at once, if it did
+	// around, unless it is nil, does what else there is to do while run runs.
+	around func(run func(context.Context) End) End
 
 	told     chan struct{} // closed when the client is to be asked to leave
 	tellOnce sync.Once
@@ -51,10 +54,23 @@ func (s *Stream) cut() {
 	s.tell(Drain) // wakes it; what it is told for is of no matter any more
 }
 
+// begin writes the first block, for which a server's stack is deepest: it writes the
+// response's head, too.
+func (s *Stream) begin() {
+	s.clients.add(s, s.session.client.Audience)
+	_, s.end = s.turn()
+}
+
 // Run writes until the stream ends. Where it ends otherwise than by EndComplete or
 // EndAsked, the response must be aborted. It is to be called once.
 func (s *Stream) Run(ctx context.Context) End {
-	s.clients.add(s, s.session.client.Audience)
+	if s.around != nil {
+		return s.around(s.runToEnd)
+	}
+	return s.runToEnd(ctx)
+}
+
+func (s *Stream) runToEnd(ctx context.Context) End {
 	end := s.run(ctx)
 	s.clients.remove(s)
 	if s.timer != nil {
@@ -65,25 +81,35 @@ func (s *Stream) Run(ctx context.Context) End {
 }
 
 func (s *Stream) run(ctx context.Context) End {
-	for ctx.Err() == nil {
-		blocks, end := s.session.turn(clock())
-		if len(blocks) > 0 {
-			if err := s.send(blocks...); err != nil {
-				return s.failed(err)
-			}
-			s.session.wrote(clock())
-		}
-		switch {
-		case end != "":
-			if err := s.arm(); err != nil { // for the server's last bytes; who is cut now gets none
-				return s.failed(err)
-			}
-			return end
-		case len(blocks) == 0:
+	idle, end := false, s.end
+	for end == "" && ctx.Err() == nil {
+		if idle, end = s.turn(); idle {
 			s.wait(ctx)
 		}
 	}
-	return s.failed(ctx.Err()) // a cut may end the context, too
+	if end == "" {
+		return s.failed(ctx.Err()) // a cut may end the context, too
+	}
+	return end
+}
+
+// turn writes what comes next. It returns whether that was nothing, and how the
+// stream has ended, if it has.
+func (s *Stream) turn() (idle bool, end End) {
+	blocks, end := s.session.turn(clock())
+	if len(blocks) > 0 {
+		if err := s.send(blocks...); err != nil {
+			return false, s.failed(err)
+		}
+		s.session.wrote(clock())
+	}
+	if end == "" {
+		return len(blocks) == 0, ""
+	}
+	if err := s.arm(); err != nil { // for the server's last bytes; who is cut now gets none
+		return false, s.failed(err)
+	}
+	return false, end
 }
 
 // wait returns when there may be something to do.

@@ -54,29 +54,29 @@ func mayTakeOver(r *http.Request) bool {
 }
 
 // takeOver takes a connection from http.Server, whose goroutine and buffers go
-// when the handler returns. The response's head has been written. It is false,
-// and all is as it was, where a middleware keeps its connection: also one that
-// could be asked to Unwrap, for it may be changing what is written.
-func (c *Clients) takeOver(w http.ResponseWriter, client *Client) bool {
+// when the handler returns. The response's head has been written. The stream is
+// nil where the shard has it. taken is false, and all is as it was, where a
+// middleware keeps its connection: also one that could be asked to Unwrap, for it
+// may be changing what is written.
+func (c *Clients) takeOver(w http.ResponseWriter, client *Client) (s *Stream, taken bool) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
-		return false
+		return nil, false
 	}
 	conn, buffered, err := hijacker.Hijack()
 	if err != nil { // in whatever words a middleware says that it cannot
-		return false
+		return nil, false
 	}
 	m, err := c.member(conn, client, buffered.Reader.Buffered())
 	if err != nil {
-		c.serveConn(conn, client)
-		return true
+		return c.overConn(conn, client), true
 	}
 	c.add(m, client.Audience)
 	if !m.shard.start(m) {
 		m.socket.reset()
 		m.done(EndCut)
 	}
-	return true
+	return nil, true
 }
 
 // member makes a member of a client and its connection, which stays as it is

@@ -11,4 +11,4 @@ func (*takeover) close() error { return nil }
 
 func mayTakeOver(*http.Request) bool { return false }
 
-func (*Clients) takeOver(http.ResponseWriter, *Client) bool { return false }
+func (*Clients) takeOver(http.ResponseWriter, *Client) (s *Stream, taken bool) { return nil, false }
