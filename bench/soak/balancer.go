@@ -34,11 +34,15 @@ func (l *balancer) behind() string { return l.to.Load().behind() }
 // run looks after the bridges until ctx ends.
 func (l *balancer) run(ctx context.Context) {
 	for pause(ctx, balancerEvery) == nil {
-		for _, b := range l.bridges {
-			if b.ready(ctx, l.client) {
-				l.to.Store(b)
-				break
-			}
+		l.look(ctx)
+	}
+}
+
+func (l *balancer) look(ctx context.Context) {
+	for _, b := range l.bridges {
+		if b.ready(ctx, l.client) {
+			l.to.Store(b)
+			return
 		}
 	}
 }

@@ -31,12 +31,18 @@ func TestCrossing(t *testing.T) {
 		told        bool
 		want        crossing
 	}{
-		{name: "across", words: "connects:a opens SIGTERM asked:drain ends connects:b opens", told: true,
-			want: crossing{told: at(100), left: at(200), again: at(300), back: at(400), to: []string{"b"}}},
-		{name: "turned away once", words: "connects:a opens SIGTERM asked:drain ends connects:a opens asked:drain ends connects:b opens", told: true,
-			want: crossing{told: at(100), left: at(200), again: at(300), back: at(800), to: []string{"a", "b"}}},
-		{name: "not back", words: "connects:a opens SIGTERM asked:drain ends connects:b", told: true,
-			want: crossing{told: at(100), left: at(200), again: at(300), to: []string{"b"}}},
+		{
+			name: "across", words: "connects:a opens SIGTERM asked:drain ends connects:b opens", told: true,
+			want: crossing{told: at(100), left: at(200), again: at(300), back: at(400), to: []string{"b"}},
+		},
+		{
+			name: "turned away once", words: "connects:a opens SIGTERM asked:drain ends connects:a opens asked:drain ends connects:b opens", told: true,
+			want: crossing{told: at(100), left: at(200), again: at(300), back: at(800), to: []string{"a", "b"}},
+		},
+		{
+			name: "not back", words: "connects:a opens SIGTERM asked:drain ends connects:b", told: true,
+			want: crossing{told: at(100), left: at(200), again: at(300), to: []string{"b"}},
+		},
 		{name: "cut", words: "connects:a opens SIGTERM ends connects:b opens"},
 		{name: "for another reason", words: "connects:a opens SIGTERM asked:reload ends connects:b opens"},
 		{name: "before", words: "connects:a opens asked:drain ends connects:a opens SIGTERM"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -184,15 +183,9 @@ func (r *rewriting) report() {
 			told += c.retries[retryReload]
 		}
 	}
-	broken := 0
-	for _, n := range r.flawed {
-		broken += n
-	}
-	s.sayf("%d files, renamed over the one before or swapped as a ConfigMap is, %d of them with SIGHUP besides; %d broken", s.settings.reloads, r.signals, broken)
-	for i, name := range slices.Sorted(maps.Keys(r.flawed)) {
-		s.sayf("%s%s %d", map[bool]string{true: ": ", false: ", "}[i == 0], name, r.flawed[name])
-	}
-	s.sayf("\nchanged routes: %d clients were asked to come back; a route removed: %d clients were told the end\n", told, r.departed)
+	s.sayf("%d files, renamed over the one before or swapped as a ConfigMap is, %d of them with SIGHUP besides\n", s.settings.reloads, r.signals)
+	s.sayf("%d of them broken: %s\n", total(r.flawed), listed(r.flawed))
+	s.sayf("changed routes: %d clients were asked to come back; a route removed: %d clients were told the end\n", told, r.departed)
 }
 
 // untold returns how many streams have ended without a word.

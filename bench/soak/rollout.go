@@ -117,6 +117,10 @@ func (s *soak) reloaded(ctx context.Context) error {
 		}
 		return s.settle(ctx, began, "the end")
 	})
+	broken := s.unbroken()
+	if broken == nil {
+		s.sayf("routes that stayed the same: no stream ended, no gap was told\n")
+	}
 	s.table()
-	return errors.Join(err, s.unbroken(), s.verdict())
+	return errors.Join(err, broken, s.verdict())
 }
