@@ -48,13 +48,14 @@ func (s *soak) drained(ctx context.Context) error {
 	if err := s.awaitReady(ctx); err != nil {
 		return err
 	}
-	if err := s.attended(ctx, d.play); err != nil {
+	err := s.attended(ctx, d.play)
+	if d.exit.IsZero() {
 		return errors.Join(err, s.verdict())
 	}
 	d.read()
 	d.report()
 	s.table()
-	return errors.Join(d.verdict(), s.quiet(), s.verdict())
+	return errors.Join(err, d.verdict(), s.quiet(), s.verdict())
 }
 
 // play lasts from the first client to when all are up to date at the other bridge.
@@ -138,7 +139,8 @@ func (d *drainage) report() {
 		say("               %10s  the first client is asked to come back\n", since(d.told[0]))
 		say("               %10s  the last one is\n", since(d.told[len(d.told)-1]))
 	}
-	say("               %10s  exit, with %d\n", since(d.exit), d.from.process.cmd.ProcessState.ExitCode())
+	say("               %10s  exit, with %d: %s after drain.delay and drain.grace\n", since(d.exit), d.from.process.cmd.ProcessState.ExitCode(),
+		d.exit.Sub(d.signal.Add(set.delay+set.grace)).Round(time.Millisecond))
 	say("asked to come back (stream-retry drain): %d of %d\n", len(d.told), d.clients)
 	say("reconnects, by the second since drain.delay was over:\n")
 	counts := perSecond(d.again, d.signal.Add(set.delay))

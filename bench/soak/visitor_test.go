@@ -23,7 +23,7 @@ func TestVisitor(t *testing.T) {
 				w.Header().Set(name, value)
 			}
 			_, _ = w.Write([]byte(c.body))
-			w.(http.Flusher).Flush()
+			_ = http.NewResponseController(w).Flush() // else there is a length
 		}))
 		b := &bridge{name: "a", listen: strings.TrimPrefix(server.URL, "http://")}
 		var waiting sync.WaitGroup
