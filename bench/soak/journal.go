@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// What a journal holds.
+// happening is a kind of entry in a journal.
 type happening int
 
 const (
