@@ -67,6 +67,10 @@ soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, th
 	cd bench && go run ./soak -duration $(DURATION) $(SOAK_FLAGS)
 	@$(MAKE) property
 
+.PHONY: rollout
+rollout: ## Stop a bridge that has 10,000 clients, then write configurations anew 100 times under 2,000: ROLLOUT_FLAGS="-clients 1000"
+	cd bench && go run ./soak rollout $(ROLLOUT_FLAGS)
+
 .PHONY: bench
 bench: ## Measure fanning out against others and write docs/benchmarks.md: 20 minutes, or BENCH_FLAGS="-case fanout-1k-30"
 	@scripts/bench.sh $(BENCH_FLAGS)

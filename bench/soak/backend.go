@@ -17,12 +17,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// A backend's connections are ended now and then, as behind a balancer: a
-// GOAWAY, and a moment later the RPCs are cut.
-const (
-	connectionAge   = 45 * time.Second
-	connectionGrace = time.Second
-)
+// connectionGrace is how long the RPCs of a connection that is old go on.
+const connectionGrace = time.Second
 
 // backend answers Watch from a history.
 type backend struct {
@@ -40,13 +36,15 @@ func runBackend(args []string) error {
 	listen := flags.String("listen", "", "address")
 	start := flags.Int64("start", 0, "the moment of place 0, in Unix nanoseconds")
 	every := flags.Duration("every", 0, "the time between two messages")
+	// As behind a balancer: a GOAWAY, and a moment later the RPCs are cut.
+	age := flags.Duration("age", 0, "after which time a connection is ended; 0 is never")
 	_ = flags.Parse(args) // exits on errors
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", *listen)
 	if err != nil {
 		return fmt.Errorf("backend: %w", err)
 	}
 	server := grpc.NewServer(grpc.KeepaliveParams(keepalive.ServerParameters{
-		MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: connectionGrace,
+		MaxConnectionAge: *age, MaxConnectionAgeGrace: connectionGrace,
 	}))
 	testv1.RegisterFeedServiceServer(server, &backend{history: history{time.Unix(0, *start), *every}, running: map[string]int64{}})
 	reflection.Register(server)

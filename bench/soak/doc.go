@@ -25,5 +25,9 @@
 // them broken: the streams of routes that are the same must not end. Among the
 // faults, reloads come again.
 //
+// "soak rollout" lets nothing go wrong, and has no proxies: it shows what clients
+// see of a bridge that is stopped while another is there, as in a rolling update,
+// and of configurations that are written anew.
+//
 // It is no benchmark: it measures no speed.
 package main

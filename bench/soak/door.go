@@ -16,13 +16,15 @@ type door interface {
 	behind() string
 }
 
-// bridge is one of the bridges, and the proxy in front of its backend.
+// bridge is one of the bridges, and the proxy, if any, in front of its backend.
 type bridge struct {
 	name    string
 	process *process
 	listen  string
-	back    proxy
-	config  string // the file
+	admin   string // its admin listener; "": it has none
+	target  string // what its upstreams are
+	back    proxy  // before the backend; none where nothing is to go wrong
+	file    file   // the configuration
 	version int    // of what the file says
 
 	lives atomic.Int64 // how often it was ended or started

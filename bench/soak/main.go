@@ -17,6 +17,10 @@ import (
 // asBackend is the first argument with which the program is the backend.
 const asBackend = "backend"
 
+// connectionAge is after which time a soak's backend ends a connection: all routes
+// have to put up with that now and then.
+const connectionAge = 45 * time.Second
+
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == asBackend {
 		fail(runBackend(os.Args[2:]))
@@ -24,7 +28,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := soakByFlags(ctx); err != nil {
+	if err := byFlags(ctx); err != nil {
 		stop()
 		fail(err)
 	}
@@ -39,9 +43,20 @@ func fail(err error) {
 	}
 }
 
+// byFlags runs a rollout or a soak.
+func byFlags(ctx context.Context) error {
+	if len(os.Args) > 1 && os.Args[1] == asRollout {
+		return rolloutByFlags(ctx, os.Args[2:])
+	}
+	return soakByFlags(ctx)
+}
+
 // soakByFlags runs a soak as the command line says.
 func soakByFlags(ctx context.Context) error {
-	set := settings{lasts: 2 * time.Second, rests: 1500 * time.Millisecond, table: time.Minute, out: os.Stdout}
+	set := settings{
+		lasts: 2 * time.Second, rests: 1500 * time.Millisecond, table: time.Minute,
+		age: connectionAge, grace: time.Second, out: os.Stdout,
+	}
 	flag.DurationVar(&set.duration, "duration", 30*time.Minute, "how long faults are injected")
 	flag.IntVar(&set.clients, "clients", 1000, "how many clients listen")
 	flag.IntVar(&set.rooms, "rooms", 3, "how many streams each kind of route has")

@@ -96,14 +96,17 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// stop is SIGTERM, which a process is to answer by ending with 0.
-func (p *process) stop() {
+// stop ends a process that has little to do for that.
+func (p *process) stop() { p.end(stopTimeout) }
+
+// end is SIGTERM, which a process is to answer by ending with 0 within a time.
+func (p *process) end(within time.Duration) {
 	p.want(false)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(stopTimeout):
-		p.note(fmt.Errorf("%s has not ended %s after SIGTERM", p.name, stopTimeout))
+	case <-time.After(within):
+		p.note(fmt.Errorf("%s has not ended %s after SIGTERM", p.name, within))
 		p.kill()
 		return
 	}

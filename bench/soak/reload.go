@@ -2,42 +2,49 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
-// What a bridge's log says of a reload.
+// What a bridge's log says of a reload, and why there was one.
 const (
 	tookEffect = "the configuration is reloaded"
 	refused    = "the configuration is not reloaded"
+	bySignal   = "SIGHUP"
+	byChange   = "a file has changed"
 )
 
-// brokenRoute is what a file has that must change nothing.
-const brokenRoute = "  - {path: /broken, rpc: none, upstream: none}\n"
-
-// write puts another configuration in place of the bridge's file, at one moment,
-// as a ConfigMap does. The routes of some kinds are others each time.
-func (s *soak) write(b *bridge, broken bool) error {
+// write puts another configuration in place of the bridge's. With a flaw it is that
+// of the next version, so that a part of it that is taken over would be noticed.
+func (s *soak) write(b *bridge, with flaw) error {
+	if with.spoil == nil {
+		return b.file.put(s.configuration(b))
+	}
+	b.version++
 	text := s.configuration(b)
-	if broken {
-		text += brokenRoute
-	}
-	next := b.config + ".next"
-	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, b.config)
+	b.version--
+	return b.file.put(with.spoil(text))
 }
 
-// reload has a bridge read its configuration, anew or broken. It does not wait.
-func (s *soak) reload(b *bridge, broken bool) error {
-	if !broken {
+// rewrite has a bridge's file changed, to the next version or to one with a flaw,
+// which the bridge has to find out by itself.
+func (s *soak) rewrite(b *bridge, with flaw) error {
+	if with.spoil == nil {
 		b.version++
 	}
-	if err := s.write(b, broken); err != nil {
+	return s.write(b, with)
+}
+
+// reload is the same, and SIGHUP. It does not wait.
+func (s *soak) reload(b *bridge, with flaw) error {
+	if err := s.rewrite(b, with); err != nil {
 		return err
 	}
 	return b.process.hangUp()
@@ -46,57 +53,139 @@ func (s *soak) reload(b *bridge, broken bool) error {
 // reloadFaults are reloads in the middle of all else. A bridge that is started
 // again must find a file that is not broken.
 func (s *soak) reloadFaults() []fault {
+	all := flaws()
 	faults := make([]fault, 0, 2*len(s.bridges))
 	for _, b := range s.bridges {
 		faults = append(faults,
-			fault{b.name + ": reload", func(*rand.Rand) (func() error, error) { return nothing, s.reload(b, false) }},
-			fault{b.name + ": broken reload", func(*rand.Rand) (func() error, error) {
-				return func() error { return s.write(b, false) }, s.reload(b, true)
+			fault{b.name + ": reload", func(*rand.Rand) (func() error, error) { return nothing, s.reload(b, noFlaw) }},
+			fault{b.name + ": broken reload", func(r *rand.Rand) (func() error, error) {
+				return func() error { return s.write(b, noFlaw) }, s.reload(b, all[r.IntN(len(all))])
 			}},
 		)
 	}
 	return faults
 }
 
+// rewriting is files being written anew while nothing else goes wrong.
+type rewriting struct {
+	soak     *soak
+	client   *http.Client // of visitors
+	visiting sync.WaitGroup
+	visitors map[*bridge][]*visitor // while the passing route is there
+
+	flawed   map[string]int // files, by their flaw
+	signals  int            // files that SIGHUP told of, too
+	departed int            // visitors who were told the end
+}
+
+// visits is how many visitors come each time that the passing route is added.
+const visits = 5
+
 // reloadInCalm reloads while nothing else goes wrong, half of the times with a
 // broken file. No stream of a route that is the same may end.
 func (s *soak) reloadInCalm(ctx context.Context) error {
 	untold := s.untold()
+	ctx, cancel := context.WithCancel(ctx)
+	transport := &http.Transport{DisableKeepAlives: true}
+	r := &rewriting{soak: s, client: &http.Client{Transport: transport}, visitors: map[*bridge][]*visitor{}, flawed: map[string]int{}}
+	defer r.visiting.Wait()
+	defer cancel() // before the wait
 	for n := range s.settings.reloads {
-		b, broken, line := s.bridges[n/2%len(s.bridges)], n%2 == 0, tookEffect
-		if broken {
-			line = refused
-		}
-		before := b.process.says(line)
-		if err := s.reload(b, broken); err != nil {
+		if err := r.next(ctx, n); err != nil {
 			return err
 		}
-		if err := s.await(ctx, func() error {
-			if b.process.says(line) == before {
-				return fmt.Errorf("%s has not said %q", b.name, line)
+	}
+	for _, b := range s.bridges { // the file may be the broken one
+		if err := s.write(b, noFlaw); err != nil {
+			return err
+		}
+	}
+	r.report()
+	if ended := s.untold() - untold; ended > 0 {
+		return fmt.Errorf("%d streams ended while nothing but reloads went on", ended)
+	}
+	return nil
+}
+
+// next writes the nth file and waits until its bridge has said what it makes of
+// it: both bridges in turn, of each a broken file and one that is not, and SIGHUP
+// besides for every other pair of files of both.
+func (r *rewriting) next(ctx context.Context, n int) error {
+	pair, all := n/2, flaws()
+	b, with, line := r.soak.bridges[pair%len(r.soak.bridges)], noFlaw, tookEffect
+	if n%2 == 0 {
+		with, line = all[(pair+pair/len(all))%len(all)], refused
+		r.flawed[with.name]++
+	}
+	change := r.soak.reload
+	reasons := []string{bySignal, byChange}
+	if pair/len(r.soak.bridges)%2 == 1 {
+		change, reasons = r.soak.rewrite, []string{byChange}
+	} else {
+		r.signals++
+	}
+	before := make([]int, len(reasons))
+	for i, why := range reasons {
+		before[i] = b.process.says(line, why)
+	}
+	if err := change(b, with); err != nil {
+		return err
+	}
+	for i, why := range reasons {
+		if err := r.soak.await(ctx, func() error {
+			if b.process.says(line, why) == before[i] {
+				return fmt.Errorf("file %d: %s has not said %q for %q", n, b.name, line, why)
 			}
 			return nil
 		}); err != nil {
 			return err
 		}
 	}
-	for _, b := range s.bridges { // the file may be the broken one
-		if err := s.write(b, false); err != nil {
-			return err
+	if with.spoil != nil {
+		return nil
+	}
+	return r.pass(ctx, b)
+}
+
+// pass has visitors come where the passing route has been added, and sees how they
+// leave where it has been removed.
+func (r *rewriting) pass(ctx context.Context, b *bridge) error {
+	if b.passing() {
+		for range visits {
+			v, err := b.visit(ctx, r.client, &r.visiting)
+			if err != nil {
+				return err
+			}
+			r.visitors[b] = append(r.visitors[b], v)
+		}
+		return nil
+	}
+	for _, v := range r.visitors[b] {
+		select {
+		case err := <-v.ended:
+			if err != nil {
+				return fmt.Errorf("%s: %w", b.name, err)
+			}
+			r.departed++
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	told, ended := 0, s.untold()-untold
+	delete(r.visitors, b)
+	return b.removed(ctx, r.client)
+}
+
+// report says what there was.
+func (r *rewriting) report() {
+	s, told := r.soak, 0
 	for i, k := range s.kinds {
 		if c, _ := s.tallies[i].now(); k.changes {
 			told += c.retries[retryReload]
 		}
 	}
-	s.sayf("%d reloads in calm, half of them broken: %d clients of changed routes were asked to come back, %d streams ended without a word\n",
-		s.settings.reloads, told, ended)
-	if ended > 0 {
-		return fmt.Errorf("%d streams ended while nothing but reloads went on", ended)
-	}
-	return nil
+	s.sayf("%d files, renamed over the one before or swapped as a ConfigMap is, %d of them with SIGHUP besides\n", s.settings.reloads, r.signals)
+	s.sayf("%d of them broken: %s\n", total(r.flawed), listed(r.flawed))
+	s.sayf("changed routes: %d clients were asked to come back; a route removed: %d clients were told the end\n", told, r.departed)
 }
 
 // untold returns how many streams have ended without a word.
@@ -111,11 +200,37 @@ func (s *soak) untold() (n int64) {
 // hangUp is SIGHUP, at which a bridge reads its configuration.
 func (p *process) hangUp() error { return p.cmd.Process.Signal(syscall.SIGHUP) }
 
-// says returns how often a process's output has a text.
-func (p *process) says(text string) int {
+// says returns how many lines of a process's output have some words, all of them.
+func (p *process) says(words ...string) (lines int) {
 	output, err := os.ReadFile(p.log)
 	if err != nil {
 		return 0
 	}
-	return strings.Count(string(output), text)
+	for line := range strings.Lines(string(output)) {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+			lines++
+		}
+	}
+	return lines
+}
+
+// unbroken returns what is wrong with the routes that stayed the same: of each
+// client there was one connection, and nothing was told but messages.
+func (s *soak) unbroken() error {
+	var wrong []error
+	clients := s.audience()
+	for i, k := range s.kinds {
+		c, _ := s.tallies[i].now()
+		if k.changes {
+			continue
+		}
+		if c.connections != int64(clients[k.name]) {
+			wrong = append(wrong, fmt.Errorf("route %s, which stayed the same: %d connections of %d clients", k.name, c.connections, clients[k.name]))
+		}
+		if n := total(c.gaps) + total(c.unexcused) + total(c.retries); n > 0 {
+			wrong = append(wrong, fmt.Errorf("route %s, which stayed the same: gaps %s, others %s, stream-retry %s",
+				k.name, listed(c.gaps), listed(c.unexcused), listed(c.retries)))
+		}
+	}
+	return errors.Join(wrong...)
 }

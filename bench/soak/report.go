@@ -13,14 +13,19 @@ func (s *soak) report(began time.Time) {
 	late := s.late(s.history.newest(time.Now().Add(-behind)), (*watcher).lingers)
 	s.sayf("\n%s, seed %d: %d faults, %d clients not up to date, bridges at%s MiB\n",
 		time.Since(began).Round(time.Second), s.settings.seed, s.injected(), len(late), s.memory())
+	s.table()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sayf("faults: %s\n", listed(s.faults))
+}
+
+// table prints what has been counted of each kind.
+func (s *soak) table() {
 	table := tabwriter.NewWriter(s.settings.out, 0, 0, 2, ' ', 0)
 	// A terminal that is gone has nobody to tell, here and below.
 	_, _ = fmt.Fprintln(table, "route\tclients\tconnections\tmessages\tlost\tdoubled\tfailures\texcused gaps\tother gaps\tstream-retry")
 	var all, promised counts
-	clients := map[string]int{}
-	for _, w := range s.watchers {
-		clients[w.kind.name]++
-	}
+	clients := s.audience()
 	for i, k := range s.kinds {
 		c, _ := s.tallies[i].now()
 		all.add(c)
@@ -33,9 +38,15 @@ func (s *soak) report(began time.Time) {
 	_ = table.Flush()
 	s.sayf("gaps: %d excused, %d others; where the backend keeps a promise on cursors: %d\n",
 		total(all.gaps), total(all.unexcused), total(promised.unexcused))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sayf("faults: %s\n", listed(s.faults))
+}
+
+// audience returns how many clients each kind has.
+func (s *soak) audience() map[string]int {
+	clients := map[string]int{}
+	for _, w := range s.watchers {
+		clients[w.kind.name]++
+	}
+	return clients
 }
 
 func row(table *tabwriter.Writer, name string, clients int, c counts) {

@@ -6,11 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +31,11 @@ type settings struct {
 	faults   int           // at least
 	each     int           // at least, of each kind
 	once     bool          // each kind of fault once, instead of a duration
+	direct   bool          // nothing stands between clients, bridges and the backend, and nobody is difficult
+	age      time.Duration // after which the backend ends a connection; 0 is never
+	delay    time.Duration // the bridges' drain.delay
+	grace    time.Duration // their drain.grace
+	busiest  float64       // of a drain's seconds, how much more than the mean it may bring; 0: any
 	reloads  int           // in calm, before the faults
 	table    time.Duration // between two tables
 	command  string        // the ssebridge binary
@@ -51,6 +52,13 @@ const fresh = 20
 // behind is how old the newest message of a client may be that is up to date.
 const behind = 3 * time.Second
 
+// Not all clients come at one moment, which is a test of the system's queue of
+// connections: a crowd at a time.
+const (
+	crowd      = 100
+	crowdEvery = 50 * time.Millisecond
+)
+
 // soak is a run.
 type soak struct {
 	settings settings
@@ -62,6 +70,7 @@ type soak struct {
 	backendAddr string
 	bridges     []*bridge
 	front       []*front
+	balancer    *balancer // of clients without a front; nil: each has a bridge
 
 	mood     *mood
 	watchers []*watcher
@@ -72,7 +81,9 @@ type soak struct {
 }
 
 // run plays a soak and returns what must not have been, nil for nothing.
-func run(ctx context.Context, set settings) (err error) {
+func run(ctx context.Context, set settings) error { return newSoak(set).staged(ctx, (*soak).play) }
+
+func newSoak(set settings) *soak {
 	s := &soak{
 		settings: set, kinds: set.kinds, faults: map[string]int{}, mood: &mood{lasts: set.lasts, every: set.every},
 		// Whole seconds ago, so that each stream has a past.
@@ -81,102 +92,28 @@ func run(ctx context.Context, set settings) (err error) {
 	for range s.kinds {
 		s.tallies = append(s.tallies, &tally{})
 	}
-	if s.dir, err = os.MkdirTemp("", "soak"); err != nil {
-		return err
-	}
-	defer func() {
-		if err == nil {
-			err = os.RemoveAll(s.dir)
-		} else {
-			err = fmt.Errorf("%w\nlogs are in %s", err, s.dir)
-		}
-	}()
-	defer s.close()
-	if err := s.open(ctx); err != nil {
-		return err
-	}
-	return s.play(ctx)
-}
-
-// open starts the backend, the bridges and the proxies.
-func (s *soak) open(ctx context.Context) error {
-	made := newProxies()
-	free := newPorts(s.settings.seed)
-	s.backendAddr = free.next()
-	s.backend = newProcess(s.dir, "backend", append(s.settings.backend, "-listen", s.backendAddr,
-		"-start", strconv.FormatInt(s.history.start.UnixNano(), 10), "-every", s.settings.every.String())...)
-	if err := s.backend.start(ctx); err != nil {
-		return err
-	}
-	for _, name := range []string{"bridge-a", "bridge-b"} {
-		if err := s.openBridge(ctx, made, free, name); err != nil {
-			return err
-		}
-	}
-	for i := range s.settings.proxies {
-		to := s.bridges[i%len(s.bridges)]
-		opened, err := made.open(fmt.Sprintf("front-%d", i), free.next(), to.listen)
-		if err != nil {
-			return err
-		}
-		f := &front{proxy: opened, listen: opened.Listen}
-		f.to.Store(to)
-		s.front = append(s.front, f)
-	}
-	return nil
-}
-
-func (s *soak) openBridge(ctx context.Context, made proxies, free ports, name string) error {
-	b := &bridge{name: name, listen: free.next()}
-	var err error
-	if b.back, err = made.open(name, free.next(), s.backendAddr); err != nil {
-		return err
-	}
-	b.config = filepath.Join(s.dir, name+".yaml")
-	if err := s.write(b, false); err != nil {
-		return err
-	}
-	b.process = newProcess(s.dir, name, s.settings.command, "serve", "--config", b.config)
-	s.bridges = append(s.bridges, b)
-	return b.start(ctx)
-}
-
-// configuration is that of a bridge. A slow client keeps its catch-up until it
-// has read on, so there are about as many at once as a kind has clients.
-func (s *soak) configuration(b *bridge) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, `listen: %s
-admin: ""
-limits: {catchups: %d}
-drain: {delay: 0s, grace: 1s}
-upstreams:
-`, b.listen, max(16, s.share()))
-	for _, name := range []string{mostUpstream, slowUpstream, eachUpstream} {
-		fmt.Fprintf(&text, "  %s: {target: %q, keepalive: 10s, open_timeout: 2s, reconnect: {max: 1s}}\n", name, b.back.Listen)
-	}
-	text.WriteString("routes:\n")
-	for _, k := range s.kinds {
-		retry := 2 * s.settings.every
-		if k.changes {
-			retry += time.Duration(b.version) * time.Microsecond
-		}
-		fmt.Fprintf(&text, "  - %s\n", k.route(retry))
-	}
-	return text.String()
+	return s
 }
 
 // share is how many clients a kind has at most.
 func (s *soak) share() int { return s.settings.clients/len(s.kinds) + 1 }
 
 // play lets the clients watch, injects faults, and waits until all is calm.
-func (s *soak) play(ctx context.Context) error {
+func (s *soak) play(ctx context.Context) error { return s.attended(ctx, s.faulty) }
+
+// attended plays something while the clients watch, who leave with it.
+func (s *soak) attended(ctx context.Context, play func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer cancel() // before the wait
-	began := time.Now()
 	s.watch(ctx, &watching)
+	return play(ctx)
+}
+
+func (s *soak) faulty(ctx context.Context) error {
+	began := time.Now()
 	if err := s.settle(ctx, began, "the first messages"); err != nil {
 		return errors.Join(err, s.verdict())
 	}
@@ -209,15 +146,34 @@ func (s *soak) watch(ctx context.Context, watching *sync.WaitGroup) {
 		w := &watcher{
 			kind: k, history: s.history, tally: s.tallies[n], mood: s.mood,
 			path:   fmt.Sprintf("/%s/%s-%d", k.name, k.name, room),
-			doors:  []door{s.front[nth/s.settings.rooms%len(s.front)]},
+			doors:  s.doors(nth / s.settings.rooms),
 			http:   &http.Client{Transport: quick},
 			random: rand.New(rand.NewPCG(s.settings.seed, uint64(i))),
 		}
 		if k.bulky && nth%2 == 1 {
 			w.slow, w.http, w.doors = true, &http.Client{Transport: narrow}, s.direct(k, nth)
 		}
+		if s.settings.direct {
+			w.stays, w.journal = true, &journal{}
+		}
 		s.watchers = append(s.watchers, w)
 		watching.Go(func() { w.run(ctx) })
+		if i%crowd == crowd-1 {
+			_ = pause(ctx, crowdEvery) // who comes when it is over leaves at once
+		}
+	}
+}
+
+// doors are the ways of a client that reads as it should: a front where there
+// are any, else whichever bridge the balancer names, else one bridge for good.
+func (s *soak) doors(nth int) []door {
+	switch {
+	case len(s.front) > 0:
+		return []door{s.front[nth%len(s.front)]}
+	case s.balancer != nil:
+		return []door{s.balancer}
+	default:
+		return []door{s.bridges[nth%len(s.bridges)]}
 	}
 }
 
@@ -335,7 +291,7 @@ func (s *soak) settle(ctx context.Context, began time.Time, what string) error {
 	due := s.history.newest(time.Now()) + fresh
 	err := s.await(ctx, func() error {
 		if late := s.late(due, func(*watcher) bool { return false }); len(late) > 0 {
-			return fmt.Errorf("%d clients have not got place %d by %s: %s", len(late), due, what, strings.Join(late, " "))
+			return fmt.Errorf("%d clients have not got place %d by %s: %s", len(late), due, what, strings.Join(late[:min(len(late), most)], " "))
 		}
 		return nil
 	})
@@ -387,43 +343,4 @@ func (s *soak) fewRPCs(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// close ends all that open has started.
-func (s *soak) close() {
-	for _, front := range s.front {
-		front.Stop()
-	}
-	for _, b := range s.bridges {
-		b.kill()
-		b.back.Stop()
-	}
-	if s.backend != nil {
-		s.backend.kill()
-	}
-}
-
-// ports finds free ports below those that the system gives to connections, so
-// that none is taken while its process is being restarted, each once.
-type ports struct {
-	random *rand.Rand
-	given  map[string]bool
-}
-
-func newPorts(seed uint64) ports {
-	return ports{rand.New(rand.NewPCG(seed, rand.Uint64())), map[string]bool{}}
-}
-
-func (p ports) next() string {
-	for {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+p.random.IntN(10000)))
-		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
-		if err != nil {
-			continue
-		}
-		if listener.Close() == nil && !p.given[address] {
-			p.given[address] = true
-			return address
-		}
-	}
 }

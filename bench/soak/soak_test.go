@@ -3,11 +3,28 @@ package main
 import (
 	"context"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 )
+
+// folder is where the bridge is built.
+var folder string
+
+// building builds it once.
+var building = sync.OnceValues(func() (string, error) { return build(context.Background(), folder, raceEnabled) })
+
+// built returns a bridge that is built as the test is.
+func built(t *testing.T) string {
+	t.Helper()
+	command, err := building()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return command
+}
 
 // TestMain is the backend's process too. At every connection that toxiproxy
 // cuts it leaves who reads from it, and the toxic before the one that cut.
@@ -16,7 +33,14 @@ func TestMain(m *testing.M) {
 		fail(runBackend(os.Args[2:]))
 		return
 	}
+	var err error
+	folder, err = os.MkdirTemp("", "soak")
+	fail(err)
 	goleak.VerifyTestMain(m,
+		goleak.Cleanup(func(code int) {
+			_ = os.RemoveAll(folder) // nothing of it is needed
+			os.Exit(code)
+		}),
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).read"),
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),
 	)
@@ -26,14 +50,10 @@ func TestMain(m *testing.M) {
 func TestSoak(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	command, err := build(ctx, t.TempDir(), raceEnabled)
-	if err != nil {
-		t.Fatal(err)
-	}
 	set := settings{
 		seed: uint64(time.Now().UnixNano()), kinds: allKinds(), clients: 40, rooms: 1, proxies: 2,
 		every: 50 * time.Millisecond, lasts: 300 * time.Millisecond, rests: 200 * time.Millisecond,
-		once: true, reloads: 20, faults: 20, each: 1, table: time.Minute, command: command, backend: []string{os.Args[0], asBackend}, out: t.Output(),
+		once: true, reloads: 8, age: connectionAge, grace: time.Second, faults: 20, each: 1, table: time.Minute, command: built(t), backend: []string{os.Args[0], asBackend}, out: t.Output(),
 	}
 	t.Logf("seed %d", set.seed)
 	if err := run(ctx, set); err != nil {

@@ -37,6 +37,7 @@ type watcher struct {
 	mood    *mood
 	slow    bool // it reads slowly while clients are difficult
 	stays   bool // it is never replaced by a new visitor
+	journal *journal
 
 	lastID string
 	retry  time.Duration
@@ -109,7 +110,7 @@ func (w *watcher) connect(ctx context.Context) error {
 	if w.slow {
 		body = newSlowReader(ctx, body, w.mood, w.random)
 	}
-	return w.read(ssetest.NewReader(body, ssetest.Mode{IDs: true}))
+	return w.read(ctx, ssetest.NewReader(body, ssetest.Mode{IDs: true}))
 }
 
 // request asks for the stream through one of the client's doors. The response is
@@ -126,6 +127,7 @@ func (w *watcher) request(ctx context.Context) (*http.Response, error) {
 	if w.lastID != "" {
 		request.Header.Set("Last-Event-ID", w.lastID)
 	}
+	w.journal.note(connects, through.address())
 	response, err := w.http.Do(request)
 	if err != nil {
 		return nil, nil //nolint:nilerr,nilnil // see above
@@ -137,18 +139,23 @@ func (w *watcher) request(ctx context.Context) (*http.Response, error) {
 }
 
 // read takes the events of a response.
-func (w *watcher) read(reader *ssetest.Reader) error {
-	told := false
+func (w *watcher) read(ctx context.Context, reader *ssetest.Reader) error {
+	told, placed := false, false
 	for {
 		event, err := reader.Next()
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			if !told {
+			if !told && ctx.Err() == nil { // else it is the client that has ended it
 				w.tally.ended()
 			}
+			w.journal.note(ends, "")
 			return nil
 		case err != nil:
 			return err
+		}
+		if !placed {
+			placed = true
+			w.journal.note(opens, "")
 		}
 		told = event.Name == "stream-retry"
 		if event.HasRetry {
@@ -224,6 +231,7 @@ func (w *watcher) asked(data string) error {
 		return fmt.Errorf("stream-retry: %w", err)
 	}
 	w.tally.asked(strings.TrimSpace(retry.Reason + " " + retry.Status))
+	w.journal.note(asked, retry.Reason)
 	if retry.Reason == retryReload && !w.kind.changes {
 		return errors.New("a client was asked to leave for a reload that has not changed its route")
 	}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/histogram"
+)
+
+const (
+	// exitMargin is what a bridge may need beyond drain.delay and drain.grace: whoever
+	// stops it is told to wait for so much longer (docs/operations.md).
+	exitMargin = 5 * time.Second
+	// retryDrain is why clients of a bridge that drains are asked to come back.
+	retryDrain = "drain"
+	// bar is how long the longest bar of a histogram is.
+	bar = 50
+)
+
+// drainage is what a drain was seen to do.
+type drainage struct {
+	soak *soak
+	from *bridge
+
+	resident int64     // MiB, of the bridge while it had all clients
+	signal   time.Time // SIGTERM
+	unready  time.Time // /readyz first said so; zero: it never did
+	exit     time.Time
+
+	clients int
+	told    []time.Time // in order, as are those below
+	again   []time.Time // reconnects
+	astray  int         // clients that came to the bridge that drains again
+	twice   int         // clients that needed more than one connection
+	lost    int         // clients that did not come back
+	without histogram.Histogram
+}
+
+// drained has a bridge drain that all clients are on, and another take them.
+func (s *soak) drained(ctx context.Context) error {
+	s.balancer = newBalancer(s.bridges)
+	d := &drainage{soak: s, from: s.bridges[0]}
+	if err := s.awaitReady(ctx); err != nil {
+		return err
+	}
+	err := s.attended(ctx, d.play)
+	if d.exit.IsZero() {
+		return errors.Join(err, s.verdict())
+	}
+	d.read()
+	d.report()
+	s.table()
+	return errors.Join(err, d.verdict(), s.quiet(), s.verdict())
+}
+
+// play lasts from the first client to when all are up to date at the other bridge.
+func (d *drainage) play(ctx context.Context) error {
+	s, began := d.soak, time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel() // before the wait
+	all.Go(func() { s.balancer.run(ctx) })
+	if err := s.settle(ctx, began, "the first messages"); err != nil {
+		return err
+	}
+	d.resident = d.from.process.resident()
+	d.signal = time.Now()
+	all.Go(func() { d.unready = d.awaitUnready(ctx) })
+	d.from.lives.Add(1)
+	d.from.process.end(s.settings.delay + s.settings.grace + exitMargin)
+	d.exit = time.Now()
+	s.sayf("%s: %s has ended\n", time.Since(began).Round(time.Second), d.from.name)
+	if err := s.settle(ctx, began, "the end"); err != nil {
+		return err
+	}
+	return s.fewRPCs(ctx)
+}
+
+// awaitUnready returns when the bridge first says that it is not ready.
+func (d *drainage) awaitUnready(ctx context.Context) time.Time {
+	for d.from.ready(ctx, d.soak.balancer.client) {
+		if pause(ctx, time.Millisecond) != nil {
+			return time.Time{}
+		}
+	}
+	return time.Now()
+}
+
+// read reads the clients' journals, who have left.
+func (d *drainage) read() {
+	for _, w := range d.soak.watchers {
+		d.clients++
+		c, told := crossingOf(w.journal, d.signal, retryDrain)
+		if !told {
+			continue
+		}
+		d.told = append(d.told, c.told)
+		if len(c.to) > 0 {
+			d.again = append(d.again, c.again)
+		}
+		if slices.Contains(c.to, d.from.listen) {
+			d.astray++
+		}
+		if len(c.to) > 1 {
+			d.twice++
+		}
+		if c.back.IsZero() {
+			d.lost++
+			continue
+		}
+		d.without.Count(c.back.Sub(c.left))
+	}
+	slices.SortFunc(d.told, time.Time.Compare)
+	slices.SortFunc(d.again, time.Time.Compare)
+}
+
+// mean is how many clients a second are to come back.
+func (d *drainage) mean() float64 { return float64(d.clients) / d.soak.settings.grace.Seconds() }
+
+// report prints it.
+func (d *drainage) report() {
+	set, say := d.soak.settings, d.soak.sayf
+	since := func(at time.Time) string {
+		if at.IsZero() {
+			return "never"
+		}
+		return at.Sub(d.signal).Round(time.Millisecond).String()
+	}
+	say("\ndrain: %d clients of %d streams on %s (%d MiB), an event every %s on each; drain.delay %s, drain.grace %s\n",
+		d.clients, set.rooms, d.from.name, d.resident, set.every, set.delay, set.grace)
+	say("after SIGTERM  %10s  /readyz says no\n", since(d.unready))
+	if len(d.told) > 0 {
+		say("               %10s  the first client is asked to come back\n", since(d.told[0]))
+		say("               %10s  the last one is\n", since(d.told[len(d.told)-1]))
+	}
+	say("               %10s  exit, with %d: %s after drain.delay and drain.grace\n", since(d.exit), d.from.process.cmd.ProcessState.ExitCode(),
+		d.exit.Sub(d.signal.Add(set.delay+set.grace)).Round(time.Millisecond))
+	say("asked to come back (stream-retry drain): %d of %d\n", len(d.told), d.clients)
+	say("reconnects, by the second since drain.delay was over:\n")
+	counts := perSecond(d.again, d.signal.Add(set.delay))
+	if len(counts) == 0 {
+		return
+	}
+	longest := slices.Max(counts)
+	for second, n := range counts {
+		say("  %3d  %-*s %d\n", second, bar, strings.Repeat("#", n*bar/longest), n)
+	}
+	n := busiest(d.again)
+	say("any one second: at most %d; the mean over the grace: %.0f; busiest / mean: %.2f\n", n, d.mean(), float64(n)/d.mean())
+	say("without a stream: p50 %s, p99 %s, max %s\n", d.without.Quantile(0.5).Round(time.Millisecond),
+		d.without.Quantile(0.99).Round(time.Millisecond), d.without.Max().Round(time.Millisecond))
+}
+
+// verdict returns what must not have been.
+func (d *drainage) verdict() error {
+	set := d.soak.settings
+	var wrong []error
+	no := func(bad bool, format string, args ...any) {
+		if bad {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	no(d.unready.IsZero() || len(d.told) > 0 && d.unready.After(d.told[0]), "readiness did not flip before clients were told")
+	no(len(d.told) != d.clients, "%d of %d clients were asked to come back", len(d.told), d.clients)
+	no(len(d.told) > 0 && d.told[0].Before(d.signal.Add(set.delay)), "a client was asked to come back before drain.delay was over")
+	no(d.lost > 0, "%d clients have not got another stream", d.lost)
+	no(d.astray > 0, "%d clients came to the bridge that drained again", d.astray)
+	no(d.twice > 0, "%d clients had to connect more than once", d.twice)
+	no(d.exit.Sub(d.signal) > set.delay+set.grace+exitMargin, "the exit came %s after SIGTERM", d.exit.Sub(d.signal))
+	ratio := float64(busiest(d.again)) / d.mean()
+	no(set.busiest > 0 && ratio > set.busiest, "the busiest second has %.2f times the mean, at most %.2f were to be", ratio, set.busiest)
+	return errors.Join(wrong...)
+}
+
+// quiet returns an error where a stream has ended without a word, or a gap was told.
+func (s *soak) quiet() error {
+	var all counts
+	for _, t := range s.tallies {
+		c, _ := t.now()
+		all.add(c)
+	}
+	if all.untold+int64(total(all.gaps)) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d streams ended without a word, and there were gaps: %s", all.untold, listed(all.gaps))
+}

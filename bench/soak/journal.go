@@ -1,0 +1,30 @@
+package main
+
+import "time"
+
+// happening is a kind of entry in a journal.
+type happening int
+
+const (
+	connects happening = iota // to an address
+	opens                     // its stream's first block has come
+	asked                     // to come back, for a reason
+	ends                      // its stream has
+)
+
+// entry is what happened to a client at a moment.
+type entry struct {
+	what happening
+	at   time.Time
+	word string // the address, or the reason
+}
+
+// journal is what a client has lived through, in order. It is the client's own
+// until that has left. A nil journal notes nothing.
+type journal struct{ entries []entry }
+
+func (j *journal) note(what happening, word string) {
+	if j != nil {
+		j.entries = append(j.entries, entry{what, time.Now(), word})
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// staged plays something among the processes, which end with it.
+func (s *soak) staged(ctx context.Context, play func(*soak, context.Context) error) (err error) {
+	if s.dir, err = os.MkdirTemp("", "soak"); err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			err = os.RemoveAll(s.dir)
+		} else {
+			err = fmt.Errorf("%w\nlogs are in %s", err, s.dir)
+		}
+	}()
+	defer s.close()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	return play(s, ctx)
+}
+
+// open starts the backend, the bridges and the proxies.
+func (s *soak) open(ctx context.Context) error {
+	made := newProxies()
+	free := newPorts(s.settings.seed)
+	s.backendAddr = free.next()
+	s.backend = newProcess(s.dir, "backend", append(s.settings.backend, "-listen", s.backendAddr,
+		"-start", strconv.FormatInt(s.history.start.UnixNano(), 10), "-every", s.settings.every.String(), "-age", s.settings.age.String())...)
+	if err := s.backend.start(ctx); err != nil {
+		return err
+	}
+	for _, name := range []string{"bridge-a", "bridge-b"} {
+		if err := s.openBridge(ctx, made, free, name); err != nil {
+			return err
+		}
+	}
+	for i := range s.settings.proxies {
+		to := s.bridges[i%len(s.bridges)]
+		opened, err := made.open(fmt.Sprintf("front-%d", i), free.next(), to.listen)
+		if err != nil {
+			return err
+		}
+		f := &front{proxy: opened, listen: opened.Listen}
+		f.to.Store(to)
+		s.front = append(s.front, f)
+	}
+	return nil
+}
+
+func (s *soak) openBridge(ctx context.Context, made proxies, free ports, name string) error {
+	// Every other one has its configuration from a ConfigMap.
+	b := &bridge{name: name, listen: free.next(), target: s.backendAddr, file: newFile(filepath.Join(s.dir, name), len(s.bridges)%2 == 1)}
+	if s.settings.direct {
+		b.admin = free.next()
+	} else {
+		var err error
+		if b.back, err = made.open(name, free.next(), s.backendAddr); err != nil {
+			return err
+		}
+		b.target = b.back.Listen
+	}
+	if err := s.write(b, noFlaw); err != nil {
+		return err
+	}
+	b.process = newProcess(s.dir, name, s.settings.command, "serve", "--config", b.file.path)
+	s.bridges = append(s.bridges, b)
+	return b.start(ctx)
+}
+
+// configuration is that of a bridge. A slow client keeps its catch-up until it
+// has read on, so there are about as many at once as a kind has clients.
+func (s *soak) configuration(b *bridge) string {
+	catchups := max(16, s.share())
+	if s.settings.direct {
+		catchups = 256 // the default
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, `listen: %q
+admin: %q
+limits: {clients: %d, catchups: %d}
+drain: {delay: %s, grace: %s}
+upstreams:
+`, b.listen, b.admin, s.settings.clients+s.settings.clients/10+16, catchups, s.settings.delay, s.settings.grace)
+	for _, name := range []string{mostUpstream, slowUpstream, eachUpstream} {
+		fmt.Fprintf(&text, "  %s: {target: %q, keepalive: 10s, open_timeout: 2s, reconnect: {max: 1s}}\n", name, b.target)
+	}
+	text.WriteString("routes:\n")
+	for _, k := range s.kinds {
+		retry := 2 * s.settings.every
+		if k.changes {
+			retry += time.Duration(b.version) * time.Microsecond
+		}
+		fmt.Fprintf(&text, "  - %s\n", k.route(retry))
+	}
+	if b.passing() {
+		fmt.Fprintf(&text, "  - {path: %q, rpc: ssebridge.test.v1.FeedService/Watch, upstream: %s}\n", passingPath+"{topic}", mostUpstream)
+	}
+	return text.String()
+}
+
+// close ends all that open has started.
+func (s *soak) close() {
+	for _, front := range s.front {
+		front.Stop()
+	}
+	for _, b := range s.bridges {
+		b.kill()
+		if b.back.Proxy != nil {
+			b.back.Stop()
+		}
+	}
+	if s.backend != nil {
+		s.backend.kill()
+	}
+}
