@@ -21,6 +21,9 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	response := b.receive(w, r)
+	defer response.visit.returned(r)
+	w = response
 	limitBody(w, r)
 	stream, err := aside(func() (answer, error) { return b.serve(w, r) })
 	if err == nil {
@@ -72,6 +75,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		return nil, err
 	}
 	defer e.present.leave()
+	visitOf(w).finds(e, r)
 	known := e.bound.Load()
 	stream := known == nil || !known.unary()
 	switch {
@@ -118,6 +122,8 @@ func (b *Bridge) enter(r *http.Request) (*endpoint, map[string]string, config.Li
 type call struct {
 	*binding
 	route.Bound
+
+	visit *visit // nil if nobody watches
 }
 
 // read waits for the route's schema and binds the request, of at most limit
@@ -134,11 +140,11 @@ func (e *endpoint) read(w http.ResponseWriter, r *http.Request, params map[strin
 	if err != nil {
 		return nil, err
 	}
-	bound, err := b.binder.Bind(r, params, body)
+	bound, err := b.binder.Bind(e.identified(r, visitOf(w).id), params, body)
 	if err != nil {
 		return nil, err
 	}
-	return &call{binding: b, Bound: bound}, nil
+	return &call{binding: b, Bound: bound, visit: visitOf(w).kept()}, nil
 }
 
 // bodyTimeout is how long a client may take to send the body.

@@ -38,7 +38,8 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		return nil, err
 	}
 	sub.Opened()
-	voice := &voice{endpoint: e, sub: sub}
+	voice := &voice{endpoint: e, sub: sub, visit: c.visit}
+	c.visit.begins(voice, id.Text)
 	return e.deliver(w, r, &delivery.Client{
 		Source:   voice,
 		Follower: voice,
@@ -46,7 +47,10 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		Policy:   e.policy(),
 		First:    voice.first(id),
 		Position: sub.Position,
-		Done:     func(delivery.End) { sub.Leave() },
+		Done: func(delivery.End) {
+			voice.visit.ends(voice)
+			sub.Leave()
+		},
 	})
 }
 
@@ -61,6 +65,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
 		Place:     e.place(id),
+		Starts:    c.visit.starter(),
 		Open:      func(after []byte, _ bool) (string, topic.Params) { return e.open(c, after) },
 	}
 }
@@ -98,6 +103,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == "repeats", Own: e.ownRPC(), After: after,
 		}),
 	}
+	f.origin.Store(c.visit.source())
 	return epoch, topic.Params{
 		Source:   f,
 		Renderer: f,
@@ -201,19 +207,21 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 				"route", e.route.Path)
 		})
 	}
-	done := client.Done
+	done, visit := client.Done, visitOf(w).kept()
+	visit.streams(true)
 	e.present.stay()
 	client.Audience = &e.audience
 	client.Done = func(end delivery.End) {
 		defer e.present.leave()
-		e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
 		if done != nil {
 			done(end)
 		}
+		visit.ended(end, client.Sent)
 	}
-	stream, err := e.bridge.clients.Serve(w, r, client)
+	stream, err := e.bridge.clients.Serve(bare(w), r, client)
 	switch {
 	case err != nil:
+		visit.streams(false) // it is refused
 		client.Done(delivery.EndGone)
 		return nil, e.at(err)
 	case stream == nil: // it goes on without its request
