@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -38,8 +39,9 @@ type journal struct {
 
 	lines   chan *line // never closed, since requests may outlive the bridge
 	dropped atomic.Int64
-	quit    chan struct{}
-	ended   chan struct{}
+	once    sync.Once
+	quit    chan struct{} // closed once
+	ended   chan struct{} // closed when the writer has
 
 	said time.Time // when dropped lines were last told of; the writer's
 }
@@ -71,7 +73,7 @@ func (j *journal) close() error {
 	if j == nil {
 		return nil
 	}
-	close(j.quit)
+	j.once.Do(func() { close(j.quit) })
 	patience := time.NewTimer(closeGrace)
 	defer patience.Stop()
 	select {

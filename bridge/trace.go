@@ -154,8 +154,8 @@ func (j *journey) happens(event string, words ...string) {
 		return
 	}
 	attrs := make([]attribute.KeyValue, 0, len(words)/2)
-	for pair := range slices.Chunk(words, 2) {
-		attrs = append(attrs, attribute.String(pair[0], pair[1]))
+	for i := 0; i+1 < len(words); i += 2 {
+		attrs = append(attrs, attribute.String(words[i], words[i+1]))
 	}
 	j.span.AddEvent(event, trace.WithAttributes(attrs...))
 }
