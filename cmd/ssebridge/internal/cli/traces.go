@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ import (
 // flushTimeout bounds how long the last spans may take to leave: a collector that does not
 // answer must not hold up the end.
 const flushTimeout = 2 * time.Second
+
+// errorBytes bounds what is logged of an error of the SDK's.
+const errorBytes = 500
 
 // tracing sends spans by OTLP, as OpenTelemetry's environment variables say. The zero
 // tracing sends none.
@@ -54,7 +58,8 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 	// The SDK's own complaints have no other way than these globals.
 	otel.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		logger.Warn("traces", "error", err.Error())
+		text := err.Error() // which may quote a header
+		logger.Warn("traces", "error", strconv.QuoteToASCII(text[:min(len(text), errorBytes)]))
 	}))
 	described, err := resource.New(ctx,
 		resource.WithAttributes(attribute.String("service.name", "ssebridge"), attribute.String("service.version", buildVersion())),
