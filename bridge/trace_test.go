@@ -281,6 +281,7 @@ func TestTraceTellsTheStory(t *testing.T) {
 		if n := value(span, "ssebridge.events").AsInt64(); n != 5 {
 			t.Errorf("%d events, want 5", n)
 		}
+		time.Sleep(time.Minute) // until nobody lingers
 		rpcs := ended(spans, watch)
 		if len(rpcs) != 2 || rpcs[1].Parent().SpanID() != span.SpanContext().SpanID() {
 			t.Fatalf("the RPCs' spans are %v", rpcs)
