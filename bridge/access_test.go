@@ -153,7 +153,7 @@ func TestAccessLinesOfRequests(t *testing.T) {
 		got := w.do(http.MethodGet, "/things/a?kinds.string_value=secret", "")
 		one(t, w, log, &seen).has(t, entry{
 			"msg": "request", "route": "/things/{name}", "path": "/things/a", "status": 200.0, "bytes": float64(len(got.Body)),
-			"request_id": got.Header.Get("X-Request-Id"), "events": nil,
+			"request_id": got.Header.Get("X-Request-ID"), "events": nil,
 		})
 		w.do(http.MethodGet, "/nowhere", "")
 		one(t, w, log, &seen).has(t, entry{"msg": "request", "route": nil, "status": 404.0})
@@ -240,7 +240,7 @@ func TestHostileRequestsCannotBreakALine(t *testing.T) {
 				w.Stage.watch = numbers(0, status.Error(codes.NotFound, "no such\nthing\x1b[2J"))
 				for _, request := range requests {
 					got := w.do(http.MethodGet, request.target, "", request.headers...)
-					if id := got.Header.Get("X-Request-Id"); !regexp.MustCompile(`^[A-Z2-7]{16}$`).MatchString(id) {
+					if id := got.Header.Get("X-Request-ID"); !regexp.MustCompile(`^[A-Z2-7]{16}$`).MatchString(id) {
 						t.Errorf("the request's id is %q", id)
 					}
 				}
@@ -363,7 +363,7 @@ func TestRequestIDs(t *testing.T) {
 			rpc := w.rpc()
 			rpc.accept()
 			c.AwaitStatus()
-			answered := c.Snapshot().Header.Get("X-Request-Id")
+			answered := c.Snapshot().Header.Get("X-Request-ID")
 			if !regexp.MustCompile(test.want).MatchString(answered) {
 				t.Errorf("%q is answered with %q", test.sent, answered)
 			}

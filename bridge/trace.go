@@ -102,7 +102,7 @@ func (v *visit) openSpan(r *http.Request) {
 	} else if name == otherMethod {
 		name = "HTTP"
 	}
-	ctx, span := tracing.tracer.Start(ctx, name,
+	ctx, span := tracing.tracer.Start(ctx, name, //nolint:spancheck // it is ended when the visit is
 		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(v.bridge.born.Add(v.began)), trace.WithAttributes(attrs...))
 	v.journey = &journey{span: span, origin: origin{span.SpanContext(), baggage.FromContext(ctx)}}
 }

@@ -240,11 +240,11 @@ func only(t *testing.T, spans *tracetest.SpanRecorder, name string) sdktrace.Rea
 func tale(span sdktrace.ReadOnlySpan) string {
 	var words []string
 	for _, event := range span.Events() {
-		word := event.Name
+		word := []string{event.Name}
 		for _, attr := range event.Attributes {
-			word += ":" + attr.Value.AsString()
+			word = append(word, attr.Value.AsString())
 		}
-		words = append(words, word)
+		words = append(words, strings.Join(word, ":"))
 	}
 	return strings.Join(words, " ")
 }

@@ -59,7 +59,8 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 	otel.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		text := err.Error() // which may quote a header
-		logger.Warn("traces", "error", strconv.QuoteToASCII(text[:min(len(text), errorBytes)]))
+		text = strconv.QuoteToASCII(text[:min(len(text), errorBytes)])
+		logger.Warn("traces", "error", text[1:len(text)-1])
 	}))
 	described, err := resource.New(ctx,
 		resource.WithAttributes(attribute.String("service.name", "ssebridge"), attribute.String("service.version", buildVersion())),

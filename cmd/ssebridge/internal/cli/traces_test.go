@@ -97,7 +97,7 @@ func TestServeEndsWithoutItsCollector(t *testing.T) {
 	if code := r.end(); code != ExitOK {
 		t.Fatalf("exit %d\n%s", code, r.stderr)
 	}
-	r.stderr.await(t, "level=WARN", "spans")
+	r.stderr.await(t, "level=WARN", "msg=traces", "connection refused")
 }
 
 func TestServeRefusesAnEnvironmentThatItDoesNotKnow(t *testing.T) {
@@ -131,7 +131,9 @@ func TestAccessLogFlag(t *testing.T) {
 func TestAccessLinesAsJSON(t *testing.T) {
 	r := start(t, "serve", "--log-format", "json", "--access-log", "end", "--config", file(t, "ssebridge.yaml",
 		"listen: 127.0.0.1:0\nadmin: ''\nupstreams: {app: {target: '127.0.0.1:1'}}\nroutes: [{path: /a, rpc: a.B/C, upstream: app}]\n"))
-	var listening struct{ Addr string }
+	var listening struct {
+		Addr string `json:"addr"`
+	}
 	if err := json.Unmarshal([]byte(r.stderr.await(t, `"msg":"listening"`)), &listening); err != nil {
 		t.Fatal(err)
 	}
@@ -139,9 +141,11 @@ func TestAccessLinesAsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closing(t, answer.Body)
+	if err := answer.Body.Close(); err != nil {
+		t.Error(err)
+	}
 	http.DefaultClient.CloseIdleConnections()
-	line := r.stderr.await(t, `"msg":"request"`, `"status":404`, `"path":"/nowhere"`, `"request_id":"`+answer.Header.Get("X-Request-Id")+`"`)
+	line := r.stderr.await(t, `"msg":"request"`, `"status":404`, `"path":"/nowhere"`, `"request_id":"`+answer.Header.Get("X-Request-ID")+`"`)
 	if strings.Contains(r.stderr.String(), "secret") || !json.Valid([]byte(line)) {
 		t.Error(line)
 	}
