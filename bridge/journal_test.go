@@ -85,7 +85,7 @@ func TestUnwatchedCostsNothing(t *testing.T) {
 		kept.jumps(9)
 		kept.happens("stale", "ssebridge.code", "UNAVAILABLE")
 		kept.leaves("drain")
-		kept.ends(nil)
+		kept.ends(delivery.EndGone, nil)
 		kept.ended(delivery.EndGone, 1)
 		v.returned(request)
 	}); n != 0 {

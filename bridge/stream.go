@@ -47,8 +47,8 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		Policy:   e.policy(),
 		First:    voice.first(id),
 		Position: sub.Position,
-		Done: func(delivery.End) {
-			voice.visit.ends(voice)
+		Done: func(end delivery.End) {
+			voice.visit.ends(end, voice)
 			sub.Leave()
 		},
 	})

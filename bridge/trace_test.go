@@ -418,6 +418,30 @@ func TestTraceOfAFailedStream(t *testing.T) {
 	}
 }
 
+// TestTraceOfWhoLeavesMeanwhile: that the upstream is away is no failure of a stream whose client leaves; and who joined
+// before there was an RPC is linked to it all the same.
+func TestTraceOfWhoLeavesMeanwhile(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	inWorldWith(t, feedRoute("reconnect: {codes: [UNAVAILABLE]}"), traced(spans), func(t *testing.T, w *world) {
+		first := w.listen("/feed", ssetest.Options{})
+		joined := w.listen("/feed", ssetest.Options{H2C: true})
+		rpc := w.rpc()
+		rpc.accept()
+		expect(t, joined, "open")
+		rpc.end(status.Error(codes.Unavailable, "away"))
+		synctest.Wait()
+		joined.Close()
+		span := only(t, spans, "GET /feed")
+		if span.Status().Code != otelcodes.Unset || value(span, "ssebridge.end").AsString() != "gone" {
+			t.Errorf("%v %v", span.Status(), span.Attributes())
+		}
+		if lost := only(t, spans, watch); len(span.Links()) != 1 || span.Links()[0].SpanContext.SpanID() != lost.SpanContext().SpanID() {
+			t.Errorf("the links are %v", span.Links())
+		}
+		first.Close()
+	})
+}
+
 // TestHostileTraceHeaders: what is no trace context is none; it costs nobody the RPC.
 func TestHostileTraceHeaders(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()

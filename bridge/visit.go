@@ -233,13 +233,14 @@ func (v *visit) leaves(reason string) {
 }
 
 // ends is what is to be known of a stream's end before its topic is left.
-func (v *visit) ends(voice *voice) {
+func (v *visit) ends(end delivery.End, voice *voice) {
 	if v == nil {
 		return
 	}
+	v.journey.follows(voice.sub)
 	v.last = voice.lastID(v.position, v.events > 0)
-	if v.reason != "" {
-		return
+	if end != delivery.EndComplete || v.reason != "" {
+		return // that the RPC has failed is not why
 	}
 	v.reason = reasonEnd
 	if err := voice.sub.Topic.Status().Err; err != nil {
