@@ -81,6 +81,8 @@ type gap struct{ reason string }
 
 // openSpan begins the visit's span, if it has none: when the route is known, whose
 // name is the span's and by which samplers may decide.
+//
+//nolint:spancheck // it is ended when the visit is
 func (v *visit) openSpan(r *http.Request) {
 	tracing := v.bridge.tracing
 	if tracing == nil || v.journey != nil {
@@ -102,7 +104,7 @@ func (v *visit) openSpan(r *http.Request) {
 	} else if name == otherMethod {
 		name = "HTTP"
 	}
-	ctx, span := tracing.tracer.Start(ctx, name, //nolint:spancheck // it is ended when the visit is
+	ctx, span := tracing.tracer.Start(ctx, name,
 		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(v.bridge.born.Add(v.began)), trace.WithAttributes(attrs...))
 	v.journey = &journey{span: span, origin: origin{span.SpanContext(), baggage.FromContext(ctx)}}
 }
