@@ -24,6 +24,9 @@ const closeGrace = time.Second
 type Bridge struct {
 	opts      Options
 	logger    *slog.Logger
+	born      time.Time
+	journal   *journal // nil: requests are not told of
+	tracing   *tracing // nil: nor traced
 	site      atomic.Pointer[site]
 	topics    *topic.Registry
 	clients   delivery.Clients
@@ -56,13 +59,16 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 		return nil, b.discarded(s, err)
 	}
 	b.life, b.stop = context.WithCancel(context.Background())
+	b.journal, b.tracing = newJournal(b.logger, opts.AccessLog), newTracing(opts)
 	b.topics = topic.NewRegistry(s.topicLimits())
 	b.open(s)
 	return b, nil
 }
 
 // newBridge makes a bridge that has no site yet, and nothing that is to be closed.
-func newBridge(opts Options) *Bridge { return &Bridge{opts: opts, logger: opts.logger()} }
+func newBridge(opts Options) *Bridge {
+	return &Bridge{opts: opts, born: time.Now(), logger: opts.logger()}
+}
 
 // Drain stops serving without losing anyone: the bridge says that it is not
 // ready, serves on for drain.delay, then asks its clients to come back, spread
@@ -103,7 +109,7 @@ func (b *Bridge) Close() error {
 	for _, up := range last.upstreams {
 		err = errors.Join(err, up.close())
 	}
-	return err
+	return errors.Join(err, b.journal.close())
 }
 
 // endReloads says that the bridge drains, and returns its last site: when a reload

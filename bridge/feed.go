@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -35,6 +37,12 @@ type feed struct {
 	atCursor bool             // the newest RPC was opened at a cursor, and has delivered nothing
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
+	span     *rpcSpan         // of the newest RPC; nil: not traced
+
+	// For traces; also read by clients.
+	origin  atomic.Pointer[origin]  // of the RPCs to come
+	opening atomic.Pointer[opening] // of the newest RPC
+	gap     atomic.Pointer[gap]     // the newest
 
 	*scratch // between Read and Release
 }
@@ -72,12 +80,14 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 			return nil, fmt.Errorf("%w: %w", errNoCursor, err)
 		}
 	}
+	ctx, call = f.startRPC(ctx, call)
 	stream, err := f.endpoint.upstream.Open(ctx, call)
 	if err != nil {
+		f.span.ended(err)
 		return nil, f.endpoint.noted(err)
 	}
 	f.binding, f.stream = b, stream
-	return rpc{stream, f.endpoint}, nil
+	return rpc{stream, f.endpoint, f.span}, nil
 }
 
 // rpc is an RPC whose internal failures are noted once, however many clients
@@ -85,13 +95,16 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 type rpc struct {
 	*upstream.Stream
 	endpoint *endpoint
+	span     *rpcSpan
 }
 
 // Accepted waits for the backend's headers.
 func (r rpc) Accepted() error {
 	if err := r.Stream.Accepted(); err != nil {
+		r.span.ended(err)
 		return r.endpoint.noted(err)
 	}
+	r.span.accepted()
 	return nil
 }
 
@@ -99,9 +112,19 @@ func (r rpc) Accepted() error {
 func (r rpc) Next(message func(wire []byte) error) error {
 	err := r.Stream.Next(message)
 	if _, isStatus := status.FromError(err); err != nil && isStatus {
+		r.span.ended(err)
 		return r.endpoint.noted(err)
 	}
+	if err == io.EOF { //nolint:errorlint // a failure may wrap that of a connection
+		r.span.ended(err)
+	}
 	return err // io.EOF, or the function's own
+}
+
+// Close ends the RPC.
+func (r rpc) Close() {
+	r.Stream.Close()
+	r.span.ended(nil)
 }
 
 // Read transcodes a message.
@@ -204,6 +227,7 @@ func (f *feed) logID(id []byte) string {
 
 // Gap renders a gap that all of the topic's clients are told.
 func (f *feed) Gap(reason string) (frame []byte, id string) {
+	f.gapped(reason)
 	last := string(f.ids.AppendID(nil))
 	if reason == sse.GapUntranscodable {
 		f.ids.Message(f.tapped.ID) // in the message's place

@@ -147,7 +147,7 @@ func TestHeadOfAStream(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		if _, err := io.WriteString(conn, "GET /feed HTTP/1.1\r\nHost: bridge\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET /feed HTTP/1.1\r\nHost: bridge\r\nX-Request-Id: seven\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		w.rpc().accept()
@@ -159,7 +159,7 @@ func TestHeadOfAStream(t *testing.T) {
 			}
 		}
 		want := "HTTP/1.1 200 OK|Cache-Control: no-cache, no-store, no-transform|Connection: close|" +
-			"Content-Type: text/event-stream|Vary: Accept-Encoding|X-Accel-Buffering: no|Transfer-Encoding: chunked"
+			"Content-Type: text/event-stream|Vary: Accept-Encoding|X-Accel-Buffering: no|X-Request-Id: seven|Transfer-Encoding: chunked"
 		if got := strings.Join(head, "|"); got != want {
 			t.Errorf("the head is %s\nwant %s", got, want)
 		}

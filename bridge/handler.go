@@ -22,6 +22,9 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	response := b.receive(w, r)
+	defer response.visit.returned(r)
+	w = response
 	limitBody(w, r)
 	// The request that knows its client is not kept while a stream lasts.
 	stream, err := aside(func() (answer, error) { return b.serve(w, b.identified(r)) })
@@ -74,6 +77,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		return nil, err
 	}
 	defer e.present.leave()
+	visitOf(w).finds(e, r)
 	known := e.bound.Load()
 	stream := known == nil || !known.unary()
 	switch {
@@ -99,7 +103,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		return e.shed(w, r, err)
 	}
 	defer seat.leave()
-	call, err := e.understand(r, params, body)
+	call, err := e.understand(w, r, params, body)
 	switch {
 	case errors.Is(err, errRetired) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
@@ -136,7 +140,8 @@ type call struct {
 	*binding
 	route.Bound
 
-	seat *seat // nil where none is needed
+	seat  *seat  // nil where none is needed
+	visit *visit // nil if nobody watches
 }
 
 // receive reads a request of at most limit bytes, and returns its body.
@@ -148,16 +153,16 @@ func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, limit int) ([
 }
 
 // understand waits for the route's schema and binds the request to it.
-func (e *endpoint) understand(r *http.Request, params map[string]string, body []byte) (*call, error) {
+func (e *endpoint) understand(w http.ResponseWriter, r *http.Request, params map[string]string, body []byte) (*call, error) {
 	b, err := e.await(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	bound, err := b.binder.Bind(r, params, body)
+	bound, err := b.binder.Bind(e.identified(r, visitOf(w).id), params, body)
 	if err != nil {
 		return nil, err
 	}
-	return &call{binding: b, Bound: bound}, nil
+	return &call{binding: b, Bound: bound, visit: visitOf(w).kept()}, nil
 }
 
 // bodyTimeout is how long a client may take to send the body.

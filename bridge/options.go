@@ -3,6 +3,8 @@ package bridge
 import (
 	"log/slog"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
@@ -20,6 +22,15 @@ type Options struct {
 	// Descriptors are schemas by the upstream's name; they take the place of
 	// its schema.
 	Descriptors map[string]*protoregistry.Files
+	// AccessLog says what the Logger is told of requests; the zero is nothing.
+	AccessLog AccessLog
+	// TracerProvider takes a span for each request and each RPC; nil is none, the
+	// global provider is not asked. Spans are ended on goroutines that serve other
+	// clients too, so what it does with them must not wait: it should batch.
+	TracerProvider trace.TracerProvider
+	// Propagator reads what a request says of its trace, and writes it into the
+	// metadata of the RPC. Nil is W3C Trace Context and Baggage.
+	Propagator propagation.TextMapPropagator
 }
 
 func (o Options) logger() *slog.Logger {

@@ -39,7 +39,8 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		return nil, err
 	}
 	sub.Opened()
-	voice := &voice{endpoint: e, sub: sub}
+	voice := &voice{endpoint: e, sub: sub, visit: c.visit}
+	c.visit.begins(voice, id.Text)
 	c.seat.stay()
 	return e.deliver(w, r, &delivery.Client{
 		Source:   voice,
@@ -48,7 +49,11 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		Policy:   e.policy(),
 		First:    voice.first(id),
 		Position: sub.Position,
-		Done:     func(delivery.End) { sub.Leave(); c.seat.leave() },
+		Done: func(end delivery.End) {
+			voice.visit.ends(end, voice)
+			sub.Leave()
+			c.seat.leave()
+		},
 	})
 }
 
@@ -64,6 +69,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
 		Place:     e.place(id),
 		Admit:     e.mayOpen(c.seat),
+		Starts:    c.visit.starter(),
 		Open:      func(after []byte, _ bool) (string, topic.Params) { return e.open(c, after) },
 	}
 }
@@ -101,6 +107,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == "repeats", Own: e.ownRPC(), After: after,
 		}),
 	}
+	f.origin.Store(c.visit.source())
 	return epoch, topic.Params{
 		Source:   f,
 		Renderer: f,
@@ -204,19 +211,21 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 				"route", e.route.Path)
 		})
 	}
-	done := client.Done
+	done, visit := client.Done, visitOf(w).kept()
+	visit.streams(true)
 	e.present.stay()
 	client.Audience = &e.audience
 	client.Done = func(end delivery.End) {
 		defer e.present.leave()
-		e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)
 		if done != nil {
 			done(end)
 		}
+		visit.ended(end, client.Sent)
 	}
-	stream, err := e.bridge.clients.Serve(w, r, client)
+	stream, err := e.bridge.clients.Serve(bare(w), r, client)
 	switch {
 	case err != nil:
+		visit.streams(false) // it is refused
 		client.Done(delivery.EndGone)
 		return nil, e.at(err)
 	case stream == nil: // it goes on without its request

@@ -15,7 +15,11 @@ import (
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(e.route.Timeout))
 	defer cancel()
-	reply, err := e.upstream.Invoke(ctx, upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata})
+	calling, rpc, span := e.bridge.tracing.startRPC(c.visit.source().context(ctx), upstream.Call{
+		Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata,
+	})
+	reply, err := e.upstream.Invoke(calling, rpc)
+	span.answered(err)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,8 @@ type voice struct {
 	// written, as far as a gap may have to name them: their frames may be gone
 	// by then.
 	last, sent []byte
+	// visit is told what becomes of the stream; nil: nobody watches.
+	visit *visit
 }
 
 // Log returns the topic's log.
@@ -37,6 +39,7 @@ func (v *voice) Status() (delivery.Status, <-chan struct{}) {
 
 // Sending says how far the client is to get now.
 func (v *voice) Sending(position uint64) {
+	v.visit.writes()
 	if v.endpoint.route.SlowClient != config.SlowClientSkip {
 		return
 	}
@@ -50,6 +53,7 @@ func (v *voice) Progress(position uint64) {
 	if v.sent != nil {
 		v.last, v.sent = v.sent, nil
 	}
+	v.visit.stands(position, v.sub)
 	v.sub.Progress(position)
 }
 
@@ -62,6 +66,10 @@ func (v *voice) Pass(position uint64) uint64 {
 // Move follows the client's stream into the log that goes on from its own.
 func (v *voice) Move() (position uint64, moved bool, err error) {
 	moved, err = v.sub.Move(func(id string) topic.Place { return v.endpoint.place(sse.ParseID(v.endpoint.mode, id)) })
+	if moved {
+		v.visit.jumps(v.sub.Position)
+		v.visit.happens("merge")
+	}
 	return v.sub.Position, moved, err
 }
 
@@ -111,22 +119,29 @@ func (v *voice) Stale(dst []byte) []byte {
 	if err := v.sub.Topic.Status().Err; err != nil {
 		code = statusOf(err).Code()
 	}
+	v.visit.happens("stale", "ssebridge.code", statusName(code))
 	return sse.AppendStale(dst, statusName(code))
 }
 
 // Live renders stream-live.
-func (v *voice) Live(dst []byte) []byte { return sse.AppendLive(dst) }
+func (v *voice) Live(dst []byte) []byte {
+	v.visit.happens("live")
+	return sse.AppendLive(dst)
+}
 
 // Lagged renders the gap of a client that was too slow for the log.
 func (v *voice) Lagged(dst []byte) (block []byte, position uint64) {
 	last := v.last
 	position, id := v.Log().Floor()
 	v.last = v.asID(position, id)
+	v.visit.jumps(position)
+	v.visit.happens("gap", "ssebridge.reason", sse.GapLagged)
 	return sse.AppendGap(dst, sse.Gap{Reason: sse.GapLagged, LastEventID: string(last), ResumedFrom: string(v.last)}), position
 }
 
 // Leave renders stream-retry, or the end of a route that is no more.
 func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
+	v.visit.leaves(leaving(reason))
 	switch reason {
 	case delivery.Drain:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryDrain})
@@ -145,6 +160,41 @@ func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
 	default:
 		return sse.AppendRetry(dst, v.endpoint.upstreamRetryAfter(), v.endpoint.upstreamRetry(v.sub.Topic.Status().Err))
 	}
+}
+
+// leaving names why a client is asked to leave.
+func leaving(reason delivery.Reason) string {
+	switch reason {
+	case delivery.Drain:
+		return sse.RetryDrain
+	case delivery.Reload:
+		return sse.RetryReload
+	case delivery.Removed:
+		return reasonEnd
+	case delivery.MaxAge:
+		return sse.RetryMaxAge
+	case delivery.Idle:
+		return sse.RetryIdle
+	case delivery.Shed:
+		return sse.RetryShed
+	case delivery.Lagged:
+		return sse.RetryLagged
+	default:
+		return sse.RetryUpstream
+	}
+}
+
+// lastID is the id that the client has by a position that it has got to, or, where it
+// was sent nothing of the log, by its first block; empty where the frame is gone.
+func (v *voice) lastID(position uint64, sent bool) string {
+	if !sent {
+		return string(v.last)
+	}
+	id := v.Log().ID(position)
+	if v.endpoint.mode == sse.Cursors && id == "" {
+		return ""
+	}
+	return string(v.asID(position, id))
 }
 
 // upstreamRetry names what happened to the RPC.
@@ -190,12 +240,14 @@ func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Re
 	case sse.RetryUpstream:
 		after = e.upstreamRetryAfter()
 	}
+	visitOf(w).kept().leaves(retry.Reason)
 	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
 }
 
 // sayEnd tells a client that comes back to an ended stream, not by GET, that
 // it has ended.
 func (e *endpoint) sayEnd(w http.ResponseWriter, r *http.Request, id sse.ID) (answer, error) {
+	visitOf(w).kept().leaves(reasonEnd)
 	return e.say(w, r, id.Text, func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(id.Text), []byte("{}")) })
 }
 

@@ -45,12 +45,19 @@ type world struct {
 
 	config config.Config
 	conn   *grpc.ClientConn // to the backend
+	adjust func(*bridge.Options)
 }
 
 // inWorld plays in a world of its own. settings is the YAML beside "upstreams".
 func inWorld(t *testing.T, settings string, play func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { play(t, newWorld(t, settings)) })
+	inWorldWith(t, settings, func(*bridge.Options) {}, play)
+}
+
+// inWorldWith does the same with other options of the bridge's.
+func inWorldWith(t *testing.T, settings string, adjust func(*bridge.Options), play func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { play(t, newWorld(t, settings, adjust)) })
 }
 
 // feedRoute is the YAML of a configuration's one route, /feed; keys are further ones.
@@ -58,10 +65,10 @@ func feedRoute(keys string) string {
 	return "routes: [{path: /feed, rpc: " + watch + ", upstream: app, " + keys + "}]"
 }
 
-func newWorld(t *testing.T, settings string) *world {
+func newWorld(t *testing.T, settings string, adjust func(*bridge.Options)) *world {
 	t.Helper()
 	cfg := parse(t, "upstreams: {app: {target: 'passthrough:///memory'}}\n"+settings)
-	w := &world{TB: t, Stage: newStage(), Logged: &logs{}, front: listenInMemory()}
+	w := &world{TB: t, Stage: newStage(), Logged: &logs{}, front: listenInMemory(), adjust: adjust}
 	w.http1, w.http2 = w.transport(false), w.transport(true)
 
 	back := listenInMemory()
@@ -96,11 +103,13 @@ func newWorld(t *testing.T, settings string) *world {
 // open runs a bridge of the world's configuration, before its backend.
 func (w *world) open(front *pipes) *bridge.Bridge {
 	w.Helper()
-	b, err := bridge.New(w.config, bridge.Options{
+	options := bridge.Options{
 		Logger:      slog.New(slog.NewTextHandler(w.Logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Upstreams:   map[string]grpc.ClientConnInterface{"app": w.conn},
 		Descriptors: map[string]*protoregistry.Files{"app": protoregistry.GlobalFiles},
-	})
+	}
+	w.adjust(&options)
+	b, err := bridge.New(w.config, options)
 	if err != nil {
 		w.Fatal(err)
 	}

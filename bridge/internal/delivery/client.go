@@ -97,6 +97,10 @@ type Client struct {
 	First    []byte // the first block, written at once
 	Position uint64 // in the log, behind First
 	Gzip     bool   // the client takes the response compressed
+	// Sent is how many bytes of the response's body the client's socket, or
+	// net/http, has taken, the body's own framing included where it is ours. It is for
+	// Done to read.
+	Sent uint64
 	// Audience is whom the client is dismissed with; nil: nobody.
 	Audience *Audience
 	// Done is told once how the stream ended, by whoever served it; it should

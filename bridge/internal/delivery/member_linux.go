@@ -106,6 +106,7 @@ func (s *shard) write(m *member) {
 	for len(m.rest) > 0 {
 		block := m.rest[0]
 		n, err := m.socket.write(block)
+		m.session.client.Sent += uint64(max(n, 0))
 		switch {
 		case err != nil:
 			s.gone(m)

@@ -159,7 +159,9 @@ func (s *Stream) send(blocks ...[]byte) error {
 				armed = batch
 			}
 			armed -= len(piece)
-			if _, err := s.sink.Write(piece); err != nil {
+			n, err := s.sink.Write(piece)
+			s.session.client.Sent += uint64(max(n, 0))
+			if err != nil {
 				return err
 			}
 		}

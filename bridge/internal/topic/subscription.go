@@ -31,6 +31,10 @@ type Join struct {
 	// Open says how a new topic runs whose log begins after a cursor, or with
 	// none; called only where one is needed, under the registry's lock.
 	Open func(after []byte, catchUp bool) (epoch string, params Params)
+	// Starts is told of the source of a topic whose RPC is opened, or opened
+	// again, because the client comes; called under the registry's lock, before the
+	// opening. Nil: nobody wants to know.
+	Starts func(Source)
 }
 
 // Place is where a client says it stands. The zero Place is nowhere.
@@ -146,6 +150,9 @@ func (s *Subscription) attach(t *Topic) {
 	t.wakePump()
 	// Only now that its client is placed: one that starts after the newest
 	// frame must not start after the RPC's first message.
+	if s.join.Starts != nil && t.Status().Phase == Opening && !t.runs() {
+		s.join.Starts(t.params.Source)
+	}
 	s.registry.run(t)
 }
 
@@ -226,6 +233,9 @@ func (s *Subscription) Move(parse func(id string) Place) (bool, error) {
 	s.Topic.opened = s.Topic.opened || s.opened
 	return true, nil
 }
+
+// Source returns what the topic's RPCs come from.
+func (t *Topic) Source() Source { return t.params.Source }
 
 // Log returns the topic's log.
 func (s *Subscription) Log() *replay.Log { return s.Topic.log }

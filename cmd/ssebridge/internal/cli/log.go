@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/ssebridge/ssebridge/bridge"
 )
 
 // logFlags are the flags that say what is logged and how.
@@ -44,6 +46,21 @@ func (f *logFlags) logger(cmd *cobra.Command, level slog.Level) (*slog.Logger, e
 			err:     fmt.Errorf("--log-format %q: must be auto, text or json", f.format),
 		}
 	}
+}
+
+// accessLevels are what --access-log may be.
+func accessLevels() map[string]bridge.AccessLog {
+	return map[string]bridge.AccessLog{"off": bridge.AccessOff, "end": bridge.AccessEnds, "all": bridge.AccessAll}
+}
+
+// accessLog reads the flag of that name.
+func accessLog(cmd *cobra.Command, text string) (bridge.AccessLog, error) {
+	level, known := accessLevels()[text]
+	if !known {
+		return level, &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--access-log %q: must be off, end or all", text)}
+	}
+
+	return level, nil
 }
 
 // isTerminal reports whether w is a character device, which is what a terminal is to a log.

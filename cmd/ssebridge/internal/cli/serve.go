@@ -20,7 +20,7 @@ import (
 const defaultConfig = "ssebridge.yaml"
 
 func newServe(log *logFlags, hangups func() <-chan os.Signal) *cobra.Command {
-	params := serveParams{}
+	params, access := serveParams{}, ""
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the routes of a configuration",
@@ -31,7 +31,10 @@ with exit code 130.
 
 When the configuration's file, or a file that it names, changes, and on SIGHUP, it is read
 again: a good one is taken over without disturbing the streams of routes that are as they
-were, a bad one is told of in the log and changes nothing.`,
+were, a bad one is told of in the log and changes nothing.
+
+Traces are sent by OTLP where OpenTelemetry's environment variables name an endpoint
+(OTEL_EXPORTER_OTLP_ENDPOINT).`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			params.hangups = hangups() // from here on the signal does not end the process
@@ -39,11 +42,16 @@ were, a bad one is told of in the log and changes nothing.`,
 			if params.logger, err = log.logger(cmd, slog.LevelInfo); err != nil {
 				return err
 			}
+			if params.access, err = accessLog(cmd, access); err != nil {
+				return err
+			}
 
 			return serve(cmd.Context(), params)
 		},
 	}
 	configFlag(cmd, &params.path)
+	cmd.Flags().StringVar(&access, "access-log", "all",
+		"lines about requests: all (where streams begin and where requests and streams end), end, or off")
 	cmd.Flags().BoolVar(&params.pprof, "pprof", false, "profiles on the admin listener, to callers on this machine")
 
 	return cmd
@@ -54,6 +62,7 @@ type serveParams struct {
 	path    string // of the configuration
 	pprof   bool
 	logger  *slog.Logger
+	access  bridge.AccessLog
 	hangups <-chan os.Signal // each asks for the configuration to be read again
 }
 
@@ -99,7 +108,15 @@ func serve(ctx context.Context, params serveParams) error {
 	if err := s.loadCertificates(); err != nil {
 		return invalid(file.Locate(err))
 	}
-	b, err := bridge.New(cfg, bridge.Options{Logger: logger})
+	traces, err := newTracing(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer traces.close(context.WithoutCancel(ctx))
+	b, err := bridge.New(cfg, bridge.Options{
+		Logger: logger, AccessLog: params.access,
+		TracerProvider: traces.tracerProvider(), Propagator: traces.propagator,
+	})
 	if err != nil {
 		return invalid(file.Locate(err))
 	}

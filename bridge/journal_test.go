@@ -1,0 +1,112 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unique"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// valve is a slog.Handler that takes nothing while it is shut, and says when it is asked to.
+type valve struct {
+	slog.Handler
+
+	asked, open chan struct{}
+}
+
+func (v *valve) Handle(ctx context.Context, record slog.Record) error {
+	select {
+	case v.asked <- struct{}{}:
+	default:
+	}
+	<-v.open
+	return v.Handler.Handle(ctx, record)
+}
+
+// TestLinesThatFindNoRoomAreCounted, and whoever tells them does not wait.
+func TestLinesThatFindNoRoomAreCounted(t *testing.T) {
+	var log bytes.Buffer
+	handler := &valve{slog.NewTextHandler(&log, nil), make(chan struct{}, 1), make(chan struct{})}
+	j := newJournal(slog.New(handler), AccessEnds)
+	b := &Bridge{born: time.Now(), journal: j}
+	v := &visit{bridge: b, id: "1", method: unique.Make("GET"), path: unique.Make("/"), agent: unique.Make(""), status: 200}
+	j.answers(v)
+	<-handler.asked // its writer is stuck, and the queue empty
+	const lost = 7
+	for range journalLines + lost {
+		j.answers(v)
+	}
+	close(handler.open)
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(log.String(), "msg=request"); got != journalLines+1 {
+		t.Errorf("%d lines were written, want %d", got, journalLines+1)
+	}
+	if !strings.Contains(log.String(), `level=WARN msg="the log is too slow: access lines were dropped" lines=7`) {
+		t.Error("nothing is said of the lines that were lost")
+	}
+}
+
+// TestUnwatchedCostsNothing: where there are no traces and no access lines, no hook allocates.
+func TestUnwatchedCostsNothing(t *testing.T) {
+	b := &Bridge{born: time.Now()}
+	v := &visit{bridge: b, id: "1"}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &endpoint{bridge: b}
+	f := &feed{endpoint: e}
+	call := upstream.Call{Method: "a.B/C"}
+	if n := testing.AllocsPerRun(100, func() {
+		v.finds(e, request)
+		kept := v.kept()
+		f.origin.Store(kept.source())
+		if kept.starter() != nil {
+			t.Error("something is to be told")
+		}
+		ctx, _ := f.startRPC(request.Context(), call)
+		_, _, span := b.tracing.startRPC(kept.source().context(ctx), call)
+		span.accepted()
+		span.ended(nil)
+		span.answered(nil)
+		f.gapped("upstream")
+		kept.begins(nil, "")
+		kept.writes()
+		kept.stands(7, nil)
+		kept.jumps(9)
+		kept.happens("stale", "ssebridge.code", "UNAVAILABLE")
+		kept.leaves("drain")
+		kept.ends(delivery.EndGone, nil)
+		kept.ended(delivery.EndGone, 1)
+		v.returned(request)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                     "",
+		"/a b/c?d":             "/a b/c?d",
+		"a\nb":                 `a\nb`,
+		"é":                    `\u00e9`,
+		"\xff":                 `\xff`,
+		`a"\`:                  `a\"\\`,
+		"0123456789abcdef":     "0123456789abcdef",
+		"0123456789abcdefg":    "0123456789abcdef...",
+		"\x00\x00\x00\x00\x00": `\x00\x00\x00\x00`,
+	} {
+		if got := shown(text, 16); !strings.HasPrefix(got, want) || len(got) > 16+len("...") {
+			t.Errorf("%q is shown as %s, want %s", text, got, want)
+		}
+	}
+}

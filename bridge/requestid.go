@@ -1,0 +1,61 @@
+package bridge
+
+import (
+	"crypto/rand"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+const (
+	// requestIDHeader names a request in logs on its whole way: it is taken from
+	// a proxy in front, answered with, and forwarded where the route says so.
+	requestIDHeader = "X-Request-Id"
+	// requestIDBytes bounds an id that somebody else has chosen.
+	requestIDBytes = 64
+	// requestIDLetters is how many letters an id of the bridge's own has: 80
+	// random bits.
+	requestIDLetters = 16
+)
+
+// requestID returns the id that a middleware has answered a request with already,
+// else the one that it comes with or, where that is none or nothing to write into
+// logs, a new one.
+func requestID(answer http.Header, r *http.Request) string {
+	for _, known := range [...][]string{answer[requestIDHeader], r.Header[requestIDHeader]} {
+		if len(known) == 1 && isRequestID(known[0]) {
+			return strings.Clone(known[0]) // what it was cut from need not be kept with it
+		}
+	}
+	return strings.Clone(rand.Text()[:requestIDLetters])
+}
+
+// isRequestID reports whether an id may go into logs, headers and metadata as it
+// is: some letters, digits and signs that mean nothing anywhere.
+func isRequestID(id string) bool {
+	for _, c := range []byte(id) {
+		letter, digit := 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9'
+		if !letter && !digit && !strings.ContainsRune("-_.:/+=@", rune(c)) {
+			return false
+		}
+	}
+	return id != "" && len(id) <= requestIDBytes
+}
+
+// identified returns the request as it is forwarded: with its id, where the route
+// forwards that.
+func (e *endpoint) identified(r *http.Request, id string) *http.Request {
+	forwards := slices.ContainsFunc(e.route.Request.Metadata, func(m config.Metadata) bool {
+		return strings.EqualFold(m.Name, requestIDHeader)
+	})
+	if sent := r.Header[requestIDHeader]; !forwards || len(sent) == 1 && sent[0] == id {
+		return r
+	}
+	// The request itself is not the handler's to change.
+	named := *r
+	named.Header = r.Header.Clone()
+	named.Header[requestIDHeader] = []string{id}
+	return &named
+}

@@ -1,0 +1,299 @@
+package bridge
+
+import (
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unique"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+)
+
+// How much of what a client sends may reach a log or a span.
+const (
+	methodBytes = 16
+	pathBytes   = 256
+	agentBytes  = 128
+	idBytes     = 128
+)
+
+// visit is a request as operators see it, in the log and in traces, from its
+// coming to the true end of its answer: a stream may go on for long without its
+// handler. What differs little from client to client is kept once for all.
+//
+// Its methods are called by whoever serves the request, one at a time, and do
+// nothing on a nil visit, which is one that nobody watches.
+type visit struct {
+	bridge   *Bridge
+	endpoint *endpoint     // nil while the route is not known
+	journey  *journey      // its trace; nil: there is none
+	began    time.Duration // of the bridge's age
+	id       string        // X-Request-Id
+
+	// Set where the bridge is watched.
+	method, path, agent unique.Handle[string]
+	client              netip.Addr
+	protocol            protocol
+	transport           transport
+
+	status int16 // of the response, 0 while there is none
+	bytes  int   // of the body, where it is no stream
+
+	// Of a stream.
+	streaming bool
+	writing   bool   // frames are being written
+	position  uint64 // of the last frame written
+	events    uint64
+	reason    string // of the end; empty: the delivery.End says it all
+	last      string // the last id
+}
+
+// transport is what a request comes over.
+type transport byte
+
+const (
+	overTCP transport = iota
+	overTLS
+	overUnixSocket
+)
+
+func (t transport) String() string { return [...]string{"tcp", "tls", "unix"}[t] }
+
+// protocol is a version of HTTP.
+type protocol struct{ major, minor byte }
+
+func (p protocol) String() string {
+	if p.major > 1 {
+		return strconv.Itoa(int(p.major))
+	}
+	return strconv.Itoa(int(p.major)) + "." + strconv.Itoa(int(p.minor))
+}
+
+// witness is a response whose visit sees what it is answered with.
+type witness struct {
+	http.ResponseWriter
+
+	visit *visit
+}
+
+// receive begins a request's visit.
+func (b *Bridge) receive(w http.ResponseWriter, r *http.Request) *witness {
+	v := &visit{bridge: b, began: time.Since(b.born), id: requestID(w.Header(), r)}
+	w.Header()[requestIDHeader] = []string{v.id}
+	if b.watched() {
+		v.method = unique.Make(shown(r.Method, methodBytes))
+		v.path = unique.Make(shown(r.URL.Path, pathBytes)) // a query may hold a token
+		v.agent = unique.Make(shown(r.UserAgent(), agentBytes))
+		v.client = trust(b.site.Load().config.TrustedProxies).client(r)
+		v.protocol = protocol{byte(r.ProtoMajor), byte(r.ProtoMinor)} //nolint:gosec // net/http knows no larger ones
+		v.transport = transportOf(r)
+	}
+	return &witness{w, v}
+}
+
+// watched reports whether anybody is told of requests.
+func (b *Bridge) watched() bool { return b.journal != nil || b.tracing != nil }
+
+// transportOf names what a request came over.
+func transportOf(r *http.Request) transport {
+	switch {
+	case r.TLS != nil:
+		return overTLS
+	case overUnix(r):
+		return overUnixSocket
+	}
+	return overTCP
+}
+
+// visitOf returns the visit whose response is being written.
+func visitOf(w http.ResponseWriter) *visit {
+	if w, ok := w.(*witness); ok {
+		return w.visit
+	}
+	return nil
+}
+
+// bare returns the server's own response, which delivery may ask for its connection.
+func bare(w http.ResponseWriter) http.ResponseWriter {
+	if w, ok := w.(*witness); ok {
+		return w.ResponseWriter
+	}
+	return w
+}
+
+// Unwrap is what http.ResponseController looks for.
+func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader notes the status.
+func (w *witness) WriteHeader(status int) {
+	w.visit.status = int16(status) //nolint:gosec // net/http knows three digits
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes how much was written.
+func (w *witness) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.visit.bytes += n
+	return n, err
+}
+
+// finds says that the request's route is known.
+func (v *visit) finds(e *endpoint, r *http.Request) {
+	v.endpoint = e
+	v.openSpan(r)
+}
+
+// age is how old the visit is.
+func (v *visit) age(now time.Time) time.Duration { return now.Sub(v.bridge.born) - v.began }
+
+// kept is the visit as far as a stream has to keep it.
+func (v *visit) kept() *visit {
+	if v == nil || !v.bridge.watched() {
+		return nil
+	}
+	return v
+}
+
+// streams says that the answer is a stream, which may end later than the handler.
+func (v *visit) streams(streaming bool) {
+	if v != nil {
+		v.streaming = streaming
+	}
+}
+
+// begins says how a client's stream begins.
+func (v *visit) begins(voice *voice, from string) {
+	if v == nil {
+		return
+	}
+	v.position = voice.sub.Position
+	start := startOf(voice.sub)
+	v.bridge.journal.begins(v, start, from)
+	v.journey.begins(start, voice.sub)
+}
+
+// start is how a stream begins: new, resumed or missed, which is with a gap.
+type start struct{ how, gap string }
+
+func startOf(sub *topic.Subscription) start {
+	switch sub.Start {
+	case topic.Missed:
+		return start{"missed", sub.Missed}
+	case topic.Resumed:
+		return start{"resumed", ""}
+	default:
+		return start{"new", ""}
+	}
+}
+
+// writes says that frames of the log are being written.
+func (v *visit) writes() {
+	if v != nil {
+		v.writing = true
+	}
+}
+
+// stands says how far the client has got. Frames that it is not sent count for
+// nothing.
+func (v *visit) stands(position uint64, sub *topic.Subscription) {
+	if v == nil {
+		return
+	}
+	if v.writing {
+		v.writing = false
+		v.events += position - v.position
+	}
+	v.position = position
+	v.journey.follows(sub)
+}
+
+// jumps says that the client goes on elsewhere.
+func (v *visit) jumps(position uint64) {
+	if v != nil {
+		v.position = position
+	}
+}
+
+// happens says that something has become of the stream; words come in pairs.
+func (v *visit) happens(event string, words ...string) {
+	if v != nil {
+		v.journey.happens(event, words...)
+	}
+}
+
+// leaves says for which reason the client is asked to leave.
+func (v *visit) leaves(reason string) {
+	if v != nil {
+		v.reason = reason
+		v.journey.happens("leave", "ssebridge.reason", reason)
+	}
+}
+
+// ends is what is to be known of a stream's end before its topic is left.
+func (v *visit) ends(end delivery.End, voice *voice) {
+	if v == nil {
+		return
+	}
+	v.journey.follows(voice.sub)
+	v.last = voice.lastID(v.position, v.events > 0)
+	if end != delivery.EndComplete || v.reason != "" {
+		return // that the RPC has failed is not why
+	}
+	v.reason = reasonEnd
+	if err := voice.sub.Topic.Status().Err; err != nil {
+		v.reason = reasonError
+		v.journey.fails(err)
+	}
+}
+
+// How a stream ends that has said all: by stream-end, or by stream-error.
+const (
+	reasonEnd   = "end"
+	reasonError = "error"
+)
+
+// ended is the end of a stream.
+func (v *visit) ended(end delivery.End, bytes uint64) {
+	if v == nil || !v.streaming {
+		return
+	}
+	if end != delivery.EndComplete && end != delivery.EndAsked || v.reason == "" {
+		v.reason = string(end)
+	}
+	v.bridge.journal.ends(v, bytes)
+	v.journey.ends(v, bytes)
+}
+
+// returned is the end of the handler, and of all that is no stream.
+func (v *visit) returned(r *http.Request) {
+	if v.streaming || !v.bridge.watched() {
+		return
+	}
+	v.openSpan(r) // of a request without a route
+	v.bridge.journal.answers(v)
+	v.journey.answers(v)
+}
+
+// shown cuts and quotes what somebody else has chosen, for a log or a span. What is
+// printable is left as it is.
+func shown(text string, most int) string {
+	if len(text) <= most && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' || c == '\\' || c == '"' }) {
+		return text
+	}
+	cut := text
+	if len(text) > most {
+		cut = text[:most]
+	}
+	quoted := strconv.QuoteToASCII(cut)
+	quoted = quoted[1 : len(quoted)-1]
+	if len(quoted) > most {
+		quoted = quoted[:most]
+	}
+	if len(quoted) < len(text) {
+		quoted += "..."
+	}
+	return quoted
+}

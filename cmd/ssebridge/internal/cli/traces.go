@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// flushTimeout bounds how long the last spans may take to leave: a collector that does not
+// answer must not hold up the end.
+const flushTimeout = 2 * time.Second
+
+// errorBytes bounds what is logged of an error of the SDK's.
+const errorBytes = 500
+
+// tracing sends spans by OTLP, as OpenTelemetry's environment variables say. The zero
+// tracing sends none.
+type tracing struct {
+	provider   *sdktrace.TracerProvider // nil: there is none
+	propagator propagation.TextMapPropagator
+	logger     *slog.Logger
+}
+
+// newTracing reads OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_PROTOCOL and
+// OTEL_PROPAGATORS; what there is besides, of endpoints, samplers, the resource and batches,
+// the SDK reads itself. Without an endpoint nothing is sent, unless the exporter is asked for
+// by name.
+func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
+	wanted, err := wantsTraces()
+	if err != nil || !wanted {
+		return &tracing{}, err
+	}
+	propagator, err := newPropagator()
+	if err != nil {
+		return nil, err
+	}
+	exporter, err := newExporter(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the traces' exporter: %w", err)
+	}
+	// The SDK's own complaints have no other way than these globals.
+	otel.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		text := err.Error() // which may quote a header
+		text = strconv.QuoteToASCII(text[:min(len(text), errorBytes)])
+		logger.Warn("traces", "error", text[1:len(text)-1])
+	}))
+	described, err := resource.New(ctx,
+		resource.WithAttributes(attribute.String("service.name", "ssebridge"), attribute.String("service.version", buildVersion())),
+		resource.WithTelemetrySDK(),
+		resource.WithHost(),
+		resource.WithFromEnv(), // says more than what stands above
+	)
+	if err != nil { // and what could be read is there
+		logger.Warn("OTEL_RESOURCE_ATTRIBUTES", "error", err.Error())
+	}
+
+	return &tracing{
+		provider:   sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described)),
+		propagator: propagator,
+		logger:     logger,
+	}, nil
+}
+
+// tracerProvider is the bridge's, nil where there is none.
+func (t *tracing) tracerProvider() trace.TracerProvider {
+	if t.provider == nil {
+		return nil
+	}
+
+	return t.provider
+}
+
+// buildVersion is the version of this build, as far as it has one.
+func buildVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return ""
+	}
+
+	return info.Main.Version
+}
+
+// close sends what is left.
+func (t *tracing) close(ctx context.Context) {
+	if t.provider == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if err := t.provider.Shutdown(ctx); err != nil {
+		t.logger.Warn("the last spans may not have been sent", "error", err.Error())
+	}
+}
+
+// wantsTraces says whether the environment asks for traces.
+func wantsTraces() (bool, error) {
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return false, nil
+	}
+	switch exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter {
+	case "":
+		return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "", nil
+	case "otlp":
+		return true, nil
+	case "none":
+		return false, nil
+	default:
+		return false, fmt.Errorf("OTEL_TRACES_EXPORTER=%q: must be otlp or none", exporter)
+	}
+}
+
+// newExporter makes the exporter for the protocol that the environment names.
+func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
+	protocol := os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+	if protocol == "" {
+		protocol = os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
+	}
+	switch protocol {
+	case "", "http/protobuf":
+		return otlptracehttp.New(ctx)
+	case "grpc":
+		return otlptracegrpc.New(ctx)
+	default:
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL=%q: must be http/protobuf or grpc", protocol)
+	}
+}
+
+// newPropagator reads which headers carry a trace.
+func newPropagator() (propagation.TextMapPropagator, error) {
+	names := os.Getenv("OTEL_PROPAGATORS")
+	if names == "" {
+		names = "tracecontext,baggage"
+	}
+	var chosen []propagation.TextMapPropagator
+	for name := range strings.SplitSeq(names, ",") {
+		switch name = strings.TrimSpace(name); name {
+		case "tracecontext":
+			chosen = append(chosen, propagation.TraceContext{})
+		case "baggage":
+			chosen = append(chosen, propagation.Baggage{})
+		case "none":
+		default:
+			return nil, errors.New("OTEL_PROPAGATORS: must be of tracecontext, baggage and none, separated by commas")
+		}
+	}
+
+	return propagation.NewCompositeTextMapPropagator(chosen...), nil
+}
