@@ -57,6 +57,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.topics = topic.NewRegistry(s.topicLimits())
 	b.open(s)
+	b.reloads.begun = time.Now()
 	return b, nil
 }
 

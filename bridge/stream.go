@@ -29,6 +29,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	sub, err := e.bridge.topics.Join(e.join(c, id))
 	switch {
 	case errors.Is(err, topic.ErrFull):
+		e.counts.shed.Add(shedTopics, 1)
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryShed})
 	case err != nil: // closed
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
@@ -38,6 +39,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		return nil, err
 	}
 	sub.Opened()
+	e.counts.joined(sub)
 	voice := &voice{endpoint: e, sub: sub}
 	return e.deliver(w, r, &delivery.Client{
 		Source:   voice,
@@ -204,6 +206,7 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 	done := client.Done
 	e.present.stay()
 	client.Audience = &e.audience
+	client.Counts = e.counts.delivery
 	client.Done = func(end delivery.End) {
 		defer e.present.leave()
 		e.bridge.logger.Debug("stream ended", "route", e.route.Path, "end", end)

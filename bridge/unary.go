@@ -15,10 +15,13 @@ import (
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(e.route.Timeout))
 	defer cancel()
+	e.upstream.counts.unary.opens.Add(1)
 	reply, err := e.upstream.Invoke(ctx, upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata})
+	e.upstream.counts.unary.ended(err)
 	if err != nil {
 		return err
 	}
+	e.counts.received(reply.Wire)
 	if len(reply.Wire) > e.messageBytes {
 		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
 	}

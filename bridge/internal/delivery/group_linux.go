@@ -19,10 +19,12 @@ type group struct {
 	at      int // whom to visit next
 	left    int // how many are to be visited
 	queued  bool
+	pending int   // how many have not been visited since reach was
+	reach   reach // the frame that is on its way to all of them
 }
 
-func newGroup(shard *shard, log *replay.Log) *group {
-	g := &group{shard: shard, log: log}
+func newGroup(shard *shard, log *replay.Log, counts *Counts) *group {
+	g := &group{shard: shard, log: log, reach: reach{counts: counts, came: log.NewestAt()}}
 	g.ignore = log.Watch(g.wake)
 	return g
 }

@@ -106,6 +106,7 @@ func (s *shard) write(m *member) {
 	for len(m.rest) > 0 {
 		block := m.rest[0]
 		n, err := m.socket.write(block)
+		m.session.client.Counts.sent(n, m.session.client.Gzip)
 		switch {
 		case err != nil:
 			s.gone(m)
@@ -215,6 +216,7 @@ func (s *shard) end(m *member, end End) {
 		return
 	}
 	s.leaveGroup(m)
+	m.session.depart(Shard, end)
 	m.session, m.rest = nil, nil
 	m.done(end)
 	m.done = nil

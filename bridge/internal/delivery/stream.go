@@ -26,6 +26,11 @@ type Stream struct {
 	told     chan struct{} // closed when the client is to be asked to leave
 	tellOnce sync.Once
 
+	sampler sampler
+
+	spotMu  sync.Mutex
+	spotted spot // as of its last write
+
 	cutMu  sync.Mutex
 	wasCut bool // no deadline is set any more but the one that ends the writing
 }
@@ -54,24 +59,31 @@ func (s *Stream) cut() {
 // Run writes until the stream ends. Where it ends otherwise than by EndComplete or
 // EndAsked, the response must be aborted. It is to be called once.
 func (s *Stream) Run(ctx context.Context) End {
+	s.session.arrive(HTTP)
+	s.note()
 	s.clients.add(s, s.session.client.Audience)
 	end := s.run(ctx)
 	s.clients.remove(s)
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	s.session.depart(HTTP, end)
 	s.session.client.Done(end)
 	return end
 }
 
 func (s *Stream) run(ctx context.Context) End {
 	for ctx.Err() == nil {
+		s.sampler.begin(s.session.client.Source.Log())
 		blocks, end := s.session.turn(clock())
 		if len(blocks) > 0 {
 			if err := s.send(blocks...); err != nil {
 				return s.failed(err)
 			}
+			frames := s.session.frames
 			s.session.wrote(clock())
+			s.sampler.observe(s.session.client, frames)
+			s.note()
 		}
 		switch {
 		case end != "":
@@ -133,7 +145,9 @@ func (s *Stream) send(blocks ...[]byte) error {
 				armed = batch
 			}
 			armed -= len(piece)
-			if _, err := s.sink.Write(piece); err != nil {
+			n, err := s.sink.Write(piece)
+			s.session.client.Counts.sent(n, s.session.client.Gzip)
+			if err != nil {
 				return err
 			}
 		}

@@ -71,9 +71,11 @@ func (c *Clients) takeOver(w http.ResponseWriter, client *Client) bool {
 		c.serveConn(conn, client)
 		return true
 	}
+	m.session.arrive(Shard)
 	c.add(m, client.Audience)
 	if !m.shard.start(m) {
 		m.socket.reset()
+		m.session.depart(Shard, EndCut)
 		m.done(EndCut)
 	}
 	return true
