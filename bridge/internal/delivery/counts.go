@@ -137,7 +137,7 @@ func (s *sampler) begin(log *replay.Log) {
 		return
 	}
 	s.came = log.NewestAt() // first: a frame that comes in between is newer
-	if s.came.After(s.since) {
+	if !s.came.Before(s.since) {
 		s.newest = log.Newest()
 	}
 }

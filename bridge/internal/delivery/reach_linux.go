@@ -20,7 +20,7 @@ func (g *group) visited() bool {
 	if g.pending == 0 {
 		return false
 	}
-	g.pending = min(g.pending, len(g.members)+1) - 1
+	g.pending = min(g.pending-1, len(g.members))
 	return g.pending == 0
 }
 
