@@ -3,6 +3,7 @@ package bridge
 import (
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -90,7 +91,7 @@ func (r reading) count(name string, value uint64, labels ...string) {
 // family sends all of a family's counters, whose label is the last one.
 func (r reading) family(name string, family *tally.Family, labels ...string) {
 	for label, n := range family.All() {
-		r.count(name, n, append(labels[:len(labels):len(labels)], label)...)
+		r.count(name, n, append(slices.Clip(labels), label)...)
 	}
 }
 
@@ -107,16 +108,16 @@ func (r reading) histogram(name string, h *tally.Histogram, labels ...string) {
 func (r reading) bridge(s *site) {
 	b := r.collector.bridge
 	limits := s.config.Limits
-	r.count("ssebridge_clients_limit", uint64(limits.Clients))
-	r.count("ssebridge_topics_limit", uint64(limits.Topics))
+	r.value("ssebridge_clients_limit", float64(limits.Clients))
+	r.value("ssebridge_topics_limit", float64(limits.Topics))
 	r.family("ssebridge_topic_evictions_total", b.topics.Counts().Evictions)
 	r.value("ssebridge_log_bytes", float64(b.topics.Bytes()))
 	r.value("ssebridge_log_bytes_limit", float64(limits.ReplayBytes))
 	r.count("ssebridge_log_trims_total", b.topics.Counts().Trims.Load())
 
 	reloads, loaded := b.Reloads(), b.reloads.loaded()
-	r.count("ssebridge_config_reloads_total", uint64(reloads.OK), "ok")
-	r.count("ssebridge_config_reloads_total", uint64(reloads.Failed), "failed")
+	r.value("ssebridge_config_reloads_total", float64(reloads.OK), "ok")
+	r.value("ssebridge_config_reloads_total", float64(reloads.Failed), "failed")
 	r.value("ssebridge_config_last_reload_successful", flag(reloads.Err == nil))
 	r.value("ssebridge_config_loaded_timestamp_seconds", float64(loaded.UnixMilli())/1e3)
 	r.value("ssebridge_config_info", 1, s.hash)
@@ -196,10 +197,10 @@ func contradicts(s *site, c *routeCounts) bool {
 // upstream reads what was counted at an upstream.
 func (r reading) upstream(name string, up *backend) {
 	usage := up.Usage()
-	r.count("ssebridge_upstream_connections", uint64(usage.Ready), name, "ready")
-	r.count("ssebridge_upstream_connections", uint64(usage.Connections-usage.Ready), name, "connecting")
-	r.count("ssebridge_upstream_streams", uint64(usage.Streams), name)
-	r.count("ssebridge_upstream_opening", uint64(usage.Opening), name)
+	r.value("ssebridge_upstream_connections", float64(usage.Ready), name, "ready")
+	r.value("ssebridge_upstream_connections", float64(usage.Connections-usage.Ready), name, "connecting")
+	r.value("ssebridge_upstream_streams", float64(usage.Streams), name)
+	r.value("ssebridge_upstream_opening", float64(usage.Opening), name)
 	for kind, calls := range map[string]*calls{"stream": &up.counts.streams, "unary": &up.counts.unary} {
 		r.count("ssebridge_upstream_opens_total", calls.opens.Load(), name, kind)
 		r.family("ssebridge_upstream_ends_total", calls.ends, name, kind)

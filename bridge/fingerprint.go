@@ -21,7 +21,7 @@ func fingerprint(cfg config.Config) string {
 		}
 		cfg.Upstreams[name] = up
 	}
-	text, err := json.Marshal(cfg)
+	text, err := json.Marshal(cfg) //nolint:musttag // whatever the names are: nobody reads it
 	if err != nil {
 		return "unknown" // a value of request.set that an embedder made
 	}

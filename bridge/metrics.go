@@ -45,7 +45,10 @@ func metrics() []metric {
 		{"ssebridge_client_lag_seconds", gauge, "How long the next frame of a client has been there.", []string{labelRoute, "client"}},
 		{"ssebridge_replays_total", counter, "Clients that have come back and resumed in a log.", []string{labelRoute}},
 		{"ssebridge_replayed_frames_total", counter, "Frames that were there for those who resumed.", []string{labelRoute}},
-		{"ssebridge_gaps_total", counter, "stream-gap events: once for a log, and once for each client that has one of its own.", []string{labelRoute, labelReason, "told"}},
+		{
+			"ssebridge_gaps_total", counter, "stream-gap events: once for a log, and once for each client that has one of its own.",
+			[]string{labelRoute, labelReason, "told"},
+		},
 		{"ssebridge_messages_received_total", counter, "Messages from upstreams.", []string{labelRoute}},
 		{"ssebridge_received_bytes_total", counter, "Bytes of those messages, as protobuf.", []string{labelRoute}},
 		{"ssebridge_messages_transcoded_total", counter, "Messages of streams that became JSON, by how.", []string{labelRoute, "path"}},

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -129,9 +130,9 @@ func TestSeriesAreThereFromTheStart(t *testing.T) {
 		before := slices.Sorted(maps.Keys(scrape(t, w.Bridge)))
 		for i := range 20 {
 			path := fmt.Sprintf("/feed?topic=t%d&last_event_id=%d", i, i)
-			w.listen(path, ssetest.Options{Header: http.Header{"User-Agent": {fmt.Sprint(i)}, "X-Forwarded-For": {fmt.Sprint(i)}}})
+			w.listen(path, ssetest.Options{Header: http.Header{"User-Agent": {strconv.Itoa(i)}, "X-Forwarded-For": {strconv.Itoa(i)}}})
 			call := w.rpc()
-			call.send(&testv1.FeedEvent{Kind: fmt.Sprint("kind", i)}, unknownAny(fmt.Sprint(i)))
+			call.send(&testv1.FeedEvent{Kind: fmt.Sprint("kind", i)}, unknownAny(strconv.Itoa(i)))
 			call.end(status.Error(codes.Code(15+i), fmt.Sprint("message ", i)))
 			w.do(http.MethodGet, fmt.Sprint("/nowhere", i), "")
 		}
