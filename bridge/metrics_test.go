@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"runtime"
@@ -26,6 +27,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
@@ -294,6 +296,22 @@ func TestCountersSurviveAReload(t *testing.T) {
 		}
 		if told := w.Bridge.Reloads(); told.Err == nil || told.Err.Error() != "the file is gone" {
 			t.Errorf("told %v", told.Err)
+		}
+	})
+}
+
+// TestReadinessKeepsTheLinesOfAFile that could not be read: anybody may ask, and one of them may hold a secret.
+func TestReadinessKeepsTheLinesOfAFile(t *testing.T) {
+	inWorld(t, feedRoute(""), func(t *testing.T, w *world) {
+		_, err := config.Parse("test.yaml", []byte("upstreams: {app: {metadata: {authorization: hunter2}, tarhet: x}}"), func(string) (string, bool) { return "", false })
+		if err == nil || !strings.Contains(err.Error(), "hunter2") {
+			t.Fatalf("the operator is not shown the line: %v", err)
+		}
+		w.Bridge.ReloadFailed(fmt.Errorf("the configuration is not valid:\n%w", err))
+		answer := httptest.NewRecorder()
+		w.Bridge.Admin().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if text := answer.Body.String(); strings.Contains(text, "hunter2") || !strings.Contains(text, "tarhet") || !strings.Contains(text, "1 failed") {
+			t.Errorf("anybody is told\n%s", text)
 		}
 	})
 }

@@ -135,8 +135,8 @@ func (b *Bridge) Reloads() Reloads {
 }
 
 // ReloadFailed tells the bridge that a configuration could not even be read, so that
-// it counts and is reported as a reload that has failed. Those that Reload itself
-// refuses are counted without it.
+// it counts and is reported as a reload that has failed; config.Errors without their
+// snippets. Those that Reload itself refuses are counted without it.
 func (b *Bridge) ReloadFailed(err error) {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
