@@ -80,21 +80,19 @@ func (s *stage) listen(t testing.TB, path, lastEventID string) {
 	}
 	request.Header.Set("Accept", "text/event-stream")
 	if lastEventID != "" {
-		request.Header.Set("Last-Event-Id", lastEventID)
+		request.Header.Set("Last-Event-ID", lastEventID)
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = answer.Body.Close() }) // it was cut
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_, _ = io.Copy(io.Discard, answer.Body) // until it is cut, or the test ends
 	}()
-	t.Cleanup(func() {
-		<-done
-		_ = answer.Body.Close() // it was cut
-	})
+	t.Cleanup(func() { <-done })
 	if answer.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s", path, answer.Status)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -42,4 +43,53 @@ func TestMetricsTellWhatTheyCan(t *testing.T) {
 	if !strings.Contains(log.String(), "not to be had") {
 		t.Errorf("the log says %s", log.String())
 	}
+}
+
+// scraped is the value of a series on the admin listener, as it is spelt there.
+func scraped(t *testing.T, admin, series string) string {
+	t.Helper()
+	answer, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), "\n"+series+" ")
+	if !found {
+		t.Fatalf("there is no %s", series)
+	}
+	value, _, _ := strings.Cut(after, "\n")
+
+	return value
+}
+
+// A file that cannot even be read is a reload that failed, for Prometheus as for readiness, until a good one comes.
+func TestBadFileIsSeenInTheMetrics(t *testing.T) {
+	var good string
+	s := serveFile(t, filepath.Join(t.TempDir(), "ssebridge.yaml"), func(s *served) {
+		good = strings.Replace(s.text("", "/clock"), `admin: ""`, "admin: 127.0.0.1:0", 1)
+		s.write(good)
+	})
+	admin := addr(t, s.stderr.await(t, "msg=listening", "on=admin"))
+	want := func(ok, failed, successful string) {
+		t.Helper()
+		for series, value := range map[string]string{
+			`ssebridge_config_reloads_total{result="ok"}`:     ok,
+			`ssebridge_config_reloads_total{result="failed"}`: failed,
+			`ssebridge_config_last_reload_successful`:         successful,
+		} {
+			if got := scraped(t, admin, series); got != value {
+				t.Errorf("%s is %s, want %s", series, got, value)
+			}
+		}
+	}
+	want("0", "0", "1")
+	s.write("listen: [")
+	s.stderr.await(t, "msg=\"the configuration is not reloaded; the one before stays\"")
+	want("0", "1", "0")
+	s.write(good)
+	s.stderr.await(t, "msg=\"the configuration is reloaded\"")
+	want("1", "1", "1")
 }
