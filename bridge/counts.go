@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -112,10 +111,11 @@ func newUpstreamCounts() *upstreamCounts {
 	return c
 }
 
-// ended counts the end of a call: nil and io.EOF are OK.
+// ended counts the end of a call: nil and io.EOF itself are OK. A failure may wrap the
+// io.EOF of a connection that was hung up.
 func (c *calls) ended(err error) {
 	code := codes.OK
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { //nolint:errorlint // see above
 		code = statusOf(err).Code()
 	}
 	if code > codes.Unauthenticated {

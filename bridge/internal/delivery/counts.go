@@ -35,9 +35,9 @@ type Counts struct {
 	// asked to leave.
 	Ends *tally.Family
 	// Reached is how old the newest frame was when all clients of a log that
-	// keep up had it, by Transport. For HTTP, where nobody goes round all
-	// clients, it is how old it was when one client had it, for some of
-	// the writes.
+	// keep up had it, by Transport; where they are few, for some of the frames.
+	// For HTTP, where nobody goes round all clients, it is how old it was when
+	// one client had it, for some of the writes.
 	Reached [2]*tally.Histogram
 }
 
@@ -112,32 +112,38 @@ func (s *session) outcome(end End) string {
 // reach is a frame on its way to all clients of a log.
 type reach struct {
 	counts *Counts
-	came   time.Time // to the log
+	log    *replay.Log
+	came   time.Duration // by the log's time
 }
 
-// sampleEach is how many turns of a stream there are to one that is measured: a
-// stream's clock is its own, where a shard's is one for all.
+// observe notes that it has come to all.
+func (r reach) observe(by Transport, now time.Time) {
+	r.counts.Reached[by].Observe(r.log.Time(now) - r.came)
+}
+
+// sampleEach is how many writes there are to one that is measured, where a write is
+// to one client or a few.
 const sampleEach = 16
 
 // sampler measures how long frames take to one client.
 type sampler struct {
 	log    *replay.Log
-	since  time.Time // it has been the client's; what was there before is no measure
+	since  time.Duration // it has been the client's, by its time; what was there before is no measure
 	turns  uint
 	newest uint64 // the head of the log when the turn began; 0: it is not measured
-	came   time.Time
+	came   time.Duration
 }
 
 // begin is that of a turn.
 func (s *sampler) begin(log *replay.Log) {
 	if log != s.log {
-		s.log, s.since = log, time.Now()
+		s.log, s.since = log, log.Time(time.Now())
 	}
 	if s.newest = 0; s.turns%sampleEach != 0 {
 		return
 	}
 	s.came = log.NewestAt() // first: a frame that comes in between is newer
-	if !s.came.Before(s.since) {
+	if s.came >= s.since {
 		s.newest = log.Newest()
 	}
 }
@@ -149,6 +155,6 @@ func (s *sampler) observe(client *Client, frames bool) {
 		return
 	}
 	if s.turns++; s.newest > 0 && client.Position >= s.newest {
-		client.Counts.Reached[HTTP].Observe(time.Since(s.came))
+		reach{client.Counts, s.log, s.came}.observe(HTTP, time.Now())
 	}
 }

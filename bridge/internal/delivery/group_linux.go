@@ -21,10 +21,11 @@ type group struct {
 	queued  bool
 	pending int   // how many have not been visited since reach was
 	reach   reach // the frame that is on its way to all of them
+	due     int   // how many writes are left until one is followed
 }
 
 func newGroup(shard *shard, log *replay.Log, counts *Counts) *group {
-	g := &group{shard: shard, log: log, reach: reach{counts: counts, came: log.NewestAt()}}
+	g := &group{shard: shard, log: log, reach: reach{counts, log, log.NewestAt()}}
 	g.ignore = log.Watch(g.wake)
 	return g
 }

@@ -3,13 +3,19 @@ package delivery
 import "time"
 
 // begin has the newest frame followed on its way to all members, if none is under
-// way and it has not been before.
+// way and it has not been before. Where members are few, and following them would
+// cost as much as a part of their writes, it is so only for some.
 func (g *group) begin() {
 	if g.pending > 0 {
 		return
 	}
-	if came := g.log.NewestAt(); !came.Equal(g.reach.came) {
-		g.reach.came, g.pending = came, len(g.members)
+	came := g.log.NewestAt()
+	if came == g.reach.came {
+		return
+	}
+	g.reach.came = came
+	if g.due -= len(g.members); g.due <= 0 {
+		g.due, g.pending = sampleEach, len(g.members)
 	}
 }
 
@@ -32,7 +38,7 @@ func (s *shard) tellReached() {
 	}
 	now := time.Now()
 	for _, reach := range s.reached {
-		reach.counts.Reached[Shard].Observe(now.Sub(reach.came))
+		reach.observe(Shard, now)
 	}
 	clear(s.reached)
 	s.reached = s.reached[:0]

@@ -2,9 +2,12 @@ package replay
 
 import "time"
 
-// NewestAt returns when the newest frame came; where none did, when the log was
-// made. It takes no lock.
-func (l *Log) NewestAt() time.Time { return l.begun.Add(time.Duration(l.newestAt.Load())) }
+// NewestAt returns when the newest frame came, by the log's own time; where none
+// did, 0. It takes no lock.
+func (l *Log) NewestAt() time.Duration { return time.Duration(l.newestAt.Load()) }
+
+// Time is a moment by the log's own time, which begins with it.
+func (l *Log) Time(now time.Time) time.Duration { return now.Sub(l.begun) }
 
 // Waiting returns how long the frame after a position has been in the log, 0 where
 // there is none. Of frames that have left the log nothing is known; then it is how
@@ -16,5 +19,5 @@ func (l *Log) Waiting(position uint64) time.Duration {
 	if next > l.frames.head() {
 		return 0
 	}
-	return time.Since(l.begun) - l.frames.at(next).at
+	return l.Time(time.Now()) - l.frames.at(next).at
 }
