@@ -27,6 +27,7 @@ type Bridge struct {
 	site      atomic.Pointer[site]
 	topics    *topic.Registry
 	clients   delivery.Clients
+	shedding  shedding
 	endpoints atomic.Uint64 // made so far
 
 	ready    atomic.Bool // it was once, and stays so

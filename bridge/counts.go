@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,10 +19,6 @@ import (
 // longID is from where on ids are counted that are longer than an id should be: each
 // client sends its own back, and proxies have their bounds for a head.
 const longID = 128
-
-// shedTopics is why a client is asked to come back later for whom there is no topic:
-// limits.topics. It is a label.
-const shedTopics = "topics"
 
 // routeCounts is what has happened on a route so far. Endpoints of one path share
 // it, in one site and from site to site: counters do not go back when a reload
@@ -45,7 +42,7 @@ type routeCounts struct {
 func newRouteCounts() *routeCounts {
 	return &routeCounts{
 		delivery:   delivery.NewCounts(),
-		shed:       tally.NewFamily(shedTopics),
+		shed:       tally.NewFamily(shedLabel(limitClients), shedLabel(limitClientsPerIP), shedLabel(limitOpensPerIP), shedLabel(limitTopics)),
 		gapsLog:    tally.NewFamily(sse.GapExpired, sse.GapRestarted, sse.GapUpstream, sse.GapUntranscodable),
 		gapsClient: tally.NewFamily(sse.GapExpired, sse.GapRestarted, sse.GapLagged),
 	}
@@ -65,6 +62,12 @@ func (c *routeCounts) joined(sub *topic.Subscription) {
 	case topic.Fresh:
 	}
 }
+
+// shedLabel is a limit as a label.
+func shedLabel(limit string) string { return strings.TrimPrefix(limit, "limits.") }
+
+// turnedAway counts a client for whom a limit leaves no room.
+func (c *routeCounts) turnedAway(limit string) { c.shed.Add(shedLabel(limit), 1) }
 
 // received counts a message of the backend's.
 func (c *routeCounts) received(wire []byte) {

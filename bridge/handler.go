@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -22,9 +23,10 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limitBody(w, r)
-	stream, err := aside(func() (answer, error) { return b.serve(w, r) })
+	// The request that knows its client is not kept while a stream lasts.
+	stream, err := aside(func() (answer, error) { return b.serve(w, b.identified(r)) })
 	if err == nil {
-		err = stream()
+		err = stream(r.Context())
 	}
 	if err != nil {
 		b.refuse(w, r, err)
@@ -32,10 +34,10 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer is what is left to do of a request: to stream.
-type answer func() error
+type answer func(ctx context.Context) error
 
 // answered is the answer of a request of which nothing is left to do.
-func answered() error { return nil }
+func answered(context.Context) error { return nil }
 
 // aside calls a function on a stack of its own. What reading a request needs is
 // given back then, where the caller's own stack lasts as long as a stream.
@@ -83,7 +85,21 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
 		return answered, nil
 	}
-	call, err := e.read(w, r, params, int(limits.RequestBytes))
+	guest, err := e.guest(r)
+	if err != nil {
+		return e.shed(w, r, err)
+	}
+	defer guest.leave()
+	body, err := e.receive(w, r, int(limits.RequestBytes))
+	if err != nil {
+		return nil, e.at(err)
+	}
+	seat, err := e.seat(r)
+	if err != nil {
+		return e.shed(w, r, err)
+	}
+	defer seat.leave()
+	call, err := e.understand(r, params, body)
 	switch {
 	case errors.Is(err, errRetired) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
@@ -94,6 +110,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	case call.unary():
 		return answered, e.at(e.answer(w, r, call))
 	}
+	call.seat = seat
 	rest, err := e.stream(w, r, call)
 	return rest, e.at(err)
 }
@@ -118,18 +135,20 @@ func (b *Bridge) enter(r *http.Request) (*endpoint, map[string]string, config.Li
 type call struct {
 	*binding
 	route.Bound
+
+	seat *seat // nil where none is needed
 }
 
-// read waits for the route's schema and binds the request, of at most limit
-// bytes, to it.
-func (e *endpoint) read(w http.ResponseWriter, r *http.Request, params map[string]string, limit int) (*call, error) {
+// receive reads a request of at most limit bytes, and returns its body.
+func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
 	if err := route.CheckSize(r, limit); err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r, limit)
-	if err != nil {
-		return nil, err
-	}
+	return readBody(w, r, limit)
+}
+
+// understand waits for the route's schema and binds the request to it.
+func (e *endpoint) understand(r *http.Request, params map[string]string, body []byte) (*call, error) {
 	b, err := e.await(r.Context())
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -11,6 +12,23 @@ import (
 // trust is the networks of the proxies in front, whose X-Forwarded-For is
 // believed.
 type trust []netip.Prefix
+
+// clientKey is the client's address in a request's context.
+type clientKey struct{}
+
+// identified is a request that knows its client's address, by the configuration
+// that there is when it comes.
+func (b *Bridge) identified(r *http.Request) *http.Request {
+	addr := trust(b.site.Load().config.TrustedProxies).client(r)
+	return r.WithContext(context.WithValue(r.Context(), clientKey{}, addr))
+}
+
+// clientAddr returns the address of a request's client. It is invalid where there is
+// none.
+func clientAddr(r *http.Request) netip.Addr {
+	addr, _ := r.Context().Value(clientKey{}).(netip.Addr)
+	return addr
+}
 
 // maxHops is how many entries of X-Forwarded-For are looked at. Nobody has so
 // many proxies of their own, and the rest is what a client made up.

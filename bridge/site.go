@@ -50,6 +50,7 @@ func (b *Bridge) open(s *site) {
 	for _, up := range s.upstreams {
 		up.catchUps.SetLimit(s.config.Limits.Catchups)
 	}
+	b.shedding.limit(s.config.Limits)
 	b.site.Store(s)
 	for _, up := range s.upstreams {
 		if up.stop != nil {

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -25,12 +24,13 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		return e.sayEnd(w, r, id)
 	case e.bridge.leaving.Load():
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
+	case c.seat == nil: // by the schema when it came the method was unary
+		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
 	}
 	sub, err := e.bridge.topics.Join(e.join(c, id))
 	switch {
-	case errors.Is(err, topic.ErrFull):
-		e.counts.shed.Add(shedTopics, 1)
-		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryShed})
+	case isFull(err):
+		return e.shed(w, r, err)
 	case err != nil: // closed
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
 	}
@@ -41,6 +41,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	sub.Opened()
 	e.counts.joined(sub)
 	voice := &voice{endpoint: e, sub: sub}
+	c.seat.stay()
 	return e.deliver(w, r, &delivery.Client{
 		Source:   voice,
 		Follower: voice,
@@ -48,7 +49,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		Policy:   e.policy(),
 		First:    voice.first(id),
 		Position: sub.Position,
-		Done:     func(delivery.End) { sub.Leave() },
+		Done:     func(delivery.End) { sub.Leave(); c.seat.leave() },
 	})
 }
 
@@ -63,6 +64,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
 		Place:     e.place(id),
+		Admit:     e.mayOpen(c.seat),
 		Open:      func(after []byte, _ bool) (string, topic.Params) { return e.open(c, after) },
 	}
 }
@@ -222,8 +224,8 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 	case stream == nil: // it goes on without its request
 		return answered, nil
 	}
-	return func() error {
-		if end := stream.Run(r.Context()); end != delivery.EndComplete && end != delivery.EndAsked {
+	return func(ctx context.Context) error {
+		if end := stream.Run(ctx); end != delivery.EndComplete && end != delivery.EndAsked {
 			// To return would be to end the response as if all had been said.
 			panic(http.ErrAbortHandler)
 		}

@@ -62,6 +62,9 @@ func (v *voice) Pass(position uint64) uint64 {
 // Move follows the client's stream into the log that goes on from its own.
 func (v *voice) Move() (position uint64, moved bool, err error) {
 	moved, err = v.sub.Move(func(id string) topic.Place { return v.endpoint.place(sse.ParseID(v.endpoint.mode, id)) })
+	if isFull(err) {
+		v.endpoint.counts.turnedAway(limitOf(err)) // also who is being asked to leave just then
+	}
 	return v.sub.Position, moved, err
 }
 
@@ -140,7 +143,6 @@ func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
 	case delivery.Idle:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryIdle})
 	case delivery.Shed:
-		v.endpoint.counts.shed.Add(shedTopics, 1)
 		return sse.AppendRetry(dst, shedRetry(), sse.Retry{Reason: sse.RetryShed})
 	case delivery.Lagged:
 		return sse.AppendRetry(dst, v.endpoint.retry(), sse.Retry{Reason: sse.RetryLagged})
@@ -180,6 +182,9 @@ func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) 
 // turnAway asks a client to come back that has no topic. It keeps its place.
 func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Retry) (answer, error) {
 	if wantsStatus(r) {
+		if retry.Reason == sse.RetryShed {
+			w.Header().Set("Retry-After", retryAfter(shedRetry()))
+		}
 		return nil, e.at(status.Error(codes.Unavailable, "come back later: "+retry.Reason))
 	}
 	after := atOnce()

@@ -40,10 +40,10 @@ func parts() []part {
 // other is the part of what is of none.
 const other = "other"
 
-// breakDown says where an event's time goes, by profiling the bridge as it is
-// embedded in another program while it does the same.
+// breakDown says where an event's time goes, by profiling the bridge while it does
+// the same once more.
 func (l *lab) breakDown(ctx context.Context, r *report, want want, perEvent float64) error {
-	c, err := embedded()(ctx, l, want)
+	c, err := bridge(ctx, l, want)
 	if err != nil {
 		return err
 	}

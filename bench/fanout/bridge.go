@@ -5,71 +5,30 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/load"
+	"github.com/ssebridge/ssebridge/bench/internal/publish"
 )
-
-// extras are keys of the configuration that the bridge of this checkout may or
-// may not know yet; each says what it is for.
-type extras struct {
-	clients, replay string
-}
-
-// probe finds out which extras the bridge knows.
-func (l *lab) probe(ctx context.Context) (extras, error) {
-	if err := l.check(ctx, l.config(bridgeParams{})); err != nil {
-		return extras{}, err
-	}
-	var known extras
-	for _, extra := range []struct {
-		into *string
-		text string
-	}{
-		// A value beyond what descriptors allow is refused too; without the key it is 10,000.
-		{&known.clients, "  clients: 12000"},
-		{&known.clients, "  clients: 19000"},
-		{&known.replay, "  replay_bytes: 256MiB"},
-	} {
-		was := *extra.into
-		*extra.into = extra.text
-		l.extras = known
-		if l.check(ctx, l.config(bridgeParams{})) != nil {
-			*extra.into = was
-		}
-	}
-	return known, nil
-}
-
-// check has the bridge look at a configuration.
-func (l *lab) check(ctx context.Context, config string) error {
-	path := filepath.Join(l.dir, "check.yaml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		return err
-	}
-	output, err := exec.CommandContext(ctx, l.program("ssebridge"), "check", "--config", path).CombinedOutput() //nolint:gosec // our own program
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, output)
-	}
-	return nil
-}
 
 // bridgeParams are what a configuration differs in.
 type bridgeParams struct {
 	listen, admin, backend string
+	tls                    string // the folder with tls.crt and tls.key; empty: in clear
 }
 
 // config returns the configuration of the bridge: its defaults, but for a
 // write_timeout that a short run sees the end of, and for limits.
-func (l *lab) config(p bridgeParams) string {
-	lines := []string{"limits:", "  topics: 20000", l.extras.clients, l.extras.replay}
-	text := strings.Join(lines, "\n")
+func (p bridgeParams) config() string {
+	secured := ""
+	if p.tls != "" {
+		secured = fmt.Sprintf("tls: {cert: %q, key: %q}", filepath.Join(p.tls, "tls.crt"), filepath.Join(p.tls, "tls.key"))
+	}
 	return fmt.Sprintf(`listen: %q
 admin: %q
 drain: {delay: 0s, grace: 0s}
+limits: {topics: 20000, clients: 12000}
 %s
 upstreams:
   app:
@@ -97,7 +56,7 @@ routes:
     upstream: app
     write_timeout: %[5]s
     heartbeat: {every: 0s}
-`, orAny(p.listen), p.admin, text, orAny(p.backend), impatient, heartbeat)
+`, p.listen, p.admin, secured, p.backend, impatient, heartbeat)
 }
 
 // What some routes have of their own, to be over soon.
@@ -105,13 +64,6 @@ const (
 	impatient = 5 * time.Second // write_timeout
 	heartbeat = 2 * time.Second // heartbeat.every
 )
-
-func orAny(addr string) string {
-	if addr == "" {
-		return "127.0.0.1:1" // of a configuration that is only looked at
-	}
-	return addr
-}
 
 // bridge starts the bridge and a backend for it.
 func bridge(ctx context.Context, l *lab, want want) (_ *contender, err error) {
@@ -127,11 +79,18 @@ func bridge(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	}
 	path := filepath.Join(l.dir, fmt.Sprintf("bridge-%d.yaml", l.started))
 	reach, listen := want.at(addrs[0])
-	config := l.config(bridgeParams{listen, addrs[1], backend})
+	params := bridgeParams{listen: listen, admin: addrs[1], backend: backend}
+	if want.transport == load.TLS {
+		params.tls = l.dir
+		if err := publish.WriteCertificate(l.dir); err != nil {
+			return nil, err
+		}
+	}
+	config := params.config()
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := l.start(ctx, "ssebridge", l.program("ssebridge"), "serve", "--config", path)
+	p, err := l.start(ctx, "ssebridge", l.program("ssebridge"), "serve", "--pprof", "--config", path)
 	if err != nil {
 		return nil, err
 	}

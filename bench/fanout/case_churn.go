@@ -25,33 +25,28 @@ const (
 type state struct {
 	procfs.Usage
 
-	goroutines int // 0 where nobody says
+	goroutines int
 }
 
 // churned has clients come and go, at a bridge whose stream goes on, and compares
 // what it holds before and after.
 func churned(ctx context.Context, l *lab, r *report) error {
 	r.columns = []string{"", "clients", "descriptors", "threads", "PSS MiB", "goroutines", "clients/s"}
-	// The released program has no profiler; the embedded one tells its goroutines.
-	before, after, err := l.churn(ctx, r, ours, bridge, l.visitors)
+	before, after, err := l.churn(ctx, r, l.visitors)
 	if err != nil {
 		return err
 	}
 	r.none("descriptors left", uint64(max(0, after.Descriptors-before.Descriptors)))
 	r.atMost("threads more", max(0.01, float64(after.Threads-before.Threads)), churnThreads, "")
 	r.atMost("memory more", max(0.01, float64(after.PSS-before.PSS)/(1<<20)), churnMemory, " MiB")
-	before, after, err = l.churn(ctx, r, ours+", embedded", embedded(), l.visitors/5)
-	if err != nil {
-		return err
-	}
 	r.none("goroutines left", uint64(max(0, after.goroutines-before.goroutines)))
 	return nil
 }
 
 // churn does so with one server.
-func (l *lab) churn(ctx context.Context, r *report, name string, start starter, clients int) (before, after state, err error) {
+func (l *lab) churn(ctx context.Context, r *report, clients int) (before, after state, err error) {
 	w := want{pace: "30"}
-	c, err := start(ctx, l, w)
+	c, err := bridge(ctx, l, w)
 	if err != nil {
 		return before, after, err
 	}
@@ -71,7 +66,7 @@ func (l *lab) churn(ctx context.Context, r *report, name string, start starter, 
 	}
 	began := time.Now()
 	if _, err := c.lines.order(load.Churn, clients); err != nil {
-		return before, after, fmt.Errorf("%s: %w", name, err)
+		return before, after, fmt.Errorf("%s: %w", c.name, err)
 	}
 	rate := float64(clients) / time.Since(began).Seconds()
 	if after, err = l.settled(ctx, c, &before); err != nil {
@@ -82,11 +77,8 @@ func (l *lab) churn(ctx context.Context, r *report, name string, start starter, 
 		if i == 1 {
 			count, speed = strconv.Itoa(clients), fmt.Sprintf("%.0f", rate)
 		}
-		goroutines := "–"
-		if s.goroutines > 0 {
-			goroutines = strconv.Itoa(s.goroutines)
-		}
-		r.row(name, count, strconv.Itoa(s.Descriptors), strconv.Itoa(s.Threads), fmt.Sprintf("%.1f", float64(s.PSS)/(1<<20)), goroutines, speed)
+		r.row(c.name, count, strconv.Itoa(s.Descriptors), strconv.Itoa(s.Threads), fmt.Sprintf("%.1f", float64(s.PSS)/(1<<20)),
+			strconv.Itoa(s.goroutines), speed)
 	}
 	return before, after, c.died()
 }
@@ -99,7 +91,9 @@ func (l *lab) settled(ctx context.Context, c *contender, before *state) (now sta
 		if now.Usage, err = procfs.Read(c.pids()...); err != nil {
 			return now, err
 		}
-		now.goroutines = goroutines(ctx, c.admin)
+		if now.goroutines, err = goroutines(ctx, c.admin); err != nil {
+			return now, err
+		}
 		done := now.Descriptors == last.Descriptors && now.goroutines == last.goroutines
 		if before != nil {
 			done = now.Descriptors <= before.Descriptors && now.goroutines <= before.goroutines
@@ -113,24 +107,24 @@ func (l *lab) settled(ctx context.Context, c *contender, before *state) (now sta
 	}
 }
 
-// goroutines asks a program how many goroutines it has; 0 where it does not say.
-func goroutines(ctx context.Context, admin string) int {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/debug/pprof/goroutine?debug=1", nil)
+// goroutines asks a program how many goroutines it has.
+func goroutines(ctx context.Context, admin string) (count int, err error) {
+	url := "http://" + admin + "/debug/pprof/goroutine?debug=1"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read from
 	text, err := io.ReadAll(io.LimitReader(response.Body, 100))
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	count := 0
 	if _, err := fmt.Sscanf(string(text), "goroutine profile: total %d", &count); err != nil {
-		return 0
+		return 0, fmt.Errorf("%s: %s: %q", url, response.Status, text)
 	}
-	return count
+	return count, nil
 }

@@ -36,7 +36,7 @@ func idleAll(ctx context.Context, l *lab, r *report) error {
 		{name: theNaive, transport: load.HTTP1, start: naive},
 		{name: ours, transport: load.HTTP2, start: bridge},
 		{name: theNaive, transport: load.HTTP2, start: naive},
-		{name: ours + ", embedded", transport: load.TLS, start: embedded("-tls")},
+		{name: ours, transport: load.TLS, start: bridge},
 		{name: theNaive, transport: load.TLS, start: ticking(theNaive, "naive", "-tls")},
 	}
 	defer func() {

@@ -25,8 +25,7 @@ func TestContenders(t *testing.T) {
 		start starter
 		wants []want
 	}{
-		"bridge":     {bridge, []want{{pace: rate}, {pace: pace.Windowed}, {pace: rate, route: routePrivate}, {pace: rate, transport: load.HTTP2}}},
-		"embedded":   {embedded("-tls"), []want{{pace: rate, transport: load.TLS}}},
+		"bridge":     {bridge, []want{{pace: rate}, {pace: pace.Windowed}, {pace: rate, route: routePrivate}, {pace: rate, transport: load.HTTP2}, {pace: rate, transport: load.TLS}}},
 		"floor":      {ticking("floor", "floor"), []want{{pace: rate}}},
 		"coalescing": {ticking("floor", "floor", "-coalesce"), []want{{pace: rate}, {pace: pace.Windowed}}},
 		"naive":      {ticking("naive", "naive"), []want{{pace: rate}, {pace: pace.Windowed}, {pace: rate, transport: load.HTTP2}}},

@@ -31,7 +31,6 @@ type lab struct {
 	programs string // the folder of what was built
 	self     string // this program
 	started  int    // processes so far
-	extras   extras
 }
 
 // newLab builds the bridge and the comparators.
@@ -48,8 +47,7 @@ func newLab(ctx context.Context, set settings) (*lab, error) {
 	if err := l.build(ctx); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	l.extras, err = l.probe(ctx)
-	return l, err
+	return l, nil
 }
 
 // build builds everything that is measured from the checkout that this module is in.

@@ -175,16 +175,16 @@ app.yaml:7:1: auth: auth is not supported yet
 `,
 		},
 		{
-			"not supported limits", minimal + "limits: {clients: 0, clients_per_ip: 1, opens_per_ip: 1}\n", `
+			"no clients, and limits by address that are none", minimal + "limits: {clients: 0, clients_per_ip: -1, opens_per_ip: 1000001}\n", `
 app.yaml:6:19: limits.clients: must be from 1 to 10000000
-    limits: {clients: 0, clients_per_ip: 1, opens_per_ip: 1}
+    limits: {clients: 0, clients_per_ip: -1, opens_per_ip: 1000001}
                       ^
-app.yaml:6:22: limits.clients_per_ip: clients_per_ip is not supported yet
-    limits: {clients: 0, clients_per_ip: 1, opens_per_ip: 1}
-                         ^
-app.yaml:6:41: limits.opens_per_ip: opens_per_ip is not supported yet
-    limits: {clients: 0, clients_per_ip: 1, opens_per_ip: 1}
-                                            ^
+app.yaml:6:38: limits.clients_per_ip: must be from 0, which is no limit, to 10000000
+    limits: {clients: 0, clients_per_ip: -1, opens_per_ip: 1000001}
+                                         ^
+app.yaml:6:56: limits.opens_per_ip: must be from 0, which is no limit, to 1000000
+    limits: {clients: 0, clients_per_ip: -1, opens_per_ip: 1000001}
+                                                           ^
 `,
 		},
 		{

@@ -9,8 +9,6 @@ func unsupported() []limitation {
 	return []limitation{
 		{pattern: "cors"},
 		{pattern: "auth"},
-		{pattern: "limits.clients_per_ip"},
-		{pattern: "limits.opens_per_ip"},
 		{pattern: "upstreams.*.protocol", value: "grpcweb"},
 		{pattern: "upstreams.*.protocol", value: "connect"},
 		{pattern: "routes[].auth", value: "required"},

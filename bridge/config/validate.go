@@ -26,6 +26,7 @@ const (
 	maxRoutes      = 10_000
 	maxConnections = 1024
 	maxOpens       = 1_000_000
+	maxOpensPerIP  = 1_000_000
 	maxAttempts    = 1_000_000
 	maxEvents      = 10_000_000
 	// maxMessage keeps the transport's limit, four times higher, within an int32.
@@ -122,6 +123,13 @@ func (v *validator) number(path string, value, most int) {
 	}
 }
 
+// limit checks a number whose zero is no limit.
+func (v *validator) limit(path string, value, most int) {
+	if value < 0 || value > most {
+		v.errorf(path, "must be from 0, which is no limit, to %d", most)
+	}
+}
+
 // size checks a size whose zero is its default.
 func (v *validator) size(path string, value, most Size) {
 	if !v.left(path, value == 0) && (value < KiB || value > most) {
@@ -179,6 +187,8 @@ func (v *validator) limits() {
 	at := place{}.key("limits")
 	l := v.config.Limits
 	v.number(at.key("clients").path, l.Clients, maxClients)
+	v.limit(at.key("clients_per_ip").path, l.ClientsPerIP, maxClients)
+	v.limit(at.key("opens_per_ip").path, l.OpensPerIP, maxOpensPerIP)
 	v.number(at.key("topics").path, l.Topics, maxTopics)
 	v.number(at.key("idle_topics").path, l.IdleTopics, maxTopics)
 	v.size(at.key("replay_bytes").path, l.ReplayBytes, maxReplay)

@@ -86,6 +86,11 @@ func (r *Registry) find(join Join) (*Topic, error) {
 			return t, nil
 		}
 	}
+	if join.Admit != nil {
+		if err := join.Admit(); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.makeRoom(); err != nil {
 		return nil, err
 	}

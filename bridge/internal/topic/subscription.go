@@ -24,6 +24,10 @@ type Join struct {
 	// same order, so that they may merge.
 	Resumable, Ordered bool
 	Place              Place
+	// Admit is asked before a topic is made for the client, and its error is Join's;
+	// nil lets everybody. It is called under the registry's lock, and not by Move,
+	// which is none of the client's doing.
+	Admit func() error
 	// Open says how a new topic runs whose log begins after a cursor, or with
 	// none; called only where one is needed, under the registry's lock.
 	Open func(after []byte, catchUp bool) (epoch string, params Params)
@@ -95,6 +99,7 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 		}
 		return nil, err
 	}
+	s.join.Admit = nil
 	return s, nil
 }
 

@@ -91,6 +91,7 @@ came before the clean end.`,
 	root.AddCommand(
 		newServe(log, hangups),
 		newCheck(),
+		newHealth(),
 		newInit(),
 		newDemo(log),
 		newVersion(),

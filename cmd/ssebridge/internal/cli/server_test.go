@@ -35,8 +35,8 @@ func startBackend(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// startServe serves the clock of a demo backend and returns the addresses.
-func startServe(t *testing.T) (r *running, public, admin string) {
+// startServe serves the clock of a demo backend, by further lines of the configuration, and returns the addresses.
+func startServe(t *testing.T, more ...string) (r *running, public, admin string) {
 	t.Helper()
 	r = start(t, "serve", "--log-format", "text", "--config", file(t, "ssebridge.yaml", fmt.Sprintf(`
 listen: 127.0.0.1:0
@@ -48,7 +48,8 @@ routes:
   - path: /clock
     rpc: ssebridge.demo.v1.ClockService/Watch
     upstream: app
-`, startBackend(t))))
+%s
+`, startBackend(t), strings.Join(more, "\n"))))
 	public = "http://" + addr(t, r.stderr.await(t, "msg=listening", "on=listen"))
 	admin = "http://" + addr(t, r.stderr.await(t, "msg=listening", "on=admin"))
 
@@ -93,6 +94,28 @@ func TestServeSpeaksHTTP2InClear(t *testing.T) {
 	}
 	for _, client := range all {
 		client.AwaitMessages(1)
+	}
+}
+
+// Those above limits.clients come in over the same connection, and are told so.
+func TestServeShedsOverHTTP2(t *testing.T) {
+	const clients, above = 20, 100
+	_, public, _ := startServe(t, "limits: {clients: 20}")
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	transport.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true} // one connection, or wait
+	t.Cleanup(transport.CloseIdleConnections)
+	for range clients {
+		ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport}).AwaitMessages(1)
+	}
+	all := make([]*ssetest.Client, above)
+	for i := range all {
+		all[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport})
+	}
+	for _, client := range all {
+		if told := client.AwaitNamed("stream-retry", 0).Data; told != `{"reason":"shed"}` {
+			t.Errorf("told %s", told)
+		}
 	}
 }
 

@@ -1,0 +1,255 @@
+package bridge_test
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+)
+
+// eventually looks again and again, for what nothing tells of.
+func eventually(tb testing.TB, what string, done func() bool) {
+	tb.Helper()
+	each := time.NewTicker(time.Millisecond)
+	defer each.Stop()
+	for end := time.Now().Add(time.Minute); !done(); <-each.C {
+		if time.Now().After(end) {
+			tb.Errorf("waited in vain for %s", what)
+			return
+		}
+	}
+}
+
+// from is a transport whose connections come from an address of this machine.
+func from(tb testing.TB, addr string, h2 bool) *http.Transport {
+	tb.Helper()
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}}
+	transport := &http.Transport{DialContext: dialer.DialContext, Protocols: protocols(!h2, h2), DisableCompression: true}
+	tb.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// rush is many clients that want to listen, where there are fewer places.
+type rush struct {
+	tb    testing.TB
+	g     *gateway
+	seats int64
+	in    atomic.Int64
+	shed  atomic.Int64
+	// toServe is how many have not been let in yet.
+	toServe atomic.Int64
+	// leave asks anyone who listens to go; closed when all have been let in.
+	leave chan struct{}
+}
+
+// come brings a client until it has been served.
+func (c *rush) come(ctx context.Context, transport http.RoundTripper, id string) {
+	for !c.try(ctx, transport, id) {
+		c.shed.Add(1)
+		eventually(c.tb, "a place", func() bool {
+			select {
+			case c.leave <- struct{}{}:
+			default:
+			}
+			return c.g.Bridge.Seated() < int(c.seats)
+		})
+	}
+}
+
+// try reports whether a client got a place. It kept it until it was asked to leave.
+func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.g.URL+"/feed", http.NoBody)
+	if err != nil {
+		c.tb.Error(err)
+		return true
+	}
+	request.Header.Set("Last-Event-ID", id)
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		c.tb.Error(err)
+		return true
+	}
+	defer func() { _ = response.Body.Close() }()
+	var got strings.Builder
+	first := make([]byte, 1)
+	// A gap is the first block of a stream: nobody knows the id.
+	for !strings.Contains(got.String(), "stream-gap") {
+		if _, err = io.ReadFull(response.Body, first); err != nil {
+			break
+		}
+		got.Write(first)
+	}
+	if err != nil {
+		wantShed(c.tb, reply{response.StatusCode, response.Header, got.String()}, id)
+		if err != io.EOF { //nolint:errorlint // exactly so
+			c.tb.Errorf("the answer of who was shed ended with %v", err)
+		}
+		return false
+	}
+	if n := c.in.Add(1); n > c.seats {
+		c.tb.Errorf("%d clients listen", n)
+	}
+	if n := c.g.Bridge.Seated(); n > int(c.seats) {
+		c.tb.Errorf("%d clients are counted", n)
+	}
+	if c.toServe.Add(-1) == 0 {
+		close(c.leave) // nobody asks any more
+	}
+	<-c.leave
+	c.in.Add(-1)
+	return true
+}
+
+// glance is a client that goes as soon as it has come, maybe sooner.
+func (c *rush) glance(ctx context.Context, transport http.RoundTripper) {
+	ctx, cancel := context.WithCancel(ctx)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.g.URL+"/feed", http.NoBody)
+	if err != nil {
+		c.tb.Error(err)
+		cancel()
+		return
+	}
+	if rand.IntN(2) == 0 {
+		go cancel()
+	}
+	response, err := transport.RoundTrip(request)
+	cancel()
+	if err == nil {
+		_ = response.Body.Close()
+	}
+}
+
+// TestClientsComeAndGoAtTheLimit: 200 clients at 50 places, taken over by the shard, or in clear HTTP/2, or both. There are never
+// more, each is served in the end, who is shed gets the right bytes, and no place is lost.
+func TestClientsComeAndGoAtTheLimit(t *testing.T) {
+	const clients, places = 200, 50
+	for name, h2s := range map[string][]bool{"HTTP/1.1": {false}, "h2c": {true}, "both": {false, true}} {
+		t.Run(name, func(t *testing.T) {
+			b := backend(t)
+			g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
+				limited("clients: "+strconv.Itoa(places), "")), bridge.Options{})
+			c := &rush{tb: t, g: g, seats: places, leave: make(chan struct{})}
+			c.toServe.Store(clients)
+			transports := map[bool]*http.Transport{}
+			for _, h2 := range h2s {
+				transports[h2] = from(t, "127.0.0.1", h2)
+			}
+			var all sync.WaitGroup
+			for i := range clients {
+				transport := transports[h2s[i%len(h2s)]]
+				all.Go(func() {
+					c.glance(t.Context(), transport)
+					c.come(t.Context(), transport, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-"+strconv.Itoa(i))
+				})
+			}
+			all.Wait()
+			eventually(t, "the last place", func() bool { return g.Bridge.Seated() == 0 })
+			t.Logf("%d clients at %d places were asked to come back %d times", clients, places, c.shed.Load())
+			if c.shed.Load() == 0 {
+				t.Error("nobody was, so that nobody can have left for another")
+			}
+		})
+	}
+}
+
+// TestClientsPerIP: each address has its own places, over whatever it comes, and there is one line about a proxy that
+// nobody has named.
+func TestClientsPerIP(t *testing.T) {
+	b := backend(t)
+	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
+		limited("clients_per_ip: 2", "open_grace: 0s")), bridge.Options{})
+	for i := range 4 {
+		addr := "127.0.0." + strconv.Itoa(i+2)
+		one, two := from(t, addr, false), from(t, addr, true)
+		first := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{Transport: one})
+		second := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{Transport: two})
+		first.AwaitEvents(1)
+		second.AwaitEvents(1)
+		third := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{
+			Transport: one, LastEventID: "ABCDEFGHIJKLMNOPQRSTUVWXYZ-5", Header: http.Header{"X-Forwarded-For": {"203.0.113.7"}},
+		})
+		if end := third.AwaitEnd(); end != io.EOF || story(third.Snapshot()) != "open retry:shed" { //nolint:errorlint // exactly so
+			t.Errorf("the third saw %s, %v", story(third.Snapshot()), end)
+		}
+		if n := strings.Count(g.Log.String(), "X-Forwarded-For"); n != 1 {
+			t.Errorf("%d lines tell of a proxy:\n%s", n, g.Log)
+		}
+		if i%2 == 0 {
+			first.Close()
+		} else {
+			second.Close()
+		}
+		eventually(t, "the place", func() bool { return g.Bridge.Seated() == 2*i+1 })
+		third.Reconnect()
+		third.Await("a stream", func(s ssetest.Snapshot) bool { return s.Connections == 2 && s.Gaps == 1 })
+	}
+	if !strings.Contains(g.Log.String(), "address=127.0.0.2") {
+		t.Errorf("the proxy's address is not named:\n%s", g.Log)
+	}
+}
+
+// TestClientsPerIPBehindAProxy: the clients of a proxy that is trusted are told apart; IPv6 by its /64.
+func TestClientsPerIPBehindAProxy(t *testing.T) {
+	b := backend(t)
+	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\ntrusted_proxies: [127.0.0.0/8]\n"+
+		limited("clients_per_ip: 1", "open_grace: 0s")), bridge.Options{})
+	proxy := from(t, "127.0.0.9", false)
+	comes := func(forwarded, want string) {
+		t.Helper()
+		c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{Transport: proxy, Header: http.Header{"X-Forwarded-For": {forwarded}}})
+		c.Await(want, func(s ssetest.Snapshot) bool { return story(s) == want })
+	}
+	comes("203.0.113.7", "open")
+	comes("203.0.113.7", "open retry:shed")
+	comes("203.0.113.8, 203.0.113.7, 127.0.0.3", "open retry:shed") // it wrote the first one itself
+	comes("203.0.113.8", "open")
+	comes("2001:db8::1", "open")
+	comes("2001:db8::2", "open retry:shed")
+	comes("2001:db8:0:1::1", "open")
+	if strings.Contains(g.Log.String(), "X-Forwarded-For") {
+		t.Errorf("the log tells of a proxy that is trusted:\n%s", g.Log)
+	}
+
+	// Nobody is trusted any more: from now on all of the proxy's clients are one, beside those that are there.
+	if err := g.Bridge.Reload(parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
+		limited("clients_per_ip: 1", "open_grace: 0s"))); err != nil {
+		t.Fatal(err)
+	}
+	comes("203.0.113.9", "open")
+	comes("203.0.113.10", "open retry:shed")
+	if n := strings.Count(g.Log.String(), "address=127.0.0.9"); n != 1 {
+		t.Errorf("%d lines tell of a proxy that is not trusted:\n%s", n, g.Log)
+	}
+}
+
+// TestClientsThatWaitForTheSchemaAreCounted: they hold connections as others do.
+func TestClientsThatWaitForTheSchemaAreCounted(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }() // it takes connections and says nothing
+	g := startWith(t, parse(t, "upstreams: {app: {target: '"+listener.Addr().String()+"', open_timeout: 1m}}\ndrain: {delay: 0s, grace: 0s}\n"+
+		limited("clients: 1", "methods: [GET, POST]")), bridge.Options{})
+	waits := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
+	eventually(t, "the first client", func() bool { return g.Bridge.Seated() == 1 })
+	wantShed(t, do(t, http.MethodGet, g.URL+"/feed", ""), "~0")
+	wantShedStatus(t, do(t, http.MethodGet, g.URL+"/feed", "", "Prefer", "status"))
+	// For all that is known it calls a unary method, to which 200 would be success.
+	wantShedStatus(t, do(t, http.MethodPost, g.URL+"/feed", "{}", "Content-Type", "application/json"))
+	wantShed(t, do(t, http.MethodPost, g.URL+"/feed", "{}", "Content-Type", "application/json", "Accept", "text/event-stream"), "~0")
+	waits.Close()
+	eventually(t, "its place", func() bool { return g.Bridge.Seated() == 0 })
+}

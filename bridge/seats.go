@@ -1,0 +1,103 @@
+package bridge
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// seats are the places for clients: limits.clients in all, and limits.clients_per_ip
+// for one address. A stream has one from when its request has been read (so also
+// while it waits to be accepted) until it has ended, whoever serves it. Calls of
+// unary methods need none: they end by themselves, and who listens is to be able to
+// call while the house is full. Nor do answers that only ask a client to come back.
+//
+// All is counted at any time, also by address, so that limits which a reload brings
+// hold at once. The methods are safe for concurrent use.
+type seats struct {
+	mu          sync.Mutex
+	most        int // limits.clients
+	mostPerAddr int // limits.clients_per_ip; 0: as many as there are
+	taken       int
+	takenByAddr map[netip.Addr]int // of those that have any
+}
+
+// seat is one client's place. The nil seat is nobody's.
+type seat struct {
+	seats   *seats
+	addr    netip.Addr // the household's
+	holders int        // guarded by seats.mu
+}
+
+// limit sets how many places there are. Who has one keeps it.
+func (s *seats) limit(clients, perAddr int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most, s.mostPerAddr = clients, perAddr
+}
+
+// take gives a client a place, which is to be left. The error is a *fullError.
+func (s *seats) take(client netip.Addr) (*seat, error) {
+	addr := household(client)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.taken >= s.most:
+		return nil, &fullError{limit: limitClients}
+	case s.mostPerAddr > 0 && s.takenByAddr[addr] >= s.mostPerAddr:
+		return nil, &fullError{limit: limitClientsPerIP}
+	}
+	if s.takenByAddr == nil {
+		s.takenByAddr = map[netip.Addr]int{}
+	}
+	s.taken++
+	s.takenByAddr[addr]++
+	return &seat{seats: s, addr: addr, holders: 1}, nil
+}
+
+// count returns how many clients there are.
+func (s *seats) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken
+}
+
+// stay holds the place for somebody else, too: the stream that outlives its request.
+func (s *seat) stay() {
+	s.seats.mu.Lock()
+	defer s.seats.mu.Unlock()
+	s.holders++
+}
+
+// leave ends what take or stay began.
+func (s *seat) leave() {
+	if s == nil {
+		return
+	}
+	all := s.seats
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if s.holders--; s.holders > 0 {
+		return
+	}
+	all.taken--
+	if all.takenByAddr[s.addr]--; all.takenByAddr[s.addr] == 0 {
+		delete(all.takenByAddr, s.addr)
+	}
+	if all.taken == 0 {
+		all.takenByAddr = nil // a map keeps the room that it had once
+	}
+}
+
+// household is whom an address stands for: itself or, for IPv6, its /64, all of
+// which whoever has one address of it can use. Who comes without an address, over
+// a unix socket, stands for all that do.
+func household(addr netip.Addr) netip.Addr {
+	if !addr.Is6() {
+		return addr
+	}
+	prefix, err := addr.Prefix(64)
+	if err != nil {
+		panic(err) // 64 is within 128
+	}
+	return prefix.Addr()
+}

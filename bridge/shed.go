@@ -1,0 +1,155 @@
+package bridge
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+)
+
+// The limits that shed clients, as the configuration calls them.
+const (
+	limitClients      = "limits.clients"
+	limitClientsPerIP = "limits.clients_per_ip"
+	limitOpensPerIP   = "limits.opens_per_ip"
+	limitTopics       = "limits.topics"
+)
+
+// fullError says which limit leaves no room for a client: a passing failure.
+type fullError struct{ limit string }
+
+func (e *fullError) Error() string { return e.limit + " is reached" }
+
+// GRPCStatus is what status.FromError looks for. Which limit it is, is for the
+// operator.
+func (e *fullError) GRPCStatus() *status.Status {
+	return status.New(codes.Unavailable, "come back later: "+sse.RetryShed)
+}
+
+// shedding is who is let in, and what operators are told of those who are not. Its
+// methods are safe for concurrent use.
+type shedding struct {
+	seats  seats
+	guests seats
+	opens  opens
+
+	mu        sync.Mutex
+	told      map[string]*rate.Sometimes // by limit, each a line a minute
+	toldProxy bool                       // since the limits were set
+}
+
+// limit takes a configuration's limits over. Nobody who is there has to go.
+func (s *shedding) limit(limits config.Limits) {
+	s.seats.limit(limits.Clients, limits.ClientsPerIP)
+	s.guests.limit(limits.Clients, limits.ClientsPerIP)
+	s.opens.limit(limits.OpensPerIP)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.toldProxy = false
+}
+
+// seat gives a request that is to be a stream its place. It is nil for requests that
+// need none: those that a full house need not send away, since they will not stay.
+func (e *endpoint) seat(r *http.Request) (*seat, error) {
+	known := e.bound.Load()
+	if known != nil && known.unary() || e.bridge.leaving.Load() || sse.ParseID(e.mode, lastEventID(r)).Final {
+		return nil, nil //nolint:nilnil // it needs none
+	}
+	return e.bridge.shedding.seats.take(clientAddr(r))
+}
+
+// guest gives a request its place that has a body to be read, or is a call of a unary
+// method: such do not stay, but each takes memory as long as it is there. There are as
+// many places as for clients, and they are others, so that slow bodies do not fill the
+// house. It is nil for other requests.
+func (e *endpoint) guest(r *http.Request) (*seat, error) {
+	if known := e.bound.Load(); !hasBody(r) && (known == nil || !known.unary()) {
+		return nil, nil //nolint:nilnil // it needs none
+	}
+	return e.bridge.shedding.guests.take(clientAddr(r))
+}
+
+// mayOpen says whether who has a seat may open a topic.
+func (e *endpoint) mayOpen(s *seat) func() error {
+	return func() error { return e.bridge.shedding.opens.take(s.addr) }
+}
+
+// shed answers a client for whom a limit leaves no room. Who may be calling a unary
+// method, as far as is known, gets a status: 200 would be its success.
+func (e *endpoint) shed(w http.ResponseWriter, r *http.Request, full error) (answer, error) {
+	e.bridge.tellShed(r, full)
+	e.counts.turnedAway(limitOf(full))
+	if known := e.bound.Load(); known == nil && !wantsStream(r) || known != nil && known.unary() {
+		w.Header().Set("Retry-After", retryAfter(shedRetry()))
+		return nil, e.at(full)
+	}
+	return e.turnAway(w, r, sse.Retry{Reason: sse.RetryShed})
+}
+
+// isFull reports whether an error is that of a limit.
+func isFull(err error) bool {
+	return errors.As(err, new(*fullError)) || errors.Is(err, topic.ErrFull)
+}
+
+// limitOf says which limit an error is of, for which isFull holds.
+func limitOf(err error) string {
+	if full := new(fullError); errors.As(err, &full) {
+		return full.limit
+	}
+	return limitTopics
+}
+
+// retryAfter is a time as Retry-After has it (RFC 9110, 10.2.3), never less.
+func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
+
+// tellShed tells the operator, and not once for each client.
+func (b *Bridge) tellShed(r *http.Request, err error) {
+	limit := limitOf(err)
+	line, proxy := b.shedding.lines(limit, r)
+	line.Do(func() {
+		b.logger.Warn("clients are asked to come back later: a limit is reached", "limit", limit, "clients", b.shedding.seats.count())
+	})
+	if proxy {
+		b.logger.Warn("an address beyond its limit sends X-Forwarded-For, which is not believed; if it is a proxy, name it in trusted_proxies, "+
+			"or all of its clients count as one", "limit", limit, "address", addrText(clientAddr(r)))
+	}
+}
+
+// lines returns who tells of a limit, and whether to tell that a proxy seems not to
+// be trusted.
+func (s *shedding) lines(limit string, r *http.Request) (line *rate.Sometimes, proxy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.told == nil {
+		s.told = map[string]*rate.Sometimes{}
+	}
+	if line = s.told[limit]; line == nil {
+		line = &rate.Sometimes{First: 1, Interval: time.Minute}
+		s.told[limit] = line
+	}
+	if !s.toldProxy && (limit == limitClientsPerIP || limit == limitOpensPerIP) {
+		peer, _ := hostAddr(r.RemoteAddr)
+		proxy = peer == clientAddr(r) && r.Header.Get("X-Forwarded-For") != ""
+		s.toldProxy = proxy
+	}
+	return line, proxy
+}
+
+// addrText is an address for the log.
+func addrText(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return "none (a unix socket)"
+	}
+	return addr.String()
+}

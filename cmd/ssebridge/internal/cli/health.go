@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+// maxHealth is how much of an answer is read; it is some lines.
+const maxHealth = 64 << 10
+
+// errAdminOff says that nobody can be asked.
+var errAdminOff = errors.New(`admin is off in the configuration, so that there is nobody to ask; write admin: 127.0.0.1:9901`)
+
+func newHealth() *cobra.Command {
+	var (
+		path, admin string
+		ready       bool
+		timeout     time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask a bridge that runs on this machine how it is",
+		Long: `health asks the admin listener of a bridge, which it finds in the configuration, and exits 0
+if it is up; with --ready, if it is ready for clients. Else it exits 1 and says why. It is the
+health check of a container that has no other program in it.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if admin == "" {
+				file, err := load(path)
+				if err != nil {
+					return err
+				}
+				admin = *file.Config.WithDefaults().Admin
+			}
+			question := "/healthz"
+			if ready {
+				question = "/readyz"
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			answer, err := askAdmin(ctx, admin, question)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), answer)
+
+			return err
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&admin, "admin", "", "the admin listener's address, host:port or unix:///path, in place of the configuration's")
+	cmd.Flags().BoolVar(&ready, "ready", false, "whether it is ready, not only up")
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long the answer may take")
+
+	return cmd
+}
+
+// askAdmin returns what an admin listener says to a question, if that is a good answer.
+func askAdmin(ctx context.Context, address, question string) (string, error) {
+	if address == "" {
+		return "", errAdminOff
+	}
+	where, err := config.ParseAddress(address)
+	if err != nil {
+		return "", fmt.Errorf("admin %s: %w", address, err)
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, where.Network, fromHere(where))
+		},
+	}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+question, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("nobody answers at %s: %w", address, err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it was only read from
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxHealth))
+	if err != nil {
+		return "", fmt.Errorf("the answer of %s: %w", address, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s answers %s: %s", address, response.Status, strings.TrimSpace(string(text)))
+	}
+
+	return string(text), nil
+}
+
+// fromHere is where a listener is reached from this machine: one on all addresses is, by
+// that of the machine itself.
+func fromHere(where config.Address) string {
+	host, port, err := net.SplitHostPort(where.Address)
+	if where.Network != "tcp" || err != nil {
+		return where.Address
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+
+	return where.Address
+}
