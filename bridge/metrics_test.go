@@ -217,26 +217,30 @@ func TestMetricsTellTheStory(t *testing.T) {
 	})
 }
 
-// TestWhoIsTurnedAwayIsCountedByWhy: the stream of a client without a topic is complete in itself, but not the client's.
+// TestWhoIsTurnedAwayIsCountedByWhy: the stream of a client without a place is complete in itself, but not the client's.
 func TestWhoIsTurnedAwayIsCountedByWhy(t *testing.T) {
-	inWorld(t, "limits: {topics: 1}\n"+feedRoute("request: {query: true}"), func(t *testing.T, w *world) {
-		w.listen("/feed?topic=a", ssetest.Options{})
-		w.rpc().accept()
-		synctest.Wait()
-		before := scrape(t, w.Bridge)
-		expect(t, w.listen("/feed?topic=b", ssetest.Options{H2C: true}), "open retry:shed")
-		want := map[string]float64{
-			`disconnects_total{reason="shed",route="/feed"}`: 1,
-			`shed_total{reason="topics",route="/feed"}`:      1,
-			`frames_sent_total{route="/feed"}`:               1,
-		}
-		synctest.Wait()
-		got := moved(before, scrape(t, w.Bridge))
-		delete(got, `delivery_seconds{route="/feed",transport="http"}`) // here no time passes between a frame and its client
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
-		}
-	})
+	for _, limit := range []string{"topics", "clients"} {
+		t.Run(limit, func(t *testing.T) {
+			inWorld(t, "limits: {"+limit+": 1}\n"+feedRoute("request: {query: true}"), func(t *testing.T, w *world) {
+				w.listen("/feed?topic=a", ssetest.Options{})
+				w.rpc().accept()
+				synctest.Wait()
+				before := scrape(t, w.Bridge)
+				expect(t, w.listen("/feed?topic=b", ssetest.Options{H2C: true}), "open retry:shed")
+				want := map[string]float64{
+					`disconnects_total{reason="shed",route="/feed"}`:   1,
+					`shed_total{reason="` + limit + `",route="/feed"}`: 1,
+					`frames_sent_total{route="/feed"}`:                 1,
+				}
+				synctest.Wait()
+				got := moved(before, scrape(t, w.Bridge))
+				delete(got, `delivery_seconds{route="/feed",transport="http"}`) // here no time passes between a frame and its client
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
 }
 
 // TestCountersSurviveAReload, also one that changes the route; those of a route that is gone end.
