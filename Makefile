@@ -108,7 +108,7 @@ check-protos: $(BUF) ## Run buf lint, and buf breaking against the commit this w
 	@scripts/breaking.sh $(BUF)
 
 .PHONY: deps
-deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler, Chromium, curl, nginx, Caddy, systemd-analyze, Node's EventSource
+deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler, Chromium, curl, nginx, Caddy, Prometheus, systemd-analyze, Node's EventSource
 	@scripts/deps.sh
 
 .PHONY: clean

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
 // reachTimeout bounds what /readyz?upstreams waits for.
@@ -91,7 +93,27 @@ func (r Reloads) report() []string {
 	if r.Err == nil {
 		return []string{line + "was ok"}
 	}
-	return append([]string{line + "failed, and the configuration before it holds:"}, strings.Split(r.Err.Error(), "\n")...)
+	return append([]string{line + "failed, and the configuration before it holds:"}, strings.Split(withoutLines(r.Err), "\n")...)
+}
+
+// withoutLines is what anybody may read of why a configuration was refused: not the lines of
+// its file, in which there may be a secret.
+func withoutLines(err error) string {
+	var all config.Errors
+	var one *config.Error
+	switch {
+	case errors.As(err, &all):
+	case errors.As(err, &one):
+		all = config.Errors{one}
+	default:
+		return err.Error()
+	}
+	bare := make(config.Errors, len(all))
+	for i, e := range all {
+		bare[i] = new(*e)
+		bare[i].Snippet = ""
+	}
+	return bare.Error()
 }
 
 // contradictions names the routes that answer 501, and why.

@@ -21,6 +21,7 @@ type backend struct {
 	name        string
 	openTimeout time.Duration
 	catchUps    *topic.Turns // limited by the newest site
+	counts      *upstreamCounts
 
 	sites atomic.Int32 // that have it
 
@@ -80,7 +81,11 @@ func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backe
 	if err != nil {
 		return nil, err
 	}
-	return &backend{Upstream: up, name: name, openTimeout: params.OpenTimeout, catchUps: topic.NewTurns(0)}, nil
+	counts := newUpstreamCounts()
+	if old != nil && old.upstreams[name] != nil {
+		counts = old.upstreams[name].counts // they do not go back
+	}
+	return &backend{Upstream: up, name: name, openTimeout: params.OpenTimeout, catchUps: topic.NewTurns(0), counts: counts}, nil
 }
 
 // upstreamErrors are a backend's errors as those of its configuration.

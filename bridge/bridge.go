@@ -62,6 +62,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 	b.journal, b.tracing = newJournal(b.logger, opts.AccessLog), newTracing(opts)
 	b.topics = topic.NewRegistry(s.topicLimits())
 	b.open(s)
+	b.reloads.begun = time.Now()
 	return b, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
@@ -32,6 +33,7 @@ type feed struct {
 	endpoint *endpoint
 	call     upstream.Call
 	ids      *sse.Numbering
+	opened   bool             // an RPC, maybe in vain
 	stream   *upstream.Stream // the newest RPC
 	binding  *binding         // of the newest RPC
 	atCursor bool             // the newest RPC was opened at a cursor, and has delivered nothing
@@ -81,13 +83,16 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 		}
 	}
 	ctx, call = f.startRPC(ctx, call)
+	counted := f.endpoint.upstream.counts.begin(f.opened)
+	f.opened = true
 	stream, err := f.endpoint.upstream.Open(ctx, call)
 	if err != nil {
+		counted.ended(err)
 		f.span.ended(err)
 		return nil, f.endpoint.noted(err)
 	}
 	f.binding, f.stream = b, stream
-	return rpc{stream, f.endpoint, f.span}, nil
+	return rpc{stream, f.endpoint, counted, f.span}, nil
 }
 
 // rpc is an RPC whose internal failures are noted once, however many clients
@@ -95,15 +100,18 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 type rpc struct {
 	*upstream.Stream
 	endpoint *endpoint
+	counted  *counted
 	span     *rpcSpan
 }
 
 // Accepted waits for the backend's headers.
 func (r rpc) Accepted() error {
 	if err := r.Stream.Accepted(); err != nil {
+		r.counted.ended(err)
 		r.span.ended(err)
 		return r.endpoint.noted(err)
 	}
+	r.counted.accepted()
 	r.span.accepted()
 	return nil
 }
@@ -112,20 +120,26 @@ func (r rpc) Accepted() error {
 func (r rpc) Next(message func(wire []byte) error) error {
 	err := r.Stream.Next(message)
 	if _, isStatus := status.FromError(err); err != nil && isStatus {
+		r.counted.ended(err)
 		r.span.ended(err)
 		return r.endpoint.noted(err)
 	}
-	if err == io.EOF { //nolint:errorlint // a failure may wrap that of a connection
+	if err == io.EOF { //nolint:errorlint // the RPC's own, not one that the function wraps
+		r.counted.ended(nil)
 		r.span.ended(err)
 	}
 	return err // io.EOF, or the function's own
 }
 
-// Close ends the RPC.
+// Close ends the RPC, if it has not ended.
 func (r rpc) Close() {
 	r.Stream.Close()
+	r.counted.ended(errGivenUp)
 	r.span.ended(nil)
 }
+
+// errGivenUp is the end of an RPC that the bridge has no use for any more.
+var errGivenUp = status.Error(codes.Canceled, "nobody listens")
 
 // Read transcodes a message.
 func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
@@ -134,6 +148,7 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 		return topic.Message{Expired: true}, nil
 	}
 	f.atCursor = false
+	f.endpoint.counts.received(wire)
 	err := f.read(ctx, wire)
 	if err != nil {
 		err = f.unshown(err)
@@ -145,6 +160,7 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 func (f *feed) Event() (frame []byte, id string) {
 	f.ids.Message(f.tapped.ID)
 	f.id = f.ids.AppendID(f.id[:0])
+	f.endpoint.counts.rendered(f.tapped.Path, f.id)
 	f.name = f.appendName(f.name[:0])
 	f.frame = sse.AppendEvent(f.frame[:0], f.id, f.name, f.tapped.Data)
 	return f.frame, f.logID(f.id)
@@ -156,6 +172,7 @@ func (f *feed) Resume() (cursor []byte, since uint64, ok bool) { return f.ids.Re
 // unshown notes a message that cannot be shown: as an incident where it ends
 // the stream, and else in the log, where a stream of them is not to flood it.
 func (f *feed) unshown(err error) error {
+	f.endpoint.counts.unshown.Add(1)
 	if f.endpoint.route.OnBadMessage == "stop" {
 		return f.endpoint.noted(err)
 	}
@@ -228,6 +245,7 @@ func (f *feed) logID(id []byte) string {
 // Gap renders a gap that all of the topic's clients are told.
 func (f *feed) Gap(reason string) (frame []byte, id string) {
 	f.gapped(reason)
+	f.endpoint.counts.gapsLog.Add(reason, 1)
 	last := string(f.ids.AppendID(nil))
 	if reason == sse.GapUntranscodable {
 		f.ids.Message(f.tapped.ID) // in the message's place

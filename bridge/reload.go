@@ -134,10 +134,34 @@ func (b *Bridge) Reloads() Reloads {
 	return b.reloads.told
 }
 
+// ReloadFailed tells the bridge that a configuration could not even be read, so that
+// it counts and is reported as a reload that has failed; config.Errors without their
+// snippets. Those that Reload itself refuses are counted without it.
+func (b *Bridge) ReloadFailed(err error) {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	if !b.draining.Load() {
+		b.reloads.note(err)
+	}
+}
+
 // record keeps what has become of reloads.
 type record struct {
+	begun time.Time // the bridge's own configuration was taken over; does not change
+
 	mu   sync.Mutex
 	told Reloads
+	good time.Time // the last reload that was one
+}
+
+// loaded returns when the configuration that holds was taken over.
+func (r *record) loaded() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.good.IsZero() {
+		return r.begun
+	}
+	return r.good
 }
 
 func (r *record) note(err error) {
@@ -147,6 +171,7 @@ func (r *record) note(err error) {
 		r.told.Failed++
 	} else {
 		r.told.OK++
+		r.good = time.Now()
 	}
 	r.told.Last, r.told.Err = time.Now(), err
 }

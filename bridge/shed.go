@@ -89,6 +89,7 @@ func (e *endpoint) mayOpen(s *seat) func() error {
 // method, as far as is known, gets a status: 200 would be its success.
 func (e *endpoint) shed(w http.ResponseWriter, r *http.Request, full error) (answer, error) {
 	e.bridge.tellShed(r, full)
+	e.counts.turnedAway(limitOf(full))
 	if known := e.bound.Load(); known == nil && !wantsStream(r) || known != nil && known.unary() {
 		w.Header().Set("Retry-After", retryAfter(shedRetry()))
 		return nil, e.at(full)
@@ -101,15 +102,20 @@ func isFull(err error) bool {
 	return errors.As(err, new(*fullError)) || errors.Is(err, topic.ErrFull)
 }
 
+// limitOf says which limit an error is of, for which isFull holds.
+func limitOf(err error) string {
+	if full := new(fullError); errors.As(err, &full) {
+		return full.limit
+	}
+	return limitTopics
+}
+
 // retryAfter is a time as Retry-After has it (RFC 9110, 10.2.3), never less.
 func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
 // tellShed tells the operator, and not once for each client.
 func (b *Bridge) tellShed(r *http.Request, err error) {
-	limit, full := limitTopics, new(fullError)
-	if errors.As(err, &full) {
-		limit = full.limit
-	}
+	limit := limitOf(err)
 	line, proxy := b.shedding.lines(limit, r)
 	line.Do(func() {
 		b.logger.Warn("clients are asked to come back later: a limit is reached", "limit", limit, "clients", b.shedding.seats.count())

@@ -16,6 +16,7 @@ import (
 // of. It does not change once it is the bridge's.
 type site struct {
 	config    config.Config // with defaults
+	hash      string        // of the configuration
 	table     *route.Table
 	endpoints []*endpoint // by the route's index
 	upstreams map[string]*backend
@@ -30,14 +31,16 @@ func (b *Bridge) assemble(cfg config.Config, old *site) (*site, error) {
 		return nil, err
 	}
 	full := cfg.WithDefaults()
-	s := &site{config: full, upstreams: make(map[string]*backend, len(full.Upstreams))}
+	s := &site{config: full, hash: fingerprint(full), upstreams: make(map[string]*backend, len(full.Upstreams))}
 	var tableErr error
 	s.table, tableErr = newTable(full.Routes)
 	if err := joinConfig(tableErr, b.dial(s, old)); err != nil {
 		return nil, b.discarded(s, err)
 	}
 	for i := range full.Routes {
-		s.endpoints = append(s.endpoints, b.newEndpoint(s, full.Routes[i], cfg.Routes[i]))
+		e := b.newEndpoint(s, full.Routes[i], cfg.Routes[i])
+		e.counts = s.countsFor(e.route.Path, old)
+		s.endpoints = append(s.endpoints, e)
 	}
 	return s, nil
 }

@@ -39,6 +39,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		return nil, err
 	}
 	sub.Opened()
+	e.counts.joined(sub)
 	voice := &voice{endpoint: e, sub: sub, visit: c.visit}
 	c.visit.begins(voice, id.Text)
 	c.seat.stay()
@@ -215,6 +216,7 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 	visit.streams(true)
 	e.present.stay()
 	client.Audience = &e.audience
+	client.Counts = e.counts.delivery
 	client.Done = func(end delivery.End) {
 		defer e.present.leave()
 		if done != nil {

@@ -18,11 +18,14 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	calling, rpc, span := e.bridge.tracing.startRPC(c.visit.source().context(ctx), upstream.Call{
 		Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata,
 	})
+	e.upstream.counts.unary.opens.Add(1)
 	reply, err := e.upstream.Invoke(calling, rpc)
+	e.upstream.counts.unary.ended(err)
 	span.answered(err)
 	if err != nil {
 		return err
 	}
+	e.counts.received(reply.Wire)
 	if len(reply.Wire) > e.messageBytes {
 		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
 	}

@@ -70,6 +70,9 @@ func (v *voice) Move() (position uint64, moved bool, err error) {
 		v.visit.jumps(v.sub.Position)
 		v.visit.happens("merge")
 	}
+	if isFull(err) {
+		v.endpoint.counts.turnedAway(limitOf(err)) // also who is being asked to leave just then
+	}
 	return v.sub.Position, moved, err
 }
 
@@ -131,6 +134,7 @@ func (v *voice) Live(dst []byte) []byte {
 
 // Lagged renders the gap of a client that was too slow for the log.
 func (v *voice) Lagged(dst []byte) (block []byte, position uint64) {
+	v.endpoint.counts.gapsClient.Add(sse.GapLagged, 1)
 	last := v.last
 	position, id := v.Log().Floor()
 	v.last = v.asID(position, id)
@@ -241,19 +245,35 @@ func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Re
 		after = e.upstreamRetryAfter()
 	}
 	visitOf(w).kept().leaves(retry.Reason)
-	return e.say(w, r, lastEventID(r), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
+	return e.say(w, r, lastEventID(r), reasonOf(retry.Reason), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
+}
+
+// reasonOf is what delivery calls the reason of a stream-retry.
+func reasonOf(retry string) delivery.Reason {
+	switch retry {
+	case sse.RetryShed:
+		return delivery.Shed
+	case sse.RetryDrain:
+		return delivery.Drain
+	case sse.RetryReload:
+		return delivery.Reload
+	default:
+		return delivery.Upstream
+	}
 }
 
 // sayEnd tells a client that comes back to an ended stream, not by GET, that
 // it has ended.
 func (e *endpoint) sayEnd(w http.ResponseWriter, r *http.Request, id sse.ID) (answer, error) {
 	visitOf(w).kept().leaves(reasonEnd)
-	return e.say(w, r, id.Text, func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(id.Text), []byte("{}")) })
+	return e.say(w, r, id.Text, 0, func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(id.Text), []byte("{}")) })
 }
 
 // say answers with a stream of one block, which stream-open precedes: a first
-// block without an id may wipe the client's.
-func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, block func(dst []byte) []byte) (answer, error) {
+// block without an id may wipe the client's. says is why the block asks the client to come back, if it does.
+func (e *endpoint) say(
+	w http.ResponseWriter, r *http.Request, lastID string, says delivery.Reason, block func(dst []byte) []byte,
+) (answer, error) {
 	first := sse.AppendPrelude(nil, e.retry())
 	if e.mode != sse.None {
 		id := sse.ParseID(e.mode, lastID).Text
@@ -265,7 +285,7 @@ func (e *endpoint) say(w http.ResponseWriter, r *http.Request, lastID string, bl
 	done := replay.New(replay.Params{Events: 1, Bytes: 1})
 	done.Append(block(nil), "")
 	done.Close()
-	return e.deliver(w, r, &delivery.Client{Source: ended{done}, Policy: e.policy(), First: first})
+	return e.deliver(w, r, &delivery.Client{Source: ended{done}, Policy: e.policy(), First: first, Says: says})
 }
 
 // ended is the source of a stream that has said all it has to say.

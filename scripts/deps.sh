@@ -2,7 +2,7 @@
 # Sees to it that the tests find what they need beyond Go, make and npm: a C
 # compiler and its headers for the race detector, Chromium for the page's tests,
 # curl for those of the listeners, and for those of deploy/ the proxies that run in
-# front, systemd's own reader of units, and the certificates that go into the image.
+# front, systemd's own reader of units, Prometheus, and the certificates that go into the image.
 # As root it installs what is absent by apt, else it says what to install.
 set -euo pipefail
 
@@ -36,6 +36,7 @@ look() {
   transfers || missing+=(curl)
   command -v nginx >/dev/null || missing+=(nginx-light)
   command -v caddy >/dev/null || missing+=(caddy)
+  command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
   command -v systemd-analyze >/dev/null || missing+=(systemd)
   [[ -s /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
 }
@@ -57,12 +58,12 @@ install() {
   "${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null
 }
 
-# Installing a proxy starts it where services are started at all; nobody wants one on port 80.
+# Installing a proxy starts it where services are started at all, and so does Prometheus; nobody wants one on port 80.
 running() {
   command -v systemctl >/dev/null && systemctl is-active --quiet "$1"
 }
 strangers=()
-for service in nginx caddy; do
+for service in nginx caddy prometheus; do
   running "$service" || strangers+=("$service")
 done
 

@@ -7,7 +7,7 @@ type Config struct {
 	// unix:///path, whose file has the mode 0660 or that of ?mode=0666. Clear HTTP/1.1 and h2c, or with
 	// tls HTTP/1.1 and HTTP/2. Default 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
-	// Admin is the address of /healthz and /readyz, in the forms of listen, always clear; "" is off.
+	// Admin is the address of /healthz, /readyz and /metrics, in the forms of listen, always clear; "" is off.
 	// Default 127.0.0.1:9901.
 	Admin *string `yaml:"admin"`
 	// TrustedProxies are the networks (CIDRs or addresses) of the proxies in front, whose

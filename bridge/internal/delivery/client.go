@@ -103,6 +103,11 @@ type Client struct {
 	Sent uint64
 	// Audience is whom the client is dismissed with; nil: nobody.
 	Audience *Audience
+	// Counts is where what becomes of the client is counted; nil: nowhere.
+	Counts *Counts
+	// Says is why the client is asked to come back, where its log has nothing but
+	// that; the zero Reason: it is not.
+	Says Reason
 	// Done is told once how the stream ended, by whoever served it; it should
 	// be quick, for others may wait. Nil: nobody wants to know.
 	Done func(End)

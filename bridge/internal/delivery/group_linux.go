@@ -19,10 +19,13 @@ type group struct {
 	at      int // whom to visit next
 	left    int // how many are to be visited
 	queued  bool
+	pending int   // how many have not been visited since reach was
+	reach   reach // the frame that is on its way to all of them
+	due     int   // how many writes are left until one is followed
 }
 
-func newGroup(shard *shard, log *replay.Log) *group {
-	g := &group{shard: shard, log: log}
+func newGroup(shard *shard, log *replay.Log, counts *Counts) *group {
+	g := &group{shard: shard, log: log, reach: reach{counts, log, log.NewestAt()}}
 	g.ignore = log.Watch(g.wake)
 	return g
 }

@@ -107,6 +107,7 @@ func (s *shard) write(m *member) {
 		block := m.rest[0]
 		n, err := m.socket.write(block)
 		m.session.client.Sent += uint64(max(n, 0))
+		m.session.client.Counts.sent(n, m.session.client.Gzip)
 		switch {
 		case err != nil:
 			s.gone(m)
@@ -216,6 +217,7 @@ func (s *shard) end(m *member, end End) {
 		return
 	}
 	s.leaveGroup(m)
+	m.session.depart(Shard, end)
 	m.session, m.rest = nil, nil
 	m.done(end)
 	m.done = nil

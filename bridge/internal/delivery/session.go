@@ -34,6 +34,7 @@ type session struct {
 	leaving bool   // it is being asked to leave,
 	until   uint64 // when it has what its log held when that was decided,
 	reason  Reason // for this reason
+	parting Reason // why it has been asked, in the last block
 
 	begun    bool
 	stale    bool // what the client was told
@@ -43,6 +44,9 @@ type session struct {
 }
 
 func newSession(client *Client, form form, now moment) *session {
+	if client.Counts == nil {
+		client.Counts = NewCounts()
+	}
 	s := &session{client: client, form: form, spoke: now, oldest: never}
 	if age := client.Policy.MaxAge; age > 0 {
 		// Up to a tenth earlier, so that clients that came together part.
@@ -145,6 +149,7 @@ func (s *session) tellStale(stale bool) [][]byte {
 func (s *session) wrote(now moment) {
 	s.spoke = now
 	if s.frames {
+		s.client.Counts.Frames.Add(s.sent - s.client.Position)
 		s.frames, s.comments = false, 0
 		s.stand(s.sent)
 		s.client.Source.Progress(s.sent)
@@ -240,6 +245,7 @@ func (s *session) finish() (blocks [][]byte, end End) {
 }
 
 func (s *session) leave(reason Reason) (blocks [][]byte, end End) {
+	s.parting = reason
 	end = EndAsked
 	if reason == Removed {
 		end = EndComplete

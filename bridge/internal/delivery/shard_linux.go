@@ -45,6 +45,7 @@ type shard struct {
 	round     queue     // those with members to be visited
 	behind    []*member // those who have more to write than they had turns for
 	slots     slots
+	reached   []reach // that have reached all, of the visits under way
 	deadlines deadlines
 }
 
@@ -53,6 +54,7 @@ type asked struct {
 	came  []*member
 	grown []*group
 	told  []told
+	lags  []chan<- []spot // who wants to know how far the members have got
 }
 
 // told is a member that is to be asked to leave.
@@ -65,7 +67,8 @@ func (a *asked) clear() {
 	clear(a.came)
 	clear(a.grown)
 	clear(a.told)
-	a.came, a.grown, a.told = a.came[:0], a.grown[:0], a.told[:0]
+	clear(a.lags)
+	a.came, a.grown, a.told, a.lags = a.came[:0], a.grown[:0], a.told[:0], a.lags[:0]
 }
 
 func newShard() (*shard, error) {
@@ -210,6 +213,9 @@ func (s *shard) look() {
 			s.serve(m)
 		}
 	}
+	for _, answer := range asked.lags {
+		answer <- s.spots()
+	}
 	asked.clear()
 	s.spare = asked
 }
@@ -219,17 +225,23 @@ func (s *shard) look() {
 func (s *shard) goRound() {
 	for left := visits; left > 0 && !s.round.empty(); {
 		g := s.round.take()
+		g.begin()
 		for ; left > 0; left-- {
 			m := g.next()
 			if m == nil {
 				break
 			}
 			s.serve(m)
+			if g.visited() {
+				s.reached = append(s.reached, g.reach)
+				g.begin()
+			}
 		}
 		if g.queued = g.left > 0; g.queued {
 			s.round.add(g)
 		}
 	}
+	s.tellReached()
 }
 
 // catchUp gives some of those who are behind their next turns.
@@ -275,7 +287,7 @@ func (s *shard) cutAll() {
 func (s *shard) joinGroup(m *member, log *replay.Log) {
 	g := s.groups[log]
 	if g == nil {
-		g = newGroup(s, log)
+		g = newGroup(s, log, m.session.client.Counts)
 		s.groups[log] = g
 	}
 	g.add(m)

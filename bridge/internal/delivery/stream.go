@@ -29,6 +29,11 @@ type Stream struct {
 	told     chan struct{} // closed when the client is to be asked to leave
 	tellOnce sync.Once
 
+	sampler sampler
+
+	spotMu  sync.Mutex
+	spotted spot // as of its last write
+
 	cutMu  sync.Mutex
 	wasCut bool // no deadline is set any more but the one that ends the writing
 }
@@ -57,6 +62,8 @@ func (s *Stream) cut() {
 // begin writes the first block, for which a server's stack is deepest: it writes the
 // response's head, too.
 func (s *Stream) begin() {
+	s.session.arrive(HTTP)
+	s.note()
 	s.clients.add(s, s.session.client.Audience)
 	_, s.end = s.turn()
 }
@@ -76,6 +83,7 @@ func (s *Stream) runToEnd(ctx context.Context) End {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	s.session.depart(HTTP, end)
 	s.session.client.Done(end)
 	return end
 }
@@ -96,12 +104,16 @@ func (s *Stream) run(ctx context.Context) End {
 // turn writes what comes next. It returns whether that was nothing, and how the
 // stream has ended, if it has.
 func (s *Stream) turn() (idle bool, end End) {
+	s.sampler.begin(s.session.client.Source.Log())
 	blocks, end := s.session.turn(clock())
 	if len(blocks) > 0 {
 		if err := s.send(blocks...); err != nil {
 			return false, s.failed(err)
 		}
+		frames := s.session.frames
 		s.session.wrote(clock())
+		s.sampler.observe(s.session.client, frames)
+		s.note()
 	}
 	if end == "" {
 		return len(blocks) == 0, ""
@@ -161,6 +173,7 @@ func (s *Stream) send(blocks ...[]byte) error {
 			armed -= len(piece)
 			n, err := s.sink.Write(piece)
 			s.session.client.Sent += uint64(max(n, 0))
+			s.session.client.Counts.sent(n, s.session.client.Gzip)
 			if err != nil {
 				return err
 			}

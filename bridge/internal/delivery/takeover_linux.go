@@ -71,9 +71,11 @@ func (c *Clients) takeOver(w http.ResponseWriter, client *Client) (s *Stream, ta
 	if err != nil {
 		return c.overConn(conn, client), true
 	}
+	m.session.arrive(Shard)
 	c.add(m, client.Audience)
 	if !m.shard.start(m) {
 		m.socket.reset()
+		m.session.depart(Shard, EndCut)
 		m.done(EndCut)
 	}
 	return nil, true

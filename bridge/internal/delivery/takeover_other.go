@@ -9,6 +9,8 @@ type takeover struct{}
 
 func (*takeover) close() error { return nil }
 
+func (*takeover) spots() []spot { return nil }
+
 func mayTakeOver(*http.Request) bool { return false }
 
 func (*Clients) takeOver(http.ResponseWriter, *Client) (s *Stream, taken bool) { return nil, false }

@@ -59,6 +59,7 @@ type Log struct {
 	held     int64             // Params.Hold: the bytes of those frames
 	unread   atomic.Int32      // Params.Hold: how much those frames are to the log
 	newest   atomic.Uint64     // the position of the newest frame
+	newestAt atomic.Int64      // when it came, since begun
 	evicted  string            // the id of the newest frame that was dropped
 	closed   bool              // no frame comes after the newest one
 	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
@@ -105,6 +106,7 @@ func (l *Log) add(bytes []byte, id string) bool {
 	}
 	now := time.Since(l.begun)
 	l.frames.push(frame{plain: l.plain.lay(bytes), id: id, at: now})
+	l.newestAt.Store(int64(now))
 	l.newest.Store(l.frames.head())
 	l.bytes += int64(len(bytes))
 	l.held += int64(len(bytes))

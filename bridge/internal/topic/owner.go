@@ -52,11 +52,15 @@ func (r *Registry) SetLimits(limits Limits) {
 	r.mu.Lock()
 	r.limits = limits
 	for r.idle.Len() > limits.Idle || r.topics > limits.Topics {
+		reason := evictedIdle
+		if r.topics > limits.Topics {
+			reason = evictedTopics
+		}
 		oldest, _, ok := r.idle.RemoveOldest()
 		if !ok {
 			break
 		}
-		r.end(oldest)
+		r.evict(oldest, reason)
 	}
 	r.idle.Resize(limits.Idle)
 	r.budget.SetLimit(limits.Bytes)

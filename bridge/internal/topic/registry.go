@@ -31,6 +31,7 @@ type Limits struct {
 // methods are safe for concurrent use.
 type Registry struct {
 	limits Limits
+	counts *Counts
 	pumps  sync.WaitGroup
 	budget *replay.Budget
 
@@ -47,7 +48,7 @@ func NewRegistry(limits Limits) *Registry {
 	if err != nil {
 		panic(err) // Limits.Idle < 1, which the configuration excludes
 	}
-	return &Registry{limits: limits, families: map[string]*family{}, idle: idle, budget: replay.NewBudget(limits.Bytes)}
+	return &Registry{limits: limits, counts: newCounts(), families: map[string]*family{}, idle: idle, budget: replay.NewBudget(limits.Bytes)}
 }
 
 // Close ends all RPCs and returns when their pumps have.
@@ -211,7 +212,7 @@ func (r *Registry) makeRoom() error {
 	if !ok {
 		return ErrFull
 	}
-	r.end(oldest)
+	r.evict(oldest, evictedTopics)
 	return nil
 }
 
@@ -226,11 +227,11 @@ func (r *Registry) reclaim() {
 		if !ok {
 			break
 		}
-		r.end(oldest)
+		r.evict(oldest, evictedBytes)
 	}
 	r.mu.Unlock()
 	for r.budget.Over() && r.budget.Trim() {
-		// Trim is the work.
+		r.counts.Trims.Add(1)
 	}
 }
 
@@ -285,7 +286,7 @@ func (r *Registry) rest(t *Topic) {
 	}
 	if r.idle.Len() >= r.limits.Idle {
 		if oldest, _, ok := r.idle.RemoveOldest(); ok {
-			r.end(oldest)
+			r.evict(oldest, evictedIdle)
 		}
 	}
 	if t.isMerged() { // whoever comes back only reads on in it

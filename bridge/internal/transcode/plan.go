@@ -134,6 +134,7 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	if printed == nil {
 		if r.again(len(wire)); r.failure == noFailure {
 			if printed = r.tappedMessage(dst, wire); printed != nil {
+				out.Path = Reordered
 				p.counters.reordered.Add(1)
 			}
 		}
@@ -158,6 +159,7 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 
 	p.counters.library[r.failure].Add(1)
 	out.reset()
+	out.Path = Library
 
 	return p.askTapped(dst, wire, out)
 }

@@ -14,6 +14,21 @@ type Stats struct {
 	Library map[string]uint64
 }
 
+// Path is the way that a message took to become JSON.
+type Path int
+
+// The paths.
+const (
+	Direct    Path = iota // one pass over its bytes, which is for all that serializers write
+	Reordered             // a second one: see Stats.Reordered
+	Library               // dynamicpb and protojson: see Stats.Library
+)
+
+// Paths are all of them, as a metric's label has them.
+func Paths() [3]string {
+	return [3]string{Direct: "direct", Reordered: "reordered", Library: "library"}
+}
+
 // counters are the numbers behind Stats. The common path has none: whoever knows how many messages there were knows it.
 type counters struct {
 	reordered atomic.Uint64

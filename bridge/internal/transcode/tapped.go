@@ -26,6 +26,9 @@ type Tapped struct {
 	// Data is the JSON that was appended to dst, and aliases it.
 	Data []byte
 
+	// Path is how the message went through, where it did.
+	Path Path
+
 	id, name []byte          // scratch under ID and Name
 	taken    [tapSlots]taken // what a pass has found, during the call
 }

@@ -11,9 +11,10 @@ import (
 // newAdmin makes the handler of the admin listener. The bridge's own is asked for all that
 // there is; health, readiness and metrics are for anybody who reaches the listener, and
 // everything else for callers on this machine.
-func newAdmin(bridge http.Handler, profiles bool) http.Handler {
+func newAdmin(bridge, metrics http.Handler, profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", bridge)
+	mux.Handle("GET /metrics", metrics)
 	if profiles {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

@@ -12,7 +12,11 @@ import (
 
 // adminOf is an admin handler whose bridge answers everything.
 func adminOf(profiles bool) http.Handler {
-	return newAdmin(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "bridge") }), profiles)
+	say := func(what string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, what) })
+	}
+
+	return newAdmin(say("bridge"), say("metrics"), profiles)
 }
 
 func TestAdminAnswersOthersOnlyWhatIsOpen(t *testing.T) {

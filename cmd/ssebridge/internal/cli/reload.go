@@ -12,6 +12,8 @@ import (
 // reloader is what takes another configuration over, whole or not at all.
 type reloader interface {
 	Reload(cfg config.Config) error
+	// ReloadFailed is told of one that could not be tried.
+	ReloadFailed(err error)
 }
 
 // reloading reads the configuration again when it is asked to.
@@ -49,9 +51,11 @@ func (r *reloading) reload(why string) {
 	manager.Reloading()
 	defer manager.Ready()
 	began := time.Now()
-	file, err := load(r.params.path)
-	if err == nil {
-		err = r.apply(file)
+	cfg, file, err := r.read()
+	if err != nil {
+		r.bridge.ReloadFailed(err)
+	} else {
+		err = r.apply(cfg, file)
 	}
 	if err != nil {
 		r.params.logger.Error("the configuration is not reloaded; the one before stays", "why", why, "error", err.Error())
@@ -61,21 +65,31 @@ func (r *reloading) reload(why string) {
 	r.rotate()
 }
 
-// apply takes over what a file says.
-func (r *reloading) apply(file *config.File) error {
+// read reads the file, as far as what it says can be told without the bridge.
+func (r *reloading) read() (config.Config, *config.File, error) {
+	file, err := load(r.params.path)
+	if err != nil {
+		return config.Config{}, nil, err
+	}
 	cfg, err := fit(file, r.params.logger)
 	if err != nil {
-		return err
+		return config.Config{}, nil, err
 	}
 	full := cfg.WithDefaults()
 	if err := needRestart(r.started, full); err != nil {
-		return file.Locate(err)
+		return config.Config{}, nil, file.Locate(err)
 	}
 	if full.TLS != nil && *full.TLS != *r.current.TLS {
 		if _, err := listen.NewCertificates(*full.TLS); err != nil {
-			return invalid(file.Locate(err))
+			return config.Config{}, nil, invalid(file.Locate(err))
 		}
 	}
+
+	return cfg, file, nil
+}
+
+// apply takes over what a file says.
+func (r *reloading) apply(cfg config.Config, file *config.File) error {
 	if err := r.bridge.Reload(cfg); err != nil {
 		if _, ok := errors.AsType[*config.Error](err); ok {
 			err = invalid(file.Locate(err))
@@ -83,6 +97,7 @@ func (r *reloading) apply(file *config.File) error {
 
 		return err // or, when the command ends, that it is too late
 	}
+	full := cfg.WithDefaults()
 	r.public.Trust(full.TrustedProxies)
 	r.current = full
 	r.watcher.set(filesOf(r.params.path, full))

@@ -53,7 +53,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	}
 	if listener := listeners[listen.Admin]; listener != nil {
 		admin := serverParams{
-			handler: newAdmin(b.Admin(), s.params.pprof), logger: logger,
+			handler: newAdmin(b.Admin(), newMetrics(b.Collector(), logger), s.params.pprof), logger: logger,
 			limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(),
 		}
 		all.admin = &endpoint{name: listen.Admin, server: newServer(admin), listener: listener}

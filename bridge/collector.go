@@ -1,0 +1,241 @@
+package bridge
+
+import (
+	"runtime"
+	"runtime/debug"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/tally"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
+)
+
+// Collector returns the bridge's metrics for a registry of the caller's; docs/metrics.md
+// tells of them. Nothing is registered anywhere else. Reading them costs some time for
+// each client and topic, most of it none of those who serve them: for every few
+// seconds, not for each request. After Close they are those of a bridge without
+// clients.
+//
+// A process with several bridges tells them apart by prometheus.WrapRegistererWith.
+func (b *Bridge) Collector() prometheus.Collector {
+	c := &collector{bridge: b, metrics: map[string]described{}}
+	for _, m := range metrics() {
+		c.metrics[m.name] = described{prometheus.NewDesc(m.name, m.help, m.labels, nil), m.kind}
+	}
+	return c
+}
+
+// collector reads what has been counted when it is asked to.
+type collector struct {
+	bridge  *Bridge
+	metrics map[string]described
+}
+
+type described struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+// Describe sends what the metrics are.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, m := range c.metrics {
+		out <- m.desc
+	}
+}
+
+// Collect sends how they stand.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.bridge.site.Load()
+	r := reading{collector: c, out: out}
+	r.bridge(s)
+	lags, census := c.bridge.clients.Lags(), c.bridge.topics.Census()
+	told := map[*routeCounts]bool{} // several routes may have one path
+	for _, e := range s.endpoints {
+		if !told[e.counts] {
+			told[e.counts] = true
+			r.route(e.route.Path, e.counts, lags[e.counts.delivery])
+			r.topics(e.route.Path, kindsAt(s, e.counts, census))
+			r.value("ssebridge_route_contradicts_schema", flag(contradicts(s, e.counts)), e.route.Path)
+		}
+	}
+	for name, up := range s.upstreams {
+		r.upstream(name, up)
+	}
+}
+
+// reading is one time that the metrics are read.
+type reading struct {
+	*collector
+
+	out chan<- prometheus.Metric
+}
+
+// value sends a counter or a gauge. A label that is no text shows in the scrape as an
+// error, and stops nothing.
+func (r reading) value(name string, value float64, labels ...string) {
+	m := r.metrics[name]
+	sent, err := prometheus.NewConstMetric(m.desc, m.kind, value, labels...)
+	if err != nil {
+		sent = prometheus.NewInvalidMetric(m.desc, err)
+	}
+	r.out <- sent
+}
+
+func (r reading) count(name string, value uint64, labels ...string) {
+	r.value(name, float64(value), labels...)
+}
+
+// family sends all of a family's counters, whose label is the last one.
+func (r reading) family(name string, family *tally.Family, labels ...string) {
+	for label, n := range family.All() {
+		r.count(name, n, append(slices.Clip(labels), label)...)
+	}
+}
+
+func (r reading) histogram(name string, h *tally.Histogram, labels ...string) {
+	m, s := r.metrics[name], h.Snapshot()
+	sent, err := prometheus.NewConstHistogram(m.desc, s.Count, s.Sum.Seconds(), s.Within, labels...)
+	if err != nil {
+		sent = prometheus.NewInvalidMetric(m.desc, err)
+	}
+	r.out <- sent
+}
+
+// bridge reads what there is one of.
+func (r reading) bridge(s *site) {
+	b := r.collector.bridge
+	limits := s.config.Limits
+	r.value("ssebridge_clients_limit", float64(limits.Clients))
+	r.value("ssebridge_topics_limit", float64(limits.Topics))
+	r.family("ssebridge_topic_evictions_total", b.topics.Counts().Evictions)
+	r.value("ssebridge_log_bytes", float64(b.topics.Bytes()))
+	r.value("ssebridge_log_bytes_limit", float64(limits.ReplayBytes))
+	r.count("ssebridge_log_trims_total", b.topics.Counts().Trims.Load())
+
+	reloads, loaded := b.Reloads(), b.reloads.loaded()
+	r.value("ssebridge_config_reloads_total", float64(reloads.OK), "ok")
+	r.value("ssebridge_config_reloads_total", float64(reloads.Failed), "failed")
+	r.value("ssebridge_config_last_reload_successful", flag(reloads.Err == nil))
+	r.value("ssebridge_config_loaded_timestamp_seconds", float64(loaded.UnixMilli())/1e3)
+	r.value("ssebridge_config_info", 1, s.hash)
+
+	r.value("ssebridge_ready", flag(b.Ready() == nil))
+	r.value("ssebridge_draining", flag(b.draining.Load()))
+	r.value("ssebridge_build_info", 1, version(), runtime.Version())
+}
+
+// route reads what was counted on a route.
+func (r reading) route(path string, c *routeCounts, lag delivery.Lag) {
+	for by, transport := range delivery.Transports() {
+		r.value("ssebridge_clients", float64(c.delivery.Clients[by].Load()), path, transport)
+		r.histogram("ssebridge_delivery_seconds", c.delivery.Reached[by], path, transport)
+	}
+	for start, name := range map[topic.Start]string{topic.Fresh: "new", topic.Resumed: "resumed", topic.Missed: "missed"} {
+		r.count("ssebridge_connects_total", c.connects[start].Load(), path, name)
+	}
+	r.family("ssebridge_disconnects_total", c.delivery.Ends, path)
+	r.family("ssebridge_shed_total", c.shed, path)
+	r.count("ssebridge_frames_sent_total", c.delivery.Frames.Load(), path)
+	r.count("ssebridge_sent_bytes_total", c.delivery.Bytes.Load(), path, "identity")
+	r.count("ssebridge_sent_bytes_total", c.delivery.GzipBytes.Load(), path, "gzip")
+	for who, behind := range map[string]delivery.Behind{"slowest": lag.Slowest, "median": lag.Median} {
+		r.count("ssebridge_client_lag_frames", behind.Frames, path, who)
+		r.value("ssebridge_client_lag_seconds", behind.Time.Seconds(), path, who)
+	}
+	r.count("ssebridge_replays_total", c.replays.Load(), path)
+	r.count("ssebridge_replayed_frames_total", c.replayed.Load(), path)
+	for told, gaps := range map[string]*tally.Family{"log": c.gapsLog, "client": c.gapsClient} {
+		for reason, n := range gaps.All() {
+			r.count("ssebridge_gaps_total", n, path, reason, told)
+		}
+	}
+	r.count("ssebridge_messages_received_total", c.messages.Load(), path)
+	r.count("ssebridge_received_bytes_total", c.bytes.Load(), path)
+	for way, name := range transcode.Paths() {
+		r.count("ssebridge_messages_transcoded_total", c.paths[way].Load(), path, name)
+	}
+	r.count("ssebridge_messages_unshown_total", c.unshown.Load(), path)
+	r.count("ssebridge_long_ids_total", c.longIDs.Load(), path)
+}
+
+// topics tells how many topics of each kind a route has.
+func (r reading) topics(path string, kinds map[topic.Kind]int) {
+	for _, role := range topic.Roles() {
+		for _, state := range topic.States() {
+			r.value("ssebridge_topics", float64(kinds[topic.Kind{Role: role, State: state}]), path, role, state)
+		}
+	}
+}
+
+// kindsAt adds up the topics of the endpoints that share counts.
+func kindsAt(s *site, c *routeCounts, census map[*topic.Owner]map[topic.Kind]int) map[topic.Kind]int {
+	kinds := map[topic.Kind]int{}
+	for _, e := range s.endpoints {
+		if e.counts != c {
+			continue
+		}
+		for kind, n := range census[&e.owner] {
+			kinds[kind] += n
+		}
+	}
+	return kinds
+}
+
+// contradicts reports whether an endpoint that shares counts answers 501.
+func contradicts(s *site, c *routeCounts) bool {
+	for _, e := range s.endpoints {
+		if bound := e.bound.Load(); e.counts == c && bound != nil && bound.err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// upstream reads what was counted at an upstream.
+func (r reading) upstream(name string, up *backend) {
+	usage := up.Usage()
+	r.value("ssebridge_upstream_connections", float64(usage.Ready), name, "ready")
+	r.value("ssebridge_upstream_connections", float64(usage.Connections-usage.Ready), name, "connecting")
+	r.value("ssebridge_upstream_streams", float64(usage.Streams), name)
+	r.value("ssebridge_upstream_opening", float64(usage.Opening), name)
+	for kind, calls := range map[string]*calls{"stream": &up.counts.streams, "unary": &up.counts.unary} {
+		r.count("ssebridge_upstream_opens_total", calls.opens.Load(), name, kind)
+		r.family("ssebridge_upstream_ends_total", calls.ends, name, kind)
+	}
+	r.count("ssebridge_upstream_reconnects_total", up.counts.reconnects.Load(), name)
+	r.histogram("ssebridge_upstream_accept_seconds", up.counts.accept, name)
+	running, waiting := up.catchUps.Usage()
+	r.value("ssebridge_upstream_catchups", float64(running), name, "running")
+	r.value("ssebridge_upstream_catchups", float64(waiting), name, "waiting")
+	r.value("ssebridge_upstream_schema_known", flag(up.Schema() != nil), name)
+}
+
+func flag(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// modulePath is this module's.
+const modulePath = "github.com/ssebridge/ssebridge"
+
+// version is that of the bridge, whichever program it is built into.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Path == modulePath {
+		return info.Main.Version
+	}
+	for _, module := range info.Deps {
+		if module.Path == modulePath {
+			return module.Version
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,130 @@
+package delivery
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
+
+// TestEachEndIsCountedByWhy: whatever a stream may end by has its counter.
+func TestEachEndIsCountedByWhy(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		end     End
+		parting Reason
+		says    Reason
+		want    string
+	}{
+		{"all was said", EndComplete, noReason, noReason, "complete"},
+		{"the route is no more", EndComplete, Removed, noReason, "removed"},
+		{"there was no topic", EndComplete, noReason, Shed, "shed"},
+		{"asked", EndAsked, MaxAge, noReason, "max_age"},
+		{"asked while there was no topic", EndAsked, Drain, Shed, "drain"},
+		{"gone", EndGone, noReason, noReason, "gone"},
+		{"gone before it heard", EndGone, Reload, noReason, "gone"},
+		{"stuck", EndStuck, noReason, noReason, "stuck"},
+		{"cut", EndCut, Drain, Shed, "cut"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			counts := NewCounts()
+			s := newSession(&Client{Counts: counts, Says: test.says}, newForm(false, false), clock())
+			s.arrive(HTTP)
+			s.parting = test.parting
+			s.depart(HTTP, test.end)
+			for label, n := range counts.Ends.All() {
+				if want := label == test.want; (n == 1) != want {
+					t.Errorf("%s is counted %d times", label, n)
+				}
+			}
+			if n := counts.Clients[HTTP].Load(); n != 0 {
+				t.Errorf("%d clients are left", n)
+			}
+		})
+	}
+}
+
+func TestEveryReasonIsKnownToTheCounts(t *testing.T) {
+	known := slices.Collect(maps.Keys(maps.Collect(NewCounts().Ends.All())))
+	for reason := Upstream; reason <= Removed; reason++ {
+		if !slices.Contains(known, reason.String()) {
+			t.Errorf("reason %d, %q, cannot be counted", reason, reason)
+		}
+	}
+	for _, end := range []End{EndComplete, EndGone, EndStuck, EndCut} {
+		if !slices.Contains(known, string(end)) {
+			t.Errorf("end %q cannot be counted", end)
+		}
+	}
+	if noReason.String() != "none" {
+		t.Errorf("no reason is %q", noReason)
+	}
+}
+
+// TestLagIsOfTheSlowestAndTheMedian, frames and times each for itself.
+func TestLagIsOfTheSlowestAndTheMedian(t *testing.T) {
+	got := lagOf([]Behind{{7, time.Second}, {}, {2, time.Hour}, {}, {1, time.Minute}})
+	if want := (Lag{Slowest: Behind{7, time.Hour}, Median: Behind{1, time.Second}}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := lagOf([]Behind{{}}); got != (Lag{}) {
+		t.Errorf("one at the head is behind by %+v", got)
+	}
+}
+
+func TestHowFarAClientIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := replay.New(replay.Params{Events: 3, Bytes: 1 << 20})
+		for range 5 {
+			log.Append([]byte("x"), "")
+			time.Sleep(time.Second)
+		}
+		for position, want := range map[uint64]Behind{
+			5: {}, 4: {1, time.Second}, 2: {3, 3 * time.Second},
+			0: {5, 3 * time.Second}, // what has left the log is not known any more
+			9: {},                   // of another log, before it was noted that it has moved
+		} {
+			if got := (spot{log: log, position: position}).behind(); got != want {
+				t.Errorf("at %d: %+v, want %+v", position, got, want)
+			}
+		}
+	})
+}
+
+// TestSamplesAreOfNewFrames: what was there before the client came, or came while it was behind, is no measure.
+func TestSamplesAreOfNewFrames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := replay.New(replay.Params{Events: 100, Bytes: 1 << 20})
+		client := &Client{Counts: NewCounts()}
+		var s sampler
+		write := func(position uint64) {
+			s.begin(log)
+			time.Sleep(time.Second) // that writing takes
+			client.Position = position
+			s.observe(client, true)
+		}
+		log.Append([]byte("old"), "")
+		time.Sleep(time.Hour)
+		write(1)
+		if got := client.Counts.Reached[HTTP].Snapshot(); got.Count != 0 {
+			t.Errorf("an old frame took %v", got.Sum)
+		}
+		for position := uint64(2); position < 40; position++ {
+			log.Append([]byte("new"), "")
+			write(position)
+		}
+		if got := client.Counts.Reached[HTTP].Snapshot(); got.Count != 2 || got.Sum != 2*time.Second {
+			t.Errorf("%d samples of 39 writes took %v, want 2 in 2s", got.Count, got.Sum)
+		}
+		s.turns = 0
+		log.Append([]byte("a"), "")
+		log.Append([]byte("b"), "")
+		write(40)
+		if got := client.Counts.Reached[HTTP].Snapshot(); got.Count != 2 {
+			t.Error("a client that is behind was a measure")
+		}
+	})
+}

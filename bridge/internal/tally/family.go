@@ -1,0 +1,44 @@
+package tally
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"sync/atomic"
+)
+
+// Family is counters of one kind, told apart by a label whose values are known
+// beforehand: all exist from the start. Its methods are safe for concurrent use.
+//
+// A counter is found by going through the labels: for what happens now and then,
+// not for each message.
+type Family struct {
+	labels []string
+	counts []atomic.Uint64
+}
+
+// NewFamily returns a family of counters that stand at 0.
+func NewFamily(labels ...string) *Family {
+	return &Family{labels: labels, counts: make([]atomic.Uint64, len(labels))}
+}
+
+// Add counts n more of a label, which is one of the family's: any other is a
+// mistake in the program, and panics.
+func (f *Family) Add(label string, n uint64) {
+	at := slices.Index(f.labels, label)
+	if at < 0 {
+		panic(fmt.Sprintf("tally: nobody has said that %q is counted", label))
+	}
+	f.counts[at].Add(n)
+}
+
+// All returns the labels with their counts, in the order of NewFamily.
+func (f *Family) All() iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		for i, label := range f.labels {
+			if !yield(label, f.counts[i].Load()) {
+				return
+			}
+		}
+	}
+}

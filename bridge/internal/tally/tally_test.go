@@ -1,0 +1,78 @@
+package tally
+
+import (
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAFamilyHasAllItsLabelsFromTheStart(t *testing.T) {
+	f := NewFamily("gone", "stuck")
+	if diff := cmp.Diff(map[string]uint64{"gone": 0, "stuck": 0}, maps.Collect(f.All())); diff != "" {
+		t.Error(diff)
+	}
+	f.Add("stuck", 2)
+	f.Add("stuck", 1)
+	if diff := cmp.Diff(map[string]uint64{"gone": 0, "stuck": 3}, maps.Collect(f.All())); diff != "" {
+		t.Error(diff)
+	}
+	for label := range f.All() {
+		if label != "gone" {
+			t.Errorf("the first label is %q", label)
+		}
+		break
+	}
+}
+
+// A label that comes from outside would be a series of its own each time.
+func TestAFamilyTakesNoOtherLabel(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("an unknown label was counted")
+		}
+	}()
+	NewFamily("gone").Add("else", 1)
+}
+
+func TestAHistogramsBoundsAreInclusive(t *testing.T) {
+	h := NewHistogram(Buckets{time.Second, 2 * time.Second})
+	for _, d := range []time.Duration{-time.Hour, time.Second, time.Second + 1, 2 * time.Second, time.Hour} {
+		h.Observe(d)
+	}
+	want := Snapshot{Count: 5, Sum: time.Hour + 4*time.Second + 1, Within: map[float64]uint64{1: 2, 2: 4}}
+	if diff := cmp.Diff(want, h.Snapshot()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLatenciesGrow(t *testing.T) {
+	all := Latencies()
+	for i := 1; i < len(all); i++ {
+		if all[i] <= all[i-1] {
+			t.Errorf("bucket %d, %v, is not above %v", i, all[i], all[i-1])
+		}
+	}
+}
+
+func TestNothingIsLostOfWhatManyCount(t *testing.T) {
+	f, h := NewFamily("a", "b"), NewHistogram(Latencies())
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 1000 {
+				f.Add("b", 1)
+				h.Observe(time.Millisecond)
+			}
+		})
+	}
+	all.Wait()
+	if got := maps.Collect(f.All())["b"]; got != 8000 {
+		t.Errorf("counted %d of 8000", got)
+	}
+	if s := h.Snapshot(); s.Count != 8000 || s.Sum != 8*time.Second {
+		t.Errorf("the histogram has %d, %v", s.Count, s.Sum)
+	}
+}

@@ -1,0 +1,116 @@
+package topic
+
+import (
+	"sync/atomic"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/tally"
+)
+
+// Why topics that lingered had to go before their time, as a metric's label has it:
+// the limit that was reached.
+const (
+	evictedTopics = "topics"
+	evictedIdle   = "idle_topics"
+	evictedBytes  = "replay_bytes"
+)
+
+// Counts is what a registry has had to give up.
+type Counts struct {
+	// Evictions are topics that lingered and were ended for others, by the limit
+	// that was reached.
+	Evictions *tally.Family
+	// Trims is how often the largest log gave up its oldest frames, since all logs
+	// together had more memory than they may.
+	Trims atomic.Uint64
+}
+
+func newCounts() *Counts {
+	return &Counts{Evictions: tally.NewFamily(evictedTopics, evictedIdle, evictedBytes)}
+}
+
+// Counts returns what the registry has had to give up so far.
+func (r *Registry) Counts() *Counts { return r.counts }
+
+// evict ends a topic that lingers, for others.
+func (r *Registry) evict(t *Topic, reason string) {
+	r.counts.Evictions.Add(reason, 1)
+	r.end(t)
+}
+
+// Kind is what topics are counted by.
+type Kind struct{ Role, State string }
+
+// Roles are those that topics have.
+func Roles() []string {
+	return []string{mainRole.String(), privateRole.String(), catchUpRole.String()}
+}
+
+// String is the role as a metric's label.
+func (r role) String() string {
+	switch r {
+	case privateRole:
+		return "private"
+	case catchUpRole:
+		return "catchup"
+	default:
+		return "main"
+	}
+}
+
+// States are those in which topics may be: lingering ones have no clients, whatever
+// else they are; the others are in the phase of the name.
+func States() []string {
+	return []string{Opening.String(), Live.String(), Broken.String(), Finished.String(), lingering}
+}
+
+const lingering = "lingering"
+
+// String is the phase as a metric's label.
+func (p Phase) String() string {
+	switch p {
+	case Live:
+		return "live"
+	case Broken:
+		return "broken"
+	case Finished:
+		return "finished"
+	default:
+		return "opening"
+	}
+}
+
+// Census counts the topics of each owner. It looks at all of them, and nobody joins
+// or leaves meanwhile: for now and then.
+func (r *Registry) Census() map[*Owner]map[Kind]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := map[*Owner]map[Kind]int{}
+	for _, f := range r.families {
+		kinds := found[f.owner]
+		if kinds == nil {
+			kinds = map[Kind]int{}
+			found[f.owner] = kinds
+		}
+		for _, t := range f.topics {
+			kinds[t.kind()]++
+		}
+	}
+	return found
+}
+
+func (t *Topic) kind() Kind {
+	if t.clients == 0 {
+		return Kind{t.role.String(), lingering}
+	}
+	return Kind{t.role.String(), t.Status().Phase.String()}
+}
+
+// Usage returns how many RPCs have a turn, and how many wait for one.
+func (s *Turns) Usage() (running, waiting int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, turns := range s.taken {
+		running += turns
+	}
+	return running, len(s.waiting)
+}

@@ -1,0 +1,66 @@
+package upstream
+
+import (
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+// TestUsage: what is under way is counted, and what has ended is not.
+func TestUsage(t *testing.T) {
+	b := backendtest.Start(t)
+	u, err := New(Params{Target: b.Target()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.AwaitSchema(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := u.Usage(), (Usage{Connections: 1, Ready: 1}); got != want {
+		t.Errorf("idle: %+v, want %+v", got, want)
+	}
+	stream, err := u.Open(t.Context(), Call{Method: "ssebridge.test.v1.FeedService/Watch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := u.Usage(), (Usage{Connections: 1, Ready: 1, Streams: 1}); got != want {
+		t.Errorf("with a stream: %+v, want %+v", got, want)
+	}
+	stream.Close()
+	if got, want := u.Usage(), (Usage{Connections: 1, Ready: 1}); got != want {
+		t.Errorf("after it: %+v, want %+v", got, want)
+	}
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := u.Usage(); got.Ready != 0 || got.Streams != 0 {
+		t.Errorf("closed: %+v", got)
+	}
+}
+
+// stated is a connection of the program's own that tells its state.
+type stated struct {
+	grpc.ClientConnInterface
+	state connectivity.State
+}
+
+func (s *stated) GetState() connectivity.State { return s.state }
+
+// TestUsageOfAConnectionOfTheProgram's own is what that tells.
+func TestUsageOfAGivenConnection(t *testing.T) {
+	for state, want := range map[connectivity.State]int{
+		connectivity.Ready: 1, connectivity.Idle: 1, connectivity.Connecting: 0, connectivity.TransientFailure: 0, connectivity.Shutdown: 0,
+	} {
+		u := &Upstream{params: Params{Conn: &stated{state: state}}}
+		if got := u.Usage(); got.Connections != 1 || got.Ready != want {
+			t.Errorf("%v: %+v, want %d ready", state, got, want)
+		}
+	}
+	silent := &Upstream{params: Params{Conn: struct{ grpc.ClientConnInterface }{}}}
+	if got := silent.Usage(); got.Ready != 1 {
+		t.Errorf("one that tells nothing: %+v", got)
+	}
+}
