@@ -91,6 +91,7 @@ func invalid(err error) error {
 
 // serve bridges the routes of the configuration at a path until ctx is done.
 func serve(ctx context.Context, params serveParams) error {
+	limitGarbage()
 	logger := params.logger
 	// Before the file is read, so that no change is missed.
 	watcher := watchFile(params.path, logger)
