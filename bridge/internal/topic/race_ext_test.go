@@ -52,7 +52,9 @@ func raceWithAWriter(t *testing.T, events, joins int) {
 	}
 	stays.Opened()
 	defer stays.Leave()
-	<-stays.Log().Grown(0)
+	for stays.Log().Newest() == 0 {
+		<-stays.Log().Grown(0) // which is also told of what is not a frame
+	}
 	var all sync.WaitGroup
 	var followed atomic.Int64
 	for range followers {
