@@ -42,7 +42,8 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	e.counts.joined(sub)
 	voice := &voice{endpoint: e, sub: sub, visit: c.visit}
 	c.visit.begins(voice, id.Text)
-	c.seat.stay()
+	seat := c.seat // the call need not be kept
+	seat.stay()
 	return e.deliver(w, r, &delivery.Client{
 		Source:   voice,
 		Follower: voice,
@@ -53,7 +54,7 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		Done: func(end delivery.End) {
 			voice.visit.ends(end, voice)
 			sub.Leave()
-			c.seat.leave()
+			seat.leave()
 		},
 	})
 }

@@ -79,7 +79,7 @@ type Subscription struct {
 	// Missed says why, where Start is Missed.
 	Missed string
 
-	join     Join
+	join     *Join  // nil once the client stays in its log, come what may
 	left     bool   // Topic has been left; guarded by the registry's lock
 	passes   uint64 // frames that count from the cursor of join.Place and are not sent; guarded by the client
 	registry *Registry
@@ -96,7 +96,7 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 	if r.closed {
 		return nil, ErrClosed
 	}
-	s := &Subscription{registry: r, join: join}
+	s := &Subscription{registry: r, join: &join}
 	if err := s.enter(); err != nil {
 		if s.Topic != nil {
 			s.leave()
@@ -104,6 +104,9 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 		return nil, err
 	}
 	s.join.Admit = nil
+	if !s.Topic.home.meets && s.passes == 0 {
+		s.join = nil // and with it the request, of which there are many
+	}
 	return s, nil
 }
 
@@ -112,7 +115,7 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 // left it.
 func (s *Subscription) enter() error {
 	for {
-		t, err := s.registry.find(s.join)
+		t, err := s.registry.find(*s.join)
 		if errors.Is(err, ErrFull) && s.Topic != nil && !s.left {
 			s.leave() // its own may be the one that has to go
 			continue
