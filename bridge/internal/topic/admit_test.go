@@ -20,7 +20,7 @@ func TestAdmitIsAskedForNewTopicsAlone(t *testing.T) {
 		}
 		a := w.join("a", admitted)
 		want(1)
-		if a.sub.join.Admit != nil {
+		if a.sub.join != nil && a.sub.join.Admit != nil {
 			t.Error("it would be asked when the client is moved, which is none of its doing")
 		}
 		answer = errNotAdmitted
