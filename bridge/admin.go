@@ -82,7 +82,12 @@ func (b *Bridge) remarks() []string {
 	return append(lines, b.Reloads().report()...)
 }
 
-// report tells of reloads, if there were any.
+// maxKeys is how many keys of a configuration /readyz names.
+const maxKeys = 20
+
+// report tells of reloads, if there were any. Of one that has failed it names the keys
+// and nothing else, since anybody may ask: what is wrong with them quotes the file, in
+// which there are secrets, and says where it lies. The log has it all.
 func (r Reloads) report() []string {
 	if r.Last.IsZero() {
 		return nil
@@ -91,7 +96,26 @@ func (r Reloads) report() []string {
 	if r.Err == nil {
 		return []string{line + "was ok"}
 	}
-	return append([]string{line + "failed, and the configuration before it holds:"}, strings.Split(r.Err.Error(), "\n")...)
+	line += "failed, and what was before it holds; the log says why"
+	if keys := wrongKeys(r.Err); len(keys) > 0 {
+		line += ": " + strings.Join(keys, ", ")
+	}
+	return []string{line}
+}
+
+// wrongKeys are the keys that an error is about, in the order of the file.
+func wrongKeys(err error) []string {
+	var keys []string
+	for _, one := range configErrors(err) {
+		switch {
+		case one.Path == "" || slices.Contains(keys, one.Path):
+		case len(keys) == maxKeys:
+			return append(keys, "…")
+		default:
+			keys = append(keys, one.Path)
+		}
+	}
+	return keys
 }
 
 // contradictions names the routes that answer 501, and why.
