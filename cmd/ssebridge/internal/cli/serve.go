@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -111,13 +111,28 @@ func serve(ctx context.Context, params serveParams) error {
 		params: params, bridge: b, watcher: watcher, started: s.config, current: s.config, certificates: s.certificates, public: s.proxied,
 	}
 	watching, stop := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	all.Go(func() { reload.run(watching) })
+	reloaded := make(chan struct{})
+	go func() {
+		defer close(reloaded)
+		reload.run(watching)
+	}()
 	err = serving.run(ctx)
 	stop()
-	all.Wait()
+	awaitReload(reloaded, shutdownTimeout, logger)
 
 	return err
+}
+
+// awaitReload waits until reloading has ended, but not for ever: a file on a disk that is
+// away may take for ever to be read, and nobody is served any more.
+func awaitReload(ended <-chan struct{}, patience time.Duration, logger *slog.Logger) {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-ended:
+	case <-late.C:
+		logger.Warn("a reload that is under way is not waited for any longer")
+	}
 }
 
 // fit fits the configuration to what the system grants this process.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"time"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
@@ -46,10 +45,9 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	server := newServer(public)
 	server.ConnContext = s.proxied.ConnContext
 	all := &serving{
-		app:      b,
-		logger:   logger,
-		public:   &endpoint{name: listen.Public, server: server, listener: s.proxied},
-		draining: time.Duration(*cfg.Drain.Delay) + time.Duration(*cfg.Drain.Grace) + shutdownTimeout,
+		app:    b,
+		logger: logger,
+		public: &endpoint{name: listen.Public, server: server, listener: s.proxied},
 	}
 	if listener := listeners[listen.Admin]; listener != nil {
 		admin := serverParams{
