@@ -270,7 +270,7 @@ func TestMissingFilesAreToldByTheirKeys(t *testing.T) {
 	folder := t.TempDir()
 	_, err := NewCertificates(config.ServerTLS{Cert: folder + "/a", Key: folder, ClientCA: folder + "/c"})
 	want := `tls.cert: the file cannot be read: no such file or directory; name a PEM file that the user of this process may read
-tls.key: not a file; name a PEM file
+tls.key: not a regular file; name a PEM file
 tls.client_ca: the file cannot be read: no such file or directory; name a PEM file that the user of this process may read`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -289,4 +290,14 @@ func TestRunTellsWhenTheSystemEndsIt(t *testing.T) {
 	if err := w.Run(t.Context(), nil); err == nil {
 		t.Error("no error")
 	}
+}
+
+// A descriptor set of some size is read to its end.
+func TestTailOfALargeFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "set.binpb")
+	text := strings.Repeat("x", 5<<20)
+	write(t, file, text)
+	w := start(t, file)
+	put(t, file, text[1:]+"y")
+	w.await("another last byte")
 }
