@@ -34,6 +34,7 @@ var allowedImports = map[string][]string{
 		"cmd/ssebridge/internal/demo",
 		"cmd/ssebridge/internal/listen",
 		"cmd/ssebridge/internal/watch",
+		"internal/regular",
 	},
 	"cmd/ssebridge/internal/listen": {"bridge/config", "internal/regular"},
 	"cmd/ssebridge/internal/watch":  {"internal/regular"},

@@ -65,6 +65,9 @@ func Parse(name string, data []byte, lookup func(string) (string, bool), checks 
 	return file, nil
 }
 
+// SameText reports whether another reading of a file found the same text.
+func (f *File) SameText(other *File) bool { return f.src.text == other.src.text }
+
 // decode fills the file's Config and validates it.
 func (f *File) decode(root *node, lookup lookupFunc, checks []func(Config) error) Errors {
 	d := &decoder{
