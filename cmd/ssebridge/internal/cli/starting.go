@@ -38,6 +38,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	logger, cfg := s.params.logger, s.config
 	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: usualPatience().header, Logger: logger})
 	s.proxied.Trust(cfg.TrustedProxies)
+	s.proxied.Bound(listen.Ceiling(cfg))
 	public := serverParams{handler: s.proxied.Handler(b), logger: logger, limits: cfg.Limits, patience: usualPatience()}
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()
