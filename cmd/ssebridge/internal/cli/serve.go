@@ -19,8 +19,8 @@ import (
 // defaultConfig is the configuration file that is read when none is named.
 const defaultConfig = "ssebridge.yaml"
 
-func newServe(log *logFlags, hangups func() <-chan os.Signal) *cobra.Command {
-	params := serveParams{}
+func newServe(log *logFlags, hangups <-chan os.Signal) *cobra.Command {
+	params := serveParams{hangups: hangups}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the routes of a configuration",
@@ -34,7 +34,6 @@ again: a good one is taken over without disturbing the streams of routes that ar
 were, a bad one is told of in the log and changes nothing.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			params.hangups = hangups() // from here on the signal does not end the process
 			var err error
 			if params.logger, err = log.logger(cmd, slog.LevelInfo); err != nil {
 				return err
