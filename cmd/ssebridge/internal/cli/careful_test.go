@@ -211,3 +211,32 @@ func TestRefusedConfigurationIsTakenOverWhenItsCauseGoes(t *testing.T) {
 	s.stderr.await(t, "msg=\"the configuration is reloaded\"")
 	goesOn(t, client)
 }
+
+// An expired certificate is presented, for want of another, and never without a word.
+func TestExpiredCertificateIsTold(t *testing.T) {
+	folder := t.TempDir()
+	files := config.ServerTLS{Cert: filepath.Join(folder, "tls.crt"), Key: filepath.Join(folder, "tls.key")}
+	present := func(until time.Time) {
+		t.Helper()
+		cert, key := signedUntil(t, "x", until)
+		replace(t, files.Cert, cert)
+		replace(t, files.Key, key)
+	}
+	present(time.Now().Add(time.Hour))
+	log := newOutput()
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	s := &starting{params: serveParams{logger: logger}, config: config.Config{TLS: &files}}
+	if err := s.loadCertificates(); err != nil || log.String() != "" {
+		t.Fatalf("got %v, %s", err, log)
+	}
+	present(time.Now().Add(-time.Hour))
+	r := &reloading{params: s.params, bridge: &taker{}, current: s.config, certificates: s.certificates}
+	if err := r.rotate(); err != nil {
+		t.Fatal(err)
+	}
+	log.await(t, "level=WARN", "the certificate has expired")
+	if err := s.loadCertificates(); err != nil {
+		t.Fatal(err)
+	}
+	log.awaitLines(t, 2, "level=WARN", "the certificate has expired")
+}

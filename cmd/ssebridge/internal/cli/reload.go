@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
@@ -231,9 +232,18 @@ func (r *reloading) rotate() error {
 		r.params.logger.Error("the certificate is not reloaded; the one before stays", "until", r.certificates.Expires(), "error", err.Error())
 	case changed:
 		r.params.logger.Info("the certificate is reloaded", "until", r.certificates.Expires())
+		warnExpired(r.certificates, r.params.logger)
 	}
 
 	return err
+}
+
+// warnExpired tells of a certificate that callers will refuse. It is presented all the
+// same: the clock may be wrong, and no other is there that fits the files.
+func warnExpired(certificates *listen.Certificates, logger *slog.Logger) {
+	if certificates.HasExpired() {
+		logger.Warn("the certificate has expired, and callers will refuse it", "until", certificates.Expires())
+	}
 }
 
 // filesOf are the files by which a configuration is what it is: its own, and those that it

@@ -22,8 +22,11 @@ type starting struct {
 
 // loadCertificates loads what the configuration's tls names.
 func (s *starting) loadCertificates() (err error) {
-	if s.config.TLS != nil {
-		s.certificates, err = listen.NewCertificates(*s.config.TLS)
+	if s.config.TLS == nil {
+		return nil
+	}
+	if s.certificates, err = listen.NewCertificates(*s.config.TLS); err == nil {
+		warnExpired(s.certificates, s.params.logger)
 	}
 
 	return err

@@ -69,6 +69,9 @@ func (c *Certificates) Load(files config.ServerTLS) (changed bool, err error) {
 // Expires is when the certificate that is presented ends to be valid.
 func (c *Certificates) Expires() time.Time { return c.current.Load().Certificates[0].Leaf.NotAfter }
 
+// HasExpired reports whether it is not valid any more: callers will refuse it.
+func (c *Certificates) HasExpired() bool { return time.Now().After(c.Expires()) }
+
 // Config is for the http.Server that serves the listener.
 func (c *Certificates) Config() *tls.Config {
 	return &tls.Config{
@@ -99,6 +102,9 @@ func read(files config.ServerTLS) (material, error) {
 			continue
 		}
 		data, err := readPEM(f.name)
+		if err == nil && !isWhole(data) {
+			err = errCut
+		}
 		if err != nil {
 			wrong = append(wrong, &config.Error{Path: "tls." + f.key, Message: err.Error(), Cause: err})
 		}
@@ -123,6 +129,20 @@ func readPEM(name string) ([]byte, error) {
 	default:
 		return data, nil
 	}
+}
+
+// errCut says that a file is being written, or was not to its end: what it holds besides
+// could be read, and would be without those who are missing.
+var errCut = errors.New("a PEM block in the file is cut or broken; write it again")
+
+// isWhole reports whether each block that begins in a PEM file can be read.
+func isWhole(text []byte) bool {
+	begun := bytes.Count(append([]byte{'\n'}, text...), []byte("\n-----BEGIN "))
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		begun--
+	}
+
+	return begun == 0
 }
 
 // reason is an error about a file without the path, which may have come from the
