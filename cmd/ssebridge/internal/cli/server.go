@@ -89,7 +89,7 @@ func newServer(params serverParams) *http.Server {
 		// Target and headers may have as much each. What is somewhat above that is told
 		// by the bridge, in words; what is far above does not get there.
 		MaxHeaderBytes: 4 * int(params.limits.RequestBytes),
-		ErrorLog:       slog.NewLogLogger(params.logger.Handler(), slog.LevelWarn),
+		ErrorLog:       newComplaints(params.logger),
 	}
 }
 

@@ -17,7 +17,7 @@ func descriptorOf(conn net.Conn) (number int, known bool) {
 	if err != nil {
 		return 0, false
 	}
-	err = raw.Control(func(fd uintptr) { number = int(fd) }) //nolint:gosec // a descriptor is an int
+	err = raw.Control(func(fd uintptr) { number = int(fd) })
 
 	return number, err == nil
 }
