@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
 // reachTimeout bounds what /readyz?upstreams waits for.
@@ -84,7 +82,12 @@ func (b *Bridge) remarks() []string {
 	return append(lines, b.Reloads().report()...)
 }
 
-// report tells of reloads, if there were any.
+// maxKeys is how many keys of a configuration /readyz names.
+const maxKeys = 20
+
+// report tells of reloads, if there were any. Of one that has failed it names the keys
+// and nothing else, since anybody may ask: what is wrong with them quotes the file, in
+// which there are secrets, and says where it lies. The log has it all.
 func (r Reloads) report() []string {
 	if r.Last.IsZero() {
 		return nil
@@ -93,27 +96,26 @@ func (r Reloads) report() []string {
 	if r.Err == nil {
 		return []string{line + "was ok"}
 	}
-	return append([]string{line + "failed, and the configuration before it holds:"}, strings.Split(withoutLines(r.Err), "\n")...)
+	line += "failed, and what was before it holds; the log says why"
+	if keys := wrongKeys(r.Err); len(keys) > 0 {
+		line += ": " + strings.Join(keys, ", ")
+	}
+	return []string{line}
 }
 
-// withoutLines is what anybody may read of why a configuration was refused: not the lines of
-// its file, in which there may be a secret.
-func withoutLines(err error) string {
-	var all config.Errors
-	var one *config.Error
-	switch {
-	case errors.As(err, &all):
-	case errors.As(err, &one):
-		all = config.Errors{one}
-	default:
-		return err.Error()
+// wrongKeys are the keys that an error is about, in the order of the file.
+func wrongKeys(err error) []string {
+	var keys []string
+	for _, one := range configErrors(err) {
+		switch {
+		case one.Path == "" || slices.Contains(keys, one.Path):
+		case len(keys) == maxKeys:
+			return append(keys, "…")
+		default:
+			keys = append(keys, one.Path)
+		}
 	}
-	bare := make(config.Errors, len(all))
-	for i, e := range all {
-		bare[i] = new(*e)
-		bare[i].Snippet = ""
-	}
-	return bare.Error()
+	return keys
 }
 
 // contradictions names the routes that answer 501, and why.

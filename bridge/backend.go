@@ -97,7 +97,9 @@ func upstreamErrors(name string, err error) config.Errors {
 		if param := new(upstream.ParamError); errors.As(part, &param) {
 			field, part = "."+param.Field, param.Err
 		}
-		found = append(found, configError(part.Error(), "upstreams.%s%s", name, field))
+		wrong := configError(part.Error(), "upstreams.%s%s", name, field)
+		wrong.Cause = part
+		found = append(found, wrong)
 	}
 	return found
 }

@@ -38,6 +38,7 @@ type Bridge struct {
 	leaving  atomic.Bool // new clients are asked to come back, too
 
 	reloading sync.Mutex // of one reload at a time
+	replacing sync.Mutex // of the moment in which the site is replaced, or is said to be the last
 	reloads   record
 	retiring  sync.WaitGroup // of what reloads have left over
 
@@ -74,7 +75,9 @@ func newBridge(opts Options) *Bridge {
 // Drain stops serving without losing anyone: the bridge says that it is not
 // ready, serves on for drain.delay, then asks its clients to come back, spread
 // evenly over drain.grace, and returns when all streams have ended. Those that
-// take nothing are cut a second later, and all are when ctx ends.
+// take nothing are cut a second later, and all are when ctx ends. The configuration
+// that holds when it begins says how long that is; a reload that is under way is
+// not waited for, and is refused.
 func (b *Bridge) Drain(ctx context.Context) error {
 	cfg := b.endReloads().config.Drain
 	err := pause(ctx, time.Duration(*cfg.Delay))
@@ -94,7 +97,8 @@ func (b *Bridge) Drain(ctx context.Context) error {
 
 // Close ends everything: clients are asked to come back, those that take
 // nothing are cut after a second, RPCs are cancelled. It returns when all of
-// the bridge's goroutines have ended; those of requests belong to the server.
+// the bridge's goroutines have ended; those of requests belong to the server. A
+// reload that is under way is refused when it has read its files, which may be later.
 func (b *Bridge) Close() error {
 	last := b.endReloads()
 	b.leaving.Store(true)
@@ -113,12 +117,12 @@ func (b *Bridge) Close() error {
 	return errors.Join(err, b.journal.close())
 }
 
-// endReloads says that the bridge drains, and returns its last site: when a reload
-// that is under way has ended there will be no other.
+// endReloads says that the bridge drains, and returns its last site: a reload that
+// is under way, and may be so for long, finds that it is too late.
 func (b *Bridge) endReloads() *site {
+	b.replacing.Lock()
+	defer b.replacing.Unlock()
 	b.draining.Store(true)
-	b.reloading.Lock()
-	defer b.reloading.Unlock()
 	return b.site.Load()
 }
 

@@ -61,3 +61,34 @@ func parts(err error) []error {
 	}
 	return leaves
 }
+
+// copied is an error that does not change any more: where the configuration is wrong,
+// its errors are copies.
+func copied(err error) error {
+	found := configErrors(err)
+	if len(found) == 0 {
+		return err
+	}
+	copies := make(config.Errors, len(found))
+	for i, one := range found {
+		copies[i] = new(*one)
+	}
+	return copies
+}
+
+// configErrors are those in an error's tree.
+func configErrors(err error) config.Errors {
+	if one, ok := err.(*config.Error); ok { //nolint:errorlint // walks the tree node by node, as errors.As does
+		return config.Errors{one}
+	}
+	var found config.Errors
+	switch tree := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		found = configErrors(tree.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, part := range tree.Unwrap() {
+			found = append(found, configErrors(part)...)
+		}
+	}
+	return found
+}

@@ -34,9 +34,10 @@ var allowedImports = map[string][]string{
 		"cmd/ssebridge/internal/demo",
 		"cmd/ssebridge/internal/listen",
 		"cmd/ssebridge/internal/watch",
+		"internal/regular",
 	},
-	"cmd/ssebridge/internal/listen": {"bridge/config"},
-	"cmd/ssebridge/internal/watch":  {},
+	"cmd/ssebridge/internal/listen": {"bridge/config", "internal/regular"},
+	"cmd/ssebridge/internal/watch":  {"internal/regular"},
 	"cmd/ssebridge/internal/demo":   {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
 	"bridge": {
 		"bridge/config",
@@ -49,7 +50,7 @@ var allowedImports = map[string][]string{
 		"bridge/internal/transcode",
 		"upstream",
 	},
-	"bridge/config":             {},
+	"bridge/config":             {"internal/regular"},
 	"bridge/internal/deflate":   {},
 	"bridge/internal/delivery":  {"bridge/internal/deflate", "bridge/internal/replay", "bridge/internal/tally"},
 	"bridge/internal/replay":    {"bridge/internal/deflate"},
@@ -60,7 +61,8 @@ var allowedImports = map[string][]string{
 	"bridge/internal/transcode": {},
 	"gen/ssebridge/demo/v1":     {},
 	"gen/ssebridge/test/v1":     {},
-	"upstream":                  {},
+	"internal/regular":          {},
+	"upstream":                  {"internal/regular"},
 }
 
 // goPackage is what `go list -json` says of a package, as far as it matters here.

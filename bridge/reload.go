@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,6 +11,9 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
+
+// errTooLate refuses a reload since the bridge drains.
+var errTooLate = fmt.Errorf("the configuration is not reloaded: %w", errDraining)
 
 // Reload puts another configuration in place of the bridge's. It does not wait
 // for the upstreams, nor for clients to leave. What is wrong with the
@@ -31,11 +35,22 @@ func (b *Bridge) Reload(cfg config.Config) error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
 	if b.draining.Load() {
-		return fmt.Errorf("the configuration is not reloaded: %w", errDraining)
+		return errTooLate
 	}
 	err := b.reload(cfg)
-	b.reloads.note(err)
+	if !errors.Is(err, errTooLate) {
+		b.reloads.note(err)
+	}
 	return err
+}
+
+// ReloadFailed tells the bridge that a configuration could not even be read, or a file
+// of the server's that belongs to it, so that it counts and is reported as a reload that
+// has failed. Those that Reload itself refuses are counted without it.
+func (b *Bridge) ReloadFailed(err error) {
+	if err != nil && !b.draining.Load() {
+		b.reloads.note(err)
+	}
 }
 
 func (b *Bridge) reload(cfg config.Config) error {
@@ -49,6 +64,19 @@ func (b *Bridge) reload(cfg config.Config) error {
 	if err := next.bindKnown(); err != nil {
 		return b.discarded(next, err)
 	}
+	if !b.replace(old, next) {
+		return b.discarded(next, errTooLate)
+	}
+	return nil
+}
+
+// replace puts the next site in place of the one before, unless the bridge drains by now.
+func (b *Bridge) replace(old, next *site) bool {
+	b.replacing.Lock()
+	defer b.replacing.Unlock()
+	if b.draining.Load() {
+		return false
+	}
 	// A bridge that is ready stays so, whatever is to be awaited now. Why it is
 	// not does not matter here.
 	_ = b.Ready()
@@ -56,7 +84,7 @@ func (b *Bridge) reload(cfg config.Config) error {
 	b.topics.SetLimits(next.topicLimits())
 	b.open(next)
 	b.retire(old, next, left)
-	return nil
+	return true
 }
 
 // discarded lets go of a site that is not to be. The error is why.
@@ -121,7 +149,8 @@ func awaitGone(ctx context.Context, left []*endpoint) bool {
 type Reloads struct {
 	OK, Failed int
 	// Last is when the last one was, zero if there was none, and Err why it
-	// failed, nil if it did not.
+	// failed, nil if it did not: a copy of what was returned, which may hold what the
+	// configuration says.
 	Last time.Time
 	Err  error
 }
@@ -132,17 +161,6 @@ func (b *Bridge) Reloads() Reloads {
 	b.reloads.mu.Lock()
 	defer b.reloads.mu.Unlock()
 	return b.reloads.told
-}
-
-// ReloadFailed tells the bridge that a configuration could not even be read, so that
-// it counts and is reported as a reload that has failed; config.Errors without their
-// snippets. Those that Reload itself refuses are counted without it.
-func (b *Bridge) ReloadFailed(err error) {
-	b.reloading.Lock()
-	defer b.reloading.Unlock()
-	if !b.draining.Load() {
-		b.reloads.note(err)
-	}
 }
 
 // record keeps what has become of reloads.
@@ -165,6 +183,7 @@ func (r *record) loaded() time.Time {
 }
 
 func (r *record) note(err error) {
+	err = copied(err) // whoever has the error may give it positions while others read it
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {

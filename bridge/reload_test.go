@@ -2,6 +2,8 @@ package bridge_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
@@ -288,7 +291,7 @@ func TestReloadRefused(t *testing.T) {
 		}
 		code, text := probe(w.Bridge.Admin(), "/readyz")
 		if code != http.StatusOK || !strings.Contains(text, "\nreloads: 0 ok, 4 failed; the last one, at 2000-01-01T00:00:0") ||
-			!strings.Contains(text, ", failed, and the configuration before it holds:\nlimits.topics: ") {
+			!strings.HasSuffix(text, "Z, failed, and what was before it holds; the log says why: limits.topics\n") {
 			t.Errorf("/readyz says %d %s", code, text)
 		}
 		rpc.count(2, 2)
@@ -412,6 +415,64 @@ func TestReloadInARow(t *testing.T) {
 		}
 		if running, _ := l.now(); running != 1 {
 			t.Errorf("%d RPCs run in the end", running)
+		}
+	})
+}
+
+// TestReloadToALongerDrain: the drain is by the configuration that holds when it begins.
+func TestReloadToALongerDrain(t *testing.T) {
+	inWorld(t, "drain: {delay: 0s, grace: 1s}\n"+feedRoute("retry: 3s"), func(t *testing.T, w *world) {
+		w.reloaded("drain: {delay: 1m, grace: 1h}\n" + feedRoute("retry: 3s"))
+		var clients []*ssetest.Client
+		for range 10 {
+			clients = append(clients, w.listen("/feed", ssetest.Options{}))
+		}
+		w.rpc().accept()
+		began := time.Now()
+		if err := w.Bridge.Drain(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took < 50*time.Minute || took > 62*time.Minute {
+			t.Errorf("took %v", took)
+		}
+		for _, c := range clients {
+			endedWell(t, c)
+			expect(t, c, "open retry:drain")
+		}
+	})
+}
+
+// TestReadyzTellsNoLines: what is wrong with a file quotes it, and anybody may ask.
+func TestReadyzTellsNoLines(t *testing.T) {
+	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
+		line := config.Errorf("upstreams.app.schema.descriptor_set", "open /etc/hidden: no such file")
+		line.File, line.Line, line.Snippet = "/etc/hidden.yaml", 3, "metadata: {authorization: hidden}"
+		many := config.Errors{line, line, config.Errorf("", "the document hidden")}
+		for i := range 30 {
+			many = append(many, config.Errorf(fmt.Sprintf("routes[%d].rpc", i), "hidden"))
+		}
+		for _, test := range []struct {
+			err  error
+			want string
+		}{
+			{errors.New("reading the configuration: open /etc/hidden.yaml"), ""},
+			{fmt.Errorf("the configuration is not valid:\n%w", config.Errors{line}), ": upstreams.app.schema.descriptor_set"},
+			{errors.Join(errors.New("hidden"), many), ": upstreams.app.schema.descriptor_set, routes[0].rpc, "},
+		} {
+			w.Bridge.ReloadFailed(test.err)
+			_, text := probe(w.Bridge.Admin(), "/readyz")
+			if strings.Contains(text, "hidden") || !strings.Contains(text, " failed, and what was before it holds; the log says why"+test.want) ||
+				strings.Count(text, "\n") != 2 || len(text) > 600 {
+				t.Errorf("got %s", text)
+			}
+		}
+		// What the caller does with its error later is no matter of the bridge's.
+		line.Path = "hidden"
+		if _, text := probe(w.Bridge.Admin(), "/readyz"); strings.Contains(text, "hidden") {
+			t.Errorf("got %s", text)
+		}
+		if told := w.Bridge.Reloads(); told.OK != 0 || told.Failed != 3 {
+			t.Errorf("told %+v", told)
 		}
 	})
 }

@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/ssebridge/ssebridge/internal/regular"
 )
+
+// maxPEM bounds a file of certificates: the roots of a whole system are a fifth of it.
+const maxPEM = 1 << 20
 
 // transportCredentials is a connection's security, and what sits between it and
 // grpc-go: it sees why handshakes fail and reads along the server's settings.
@@ -85,7 +89,7 @@ func (c *transportCredentials) OverrideServerName(string) error {
 func (t *TLS) config() (*tls.Config, error) {
 	config := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := regular.Read(t.CA, maxPEM)
 		if err != nil {
 			return nil, &ParamError{"tls.ca", err}
 		}
@@ -102,10 +106,27 @@ func (t *TLS) config() (*tls.Config, error) {
 	case t.Key == "":
 		return nil, &ParamError{"tls.key", errors.New("is missing while tls.cert is given")}
 	}
-	certificate, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	certificate, err := keyPair(t.Cert, t.Key)
 	if err != nil {
-		return nil, &ParamError{"tls.cert", err}
+		return nil, err
 	}
 	config.Certificates = []tls.Certificate{certificate}
 	return config, nil
+}
+
+// keyPair reads a certificate and its key. Errors are *ParamError.
+func keyPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := regular.Read(certFile, maxPEM)
+	if err != nil {
+		return tls.Certificate{}, &ParamError{"tls.cert", err}
+	}
+	key, err := regular.Read(keyFile, maxPEM)
+	if err != nil {
+		return tls.Certificate{}, &ParamError{"tls.key", err}
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return tls.Certificate{}, &ParamError{"tls.cert", err}
+	}
+	return pair, nil
 }

@@ -3,8 +3,9 @@ package upstream
 import (
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"reflect"
+
+	"github.com/ssebridge/ssebridge/internal/regular"
 )
 
 // Same reports whether New would make of params what u is: the same parameters
@@ -48,7 +49,7 @@ func (p Params) sum(schema *Schema) (sum [sha256.Size]byte, err error) {
 		if file.path == "" {
 			continue
 		}
-		content, err := os.ReadFile(file.path)
+		content, err := regular.Read(file.path, maxPEM)
 		if err != nil {
 			return sum, &ParamError{file.field, err}
 		}

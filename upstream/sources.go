@@ -1,10 +1,11 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 
 	"github.com/bufbuild/protocompile"
 	"github.com/bufbuild/protocompile/reporter"
@@ -13,6 +14,15 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/ssebridge/ssebridge/internal/regular"
+)
+
+// What is read of one file: the descriptors of a large company's whole API are some 20 MiB,
+// and a .proto file is written by hand.
+const (
+	maxDescriptorSet = 64 << 20
+	maxProtoFile     = 4 << 20
 )
 
 // load reads a schema that does not come by reflection; nil if it does. Errors
@@ -45,7 +55,7 @@ func (p SchemaParams) load() (*Schema, error) {
 
 // readDescriptorSet reads a binary FileDescriptorSet.
 func readDescriptorSet(path string) (*protoregistry.Files, error) {
-	wire, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	wire, err := regular.Read(path, maxDescriptorSet)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +100,7 @@ func complete(set *descriptorpb.FileDescriptorSet) error {
 func compile(importPaths, names []string) (*protoregistry.Files, error) {
 	var errs []error
 	compiler := protocompile.Compiler{
-		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths}),
+		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths, Accessor: readProto}),
 		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
 			errs = append(errs, err)
 			return nil // go on, to find the others
@@ -110,6 +120,15 @@ func compile(importPaths, names []string) (*protoregistry.Files, error) {
 		}
 	}
 	return files, nil
+}
+
+// readProto reads a .proto file.
+func readProto(path string) (io.ReadCloser, error) {
+	text, err := regular.Read(path, maxProtoFile)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(text)), nil
 }
 
 // register adds a file and all that it imports.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -92,6 +93,15 @@ func TestWrongParams(t *testing.T) {
 	}}))
 	write(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A {\n  Missing m = 1;\n  Gone g = 2;\n}\n"))
 	write(t, dir, "importing.proto", []byte("syntax = \"proto3\";\nimport \"nowhere.proto\";\n"))
+	// Nobody will ever write there, and it must not be waited for.
+	pipe := filepath.Join(dir, "pipe.proto")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	large := filepath.Join(dir, "large")
+	if err := errors.Join(os.WriteFile(large, nil, 0o600), os.Truncate(large, 1<<33)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name   string
 		params Params
@@ -131,6 +141,13 @@ func TestWrongParams(t *testing.T) {
 			[]string{"importing.proto:2:8: "},
 		},
 		{"no such source", Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"none.proto"}}}, "schema.proto.files", []string{"none.proto"}},
+		{"a CA that is a pipe", Params{Target: "a:1", TLS: &TLS{CA: pipe}}, "tls.ca", []string{"not a regular file"}},
+		{"a certificate that is a pipe", Params{Target: "a:1", TLS: &TLS{Cert: pipe, Key: text}}, "tls.cert", []string{"not a regular file"}},
+		{"a key that is a pipe", Params{Target: "a:1", TLS: &TLS{Cert: text, Key: pipe}}, "tls.key", []string{"not a regular file"}},
+		{"a set that is a pipe", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: pipe}}, "schema.descriptor_set", []string{"not a regular file"}},
+		{"a source that is a pipe", Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"pipe.proto"}}}, "schema.proto.files", []string{"not a regular file"}},
+		{"a large CA", Params{Target: "a:1", TLS: &TLS{CA: large}}, "tls.ca", []string{"larger than 1048576 bytes"}},
+		{"a large set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: large}}, "schema.descriptor_set", []string{"larger than 67108864 bytes"}},
 		{"negative connections", Params{Target: "a:1", Connections: -1}, "connections", []string{"negative"}},
 		{"many connections", Params{Target: "a:1", Connections: 1000}, "connections", []string{"1000 is more than 256"}},
 		{"negative opens", Params{Target: "a:1", Opens: -1}, "opens", []string{"negative"}},

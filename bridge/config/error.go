@@ -23,6 +23,10 @@ type Error struct {
 	// a final newline.
 	Snippet string
 
+	// Cause is what the system said, where a file that the key names could not be read;
+	// Message holds its text.
+	Cause error
+
 	// atKey shows the key in place of its value: the name itself is wrong.
 	atKey bool
 }
@@ -54,6 +58,9 @@ func (e *Error) Error() string {
 
 	return b.String()
 }
+
+// Unwrap gives the Cause, for errors.As and errors.Is.
+func (e *Error) Unwrap() error { return e.Cause }
 
 // Errors are all the things that are wrong with a configuration, in the order of the
 // file.

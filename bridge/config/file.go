@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/ssebridge/ssebridge/internal/regular"
 )
 
 // File is a configuration file that was read without an error.
@@ -21,9 +23,13 @@ type File struct {
 }
 
 // Load is Parse of a file, with the environment of the process. A file that cannot be
-// read is an error of package os; everything that is wrong in it is [Errors].
+// read, or is no regular one, is an error of package os; everything that is wrong in it
+// is [Errors].
 func Load(path string, checks ...func(Config) error) (*File, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	data, err := regular.Read(path, maxFileBytes)
+	if errors.As(err, new(*regular.TooLargeError)) {
+		return nil, Errors{tooLarge(path)}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
@@ -58,6 +64,9 @@ func Parse(name string, data []byte, lookup func(string) (string, bool), checks 
 
 	return file, nil
 }
+
+// SameText reports whether another reading of a file found the same text.
+func (f *File) SameText(other *File) bool { return f.src.text == other.src.text }
 
 // decode fills the file's Config and validates it.
 func (f *File) decode(root *node, lookup lookupFunc, checks []func(Config) error) Errors {

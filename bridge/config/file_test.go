@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func TestExamplesLoad(t *testing.T) {
@@ -20,6 +21,26 @@ func TestExamplesLoad(t *testing.T) {
 		}
 		if err := file.Config.WithDefaults().Validate(); err != nil {
 			t.Errorf("%s with its defaults: %v", name, err)
+		}
+	}
+}
+
+// What is no file, or endless, is refused without being read: by then it may stand for anything.
+func TestSpecialFilesAreNotLoaded(t *testing.T) {
+	folder := t.TempDir()
+	pipe, large := filepath.Join(folder, "pipe"), filepath.Join(folder, "large.yaml")
+	if err := errors.Join(unix.Mkfifo(pipe, 0o600), os.WriteFile(large, nil, 0o600), os.Truncate(large, 1<<40)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		pipe:        "reading the configuration: open " + pipe + ": not a regular file",
+		folder:      "reading the configuration: open " + folder + ": not a regular file",
+		os.DevNull:  "reading the configuration: open " + os.DevNull + ": not a regular file",
+		"/dev/zero": "reading the configuration: open /dev/zero: not a regular file",
+		large:       large + ": larger than 1MiB; a configuration is smaller than that",
+	} {
+		if _, err := Load(name); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

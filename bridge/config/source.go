@@ -24,7 +24,7 @@ type source struct {
 // returns before newlines dropped. What no text holds is an error.
 func newSource(name string, data []byte) (*source, *Error) {
 	if len(data) > maxFileBytes {
-		return nil, &Error{File: name, Message: "larger than 1MiB; a configuration is smaller than that"}
+		return nil, tooLarge(name)
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
@@ -49,6 +49,10 @@ func newSource(name string, data []byte) (*source, *Error) {
 	}
 
 	return src, nil
+}
+
+func tooLarge(name string) *Error {
+	return &Error{File: name, Message: "larger than 1MiB; a configuration is smaller than that"}
 }
 
 // errorAt is an Error about path at a position of the file.

@@ -11,6 +11,9 @@ import (
 )
 
 func main() {
+	// First of all: one that comes while a command that serves starts must not kill it.
+	hangups := make(chan os.Signal, 1) // one stands for all that were before it
+	signal.Notify(hangups, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(context.Background())
 	// Two places: a second signal must not be lost while the first is being acted on.
 	signals := make(chan os.Signal, 2)
@@ -22,14 +25,8 @@ func main() {
 		os.Exit(cli.ExitKilled) // somebody cannot wait
 	}()
 
-	os.Exit(cli.Run(ctx, os.Args[1:], cli.Process{Stdout: os.Stdout, Stderr: os.Stderr, Hangups: hangups}))
-}
-
-// hangups takes SIGHUP from now on, for as long as the process lives: one that comes
-// while it starts or ends must not kill it.
-func hangups() <-chan os.Signal {
-	taken := make(chan os.Signal, 1) // one stands for all that were before it
-	signal.Notify(taken, syscall.SIGHUP)
-
-	return taken
+	os.Exit(cli.Run(ctx, os.Args[1:], cli.Process{
+		Stdout: os.Stdout, Stderr: os.Stderr,
+		Hangups: hangups, LeaveHangups: func() { signal.Reset(syscall.SIGHUP) },
+	}))
 }

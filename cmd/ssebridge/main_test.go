@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 //	freeport NAME          puts an address that nobody listens on into $NAME
 //	await URL [PATTERN]    waits until URL answers 200 (with PATTERN in its first bytes)
 //	listening ADDR         waits until ADDR accepts connections
+//	flood ADDR COUNT       connects so many times, and says nothing, until the script ends
 //	take ADDR              listens on ADDR until the script ends
 //	certificate NAME       writes a certificate for 127.0.0.1 and its key, NAME.crt and NAME.key
 //	sigterm                sends SIGTERM to the command that runs in the background
@@ -54,6 +56,7 @@ func TestCommand(t *testing.T) {
 			"freeport":    positive("freeport NAME", 1, 1, freePort),
 			"await":       positive("await URL [PATTERN]", 1, 2, await),
 			"listening":   positive("listening ADDR", 1, 1, listening),
+			"flood":       positive("flood ADDR COUNT", 2, 2, flood),
 			"take":        positive("take ADDR", 1, 1, take),
 			"certificate": positive("certificate NAME", 1, 1, certificate),
 			"sigterm":     positive("sigterm", 0, 0, sigterm),
@@ -84,6 +87,18 @@ func take(ts *testscript.TestScript, args []string) {
 	listener, err := net.Listen("tcp", args[0])
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(listener.Close()) })
+}
+
+func flood(ts *testscript.TestScript, args []string) {
+	count, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for range count {
+		conn, err := net.DialTimeout("tcp", args[0], time.Second)
+		if err != nil {
+			return // the queue is full, too
+		}
+		ts.Defer(func() { _ = conn.Close() })
+	}
 }
 
 func certificate(ts *testscript.TestScript, args []string) {

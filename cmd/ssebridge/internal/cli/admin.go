@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"net/url"
 	"strings"
 )
 
@@ -45,10 +46,11 @@ func isOpen(path string) bool {
 
 // isLocal reports whether somebody on this machine asks, for this machine, and by
 // themselves: the Host keeps out a page whose name resolves to a loopback address (DNS
-// rebinding), Sec-Fetch-Site one that links to it, and the others a proxy beside us.
+// rebinding), Sec-Fetch-Site, Origin and Referer one that links to it, and the others a
+// proxy beside us.
 func isLocal(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if len(r.Header.Values(name)) > 0 {
+	for name := range r.Header {
+		if isOfProxies(name) {
 			return false
 		}
 	}
@@ -57,8 +59,29 @@ func isLocal(r *http.Request) bool {
 	default:
 		return false
 	}
+	for _, name := range []string{"Origin", "Referer"} {
+		for _, from := range r.Header.Values(name) {
+			if page, err := url.Parse(from); err != nil || page.Host != r.Host {
+				return false
+			}
+		}
+	}
 
 	return isLocalPeer(r) && isLocalHost(r.Host)
+}
+
+// isOfProxies reports whether a header, canonically spelt, is one that proxies add: those
+// of the standards (RFC 7239, RFC 9110 section 7.6.3), and the customary ones, whatever
+// each of them is about. A sidecar in front may send no address, and still a protocol.
+func isOfProxies(name string) bool {
+	// A proxy may have written X_Forwarded_For, as CGI and some servers take it.
+	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	switch name {
+	case "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip":
+		return true
+	default:
+		return strings.HasPrefix(name, "x-forwarded") || strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-original-")
+	}
 }
 
 // isLocalPeer reports whether the connection is from this machine.

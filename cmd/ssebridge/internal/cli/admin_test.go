@@ -48,6 +48,17 @@ func TestAdminAnswersOthersOnlyWhatIsOpen(t *testing.T) {
 		{"a proxy on this machine", "/topics", local, "localhost:9901", "X-Forwarded-For: 203.0.113.7", http.StatusForbidden},
 		{"one that says so by the standard", "/topics", local, "localhost:9901", "Forwarded: for=203.0.113.7", http.StatusForbidden},
 		{"one that says so otherwise", "/topics", local, "localhost:9901", "Via: 1.1 proxy", http.StatusForbidden},
+		{"one that says no address", "/topics", local, "localhost:9901", "X-Forwarded-Proto: http", http.StatusForbidden},
+		{"one that says a port", "/topics", local, "localhost:9901", "X-Forwarded-Port: 1", http.StatusForbidden},
+		{"one that says so with nothing", "/topics", local, "localhost:9901", "X-Forwarded-For: ", http.StatusForbidden},
+		{"one that writes underscores", "/topics", local, "localhost:9901", "X_Forwarded_For: 1.2.3.4", http.StatusForbidden},
+		{"a sidecar", "/topics", local, "localhost:9901", "X-Envoy-Decorator-Operation: a", http.StatusForbidden},
+		{"an old browser on another's page", "/topics", local, "localhost:9901", "Origin: http://evil.example", http.StatusForbidden},
+		{"one that hides its page", "/topics", local, "localhost:9901", "Origin: null", http.StatusForbidden},
+		{"a link on another's page", "/topics", local, "localhost:9901", "Referer: http://evil.example/localhost:9901", http.StatusForbidden},
+		{"another port's page, in an old browser", "/topics", local, "localhost:9901", "Referer: http://localhost:80/", http.StatusForbidden},
+		{"a page that is no URL", "/topics", local, "localhost:9901", "Referer: http://%zz", http.StatusForbidden},
+		{"an own page, in an old browser", "/topics", local, "localhost:9901", "Referer: http://localhost:9901/debug/pprof/", http.StatusOK},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, tc.path, nil)

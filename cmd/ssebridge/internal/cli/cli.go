@@ -31,17 +31,19 @@ func (e *usageError) Unwrap() error { return e.err }
 type Process struct {
 	// Stdout takes what was asked for, Stderr logs and errors.
 	Stdout, Stderr io.Writer
-	// Hangups begins to take SIGHUP, and returns where it comes: each asks a command that
-	// serves to read its configuration again. It is called by commands that do so, at
-	// their start; for the others the signal is what it always is.
-	Hangups func() <-chan os.Signal
+	// Hangups is where SIGHUP comes, from the start of the process to its end: each asks a
+	// command that serves to read its configuration again.
+	Hangups <-chan os.Signal
+	// LeaveHangups makes the signal what it always is, for commands that do not. It may
+	// be nil.
+	LeaveHangups func()
 }
 
 // Run runs the command line args, without the program's name, and returns the exit
 // code. Commands that serve do so until ctx is done.
 func Run(ctx context.Context, args []string, process Process) int {
 	stderr := process.Stderr
-	root := newRoot(process.Hangups)
+	root := newRoot(process)
 	root.SetArgs(args)
 	root.SetOut(process.Stdout)
 	root.SetErr(stderr)
@@ -63,7 +65,7 @@ func Run(ctx context.Context, args []string, process Process) int {
 }
 
 // newRoot makes the command with all its subcommands.
-func newRoot(hangups func() <-chan os.Signal) *cobra.Command {
+func newRoot(process Process) *cobra.Command {
 	log := &logFlags{}
 	root := &cobra.Command{
 		Use:   "ssebridge",
@@ -88,8 +90,14 @@ came before the clean end.`,
 		return &usageError{command: cmd.CommandPath(), err: err}
 	})
 	log.register(root.PersistentFlags())
+	serve := newServe(log, process.Hangups)
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		if cmd != serve && process.LeaveHangups != nil {
+			process.LeaveHangups()
+		}
+	}
 	root.AddCommand(
-		newServe(log, hangups),
+		serve,
 		newCheck(),
 		newHealth(),
 		newInit(),

@@ -89,7 +89,7 @@ func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	hangups := make(chan os.Signal, 1)
 	r := &running{stdout: newOutput(), stderr: newOutput(), hangups: hangups}
-	process := Process{Stdout: r.stdout, Stderr: r.stderr, Hangups: func() <-chan os.Signal { return hangups }}
+	process := Process{Stdout: r.stdout, Stderr: r.stderr, Hangups: hangups}
 	ctx, cancel := context.WithCancel(context.Background())
 	code := make(chan int, 1)
 	go func() { code <- Run(ctx, args, process) }()
@@ -107,7 +107,7 @@ func start(t *testing.T, args ...string) *running {
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = Run(t.Context(), args, Process{Stdout: &out, Stderr: &err, Hangups: func() <-chan os.Signal { return nil }})
+	code = Run(t.Context(), args, Process{Stdout: &out, Stderr: &err})
 
 	return code, out.String(), err.String()
 }
@@ -175,7 +175,7 @@ func TestHelpNamesEachCommand(t *testing.T) {
 func TestLogFormatFollowsTheOutput(t *testing.T) {
 	for _, tc := range []struct{ format, want string }{{"auto", "{"}, {"json", "{"}, {"text", "time="}} {
 		var out bytes.Buffer
-		root := newRoot(nil)
+		root := newRoot(Process{})
 		root.SetErr(&out)
 		logger, err := (&logFlags{format: tc.format}).logger(root, slog.LevelInfo)
 		if err != nil {
@@ -214,5 +214,16 @@ func closing(t *testing.T, c io.Closer) {
 	t.Helper()
 	if err := c.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// SIGHUP ends commands that do not read their configuration again, as it always does.
+func TestHangupsAreLeftByOtherCommands(t *testing.T) {
+	for args, want := range map[string]bool{"version": true, "check --config gone": true, "demo --listen nowhere": true, "serve --config gone": false} {
+		left := false
+		Run(t.Context(), strings.Fields(args), Process{Stdout: io.Discard, Stderr: io.Discard, LeaveHangups: func() { left = true }})
+		if left != want {
+			t.Errorf("%s: left %v", args, left)
+		}
 	}
 }

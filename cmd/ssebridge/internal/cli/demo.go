@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,10 +63,9 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	}
 
 	s := &serving{
-		app:      d,
-		logger:   logger,
-		public:   &endpoint{name: "listen", server: server, listener: listener},
-		draining: 2 * time.Second,
+		app:    d,
+		logger: logger,
+		public: &endpoint{name: "listen", server: server, listener: listener},
 	}
 
 	return s.run(ctx)

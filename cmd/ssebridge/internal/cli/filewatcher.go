@@ -49,6 +49,8 @@ func (w *fileWatcher) start(ctx context.Context) (changes <-chan struct{}, stop 
 			case told <- struct{}{}:
 			default:
 			}
+		}, func(err error) {
+			w.logger.Warn("files are watched on, though the system has found something wrong", "error", err)
 		})
 		if err != nil {
 			w.logger.Warn("files are watched no longer; changes are taken over on SIGHUP", "error", err)

@@ -78,7 +78,7 @@ func askAdmin(ctx context.Context, address, question string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, where.Network, fromHere(where))
+			return dialHere(ctx, where)
 		},
 	}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+question, http.NoBody)
@@ -101,16 +101,31 @@ func askAdmin(ctx context.Context, address, question string) (string, error) {
 	return string(text), nil
 }
 
-// fromHere is where a listener is reached from this machine: one on all addresses is, by
-// that of the machine itself.
-func fromHere(where config.Address) string {
-	host, port, err := net.SplitHostPort(where.Address)
-	if where.Network != "tcp" || err != nil {
-		return where.Address
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		return net.JoinHostPort("localhost", port)
+// dialHere connects to a listener from this machine: to one on all addresses by that of
+// the machine itself, of the one family or the other. Its name, localhost, is not asked
+// for: there may be nobody who knows it in a container without files.
+func dialHere(ctx context.Context, where config.Address) (net.Conn, error) {
+	var errs []error
+	for _, address := range fromHere(where) {
+		conn, err := new(net.Dialer).DialContext(ctx, where.Network, address)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
 	}
 
-	return where.Address
+	return nil, errors.Join(errs...)
+}
+
+// fromHere is where a listener may be reached from this machine.
+func fromHere(where config.Address) []string {
+	host, port, err := net.SplitHostPort(where.Address)
+	if where.Network != "tcp" || err != nil {
+		return []string{where.Address}
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || host == "localhost" || err == nil && ip.IsUnspecified() {
+		return []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("::1", port)}
+	}
+
+	return []string{where.Address}
 }

@@ -3,16 +3,32 @@ package cli
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
+	"github.com/ssebridge/ssebridge/internal/regular"
 )
+
+const (
+	// steady is for how long a file in which routes are missing must not change before it
+	// is taken over. It may be half written, and clients of a route that is gone are told
+	// an end for good.
+	steady = 3 * time.Second
+	// firstRetry is after which time files that could not be read are read again, and
+	// longestRetry what it doubles to.
+	firstRetry, longestRetry = time.Second, time.Minute
+)
+
+// fileChanged is why a configuration is read again without being asked for.
+const fileChanged = "a file has changed"
 
 // reloader is what takes another configuration over, whole or not at all.
 type reloader interface {
 	Reload(cfg config.Config) error
-	// ReloadFailed is told of one that could not be tried.
+	// ReloadFailed is told of what fails beside that.
 	ReloadFailed(err error)
 }
 
@@ -26,46 +42,121 @@ type reloading struct {
 
 	certificates *listen.Certificates // nil without tls
 	public       *listen.Proxied
+
+	doubted *config.File  // is taken over if it is the same after steady; nil: there is none
+	retry   time.Duration // after the next failure to read a file
 }
 
-// run reloads until ctx is done: on each signal, and when a file has changed.
+// run reloads until ctx is done: on each signal, when a file has changed, and when what
+// could not be read may be readable.
 func (r *reloading) run(ctx context.Context) {
 	changes, stop := r.watcher.start(ctx)
 	defer stop()
+	later := time.NewTimer(0)
+	defer later.Stop()
+	later.Stop()
 	for {
+		var again time.Duration
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.params.hangups:
-			r.reload("SIGHUP")
+			again = r.reload("SIGHUP", false)
 		case <-changes:
-			r.reload("a file has changed")
+			r.doubted, r.retry = nil, 0
+			again = r.reload(fileChanged, true)
+		case <-later.C:
+			why := "trying again"
+			if r.doubted != nil {
+				why = fileChanged
+			}
+			again = r.reload(why, true)
+		}
+		if again > 0 {
+			later.Reset(again)
+		} else {
+			later.Stop()
 		}
 	}
 }
 
 // reload reads the configuration, and then the certificates: these are renewed also while
-// the configuration's file is a bad one.
-func (r *reloading) reload(why string) {
+// the configuration's file is a bad one. Where it is to be called again by itself it
+// returns after which time. careful is not to believe at once that routes are gone.
+func (r *reloading) reload(why string, careful bool) (again time.Duration) {
 	manager := listen.Notifier{Logger: r.params.logger}
 	manager.Reloading()
 	defer manager.Ready()
 	began := time.Now()
 	cfg, file, err := r.read()
-	if err != nil {
+	switch {
+	case err != nil:
 		r.bridge.ReloadFailed(err)
-	} else {
+	case careful && r.doubts(file):
+		_ = r.rotate() // which has told what is wrong, and is done again with the rest
+
+		return steady
+	default:
 		err = r.apply(cfg, file)
 	}
+	r.doubted = nil
 	if err != nil {
 		r.params.logger.Error("the configuration is not reloaded; the one before stays", "why", why, "error", err.Error())
 	} else {
 		r.params.logger.Info("the configuration is reloaded", "why", why, "took", time.Since(began))
 	}
-	r.rotate()
+
+	return r.retryAfter(errors.Join(err, r.rotate()))
 }
 
-// read reads the file, as far as what it says can be told without the bridge.
+// doubts reports whether a file lacks routes that there are, and has not been read like
+// that before. Then it is kept, to be compared with.
+func (r *reloading) doubts(file *config.File) bool {
+	gone := lost(r.current, file.Config)
+	if len(gone) == 0 || r.doubted != nil && r.doubted.SameText(file) {
+		return false
+	}
+	r.doubted = file
+	r.params.logger.Info("routes are gone from the configuration's file; it is taken over when it stays as it is",
+		"for", steady, "routes", len(gone), "first", gone[0])
+
+	return true
+}
+
+// lost are the paths of routes that are not there any more.
+func lost(from, to config.Config) []string {
+	left := map[string]bool{}
+	for _, route := range to.Routes {
+		left[route.Path] = true
+	}
+	var gone []string
+	for _, route := range from.Routes {
+		if !left[route.Path] {
+			gone = append(gone, route.Path)
+		}
+	}
+
+	return gone
+}
+
+// retryAfter is after which time a reload that has failed is to be tried again, since
+// nobody will say when a file can be read: descriptors, memory or a disk were wanting. A
+// file that is not there is watched for.
+func (r *reloading) retryAfter(err error) time.Duration {
+	_, io := errors.AsType[*fs.PathError](err)
+	if !io || errors.Is(err, fs.ErrNotExist) || errors.Is(err, regular.ErrSpecial) || errors.As(err, new(*regular.TooLargeError)) {
+		r.retry = 0
+
+		return 0
+	}
+	r.retry = min(max(2*r.retry, firstRetry), longestRetry)
+
+	return r.retry
+}
+
+// read reads the configuration, as far as what it says can be told without the bridge.
+// Files that it names are watched from then on, also if it is refused: one that is missing
+// may come.
 func (r *reloading) read() (config.Config, *config.File, error) {
 	file, err := load(r.params.path)
 	if err != nil {
@@ -76,6 +167,7 @@ func (r *reloading) read() (config.Config, *config.File, error) {
 		return config.Config{}, nil, err
 	}
 	full := cfg.WithDefaults()
+	r.watcher.set(append(filesOf(r.params.path, r.current), filesOf(r.params.path, full)...))
 	if err := needRestart(r.started, full); err != nil {
 		return config.Config{}, nil, file.Locate(err)
 	}
@@ -99,6 +191,7 @@ func (r *reloading) apply(cfg config.Config, file *config.File) error {
 	}
 	full := cfg.WithDefaults()
 	r.public.Trust(full.TrustedProxies)
+	r.public.Bound(listen.Ceiling(full))
 	r.current = full
 	r.watcher.set(filesOf(r.params.path, full))
 
@@ -127,17 +220,29 @@ func needRestart(started, wanted config.Config) error {
 	return errs
 }
 
-// rotate takes over what the files of tls hold by now.
-func (r *reloading) rotate() {
+// rotate takes over what the files of tls hold by now. It tells what is wrong.
+func (r *reloading) rotate() error {
 	if r.certificates == nil {
-		return
+		return nil
 	}
 	changed, err := r.certificates.Load(*r.current.TLS)
 	switch {
 	case err != nil:
+		r.bridge.ReloadFailed(err)
 		r.params.logger.Error("the certificate is not reloaded; the one before stays", "until", r.certificates.Expires(), "error", err.Error())
 	case changed:
 		r.params.logger.Info("the certificate is reloaded", "until", r.certificates.Expires())
+		warnExpired(r.certificates, r.params.logger)
+	}
+
+	return err
+}
+
+// warnExpired tells of a certificate that callers will refuse. It is presented all the
+// same: the clock may be wrong, and no other is there that fits the files.
+func warnExpired(certificates *listen.Certificates, logger *slog.Logger) {
+	if certificates.HasExpired() {
+		logger.Warn("the certificate has expired, and callers will refuse it", "until", certificates.Expires())
 	}
 }
 

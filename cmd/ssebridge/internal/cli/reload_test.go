@@ -227,12 +227,18 @@ func TestTrustedProxiesAreTakenOver(t *testing.T) {
 // selfSigned makes a certificate for localhost and its key, as PEM.
 func selfSigned(t *testing.T, name string) (cert, key string) {
 	t.Helper()
+
+	return signedUntil(t, name, time.Now().Add(time.Hour))
+}
+
+func signedUntil(t *testing.T, name string, until time.Time) (cert, key string) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"}, NotAfter: until,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {

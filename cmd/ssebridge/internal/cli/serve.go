@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +19,8 @@ import (
 // defaultConfig is the configuration file that is read when none is named.
 const defaultConfig = "ssebridge.yaml"
 
-func newServe(log *logFlags, hangups func() <-chan os.Signal) *cobra.Command {
-	params, access := serveParams{}, ""
+func newServe(log *logFlags, hangups <-chan os.Signal) *cobra.Command {
+	params, access := serveParams{hangups: hangups}, ""
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the routes of a configuration",
@@ -37,7 +37,6 @@ Traces are sent by OTLP where OpenTelemetry's environment variables name an endp
 (OTEL_EXPORTER_OTLP_ENDPOINT).`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			params.hangups = hangups() // from here on the signal does not end the process
 			var err error
 			if params.logger, err = log.logger(cmd, slog.LevelInfo); err != nil {
 				return err
@@ -129,13 +128,28 @@ func serve(ctx context.Context, params serveParams) error {
 		params: params, bridge: b, watcher: watcher, started: s.config, current: s.config, certificates: s.certificates, public: s.proxied,
 	}
 	watching, stop := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	all.Go(func() { reload.run(watching) })
+	reloaded := make(chan struct{})
+	go func() {
+		defer close(reloaded)
+		reload.run(watching)
+	}()
 	err = serving.run(ctx)
 	stop()
-	all.Wait()
+	awaitReload(reloaded, shutdownTimeout, logger)
 
 	return err
+}
+
+// awaitReload waits until reloading has ended, but not for ever: a file on a disk that is
+// away may take for ever to be read, and nobody is served any more.
+func awaitReload(ended <-chan struct{}, patience time.Duration, logger *slog.Logger) {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-ended:
+	case <-late.C:
+		logger.Warn("a reload that is under way is not waited for any longer")
+	}
 }
 
 // fit fits the configuration to what the system grants this process.

@@ -47,7 +47,7 @@ func usualPatience() patience {
 // application is what is served: a bridge, or the demo around one.
 type application interface {
 	// Drain tells clients to come back, and returns when their streams have ended or
-	// have been cut because ctx was done.
+	// have been cut. It bounds how long that takes, and ends at once when ctx does.
 	Drain(ctx context.Context) error
 	// Close ends everything and waits for it.
 	Close() error
@@ -89,7 +89,7 @@ func newServer(params serverParams) *http.Server {
 		// Target and headers may have as much each. What is somewhat above that is told
 		// by the bridge, in words; what is far above does not get there.
 		MaxHeaderBytes: 4 * int(params.limits.RequestBytes),
-		ErrorLog:       slog.NewLogLogger(params.logger.Handler(), slog.LevelWarn),
+		ErrorLog:       newComplaints(params.logger),
 	}
 }
 
@@ -111,8 +111,6 @@ type serving struct {
 	// public is where clients come in, admin where operators look; admin is nil when
 	// it is off. Admin stops last, so that it can be seen why nothing else is there.
 	public, admin *endpoint
-	// draining is how long draining may take.
-	draining time.Duration
 }
 
 // run serves until ctx is done and then ends cleanly, in this order: the application
@@ -160,10 +158,10 @@ func (s *serving) run(ctx context.Context) error {
 }
 
 // drain tells the clients. That some had to be cut is worth a line, but no failure.
+// There is no deadline here: how long it takes is the application's, by the
+// configuration that holds now.
 func (s *serving) drain(ctx context.Context) {
 	s.logger.Info("stopping: telling clients to come back")
-	ctx, cancel := context.WithTimeout(ctx, s.draining)
-	defer cancel()
 	if err := s.app.Drain(ctx); err != nil {
 		s.logger.Warn("not every client left in time; the others were cut", "error", err)
 	}

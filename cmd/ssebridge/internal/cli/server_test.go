@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -161,7 +163,7 @@ func (s *script) serving(t *testing.T) *serving {
 	}
 
 	return &serving{
-		app: s, logger: slog.New(slog.DiscardHandler), public: at("listen"), admin: at("admin"), draining: 50 * time.Millisecond,
+		app: s, logger: slog.New(slog.DiscardHandler), public: at("listen"), admin: at("admin"),
 	}
 }
 
@@ -191,16 +193,36 @@ func TestRunTellsClientsWhileEverythingIsStillServed(t *testing.T) {
 	}
 }
 
-func TestRunDoesNotWaitForeverForClients(t *testing.T) {
+// How long a drain takes is in the application's configuration, which a reload may have replaced: a deadline of the
+// command's would cut clients that are to be told.
+func TestRunLeavesTheDrainItsTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	app := &script{drain: func(ctx context.Context) error {
-		<-ctx.Done()
+		if deadline, bounded := ctx.Deadline(); bounded {
+			t.Errorf("the drain is to end at %v", deadline)
+		}
 
-		return ctx.Err()
+		return errors.New("some had to be cut")
 	}}
 	cancel()
 	if err := app.serving(t).run(ctx); err != nil {
 		t.Fatalf("clients that had to be cut are no failure: %v", err)
+	}
+}
+
+func TestEndDoesNotWaitForeverForAReload(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	ended := make(chan struct{})
+	awaitReload(ended, time.Nanosecond, logger)
+	if !strings.Contains(log.String(), "not waited for any longer") {
+		t.Errorf("the log says %q", log.String())
+	}
+	log.Reset()
+	close(ended)
+	awaitReload(ended, time.Hour, logger)
+	if log.Len() > 0 {
+		t.Errorf("the log says %q", log.String())
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"time"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
@@ -23,8 +22,11 @@ type starting struct {
 
 // loadCertificates loads what the configuration's tls names.
 func (s *starting) loadCertificates() (err error) {
-	if s.config.TLS != nil {
-		s.certificates, err = listen.NewCertificates(*s.config.TLS)
+	if s.config.TLS == nil {
+		return nil
+	}
+	if s.certificates, err = listen.NewCertificates(*s.config.TLS); err == nil {
+		warnExpired(s.certificates, s.params.logger)
 	}
 
 	return err
@@ -39,6 +41,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	logger, cfg := s.params.logger, s.config
 	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: usualPatience().header, Logger: logger})
 	s.proxied.Trust(cfg.TrustedProxies)
+	s.proxied.Bound(listen.Ceiling(cfg))
 	public := serverParams{handler: s.proxied.Handler(b), logger: logger, limits: cfg.Limits, patience: usualPatience()}
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()
@@ -46,10 +49,9 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	server := newServer(public)
 	server.ConnContext = s.proxied.ConnContext
 	all := &serving{
-		app:      b,
-		logger:   logger,
-		public:   &endpoint{name: listen.Public, server: server, listener: s.proxied},
-		draining: time.Duration(*cfg.Drain.Delay) + time.Duration(*cfg.Drain.Grace) + shutdownTimeout,
+		app:    b,
+		logger: logger,
+		public: &endpoint{name: listen.Public, server: server, listener: s.proxied},
 	}
 	if listener := listeners[listen.Admin]; listener != nil {
 		admin := serverParams{

@@ -8,12 +8,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/internal/regular"
 )
 
 // maxPEM bounds a file of certificates: the roots of a whole system are a fifth of it.
@@ -68,6 +69,9 @@ func (c *Certificates) Load(files config.ServerTLS) (changed bool, err error) {
 // Expires is when the certificate that is presented ends to be valid.
 func (c *Certificates) Expires() time.Time { return c.current.Load().Certificates[0].Leaf.NotAfter }
 
+// HasExpired reports whether it is not valid any more: callers will refuse it.
+func (c *Certificates) HasExpired() bool { return time.Now().After(c.Expires()) }
+
 // Config is for the http.Server that serves the listener.
 func (c *Certificates) Config() *tls.Config {
 	return &tls.Config{
@@ -98,8 +102,11 @@ func read(files config.ServerTLS) (material, error) {
 			continue
 		}
 		data, err := readPEM(f.name)
+		if err == nil && !isWhole(data) {
+			err = errCut
+		}
 		if err != nil {
-			wrong = append(wrong, config.Errorf("tls."+f.key, "%v", err))
+			wrong = append(wrong, &config.Error{Path: "tls." + f.key, Message: err.Error(), Cause: err})
 		}
 		*f.into = data
 	}
@@ -111,27 +118,37 @@ func read(files config.ServerTLS) (material, error) {
 }
 
 func readPEM(name string) ([]byte, error) {
-	info, err := os.Stat(name)
+	data, err := regular.Read(name, maxPEM)
 	switch {
+	case errors.Is(err, regular.ErrSpecial):
+		return nil, fmt.Errorf("%w; name a PEM file", reason(err))
+	case errors.As(err, new(*regular.TooLargeError)):
+		return nil, fmt.Errorf("the file is %w; name a PEM file of certificates", reason(err))
 	case err != nil:
 		return nil, fmt.Errorf("the file cannot be read: %w; name a PEM file that the user of this process may read", reason(err))
-	case !info.Mode().IsRegular():
-		return nil, errors.New("not a file; name a PEM file")
-	case info.Size() > maxPEM:
-		return nil, fmt.Errorf("the file is larger than %d bytes; name a PEM file of certificates", maxPEM)
+	default:
+		return data, nil
 	}
-	data, err := os.ReadFile(name) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fmt.Errorf("the file cannot be read: %w; name a PEM file that the user of this process may read", reason(err))
-	}
-
-	return data, nil
 }
 
-// reason is an error of package os without the path, which may have come from the
+// errCut says that a file is being written, or was not to its end: what it holds besides
+// could be read, and would be without those who are missing.
+var errCut = errors.New("a PEM block in the file is cut or broken; write it again")
+
+// isWhole reports whether each block that begins in a PEM file can be read.
+func isWhole(text []byte) bool {
+	begun := bytes.Count(append([]byte{'\n'}, text...), []byte("\n-----BEGIN "))
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		begun--
+	}
+
+	return begun == 0
+}
+
+// reason is an error about a file without the path, which may have come from the
 // environment.
 func reason(err error) error {
-	if in, ok := errors.AsType[*os.PathError](err); ok {
+	if in, ok := errors.AsType[*fs.PathError](err); ok {
 		return in.Err
 	}
 

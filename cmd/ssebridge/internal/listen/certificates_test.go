@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -243,7 +244,10 @@ func TestBadFilesKeepTheOldCertificate(t *testing.T) {
 		want                string
 	}{
 		"a cert of another key": {otherCert, key, ca.pem, "tls.key: the file does not fit tls.cert (tls: private key does not match public key)"},
-		"a cert that is cut":    {cert[:100], key, ca.pem, "tls.cert: the file holds no certificate that can be read"},
+		"a cert that is cut":    {cert[:100], key, ca.pem, "tls.cert: a PEM block in the file is cut or broken"},
+		"a chain that is cut":   {slices.Concat(cert, otherCert[:100]), key, ca.pem, "tls.cert: a PEM block in the file is cut or broken"},
+		"a key that is cut":     {cert, key[:len(key)-10], ca.pem, "tls.key: a PEM block in the file is cut or broken"},
+		"a client_ca, cut":      {cert, key, slices.Concat(ca.pem, cert[:len(cert)/2]), "tls.client_ca: a PEM block in the file is cut or broken"},
 		"an empty key":          {cert, nil, ca.pem, "tls.key: the file does not fit tls.cert ("},
 		"the key as cert":       {key, key, ca.pem, "tls.cert: the file holds no certificate that can be read"},
 		"an empty client_ca":    {cert, key, nil, "tls.client_ca: the file holds no certificate that can be read"},
@@ -270,7 +274,7 @@ func TestMissingFilesAreToldByTheirKeys(t *testing.T) {
 	folder := t.TempDir()
 	_, err := NewCertificates(config.ServerTLS{Cert: folder + "/a", Key: folder, ClientCA: folder + "/c"})
 	want := `tls.cert: the file cannot be read: no such file or directory; name a PEM file that the user of this process may read
-tls.key: not a file; name a PEM file
+tls.key: not a regular file; name a PEM file
 tls.client_ca: the file cannot be read: no such file or directory; name a PEM file that the user of this process may read`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)

@@ -45,6 +45,21 @@ func Fit(cfg config.Config) (fitting config.Config, lowered int, err error) {
 	}
 }
 
+// Ceiling is the number up to which descriptors may be had by whoever connects to the
+// public listener, in a configuration that fits; 0 where there is no limit. Those above
+// are left to everything else: the admin listener, connections to upstreams, files.
+func Ceiling(cfg config.Config) int {
+	limit, known := descriptors()
+	if !known {
+		return 0
+	}
+	// Of what is reserved half is in use before anybody comes, and lies below.
+	fixed, share := costs(cfg)
+	upstreams := cfg.WithDefaults().Limits.Clients * (share - 100 - passing) / 100
+
+	return int(min(limit, math.MaxInt32)) - (fixed - reserved/2) - upstreams
+}
+
 // needed is how many descriptors so many clients need.
 func needed(clients int, cfg config.Config) int {
 	fixed, share := costs(cfg)

@@ -1,10 +1,18 @@
 package listen
 
 import (
+	"errors"
 	"log/slog"
+	"net"
+	"os"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
+
+// notifyTimeout is how long the service manager may take to take a message. It reads them
+// from a queue at once; whoever does not is not waited for.
+const notifyTimeout = 100 * time.Millisecond
 
 // Notifier tells the service manager how the command is (sd_notify(3)), where one
 // listens: NOTIFY_SOCKET, of a unit with Type=notify or notify-reload.
@@ -25,7 +33,25 @@ func (n Notifier) Reloading() {
 func (n Notifier) Stopping() { n.tell(daemon.SdNotifyStopping) }
 
 func (n Notifier) tell(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	if err := send(path, state); err != nil {
 		n.Logger.Warn("the service manager could not be told", "state", state, "error", err)
 	}
+}
+
+// send sends a datagram, and does not wait for long where nobody reads.
+func send(path, text string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	err = conn.SetWriteDeadline(time.Now().Add(notifyTimeout))
+	if err == nil {
+		_, err = conn.Write([]byte(text))
+	}
+
+	return errors.Join(err, conn.Close())
 }

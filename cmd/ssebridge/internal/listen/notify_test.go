@@ -48,3 +48,18 @@ func TestNotifierTellsTheServiceManager(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	(Notifier{}).Ready() // nobody listens
 }
+
+// A queue that nobody reads is full after some messages; whoever serves is not held up by it.
+func TestNotifierWaitsForNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closing(t, manager)
+	t.Setenv("NOTIFY_SOCKET", path)
+	log := &journal{}
+	for !strings.Contains(log.String(), "i/o timeout") { // without a deadline, for ever
+		(Notifier{Logger: log.logger()}).Ready()
+	}
+}

@@ -21,10 +21,17 @@ import (
 // A header is read to its last byte and not further, so that the connection that Accept
 // returns is the kernel's own. The addresses that headers gave are had by ConnContext and
 // Handler.
+//
+// Whoever connects may take descriptors up to a ceiling only, so that a flood leaves
+// some for everything else that the process does. The kernel gives each new descriptor
+// the lowest number that is free: a connection whose number is at the ceiling or above
+// it has found all lower ones taken, and is closed. So nothing is counted, and nobody
+// has to say when a connection ends, whoever serves it by then.
 type Proxied struct {
 	net.Listener
 
 	trusted atomic.Pointer[[]netip.Prefix]
+	ceiling atomic.Int64 // 0: none
 	timeout time.Duration
 	logger  *slog.Logger
 
@@ -68,11 +75,31 @@ func NewProxied(params ProxiedParams) *Proxied {
 // socket's file says who they may be.
 func (l *Proxied) Trust(peers []netip.Prefix) { l.trusted.Store(&peers) }
 
+// Bound sets the number that the descriptors of connections from now on must be below; 0
+// is no bound.
+func (l *Proxied) Bound(ceiling int) { l.ceiling.Store(int64(ceiling)) }
+
+// hasRoom reports whether a connection leaves enough descriptors to others.
+func (l *Proxied) hasRoom(conn net.Conn) bool {
+	ceiling := l.ceiling.Load()
+	if ceiling == 0 {
+		return true
+	}
+	number, known := descriptorOf(conn)
+
+	return !known || int64(number) < ceiling
+}
+
 // run accepts until the listener ends. Who has to be waited for is waited for elsewhere.
 func (l *Proxied) run() {
 	defer l.cut()
+	var told time.Time // that there was no room
 	for pause := time.Duration(0); ; {
 		conn, err := l.Listener.Accept()
+		if err == nil && !l.hasRoom(conn) {
+			_ = conn.Close() // it has not been heard yet
+			err = errNoRoom
+		}
 		switch {
 		case err == nil && l.isTrusted(conn.RemoteAddr()):
 			pause = 0
@@ -83,7 +110,10 @@ func (l *Proxied) run() {
 		case isPassing(err):
 			// As net/http does: there may be descriptors again in a moment.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			l.logger.Warn("a connection could not be accepted; trying again", "error", err, "in", pause)
+			if now := time.Now(); now.Sub(told) >= tellAgain {
+				told = now
+				l.logger.Warn("connections could not be accepted; trying again", "error", err)
+			}
 			if !l.wait(pause) {
 				return
 			}
@@ -95,9 +125,18 @@ func (l *Proxied) run() {
 	}
 }
 
+// tellAgain is how often the log tells that connections are not accepted.
+const tellAgain = 10 * time.Second
+
+// errNoRoom says that a connection has been closed so that descriptors are left.
+var errNoRoom = errors.New("there are too many connections for the limit on file descriptors; raise it (ulimit -n, systemd's LimitNOFILE=)")
+
 // isPassing reports whether accepting may work again in a moment: there are no descriptors
 // left, or the peer was gone before.
 func isPassing(err error) bool {
+	if errors.Is(err, errNoRoom) {
+		return true
+	}
 	temporary, ok := errors.AsType[interface {
 		error
 		Temporary() bool

@@ -3,11 +3,12 @@ package watch
 import (
 	"crypto/sha256"
 	"io"
-	"os"
+
+	"github.com/ssebridge/ssebridge/internal/regular"
 )
 
-// maxRead is how much of a file is read; what is watched is smaller.
-const maxRead = 4 << 20
+// maxRead is how much of a file is read: what a descriptor set may have, and one more.
+const maxRead = 64<<20 + 1
 
 // fingerprint tells one content of a file from another. Its zero value is of a file that
 // is not there, or cannot be read.
@@ -15,11 +16,7 @@ type fingerprint [sha256.Size]byte
 
 // takeFingerprint reads a file.
 func takeFingerprint(name string) fingerprint {
-	info, err := os.Stat(name)
-	if err != nil || !info.Mode().IsRegular() {
-		return fingerprint{} // nobody writes to a pipe only because it is watched
-	}
-	file, err := os.Open(name) //nolint:gosec // the operator names the file
+	file, err := regular.Open(name)
 	if err != nil {
 		return fingerprint{}
 	}

@@ -17,6 +17,9 @@ const (
 	// longest is after which time they are read though events go on, as in a folder that
 	// somebody writes a log to.
 	longest = 2 * time.Second
+	// tellAgain is how often the system's errors are told: a folder that is replaced again
+	// and again gives rise to thousands.
+	tellAgain = time.Minute
 )
 
 // Watcher watches files. Its methods may be called from any goroutine.
@@ -67,9 +70,11 @@ func (w *Watcher) Set(files ...string) error {
 }
 
 // Run calls changed each time that a file has another content, is gone or is there again,
-// until ctx ends. It returns nil then, or an error when the system
-// watches no longer.
-func (w *Watcher) Run(ctx context.Context, changed func()) error {
+// until ctx ends. It returns nil then, or an error when the system watches no longer.
+// Whatever else the system finds wrong may have hidden a change: failed is told, once a
+// minute at most, and the files are read.
+func (w *Watcher) Run(ctx context.Context, changed func(), failed func(error)) error {
+	var told time.Time  // when failed was, last
 	var first time.Time // event since the files were last read
 	quiet := time.NewTimer(settle)
 	quiet.Stop()
@@ -85,8 +90,10 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 			if !open {
 				return errors.New("watching files: the system has ended it")
 			}
-			if !errors.Is(err, fsnotify.ErrEventOverflow) { // so many events that some are lost: look
-				return fmt.Errorf("watching files: %w", err)
+			// An overflow is nothing wrong: so many events that some are lost.
+			if !errors.Is(err, fsnotify.ErrEventOverflow) && time.Since(told) >= tellAgain {
+				told = time.Now()
+				failed(fmt.Errorf("watching files: %w", err))
 			}
 		case <-quiet.C:
 			first = time.Time{}

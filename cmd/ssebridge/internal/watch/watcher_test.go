@@ -2,10 +2,12 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +35,7 @@ func start(t *testing.T, files ...string) *watching {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() {
-		if err := w.Run(ctx, func() { w.told <- struct{}{} }); err != nil {
+		if err := w.Run(ctx, func() { w.told <- struct{}{} }, func(err error) { t.Log(err) }); err != nil {
 			t.Error(err)
 		}
 	})
@@ -57,6 +59,26 @@ func (w *watching) await(what string) {
 	case <-w.told:
 	case <-timer.C:
 		w.t.Fatalf("not told: %s", what)
+	}
+}
+
+// settle waits until the watcher has seen what there is.
+func (w *watching) settle() {
+	w.t.Helper()
+	for {
+		w.mu.Lock()
+		seen := true
+		for file, last := range w.files {
+			seen = seen && last == takeFingerprint(file)
+		}
+		w.mu.Unlock()
+		if seen {
+			break
+		}
+		w.await("what there is")
+	}
+	for len(w.told) > 0 {
+		<-w.told
 	}
 }
 
@@ -286,7 +308,75 @@ func TestLinksInACircle(t *testing.T) {
 func TestRunTellsWhenTheSystemEndsIt(t *testing.T) {
 	w, err := New()
 	do(t, err, w.Close())
-	if err := w.Run(t.Context(), nil); err == nil {
+	if err := w.Run(t.Context(), nil, nil); err == nil {
 		t.Error("no error")
 	}
+}
+
+// A descriptor set of some size is read to its end.
+func TestTailOfALargeFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "set.binpb")
+	text := strings.Repeat("x", 5<<20)
+	write(t, file, text)
+	w := start(t, file)
+	put(t, file, text[1:]+"y")
+	w.await("another last byte")
+}
+
+// What the system finds wrong in passing (EINVAL, of a folder that is gone before it is let go of) ends nothing, is told
+// once, and the files are read.
+func TestPassingErrorsEndNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ssebridge.yaml")
+	write(t, file, "1")
+	w, err := New(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passing := errors.New("passing")
+	changed, failed := make(chan struct{}, 1), make(chan error, 10)
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := w.Run(ctx, func() { changed <- struct{}{} }, func(err error) { failed <- err }); err != nil {
+			t.Error(err)
+		}
+	})
+	defer func() {
+		cancel()
+		all.Wait()
+		do(t, w.Close())
+	}()
+	w.mu.Lock()
+	w.files[file] = fingerprint{} // its change was not heard of
+	w.mu.Unlock()
+	for range 5 {
+		w.system.Errors <- passing
+	}
+	<-changed
+	if err := <-failed; !errors.Is(err, passing) || len(failed) > 0 {
+		t.Errorf("told %v, and %d more", err, len(failed))
+	}
+	put(t, file, "2")
+	<-changed
+}
+
+// As `mv` and `rm -r` in a loop; the kernel ends the watch of a folder while it is being let go of.
+func TestFolderThatIsReplacedAgainAndAgain(t *testing.T) {
+	top := t.TempDir()
+	folder := filepath.Join(top, "folder")
+	file := filepath.Join(folder, "ssebridge.yaml")
+	do(t, os.Mkdir(folder, 0o700))
+	write(t, file, "0")
+	w := start(t, file)
+	for i := range 300 {
+		do(t, os.Rename(folder, filepath.Join(top, "old")), os.Mkdir(folder, 0o700), os.RemoveAll(filepath.Join(top, "old")))
+		write(t, file, strconv.Itoa(i+1))
+		if i%30 == 0 {
+			w.await("a replaced folder")
+		}
+	}
+	// What is told now and then may be of any of them; in the end there is silence, and then a change is told.
+	w.settle()
+	put(t, file, "last")
+	w.await("a change after all that")
 }

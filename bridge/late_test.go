@@ -1,0 +1,43 @@
+package bridge
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+// A reload that reads a file for ever (a disk that is away) holds up neither the drain nor the end, and what it
+// has read in the end is not taken over.
+func TestDrainDoesNotWaitForAReload(t *testing.T) {
+	cfg := config.Config{
+		Drain:     config.Drain{Delay: new(config.Duration), Grace: new(config.Duration)},
+		Upstreams: map[string]config.Upstream{"app": {Target: "127.0.0.1:1"}},
+		Routes:    []config.Route{{Path: "/a", RPC: "a.B/C", Upstream: "app"}},
+	}
+	b, err := New(cfg, Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.reloading.Lock() // as a reload that is under way does
+	old := b.site.Load()
+	next, err := b.assemble(cfg, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Drain(t.Context()), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if b.replace(old, next) || b.site.Load() != old {
+		t.Error("a site took the place of the last one")
+	}
+	if err := next.release(); err != nil {
+		t.Error(err)
+	}
+	b.reloading.Unlock()
+	b.ReloadFailed(errors.New("too late"))
+	if err := b.Reload(cfg); !errors.Is(err, errTooLate) || b.Reloads().Failed != 0 {
+		t.Errorf("got %v, %+v", err, b.Reloads())
+	}
+}

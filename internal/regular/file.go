@@ -1,0 +1,71 @@
+package regular
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// ErrSpecial says that a name stands for a folder, a pipe, a socket or a device.
+var ErrSpecial = errors.New("not a regular file")
+
+// TooLargeError says that a file has more bytes than it may have.
+type TooLargeError struct{ Most int64 }
+
+// Error says how many it may have.
+func (e *TooLargeError) Error() string { return fmt.Sprintf("larger than %d bytes", e.Most) }
+
+// Open opens a file for reading. Whatever the name stands for, it does not wait for
+// anybody to write there. Errors are *fs.PathError.
+func Open(name string) (*os.File, error) {
+	// A device may do something by being opened.
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(name, info); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, err
+	}
+	// By now the name may stand for something else.
+	if info, err = file.Stat(); err == nil {
+		err = check(name, info)
+	}
+	if err != nil {
+		_ = file.Close() // nothing was read, even
+		return nil, err
+	}
+	return file, nil
+}
+
+func check(name string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "open", Path: name, Err: ErrSpecial}
+	}
+	return nil
+}
+
+// Read returns what is in a file, if that is no more than so many bytes, whatever the
+// file says of its size. Errors are *fs.PathError, of [ErrSpecial], of a
+// *[TooLargeError], or of the system's.
+func Read(name string, most int64) ([]byte, error) {
+	file, err := Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	data, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > most {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: &TooLargeError{most}}
+	}
+	return data, nil
+}
