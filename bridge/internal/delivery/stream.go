@@ -89,8 +89,9 @@ func (s *Stream) runToEnd(ctx context.Context) End {
 }
 
 func (s *Stream) run(ctx context.Context) End {
-	idle, end := false, s.end
+	end := s.end
 	for end == "" && ctx.Err() == nil {
+		var idle bool
 		if idle, end = s.turn(); idle {
 			s.wait(ctx)
 		}
