@@ -129,8 +129,8 @@ func (s *Stream) turn() (idle bool, end End) {
 func (s *Stream) wait(ctx context.Context) {
 	source := s.session.client.Source
 	told := s.told
-	if s.session.isTold() {
-		told = nil // and it has heard
+	if s.session.leaving {
+		told = nil // it has heard; one who was told since the turn has not
 	}
 	status, changed := source.Status()
 	if status.Leave || status.Stale != s.session.stale {

@@ -3,6 +3,7 @@ package delivery
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,4 +235,35 @@ func TestOwnBlocksStandBetweenFrames(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who is told to leave when its turn is over, and it does not wait yet, hears of it all the same.
+func TestToldBetweenTheTurnAndTheWait(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := newSource(100)
+		s.serve(source, Policy{})
+		s.client.Source = &interrupted{source: source, at: func() {
+			s.clients.mu.Lock()
+			defer s.clients.mu.Unlock()
+			for served := range s.clients.streams {
+				served.tell(Drain)
+			}
+		}}
+		s.listen(t).expectEnd(t, true, "first\n\nleave drain\n\n")
+		s.expectEnd(t, EndAsked)
+	})
+}
+
+// interrupted is a source at whose status something happens once.
+type interrupted struct {
+	*source
+
+	once sync.Once
+	at   func()
+}
+
+// Status is asked last in a turn that finds nothing to write.
+func (i *interrupted) Status() (Status, <-chan struct{}) {
+	i.once.Do(i.at)
+	return i.source.Status()
 }
