@@ -168,24 +168,10 @@ func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
 
 // leaving names why a client is asked to leave.
 func leaving(reason delivery.Reason) string {
-	switch reason {
-	case delivery.Drain:
-		return sse.RetryDrain
-	case delivery.Reload:
-		return sse.RetryReload
-	case delivery.Removed:
+	if reason == delivery.Removed {
 		return reasonEnd
-	case delivery.MaxAge:
-		return sse.RetryMaxAge
-	case delivery.Idle:
-		return sse.RetryIdle
-	case delivery.Shed:
-		return sse.RetryShed
-	case delivery.Lagged:
-		return sse.RetryLagged
-	default:
-		return sse.RetryUpstream
 	}
+	return reason.String()
 }
 
 // lastID is the id that the client has by a position that it has got to, or, where it
@@ -219,7 +205,7 @@ func (e *endpoint) retry() time.Duration {
 // atOnce spreads those over a second who were told at spread moments already.
 func atOnce() time.Duration { return rand.N(time.Second) }
 
-// upstreamRetry spreads those who were told at one moment.
+// upstreamRetryAfter spreads those who were told at one moment.
 func (e *endpoint) upstreamRetryAfter() time.Duration {
 	most := time.Duration(e.route.Reconnect.Max)
 	least := min(time.Duration(e.route.Reconnect.Initial), most)

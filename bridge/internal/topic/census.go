@@ -80,7 +80,7 @@ func (p Phase) String() string {
 }
 
 // Census counts the topics of each owner. It looks at all of them, and nobody joins
-// or leaves meanwhile: for now and then.
+// or leaves meanwhile: to be asked by scrapes, not by requests.
 func (r *Registry) Census() map[*Owner]map[Kind]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
