@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/h2c"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
@@ -67,16 +68,10 @@ type serverParams struct {
 // newServer makes a server: HTTP/1.1, and HTTP/2 by TLS or in clear (h2c). It has no
 // timeout for writing, because a stream is written for hours; the bridge watches each one
 // itself. Nor has it one for reading: the bridge gives bodies their time.
-func newServer(params serverParams) *http.Server {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(params.tls != nil)
-	protocols.SetUnencryptedHTTP2(params.tls == nil)
-
-	return &http.Server{
+func newServer(params serverParams) *h2c.Server {
+	return h2c.New(&http.Server{
 		Handler:   params.handler,
 		TLSConfig: params.tls,
-		Protocols: protocols,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:      maxStreams(params.limits.Clients),
 			MaxEncoderHeaderTableSize: headerTable,
@@ -90,7 +85,7 @@ func newServer(params serverParams) *http.Server {
 		// by the bridge, in words; what is far above does not get there.
 		MaxHeaderBytes: 4 * int(params.limits.RequestBytes),
 		ErrorLog:       newComplaints(params.logger),
-	}
+	})
 }
 
 // maxStreams is how many streams one HTTP/2 connection may carry: a proxy in front may
@@ -100,7 +95,7 @@ func maxStreams(clients int) int { return clients + clients/10 + 100 }
 // endpoint is a server and the listener that it serves.
 type endpoint struct {
 	name     string
-	server   *http.Server
+	server   *h2c.Server
 	listener net.Listener
 }
 

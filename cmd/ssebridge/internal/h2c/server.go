@@ -1,0 +1,197 @@
+// Package h2c serves HTTP/2 in clear, begun with prior knowledge (RFC 9113, section 3.3),
+// at less memory a connection than net/http does alone: that keeps, for as long as the
+// connection lasts, the buffers with which it read the first line as if it were of
+// HTTP/1.1, and the stack on which it did. Here the connection is taken from it, and
+// nothing of it stays.
+package h2c
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// Server is an [http.Server] whose connections of HTTP/2 in clear are served apart. It is
+// served, shut down and closed as an [http.Server] is.
+type Server struct {
+	*http.Server
+
+	// framed has what the requests of those connections are served with, and no listener.
+	framed   *http.Server
+	protocol *http2.Server //nolint:staticcheck // it is deprecated for what net/http does, which this is to do without
+
+	serving sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[*begun]struct{} // that have been taken from net/http
+	closed bool                // no more are
+}
+
+// New makes a server of one that is not used otherwise. What that says of HTTP/2 holds in
+// clear, too. A server with a TLSConfig stays as it is.
+func New(server *http.Server) *Server {
+	s := &Server{Server: server, conns: map[*begun]struct{}{}}
+	s.framed = &http.Server{
+		Handler:           server.Handler,
+		HTTP2:             server.HTTP2,
+		ReadHeaderTimeout: server.ReadHeaderTimeout,
+		IdleTimeout:       server.IdleTimeout,
+		MaxHeaderBytes:    server.MaxHeaderBytes,
+		ErrorLog:          server.ErrorLog,
+	}
+	if server.TLSConfig != nil {
+		return s
+	}
+	s.protocol = new(http2.Server)                                      //nolint:staticcheck // as above
+	if err := http2.ConfigureServer(s.framed, s.protocol); err != nil { //nolint:staticcheck // as above
+		panic(err) // it is about cipher suites, and there are none
+	}
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true) // to which the preface is a request
+	server.Handler = http.HandlerFunc(s.serveHTTP)
+
+	return s
+}
+
+// serveHTTP serves a request of HTTP/1.1, or begins with HTTP/2.
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if !isPreface(r) {
+		s.framed.Handler.ServeHTTP(w, r)
+
+		return
+	}
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return // its client has gone
+	}
+	// Of the context only the values last: net/http is done with the connection.
+	if !s.take(context.WithoutCancel(r.Context()), &begun{Conn: conn, sent: read(buffered.Reader)}) {
+		_ = conn.Close() // as net/http does to who begins while it shuts down
+	}
+}
+
+// The preface of HTTP/2 (RFC 9113, section 3.4) is to HTTP/1.1 a request without headers
+// and the beginning of what would be another.
+const preface = "PRI * HTTP/2.0\r\n\r\n"
+
+func isPreface(r *http.Request) bool {
+	return r.TLS == nil && r.Method == "PRI" && r.RequestURI == "*" && r.Proto == "HTTP/2.0" && len(r.Header) == 0
+}
+
+// read returns what net/http has read of a connection that it took for a request.
+func read(r *bufio.Reader) []byte {
+	rest, _ := r.Peek(r.Buffered()) // that much is there
+
+	return slices.Concat([]byte(preface), rest)
+}
+
+// take begins to serve a connection, unless the server is being shut down.
+func (s *Server) take(ctx context.Context, conn *begun) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	s.serving.Go(func() { s.serveConn(ctx, conn) })
+
+	return true
+}
+
+// serveConn serves a connection until it ends.
+func (s *Server) serveConn(ctx context.Context, conn *begun) {
+	defer s.drop(conn)
+	defer func() {
+		if reason := recover(); reason != nil { // the end of one connection, as in net/http
+			s.framed.ErrorLog.Printf("http: panic serving %v: %v\n%s", conn.RemoteAddr(), reason, debug.Stack())
+		}
+	}()
+	s.protocol.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, BaseConfig: s.framed}) //nolint:staticcheck // as above
+}
+
+func (s *Server) drop(conn *begun) {
+	_ = conn.Close() // most are closed by now
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, conn)
+}
+
+// refuse takes no connection from now on.
+func (s *Server) refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+// sayAgain is how often connections are told that the server shuts down: one that was
+// only just beginning may have missed it.
+const sayAgain = 100 * time.Millisecond
+
+// Shutdown closes the listeners, tells clients to begin nothing new, and waits until the
+// requests that are being served have ended, or until ctx has.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.refuse()
+	ended := make(chan struct{})
+	go func() {
+		s.serving.Wait()
+		close(ended)
+	}()
+	sayGoodbye := func() error { return s.framed.Shutdown(ctx) } // by GOAWAY; it has nothing to wait for
+	err := errors.Join(sayGoodbye(), s.Server.Shutdown(ctx))
+	again := time.NewTicker(sayAgain)
+	defer again.Stop()
+	for err == nil {
+		select {
+		case <-ended:
+			return nil
+		case <-again.C:
+			err = sayGoodbye()
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+
+	return err
+}
+
+// Close closes the listeners and all connections but those that a handler has taken.
+func (s *Server) Close() error {
+	s.refuse()
+	err := s.Server.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		_ = conn.Close()
+	}
+
+	return err
+}
+
+// begun is a connection whose first bytes have been read.
+type begun struct {
+	net.Conn
+
+	sent []byte
+}
+
+// Read returns what the client sent, from the beginning. It is called by one goroutine.
+func (c *begun) Read(p []byte) (int, error) {
+	if len(c.sent) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.sent)
+	c.sent = c.sent[n:]
+	if len(c.sent) == 0 {
+		c.sent = nil // not to be kept as long as the connection
+	}
+
+	return n, nil
+}
