@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +27,9 @@ func stalled(ctx context.Context, l *lab, r *report) error {
 }
 
 // disturb compares windows in which one client comes, or has stalled, with
-// windows in which nothing happens.
+// windows in which nothing happens, in turns. The bar is the range of the latter,
+// and of a disturbance the median counts: one window is the highest of six by
+// chance alone once in six times.
 func (l *lab) disturb(ctx context.Context, r *report) error {
 	w := want{pace: "30"}
 	c, err := bridge(ctx, l, w)
@@ -40,6 +43,40 @@ func (l *lab) disturb(ctx context.Context, r *report) error {
 	if err := c.lines.connect(1000); err != nil {
 		return err
 	}
+	disturbances := []disturbance{{name: "one client comes", begin: l.comes}, {name: "one client has stalled", begin: l.stalls}}
+	var without []float64
+	for i := range calm {
+		p99, err := l.observe(ctx, c, r, "undisturbed")
+		if err != nil {
+			return err
+		}
+		without = append(without, p99)
+		if i%2 > 0 {
+			continue
+		}
+		for j := range disturbances {
+			if err := l.disturbed(ctx, c, r, &disturbances[j]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, d := range disturbances {
+		r.atMost("p99 of the others, "+d.name, median(d.p99), slices.Max(without), " ms")
+	}
+	return nil
+}
+
+// disturbance is what one more client may do to the others.
+type disturbance struct {
+	name string
+	// begin has another fleet's client do it, in the window that follows; what it
+	// returns waits for that.
+	begin func(ctx context.Context, other *fleet) (done func() error, err error)
+	p99   []float64 // ms of each window
+}
+
+// disturbed measures the others while something is done to them, and has it end.
+func (l *lab) disturbed(ctx context.Context, c *contender, r *report, d *disturbance) error {
 	params := c.load
 	params.Transport, params.Window, params.Buffer = load.HTTP1, "", smallest
 	other, err := l.fleet(ctx, params, false)
@@ -47,45 +84,44 @@ func (l *lab) disturb(ctx context.Context, r *report) error {
 		return err
 	}
 	defer other.close()
-	var without []time.Duration
-	window := func(name string) (time.Duration, error) {
-		s, err := l.measure(ctx, c, l.duration)
-		if err == nil {
-			r.row(name, fmt.Sprintf("%.2f", s.p50()), fmt.Sprintf("%.2f", s.p99()), fmt.Sprintf("%.1f", s.worst()))
-		}
-		return s.P99, err
-	}
-	for i := range calm {
-		p99, err := window(fmt.Sprintf("undisturbed, %d", i+1))
-		if err != nil {
-			return err
-		}
-		without = append(without, p99)
-	}
-	limit := milliseconds(slices.Max(without))
-	added := make(chan error, 1) // one result
-	timer := time.AfterFunc(l.duration/2, func() { added <- other.connect(1) })
-	defer timer.Stop()
-	p99, err := window("one client comes")
+	done, err := d.begin(ctx, other)
 	if err != nil {
 		return err
 	}
-	if err := <-added; err != nil {
+	p99, err := l.observe(ctx, c, r, d.name)
+	if err := errors.Join(err, done()); err != nil {
 		return err
 	}
-	r.atMost("p99 of the others, one client comes", milliseconds(p99), limit, " ms")
+	d.p99 = append(d.p99, p99)
+	return nil
+}
+
+// observe measures a window and returns the p99 in milliseconds.
+func (l *lab) observe(ctx context.Context, c *contender, r *report, name string) (float64, error) {
+	s, err := l.measure(ctx, c, l.duration)
+	if err == nil {
+		r.row(name, fmt.Sprintf("%.2f", s.p50()), fmt.Sprintf("%.2f", s.p99()), fmt.Sprintf("%.1f", s.worst()))
+	}
+	return s.p99(), err
+}
+
+// comes has a client come in the middle of the window.
+func (l *lab) comes(_ context.Context, other *fleet) (func() error, error) {
+	added := make(chan error, 1) // one result
+	time.AfterFunc(l.duration/2, func() { added <- other.connect(1) })
+	return func() error { return <-added }, nil
+}
+
+// stalls has a client stop reading before the window.
+func (l *lab) stalls(ctx context.Context, other *fleet) (func() error, error) {
+	if err := other.connect(1); err != nil {
+		return nil, err
+	}
 	if _, err := other.order(load.Stall, 1); err != nil {
-		return err
+		return nil, err
 	}
 	// Its buffers are to be full by then.
-	if err := pause(ctx, 3*time.Second); err != nil {
-		return err
-	}
-	if p99, err = window("one client has stalled"); err != nil {
-		return err
-	}
-	r.atMost("p99 of the others, one client has stalled", milliseconds(p99), limit, " ms")
-	return nil
+	return func() error { return nil }, pause(ctx, 3*time.Second)
 }
 
 // What a thousand clients that take nothing may cost.
