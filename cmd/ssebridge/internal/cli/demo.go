@@ -127,17 +127,16 @@ the example configuration looks for it on 127.0.0.1:50051.`,
 			if err != nil {
 				return err
 			}
-			var lc net.ListenConfig
-			listener, err := lc.Listen(cmd.Context(), "tcp", address)
+			listener, err := listen.Open(cmd.Context(), address)
 			if err != nil {
-				return fmt.Errorf("--listen: cannot listen on %s: %s", address, listen.Advice(err))
+				return fmt.Errorf("--listen: %w", err)
 			}
 			logger.Info("listening", "on", "demo backend", "addr", listener.Addr().String())
 
 			return demo.NewBackend().Serve(cmd.Context(), listener)
 		},
 	}
-	cmd.Flags().StringVar(&address, "listen", backendListen, "address of the backend")
+	cmd.Flags().StringVar(&address, "listen", backendListen, "address of the backend; unix:///path is a unix socket")
 
 	return cmd
 }
