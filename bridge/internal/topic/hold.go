@@ -28,7 +28,10 @@ func (t *Topic) place(s *Subscription) {
 	}
 	t.log.Release(0) // nothing goes while it is placed
 	s.place()
-	s.read = s.Position
+	s.read, s.began, s.stood = s.Position, s.Position, s.Position
+	if place := s.join.Place; place.Epoch == t.epoch && place.Seq < s.stood {
+		s.stood = place.Seq
+	}
 	t.readers = append(t.readers, s)
 	t.shared = t.shared || len(t.readers) > 1
 	t.release()
@@ -64,9 +67,9 @@ func (t *Topic) unhold(s *Subscription) {
 	t.release()
 }
 
-// release gives up what the readers have got: all of them; of several that a
-// private topic may have, for the connection before may not be known to be
-// dead, the newest.
+// release gives up what the readers have got: all of them. A private topic may
+// have several because the connection before is not known to be dead: it does not
+// wait for those that the newest may have come back from.
 func (t *Topic) release() {
 	if !t.held() {
 		return
@@ -83,14 +86,20 @@ func (t *Topic) release() {
 	if len(t.readers) == 0 {
 		return // who comes back may stand where the log was held
 	}
-	read := t.readers[len(t.readers)-1].read
-	if t.role != privateRole {
-		for _, s := range t.readers {
+	newest := t.readers[len(t.readers)-1]
+	read := newest.read
+	for _, s := range t.readers {
+		if t.role != privateRole || !newest.mayFollow(s) {
 			read = min(read, s.read)
 		}
 	}
 	t.log.Release(read)
 }
+
+// mayFollow reports whether the client may be the other one, come back. Who stands
+// before where the other began is not: that one found the log by a cursor, as
+// good as its own, while the client that opened it was away.
+func (s *Subscription) mayFollow(other *Subscription) bool { return s.stood >= other.began }
 
 // keepsUp reports whether a reader has come to the head, and has not let the log
 // fill for as long as it takes to fill it.

@@ -84,8 +84,11 @@ type Subscription struct {
 	passes   uint64 // frames that count from the cursor of join.Place and are not sent; guarded by the client
 	registry *Registry
 	breaks   int
-	opened   bool   // guarded by the registry's lock
-	read     uint64 // how far the client of a held log has got; guarded by readersMu
+	opened   bool // guarded by the registry's lock
+
+	// Of the client of a held log, guarded by its readersMu: how far it has got, where
+	// it began, and where it said that it stood, which may be gone.
+	read, began, stood uint64
 }
 
 // Join attaches a client to the topic that it is to listen to, opening the
