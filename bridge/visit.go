@@ -12,12 +12,13 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// How much of what a client sends may reach a log or a span.
+// How much of what a client sends, or a backend says, may reach a log or a span.
 const (
 	methodBytes = 16
 	pathBytes   = 256
 	agentBytes  = 128
 	idBytes     = 128
+	errorBytes  = 1 << 10
 )
 
 // visit is a request as operators see it, in the log and in traces, from its

@@ -110,7 +110,7 @@ func (v *voice) asID(position uint64, id string) []byte {
 
 // Heartbeat renders a heartbeat.
 func (v *voice) Heartbeat(dst []byte) []byte {
-	if v.endpoint.route.Heartbeat.As == "event" {
+	if v.endpoint.route.Heartbeat.As == config.HeartbeatEvent {
 		return append(dst, sse.HeartbeatEvent...)
 	}
 	return append(dst, sse.Heartbeat...)
