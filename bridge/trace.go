@@ -165,15 +165,15 @@ func (j *journey) begins(start start, sub *topic.Subscription) {
 	if j == nil {
 		return
 	}
-	j.span.SetAttributes(attribute.String("ssebridge.start", start.how), attribute.Bool("ssebridge.resumed", start.how == "resumed"))
+	j.span.SetAttributes(attribute.String("ssebridge.start", start.how), attribute.Bool("ssebridge.resumed", start.how == startResumed))
 	if f := feedOf(sub); f != nil {
 		j.gap = f.gap.Load() // told before
 	}
 	j.happens("accept")
 	switch start.how {
-	case "resumed":
+	case startResumed:
 		j.happens("resume")
-	case "missed":
+	case startMissed:
 		j.happens("gap", "ssebridge.reason", start.gap)
 	}
 	j.follows(sub)
