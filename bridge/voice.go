@@ -181,8 +181,11 @@ func (v *voice) lastID(position uint64, sent bool) string {
 		return string(v.last)
 	}
 	id := v.Log().ID(position)
-	if v.endpoint.mode == sse.Cursors && id == "" {
+	switch {
+	case v.endpoint.mode == sse.Cursors && id == "":
 		return ""
+	case v.endpoint.mode == sse.Positions && position == v.Log().Newest() && v.sub.Topic.Status().Phase == topic.Finished:
+		return string(v.asID(position-1, "")) + sse.FinalID // what the last frame says
 	}
 	return string(v.asID(position, id))
 }
