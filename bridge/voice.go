@@ -15,8 +15,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// voice is what one client hears besides its topic's log: a delivery.Source
-// and its delivery.Blocks.
+// voice is what one client hears besides its topic's log: a delivery.Source, its
+// Follower and its Blocks.
 type voice struct {
 	endpoint *endpoint
 	sub      *topic.Subscription
