@@ -66,9 +66,11 @@ func keysBelow(t reflect.Type) (keys []string) {
 		for key, i := range yamlFields(t) {
 			keys = append(append(keys, key), keysBelow(t.Field(i).Type)...)
 		}
-	}
 
-	return keys
+		return keys
+	default:
+		return nil
+	}
 }
 
 // The smallest configuration stays small.
