@@ -110,7 +110,7 @@ func TestAccessLinesOfAStream(t *testing.T) {
 		one(t, w, log, &seen).has(t, entry{"msg": "stream begins", "start": "resumed", "from_id": "EPOCH-1", "http": "2"})
 		rpc.end(status.Error(codes.NotFound, "closed"))
 		_ = again.AwaitEnd()
-		one(t, w, log, &seen).has(t, entry{"msg": "stream ended", "reason": "error", "events": 3.0, "last_id": "EPOCH-4"})
+		one(t, w, log, &seen).has(t, entry{"msg": "stream ended", "reason": "error", "events": 3.0, "last_id": "EPOCH-3~end"})
 
 		lost := w.listen("/feed", ssetest.Options{LastEventID: "NOSUCHEPOCHNOSUCHEPOCHNOSU-5", H2C: true})
 		other := w.rpc()
@@ -124,6 +124,26 @@ func TestAccessLinesOfAStream(t *testing.T) {
 			t.Error("a query reached the log")
 		}
 	})
+}
+
+// TestLastIDOfAStreamThatEnds is the final one, which its client comes back with.
+func TestLastIDOfAStreamThatEnds(t *testing.T) {
+	for name, ids := range both {
+		t.Run(name, func(t *testing.T) {
+			log, seen := &logs{}, 0
+			inWorldWith(t, feedRoute(ids), withAccess(log, bridge.AccessEnds), func(t *testing.T, w *world) {
+				c := w.listen("/feed", ssetest.Options{})
+				rpc := w.rpc()
+				rpc.count(1, 3)
+				rpc.end(nil)
+				_ = c.AwaitEnd()
+				id := c.Snapshot().LastEventID
+				if got := one(t, w, log, &seen); got["last_id"] != id || !strings.HasSuffix(id, "~end") {
+					t.Errorf("the client has %q, and the log %v", id, got)
+				}
+			})
+		})
+	}
 }
 
 // TestLastIDOfAStreamWithoutEvents is the one that the client came with, or was given.

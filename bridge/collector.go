@@ -133,7 +133,7 @@ func (r reading) route(path string, c *routeCounts, lag delivery.Lag) {
 		r.value("ssebridge_clients", float64(c.delivery.Clients[by].Load()), path, transport)
 		r.histogram("ssebridge_delivery_seconds", c.delivery.Reached[by], path, transport)
 	}
-	for start, name := range map[topic.Start]string{topic.Fresh: "new", topic.Resumed: "resumed", topic.Missed: "missed"} {
+	for start, name := range map[topic.Start]string{topic.Fresh: startNew, topic.Resumed: startResumed, topic.Missed: startMissed} {
 		r.count("ssebridge_connects_total", c.connects[start].Load(), path, name)
 	}
 	r.family("ssebridge_disconnects_total", c.delivery.Ends, path)

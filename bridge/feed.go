@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
@@ -173,13 +174,13 @@ func (f *feed) Resume() (cursor []byte, since uint64, ok bool) { return f.ids.Re
 // the stream, and else in the log, where a stream of them is not to flood it.
 func (f *feed) unshown(err error) error {
 	f.endpoint.counts.unshown.Add(1)
-	if f.endpoint.route.OnBadMessage == "stop" {
+	if f.endpoint.route.OnBadMessage == config.OnBadMessageStop {
 		return f.endpoint.noted(err)
 	}
 	f.unseen++
 	if time.Since(f.warned) >= warnEvery {
 		f.endpoint.bridge.logger.Warn("a message cannot be shown",
-			"route", f.endpoint.route.Path, "messages", f.unseen, "error", printable(err.Error()))
+			"route", f.endpoint.route.Path, "messages", f.unseen, "error", shown(err.Error(), errorBytes))
 		f.warned, f.unseen = time.Now(), 0
 	}
 	return err

@@ -308,7 +308,7 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		f := where.endpoint.failureOf(where.error)
 		writeJSON(w, f.httpStatus(), f.body())
 	default:
-		b.logger.Error("a request failed", "error", printable(err.Error()))
+		b.logger.Error("a request failed", "error", shown(err.Error(), errorBytes))
 		writeJSON(w, http.StatusInternalServerError, failure{code: codes.Internal, message: "internal error"}.body())
 	}
 }

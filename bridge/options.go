@@ -15,7 +15,7 @@ type Options struct {
 	// Logger takes what operators should know. Nil is slog.Default.
 	Logger *slog.Logger
 	// Upstreams are ready connections by the upstream's name; they take the
-	// place of its target, tls and connections. They must honour
+	// place of its target, tls, connections and keepalive. They must honour
 	// grpc.ForceCodecV2, as every *grpc.ClientConn does, also one over a
 	// bufconn in the same process. The bridge does not close them.
 	Upstreams map[string]grpc.ClientConnInterface

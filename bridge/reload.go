@@ -29,7 +29,7 @@ var errTooLate = fmt.Errorf("the configuration is not reloaded: %w", errDraining
 // any more, are told the end. Those that take nothing are cut a second later.
 // Limits hold at once, limits.message_bytes by way of the routes.
 //
-// Options stay as they were given to New; listen and admin mean nothing here.
+// Options stay as they were given to New; listen, admin and tls mean nothing here.
 // Reloads at the same time are done one after the other.
 func (b *Bridge) Reload(cfg config.Config) error {
 	b.reloading.Lock()

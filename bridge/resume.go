@@ -29,7 +29,7 @@ func (e *endpoint) cursors() *topic.Cursors {
 	}
 	rules := &topic.Cursors{
 		Inclusive: resume.Inclusive,
-		Repeats:   e.route.Event.Cursor == "repeats",
+		Repeats:   e.route.Event.Cursor == config.CursorRepeats,
 		Expired: func(err error) bool {
 			return errors.Is(err, errNoCursor) || slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
 		},

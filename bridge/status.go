@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strconv"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/code"
@@ -67,7 +66,7 @@ func (e *endpoint) noted(err error) error {
 		return err
 	}
 	i := &incident{error: err, id: rand.Text()[:12]}
-	e.bridge.logger.Error("a call failed", "incident", i.id, "route", e.route.Path, "code", s.Code().String(), "error", printable(err.Error()))
+	e.bridge.logger.Error("a call failed", "incident", i.id, "route", e.route.Path, "code", s.Code().String(), "error", shown(err.Error(), errorBytes))
 	return i
 }
 
@@ -154,7 +153,7 @@ func (f failure) data(trailers map[string]string) []byte {
 	return marshal(rpcStatus{Code: int(f.code), Message: f.message, Details: f.details, Status: statusName(f.code), Trailers: trailers})
 }
 
-// marshal renders shapes that hold strings, numbers and what protojson made,
+// marshal renders shapes that hold strings, numbers and what transcode made,
 // which cannot fail.
 func marshal(shape any) []byte {
 	text, err := json.Marshal(shape)
@@ -205,13 +204,3 @@ func (d detailTypes) FindMessageByName(name protoreflect.FullName) (protoreflect
 
 // Links google.rpc's detail types in.
 var _ = errdetails.File_google_rpc_error_details_proto
-
-// printable cuts and quotes what a backend said, for the log.
-func printable(text string) string {
-	const most = 1 << 10
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	quoted := strconv.Quote(text)
-	return quoted[1 : len(quoted)-1]
-}

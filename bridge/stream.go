@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
@@ -64,8 +65,8 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 	return topic.Join{
 		Key:       e.key(c),
 		Owner:     &e.owner,
-		Private:   e.route.Share == "never",
-		Held:      e.route.Join == "held",
+		Private:   e.route.Share == config.ShareNever,
+		Held:      e.route.Join == config.JoinHeld,
 		Own:       e.ownRPC(),
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
@@ -86,7 +87,7 @@ func (e *endpoint) place(id sse.ID) topic.Place {
 }
 
 // ownRPC reports whether a client without an id has an RPC of its own.
-func (e *endpoint) ownRPC() bool { return e.route.Join == "own" }
+func (e *endpoint) ownRPC() bool { return e.route.Join == config.JoinOwn }
 
 // key is the digest of all by which a backend could tell two requests apart, and
 // of the route as it is configured now.
@@ -106,7 +107,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 		endpoint: e,
 		call:     upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata},
 		ids: sse.NewNumbering(sse.NumberingParams{
-			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == "repeats", Own: e.ownRPC(), After: after,
+			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == config.CursorRepeats, Own: e.ownRPC(), After: after,
 		}),
 	}
 	f.origin.Store(c.visit.source())
@@ -127,10 +128,10 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 			Max:     time.Duration(e.route.Reconnect.Max),
 		},
 		Attempts:  *e.route.Reconnect.Attempts,
-		Reopen:    e.route.OnComplete == "reopen",
-		StopOnBad: e.route.OnBadMessage == "stop",
+		Reopen:    e.route.OnComplete == config.OnCompleteReopen,
+		StopOnBad: e.route.OnBadMessage == config.OnBadMessageStop,
 		NoReturn:  e.mode == sse.None,
-		Abandon:   e.mode == sse.None && e.route.Share == "never",
+		Abandon:   e.mode == sse.None && e.route.Share == config.ShareNever,
 	}
 }
 
@@ -193,9 +194,9 @@ func (e *endpoint) policy() delivery.Policy {
 	return delivery.Policy{
 		WriteTimeout: time.Duration(e.route.WriteTimeout),
 		Heartbeat:    time.Duration(*e.route.Heartbeat.Every),
-		Comments:     e.route.Heartbeat.As == "comment",
+		Comments:     e.route.Heartbeat.As == config.HeartbeatComment,
 		MaxAge:       time.Duration(e.route.MaxAge),
-		Skip:         e.route.SlowClient == "skip",
+		Skip:         e.route.SlowClient == config.SlowClientSkip,
 	}
 }
 

@@ -93,16 +93,14 @@ func (v *visit) openSpan(r *http.Request) {
 		ctx = tracing.propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	}
 	name := knownMethod(r.Method)
+	if name == otherMethod {
+		name = "HTTP"
+	}
 	attrs := v.spanAttrs(r)
 	if v.endpoint != nil {
 		path := v.endpoint.route.Path
-		if name == otherMethod {
-			name = "HTTP"
-		}
 		name += " " + path
 		attrs = append(attrs, attribute.String("http.route", path), attribute.String("ssebridge.route", path))
-	} else if name == otherMethod {
-		name = "HTTP"
 	}
 	ctx, span := tracing.tracer.Start(ctx, name,
 		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(v.bridge.born.Add(v.began)), trace.WithAttributes(attrs...))
@@ -167,15 +165,15 @@ func (j *journey) begins(start start, sub *topic.Subscription) {
 	if j == nil {
 		return
 	}
-	j.span.SetAttributes(attribute.String("ssebridge.start", start.how), attribute.Bool("ssebridge.resumed", start.how == "resumed"))
+	j.span.SetAttributes(attribute.String("ssebridge.start", start.how), attribute.Bool("ssebridge.resumed", start.how == startResumed))
 	if f := feedOf(sub); f != nil {
 		j.gap = f.gap.Load() // told before
 	}
 	j.happens("accept")
 	switch start.how {
-	case "resumed":
+	case startResumed:
 		j.happens("resume")
-	case "missed":
+	case startMissed:
 		j.happens("gap", "ssebridge.reason", start.gap)
 	}
 	j.follows(sub)

@@ -12,12 +12,13 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// How much of what a client sends may reach a log or a span.
+// How much of what a client sends, or a backend says, may reach a log or a span.
 const (
 	methodBytes = 16
 	pathBytes   = 256
 	agentBytes  = 128
 	idBytes     = 128
+	errorBytes  = 1 << 10
 )
 
 // visit is a request as operators see it, in the log and in traces, from its
@@ -175,17 +176,24 @@ func (v *visit) begins(voice *voice, from string) {
 	v.journey.begins(start, voice.sub)
 }
 
-// start is how a stream begins: new, resumed or missed, which is with a gap.
+// How streams begin, as lines, spans and metrics have it.
+const (
+	startNew     = "new"
+	startResumed = "resumed"
+	startMissed  = "missed" // with a gap
+)
+
+// start is how a stream begins, and the reason of its gap.
 type start struct{ how, gap string }
 
 func startOf(sub *topic.Subscription) start {
 	switch sub.Start {
 	case topic.Missed:
-		return start{"missed", sub.Missed}
+		return start{startMissed, sub.Missed}
 	case topic.Resumed:
-		return start{"resumed", ""}
+		return start{startResumed, ""}
 	default:
-		return start{"new", ""}
+		return start{startNew, ""}
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// voice is what one client hears besides its topic's log: a delivery.Source
-// and its delivery.Blocks.
+// voice is what one client hears besides its topic's log: a delivery.Source, its
+// Follower and its Blocks.
 type voice struct {
 	endpoint *endpoint
 	sub      *topic.Subscription
@@ -110,7 +110,7 @@ func (v *voice) asID(position uint64, id string) []byte {
 
 // Heartbeat renders a heartbeat.
 func (v *voice) Heartbeat(dst []byte) []byte {
-	if v.endpoint.route.Heartbeat.As == "event" {
+	if v.endpoint.route.Heartbeat.As == config.HeartbeatEvent {
 		return append(dst, sse.HeartbeatEvent...)
 	}
 	return append(dst, sse.Heartbeat...)
@@ -181,8 +181,11 @@ func (v *voice) lastID(position uint64, sent bool) string {
 		return string(v.last)
 	}
 	id := v.Log().ID(position)
-	if v.endpoint.mode == sse.Cursors && id == "" {
+	switch {
+	case v.endpoint.mode == sse.Cursors && id == "":
 		return ""
+	case v.endpoint.mode == sse.Positions && position == v.Log().Newest() && v.sub.Topic.Status().Phase == topic.Finished:
+		return string(v.asID(position-1, "")) + sse.FinalID // what the last frame says
 	}
 	return string(v.asID(position, id))
 }

@@ -14,7 +14,7 @@ app.yaml:6:17: routes[0].event.id: must be the path of a field, such as seq or m
 		},
 		{
 			"cursor without an id", minimal + "    event: {cursor: unique}\n", `
-app.yaml:6:21: routes[0].event.cursor: event.cursor has no effect with event.id left out: the bridge numbers the events itself; remove one of them
+app.yaml:6:21: routes[0].event.cursor: event.cursor has no effect without event.id: the bridge numbers the events itself; remove it, or name the field in event.id
         event: {cursor: unique}
                         ^
 `,
@@ -112,7 +112,7 @@ app.yaml:6:27: routes[0].event.data.oneof: must be the name of a oneof of the me
 		},
 		{
 			"body without POST", minimal + "    request: {body: false}\n", `
-app.yaml:6:21: routes[0].request.body: request.body has no effect with methods, which do not name POST; remove one of them
+app.yaml:6:21: routes[0].request.body: request.body has no effect where methods does not name POST; remove it, or write methods: [GET, POST]
         request: {body: false}
                         ^
 `,

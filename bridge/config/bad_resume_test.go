@@ -197,7 +197,7 @@ app.yaml:9:11: routes[0].join: join has no effect with share: never, where each 
               ^
 `},
 		{"repeats without ids", minimal + "    event: {cursor: repeats}\n", `
-app.yaml:6:21: routes[0].event.cursor: event.cursor has no effect with event.id left out: the bridge numbers the events itself; remove one of them
+app.yaml:6:21: routes[0].event.cursor: event.cursor has no effect without event.id: the bridge numbers the events itself; remove it, or name the field in event.id
         event: {cursor: repeats}
                         ^
 `},

@@ -127,7 +127,7 @@ app.yaml:5:15: routes[0].upstream: there is no upstream of this name; known here
 		{
 			"not supported keys", minimal + `    request: {claims: {sub: a}}
 `, `
-app.yaml:6:15: routes[0].request.claims: claims is not supported yet
+app.yaml:6:15: routes[0].request.claims: claims is not supported yet; remove it
         request: {claims: {sub: a}}
                   ^
 `,
@@ -135,7 +135,7 @@ app.yaml:6:15: routes[0].request.claims: claims is not supported yet
 		{
 			"not supported values", minimal + `    auth: required
 `, `
-app.yaml:6:11: routes[0].auth: auth: required is not supported yet
+app.yaml:6:11: routes[0].auth: required is not supported yet; must be none
         auth: required
               ^
 `,
@@ -250,6 +250,13 @@ app.yaml:6:36: routes[0].trailers[2]: a binary trailer (-bin) cannot be shown as
 app.yaml:6:46: routes[0].trailers[4]: the same as routes[0].trailers[3]; remove one of them
         trailers: [Upper, grpc-status, a-bin, a, a]
                                                  ^
+`,
+		},
+		{
+			"heartbeat that is no time, and a form", minimal + "    heartbeat: {every: soon, as: event}\n", `
+app.yaml:6:24: routes[0].heartbeat.every: must be a duration such as 250ms, 15s or 5m
+        heartbeat: {every: soon, as: event}
+                           ^
 `,
 		},
 		{

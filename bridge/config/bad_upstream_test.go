@@ -166,10 +166,10 @@ app.yaml:6:28: drain.grace: must be from 0s to 1h
 			"not supported at the top", minimal + `cors: {origins: ["*"]}
 auth: {jwt: {}}
 `, `
-app.yaml:6:1: cors: cors is not supported yet
+app.yaml:6:1: cors: cors is not supported yet; remove it
     cors: {origins: ["*"]}
     ^
-app.yaml:7:1: auth: auth is not supported yet
+app.yaml:7:1: auth: auth is not supported yet; remove it
     auth: {jwt: {}}
     ^
 `,
@@ -189,7 +189,7 @@ app.yaml:6:56: limits.opens_per_ip: must be from 0, which is no limit, to 100000
 		},
 		{
 			"not supported protocol", oneUpstream + "    protocol: grpcweb\n", `
-app.yaml:5:15: upstreams.app.protocol: protocol: grpcweb is not supported yet
+app.yaml:5:15: upstreams.app.protocol: grpcweb is not supported yet; must be grpc
         protocol: grpcweb
                   ^
 `,

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -45,7 +47,33 @@ func TestSpecialFilesAreNotLoaded(t *testing.T) {
 	}
 }
 
-// The README promises that six lines are enough.
+// Every key has its place in the example, be it in a comment: what it says of itself.
+func TestExampleNamesEveryKey(t *testing.T) {
+	text := string(readFile(t, "../../examples/ssebridge.yaml"))
+	for _, key := range keysBelow(reflect.TypeFor[Config]()) {
+		if !regexp.MustCompile(`\b` + key + `\b`).MatchString(text) {
+			t.Errorf("%s is not in the example", key)
+		}
+	}
+}
+
+// keysBelow are the keys of a type, and of all that it leads to.
+func keysBelow(t reflect.Type) (keys []string) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return keysBelow(t.Elem())
+	case reflect.Struct:
+		for key, i := range yamlFields(t) {
+			keys = append(append(keys, key), keysBelow(t.Field(i).Type)...)
+		}
+
+		return keys
+	default:
+		return nil
+	}
+}
+
+// The smallest configuration stays small.
 func TestHealthExampleHasSixLines(t *testing.T) {
 	if n := strings.Count(string(readFile(t, "../../examples/health.yaml")), "\n"); n != 6 {
 		t.Errorf("%d lines", n)

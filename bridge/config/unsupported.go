@@ -41,10 +41,10 @@ func unsupportedKeys(parent string) []string {
 	return names
 }
 
-func unsupportedKey(key string) string { return key + " is not supported yet" }
+func unsupportedKey(key string) string { return key + " is not supported yet; remove it" }
 
 // unsupportedValue is told of a value that stands in the list above, so it is no
 // secret.
 func unsupportedValue(pattern, value string) string {
-	return lastKey(pattern) + ": " + value + " is not supported yet"
+	return value + " is not supported yet; must be " + oneOf(allowedValues(pattern))
 }

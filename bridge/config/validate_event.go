@@ -13,7 +13,7 @@ func (v *validator) event(e Event, at place) {
 		switch {
 		case v.refused(at.key("id").path):
 		case e.ID == nil:
-			v.void(cursor.path, "event.cursor", "event.id left out: the bridge numbers the events itself")
+			v.errorf(cursor.path, "event.cursor has no effect without event.id: the bridge numbers the events itself; remove it, or name the field in event.id")
 		case *e.ID == "":
 			v.void(cursor.path, "event.cursor", `event.id: ""`)
 		}

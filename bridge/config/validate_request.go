@@ -13,7 +13,7 @@ func (v *validator) request(r *Route, at place) {
 	posts := slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, "POST") })
 	allowsBody := r.Request.Body != nil && (r.Request.Body.All || len(r.Request.Body.Paths) > 0)
 	if !posts && v.wrote(body.path, allowsBody) {
-		v.void(body.path, "request.body", "methods, which do not name POST")
+		v.errorf(body.path, "request.body has no effect where methods does not name POST; remove it, or write methods: [GET, POST]")
 	}
 	bound := v.bindings(r, at)
 	v.fields(r.Request.Query, at.key("query"), bound)

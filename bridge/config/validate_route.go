@@ -107,7 +107,8 @@ func (v *validator) heartbeat(h Heartbeat, at place) {
 		v.errorf(every, "must be 0s, which is off, or from %s to %s", 100*least, hour)
 	}
 	v.enum(at.key("as"), h.As)
-	if as := at.key("as").path; h.Every != nil && *h.Every == 0 && v.wrote(as, h.As != "" && h.As != HeartbeatComment) {
+	off := h.Every != nil && *h.Every == 0 && !v.refused(every)
+	if as := at.key("as").path; off && v.wrote(as, h.As != "" && h.As != HeartbeatComment) {
 		v.void(as, "heartbeat.as", "heartbeat.every: 0s")
 	}
 }

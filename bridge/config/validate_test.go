@@ -34,7 +34,7 @@ func TestValidateInGo(t *testing.T) {
 		{"void but default", func(r *Route) { r.Share, r.Join, r.SlowClient = "never", "live", "disconnect" }, ""},
 		{
 			"body without POST", func(r *Route) { r.Request.Body = &Fields{All: true} },
-			"routes[0].request.body: request.body has no effect with methods, which do not name POST; remove one of them",
+			"routes[0].request.body: request.body has no effect where methods does not name POST; remove it, or write methods: [GET, POST]",
 		},
 		{"no body without POST", func(r *Route) { r.Request.Body = &Fields{} }, ""},
 		{
@@ -65,7 +65,7 @@ func TestValidateInGo(t *testing.T) {
 			"metadata without a name", func(r *Route) { r.Request.Metadata = []Metadata{{}} },
 			"routes[0].request.metadata[0]: name is required: the header to forward, in lower case",
 		},
-		{"unsupported value", func(r *Route) { r.Auth = "required" }, "routes[0].auth: auth: required is not supported yet"},
+		{"unsupported value", func(r *Route) { r.Auth = "required" }, "routes[0].auth: required is not supported yet; must be none"},
 		{
 			"nil constant of resuming", func(r *Route) { r.Event.ID, r.Resume = new("a"), &Resume{Field: "b", Set: map[string]any{"c": nil}} },
 			"routes[0].resume.set.c: must be a string, a boolean, a number or a list of those",

@@ -29,7 +29,7 @@ func (v *validator) upstream(name string, at place) {
 	}
 	v.number(at.key("opens").path, u.Opens, maxOpens)
 	v.duration(at.key("open_timeout").path, u.OpenTimeout, least, hour)
-	// gRPC raises what is less than 10s to 10s without a word.
+	// Below it a backend that is merely silent would be probed again and again.
 	v.duration(at.key("keepalive").path, u.Keepalive, seconds(10), hour)
 	v.reconnect(u.Reconnect, defaultReconnect(), "left at its default", at.key("reconnect"))
 }

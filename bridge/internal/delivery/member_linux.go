@@ -29,7 +29,7 @@ type member struct {
 	behind bool     // it has more to write, and is in shard.behind
 	moved  moment   // when it last took something that had waited
 	input  int      // bytes that came after the request
-	heard  uint64   // the log\'s notices when there was last nothing to write
+	heard  uint64   // the log's notices when there was last nothing to write
 	leave  moment   // the stream has ended well, and the socket closes by then
 }
 

@@ -36,14 +36,21 @@ each route with its RPC and its types.`,
 			if err != nil {
 				return err
 			}
+			if err := check(file); err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
 			if connect {
 				ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 				defer cancel()
-
-				return checkConnected(ctx, cmd.OutOrStdout(), file, path)
+				if err := inspect(ctx, out, file); err != nil {
+					return err
+				}
 			}
+			_, err = fmt.Fprintf(out, "%s is valid: %s, %s\n", path,
+				count(len(file.Config.Routes), "route"), count(len(file.Config.Upstreams), "upstream"))
 
-			return check(cmd.OutOrStdout(), file, path)
+			return err
 		},
 	}
 	configFlag(cmd, &path)
@@ -58,8 +65,8 @@ func quiet() bridge.Options {
 	return bridge.Options{Logger: slog.New(slog.DiscardHandler)}
 }
 
-// check says whether a bridge can be made of the file.
-func check(out io.Writer, file *config.File, path string) error {
+// check says whether a bridge can be made of the file, and its listener secured.
+func check(file *config.File) error {
 	err := bridge.Check(file.Config, quiet())
 	if t := file.Config.TLS; t != nil {
 		_, wrong := listen.NewCertificates(*t)
@@ -68,14 +75,12 @@ func check(out io.Writer, file *config.File, path string) error {
 	if err != nil {
 		return invalid(file.Locate(err))
 	}
-	_, err = fmt.Fprintf(out, "%s is valid: %s, %s\n", path,
-		count(len(file.Config.Routes), "route"), count(len(file.Config.Upstreams), "upstream"))
 
-	return err
+	return nil
 }
 
-// checkConnected says what each route of the file is by the schemas of its upstreams.
-func checkConnected(ctx context.Context, out io.Writer, file *config.File, path string) error {
+// inspect says what each route of the file is by the schemas of its upstreams.
+func inspect(ctx context.Context, out io.Writer, file *config.File) error {
 	routes, err := bridge.Inspect(ctx, file.Config, quiet())
 	if err != nil {
 		return fmt.Errorf("the configuration does not fit its upstreams:\n%w", file.Locate(err))
@@ -89,13 +94,9 @@ func checkConnected(ctx context.Context, out io.Writer, file *config.File, path 
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s%s\n", r.Path, strings.Join(r.Methods, ","), r.RPC, r.Request, kind, r.Event)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "\n%s is valid: %s, %s\n", path,
-		count(len(routes), "route"), count(len(file.Config.Upstreams), "upstream"))
+	fmt.Fprintln(table)
 
-	return err
+	return table.Flush()
 }
 
 // count is a number with its noun.

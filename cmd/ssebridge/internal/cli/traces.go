@@ -51,17 +51,18 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 	if err != nil {
 		return nil, err
 	}
-	exporter, err := newExporter(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("the traces' exporter: %w", err)
-	}
-	// The SDK's own complaints have no other way than these globals.
+	// The SDK's own complaints, the exporter's about an endpoint among them, have no other
+	// way than these globals.
 	otel.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		text := err.Error() // which may quote a header
 		text = strconv.QuoteToASCII(text[:min(len(text), errorBytes)])
 		logger.Warn("traces", "error", text[1:len(text)-1])
 	}))
+	exporter, err := newExporter(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the traces' exporter: %w", err)
+	}
 	described, err := resource.New(ctx,
 		resource.WithAttributes(attribute.String("service.name", "ssebridge"), attribute.String("service.version", buildVersion())),
 		resource.WithTelemetrySDK(),
@@ -129,17 +130,17 @@ func wantsTraces() (bool, error) {
 
 // newExporter makes the exporter for the protocol that the environment names.
 func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
-	protocol := os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-	if protocol == "" {
-		protocol = os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
+	name := "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+	if os.Getenv(name) == "" {
+		name = "OTEL_EXPORTER_OTLP_PROTOCOL"
 	}
-	switch protocol {
+	switch protocol := os.Getenv(name); protocol {
 	case "", "http/protobuf":
 		return otlptracehttp.New(ctx)
 	case "grpc":
 		return otlptracegrpc.New(ctx)
 	default:
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL=%q: must be http/protobuf or grpc", protocol)
+		return nil, fmt.Errorf("%s=%q: must be http/protobuf or grpc", name, protocol)
 	}
 }
 

@@ -102,7 +102,8 @@ func TestServeEndsWithoutItsCollector(t *testing.T) {
 
 func TestServeRefusesAnEnvironmentThatItDoesNotKnow(t *testing.T) {
 	for key, value := range map[string]string{
-		"OTEL_TRACES_EXPORTER": "jaeger", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_PROPAGATORS": "b3",
+		"OTEL_TRACES_EXPORTER": "jaeger", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json",
+		"OTEL_PROPAGATORS": "b3",
 	} {
 		t.Run(key, func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
@@ -112,6 +113,16 @@ func TestServeRefusesAnEnvironmentThatItDoesNotKnow(t *testing.T) {
 				t.Errorf("exit %d: %s", code, stderr)
 			}
 		})
+	}
+}
+
+// What the SDK says of an endpoint that is none is a line of the log, too.
+func TestServeLogsWhatIsWrongWithAnEndpoint(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "::none")
+	r, _, _ := startServe(t)
+	r.stderr.await(t, "level=ERROR", "missing protocol scheme")
+	if code := r.end(); code != ExitOK {
+		t.Fatalf("exit %d\n%s", code, r.stderr)
 	}
 }
 

@@ -39,7 +39,8 @@ func NewBackend() *Backend {
 	rooms := newRooms()
 	b := &Backend{
 		server: grpc.NewServer(
-			// The bridge pings every 30 s; grpc-go's default allows one ping in 5 min.
+			// grpc-go's default cuts clients that ping more often than once in 5 min, as others
+			// than the bridge may.
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 				MinTime:             5 * time.Second,
 				PermitWithoutStream: true,
