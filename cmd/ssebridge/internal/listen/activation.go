@@ -29,7 +29,8 @@ func Inherited() (map[string]net.Listener, error) {
 	names := os.Getenv("LISTEN_FDNAMES") // which Files takes out of the environment
 	files := activation.Files(true)
 	if n := strings.Count(names, ":") + 1; len(files) > 0 && names != "" && n != len(files) {
-		return nil, fmt.Errorf("the number of sockets passed (LISTEN_FDS) is %d, that of their names (LISTEN_FDNAMES, %q) is %d; each must have one", len(files), names, n)
+		return nil, fmt.Errorf("the number of sockets passed (LISTEN_FDS) is %d, that of their names (LISTEN_FDNAMES, %q) is %d; each must have one",
+			len(files), names, n)
 	}
 	listeners := make(map[string]net.Listener, len(files))
 	var wrong []error

@@ -34,10 +34,6 @@ const (
 	maxRest = 4 << 10
 )
 
-// signatures are the beginnings of a header that are known: that of version 2, and those of
-// version 1 (2.1), with which no request begins.
-var signatures = []string{signature, "PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN"}
-
 // readHeader reads the header that a connection begins with and returns the client's
 // address; an invalid one where there is no header, or one without an IP address. What
 // is not a header is left to be read, and so is one of version 1, with errVersion1.
@@ -45,7 +41,8 @@ func readHeader(conn net.Conn, deadline time.Time) (netip.AddrPort, error) {
 	if err := conn.SetReadDeadline(deadline); err != nil {
 		return netip.AddrPort{}, err
 	}
-	begins, err := beginsWith(conn, signatures...)
+	// Those of version 1 (2.1 there) are no beginning of a request.
+	begins, err := beginsWith(conn, signature, "PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN")
 	var client netip.AddrPort
 	if err == nil && begins == signature {
 		client, err = takeHeader(conn)
