@@ -277,8 +277,8 @@ func warnExpired(certificates *listen.Certificates, logger *slog.Logger) {
 	}
 }
 
-// filesOf are the files by which a configuration is what it is: its own, and those that it
-// names. Sources of .proto schemas are not among them: they import others.
+// filesOf are the files by which a configuration is what it is: its own, those that it
+// names, and what .proto sources among them import.
 func filesOf(path string, cfg config.Config) []string {
 	files := []string{path}
 	add := func(names ...string) {
@@ -296,6 +296,9 @@ func filesOf(path string, cfg config.Config) []string {
 			add(u.TLS.CA, u.TLS.Cert, u.TLS.Key)
 		}
 		add(u.Schema.DescriptorSet)
+		if u.Schema.Proto != nil {
+			add(protoFiles(*u.Schema.Proto)...)
+		}
 	}
 
 	return files
