@@ -60,7 +60,7 @@ func TestDemoHasMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closing(t, answer.Body)
+	defer closing(t, answer.Body)
 	if answer.StatusCode != http.StatusNotFound {
 		t.Errorf("the page's visitors get %s", answer.Status)
 	}
