@@ -19,7 +19,7 @@ import (
 const (
 	demoListen    = "127.0.0.1:8080"
 	backendListen = "127.0.0.1:50051"
-	// adminListen is any free port: who wants it reads it, and a bridge of one's own may have the usual one.
+	// adminListen is any free port: it is printed, and the usual one may be another bridge's.
 	adminListen = "127.0.0.1:0"
 )
 
@@ -56,7 +56,7 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	admin, err := listenDemo(ctx, out, adminListen, false)
+	admin, err := listen.Open(ctx, adminListen)
 	if err != nil {
 		return errors.Join(err, listener.Close(), d.Close())
 	}
