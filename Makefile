@@ -95,8 +95,9 @@ lint: $(GOLANGCI) $(BUF) ## Run golangci-lint, gofmt, go mod tidy, buf lint and 
 	$(BUF) format --diff --exit-code proto
 
 .PHONY: generate
-generate: $(BUF) ## Generate gen/ from proto/
+generate: $(BUF) ## Generate gen/ from proto/, and the chart's copy of the alert rules
 	$(BUF) generate
+	cp deploy/prometheus/rules.yaml deploy/helm/ssebridge/rules.yaml
 
 .PHONY: check-generate
 check-generate: $(BUF) ## Fail when gen/ is not what proto/ generates

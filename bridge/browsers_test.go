@@ -17,6 +17,7 @@ import (
 	sse "github.com/tmaxmax/go-sse"
 
 	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
 
 // enough is how many events a client has to see, over all its connections.
@@ -173,15 +174,7 @@ func byGoSSE(t *testing.T, url string) resumed {
 
 func byChromium(t *testing.T, url string) resumed {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU)
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	tab, closeTab := chromedp.NewContext(allocator, chromedp.WithNewWindow(false))
-	t.Cleanup(closeTab)
-	if err := chromedp.Do(tab); err != nil { // the browser lives as long as this context
-		t.Fatalf("Chromium does not start: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(chromiumtest.Start(t), 30*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, chromedp.Navigate(url+"/")); err != nil {
 		t.Fatal(err)

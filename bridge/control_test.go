@@ -219,6 +219,28 @@ func (w *world) listenShut(path string, o ssetest.Options, open chan struct{}) *
 	return w.listen(path, o)
 }
 
+// listenStuck is a client of /feed that reads no more than the head until end is called, which returns how its stream
+// ended.
+func (w *world) listenStuck() (rpc *rpc, end func() error) {
+	w.Helper()
+	open := make(chan struct{})
+	client := w.listenShut("/feed", ssetest.Options{}, open)
+	rpc = w.rpc()
+	rpc.accept()
+	return rpc, func() error {
+		close(open)
+		return client.AwaitEnd()
+	}
+}
+
+// flood sends more than lies between the bridge and a client that does not read.
+func (c *rpc) flood() {
+	c.tb.Helper()
+	for range 20 {
+		c.send(&testv1.FeedEvent{Seq: 1, Kind: strings.Repeat("x", 32<<10)})
+	}
+}
+
 // TestSlowClient: who is too slow for the log is told so, and hurts nobody else.
 func TestSlowClient(t *testing.T) {
 	for _, test := range []struct{ slow, want string }{
@@ -267,21 +289,15 @@ func TestSlowClient(t *testing.T) {
 // TestStuckClient: a socket that takes nothing for write_timeout is cut, without a last chunk.
 func TestStuckClient(t *testing.T) {
 	inWorld(t, feedRoute("write_timeout: 20s, replay: {linger: 0s}"), func(t *testing.T, w *world) {
-		open := make(chan struct{})
-		stuck := w.listenShut("/feed", ssetest.Options{}, open)
-		rpc := w.rpc()
-		rpc.accept()
-		for range 20 {
-			rpc.send(&testv1.FeedEvent{Kind: strings.Repeat("x", 32<<10)})
-		}
+		rpc, end := w.listenStuck()
+		rpc.flood()
 		synctest.Wait()
 		began := time.Now()
 		<-rpc.Gone // its last client has left
 		if waited := time.Since(began); waited != 20*time.Second {
 			t.Errorf("given up after %v, want write_timeout", waited)
 		}
-		close(open)
-		if err := stuck.AwaitEnd(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := end(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("the stream ended with %v, want a cut", err)
 		}
 	})

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
-	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
 // probe asks the admin handler.
@@ -150,14 +149,9 @@ func TestTurnedAway(t *testing.T) {
 // TestDrainThatMayTakeNoLonger: when its context ends, streams are cut.
 func TestDrainThatMayTakeNoLonger(t *testing.T) {
 	inWorld(t, "drain: {delay: 5s, grace: 20s}\n"+feedRoute("retry: 3s"), func(t *testing.T, w *world) {
-		open := make(chan struct{})
-		stuck := w.listenShut("/feed", ssetest.Options{}, open)
-		rpc := w.rpc()
-		rpc.accept()
+		rpc, end := w.listenStuck()
 		fine := w.listen("/feed", ssetest.Options{})
-		for range 20 {
-			rpc.send(&testv1.FeedEvent{Kind: strings.Repeat("x", 32<<10)})
-		}
+		rpc.flood()
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 		defer cancel()
 		began := time.Now()
@@ -168,8 +162,7 @@ func TestDrainThatMayTakeNoLonger(t *testing.T) {
 		if fine.Snapshot().Ended == nil {
 			t.Error("a stream outlived Drain")
 		}
-		close(open)
-		if err := stuck.AwaitEnd(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := end(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("the stuck stream ended with %v", err)
 		}
 	})
@@ -179,14 +172,9 @@ func TestDrainThatMayTakeNoLonger(t *testing.T) {
 // turned away.
 func TestClose(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
-		open := make(chan struct{})
-		stuck := w.listenShut("/feed", ssetest.Options{}, open)
-		rpc := w.rpc()
-		rpc.accept()
+		rpc, end := w.listenStuck()
 		fine := w.listen("/feed", ssetest.Options{})
-		for range 20 {
-			rpc.send(&testv1.FeedEvent{Seq: 1, Kind: strings.Repeat("x", 32<<10)})
-		}
+		rpc.flood()
 		began := time.Now()
 		if err := w.Bridge.Close(); err != nil {
 			t.Error(err)
@@ -202,8 +190,7 @@ func TestClose(t *testing.T) {
 		late := w.listen("/feed", ssetest.Options{LastEventID: fine.Snapshot().LastEventID})
 		endedWell(t, late)
 		expect(t, late, "open retry:drain")
-		close(open)
-		if err := stuck.AwaitEnd(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := end(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("the stuck stream ended with %v", err)
 		}
 		if code, _ := probe(w.Bridge.Admin(), "/readyz"); code != http.StatusServiceUnavailable {
@@ -269,19 +256,13 @@ func TestShed(t *testing.T) {
 // TestDrainDoesNotWaitForWhoTakesNothing: a stuck stream is cut a second after drain.grace, whatever its write_timeout.
 func TestDrainDoesNotWaitForWhoTakesNothing(t *testing.T) {
 	inWorld(t, "drain: {delay: 5s, grace: 10s}\n"+feedRoute("write_timeout: 1m"), func(t *testing.T, w *world) {
-		open := make(chan struct{})
-		stuck := w.listenShut("/feed", ssetest.Options{}, open)
-		rpc := w.rpc()
-		rpc.accept()
-		for range 20 {
-			rpc.send(&testv1.FeedEvent{Kind: strings.Repeat("x", 32<<10)})
-		}
+		rpc, end := w.listenStuck()
+		rpc.flood()
 		began := time.Now()
 		if err := w.Bridge.Drain(t.Context()); err != nil || time.Since(began) != 16*time.Second {
 			t.Errorf("Drain returned %v after %v", err, time.Since(began))
 		}
-		close(open)
-		if err := stuck.AwaitEnd(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := end(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("the stuck stream ended with %v", err)
 		}
 	})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
 
 // ask makes a request with an Accept-Encoding, or with none, and leaves the body unread.
@@ -245,15 +246,7 @@ const listeningOneByOne = `(async () => {
 // openPage starts a browser at a page.
 func openPage(t *testing.T, url string) context.Context {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU)
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	tab, closeTab := chromedp.NewContext(allocator, chromedp.WithNewWindow(false))
-	t.Cleanup(closeTab)
-	if err := chromedp.Do(tab); err != nil { // the browser lives as long as this context
-		t.Fatalf("Chromium does not start: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(tab, 60*time.Second)
+	ctx, cancel := context.WithTimeout(chromiumtest.Start(t), 60*time.Second)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx, chromedp.Navigate(url+"/")); err != nil {
 		t.Fatal(err)

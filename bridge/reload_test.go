@@ -311,21 +311,15 @@ func TestReloadRefused(t *testing.T) {
 // TestReloadCutsWhoTakesNothing, a second after drain.grace, and leaves nothing of the old route behind.
 func TestReloadCutsWhoTakesNothing(t *testing.T) {
 	inWorld(t, "drain: {grace: 10s}\n"+feedRoute("write_timeout: 1m"), func(t *testing.T, w *world) {
-		open := make(chan struct{})
-		stuck := w.listenShut("/feed", ssetest.Options{}, open)
-		rpc := w.rpc()
-		rpc.accept()
-		for range 20 {
-			rpc.send(&testv1.FeedEvent{Kind: strings.Repeat("x", 32<<10)})
-		}
+		rpc, end := w.listenStuck()
+		rpc.flood()
 		began := time.Now()
 		w.reloaded("drain: {grace: 10s}\n" + feedRoute("write_timeout: 2m"))
 		<-rpc.Gone
 		if took := time.Since(began); took != 11*time.Second {
 			t.Errorf("cut after %v", took)
 		}
-		close(open)
-		if err := stuck.AwaitEnd(); err == nil {
+		if err := end(); err == nil {
 			t.Error("the stuck stream ended as if all had been said")
 		}
 	})

@@ -59,6 +59,7 @@ func (e *ConflictError) Error() string {
 // the order of entries means nothing.
 type Table struct {
 	entries []tableEntry
+	index   index
 }
 
 type tableEntry struct {
@@ -92,6 +93,7 @@ func NewTable(entries []Entry) (*Table, error) {
 		}
 
 		t.entries = append(t.entries, entry)
+		t.index.add(template.units(), i)
 	}
 
 	if err := errors.Join(errs...); err != nil {
@@ -118,16 +120,24 @@ func served(methods []string) []string {
 }
 
 // conflict returns a *ConflictError when the next entry matches a request of an
-// earlier one.
+// earlier one: of the first, if there are several.
 func (t *Table) conflict(next tableEntry) error {
-	for i, e := range t.entries {
+	var found *ConflictError
+
+	for i := range t.index.meeting(next.template.units()) {
+		if found != nil && i > found.First {
+			continue
+		}
+
+		e := t.entries[i]
+
 		shared := slices.IndexFunc(next.methods, func(m string) bool { return slices.Contains(e.methods, m) })
 		if shared < 0 {
 			continue
 		}
 
 		if path, ok := overlap(e.template, next.template); ok {
-			return &ConflictError{
+			found = &ConflictError{
 				First: i, Second: len(t.entries),
 				Templates: [2]string{e.template.text, next.template.text},
 				Method:    next.methods[shared], Path: path,
@@ -135,7 +145,11 @@ func (t *Table) conflict(next tableEntry) error {
 		}
 	}
 
-	return nil
+	if found == nil {
+		return nil
+	}
+
+	return found
 }
 
 // Overlaps reports whether there is a request that both an entry and one of the
@@ -151,9 +165,13 @@ func (t *Table) Overlaps(e Entry) bool {
 // OPTIONS is no entry's method; it is for the caller to answer, with Allowed.
 func (t *Table) Match(r *http.Request) (Match, error) {
 	path, ok := splitPath(r.URL)
+	if !ok {
+		return Match{}, errNoRoute()
+	}
+
 	found := false
 
-	for i := 0; ok && i < len(t.entries); i++ {
+	for i := range t.index.matching(path) {
 		e := &t.entries[i]
 		if params, matches := e.template.match(path); matches {
 			if slices.Contains(e.methods, r.Method) {
@@ -165,13 +183,17 @@ func (t *Table) Match(r *http.Request) (Match, error) {
 	}
 
 	if !found {
-		return Match{}, &Error{Status: http.StatusNotFound, Message: "no route has this path"}
+		return Match{}, errNoRoute()
 	}
 
 	return Match{}, &Error{
 		Status: http.StatusMethodNotAllowed, Message: "the path does not take the method " + shown(r.Method),
 		Allow: t.Allowed(r.URL),
 	}
+}
+
+func errNoRoute() *Error {
+	return &Error{Status: http.StatusNotFound, Message: "no route has this path"}
 }
 
 // Allowed returns the methods of a path for an Allow header, sorted, with HEAD
@@ -184,7 +206,7 @@ func (t *Table) Allowed(u *url.URL) []string {
 
 	var methods []string
 
-	for i := range t.entries {
+	for i := range t.index.matching(path) {
 		if _, matches := t.entries[i].template.match(path); matches {
 			methods = append(methods, t.entries[i].methods...)
 		}

@@ -1,12 +1,15 @@
 package kubernetes
 
 import (
+	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
@@ -90,7 +93,7 @@ func TestChartWithDefaultValues(t *testing.T) {
 	found, notes := rendered(t, nil)
 	found.checkPod(t, "test-ssebridge")
 	found.checkService(t, "test-ssebridge")
-	if len(found.scalers)+len(found.ingresses)+len(found.monitors) > 0 || len(found.services) != 1 {
+	if len(found.scalers)+len(found.ingresses)+len(found.monitors)+len(found.rules) > 0 || len(found.services) != 1 {
 		t.Error("something is there that nobody asked for")
 	}
 	if !strings.Contains(notes, "http://test-ssebridge.events:80") || !strings.Contains(notes, "/health") {
@@ -125,6 +128,38 @@ func TestChartWithEveryValue(t *testing.T) {
 		t.Errorf("the ingress is %+v", i)
 	}
 	checkMonitor(t, found)
+	checkRules(t, found.rules["events"], "bridges")
+	if got := found.rules["events"].Labels["release"]; got != "prometheus" {
+		t.Errorf("the PrometheusRule's label is %q", got)
+	}
+}
+
+// checkRules checks that an alert is the same wherever it comes from, but for the scrape's job.
+func checkRules(t testing.TB, rule *monitoringv1.PrometheusRule, job string) {
+	t.Helper()
+	if rule == nil {
+		t.Fatal("there is no PrometheusRule")
+	}
+	text := bridgetest.Read(t, "deploy/prometheus/rules.yaml")
+	if bridgetest.Read(t, "deploy/helm/ssebridge/rules.yaml") != text {
+		t.Error("the chart's rules.yaml is not deploy/prometheus's: run make generate and commit it")
+	}
+	var want monitoringv1.PrometheusRuleSpec
+	if err := yaml.UnmarshalStrict([]byte(strings.ReplaceAll(text, `job="ssebridge"`, `job="`+job+`"`)), &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(want.Groups) != 1 || len(want.Groups[0].Rules) < 20 || !reflect.DeepEqual(rule.Spec, want) {
+		t.Errorf("got %+v\nwant %+v", rule.Spec, want)
+	}
+}
+
+// The job of a ServiceMonitor's scrape is the name of its Service.
+func TestChartAlertsKnowTheJob(t *testing.T) {
+	found, _ := rendered(t, values(t, "{serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}}"))
+	if found.services["test-ssebridge-metrics"] == nil || found.monitors["test-ssebridge"].Spec.JobLabel != "" {
+		t.Error("the job is called otherwise")
+	}
+	checkRules(t, found.rules["test-ssebridge"], "test-ssebridge-metrics")
 }
 
 // checkMonitor follows the way from the ServiceMonitor to the pods.
@@ -162,6 +197,14 @@ func TestChartRestartsForListenersAlone(t *testing.T) {
 	if after := template("config: {admin: ':9902'}"); after == before {
 		t.Error("another admin address would not restart the pods")
 	}
+	const secured = "config: {tls: {cert: /etc/ssebridge-tls/tls.crt, key: /etc/ssebridge-tls/%s}}"
+	secure := template(fmt.Sprintf(secured, "tls.key"))
+	if secure == before {
+		t.Error("tls would not restart the pods")
+	}
+	if after := template(fmt.Sprintf(secured, "other.key")); after != secure {
+		t.Error("another file of tls would restart the pods")
+	}
 }
 
 // The schema refuses what would fail later, or would be ignored.
@@ -180,6 +223,7 @@ func TestChartRefuses(t *testing.T) {
 		"service: {type: Loadbalancer}",             //
 		"ingress: {enabled: true}",                  // of no host
 		"serviceMonitor: {interval: 30}",            //
+		`prometheusRule: {job: 'a"'}`,               // is written between quotes
 		"goMemLimit: 400Mi",                         // Kubernetes' unit, not Go's
 		"probes: {readiness: {httpGet: {path: /}}}", // would be given twice
 	} {

@@ -34,6 +34,7 @@ type objects struct {
 	scalers     map[string]*autoscalingv2.HorizontalPodAutoscaler
 	ingresses   map[string]*networkingv1.Ingress
 	monitors    map[string]*monitoringv1.ServiceMonitor
+	rules       map[string]*monitoringv1.PrometheusRule
 }
 
 // decode decodes manifests as the API does with strict validation: an unknown key, one in
@@ -58,6 +59,7 @@ func decode(t testing.TB, manifests string) objects {
 		map[string]*autoscalingv2.HorizontalPodAutoscaler{},
 		map[string]*networkingv1.Ingress{},
 		map[string]*monitoringv1.ServiceMonitor{},
+		map[string]*monitoringv1.PrometheusRule{},
 	}
 	documents := kyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(manifests)))
 	for {
@@ -105,6 +107,8 @@ func (o objects) add(t testing.TB, object runtime.Object) {
 		o.ingresses[object.Name] = object
 	case *monitoringv1.ServiceMonitor:
 		o.monitors[object.Name] = object
+	case *monitoringv1.PrometheusRule:
+		o.rules[object.Name] = object
 	default:
 		t.Errorf("a %T, which nobody here looks at", object)
 	}

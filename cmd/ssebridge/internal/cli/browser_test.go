@@ -7,18 +7,15 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
 
 // browse opens a page in a real Chromium, which takes any certificate, and returns what waits until an expression is
 // true in it.
 func browse(t *testing.T, url string) (await func(expression string)) {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("ignore-certificate-errors", true))
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	tab, closeTab := chromedp.NewContext(allocator)
-	t.Cleanup(closeTab)
+	tab := chromiumtest.Start(t, chromedp.Flag("ignore-certificate-errors", true))
 	if err := chromedp.Do(tab, chromedp.Navigate(url)); err != nil {
 		t.Fatalf("Chromium: %v", err)
 	}

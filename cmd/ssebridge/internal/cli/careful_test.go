@@ -169,6 +169,47 @@ func TestWhatCannotBeReadIsReadAgain(t *testing.T) {
 	}
 }
 
+// Where nothing tells of the second half of a renewal, it is looked for; more and more rarely, and without a word.
+func TestHalfOfARenewalIsLookedAtAgain(t *testing.T) {
+	folder := t.TempDir()
+	cert, key := selfSigned(t, "first")
+	replace(t, filepath.Join(folder, "tls.crt"), cert)
+	replace(t, filepath.Join(folder, "tls.key"), key)
+	r, k := newReloading(t, folder, someText("tls: {cert: tls.crt, key: tls.key}\n", "", "/a"))
+	log := newOutput()
+	r.params.logger = slog.New(slog.NewTextHandler(log, nil))
+	r.watcher.close()
+	r.watcher = &fileWatcher{} // as where the system watches nothing
+	var err error
+	if r.certificates, err = listen.NewCertificates(*r.current.TLS); err != nil {
+		t.Fatal(err)
+	}
+	cert, key = selfSigned(t, "second")
+	replace(t, filepath.Join(folder, "tls.crt"), cert)
+	if got := r.reload("test", true); got != firstRetry {
+		t.Errorf("again after %v", got)
+	}
+	told := log.String()
+	for _, seconds := range []float64{2, 4, 8, 16, 32, 60, 60} {
+		if got := r.tryAgain(); got.Seconds() != seconds {
+			t.Errorf("again after %v, want %v s", got, seconds)
+		}
+	}
+	if got := log.String(); got != told || strings.Count(got, "level=WARN") != 1 || k.taken != 1 || k.failed != 1 {
+		t.Errorf("%d taken, %d failed, the log says %s", k.taken, k.failed, got)
+	}
+	replace(t, filepath.Join(folder, "tls.key"), key)
+	if got := r.tryAgain(); got != 0 || !strings.Contains(log.String(), "the certificate is reloaded") || k.taken != 2 {
+		t.Errorf("again after %v, %d taken, the log says %s", got, k.taken, log)
+	}
+	// The configuration's own failure is tried again as such.
+	replace(t, filepath.Join(folder, "tls.key"), "")
+	k.during = func() error { return &fs.PathError{Op: "open", Path: "ca", Err: syscall.EMFILE} }
+	if r.reload("test", true); r.onlyPair {
+		t.Error("the configuration would not be read again")
+	}
+}
+
 // A file that a configuration newly names changes after the bridge has read it.
 func TestFileThatChangesDuringAReload(t *testing.T) {
 	folder := t.TempDir()

@@ -19,6 +19,8 @@ import (
 const (
 	demoListen    = "127.0.0.1:8080"
 	backendListen = "127.0.0.1:50051"
+	// adminListen is any free port: it is printed, and the usual one may be another bridge's.
+	adminListen = "127.0.0.1:0"
 )
 
 func newDemo(log *logFlags) *cobra.Command {
@@ -54,18 +56,23 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := newServer(serverParams{
-		handler: d.Handler(), logger: logger, limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(),
-	})
-	server.ConnContext = d.ConnContext
-	if err := introduce(out, listener.Addr(), d.BackendAddr()); err != nil {
+	admin, err := listen.Open(ctx, adminListen)
+	if err != nil {
 		return errors.Join(err, listener.Close(), d.Close())
+	}
+	params := serverParams{handler: d.Handler(), logger: logger, limits: config.Config{}.WithDefaults().Limits, patience: usualPatience()}
+	server := newServer(params)
+	server.ConnContext = d.ConnContext
+	params.handler = newAdmin(d.Bridge().Admin(), newMetrics(d.Bridge().Collector(), logger), false)
+	if err := introduce(out, listener.Addr(), admin.Addr(), d.BackendAddr()); err != nil {
+		return errors.Join(err, listener.Close(), admin.Close(), d.Close())
 	}
 
 	s := &serving{
 		app:    d,
 		logger: logger,
 		public: &endpoint{name: "listen", server: server, listener: listener},
+		admin:  &endpoint{name: "admin", server: newServer(params), listener: admin},
 	}
 
 	return s.run(ctx)
@@ -90,16 +97,17 @@ func listenDemo(ctx context.Context, out io.Writer, address string, chosen bool)
 }
 
 // introduce says where everything is and what to try.
-func introduce(out io.Writer, page, backend net.Addr) error {
+func introduce(out io.Writer, page, admin, backend net.Addr) error {
 	url := "http://" + reachable(page)
 	_, err := fmt.Fprintf(out, `
   Open       %[1]s/
   or try     curl -N %[1]s/clock
   and then   curl -N -H 'Last-Event-ID: <the id you saw last>' %[1]s/clock
+  Metrics    http://%[2]s/metrics
 
-  The gRPC backend is on %[2]s. Ctrl-C ends everything.
+  The gRPC backend is on %[3]s. Ctrl-C ends everything.
 
-`, url, backend)
+`, url, admin, backend)
 
 	return err
 }

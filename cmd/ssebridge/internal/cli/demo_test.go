@@ -3,8 +3,11 @@ package cli
 import (
 	"bytes"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
 func TestDemoReplacesOnlyAnAddressThatNobodyChose(t *testing.T) {
@@ -35,5 +38,27 @@ func TestDemoNamesAnAddressThatABrowserCanOpen(t *testing.T) {
 		if got := reachable(&net.TCPAddr{IP: net.ParseIP(ip), Port: 80}); got != want {
 			t.Errorf("%s: %s, want %s", ip, got, want)
 		}
+	}
+}
+
+// The demo counts like any bridge, and shows it on a listener of its own.
+func TestDemoHasMetrics(t *testing.T) {
+	r := start(t, "demo", "--listen", "127.0.0.1:0")
+	_, admin, _ := strings.Cut(r.stdout.await(t, "Metrics", "/metrics"), "http://")
+	admin, _, _ = strings.Cut(admin, "/")
+	_, page, _ := strings.Cut(r.stdout.await(t, "Open"), "http://")
+	page = "http://" + strings.TrimSpace(page)
+	client := ssetest.Connect(t, page+"clock", ssetest.Options{})
+	client.AwaitMessages(1)
+	if got := scraped(t, admin, `ssebridge_messages_received_total{route="/clock"}`); got == "0" {
+		t.Error("nothing is counted")
+	}
+	answer, err := http.Get(page + "metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closing(t, answer.Body)
+	if answer.StatusCode != http.StatusNotFound {
+		t.Errorf("the page's visitors get %s", answer.Status)
 	}
 }

@@ -19,9 +19,6 @@ import (
 // maxHealth is how much of an answer is read; it is some lines.
 const maxHealth = 64 << 10
 
-// errAdminOff says that nobody can be asked.
-var errAdminOff = errors.New(`admin is off in the configuration, so that there is nobody to ask; write admin: 127.0.0.1:9901`)
-
 func newHealth() *cobra.Command {
 	var (
 		path, admin string
@@ -37,11 +34,10 @@ health check of a container that has no other program in it.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if admin == "" {
-				file, err := load(path)
-				if err != nil {
+				var err error
+				if admin, err = adminAddress(path); err != nil {
 					return err
 				}
-				admin = *file.Config.WithDefaults().Admin
 			}
 			question := "/healthz"
 			if ready {
@@ -66,11 +62,22 @@ health check of a container that has no other program in it.`,
 	return cmd
 }
 
+// adminAddress is the address of the admin listener of a configuration.
+func adminAddress(path string) (string, error) {
+	file, err := load(path)
+	if err != nil {
+		return "", fmt.Errorf("%w\n(a bridge that runs may be asked without it: --admin names where it listens)", err)
+	}
+	admin := *file.Config.WithDefaults().Admin
+	if admin == "" {
+		return "", file.Locate(config.Errorf("admin", "is off, so that there is nobody to ask; write 127.0.0.1:9901"))
+	}
+
+	return admin, nil
+}
+
 // askAdmin returns what an admin listener says to a question, if that is a good answer.
 func askAdmin(ctx context.Context, address, question string) (string, error) {
-	if address == "" {
-		return "", errAdminOff
-	}
 	where, err := config.ParseAddress(address)
 	if err != nil {
 		return "", fmt.Errorf("admin %s: %w", address, err)

@@ -45,6 +45,9 @@ type reloading struct {
 
 	doubted *config.File  // is taken over if it is the same after steady; nil: there is none
 	retry   time.Duration // after the next failure to read a file
+
+	wrong    string // what is wrong with the certificates and has been told; "": nothing
+	onlyPair bool   // and nothing else is
 }
 
 // run reloads until ctx is done: on each signal, when a file has changed, and when what
@@ -61,16 +64,13 @@ func (r *reloading) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.params.hangups:
+			r.wrong = "" // who asks is told
 			again = r.reload("SIGHUP", false)
 		case <-changes:
 			r.doubted, r.retry = nil, 0
 			again = r.reload(fileChanged, true)
 		case <-later.C:
-			why := "trying again"
-			if r.doubted != nil {
-				why = fileChanged
-			}
-			again = r.reload(why, true)
+			again = r.tryAgain()
 		}
 		if again > 0 {
 			later.Reset(again)
@@ -78,6 +78,21 @@ func (r *reloading) run(ctx context.Context) {
 			later.Stop()
 		}
 	}
+}
+
+// tryAgain does what was put off. While nothing is wrong but the certificates, and they are
+// no better yet, nothing else is read, and nothing is told.
+func (r *reloading) tryAgain() time.Duration {
+	if r.doubted != nil {
+		return r.reload(fileChanged, true)
+	}
+	if r.onlyPair {
+		if _, err := listen.NewCertificates(*r.current.TLS); err != nil {
+			return r.backOff()
+		}
+	}
+
+	return r.reload("trying again", true)
 }
 
 // reload reads the configuration, and then the certificates: these are renewed also while
@@ -106,7 +121,14 @@ func (r *reloading) reload(why string, careful bool) (again time.Duration) {
 		r.params.logger.Info("the configuration is reloaded", "why", why, "took", time.Since(began))
 	}
 
-	return r.retryAfter(errors.Join(err, r.rotate()))
+	unfit := r.rotate()
+	r.onlyPair = err == nil && unfit != nil
+	if unfit != nil || isPassing(err) {
+		return r.backOff()
+	}
+	r.retry = 0
+
+	return 0
 }
 
 // doubts reports whether a file lacks routes that there are, and has not been read like
@@ -139,16 +161,17 @@ func lost(from, to config.Config) []string {
 	return gone
 }
 
-// retryAfter is after which time a reload that has failed is to be tried again, since
-// nobody will say when a file can be read: descriptors, memory or a disk were wanting. A
-// file that is not there is watched for.
-func (r *reloading) retryAfter(err error) time.Duration {
+// isPassing reports whether a reload that has failed is to be tried again though nothing
+// tells that it would go better: descriptors, memory or a disk were wanting. A file that is
+// not there is watched for.
+func isPassing(err error) bool {
 	_, io := errors.AsType[*fs.PathError](err)
-	if !io || errors.Is(err, fs.ErrNotExist) || errors.Is(err, regular.ErrSpecial) || errors.As(err, new(*regular.TooLargeError)) {
-		r.retry = 0
 
-		return 0
-	}
+	return io && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, regular.ErrSpecial) && !errors.As(err, new(*regular.TooLargeError))
+}
+
+// backOff is after which time to try again, longer each time.
+func (r *reloading) backOff() time.Duration {
 	r.retry = min(max(2*r.retry, firstRetry), longestRetry)
 
 	return r.retry
@@ -220,22 +243,30 @@ func needRestart(started, wanted config.Config) error {
 	return errs
 }
 
-// rotate takes over what the files of tls hold by now. It tells what is wrong.
+// rotate takes over what the files of tls hold by now. It tells what is wrong, once: one of
+// the two files is often replaced a moment before the other.
 func (r *reloading) rotate() error {
 	if r.certificates == nil {
 		return nil
 	}
 	changed, err := r.certificates.Load(*r.current.TLS)
-	switch {
-	case err != nil:
+	if err != nil {
 		r.bridge.ReloadFailed(err)
-		r.params.logger.Error("the certificate is not reloaded; the one before stays", "until", r.certificates.Expires(), "error", err.Error())
-	case changed:
+		if text := err.Error(); text != r.wrong {
+			r.wrong = text
+			r.params.logger.Warn("the certificate is not reloaded; the one before stays until the files are whole and fit",
+				"until", r.certificates.Expires(), "error", text)
+		}
+
+		return err
+	}
+	r.wrong = ""
+	if changed {
 		r.params.logger.Info("the certificate is reloaded", "until", r.certificates.Expires())
 		warnExpired(r.certificates, r.params.logger)
 	}
 
-	return err
+	return nil
 }
 
 // warnExpired tells of a certificate that callers will refuse. It is presented all the
@@ -246,8 +277,8 @@ func warnExpired(certificates *listen.Certificates, logger *slog.Logger) {
 	}
 }
 
-// filesOf are the files by which a configuration is what it is: its own, and those that it
-// names. Sources of .proto schemas are not among them: they import others.
+// filesOf are the files by which a configuration is what it is: its own, those that it
+// names, and what .proto sources among them import.
 func filesOf(path string, cfg config.Config) []string {
 	files := []string{path}
 	add := func(names ...string) {
@@ -265,6 +296,9 @@ func filesOf(path string, cfg config.Config) []string {
 			add(u.TLS.CA, u.TLS.Cert, u.TLS.Key)
 		}
 		add(u.Schema.DescriptorSet)
+		if u.Schema.Proto != nil {
+			add(protoFiles(*u.Schema.Proto)...)
+		}
 	}
 
 	return files

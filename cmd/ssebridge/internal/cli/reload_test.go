@@ -292,7 +292,7 @@ func TestCertificateIsRenewedUnderStreams(t *testing.T) {
 	}
 	_, alien := selfSigned(t, "fourth")
 	replace(t, keyFile, alien)
-	s.stderr.await(t, "msg=\"the certificate is not reloaded; the one before stays\"", "tls.key: the file does not fit tls.cert")
+	s.stderr.await(t, "level=WARN", "msg=\"the certificate is not reloaded; the one before stays until", "tls.key: the file does not fit tls.cert")
 	if got := s.presented(); got != "third" {
 		t.Errorf("got %q", got)
 	}
@@ -308,6 +308,34 @@ func TestCertificateIsRenewedUnderStreams(t *testing.T) {
 	s.stderr.await(t, "ssebridge.yaml:4:27: tls.key: the file cannot be read")
 	for _, client := range clients {
 		goesOn(t, client)
+	}
+}
+
+// One of the two files is written, and the other a while later: what is presented is whole all the time, and nobody has
+// to ask. What is half is told once.
+func TestHalfRotatedCertificateIsTakenWhenWhole(t *testing.T) {
+	folder := t.TempDir()
+	certFile, keyFile := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	cert, key := selfSigned(t, "first")
+	replace(t, certFile, cert)
+	replace(t, keyFile, key)
+	const secure = "tls: {cert: tls.crt, key: tls.key}\n"
+	s := serveFile(t, filepath.Join(folder, "ssebridge.yaml"), func(s *served) { s.write(s.text(secure, "/clock")) })
+	cert, key = selfSigned(t, "second")
+	replace(t, certFile, cert)
+	s.stderr.await(t, "level=WARN", "the certificate is not reloaded", "tls.key: the file does not fit tls.cert")
+	s.write(s.text(secure, "/clock", "/second")) // is taken over all the same
+	s.stderr.awaitLines(t, 2, "msg=\"the configuration is reloaded\"")
+	if got := s.presented(); got != "first" {
+		t.Errorf("of a half got %q", got)
+	}
+	replace(t, keyFile, key)
+	s.stderr.await(t, "msg=\"the certificate is reloaded\"")
+	if got := s.presented(); got != "second" {
+		t.Errorf("got %q", got)
+	}
+	if n := strings.Count(s.stderr.String(), "the certificate is not reloaded"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, s.stderr)
 	}
 }
 

@@ -17,25 +17,8 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
-
-// These tests drive a real Chromium. It must be installed: a test that cannot start it
-// fails and does not pass by being left out.
-
-// newTab starts a browser with one tab, which live as long as the test.
-func newTab(t *testing.T) context.Context {
-	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU)
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	tab, closeTab := chromedp.NewContext(allocator, chromedp.WithNewWindow(false))
-	t.Cleanup(closeTab)
-	if err := chromedp.Do(tab); err != nil { // the browser lives as long as this context
-		t.Fatalf("Chromium does not start: %v", err)
-	}
-
-	return tab
-}
 
 // do runs an action in a tab, for half a minute at most.
 func do[T any](t *testing.T, tab context.Context, action chromedp.Action[T]) T {
@@ -139,7 +122,7 @@ func wantWhole(t *testing.T, cards map[string]card) {
 
 func TestPageGoesOnGaplessAfterACut(t *testing.T) {
 	url, _ := startDemo(t, nil)
-	tab := newTab(t)
+	tab := chromiumtest.Start(t)
 	watchConsole(t, tab)
 	do(t, tab, chromedp.Navigate(url+"/"))
 	await(t, tab, every(`c.dataset.state === 'live' && n('events') >= (c.dataset.stream === 'chat' ? 1 : 3)`))
@@ -181,7 +164,7 @@ func TestPageWorksInThreeTabs(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	})
-	first := newTab(t)
+	first := chromiumtest.Start(t)
 	watchConsole(t, first)
 	do(t, first, chromedp.Navigate(url+"/"))
 	await(t, first, every(`c.dataset.state === 'live' && n('events') >= 1`))
@@ -273,7 +256,7 @@ func TestEndedStreamMakesEventSourceStop(t *testing.T) {
 		}
 	})
 
-	tab := newTab(t)
+	tab := chromiumtest.Start(t)
 	do(t, tab, chromedp.Navigate(url+"/"))
 	await(t, tab, `source.readyState === EventSource.CLOSED`)
 	wantStatuses(t, requests, "200 204")

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
 
 var update = flag.Bool("update", false, "take the screenshot of the page in docs anew; that takes a minute")
@@ -44,7 +46,7 @@ func TestScreenshotIsSmallEnoughForTheDocumentation(t *testing.T) {
 func takeScreenshot(t *testing.T) {
 	t.Helper()
 	url, _ := startDemo(t, nil)
-	tab := newTab(t)
+	tab := chromiumtest.Start(t)
 	do(t, tab, chromedp.EmulateViewport(screenshotWidth, screenshotHeight))
 	do(t, tab, chromedp.Navigate(url+"/"))
 	// Let the chart and the chat fill, and have an answer under way when the cut comes.

@@ -301,6 +301,7 @@ func TestAFaultEndsOneConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = io.ReadAll(conn) // until it is closed
+	s.refuse()              // as before any Wait: none is added beside it
 	s.serving.Wait()
 	if !strings.Contains(told.String(), "a fault") {
 		t.Errorf("the log says %q", told.String())

@@ -44,11 +44,20 @@ func inheritor() int {
 }
 
 // passed starts a service with sockets, as systemd does, and returns what it prints.
-func passed(t *testing.T, names string, pid string, sockets ...interface{ File() (*os.File, error) }) string {
+func passed(t *testing.T, names, pid string, sockets ...filer) string {
+	t.Helper()
+
+	return counted(t, len(sockets), names, pid, sockets...)
+}
+
+type filer interface{ File() (*os.File, error) }
+
+// counted does it with another number of them in the environment.
+func counted(t *testing.T, count int, names, pid string, sockets ...filer) string {
 	t.Helper()
 	// LISTEN_PID is the process's own, which is known once it runs.
 	command := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=`+pid+` exec "$0"`, os.Args[0])
-	command.Env = append(os.Environ(), inheritorRole+"=1", fmt.Sprintf("LISTEN_FDS=%d", len(sockets)), "LISTEN_FDNAMES="+names)
+	command.Env = append(os.Environ(), inheritorRole+"=1", fmt.Sprintf("LISTEN_FDS=%d", count), "LISTEN_FDNAMES="+names)
 	for _, socket := range sockets {
 		file, err := socket.File()
 		if err != nil {
@@ -93,13 +102,44 @@ func TestInheritedSockets(t *testing.T) {
 		{"for another process", passed(t, "listen:admin", "1", waiting(t), waiting(t)), ""},
 		{
 			"unknown names", passed(t, "listen:web", "$$", waiting(t), waiting(t)),
-			`error: systemd passed a socket named "web"; write FileDescriptorName=listen or FileDescriptorName=admin in its unit`,
+			`error: systemd passed a socket named "web", one of 2; write FileDescriptorName=listen or FileDescriptorName=admin in its unit`,
+		},
+		{
+			"no names", passed(t, "", "$$", waiting(t), waiting(t)),
+			`error: systemd passed a socket named "LISTEN_FD_3", one of 2; write FileDescriptorName=listen`,
+		},
+		{
+			"fewer than names", passed(t, "listen:admin", "$$", waiting(t)),
+			`error: the number of sockets passed (LISTEN_FDS) is 1, that of their names (LISTEN_FDNAMES, "listen:admin") is 2; each must have one`,
+		},
+		{
+			"more than names", passed(t, "listen", "$$", waiting(t), waiting(t)),
+			`error: the number of sockets passed (LISTEN_FDS) is 2, that of their names (LISTEN_FDNAMES, "listen") is 1; each must have one`,
+		},
+		{
+			"fewer than are counted", counted(t, 2, "listen:admin", "$$", waiting(t)),
+			`error: systemd passed a socket named "admin" that cannot be listened on: it is no socket; write ListenStream=`,
+		},
+		{
+			"no socket", passed(t, "listen", "$$", null{}),
+			`error: systemd passed a socket named "listen" that cannot be listened on: it is no socket; write ListenStream=`,
+		},
+		{
+			"a connection (Accept=yes)", passed(t, "connection", "$$", connected(t)),
+			`error: systemd passed a socket named "connection" that cannot be listened on: it is one connection, not the socket that takes them; write Accept=no`,
+		},
+		{
+			"packets", passed(t, "listen", "$$", packets(t)),
+			`error: systemd passed a socket named "listen" that cannot be listened on: it takes packets; write ListenStream=`,
 		},
 		{
 			"the same twice", passed(t, "listen:listen", "$$", waiting(t), waiting(t)),
 			"error: systemd passed two sockets named listen; keep one ListenStream= with FileDescriptorName=listen",
 		},
-		{"no listener", passed(t, "listen", "$$", datagrams(t)), `error: systemd passed a socket named "listen" that cannot be listened on: `},
+		{
+			"datagrams", passed(t, "listen", "$$", datagrams(t)),
+			`error: systemd passed a socket named "listen" that cannot be listened on: it takes datagrams; write ListenStream=`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if !strings.HasPrefix(tc.got, tc.want) || tc.want == "" && tc.got != "" || strings.Contains(tc.got, "a second time") {
@@ -121,4 +161,34 @@ func datagrams(t *testing.T) *net.UDPConn {
 	t.Cleanup(func() { closing(t, conn) })
 
 	return conn
+}
+
+// null is a descriptor of something else than a socket.
+type null struct{}
+
+func (null) File() (*os.File, error) { return os.Open(os.DevNull) }
+
+// connected is what is passed with Accept=yes.
+func connected(t *testing.T) *net.TCPConn {
+	t.Helper()
+	listener := waiting(t)
+	conn, err := listener.AcceptTCP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closing(t, conn) })
+
+	return conn
+}
+
+// packets is what is passed with ListenSequentialPacket=.
+func packets(t *testing.T) *net.UnixListener {
+	t.Helper()
+	listener, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "p.sock"), Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closing(t, listener) })
+
+	return listener
 }

@@ -11,8 +11,12 @@ import (
 	"time"
 )
 
-// errHeader is a PROXY header that cannot be believed.
-var errHeader = errors.New("not a PROXY protocol header of version 2")
+var (
+	// errHeader is a PROXY header that cannot be believed.
+	errHeader = errors.New("not a PROXY protocol header of version 2")
+	// errVersion1 is one of version 1, of which nothing has been read.
+	errVersion1 = errors.New("a PROXY protocol header of version 1")
+)
 
 // The parts of a header: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt, 2.2.
 const (
@@ -32,21 +36,28 @@ const (
 
 // readHeader reads the header that a connection begins with and returns the client's
 // address; an invalid one where there is no header, or one without an IP address. What
-// is not a header is left to be read.
+// is not a header is left to be read, and so is one of version 1, with errVersion1.
 func readHeader(conn net.Conn, deadline time.Time) (netip.AddrPort, error) {
 	if err := conn.SetReadDeadline(deadline); err != nil {
 		return netip.AddrPort{}, err
 	}
-	begins, err := beginsWith(conn, signature)
+	// Those of version 1 (2.1 there) are no beginning of a request.
+	begins, err := beginsWith(conn, signature, "PROXY TCP4 ", "PROXY TCP6 ", "PROXY UNKNOWN")
 	var client netip.AddrPort
-	if err == nil && begins {
+	if err == nil && begins == signature {
 		client, err = takeHeader(conn)
+	}
+	if err == nil {
+		err = conn.SetReadDeadline(time.Time{})
+	}
+	if err == nil && begins != "" && begins != signature {
+		err = errVersion1
 	}
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 
-	return client, conn.SetReadDeadline(time.Time{})
+	return client, nil
 }
 
 // takeHeader reads a header whose signature is there, and not a byte more.

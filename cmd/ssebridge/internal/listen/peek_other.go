@@ -4,6 +4,6 @@ package listen
 
 import "net"
 
-// beginsWith is false: here a connection cannot be looked into without taking from it,
+// beginsWith says none: here a connection cannot be looked into without taking from it,
 // and the PROXY protocol is not read.
-func beginsWith(net.Conn, string) (bool, error) { return false, nil }
+func beginsWith(net.Conn, ...string) (string, error) { return "", nil }

@@ -12,21 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beginsWith waits until it is known whether a connection begins with want, and leaves
-// all to be read: the kernel shows what has come without giving it away. One that stops in
-// the middle of it is waited for until the connection's deadline.
-func beginsWith(conn net.Conn, want string) (bool, error) {
+// beginsWith waits until it is known with which of wants a connection begins, "" being
+// none, and leaves all to be read: the kernel shows what has come without giving it away.
+// One that stops in the middle of one is waited for until the connection's deadline.
+func beginsWith(conn net.Conn, wants ...string) (string, error) {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		return false, nil // not the kernel's: nobody asked for a proxy in front of it
+		return "", nil // not the kernel's: nobody asked for a proxy in front of it
 	}
 	raw, err := socket.SyscallConn()
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	begins := false
+	var begins string
 	var failed error
-	seen := make([]byte, len(want))
+	longest := 0
+	for _, want := range wants {
+		longest = max(longest, len(want))
+	}
+	seen := make([]byte, longest)
 	err = raw.Read(func(fd uintptr) bool {
 		n, err := look(int(fd), seen)
 		switch {
@@ -36,16 +40,30 @@ func beginsWith(conn net.Conn, want string) (bool, error) {
 			failed = err
 		case n == 0:
 			failed = io.EOF
-		case n < len(want) && strings.HasPrefix(want, string(seen[:n])):
-			return false // and more is waited for
 		default:
-			begins = string(seen[:n]) == want
+			var known bool
+			begins, known = which(string(seen[:n]), wants)
+
+			return known // else more is waited for
 		}
 
 		return true
 	})
 
 	return begins, errors.Join(err, failed)
+}
+
+// which is the one of wants with which seen begins, or "" where it is known to be none.
+func which(seen string, wants []string) (begins string, known bool) {
+	known = true
+	for _, want := range wants {
+		if strings.HasPrefix(seen, want) {
+			return want, true
+		}
+		known = known && !strings.HasPrefix(want, seen)
+	}
+
+	return "", known
 }
 
 // look reads what has come, and leaves it there.

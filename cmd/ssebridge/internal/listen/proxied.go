@@ -16,7 +16,8 @@ import (
 // Proxied is a listener whose trusted peers may begin a connection with a PROXY protocol
 // header of version 2, which names the client behind them. A peer that begins with
 // anything else is served as it is, and so is one that is not trusted, whatever it
-// begins with: to HTTP and to TLS a header is garbage.
+// begins with: to HTTP and to TLS a header is garbage. That a trusted peer sends one of
+// version 1 is told in the log.
 //
 // A header is read to its last byte and not further, so that the connection that Accept
 // returns is the kernel's own. The addresses that headers gave are had by ConnContext and
@@ -44,6 +45,7 @@ type Proxied struct {
 	mu      sync.Mutex
 	reading map[net.Conn]struct{}       // whose header is being waited for
 	clients map[net.Conn]netip.AddrPort // from their headers, until ConnContext asks
+	told1   time.Time                   // when the log told of a header of version 1
 }
 
 // ProxiedParams is what a [Proxied] is made of.
@@ -125,7 +127,8 @@ func (l *Proxied) run() {
 	}
 }
 
-// tellAgain is how often the log tells that connections are not accepted.
+// tellAgain is how often the log tells that connections are not accepted, and how often
+// that a proxy speaks version 1.
 const tellAgain = 10 * time.Second
 
 // errNoRoom says that a connection has been closed so that descriptors are left.
@@ -181,6 +184,10 @@ func (l *Proxied) begin(conn net.Conn) {
 		l.clients[conn] = client
 	}
 	l.mu.Unlock()
+	if errors.Is(err, errVersion1) {
+		l.tellVersion1(conn.RemoteAddr())
+		err = nil // it is answered 400, in which the proxy's own operator sees something
+	}
 	if err != nil {
 		if errors.Is(err, errHeader) {
 			l.logger.Warn("a trusted proxy sent a bad PROXY header", "peer", conn.RemoteAddr().String(), "error", err)
@@ -190,6 +197,22 @@ func (l *Proxied) begin(conn net.Conn) {
 		return
 	}
 	l.hand(conn)
+}
+
+// tellVersion1 tells what to do about a proxy whose headers are of version 1.
+func (l *Proxied) tellVersion1(peer net.Addr) {
+	l.mu.Lock()
+	now := time.Now()
+	tell := now.Sub(l.told1) >= tellAgain
+	if tell {
+		l.told1 = now
+	}
+	l.mu.Unlock()
+	if tell {
+		l.logger.Warn("a trusted proxy speaks version 1 of the PROXY protocol, which is not read, and its clients are refused; "+
+			"have it speak version 2 (HAProxy: send-proxy-v2, Envoy: version: V2, nginx: since 1.31.4 only), "+
+			"or proxy HTTP with X-Forwarded-For", "peer", peer.String())
+	}
 }
 
 // note keeps a connection for Close to end.

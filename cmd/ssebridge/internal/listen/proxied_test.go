@@ -114,6 +114,34 @@ func TestHeaderOfAnUntrustedPeerIsGarbage(t *testing.T) {
 	}
 }
 
+// Version 1 is garbage to HTTP, too, and who looks for the reason finds it in the log; once,
+// however many connections begin like that. A method that begins like it is none.
+func TestVersion1OfATrustedPeerIsTold(t *testing.T) {
+	proxied, log := behind(t, tcp(t), time.Minute, loopback, nil)
+	if status, _ := get(t, dial(t, proxied), "PRO"); status != http.StatusOK { // PROGET
+		t.Errorf("a method that begins with the same letters: %d", status)
+	}
+	if log.String() != "" {
+		t.Errorf("the log says %q", log)
+	}
+	for _, header := range []string{
+		"PROXY TCP4 203.0.113.7 10.0.0.1 4199 443\r\n", "PROXY TCP6 2001:db8::7 ::1 4199 443\r\n", "PROXY UNKNOWN\r\n",
+	} {
+		conn := dial(t, proxied)
+		write(t, conn, header[:8])
+		if status, _ := get(t, conn, header[8:]); status != http.StatusBadRequest {
+			t.Errorf("%q: got %d", header, status)
+		}
+	}
+	if got := log.String(); strings.Count(got, "speaks version 1") != 1 || !strings.Contains(got, "send-proxy-v2") || !strings.Contains(got, "peer=127.0.0.1:") {
+		t.Errorf("the log says %q", got)
+	}
+	untrusting, log := behind(t, tcp(t), time.Minute, nil, nil)
+	if status, _ := get(t, dial(t, untrusting), "PROXY UNKNOWN\r\n"); status != http.StatusBadRequest || log.String() != "" {
+		t.Errorf("of a peer that is not trusted: %d, the log says %q", status, log)
+	}
+}
+
 func TestTrustIsForConnectionsFromNowOn(t *testing.T) {
 	proxied, _ := behind(t, tcp(t), time.Minute, nil, nil)
 	header := proxyHeader(proxy, tcp4, addresses4, 0)

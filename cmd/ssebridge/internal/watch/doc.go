@@ -1,5 +1,5 @@
 // Package watch tells when one of a few small files has another content: the
-// configuration, certificates. It knows how such files are replaced in practice: written
+// configuration, certificates, schemas. It knows how such files are replaced in practice: written
 // over, renamed over by an editor, or behind a symbolic link that is renamed over, as
 // Kubernetes does with a ConfigMap and certbot with a certificate.
 //

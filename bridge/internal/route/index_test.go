@@ -1,0 +1,139 @@
+package route
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// many are entries of services of an API, as a generator writes them.
+func many(n int) []Entry {
+	entries := make([]Entry, n)
+	for i := range entries {
+		entries[i] = Entry{Path: fmt.Sprintf("/api/v1/service%d/{id}/events", i)}
+	}
+
+	return entries
+}
+
+// Of thousands only those are looked at that have the beginning in common.
+func TestIndexLooksAtFew(t *testing.T) {
+	t.Parallel()
+
+	const n = 4000
+
+	table := newTable(t, append(many(n), Entry{Path: "/{a}/{b}/{c}/{d}/more"}, Entry{Path: "/other/**:v"})...)
+
+	for path, most := range map[string]int{"/api/v1/service7/7/events": 1, "/api/v1/none/7/events": 0, "/other/a": 1, "/x": 0} {
+		if got := len(slices.Collect(table.index.matching(strings.Split(path[1:], "/")))); got > most {
+			t.Errorf("%s: %d entries are looked at", path, got)
+		}
+	}
+
+	if got := len(slices.Collect(table.index.meeting(table.entries[7].template.units()))); got != 1 {
+		t.Errorf("of a template in the table %d are looked at", got)
+	}
+}
+
+// TestIndexProperty compares what the index finds with a look at every entry.
+func TestIndexProperty(t *testing.T) {
+	t.Parallel()
+
+	literals := rapid.SampledFrom([]string{"a", "b", "b:v", "x"})
+	segments := rapid.OneOf(literals, rapid.SampledFrom([]string{"*", "**", "{f}", "{g=a/*}"}))
+	template := rapid.Custom(func(t *rapid.T) Template {
+		parts := rapid.SliceOfN(segments, 0, 4).Draw(t, "segments")
+		verb := rapid.SampledFrom([]string{"", "", ":v"}).Draw(t, "verb")
+
+		parsed, err := ParseTemplate("/" + strings.Join(parts, "/") + verb)
+		if err != nil {
+			t.Skip("no template")
+		}
+
+		return parsed
+	})
+
+	rapid.Check(t, func(t *rapid.T) {
+		templates := rapid.SliceOfN(template, 0, 8).Draw(t, "templates")
+
+		var x index
+		for i, other := range templates {
+			x.add(other.units(), i)
+		}
+
+		path := rapid.SliceOfN(literals, 0, 5).Draw(t, "path")
+		compare(t, templates, x.matching(path), func(other Template) bool {
+			_, ok := other.match(path)
+
+			return ok
+		})
+
+		one := template.Draw(t, "one")
+		compare(t, templates, x.meeting(one.units()), func(other Template) bool {
+			_, ok := overlap(one, other)
+
+			return ok
+		})
+	})
+}
+
+// compare checks that each template that is wanted is found, and none twice.
+func compare(t *rapid.T, templates []Template, found iter.Seq[int], wanted func(Template) bool) {
+	got := slices.Sorted(found)
+	if !slices.Equal(got, slices.Compact(slices.Clone(got))) {
+		t.Fatalf("found twice: %v", got)
+	}
+
+	for i, template := range templates {
+		if wanted(template) && !slices.Contains(got, i) {
+			t.Fatalf("%s is not found", template)
+		}
+	}
+}
+
+// The first of several is the one that is told, wherever the index has it.
+func TestFirstConflictIsTold(t *testing.T) {
+	t.Parallel()
+
+	for range 20 { // whatever the order of a map is
+		_, err := NewTable([]Entry{{Path: "/x/a"}, {Path: "/y/a"}, {Path: "/z/{b}"}, {Path: "/{c}/a"}})
+		if got := text(err); got != "the paths /x/a and /{c}/a both match GET /x/a" {
+			t.Fatal(got)
+		}
+	}
+}
+
+func BenchmarkNewTable(b *testing.B) {
+	for _, n := range []int{10, 1000, 4000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			entries := many(n)
+
+			for b.Loop() {
+				newTable(b, entries...)
+			}
+		})
+	}
+}
+
+func BenchmarkMatchOfMany(b *testing.B) {
+	for _, n := range []int{10, 1000, 4000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			table := newTable(b, many(n)...)
+			r := request{}.http()
+			r.URL = mustURL(b, fmt.Sprintf("/api/v1/service%d/7/events", n-1))
+
+			b.ReportAllocs()
+
+			for b.Loop() {
+				if _, err := table.Match(r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
