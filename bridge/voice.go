@@ -58,10 +58,7 @@ func (v *voice) Progress(position uint64) {
 }
 
 // Pass returns the position behind what the client has got by its ordinal.
-func (v *voice) Pass(position uint64) uint64 {
-	next, _ := v.sub.Pass(position)
-	return next
-}
+func (v *voice) Pass(position uint64) (next uint64, more bool) { return v.sub.Pass(position) }
 
 // Move follows the client's stream into the log that goes on from its own.
 func (v *voice) Move() (position uint64, moved bool, err error) {

@@ -127,7 +127,7 @@ func TestLeavesThoughThereIsNoRoom(t *testing.T) {
 type nowhere struct{}
 
 // Pass passes nothing.
-func (nowhere) Pass(position uint64) uint64 { return position }
+func (nowhere) Pass(position uint64) (next uint64, more bool) { return position, false }
 
 // Move fails.
 func (nowhere) Move() (position uint64, moved bool, err error) {

@@ -25,8 +25,9 @@ type Source interface {
 // Source's are.
 type Follower interface {
 	// Pass returns the position behind those frames after a position that the
-	// client is not to be sent.
-	Pass(position uint64) uint64
+	// client is not to be sent. more: the log holds no other, and what comes next
+	// may be one of them.
+	Pass(position uint64) (next uint64, more bool)
 	// Move is asked at the end of the log. Where another log goes on from
 	// there, the Source's Log is that one from now on, and position where the
 	// client stands in it. An error says that there is no room for one.

@@ -93,7 +93,7 @@ func (*rider) Sending(uint64) {}
 func (*rider) Progress(uint64) {}
 
 // Pass passes nothing.
-func (*rider) Pass(position uint64) uint64 { return position }
+func (*rider) Pass(position uint64) (next uint64, more bool) { return position, false }
 
 // Move goes to the next log.
 func (r *rider) Move() (position uint64, moved bool, err error) {

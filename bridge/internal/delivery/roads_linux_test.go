@@ -76,7 +76,7 @@ func (s *source) noisy() *source {
 type road struct {
 	*source
 	asked func(road *road) // of the status: at the head of a log; may be nil
-	pass  func(position uint64) uint64
+	pass  func(position uint64) (next uint64, more bool)
 
 	mu   sync.Mutex
 	legs []leg
@@ -125,9 +125,9 @@ func (r *road) Status() (Status, <-chan struct{}) {
 }
 
 // Pass is as the test has set it.
-func (r *road) Pass(position uint64) uint64 {
+func (r *road) Pass(position uint64) (next uint64, more bool) {
 	if r.pass == nil {
-		return position
+		return position, false
 	}
 	return r.pass(position)
 }
@@ -241,6 +241,32 @@ func TestWaysMoveShed(t *testing.T) {
 	})
 }
 
+// What comes when all that there was has been passed is looked at before it is sent,
+// also where it comes in the moment between the two.
+func TestWaysPassWhatComesMeanwhile(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		r := newRoad()
+		const passed = 20
+		r.pass = func(position uint64) (next uint64, more bool) {
+			if position >= passed {
+				return position, false
+			}
+			next = r.log.Newest()
+			if next == passed {
+				r.append("new")
+				return next, false
+			}
+			r.append("held already")
+			return next, true
+		}
+		s.take(r, Policy{})
+		e := s.listen(t)
+		e.awaitText(t, "first\n\nnew\n\n")
+		r.log.Close()
+		e.expectEnd(t, true, "first\n\nnew\n\n")
+	})
+}
+
 // Frames that a client has already got are passed over, wherever they lie in a
 // chain.
 func TestWaysPass(t *testing.T) {
@@ -251,11 +277,11 @@ func TestWaysPass(t *testing.T) {
 			frames = append(frames, fmt.Sprintf("data: %d the same words again and again", i))
 		}
 		passed := func(number int) bool { return number%37 < 5 || number > 90 && number < 140 }
-		r.pass = func(position uint64) uint64 {
+		r.pass = func(position uint64) (next uint64, more bool) {
 			for position < 400 && passed(int(position)+1) {
 				position++
 			}
-			return position
+			return position, false
 		}
 		s.take(r, Policy{})
 		e := s.listen(t)

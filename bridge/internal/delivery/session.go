@@ -88,12 +88,13 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 		}
 	}
 	for {
-		s.pass()
+		passing := s.pass()
 		if s.leaving && s.client.Position >= s.until && !s.ended() {
 			return s.leave(s.reason)
 		}
-		blocks, next, err := s.form.read(s.client.Source.Log(), s.client.Position)
+		blocks, next, err := s.read(passing)
 		switch {
+		case passing && next != s.client.Position: // it has come since, and may be one that the client has
 		case errors.Is(err, io.EOF):
 			if blocks, end = s.finish(); end != "" {
 				return blocks, end
@@ -187,15 +188,28 @@ func (s *session) own(block []byte) [][]byte {
 	return s.form.own(block, s.client.Position)
 }
 
-// pass goes past what the client has got by its ordinal.
-func (s *session) pass() {
+// pass goes past what the client has got by its ordinal, and reports whether what
+// comes next may be that, too.
+func (s *session) pass() (more bool) {
 	if s.client.Follower == nil {
-		return
+		return false
 	}
-	if next := s.client.Follower.Pass(s.client.Position); next != s.client.Position {
+	next, more := s.client.Follower.Pass(s.client.Position)
+	if next != s.client.Position {
 		s.jump(next)
 		s.client.Source.Progress(next)
 	}
+	return more
+}
+
+// read reads what the client is to be sent next. While it is passing, that is
+// nothing, and next says whether there is something to pass.
+func (s *session) read(passing bool) (blocks [][]byte, next uint64, err error) {
+	if passing {
+		_, next, err = s.client.Source.Log().Read(s.client.Position, 1, nil)
+		return nil, next, err
+	}
+	return s.form.read(s.client.Source.Log(), s.client.Position)
 }
 
 // skip goes on with what the log still holds, and says so.

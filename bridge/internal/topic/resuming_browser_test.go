@@ -228,9 +228,11 @@ func (b *browser) read(n int) {
 		defer b.cut()
 	}
 	for range n {
-		next, _ := b.sub.Pass(b.position)
+		next, passing := b.sub.Pass(b.position)
 		frames, position, err := b.sub.Log().Read(next, 1, nil)
 		switch {
+		case passing && position != next: // it has come since, and may be to be passed
+			continue
 		case errors.Is(err, io.EOF):
 			if !b.move() {
 				return
