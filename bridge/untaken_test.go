@@ -135,7 +135,9 @@ func TestSlowlyTakenAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		var thing struct{ Name string }
+		var thing struct {
+			Name string `json:"name"`
+		}
 		if err := errors.Join(json.NewDecoder(response.Body).Decode(&thing), response.Body.Close()); err != nil || len(thing.Name) != mebibyte {
 			t.Errorf("got %d bytes, %v", len(thing.Name), err)
 		}
@@ -150,8 +152,11 @@ func TestAnswersOfOneConnection(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		conn := requestOver(t, w, "/nothing")
 		reader := bufio.NewReader(conn)
-		for _, next := range []string{"", "GET /nothing HTTP/1.1\r\nHost: bridge\r\n\r\n",
-			"POST /things/a HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"} {
+		for _, next := range []string{
+			"",
+			"GET /nothing HTTP/1.1\r\nHost: bridge\r\n\r\n",
+			"POST /things/a HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+		} {
 			if next != "" {
 				time.Sleep(bridge.AnswerTimeout + time.Second)
 				if _, err := io.WriteString(conn, next); err != nil {
