@@ -171,11 +171,32 @@ const bodyTimeout = 10 * time.Second
 // limitBody gives the body its time, whoever reads it: where an answer comes
 // before the body's end, net/http reads on, and has no deadline of its own.
 func limitBody(w http.ResponseWriter, r *http.Request) {
-	if hasBody(r) {
-		// A writer that knows no deadlines, of a test or a middleware, is left
-		// to its own.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	if !hasBody(r) {
+		return
 	}
+	// A writer that knows no deadlines, of a test or a middleware, is left
+	// to its own.
+	controller := http.NewResponseController(w)
+	_ = controller.SetReadDeadline(time.Now().Add(bodyTimeout))
+	if r.ProtoMajor == 1 {
+		// That of the connection's last answer may be over, and "100 Continue" is
+		// to be written.
+		_ = controller.SetWriteDeadline(time.Time{})
+	}
+}
+
+const (
+	// answerTimeout is how long a client may take to take what is no stream, or as
+	// much of it as answerPiece.
+	answerTimeout = 20 * time.Second
+	answerPiece   = 16 << 10
+)
+
+// limitAnswer gives what is written next its time. Nobody else would: a client that
+// opens no window, or reads nothing, would be waited for as long as its connection
+// lasts, with all that its request holds.
+func limitAnswer(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 }
 
 // hasBody reports whether a request may have a body; HTTP/2 gives one to each,

@@ -3,6 +3,7 @@ package bridge
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,12 +132,21 @@ func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader notes the status.
 func (w *witness) WriteHeader(status int) {
 	w.visit.status = int16(status) //nolint:gosec // net/http knows three digits
+	limitAnswer(w.ResponseWriter)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write notes how much was written.
-func (w *witness) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
+// Write notes how much was written. Each piece of it has its time.
+func (w *witness) Write(p []byte) (n int, err error) {
+	for piece := range slices.Chunk(p, answerPiece) {
+		limitAnswer(w.ResponseWriter)
+		var wrote int
+		wrote, err = w.ResponseWriter.Write(piece)
+		n += wrote
+		if err != nil {
+			break
+		}
+	}
 	w.visit.bytes += n
 	return n, err
 }

@@ -32,7 +32,8 @@ func hasSocket(conn net.Conn) bool {
 	return false
 }
 
-// takeSocket takes a connection's socket over, and leaves the connection closed.
+// takeSocket takes a connection's socket over, and leaves the connection closed. With an
+// error it is as it was.
 func takeSocket(conn net.Conn) (socket, error) {
 	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:errcheck,forcetypeassert // see hasSocket
 	if err != nil {
@@ -44,8 +45,30 @@ func takeSocket(conn net.Conn) (socket, error) {
 	if err = errors.Join(err, failed); err != nil {
 		return -1, fmt.Errorf("a descriptor for the shard: %w", err)
 	}
+	if isNeeded(fd) {
+		_ = unix.Close(fd) // the connection is as it was
+		return -1, errNeeded
+	}
 	_ = conn.Close() // the duplicate stays open, whatever it says
 	return socket(fd), nil
+}
+
+// spare is how many descriptors are left to everything else than clients, and a
+// hundredth of all.
+const spare = 64
+
+var errNeeded = errors.New("delivery: the last descriptors are for others")
+
+// isNeeded reports whether a descriptor is one of the last, by its number. Listeners
+// close connections that have such a one; a duplicate, which has a higher number
+// than what it is made of, would climb over their bound: with each that is made a
+// lower one is given back to whoever comes next.
+func isNeeded(fd int) bool {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return false
+	}
+	return uint64(fd)+spare+limit.Cur/100 >= limit.Cur //nolint:gosec // no descriptor is below 0
 }
 
 // setUp sets the options by which a dead or a stuck client is noticed. A socket

@@ -8,46 +8,51 @@ import (
 	"time"
 )
 
-// complainAgain is how often the log tells of handshakes that failed.
+// complainAgain is how often the log tells of what anybody who connects can have said.
 const complainAgain = 10 * time.Second
 
 // handshakeFailed begins what http.Server says of a TLS handshake that failed.
 const handshakeFailed = "http: TLS handshake error"
 
-// complaints takes what http.Server says. That handshakes fail whoever connects can have
-// it say as often as they like: of these it tells the first, and how many were left out
-// since the one before. Everything else, panics above all, is told as it comes.
+// provoked begin what http.Server and HTTP/2's say of peers that do not keep to a protocol.
+func provoked() []string {
+	return []string{handshakeFailed, "http2: server", "timeout waiting for SETTINGS"}
+}
+
+// complaints takes what http.Server says. Whoever connects can have it say that a handshake
+// or HTTP/2 has failed as often as they like: of each of these it tells the first, and how
+// many were left out since the one before. Everything else, panics above all, is told as it
+// comes.
 type complaints struct {
 	logger *slog.Logger
 
-	mu      sync.Mutex
+	mu    sync.Mutex
+	kinds []complaint
+}
+
+// complaint is what was told of one kind.
+type complaint struct {
+	begins  string
 	last    time.Time
 	leftOut int
 }
 
 // newComplaints makes the log of a server.
 func newComplaints(logger *slog.Logger) *log.Logger {
-	return log.New(&complaints{logger: logger}, "", 0)
+	c := &complaints{logger: logger}
+	for _, begins := range provoked() {
+		c.kinds = append(c.kinds, complaint{begins: begins})
+	}
+
+	return log.New(c, "", 0)
 }
 
 // Write takes one line.
 func (c *complaints) Write(line []byte) (int, error) {
-	if !bytes.HasPrefix(line, []byte(handshakeFailed)) {
-		c.logger.Warn(string(bytes.TrimSpace(line)))
-
+	leftOut, tell := c.count(line)
+	if !tell {
 		return len(line), nil
 	}
-	now := time.Now()
-	c.mu.Lock()
-	if now.Sub(c.last) < complainAgain {
-		c.leftOut++
-		c.mu.Unlock()
-
-		return len(line), nil
-	}
-	leftOut := c.leftOut
-	c.last, c.leftOut = now, 0
-	c.mu.Unlock()
 	var more []any
 	if leftOut > 0 {
 		more = []any{"left_out_before", leftOut}
@@ -55,4 +60,27 @@ func (c *complaints) Write(line []byte) (int, error) {
 	c.logger.Warn(string(bytes.TrimSpace(line)), more...)
 
 	return len(line), nil
+}
+
+// count reports whether a line is to be told, and how many of its kind were not.
+func (c *complaints) count(line []byte) (leftOut int, tell bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.kinds {
+		kind := &c.kinds[i]
+		if !bytes.HasPrefix(line, []byte(kind.begins)) {
+			continue
+		}
+		now := time.Now()
+		if now.Sub(kind.last) < complainAgain {
+			kind.leftOut++
+
+			return 0, false
+		}
+		leftOut, kind.last, kind.leftOut = kind.leftOut, now, 0
+
+		return leftOut, true
+	}
+
+	return 0, true
 }

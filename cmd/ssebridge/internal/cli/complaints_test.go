@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,4 +40,24 @@ func TestComplaintsAreCounted(t *testing.T) {
 			t.Errorf("told %s", got)
 		}
 	})
+}
+
+// TestBadHTTP2IsNotToldEachTime: hardening. Who does not speak HTTP/2 although it says so does not fill the log.
+func TestBadHTTP2IsNotToldEachTime(t *testing.T) {
+	r, public, _ := startServe(t)
+	for range 50 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(public, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, conn) // until it is closed, or reset
+		closing(t, conn)
+	}
+	r.end()
+	if n := strings.Count(r.stderr.String(), "error reading preface"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, r.stderr)
+	}
 }

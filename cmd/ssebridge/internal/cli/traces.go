@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -51,8 +52,7 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The SDK's own complaints, the exporter's about an endpoint among them, have no other
-	// way than these globals.
+	// The SDK's own complaints have no other way than these globals.
 	otel.SetLogger(logr.FromSlogHandler(logger.Handler()))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		text := err.Error() // which may quote a header
@@ -136,12 +136,46 @@ func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
 	}
 	switch protocol := os.Getenv(name); protocol {
 	case "", "http/protobuf":
+		if err := checkEndpoints(isWebURL, "http://collector:4318"); err != nil {
+			return nil, err
+		}
+
 		return otlptracehttp.New(ctx)
 	case "grpc":
+		if err := checkEndpoints(isTarget, "http://collector:4317"); err != nil {
+			return nil, err
+		}
+
 		return otlptracegrpc.New(ctx)
 	default:
 		return nil, fmt.Errorf("%s=%q: must be http/protobuf or grpc", name, protocol)
 	}
+}
+
+// checkEndpoints refuses endpoints that the exporter cannot read: it would say so once, and
+// send to this machine instead. Their values are not repeated, since they may hold secrets.
+func checkEndpoints(good func(endpoint string) bool, example string) error {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+		if endpoint := strings.TrimSpace(os.Getenv(name)); endpoint != "" && !good(endpoint) {
+			return fmt.Errorf("%s: must be a URL with its scheme, such as %s", name, example)
+		}
+	}
+
+	return nil
+}
+
+// isWebURL reports whether OTLP over HTTP can be sent to an endpoint.
+func isWebURL(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+
+	return err == nil && (strings.EqualFold(u.Scheme, "http") || strings.EqualFold(u.Scheme, "https")) && u.Host != ""
+}
+
+// isTarget reports whether the exporter makes a target of gRPC of an endpoint.
+func isTarget(endpoint string) bool {
+	_, err := url.Parse(endpoint)
+
+	return err == nil
 }
 
 // newPropagator reads which headers carry a trace.

@@ -116,11 +116,31 @@ func TestServeRefusesAnEnvironmentThatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// What the SDK says of an endpoint that is none is a line of the log, too.
-func TestServeLogsWhatIsWrongWithAnEndpoint(t *testing.T) {
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "::none")
+// An endpoint that is none is an error, not traces to this machine. It may hold a secret.
+func TestServeRefusesAnEndpointThatItCannotRead(t *testing.T) {
+	path := file(t, "ssebridge.yaml", "upstreams: {app: {target: 'localhost:1'}}\nroutes: [{path: /a, rpc: a.B/C, upstream: app}]\n")
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+		for endpoint, protocol := range map[string]string{
+			"127.0.0.1:4318": "", "collector:4318": "http/protobuf", ":::": "", "ftp://u:s3cret@collector": "", "http://": "", "127.0.0.1:4317": "grpc",
+		} {
+			t.Run(name+" "+protocol+" "+endpoint, func(t *testing.T) {
+				t.Setenv(name, endpoint)
+				t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+				code, _, stderr := run(t, "serve", "--config", path)
+				if code != ExitError || !strings.Contains(stderr, name) || !strings.Contains(stderr, "http://collector:431") || strings.Contains(stderr, "s3cret") {
+					t.Errorf("exit %d: %s", code, stderr)
+				}
+			})
+		}
+	}
+}
+
+// What the SDK says of its environment is in the log, in the log's form.
+func TestServeTellsWhatTheExporterCannotRead(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "ten")
 	r, _, _ := startServe(t)
-	r.stderr.await(t, "level=ERROR", "missing protocol scheme")
+	r.stderr.await(t, "level=ERROR", "parse duration")
 	if code := r.end(); code != ExitOK {
 		t.Fatalf("exit %d\n%s", code, r.stderr)
 	}

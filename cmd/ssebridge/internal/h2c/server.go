@@ -9,7 +9,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -43,9 +42,9 @@ func New(server *http.Server) *Server {
 		Handler:           server.Handler,
 		HTTP2:             server.HTTP2,
 		ReadHeaderTimeout: server.ReadHeaderTimeout,
-		IdleTimeout:       server.IdleTimeout,
 		MaxHeaderBytes:    server.MaxHeaderBytes,
 		ErrorLog:          server.ErrorLog,
+		ConnState:         stand, // by which connections are ended that are idle
 	}
 	if server.TLSConfig != nil {
 		return s
@@ -73,7 +72,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return // its client has gone
 	}
 	// Of the context only the values last: net/http is done with the connection.
-	if !s.take(context.WithoutCancel(r.Context()), &begun{Conn: conn, sent: read(buffered.Reader)}) {
+	if !s.take(context.WithoutCancel(r.Context()), &begun{Conn: conn, sent: read(buffered.Reader), patience: s.IdleTimeout}) {
 		_ = conn.Close() // as net/http does to who begins while it shuts down
 	}
 }
@@ -118,7 +117,7 @@ func (s *Server) serveConn(ctx context.Context, conn *begun) {
 }
 
 func (s *Server) drop(conn *begun) {
-	_ = conn.Close() // most are closed by now
+	conn.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, conn)
@@ -173,25 +172,4 @@ func (s *Server) Close() error {
 	}
 
 	return err
-}
-
-// begun is a connection whose first bytes have been read.
-type begun struct {
-	net.Conn
-
-	sent []byte
-}
-
-// Read returns what the client sent, from the beginning. It is called by one goroutine.
-func (c *begun) Read(p []byte) (int, error) {
-	if len(c.sent) == 0 {
-		return c.Conn.Read(p)
-	}
-	n := copy(p, c.sent)
-	c.sent = c.sent[n:]
-	if len(c.sent) == 0 {
-		c.sent = nil // not to be kept as long as the connection
-	}
-
-	return n, nil
 }

@@ -8,9 +8,11 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -288,6 +290,100 @@ func TestAnIdleConnectionIsEnded(t *testing.T) {
 		}
 		if _, told := frame.(*http2.GoAwayFrame); told {
 			return
+		}
+	}
+}
+
+// Its client has a moment to hear of it, in which requests are still served.
+func TestWhatIsAskedWhileAnIdleConnectionEndsIsAnswered(t *testing.T) {
+	_, addr := start(t, newHeld(), func(s *http.Server) { s.IdleTimeout = 50 * time.Millisecond })
+	conn := dial(t, addr)
+	if _, err := conn.Write(opened(t, "/now")); err != nil {
+		t.Fatal(err)
+	}
+	framer := http2.NewFramer(conn, conn)
+	answers, told := 0, false
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			break // it is closed
+		}
+		switch frame := frame.(type) {
+		case *http2.DataFrame:
+			answers++
+		case *http2.GoAwayFrame:
+			if told || frame.ErrCode != http2.ErrCodeNo || frame.LastStreamID != 1<<31-1 {
+				t.Fatalf("told %v, again %v", frame, told)
+			}
+			told = true
+			var head bytes.Buffer
+			encoder := hpack.NewEncoder(&head)
+			for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "test"}, {":path", "/now"}} {
+				if err := encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: head.Bytes(), EndStream: true, EndHeaders: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if answers != 2 {
+		t.Errorf("%d answers, want 2", answers)
+	}
+}
+
+// A stream is no idleness, however silent it is.
+func TestAConnectionWithAStreamIsNotEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		conn := &begun{Conn: here, patience: time.Minute}
+		began := time.Now()
+		for range 3 { // requests, of which the last one goes on
+			stand(conn, http.StateIdle)
+			time.Sleep(59 * time.Second)
+			stand(conn, http.StateActive)
+		}
+		time.Sleep(time.Hour)
+		stand(conn, http.StateIdle)
+		if got, err := io.ReadAll(there); string(got) != goAway || err != nil {
+			t.Errorf("it was told %q, %v", got, err)
+		}
+		if took := time.Since(began); took != 3*59*time.Second+time.Hour+time.Minute+lastCall {
+			t.Errorf("it was closed after %v", took)
+		}
+	})
+}
+
+// Of a connection that has ended nothing is kept, also if it ends with streams: HTTP/2's timers would.
+func TestNothingIsKeptOfAConnectionThatHasEnded(t *testing.T) {
+	h := newHeld()
+	s, addr := start(t, h, func(s *http.Server) { s.IdleTimeout = time.Hour })
+	gone := make(chan struct{})
+	conn := dial(t, addr)
+	if _, err := conn.Write(opened(t, "/wait")); err != nil {
+		t.Fatal(err)
+	}
+	<-h.begun
+	s.mu.Lock()
+	for c := range s.conns {
+		runtime.AddCleanup(c, func(gone chan struct{}) { close(gone) }, gone)
+	}
+	s.mu.Unlock()
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.serving.Wait()
+	for end := time.Now().Add(20 * time.Second); ; {
+		runtime.GC()
+		select {
+		case <-gone:
+			return
+		default:
+		}
+		if time.Now().After(end) {
+			t.Fatal("it is kept")
 		}
 	}
 }

@@ -1,0 +1,68 @@
+package delivery
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// fewDescriptors lowers the limit on descriptors until the test ends, so that all there are are among the last.
+func fewDescriptors(t *testing.T) {
+	t.Helper()
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	few := before
+	few.Cur = spare
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTheLastDescriptorsAreLeft: hardening. Taking connections over climbs over no listener's bound.
+func TestTheLastDescriptorsAreLeft(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	there, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = there.Close() }()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	fewDescriptors(t)
+	if taken, err := takeSocket(conn); !errors.Is(err, errNeeded) {
+		t.Fatalf("took %d, %v", taken, err)
+	}
+	if _, err := io.WriteString(conn, "x"); err != nil {
+		t.Errorf("the connection is not as it was: %v", err)
+	}
+}
+
+// TestWaysWithFewDescriptors: who is not taken over is served as well.
+func TestWaysWithFewDescriptors(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		fewDescriptors(t)
+		source, want := longSource(200)
+		source.log.Close()
+		s.serve(source, Policy{})
+		e := s.listen(t)
+		e.expectEnd(t, true, "first\n\n"+want)
+		s.expectEnds(t, 1, EndComplete)
+	})
+}
