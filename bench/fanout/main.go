@@ -66,7 +66,7 @@ func fanoutByFlags(ctx context.Context) error {
 	names := flag.String("case", "", "cases to run, separated by commas; all if empty: "+strings.Join(caseNames(), ", "))
 	markdown := flag.String("markdown", "", "file whose generated section is written anew, with a plot beside it")
 	strict := flag.Bool("strict", false, "fail where a bar is missed")
-	flag.IntVar(&set.repetitions, "repetitions", 3, "rounds of each case; the medians count")
+	flag.IntVar(&set.repetitions, "repetitions", 5, "rounds of each case; the medians count")
 	flag.DurationVar(&set.duration, "duration", 5*time.Second, "how long a window is")
 	flag.DurationVar(&set.idle, "idle", time.Minute, "how long idle clients are left alone before their memory is measured")
 	flag.IntVar(&set.window, "window", 8, "how many events may be on their way to the slowest client when saturated")
