@@ -112,7 +112,11 @@ func (l *lab) observe(ctx context.Context, c *contender, r *report, name string)
 }
 
 // comes has a client come in the middle of the window.
-func (l *lab) comes(_ context.Context, other *fleet) (func() error, error) {
+func (l *lab) comes(ctx context.Context, other *fleet) (func() error, error) {
+	// The start of its process is no part of that.
+	if err := pause(ctx, time.Second); err != nil {
+		return nil, err
+	}
 	added := make(chan error, 1) // one result
 	time.AfterFunc(longer*l.duration/2, func() { added <- other.connect(1) })
 	return func() error { return <-added }, nil
