@@ -199,7 +199,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 			`replayed_frames_total{route="/feed"}`:                       2,
 			`frames_sent_total{route="/feed"}`:                           8,
 		})
-		call.end(status.Error(codes.Unavailable, "for now"))
+		call.end(status.Error(codes.Unavailable, "the backend is away"))
 		w.rpc().accept()
 		step("the RPC breaks", map[string]float64{
 			`gaps_total{reason="upstream",route="/feed",told="log"}`:               1,

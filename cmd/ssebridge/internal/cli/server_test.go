@@ -107,8 +107,12 @@ func TestServeShedsOverHTTP2(t *testing.T) {
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	transport.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true} // one connection, or wait
 	t.Cleanup(transport.CloseIdleConnections)
-	for range clients {
-		ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport}).AwaitMessages(1)
+	seated := make([]*ssetest.Client, clients)
+	for i := range seated {
+		seated[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport})
+	}
+	for _, client := range seated {
+		client.AwaitMessages(1)
 	}
 	all := make([]*ssetest.Client, above)
 	for i := range all {

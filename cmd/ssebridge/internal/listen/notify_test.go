@@ -8,14 +8,22 @@ import (
 	"time"
 )
 
-func TestNotifierTellsTheServiceManager(t *testing.T) {
+// serviceManager is what the environment names to be notified.
+func serviceManager(t *testing.T) *net.UnixConn {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closing(t, manager)
+	t.Cleanup(func() { closing(t, manager) })
 	t.Setenv("NOTIFY_SOCKET", path)
+
+	return manager
+}
+
+func TestNotifierTellsTheServiceManager(t *testing.T) {
+	manager := serviceManager(t)
 	log := &journal{}
 	notifier := Notifier{Logger: log.logger()}
 	for _, tc := range []struct {
@@ -40,7 +48,7 @@ func TestNotifierTellsTheServiceManager(t *testing.T) {
 		t.Error(log)
 	}
 
-	t.Setenv("NOTIFY_SOCKET", path+".gone")
+	t.Setenv("NOTIFY_SOCKET", manager.LocalAddr().String()+".gone")
 	notifier.Ready()
 	if got := log.String(); !strings.Contains(got, "could not be told") {
 		t.Errorf("got %q", got)
@@ -51,13 +59,7 @@ func TestNotifierTellsTheServiceManager(t *testing.T) {
 
 // A queue that nobody reads is full after some messages; whoever serves is not held up by it.
 func TestNotifierWaitsForNobody(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notify")
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closing(t, manager)
-	t.Setenv("NOTIFY_SOCKET", path)
+	serviceManager(t) // which reads nothing
 	log := &journal{}
 	for !strings.Contains(log.String(), "i/o timeout") { // without a deadline, for ever
 		(Notifier{Logger: log.logger()}).Ready()
