@@ -16,16 +16,16 @@ func carrying(name, program string) starter {
 		if err != nil {
 			return nil, err
 		}
-		addr, err := freeAddr(ctx)
+		addrs, err := freeAddrs(ctx)
 		if err != nil {
 			return nil, err
 		}
-		p, err := l.start(ctx, name, l.program(program), "-listen", addr, "-backend", backend)
+		p, err := l.start(ctx, name, l.program(program), "-listen", addrs[0], "-backend", backend)
 		if err != nil {
 			return nil, err
 		}
 		c.serves(p)
-		c.load = load.Params{Addr: addr, Path: "/" + want.pace}
-		return c, p.ready(ctx, accepts(addr))
+		c.load = load.Params{Addr: addrs[0], Path: "/" + want.pace}
+		return c, p.ready(ctx, accepts(addrs[0]))
 	}
 }

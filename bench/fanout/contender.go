@@ -113,16 +113,6 @@ func (l *lab) backend(ctx context.Context, c *contender) (string, error) {
 	return addrs[0], p.ready(ctx, accepts(addrs[0]))
 }
 
-// freeAddrs returns two addresses that nobody listens at.
-func freeAddrs(ctx context.Context) (addrs [2]string, err error) {
-	for i := range addrs {
-		if addrs[i], err = freeAddr(ctx); err != nil {
-			return addrs, err
-		}
-	}
-	return addrs, nil
-}
-
 // ticking returns a starter of a comparator that makes its events itself.
 func ticking(name, program string, arguments ...string) starter {
 	return func(ctx context.Context, l *lab, want want) (_ *contender, err error) {

@@ -135,11 +135,15 @@ func accepts(addr string) func(context.Context) error {
 	}
 }
 
-// freeAddr returns an address of this machine that nobody listens at.
-func freeAddr(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freeAddrs returns two addresses of this machine that nobody listens at.
+func freeAddrs(ctx context.Context) (addrs [2]string, err error) {
+	for i := range addrs {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return addrs, err
+		}
+		defer listener.Close() //nolint:errcheck // not before both are known, or they might be one
+		addrs[i] = listener.Addr().String()
 	}
-	return listener.Addr().String(), listener.Close()
+	return addrs, nil
 }
