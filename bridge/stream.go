@@ -45,19 +45,20 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	c.visit.begins(voice, id.Text)
 	seat := c.seat // the call need not be kept
 	seat.stay()
-	return e.deliver(w, r, &delivery.Client{
+	client := &delivery.Client{
 		Source:   voice,
 		Follower: voice,
 		Blocks:   voice,
 		Policy:   e.policy(),
 		First:    voice.first(id),
 		Position: sub.Position,
-		Done: func(end delivery.End) {
-			voice.visit.ends(end, voice)
-			sub.Leave()
-			seat.leave()
-		},
-	})
+	}
+	client.Done = func(end delivery.End) {
+		voice.visit.ends(end, voice, client)
+		sub.Leave()
+		seat.leave()
+	}
+	return e.deliver(w, r, client)
 }
 
 // join says which topic a request listens to.

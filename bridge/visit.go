@@ -46,8 +46,6 @@ type visit struct {
 
 	// Of a stream.
 	streaming bool
-	writing   bool   // frames are being written
-	position  uint64 // of the last frame written
 	events    uint64
 	reason    string // of the end; empty: the delivery.End says it all
 	last      string // the last id
@@ -180,7 +178,6 @@ func (v *visit) begins(voice *voice, from string) {
 	if v == nil {
 		return
 	}
-	v.position = voice.sub.Position
 	start := startOf(voice.sub)
 	v.bridge.journal.begins(v, start, from)
 	v.journey.begins(start, voice.sub)
@@ -207,31 +204,13 @@ func startOf(sub *topic.Subscription) start {
 	}
 }
 
-// writes says that frames of the log are being written.
-func (v *visit) writes() {
-	if v != nil {
-		v.writing = true
-	}
-}
+// traced reports whether the visit has a trace.
+func (v *visit) traced() bool { return v != nil && v.journey != nil }
 
-// stands says how far the client has got. Frames that it is not sent count for
-// nothing.
-func (v *visit) stands(position uint64, sub *topic.Subscription) {
-	if v == nil {
-		return
-	}
-	if v.writing {
-		v.writing = false
-		v.events += position - v.position
-	}
-	v.position = position
-	v.journey.follows(sub)
-}
-
-// jumps says that the client goes on elsewhere.
-func (v *visit) jumps(position uint64) {
+// follows looks at what has become of the client's topic.
+func (v *visit) follows(sub *topic.Subscription) {
 	if v != nil {
-		v.position = position
+		v.journey.follows(sub)
 	}
 }
 
@@ -251,12 +230,13 @@ func (v *visit) leaves(reason string) {
 }
 
 // ends is what is to be known of a stream's end before its topic is left.
-func (v *visit) ends(end delivery.End, voice *voice) {
+func (v *visit) ends(end delivery.End, voice *voice, client *delivery.Client) {
 	if v == nil {
 		return
 	}
+	v.events = client.Frames
 	v.journey.follows(voice.sub)
-	v.last = voice.lastID(v.position, v.events > 0)
+	v.last = voice.lastID(client.Position, v.events > 0)
 	if end != delivery.EndComplete || v.reason != "" {
 		return // that the RPC has failed is not why
 	}

@@ -37,9 +37,13 @@ func (v *voice) Status() (delivery.Status, <-chan struct{}) {
 	return delivery.Status{Stale: now.Stale, Leave: v.sub.ToldToLeave(now)}, now.Changed()
 }
 
+// Watches reports whether it matters to others than the client how far it gets.
+func (v *voice) Watches() bool {
+	return v.endpoint.route.SlowClient == config.SlowClientSkip || v.visit.traced() || v.sub.Held()
+}
+
 // Sending says how far the client is to get now.
 func (v *voice) Sending(position uint64) {
-	v.visit.writes()
 	if v.endpoint.route.SlowClient != config.SlowClientSkip {
 		return
 	}
@@ -53,7 +57,7 @@ func (v *voice) Progress(position uint64) {
 	if v.sent != nil {
 		v.last, v.sent = v.sent, nil
 	}
-	v.visit.stands(position, v.sub)
+	v.visit.follows(v.sub)
 	v.sub.Progress(position)
 }
 
@@ -64,7 +68,6 @@ func (v *voice) Pass(position uint64) (next uint64, more bool) { return v.sub.Pa
 func (v *voice) Move() (position uint64, moved bool, err error) {
 	moved, err = v.sub.Move(func(id string) topic.Place { return v.endpoint.place(sse.ParseID(v.endpoint.mode, id)) })
 	if moved {
-		v.visit.jumps(v.sub.Position)
 		v.visit.happens("merge")
 	}
 	if isFull(err) {
@@ -135,7 +138,6 @@ func (v *voice) Lagged(dst []byte) (block []byte, position uint64) {
 	last := v.last
 	position, id := v.Log().Floor()
 	v.last = v.asID(position, id)
-	v.visit.jumps(position)
 	v.visit.happens("gap", "ssebridge.reason", sse.GapLagged)
 	return sse.AppendGap(dst, sse.Gap{Reason: sse.GapLagged, LastEventID: string(last), ResumedFrom: string(v.last)}), position
 }
@@ -282,6 +284,9 @@ func (e ended) Log() *replay.Log { return e.log }
 
 // Status returns nothing: the log ends before it matters.
 func (ended) Status() (delivery.Status, <-chan struct{}) { return delivery.Status{}, nil }
+
+// Watches is false.
+func (ended) Watches() bool { return false }
 
 // Sending does nothing.
 func (ended) Sending(uint64) {}

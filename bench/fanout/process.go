@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -137,13 +138,12 @@ func accepts(addr string) func(context.Context) error {
 
 // freeAddrs returns two addresses of this machine that nobody listens at.
 func freeAddrs(ctx context.Context) (addrs [2]string, err error) {
-	for i := range addrs {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
+	var listeners [2]net.Listener // at once, or both might get the same
+	for i := range listeners {
+		if listeners[i], err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
 			return addrs, err
 		}
-		defer listener.Close() //nolint:errcheck // not before both are known, or they might be one
-		addrs[i] = listener.Addr().String()
+		addrs[i] = listeners[i].Addr().String()
 	}
-	return addrs, nil
+	return addrs, errors.Join(listeners[0].Close(), listeners[1].Close())
 }

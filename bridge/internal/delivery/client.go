@@ -14,10 +14,15 @@ type Source interface {
 	// and a channel that is closed when that changes. The log's watchers are
 	// notified, too.
 	Status() (Status, <-chan struct{})
+	// Watches reports whether Sending and Progress are to be called, at least until
+	// the client moves. It is not asked for each frame, for what is looked up for
+	// each of many clients is a good part of what a frame costs.
+	Watches() bool
 	// Sending says how far the frames go that are to be written now. They may
 	// have left the log when they have been.
 	Sending(position uint64)
-	// Progress says how far the client has been written to.
+	// Progress says how far the client has been written to. It is also called
+	// where frames are read compressed.
 	Progress(position uint64)
 }
 
@@ -26,7 +31,7 @@ type Source interface {
 type Follower interface {
 	// Pass returns the position behind those frames after a position that the
 	// client is not to be sent. more: the log holds no other, and what comes next
-	// may be one of them.
+	// may be one of them; else it is not asked again until the client moves.
 	Pass(position uint64) (next uint64, more bool)
 	// Move is asked at the end of the log. Where another log goes on from
 	// there, the Source's Log is that one from now on, and position where the
@@ -102,6 +107,8 @@ type Client struct {
 	// net/http, has taken, the body's own framing included where it is ours. It is for
 	// Done to read.
 	Sent uint64
+	// Frames is how many of the logs' frames the client has been sent whole; for Done.
+	Frames uint64
 	// Audience is whom the client is dismissed with; nil: nobody.
 	Audience *Audience
 	// Counts is where what becomes of the client is counted; nil: nowhere.

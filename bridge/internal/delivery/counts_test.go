@@ -31,7 +31,7 @@ func TestEachEndIsCountedByWhy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			counts := NewCounts()
-			s := newSession(&Client{Counts: counts, Says: test.says}, newForm(false, false), clock())
+			s := newSession(&Client{Source: newSource(1), Counts: counts, Says: test.says}, newForm(false, false), clock())
 			s.arrive(HTTP)
 			s.parting = test.parting
 			s.depart(HTTP, test.end)

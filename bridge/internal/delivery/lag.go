@@ -73,11 +73,9 @@ func (c *Clients) standing() []spot {
 
 // note says how far the stream has got.
 func (s *Stream) note() {
-	client := s.session.client
-	now := spot{counts: client.Counts, log: client.Source.Log(), position: client.Position}
 	s.spotMu.Lock()
 	defer s.spotMu.Unlock()
-	s.spotted = now
+	s.spotted = s.session.spot()
 }
 
 func (s *Stream) spot() spot {

@@ -85,9 +85,9 @@ func (m *member) atHead() bool {
 func (s *shard) turn(m *member) bool {
 	heard := m.group.log.Notices() // before it is looked at what they are
 	blocks, end := m.session.turn(s.now)
-	for log := m.session.client.Source.Log(); log != m.group.log; log = m.session.client.Source.Log() {
+	for m.session.log != m.group.log {
 		s.leaveGroup(m)
-		s.joinGroup(m, log)
+		s.joinGroup(m)
 		heard = nothing
 		if len(blocks) == 0 && end == "" {
 			// The new log may have grown before it was watched, or have ended.

@@ -86,6 +86,9 @@ func (r *rider) Log() *replay.Log {
 // Status never changes.
 func (*rider) Status() (Status, <-chan struct{}) { return Status{}, nil }
 
+// Watches is false.
+func (*rider) Watches() bool { return false }
+
 // Sending does nothing.
 func (*rider) Sending(uint64) {}
 

@@ -50,7 +50,7 @@ func (s *shard) spots() []spot {
 	all := make([]spot, 0, s.slots.len())
 	for _, m := range s.slots.members {
 		if m != nil && m.session != nil {
-			all = append(all, spot{m.session.client.Counts, m.group.log, m.session.client.Position})
+			all = append(all, m.session.spot())
 		}
 	}
 	return all

@@ -26,7 +26,11 @@ const (
 type session struct {
 	client *Client
 	form   form
-	told   atomic.Int32 // the Reason for which the client is to be asked to leave, if it is
+	// The client's log, and what there is to be asked and told about it; see attend.
+	log              *replay.Log
+	passing, watched bool
+
+	told atomic.Int32 // the Reason for which the client is to be asked to leave, if it is
 
 	// What is being written: frames up to sent, or a block of the client's own.
 	sent    uint64
@@ -48,11 +52,19 @@ func newSession(client *Client, form form, now moment) *session {
 		client.Counts = NewCounts()
 	}
 	s := &session{client: client, form: form, spoke: now, oldest: never}
+	s.attend()
 	if age := client.Policy.MaxAge; age > 0 {
 		// Up to a tenth earlier, so that clients that came together part.
 		s.oldest = now.after(age - rand.N(age/10+1))
 	}
 	return s
+}
+
+// attend begins to serve the client from its source's log.
+func (s *session) attend() {
+	s.log = s.client.Source.Log()
+	s.passing = s.client.Follower != nil
+	s.watched = s.client.Gzip || s.client.Source.Watches()
 }
 
 // turn returns what is to be written now: whole blocks, valid until the next
@@ -88,13 +100,13 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 		}
 	}
 	for {
-		passing := s.pass()
+		s.pass()
 		if s.leaving && s.client.Position >= s.until && !s.ended() {
 			return s.leave(s.reason)
 		}
-		blocks, next, err := s.read(passing)
+		blocks, next, err := s.read()
 		switch {
-		case passing && next != s.client.Position: // it has come since, and may be one that the client has
+		case s.passing && next != s.client.Position: // it has come since, and may be one that the client has
 		case errors.Is(err, io.EOF):
 			if blocks, end = s.finish(); end != "" {
 				return blocks, end
@@ -107,9 +119,10 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 			return s.leave(Lagged)
 		case next != s.client.Position && len(blocks) == 0: // frames without bytes
 			s.stand(next)
-			s.client.Source.Progress(next)
 		case len(blocks) > 0:
-			s.client.Source.Sending(next)
+			if s.watched {
+				s.client.Source.Sending(next)
+			}
 			s.sent, s.frames = next, true
 			return blocks, ""
 		default:
@@ -120,7 +133,7 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 
 // ended reports whether the client has been sent all that its log will hold.
 func (s *session) ended() bool {
-	_, _, err := s.client.Source.Log().Read(s.client.Position, 1, nil)
+	_, _, err := s.log.Read(s.client.Position, 1, nil)
 	return errors.Is(err, io.EOF)
 }
 
@@ -150,10 +163,11 @@ func (s *session) tellStale(stale bool) [][]byte {
 func (s *session) wrote(now moment) {
 	s.spoke = now
 	if s.frames {
-		s.client.Counts.Frames.Add(s.sent - s.client.Position)
+		frames := s.sent - s.client.Position
+		s.client.Frames += frames
+		s.client.Counts.Frames.Add(frames)
 		s.frames, s.comments = false, 0
 		s.stand(s.sent)
-		s.client.Source.Progress(s.sent)
 	}
 }
 
@@ -171,8 +185,13 @@ func (s *session) tell(reason Reason) { s.told.CompareAndSwap(int32(noReason), i
 
 func (s *session) isTold() bool { return Reason(s.told.Load()) != noReason }
 
-// stand moves the client behind frames that it has been sent.
-func (s *session) stand(position uint64) { s.client.Position = position }
+// stand moves the client behind frames that it has got.
+func (s *session) stand(position uint64) {
+	s.client.Position = position
+	if s.watched {
+		s.client.Source.Progress(position)
+	}
+}
 
 // jump moves the client to where frames are missing in between.
 func (s *session) jump(position uint64) {
@@ -183,33 +202,35 @@ func (s *session) jump(position uint64) {
 // quiet reports whether nothing but the log and the clock make the client a turn.
 func (s *session) quiet() bool { return !s.leaving && !s.stale && !s.isTold() }
 
+// spot is how far the client has got.
+func (s *session) spot() spot { return spot{s.client.Counts, s.log, s.client.Position} }
+
 // own is a block of the client's own.
 func (s *session) own(block []byte) [][]byte {
 	return s.form.own(block, s.client.Position)
 }
 
-// pass goes past what the client has got by its ordinal, and reports whether what
-// comes next may be that, too.
-func (s *session) pass() (more bool) {
-	if s.client.Follower == nil {
-		return false
+// pass goes past what the client has got by its ordinal. It is passing as long as
+// what comes next may be that, too.
+func (s *session) pass() {
+	if !s.passing {
+		return
 	}
-	next, more := s.client.Follower.Pass(s.client.Position)
-	if next != s.client.Position {
-		s.jump(next)
-		s.client.Source.Progress(next)
+	var next uint64
+	if next, s.passing = s.client.Follower.Pass(s.client.Position); next != s.client.Position {
+		s.form.broken(next)
+		s.stand(next)
 	}
-	return more
 }
 
 // read reads what the client is to be sent next. While it is passing, that is
 // nothing, and next says whether there is something to pass.
-func (s *session) read(passing bool) (blocks [][]byte, next uint64, err error) {
-	if passing {
-		_, next, err = s.client.Source.Log().Read(s.client.Position, 1, nil)
+func (s *session) read() (blocks [][]byte, next uint64, err error) {
+	if s.passing {
+		_, next, err = s.log.Read(s.client.Position, 1, nil)
 		return nil, next, err
 	}
-	return s.form.read(s.client.Source.Log(), s.client.Position)
+	return s.form.read(s.log, s.client.Position)
 }
 
 // skip goes on with what the log still holds, and says so.
@@ -236,7 +257,7 @@ func (s *session) heartbeat() (blocks [][]byte, end End) {
 // log may be gone when the client returns. Who has read the end of the stream
 // by then is not to come back.
 func (s *session) lastWord(reason Reason) {
-	_, s.until = s.client.Source.Log().Bounds()
+	_, s.until = s.log.Bounds()
 	s.leaving, s.reason = true, reason
 }
 
@@ -245,17 +266,20 @@ func (s *session) finish() (blocks [][]byte, end End) {
 	if s.client.Follower == nil {
 		return nil, EndComplete
 	}
-	switch position, moved, err := s.client.Follower.Move(); {
+	position, moved, err := s.client.Follower.Move()
+	if moved {
+		s.attend()
+		s.jump(position)
+	}
+	switch {
 	case err != nil && !s.leaving:
 		return s.leave(Shed)
 	case err == nil && !moved:
 		return nil, EndComplete
 	case s.leaving:
 		return s.leave(s.reason)
-	default:
-		s.jump(position)
-		return nil, ""
 	}
+	return nil, ""
 }
 
 func (s *session) leave(reason Reason) (blocks [][]byte, end End) {

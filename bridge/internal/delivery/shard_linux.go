@@ -266,7 +266,7 @@ func (s *shard) welcomeSome() {
 // welcome begins to serve a member.
 func (s *shard) welcome(m *member) {
 	s.slots.add(m)
-	s.joinGroup(m, m.session.client.Source.Log())
+	s.joinGroup(m)
 	if s.poller.add(int(m.socket), m.tag) != nil {
 		s.gone(m)
 		return
@@ -284,7 +284,8 @@ func (s *shard) cutAll() {
 	}
 }
 
-func (s *shard) joinGroup(m *member, log *replay.Log) {
+func (s *shard) joinGroup(m *member) {
+	log := m.session.log
 	g := s.groups[log]
 	if g == nil {
 		g = newGroup(s, log, m.session.client.Counts)

@@ -216,6 +216,9 @@ func (s *source) Status() (Status, <-chan struct{}) {
 	return s.status, s.changed
 }
 
+// Watches is true.
+func (s *source) Watches() bool { return true }
+
 // Sending is told before Progress.
 func (s *source) Sending(uint64) {}
 

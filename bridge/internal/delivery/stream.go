@@ -105,7 +105,7 @@ func (s *Stream) run(ctx context.Context) End {
 // turn writes what comes next. It returns whether that was nothing, and how the
 // stream has ended, if it has.
 func (s *Stream) turn() (idle bool, end End) {
-	s.sampler.begin(s.session.client.Source.Log())
+	s.sampler.begin(s.session.log)
 	blocks, end := s.session.turn(clock())
 	if len(blocks) > 0 {
 		if err := s.send(blocks...); err != nil {

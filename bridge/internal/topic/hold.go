@@ -45,6 +45,10 @@ func (t *Topic) share() {
 	t.release()
 }
 
+// Held reports whether the pump may wait for the client, which then has to tell its
+// Progress. Until the client moves it may become false, but not true.
+func (s *Subscription) Held() bool { return s.Topic.held() }
+
 // Progress says how far the client has read. The pump of a topic that holds its
 // log waits for it.
 func (s *Subscription) Progress(position uint64) {
