@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -194,25 +195,34 @@ func TestStale(t *testing.T) {
 // valve is a connection whose reading stops while it is shut, after what is read at once.
 type valve struct {
 	net.Conn
-	open chan struct{} // closed when the valve is opened
-	used bool          // by the one goroutine that reads
+	shut func() bool   // asked before each read, by the one goroutine that reads
+	open chan struct{} // closed when the valve is opened, for good
 }
 
 func (v *valve) Read(p []byte) (int, error) {
-	if v.used {
+	if v.shut() {
 		<-v.open
 	}
-	v.used = true
 	return v.Conn.Read(p)
 }
 
 // listenShut is listen for a client that reads no more than the head until open is closed.
 func (w *world) listenShut(path string, o ssetest.Options, open chan struct{}) *ssetest.Client {
 	w.Helper()
+	used := false
+	return w.listenBehind(path, o, &valve{open: open, shut: func() bool {
+		defer func() { used = true }()
+		return used
+	}})
+}
+
+// listenBehind is listen for a client that reads through a valve.
+func (w *world) listenBehind(path string, o ssetest.Options, v *valve) *ssetest.Client {
+	w.Helper()
 	transport := w.transport(false)
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := w.front.Dial(ctx)
-		return &valve{Conn: conn, open: open}, err
+		return &valve{Conn: conn, shut: v.shut, open: v.open}, err
 	}
 	o.Transport = transport
 	w.Cleanup(transport.CloseIdleConnections)
@@ -252,9 +262,11 @@ func TestSlowClient(t *testing.T) {
 				fast := w.listen("/feed", ssetest.Options{})
 				rpc := w.rpc()
 				rpc.accept()
-				slow := w.listenShut("/feed", ssetest.Options{}, open)
+				var shut atomic.Bool
+				slow := w.listenBehind("/feed", ssetest.Options{}, &valve{shut: shut.Load, open: open})
 				var want []string
 				for seq := range int64(40) {
+					shut.Store(seq > 1)
 					rpc.send(&testv1.FeedEvent{Seq: seq + 1, Kind: strings.Repeat("x", 32<<10)})
 					synctest.Wait()
 					want = append(want, strconv.FormatInt(seq+1, 10))
@@ -265,7 +277,7 @@ func TestSlowClient(t *testing.T) {
 				rpc.count(41, 41)
 				seen := story(slow.Snapshot())
 				before, ok := strings.CutSuffix(seen, " "+test.want)
-				if !ok || !strings.HasPrefix("open "+strings.Join(want, " "), before) {
+				if !ok || !strings.HasPrefix(before, "open 1 2") || !strings.HasPrefix("open "+strings.Join(want, " "), before) {
 					t.Fatalf("the slow client saw %s, want the beginning and then %s", seen, test.want)
 				}
 				if test.slow == "disconnect" {

@@ -247,6 +247,22 @@ func TestJoinOwn(t *testing.T) {
 	})
 }
 
+// TestJoinOwnOfALongSnapshot: the log waits for who had it opened as an RPC of its own, and for those who come after.
+func TestJoinOwnOfALongSnapshot(t *testing.T) {
+	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, join: own, request: {set: {history: true}}, replay: {events: 3}"), func(t *testing.T, w *world) {
+		l := newLedger()
+		w.Stage.watch = l.watch
+		l.publish(40)
+		want := "open"
+		for seq := range 40 {
+			want += " " + strconv.Itoa(seq+1)
+		}
+		for range 2 {
+			expect(t, w.listen("/feed", ssetest.Options{}), want)
+		}
+	})
+}
+
 // TestNeverPlacedAtAnOwnRoute (rule 5): who is turned away without an id has none.
 func TestNeverPlacedAtAnOwnRoute(t *testing.T) {
 	inWorld(t, "limits: {topics: 1}\n"+feedRoute("event: {id: seq}, resume: {field: after}, join: own, request: {query: true, set: {history: true}}"),

@@ -141,7 +141,7 @@ func TestSlowBodies(t *testing.T) {
 							if _, err := more.Write([]byte(" ")); err != nil {
 								return
 							}
-							time.Sleep(time.Second)
+							time.Sleep(300 * time.Millisecond) // not at the moment at which the time is over
 						}
 					}()
 				}

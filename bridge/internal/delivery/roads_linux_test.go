@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -308,3 +309,66 @@ func TestWaysPass(t *testing.T) {
 		e.expectEnd(t, true, want)
 	})
 }
+
+// A client that is to leave when its log has moved on stands in the log that goes on: the place is its last.
+func TestLeavesFromTheLogThatGoesOn(t *testing.T) {
+	r := newRoad()
+	r.append("1")
+	r.lead(5)
+	r.log.Close()
+	client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r}
+	session := newSession(client, newForm(false, false), 0)
+	session.turn(0) // the first block
+	session.turn(0)
+	session.wrote(0)
+	session.tell(Drain)
+	written, end := session.turn(0)
+	if got := string(slices.Concat(written...)); got != "leave drain\n\n" || end != EndAsked || client.Position != 5 {
+		t.Errorf("got %q, %s, at %d", got, end, client.Position)
+	}
+}
+
+// Who is served is asked whether anybody watches, in each log that it comes to; who is served compressed is watched anyway.
+func TestWhoWatchesIsTold(t *testing.T) {
+	for _, test := range []struct {
+		gzip    bool
+		watches []bool // in the logs
+		told    []uint64
+	}{
+		{false, []bool{false, false}, nil},
+		{false, []bool{true, false}, []uint64{1}},
+		{false, []bool{false, true}, []uint64{1}},
+		{true, []bool{false, false}, []uint64{1, 1}},
+	} {
+		r := &watchedRoad{road: newRoad(), watches: test.watches}
+		put(r.log, "a")
+		put(r.lead(0), "b")
+		r.log.Close()
+		client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r, Gzip: test.gzip}
+		session := newSession(client, newForm(test.gzip, false), 0)
+		for range 3 { // the first block, a, b
+			session.turn(0)
+			session.wrote(0)
+		}
+		if !slices.Equal(r.sending, test.told) || !slices.Equal(r.progress, test.told) || client.Frames != 2 {
+			t.Errorf("gzip %v, watched %v: sending %v, progress %v, %d frames, want %v", test.gzip, test.watches, r.sending, r.progress, client.Frames, test.told)
+		}
+	}
+}
+
+// watchedRoad is a road on which somebody watches, or not.
+type watchedRoad struct {
+	*road
+
+	watches           []bool // by leg
+	sending, progress []uint64
+}
+
+// Watches is as the test has it.
+func (r *watchedRoad) Watches() bool { return r.watches[r.at] }
+
+// Sending notes it.
+func (r *watchedRoad) Sending(position uint64) { r.sending = append(r.sending, position) }
+
+// Progress notes it.
+func (r *watchedRoad) Progress(position uint64) { r.progress = append(r.progress, position) }
