@@ -253,12 +253,12 @@ func TestJoinOwnOfALongSnapshot(t *testing.T) {
 		l := newLedger()
 		w.Stage.watch = l.watch
 		l.publish(40)
-		want := "open"
+		want := []string{"open"}
 		for seq := range 40 {
-			want += " " + strconv.Itoa(seq+1)
+			want = append(want, strconv.Itoa(seq+1))
 		}
 		for range 2 {
-			expect(t, w.listen("/feed", ssetest.Options{}), want)
+			expect(t, w.listen("/feed", ssetest.Options{}), strings.Join(want, " "))
 		}
 	})
 }

@@ -60,6 +60,7 @@ func TestUntakenAnswers(t *testing.T) {
 				if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {
 					t.Errorf("the connection is still there: %d bytes, %v", len(got), err)
 				}
+				synctest.Wait() // for the call's place
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
 					t.Errorf("who comes next is answered %d, %d bytes", got.Status, len(got.Body))
 				}
@@ -101,6 +102,7 @@ func TestUntakenAnswersOfHTTP2(t *testing.T) {
 				if took := time.Since(began); took < bridge.AnswerTimeout || took > bridge.AnswerTimeout+time.Second {
 					t.Errorf("the stream was reset after %v", took)
 				}
+				synctest.Wait() // for the call's place
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
 					t.Errorf("who comes next is answered %d, %d bytes", got.Status, len(got.Body))
 				}

@@ -356,6 +356,17 @@ func TestWhoWatchesIsTold(t *testing.T) {
 	}
 }
 
+// Frames without bytes are got, too: a pump may wait for that.
+func TestFramesWithoutBytesAreProgress(t *testing.T) {
+	r := &watchedRoad{road: newRoad(), watches: []bool{true}}
+	session := newSession(&Client{Source: r, Blocks: blocks{source: r.source}}, newForm(false, false), 0)
+	session.turn(0) // the first block
+	r.log.Append(nil, "")
+	if written, end := session.turn(0); len(written) > 0 || end != "" || !slices.Equal(r.progress, []uint64{1}) {
+		t.Errorf("wrote %q, end %q, progress %v", written, end, r.progress)
+	}
+}
+
 // watchedRoad is a road on which somebody watches, or not.
 type watchedRoad struct {
 	*road
