@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -86,5 +87,39 @@ func TestPrivateTopicsWaitForBytes(t *testing.T) {
 		if strings.Contains(got, "lagged") || !w.backend.offer(part{wire: "more"}) {
 			t.Fatalf("after %d messages: %.60q", sent, got)
 		}
+	})
+}
+
+// What is compressed for a reader takes room, too: others make it when the reader tells its progress, not only when
+// the next message comes.
+func TestIdleTopicsMakeRoomForWhatIsCompressed(t *testing.T) {
+	inWorld(t, smallBytes, func(t *testing.T, w *world) {
+		noise := rand.NewChaCha8([32]byte{1})
+		send := func(n int) {
+			for range n {
+				var message [1 << 10]byte
+				_, _ = noise.Read(message[:]) // never fails
+				w.backend.send(t, string(message[:]))
+			}
+		}
+		idle := w.join("idle")
+		send(40)
+		idle.leave()
+		c := w.join("read")
+		send(40)
+		w.expectTopics(2)
+		for position, head := c.position, c.sub.Log().Newest(); position < head; {
+			_, next, _, err := c.sub.Log().GzipChunks(position, 0, 1<<20)
+			if err != nil || next == position {
+				t.Fatalf("read to %d: %v", next, err)
+			}
+			position = next
+		}
+		if w.registry.Bytes() <= smallBytes.Bytes {
+			t.Fatal("what is compressed takes no room") // the test shows nothing
+		}
+		c.sub.Progress(c.sub.Log().Newest())
+		w.expectTopics(1)
+		w.expectBytesWithin(smallBytes)
 	})
 }
