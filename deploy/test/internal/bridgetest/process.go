@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
@@ -84,17 +86,23 @@ func (p *Process) Kill(t testing.TB) {
 	<-p.ended
 }
 
-// FreeAddress is an address of this machine that nobody listens on.
+// FreeAddress is an address of this machine that nobody listens on. Its port is none of those that connections
+// are given, from 32768 on: one might be given it before whoever is to listen there does.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := fmt.Sprintf(":%d", 20000+rand.N(12000))
+		listener, err := net.Listen("tcp", port) // on all addresses, as Caddy does
+		if err != nil {
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return "127.0.0.1" + port
 	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return listener.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Status asks once, and returns the status and the body.
