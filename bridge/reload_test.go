@@ -559,6 +559,28 @@ func TestReloadReplayBytes(t *testing.T) {
 	})
 }
 
+// TestReplayBytesOfStreamsThatEnd: what the ends of streams add to their logs counts, too, though no message follows.
+func TestReplayBytesOfStreamsThatEnd(t *testing.T) {
+	inWorld(t, "limits: {replay_bytes: 128KiB}\n"+feedRoute("request: {query: true}, replay: {linger: 1h}"), func(t *testing.T, w *world) {
+		var rpcs []*rpc
+		for i := range 100 {
+			w.listen("/feed?topic="+strconv.Itoa(i), ssetest.Options{})
+			rpc := w.rpc()
+			rpc.accept()
+			rpc.send(&testv1.FeedEvent{Kind: strings.Repeat("x", 940)})
+			synctest.Wait()
+			rpcs = append(rpcs, rpc)
+		}
+		for _, rpc := range rpcs {
+			rpc.end(nil)
+		}
+		synctest.Wait()
+		if got := scrape(t, w.Bridge)["ssebridge_log_bytes"]; got == 0 || got > 128<<10 {
+			t.Errorf("the logs have %v bytes", got)
+		}
+	})
+}
+
 // TestReloadMessageBytes: what a message may have changes with its route.
 func TestReloadMessageBytes(t *testing.T) {
 	inWorld(t, "drain: {grace: 0s}\n"+feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {

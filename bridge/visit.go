@@ -204,8 +204,8 @@ func startOf(sub *topic.Subscription) start {
 	}
 }
 
-// traced reports whether the visit has a trace.
-func (v *visit) traced() bool { return v != nil && v.journey != nil }
+// traced reports whether the visit has a trace that is kept.
+func (v *visit) traced() bool { return v != nil && v.journey != nil && v.journey.span.IsRecording() }
 
 // follows looks at what has become of the client's topic.
 func (v *visit) follows(sub *topic.Subscription) {

@@ -250,8 +250,8 @@ func (s *server) send(c *client) {
 	}
 }
 
-// send is the least that a write can be: sendto has less to do than write, and the
-// runtime, whose thread this is, is not told.
+// send is the least that a write can be: sendto, for write goes through the kernel's files
+// first, and the runtime, whose thread this is, is not told.
 func send(descriptor int, p []byte) (n int, err unix.Errno) {
 	sent, _, err := unix.RawSyscall6(unix.SYS_SENDTO,
 		//nolint:gosec // as the kernel wants it

@@ -22,7 +22,7 @@ const (
 func literal(b byte) token { return token(b) }
 
 func match(length, distance int) token {
-	return token(isMatch | (length-lengthBase)<<distanceBits | (distance - 1)) //nolint:gosec // 8 and 15 bits
+	return isMatch | token(length-lengthBase)<<distanceBits | token(distance-1) //nolint:gosec // 8 and 15 bits
 }
 
 func (t token) isMatch() bool { return t >= isMatch }

@@ -21,8 +21,8 @@ type Source interface {
 	// Sending says how far the frames go that are to be written now. They may
 	// have left the log when they have been.
 	Sending(position uint64)
-	// Progress says how far the client has been written to. It is also called
-	// where frames are read compressed.
+	// Progress says how far the client has been written to. It is called, and Sending,
+	// also where frames are read compressed.
 	Progress(position uint64)
 }
 

@@ -112,14 +112,17 @@ func TestTailIsNotLost(t *testing.T) {
 				conn := s.dialSmall(t)
 				e := s.request(t, conn, "")
 				// The end is told when the kernel has taken it all.
-				taken := &limited{Reader: e.body, more: make(chan int), free: make(chan struct{})}
+				taken := &limited{Reader: e.body, more: make(chan int), free: make(chan struct{}), over: make(chan struct{})}
 				e.body = taken
 				e.start(t, s.gzip)
 				free := sync.OnceFunc(func() { close(taken.free) })
 				t.Cleanup(free)
 				ended := false
 				for !ended {
-					taken.more <- 16
+					select {
+					case taken.more <- 16:
+					case <-taken.over: // it has read all meanwhile
+					}
 					s.mu.Lock()
 					ended = len(s.ends) > 0
 					s.mu.Unlock()
@@ -138,16 +141,20 @@ type limited struct {
 	io.Reader
 	more chan int
 	free chan struct{}
+	over chan struct{} // closed when there is nothing more to read
 }
 
 // Read reads as much as is allowed.
-func (l *limited) Read(p []byte) (int, error) {
+func (l *limited) Read(p []byte) (n int, err error) {
 	select {
-	case n := <-l.more:
-		return l.Reader.Read(p[:min(n, len(p))])
+	case most := <-l.more:
+		p = p[:min(most, len(p))]
 	case <-l.free:
-		return l.Reader.Read(p)
 	}
+	if n, err = l.Reader.Read(p); err != nil {
+		close(l.over) // nobody reads on after an error
+	}
+	return n, err
 }
 
 // corked has what is written and the end of the side come together.

@@ -347,7 +347,10 @@ func TestWhoWatchesIsTold(t *testing.T) {
 		client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r, Gzip: test.gzip}
 		session := newSession(client, newForm(test.gzip, false), 0)
 		for range 3 { // the first block, a, b
-			session.turn(0)
+			before := client.Frames
+			if session.turn(0); client.Frames != before {
+				t.Error("what is not written yet is counted")
+			}
 			session.wrote(0)
 		}
 		if !slices.Equal(r.sending, test.told) || !slices.Equal(r.progress, test.told) || client.Frames != 2 {
@@ -356,15 +359,45 @@ func TestWhoWatchesIsTold(t *testing.T) {
 	}
 }
 
-// Frames without bytes are got, too: a pump may wait for that.
-func TestFramesWithoutBytesAreProgress(t *testing.T) {
-	r := &watchedRoad{road: newRoad(), watches: []bool{true}}
-	session := newSession(&Client{Source: r, Blocks: blocks{source: r.source}}, newForm(false, false), 0)
-	session.turn(0) // the first block
-	r.log.Append(nil, "")
-	if written, end := session.turn(0); len(written) > 0 || end != "" || !slices.Equal(r.progress, []uint64{1}) {
-		t.Errorf("wrote %q, end %q, progress %v", written, end, r.progress)
+// What a client has got without being sent it, by an ordinal or because there are no bytes, is progress, for which a pump may
+// wait; but nobody has been sent it.
+func TestWhatIsNotSentIsProgress(t *testing.T) {
+	for name, frame := range map[string]string{"passed": "a", "without bytes": ""} {
+		r := &watchedRoad{road: newRoad(), watches: []bool{true}}
+		r.pass = func(position uint64) (next uint64, more bool) { return position + uint64(len(frame)), false }
+		client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r}
+		session := newSession(client, newForm(false, false), 0)
+		session.turn(0) // the first block
+		r.log.Append([]byte(frame), "")
+		if written, end := session.turn(0); len(written) > 0 || end != "" || !slices.Equal(r.progress, []uint64{1}) || client.Frames != 0 {
+			t.Errorf("%s: wrote %q, end %q, progress %v, %d frames", name, written, end, r.progress, client.Frames)
+		}
 	}
+}
+
+// Where a client moves to the middle of a chain, what it is sent does not refer to what it was not.
+func TestWaysMoveIntoAChain(t *testing.T) {
+	onWays(t, ways, func(t *testing.T, s *stand) {
+		r := newRoad()
+		s.take(r, Policy{})
+		e := s.listen(t)
+		want := "first\n\n"
+		e.awaitText(t, want)
+		log := r.log
+		for leg := range 3 {
+			next := r.lead(10)
+			for i := range 5 {
+				frame := fmt.Sprint("skipped skipped ", leg, " ", i) // as what is skipped
+				put(log, frame)
+				want += frame + "\n\n"
+				e.awaitText(t, want)
+			}
+			log.Close()
+			log = next
+		}
+		log.Close()
+		e.expectEnd(t, true, want)
+	})
 }
 
 // watchedRoad is a road on which somebody watches, or not.

@@ -60,7 +60,8 @@ func newSession(client *Client, form form, now moment) *session {
 	return s
 }
 
-// attend begins to serve the client from its source's log.
+// attend begins to serve the client from its source's log. Who compresses fills memory,
+// and its source looks after that when it is told the progress.
 func (s *session) attend() {
 	s.log = s.client.Source.Log()
 	s.passing = s.client.Follower != nil

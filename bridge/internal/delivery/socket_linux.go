@@ -90,8 +90,8 @@ func (s socket) setUp(policy Policy) {
 
 // write returns how much the socket took; fewer bytes and no error: it is full.
 // The runtime is not told of the call, which does not block: told, it would take
-// the processor away under it, and start one thread after another. It is sendto, which
-// has less to do than write: there is no file to be found out about.
+// the processor away under it, and start one thread after another. It is sendto, for
+// write goes through the kernel's files first.
 func (s socket) write(p []byte) (int, error) {
 	for len(p) > 0 {
 		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO,

@@ -138,7 +138,7 @@ func (s *Stream) wait(ctx context.Context) {
 	}
 	due := s.alarm()
 	select {
-	case <-source.Log().Grown(s.session.client.Position):
+	case <-s.session.log.Grown(s.session.client.Position):
 	case <-changed:
 	case <-due:
 	case <-told:

@@ -22,12 +22,14 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 	stale := t.watchPlace()
 	defer func() { stale.Stop() }()
 	for t.pace.wait(ctx) {
+		registry.reclaim() // for the gaps that the log has been told meanwhile
 		began, err := t.play(ctx, stale, registry.reclaim)
 		if ctx.Err() != nil {
 			break
 		}
 		if end := t.settle(began, err); end != nil {
 			registry.stopped(t, end)
+			registry.reclaim() // for the stream's last frame
 			return
 		}
 		if t.Status().Placed {
