@@ -86,8 +86,15 @@ footprint: ## Print the time to readiness, memory when idle and the binary's siz
 property: ## Play random schedules of bridge/internal/topic for DURATION
 	@scripts/property.sh $(DURATION)
 
+# Some of the systems that the tests do not run on: without epoll, and with words of 32 bits.
+PORTABLE := darwin/arm64 windows/amd64 linux/386
+
+.PHONY: portable
+portable: ## Build the command for other systems
+	@for system in $(PORTABLE); do GOOS=$${system%/*} GOARCH=$${system#*/} CGO_ENABLED=0 go build -o /dev/null ./cmd/ssebridge || exit 1; done
+
 .PHONY: lint
-lint: $(GOLANGCI) $(BUF) ## Run golangci-lint, gofmt, go mod tidy, buf lint and buf format
+lint: $(GOLANGCI) $(BUF) portable ## Run golangci-lint, gofmt, go mod tidy, buf lint and buf format, and build for other systems
 	scripts/modules.sh $(abspath $(GOLANGCI)) run --config $(abspath .golangci.yml) ./...
 	go mod tidy -diff
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
