@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestOpenSaysWhatToDo(t *testing.T) {
+func TestOpenErrorsNameTheFix(t *testing.T) {
 	taken := tcp(t)
 	defer closing(t, taken)
 	for name, tc := range map[string]struct{ address, want string }{
