@@ -57,8 +57,9 @@ type Limits struct {
 	// ReplayBytes is the memory of all logs together: beyond it idle topics go first, then the oldest
 	// events of the largest log. Default 256MiB.
 	ReplayBytes Size `yaml:"replay_bytes"`
-	// Catchups is how many catch-up RPCs an upstream may have at once, but at least one for each
-	// stream; further clients wait on their open response. Default 256.
+	// Catchups is how many catch-up RPCs of an upstream may replay at once, but at least one for each
+	// stream; further clients wait on their open response. An RPC that has brought nothing for 250 ms
+	// replays nothing, and does not count. Default 256.
 	Catchups int `yaml:"catchups"`
 	// RequestBytes bounds a request: its body, and its query and headers. Default 64KiB.
 	RequestBytes Size `yaml:"request_bytes"`

@@ -109,8 +109,5 @@ func (t *Topic) kind() Kind {
 func (s *Turns) Usage() (running, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, turns := range s.taken {
-		running += turns
-	}
-	return running, len(s.waiting)
+	return s.running, s.waiting.Len()
 }

@@ -189,7 +189,7 @@ func TestSetTurns(t *testing.T) {
 		for range 3 {
 			(<-got).giveBack()
 		}
-		if turns.free != 100 || len(turns.taken) > 0 || len(turns.waiting) > 0 {
+		if running, waiting := turns.Usage(); turns.free != 100 || running+waiting+len(turns.lines) > 0 {
 			t.Errorf("in the end %+v", turns)
 		}
 	})

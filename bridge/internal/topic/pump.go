@@ -20,7 +20,7 @@ func (u unshown) Unwrap() error { return u.error }
 // breaks, or ctx ends.
 func (t *Topic) pump(ctx context.Context, registry *Registry) {
 	stale := t.watchPlace()
-	defer func() { stale.Stop() }()
+	defer func() { stale.stop() }()
 	for t.pace.wait(ctx) {
 		registry.reclaim() // for the gaps that the log has been told meanwhile
 		began, err := t.play(ctx, stale, registry.reclaim)
@@ -39,25 +39,46 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 	registry.stopped(t, func(*Status) {})
 }
 
-// watchPlace tells clients once no RPC has had a place for staleAfter; an
+// watchPlace notifies clients once no RPC has had a place for staleAfter; an
 // RPC's placing stops it.
-func (t *Topic) watchPlace() *time.Timer {
+func (t *Topic) watchPlace() *placeWatch {
 	t.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
-	return time.AfterFunc(staleAfter, func() {
+	return &placeWatch{due: time.Now().Add(staleAfter), timer: time.AfterFunc(staleAfter, func() {
 		t.update(func(s *Status) { s.Stale = s.Phase == Opening && !s.Placed })
-	})
+	})}
+}
+
+// placeWatch is a timer whose time stands still while a topic waits for its turn:
+// that says nothing about the backend.
+type placeWatch struct {
+	timer *time.Timer
+	due   time.Time
+}
+
+func (w *placeWatch) stop() { w.timer.Stop() }
+
+// pause stops the time until the returned function is called.
+func (w *placeWatch) pause() (resume func()) {
+	left := time.Until(w.due)
+	if !w.timer.Stop() {
+		return func() {} // it has notified them already
+	}
+	return func() {
+		w.due = time.Now().Add(left)
+		w.timer.Reset(left)
+	}
 }
 
 // play runs one RPC from its opening to its end; err is never nil. began is
 // when the backend accepted it, zero if it never did. It calls appended after
 // each message.
-func (t *Topic) play(ctx context.Context, stale *time.Timer, appended func()) (began time.Time, err error) {
+func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (began time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer t.setAccepted(false)
 	t.delivered, t.heard = false, false
 	cursor := t.resume()
-	turn, err := t.takeTurn(ctx)
+	turn, err := t.takeTurn(ctx, stale)
 	if err != nil {
 		return began, err
 	}
@@ -67,7 +88,8 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer, appended func()) (b
 		return began, t.refused(cursor, err)
 	}
 	defer stream.Close()
-	stale.Stop()
+	turn.placed()
+	stale.stop()
 	t.update(func(s *Status) { s.Placed, s.Stale = true, false })
 	if err := stream.Accepted(); err != nil {
 		return began, t.refused(cursor, err)
@@ -89,11 +111,16 @@ func (t *Topic) play(ctx context.Context, stale *time.Timer, appended func()) (b
 }
 
 // takeTurn waits until a catch-up may open its RPC.
-func (t *Topic) takeTurn(ctx context.Context) (*turn, error) {
+func (t *Topic) takeTurn(ctx context.Context, stale *placeWatch) (*turn, error) {
 	if t.role != catchUpRole || t.params.Turns == nil {
 		return nil, nil //nolint:nilnil // it needs none
 	}
-	turn, err := t.params.Turns.take(ctx, t.home)
+	turn, err := t.params.Turns.try(t.home), error(nil)
+	if turn == nil {
+		resume := stale.pause()
+		turn, err = t.params.Turns.take(ctx, t.home)
+		resume()
+	}
 	t.turn.Store(turn)
 	return turn, err
 }
@@ -140,6 +167,10 @@ func (t *Topic) mayRead(ctx context.Context) error {
 	}
 	t.waiting.Store(true) // before it is looked at again, so that no wake-up is missed
 	defer t.waiting.Store(false)
+	if turn := t.turn.Load(); turn != nil {
+		began := time.Now()
+		defer func() { turn.wait(time.Since(began)) }()
+	}
 	for t.mustWait() {
 		if t.listening.Load() == 0 && ctx.Err() == nil {
 			t.turn.Load().giveBack() // it lingers

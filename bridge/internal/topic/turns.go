@@ -1,40 +1,53 @@
 package topic
 
 import (
+	"container/list"
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
 
-// settled is how long an own RPC may say nothing until it is taken to have
-// nothing to catch up with. It goes on, but others may have their turn: on a
-// silent stream there is nothing at which it could meet main.
-const settled = 3 * time.Second
+// silence is how long a catch-up's RPC may bring nothing until its turn goes to
+// the next one. A replay that is under way brings a message sooner; an RPC that
+// only waits, at the newest cursor of a quiet stream or at one that a client made
+// up, may wait for hours.
+const silence = 250 * time.Millisecond
 
-// Turns bounds the catch-up RPCs that are under way at once, over all topics of
-// a backend. A family always gets one: its stream may be silent for hours, in
-// which its newest cursor, where its clients stand, is nowhere to meet main.
+// Turns bounds the catch-up RPCs that replay at once, over all topics of a
+// backend. It does not bound the RPCs that wait for messages: Limits.Topics does.
+// A family always gets one turn, so that the catch-ups of a slow service do not
+// hold up those of another one behind the same backend.
 type Turns struct {
 	mu      sync.Mutex
 	limit   int
-	free    int // below 0 where the limit was lowered under those who have one
-	taken   map[*family]int
-	waiting []*waiter
+	free    int // negative after the limit was lowered below the turns that are taken
+	running int // turns that are taken, counted or not
+	lines   map[*family]*line
+	waiting list.List // of *waiter, all families' in the order of their coming
 }
 
+// line is a family's part of the turns. It exists while the family has a turn or
+// waits for one.
+type line struct {
+	taken   int
+	waiting list.List // of *waiter
+}
+
+// waiter is in two lists, so that a turn finds the next one without looking at
+// the others.
 type waiter struct {
-	family *family
-	turn   chan *turn // holds one; closed never
+	family     *family
+	turn       chan *turn // holds one; never closed
+	inAll, own *list.Element
 }
 
 // NewTurns returns a bound of so many RPCs.
 func NewTurns(atOnce int) *Turns {
-	return &Turns{limit: atOnce, free: atOnce, taken: map[*family]int{}}
+	return &Turns{limit: atOnce, free: atOnce, lines: map[*family]*line{}}
 }
 
-// SetLimit changes the bound. Who has a turn keeps it; who waits for one may get
-// it now.
+// SetLimit changes the bound. Turns that are taken stay so; a higher bound serves
+// those that wait.
 func (s *Turns) SetLimit(atOnce int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,67 +60,143 @@ func (s *Turns) SetLimit(atOnce int) {
 type turn struct {
 	turns   *Turns
 	family  *family
-	counted bool // else it is the one that a family always gets
+	counted bool // not the one that a family always gets
 	once    sync.Once
-	quiet   *time.Timer // gives it back; nil until the RPC has been accepted
+	quiet   *time.Timer   // gives the turn back after a silence; nil until the RPC is placed
+	waited  time.Duration // how long the pump has not read, in all; the pump's
+}
+
+// try returns a turn if the family can have one at once.
+func (s *Turns) try(f *family) *turn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if line := s.lines[f]; s.free > 0 || line == nil || line.taken == 0 {
+		return s.takeLocked(f)
+	}
+	return nil
 }
 
 // take waits for a turn.
 func (s *Turns) take(ctx context.Context, f *family) (*turn, error) {
-	s.mu.Lock()
-	if t := s.tryLocked(f); t != nil {
-		s.mu.Unlock()
-		return t, nil
-	}
-	w := &waiter{f, make(chan *turn, 1)}
-	s.waiting = append(s.waiting, w)
-	s.mu.Unlock()
+	w := s.queue(f)
 	select {
 	case t := <-w.turn:
 		return t, nil
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	s.waiting = slices.DeleteFunc(s.waiting, func(other *waiter) bool { return other == w })
+	if len(w.turn) == 0 {
+		s.leaveLocked(w)
+		s.dropLocked(f)
+	}
 	s.mu.Unlock()
 	select {
-	case t := <-w.turn: // it was given in between
+	case t := <-w.turn: // given while ctx ended
 		t.giveBack()
 	default:
 	}
 	return nil, ctx.Err()
 }
 
-// tryLocked returns a turn if there is one for a family.
-func (s *Turns) tryLocked(f *family) *turn {
-	counted := s.free > 0
-	if !counted && s.taken[f] > 0 {
-		return nil
+// queue puts a waiter behind the others, and serves it if there is a turn.
+func (s *Turns) queue(f *family) *waiter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	line := s.lineLocked(f)
+	w := &waiter{family: f, turn: make(chan *turn, 1)}
+	w.inAll, w.own = s.waiting.PushBack(w), line.waiting.PushBack(w)
+	if line.taken == 0 {
+		s.serveFirstLocked(line)
 	}
-	if counted {
-		s.free--
-	}
-	s.taken[f]++
-	return &turn{turns: s, family: f, counted: counted}
+	s.serveLocked()
+	return w
 }
 
-// accepted says that the backend serves a topic's RPC. The turn is given back
-// at once where the RPC never ends by meeting another; for an own RPC when
-// nothing has come for a while.
+func (s *Turns) lineLocked(f *family) *line {
+	l := s.lines[f]
+	if l == nil {
+		l = &line{}
+		s.lines[f] = l
+	}
+	return l
+}
+
+func (s *Turns) takeLocked(f *family) *turn {
+	t := &turn{turns: s, family: f, counted: s.free > 0}
+	if t.counted {
+		s.free--
+	}
+	s.running++
+	s.lineLocked(f).taken++
+	return t
+}
+
+// leaveLocked takes a waiter out of the lists.
+func (s *Turns) leaveLocked(w *waiter) {
+	s.waiting.Remove(w.inAll)
+	s.lines[w.family].waiting.Remove(w.own)
+}
+
+// dropLocked forgets a family that neither has a turn nor waits for one.
+func (s *Turns) dropLocked(f *family) {
+	if l := s.lines[f]; l != nil && l.taken == 0 && l.waiting.Len() == 0 {
+		delete(s.lines, f)
+	}
+}
+
+// serveLocked gives the free turns to those that wait, in the order of their
+// coming.
+func (s *Turns) serveLocked() {
+	for s.free > 0 && s.waiting.Len() > 0 {
+		s.serveElementLocked(s.waiting.Front())
+	}
+}
+
+// serveFirstLocked gives a turn to the first waiter of a family.
+func (s *Turns) serveFirstLocked(l *line) {
+	if first := l.waiting.Front(); first != nil {
+		s.serveElementLocked(first)
+	}
+}
+
+func (s *Turns) serveElementLocked(e *list.Element) {
+	w := e.Value.(*waiter) //nolint:errcheck,forcetypeassert // the lists have nothing else
+	s.leaveLocked(w)
+	w.turn <- s.takeLocked(w.family)
+}
+
+// placed says that the RPC has its place on a connection. From now on silence
+// counts, whether the backend has accepted the RPC or not: many backends send
+// their headers with the first message only.
+func (t *turn) placed() {
+	if t != nil {
+		t.quiet = time.AfterFunc(silence, t.giveBack)
+	}
+}
+
+// accepted says that the backend serves a topic's RPC. One that never ends by
+// meeting another log gives its turn back at once.
 func (t *turn) accepted(topic *Topic) {
-	switch {
-	case t == nil:
-	case !topic.home.meets:
+	if t != nil && !topic.home.meets {
 		t.giveBack()
-	case topic.start == "":
-		t.quiet = time.AfterFunc(settled, t.giveBack)
 	}
 }
 
 // moved says that the RPC has sent a message.
 func (t *turn) moved() {
 	if t != nil && t.quiet != nil && t.quiet.Stop() {
-		t.quiet.Reset(settled)
+		t.quiet.Reset(silence)
+	}
+}
+
+// wait says that the pump has not read for a while, since a client or the main
+// log was behind. A replay at the pace of a slow client holds up no other one.
+func (t *turn) wait(d time.Duration) {
+	if t == nil {
+		return
+	}
+	if t.waited += d; t.waited >= silence {
+		t.giveBack()
 	}
 }
 
@@ -119,7 +208,7 @@ func (t *turn) end() {
 	t.giveBack()
 }
 
-// giveBack lets somebody else have the turn. All but the first call do nothing.
+// giveBack lets the next RPC have the turn. All but the first call do nothing.
 func (t *turn) giveBack() {
 	if t != nil {
 		t.once.Do(t.giveBackOnce)
@@ -133,19 +222,11 @@ func (t *turn) giveBackOnce() {
 	if t.counted {
 		s.free++
 	}
-	if s.taken[t.family]--; s.taken[t.family] == 0 {
-		delete(s.taken, t.family)
+	s.running--
+	l := s.lines[t.family]
+	if l.taken--; l.taken == 0 {
+		s.serveFirstLocked(l)
 	}
 	s.serveLocked()
-}
-
-// serveLocked gives turns to those who wait, as they came.
-func (s *Turns) serveLocked() {
-	s.waiting = slices.DeleteFunc(s.waiting, func(w *waiter) bool {
-		next := s.tryLocked(w.family)
-		if next != nil {
-			w.turn <- next
-		}
-		return next != nil
-	})
+	s.dropLocked(t.family)
 }
