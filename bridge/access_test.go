@@ -305,7 +305,7 @@ func TestStuckLogHoldsNobodyUp(t *testing.T) {
 	backend := backend(t)
 	log := &gate{}
 	b, err := bridge.New(parse(t, "upstreams:\n  app: {target: '"+backend.Target()+"'}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
-		"  - {path: /feed, rpc: "+watch+", upstream: app, join: held, request: {set: {history: true}}}\n"),
+		"  - {path: /feed, rpc: "+watch+", upstream: app, share: true, join: held, request: {set: {history: true}}}\n"),
 		bridge.Options{Logger: slog.New(slog.NewJSONHandler(log, nil)), AccessLog: bridge.AccessAll})
 	if err != nil {
 		t.Fatal(err)
@@ -364,8 +364,8 @@ func TestCloseWritesWhatWaits(t *testing.T) {
 
 // TestRequestIDs: one that is sane goes all the way, another is replaced, and the topic is the same.
 func TestRequestIDs(t *testing.T) {
-	routes := "routes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: never, request: {metadata: [x-request-id]}}\n" +
-		"  - {path: /other, rpc: " + watch + ", upstream: app, share: never}\n"
+	routes := "routes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: false, request: {metadata: [x-request-id]}}\n" +
+		"  - {path: /other, rpc: " + watch + ", upstream: app, share: false}\n"
 	inWorld(t, routes, func(t *testing.T, w *world) {
 		for _, test := range []struct{ path, sent, want string }{
 			{"/feed", "0a1b-2c.d_e:f/g+h=i@j", "^0a1b-2c.d_e:f/g\\+h=i@j$"},

@@ -71,9 +71,9 @@ func TestRoutesAgainstTheSchema(t *testing.T) {
 			`ssebridge.yaml:3:5: routes[0].methods: app.Rooms/Send may change something, so that GET is not safe; write methods: [POST], or give the method option idempotency_level = NO_SIDE_EFFECTS`,
 		},
 		{
-			"a stream's keys on a unary method", `{path: /a, rpc: app.Rooms/Read, upstream: app, retry: 5s, event: {id: text}, replay: {linger: 1s}}`,
-			`ssebridge.yaml:3:75: routes[0].event.id: is for streams, and rpc app.Rooms/Read is a unary method, which answers once, as plain JSON; leave it out
-ssebridge.yaml:3:90: routes[0].replay: is for streams, and rpc app.Rooms/Read is a unary method, which answers once, as plain JSON; leave it out
+			"a stream's keys on a unary method", `{path: /a, rpc: app.Rooms/Read, upstream: app, retry: 5s, event: {name: text}, replay: {linger: 1s}}`,
+			`ssebridge.yaml:3:77: routes[0].event.name: is for streams, and rpc app.Rooms/Read is a unary method, which answers once, as plain JSON; leave it out
+ssebridge.yaml:3:92: routes[0].replay: is for streams, and rpc app.Rooms/Read is a unary method, which answers once, as plain JSON; leave it out
 ssebridge.yaml:3:59: routes[0].retry: is for streams, and rpc app.Rooms/Read is a unary method, which answers once, as plain JSON; leave it out`,
 		},
 		{
@@ -101,15 +101,15 @@ ssebridge.yaml:3:12: routes[0].path: tags is repeated; a path variable needs a f
 			`ssebridge.yaml:3:75: routes[0].request.set.user: user and number, which request.set.number binds, are of the oneof who: only one can be set`,
 		},
 		{
-			"an unknown id", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {id: seqq}}`,
+			"an unknown id", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {id: seqq}, share: true}`,
 			`ssebridge.yaml:3:65: routes[0].event.id: app.Event has no field "seqq"; nearest: "seq"`,
 		},
 		{
-			"an id that cannot be one", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {id: weight}}`,
+			"an id that cannot be one", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {id: weight}, share: true}`,
 			`ssebridge.yaml:3:65: routes[0].event.id: "weight" in app.Event is a double; an id is a string, bytes, an integer or a google.protobuf.Timestamp`,
 		},
 		{
-			"an id through a map", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {id: labels}}`,
+			"an id through a map", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {id: labels}, share: true}`,
 			`ssebridge.yaml:3:65: routes[0].event.id: "labels" in app.Event is a map; an id is a string, bytes, an integer or a google.protobuf.Timestamp`,
 		},
 		{
@@ -130,7 +130,7 @@ ssebridge.yaml:3:12: routes[0].path: tags is repeated; a path variable needs a f
 			"templates that do not parse", `{path: "/a/{room_id", rpc: app.Rooms/Watch, upstream: app}`,
 			`ssebridge.yaml:3:12: routes[0].path: the variable "room_id" is not closed`,
 		},
-		{"nothing wrong", `{path: "/a/{room_id}", rpc: app.Rooms/Watch, upstream: app, event: {id: seq, name: {oneof: fine}, data: {oneof: fine}}}`, ""},
+		{"nothing wrong", `{path: "/a/{room_id}", rpc: app.Rooms/Watch, upstream: app, event: {id: seq, name: {oneof: fine}, data: {oneof: fine}}, share: true}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := checked(t, "  - "+test.route+"\n")

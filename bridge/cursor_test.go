@@ -31,7 +31,7 @@ var cursorRoutes = []struct {
 	{"with more fields", "event: {id: seq}, resume: {field: after, set: {limit: 7, kinds.string_list: [a]}}", "3", afterCursor},
 	{"repeats", "event: {id: seq, cursor: repeats}, resume: {field: after}", "", afterCursor},
 	{"own", "event: {id: seq}, resume: {field: after}, join: own, request: {set: {history: true}}", "3", afterCursor},
-	{"private", "event: {id: seq}, resume: {field: after}, share: never", "3", afterCursor},
+	{"private", "event: {id: seq}, resume: {field: after}, share: false", "3", afterCursor},
 	{"unordered", "event: {id: seq}, resume: {field: after, ordered: false}", "3", afterCursor},
 }
 

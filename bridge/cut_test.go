@@ -64,9 +64,9 @@ func TestCutAtEveryByte(t *testing.T) {
 		name, keys string
 		live       bool // a client without an id starts after the newest message
 	}{
-		{"shared", "share: auto", true},
+		{"shared", "share: true", true},
 		{"shared, held", "join: held", false},
-		{"private", "share: never", false},
+		{"private", "share: false", false},
 		{"cursors", "event: {id: seq}", true},
 		{"cursors, held, with names", "event: {id: seq, name: {oneof: body}}, join: held", false},
 	} {

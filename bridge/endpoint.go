@@ -291,7 +291,7 @@ func streamKeys(r config.Route) []string {
 		"event.data":     r.Event.Data != config.EventData{},
 		"join":           r.Join != "",
 		"replay":         r.Replay != config.Replay{},
-		"share":          r.Share != "",
+		"share":          r.Share,
 		"slow_client":    r.SlowClient != "",
 		"write_timeout":  r.WriteTimeout != 0,
 		"on_complete":    r.OnComplete != "",

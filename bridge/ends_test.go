@@ -38,7 +38,7 @@ func TestFinalIDs(t *testing.T) {
 		{"cursors", "event: {id: seq}", 2, nil, "stream-end", "2~end"},
 		{"no cursor", "event: {id: seq}", 0, nil, "stream-end", "~EPOCH-0~end"},
 		{"no ids", `event: {id: ""}`, 2, nil, "stream-end", "~end"},
-		{"private", "share: never", 2, nil, "stream-end", "EPOCH-2~end"},
+		{"private", "share: false", 2, nil, "stream-end", "EPOCH-2~end"},
 		{"failed", "retry: 3s", 2, status.Error(codes.NotFound, "closed"), "stream-error", "EPOCH-2~end"},
 		{"failed, cursors", "event: {id: seq}", 2, status.Error(codes.NotFound, "closed"), "stream-error", "2~end"},
 		{"failed, no ids", `event: {id: ""}`, 2, status.Error(codes.Aborted, "closed"), "stream-error", "~end"},

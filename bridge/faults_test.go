@@ -80,7 +80,7 @@ func (b *broadcast) watch(_ *testv1.WatchRequest, stream grpc.ServerStreamingSer
 // promise: between two gaps, every message exactly once, in order.
 func TestFaults(t *testing.T) {
 	for _, keys := range []string{
-		"share: auto", "join: held", "share: never", "event: {id: seq}", "event: {id: seq}, join: held", "on_complete: reopen",
+		"share: true", "join: held", "share: false", "event: {id: seq}", "event: {id: seq}, join: held", "on_complete: reopen",
 		"slow_client: skip", "max_age: 20s, heartbeat: {every: 3s, as: event}",
 	} {
 		for seed := range uint64(12) {

@@ -52,8 +52,8 @@ func TestCompression(t *testing.T) {
 	b := backend(t)
 	b.Feed.Publish(&testv1.FeedEvent{Seq: 1})
 	b.Feed.End(nil)
-	g := start(t, b.Target(), "  - {path: /zipped, rpc: "+watch+", upstream: app, request: {set: {history: true}}}\n"+
-		"  - {path: /plain, rpc: "+watch+", upstream: app, request: {set: {history: true}}, compress: false}\n")
+	g := start(t, b.Target(), "  - {path: /zipped, rpc: "+watch+", upstream: app, share: true, request: {set: {history: true}}}\n"+
+		"  - {path: /plain, rpc: "+watch+", upstream: app, share: true, request: {set: {history: true}}, compress: false}\n")
 	for _, c := range []struct {
 		path, accept, encoding, vary string
 	}{
@@ -105,7 +105,7 @@ func readAs(t *testing.T, body io.Reader, encoding string) string {
 // What Go's own client, which asks for gzip by itself, gets before there is any event.
 func TestGoClientsHearAtOnce(t *testing.T) {
 	b := backend(t)
-	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, heartbeat: {every: 100ms, as: event}}\n")
+	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, heartbeat: {every: 100ms, as: event}}\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+"/feed", http.NoBody)
@@ -183,8 +183,8 @@ func TestGzipInChromium(t *testing.T) {
 		return l.watch(request, withGaps{stream})
 	})
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
-		"  - {path: /comments, rpc: "+watch+", upstream: app, event: {id: seq}, heartbeat: {every: 100ms, as: comment}}\n"+
-		"  - {path: /events, rpc: "+watch+", upstream: app, heartbeat: {every: 100ms, as: event}}\n"), bridge.Options{})
+		"  - {path: /comments, rpc: "+watch+", upstream: app, share: true, event: {id: seq}, heartbeat: {every: 100ms, as: comment}}\n"+
+		"  - {path: /events, rpc: "+watch+", upstream: app, share: true, heartbeat: {every: 100ms, as: event}}\n"), bridge.Options{})
 	page := &oneByOne{Handler: g.Bridge, ledger: l}
 	server := httptest.NewServer(page)
 	t.Cleanup(server.Close)

@@ -22,8 +22,8 @@ import (
 // fewRoutes are a stream and unary methods.
 const fewRoutes = `limits: {request_bytes: 1KiB, message_bytes: 1KiB}
 routes:
-  - {path: "/feeds/{topic}", rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, request: {query: [limit]}}
-  - {path: "/feeds/{topic}", rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, methods: [POST]}
+  - {path: "/feeds/{topic}", rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, share: true, request: {query: [limit]}}
+  - {path: "/feeds/{topic}", rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, share: true, methods: [POST]}
   - {path: "/things/{name}", rpc: ssebridge.test.v1.FeedService/Get, upstream: app, request: {query: true}}
   - {path: "/things/{name}", rpc: ssebridge.test.v1.FeedService/Put, upstream: app, methods: [POST], timeout: 5s}
   - {path: "/put/{name}", rpc: ssebridge.test.v1.FeedService/Put, upstream: app, methods: [POST], request: {body: false}}

@@ -16,6 +16,7 @@ type RouteInfo struct {
 	Methods   []string
 	RPC       string
 	Streaming bool     // else unary
+	Sharing   string   // which clients share an RPC of a stream, in words
 	Request   string   // the full name of the request message
 	Fields    []string // the names of its fields
 	Event     string   // the full name of the message that becomes an event, or the response
@@ -34,6 +35,20 @@ func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
 		info.Fields = append(info.Fields, string(fields.Get(i).Name()))
 	}
 	return info
+}
+
+// sharingOf says which clients of a route share an RPC, as operators read it.
+func sharingOf(r config.Route, streaming bool) string {
+	switch {
+	case !streaming:
+		return ""
+	case !r.Share:
+		return "own RPC per client"
+	case r.Join == config.JoinOwn:
+		return "shared, joins by an own RPC"
+	default:
+		return "shared, joins " + r.Join
+	}
 }
 
 // Check returns what is wrong with a configuration as far as it can be told
@@ -86,6 +101,7 @@ func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
 	}
 	info := infoOf(e.bound.Load().method)
 	info.Path, info.Methods = e.route.Path, e.route.Methods
+	info.Sharing = sharingOf(e.route, info.Streaming)
 	return info, nil
 }
 

@@ -56,7 +56,7 @@ func TestShedBytes(t *testing.T) {
 			"at a cursor":      {"event: {id: seq}, resume: {field: after}", "a%7Eb", "a%7Eb"},
 			"at an ordinal":    {"event: {id: seq}, resume: {field: after}", "7~2", "7~2"},
 			"without ids":      {"event: {id: ''}", "", ""},
-			"a topic a client": {"share: never", "", "~0"},
+			"a topic a client": {"share: false", "", "~0"},
 			"by POST":          {"methods: [GET, POST]", epochID, epochID},
 		} {
 			t.Run(name+"/"+route, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestSeatsAreGivenBack(t *testing.T) {
 		"the end":       {"", func(_ *testing.T, w *world, _ *ssetest.Client) { r := w.rpc(); r.count(1, 1); r.end(nil) }},
 		"an error":      {"", func(_ *testing.T, w *world, _ *ssetest.Client) { r := w.rpc(); r.count(1, 1); r.end(refused) }},
 		"max_age":       {"max_age: 1m", func(*testing.T, *world, *ssetest.Client) { time.Sleep(2 * time.Minute) }},
-		"its own, it":   {"share: never", func(_ *testing.T, w *world, c *ssetest.Client) { w.rpc().count(1, 1); c.Close() }},
+		"its own, it":   {"share: false", func(_ *testing.T, w *world, c *ssetest.Client) { w.rpc().count(1, 1); c.Close() }},
 		"reload": {"", func(_ *testing.T, w *world, _ *ssetest.Client) {
 			w.reloaded(limited("clients: 1", "retry: 7s"))
 			time.Sleep(time.Minute)
@@ -173,7 +173,7 @@ func TestBadRequestsHoldNoSeat(t *testing.T) {
 
 // TestUnaryCallsInAFullHouse: who listens can call.
 func TestUnaryCallsInAFullHouse(t *testing.T) {
-	const settings = "limits: {clients: 1}\nroutes:\n  - {path: /feed, rpc: " + watch + ", upstream: app}\n" +
+	const settings = "limits: {clients: 1}\nroutes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: true}\n" +
 		"  - {path: '/things/{name}', rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n"
 	inWorld(t, settings, func(t *testing.T, w *world) {
 		w.listen("/feed", ssetest.Options{})
@@ -242,7 +242,7 @@ func TestOpensPerIP(t *testing.T) {
 		id   func(i int) string
 	}{
 		"topics":    {"", func(int) string { return "" }},
-		"private":   {"share: never", func(int) string { return "" }},
+		"private":   {"share: false", func(int) string { return "" }},
 		"catch-ups": {"event: {id: seq}, resume: {field: after}", strconv.Itoa},
 		"own RPCs":  {"event: {id: seq}, resume: {field: after}, join: own", func(int) string { return "" }},
 	} {
@@ -274,8 +274,8 @@ func TestOpensPerIP(t *testing.T) {
 
 // TestOpensSparesWhoComesBack: a client that finds its topic lingering, or broken, opens none.
 func TestOpensSparesWhoComesBack(t *testing.T) {
-	for _, share := range []string{"auto", "never"} {
-		t.Run(share, func(t *testing.T) {
+	for _, share := range []string{"true", "false"} {
+		t.Run("share "+share, func(t *testing.T) {
 			inWorld(t, limited("opens_per_ip: 1", "open_grace: 0s, share: "+share), func(t *testing.T, w *world) {
 				c := w.listen("/feed?topic=a", ssetest.Options{})
 				w.rpc().count(1, 1)

@@ -283,7 +283,7 @@ func TestCountersSurviveAReload(t *testing.T) {
 		}
 
 		loaded := after["ssebridge_config_loaded_timestamp_seconds"]
-		if err := w.reload("routes: [{path: /a, rpc: " + watch + ", upstream: app}, {path: /a, rpc: " + watch + ", upstream: app}]"); err == nil {
+		if err := w.reload("routes: [{path: /a, rpc: " + watch + ", upstream: app, share: true}, {path: /a, rpc: " + watch + ", upstream: app, share: true}]"); err == nil {
 			t.Error("a bad configuration was taken over")
 		}
 		w.Bridge.ReloadFailed(errors.New("the file is gone"))
@@ -323,7 +323,7 @@ func TestReadinessKeepsTheLinesOfAFile(t *testing.T) {
 // TestHashOfTheConfigurationKeepsSecrets: it is the same for another password, and another for another route.
 func TestHashOfTheConfigurationKeepsSecrets(t *testing.T) {
 	hash := func(metadata, path string) (found string) {
-		b, err := bridge.New(parse(t, "upstreams: {app: {target: 'localhost:1', metadata: "+metadata+"}}\nroutes: [{path: "+path+", rpc: "+watch+", upstream: app}]"),
+		b, err := bridge.New(parse(t, "upstreams: {app: {target: 'localhost:1', metadata: "+metadata+"}}\nroutes: [{path: "+path+", rpc: "+watch+", upstream: app, share: true}]"),
 			bridge.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
@@ -372,7 +372,7 @@ func TestUnaryCallsAreCounted(t *testing.T) {
 // TestMetricsOfTheShard: of clients on real sockets, plain and compressed, one of whom reads nothing.
 func TestMetricsOfTheShard(t *testing.T) {
 	b := backend(t)
-	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, replay: {events: 100000}}")
+	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, replay: {events: 100000}}")
 	for range 3 {
 		ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}).AwaitEvents(1)
 	}
@@ -455,7 +455,7 @@ func transportHere() string {
 // TestMetricsOfALostUpstream: no connection is ready, and the route's clients are asked to wait.
 func TestMetricsOfALostUpstream(t *testing.T) {
 	b := backend(t, backendtest.WithMaxConcurrentStreams(10))
-	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app}")
+	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true}")
 	ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}).AwaitEvents(1)
 	b.AwaitRunning(1)
 	b.Stop()
@@ -469,7 +469,7 @@ func TestMetricsOfALostUpstream(t *testing.T) {
 
 // TestRoutesOfOnePathShareTheirSeries: a path may have a route for each method.
 func TestRoutesOfOnePathShareTheirSeries(t *testing.T) {
-	inWorld(t, "routes:\n  - {path: /x, rpc: "+watch+", upstream: app}\n  - {path: /x, methods: [POST], rpc: "+watch+", upstream: app}", func(t *testing.T, w *world) {
+	inWorld(t, "routes:\n  - {path: /x, rpc: "+watch+", upstream: app, share: true}\n  - {path: /x, methods: [POST], rpc: "+watch+", upstream: app, share: true}", func(t *testing.T, w *world) {
 		w.listen("/x", ssetest.Options{})
 		w.rpc().accept()
 		w.listen("/x", ssetest.Options{Method: http.MethodPost})

@@ -15,9 +15,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestPrivate: with share: never each client has an RPC of its own.
+// TestPrivate: with share: false each client has an RPC of its own.
 func TestPrivate(t *testing.T) {
-	inWorld(t, feedRoute("share: never"), func(t *testing.T, w *world) {
+	inWorld(t, feedRoute("share: false"), func(t *testing.T, w *world) {
 		one := w.listen("/feed", ssetest.Options{})
 		first := w.rpc()
 		two := w.listen("/feed", ssetest.Options{})
@@ -31,7 +31,7 @@ func TestPrivate(t *testing.T) {
 
 // TestPrivateWithoutIDs: there is nothing to come back to, so the RPC ends at once with its client.
 func TestPrivateWithoutIDs(t *testing.T) {
-	inWorld(t, feedRoute(`share: never, event: {id: ""}`), func(t *testing.T, w *world) {
+	inWorld(t, feedRoute(`share: false, event: {id: ""}`), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{NoIDs: true})
 		rpc := w.rpc()
 		rpc.count(1, 2)
@@ -48,7 +48,7 @@ func TestPrivateWithoutIDs(t *testing.T) {
 // TestPrivateReturns: a client finds its topic by the epoch in its id, and continues without a hole; another client, who
 // has another id or none, does not come near it.
 func TestPrivateReturns(t *testing.T) {
-	inWorld(t, feedRoute("share: never, request: {query: true}, methods: [GET, POST], replay: {linger: 30s}"), func(t *testing.T, w *world) {
+	inWorld(t, feedRoute("share: false, request: {query: true}, methods: [GET, POST], replay: {linger: 30s}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
 		rpc.count(1, 2)
@@ -99,7 +99,7 @@ func (f *flood) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingS
 func TestBackPressure(t *testing.T) {
 	for _, replay := range []string{"bytes: 64KiB", "events: 8"} {
 		t.Run(replay, func(t *testing.T) {
-			inWorld(t, feedRoute("share: never, write_timeout: 1h, request: {set: {limit: 400}}, replay: {"+replay+"}"), func(t *testing.T, w *world) {
+			inWorld(t, feedRoute("share: false, write_timeout: 1h, request: {set: {limit: 400}}, replay: {"+replay+"}"), func(t *testing.T, w *world) {
 				backend := &flood{}
 				w.Stage.watch = backend.watch
 				open := make(chan struct{})
@@ -134,7 +134,7 @@ func TestBackPressure(t *testing.T) {
 
 // TestNobodyListens: while a private topic's client is away, its pump stops; the client misses nothing.
 func TestNobodyListens(t *testing.T) {
-	inWorld(t, feedRoute("share: never, request: {set: {limit: 1000}}, replay: {events: 8}"), func(t *testing.T, w *world) {
+	inWorld(t, feedRoute("share: false, request: {set: {limit: 1000}}, replay: {events: 8}"), func(t *testing.T, w *world) {
 		backend := &flood{}
 		gone := make(chan struct{})
 		w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
@@ -168,7 +168,7 @@ func TestNobodyListens(t *testing.T) {
 func TestCutUnderLoad(t *testing.T) {
 	for _, replay := range []string{"events: 10", "events: 300", "bytes: 16KiB"} {
 		t.Run(replay, func(t *testing.T) {
-			inWorld(t, feedRoute("share: never, request: {set: {limit: 500}}, replay: {"+replay+"}"), func(t *testing.T, w *world) {
+			inWorld(t, feedRoute("share: false, request: {set: {limit: 500}}, replay: {"+replay+"}"), func(t *testing.T, w *world) {
 				w.Stage.watch = (&flood{}).watch
 				c := w.listen("/feed", ssetest.Options{CutAfter: new(int64(123_456))})
 				for i := range int64(20) {

@@ -98,10 +98,10 @@ upstreams:
   app: {target: '%s'}
   side: {target: '%s', keepalive: %ds}
 routes:
-  - {path: /positions, rpc: %[6]s, upstream: app}
-  - {path: /changing, rpc: %[6]s, upstream: app, retry: %[5]ds%[7]s}
-  - {path: /side, rpc: %[6]s, upstream: side}
-  - {path: /cursors, rpc: %[6]s, upstream: app, event: {id: seq}, resume: {field: after}}
+  - {path: /positions, rpc: %[6]s, upstream: app, share: true}
+  - {path: /changing, rpc: %[6]s, upstream: app, share: true, retry: %[5]ds%[7]s}
+  - {path: /side, rpc: %[6]s, upstream: side, share: true}
+  - {path: /cursors, rpc: %[6]s, upstream: app, share: true, event: {id: seq}, resume: {field: after}}
 `, 100+n, 10+n, b.Target(), b.Target(), 30+n, watch, broken)
 	}
 	g := startWith(t, parse(t, settings(0)), bridge.Options{})
@@ -163,7 +163,7 @@ func TestReloadToAnotherTarget(t *testing.T) {
 	})
 	settings := func(target string) string {
 		return "upstreams: {app: {target: '" + target + "'}}\ndrain: {grace: 0s}\nroutes:\n" +
-			"  - {path: /feed, rpc: " + watch + ", upstream: app, event: {id: seq}, resume: {field: after}}\n" +
+			"  - {path: /feed, rpc: " + watch + ", upstream: app, share: true, event: {id: seq}, resume: {field: after}}\n" +
 			"  - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n"
 	}
 	g := startWith(t, parse(t, settings(one.Target())), bridge.Options{})
@@ -247,7 +247,7 @@ func TestReloadOfASchemaFile(t *testing.T) {
 func TestReloadKeepsReady(t *testing.T) {
 	b := backend(t)
 	app := "upstreams:\n  app: {target: '" + b.Target() + "'}\n"
-	route := "routes:\n  - {path: /feed, rpc: " + watch + ", upstream: app}\n"
+	route := "routes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: true}\n"
 	g := startWith(t, parse(t, app+route), bridge.Options{})
 	ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}).AwaitEvents(1)
 	if err := g.Bridge.Reload(parse(t, app+"  away: {target: '127.0.0.1:1'}\n"+route+"  - {path: /away, rpc: a.B/C, upstream: away}\n")); err != nil {
@@ -267,7 +267,7 @@ func TestReloadOfAContradiction(t *testing.T) {
 	app := "upstreams:\n  app: {target: '" + b.Target() + "'}\nroutes:\n"
 	g := startWith(t, parse(t, app+feedRoutes), bridge.Options{})
 	ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}).AwaitEvents(1)
-	err := g.Bridge.Reload(parse(t, app+"  - {path: /bad, rpc: "+watch+", upstream: app, event: {id: sek}}\n"+feedRoutes))
+	err := g.Bridge.Reload(parse(t, app+"  - {path: /bad, rpc: "+watch+", upstream: app, share: true, event: {id: sek}}\n"+feedRoutes))
 	if want := `routes[0].event.id: ssebridge.test.v1.FeedEvent has no field "sek"; nearest: "seq"`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -40,6 +40,9 @@ func routesOf(keys ...string) string {
 	text.WriteString("routes:\n")
 	for i, more := range keys {
 		if more != "" {
+			if !strings.Contains(more, "share:") {
+				more += ", share: true"
+			}
 			text.WriteString("  - {path: /" + string(rune('a'+i)) + ", rpc: " + watch + ", upstream: app, " + more + "}\n")
 		}
 	}
@@ -49,10 +52,10 @@ func routesOf(keys ...string) string {
 // TestReloadSparesWhatIsTheSame: a route that is the same, be it written otherwise or at another place, goes on with its
 // topic and its RPC, and newcomers join them.
 func TestReloadSparesWhatIsTheSame(t *testing.T) {
-	const other = "  - {path: /b, rpc: " + watch + ", upstream: app, retry: 5s}\n"
+	const other = "  - {path: /b, rpc: " + watch + ", upstream: app, share: true, retry: 5s}\n"
 	for name, settings := range map[string]string{
 		"the same":        routesOf("retry: 3s"),
-		"written out":     routesOf("methods: [GET], share: auto, replay: {linger: 30s}, event: {data: {message: true}}"),
+		"written out":     routesOf("methods: [GET], share: true, replay: {linger: 30s}, event: {data: {message: true}}"),
 		"elsewhere":       "routes:\n" + other + strings.TrimPrefix(routesOf("retry: 3s"), "routes:\n"),
 		"another drain":   "drain: {grace: 1s}\n" + routesOf("retry: 3s"),
 		"request_bytes":   "limits: {request_bytes: 1KiB}\n" + routesOf("retry: 3s"),
@@ -249,7 +252,7 @@ func TestReloadRemovesARoute(t *testing.T) {
 
 // TestReloadMovesARoute: where another template takes a route's requests, its clients come back.
 func TestReloadMovesARoute(t *testing.T) {
-	const before = "drain: {grace: 0s}\nroutes: [{path: '/rooms/{topic}', rpc: " + watch + ", upstream: app}]"
+	const before = "drain: {grace: 0s}\nroutes: [{path: '/rooms/{topic}', rpc: " + watch + ", upstream: app, share: true}]"
 	for path, want := range map[string]string{"/rooms/{kinds.string_value}": "retry:reload", "/{topic=rooms/*}": "retry:reload", "/room/{topic}": "end"} {
 		inWorld(t, before, func(t *testing.T, w *world) {
 			c := w.listen("/rooms/x", ssetest.Options{})
@@ -273,7 +276,7 @@ func TestReloadRefused(t *testing.T) {
 		for i, test := range []struct{ settings, want string }{
 			{routesOf("retry: 4s, event: {id: sek}"), `routes[0].event.id: ssebridge.test.v1.FeedEvent has no field "sek"; nearest: "seq"`},
 			{routesOf("retry: 3s, timeout: 30s"), "routes[0].timeout: is for unary methods, and " + watch + " is a stream; leave it out, or use max_age"},
-			{routesOf("retry: 3s") + "  - {path: '/{x=**}', rpc: " + watch + ", upstream: app}", "routes[1].path: GET /a matches routes[0] (/a) too; no request may match two routes"},
+			{routesOf("retry: 3s") + "  - {path: '/{x=**}', rpc: " + watch + ", upstream: app, share: true}", "routes[1].path: GET /a matches routes[0] (/a) too; no request may match two routes"},
 		} {
 			err := w.reload(test.settings)
 			if err == nil || !strings.Contains(err.Error(), test.want) {

@@ -24,7 +24,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-const feedRoutes = "  - {path: /feed, rpc: " + watch + ", upstream: app, methods: [GET, POST], request: {query: true}}\n"
+const feedRoutes = "  - {path: /feed, rpc: " + watch + ", upstream: app, share: true, methods: [GET, POST], request: {query: true}}\n"
 
 // TestStartBeforeTheBackend: who comes meanwhile is held, and served when the backend is there. Ready follows.
 func TestStartBeforeTheBackend(t *testing.T) {
@@ -206,7 +206,7 @@ func TestContradiction(t *testing.T) {
 	b := backend(t, backendtest.WithDescriptors(without))
 	g := start(t, b.Target(), feedRoutes+
 		"  - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n"+
-		"  - {path: /bad, rpc: "+watch+", upstream: app, event: {id: sek}}\n")
+		"  - {path: /bad, rpc: "+watch+", upstream: app, share: true, event: {id: sek}}\n")
 	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
 	c.AwaitEvents(1)
 	for _, path := range []string{"/get", "/bad"} {

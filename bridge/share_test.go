@@ -15,7 +15,7 @@ import (
 // TestOneRPCForAHundred: clients that start together, before the first has an answer, open one RPC, counted at the backend.
 func TestOneRPCForAHundred(t *testing.T) {
 	b := backend(t)
-	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app}")
+	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true}")
 	var clients []*ssetest.Client
 	for range 100 {
 		clients = append(clients, ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}))
@@ -35,10 +35,31 @@ func TestOneRPCForAHundred(t *testing.T) {
 	}
 }
 
+// TestEachPageLoadGetsTheHistory: a stream that begins with history shows it to each page, as Envoy and grpc-gateway do,
+// unless the route says that requests share an RPC.
+func TestEachPageLoadGetsTheHistory(t *testing.T) {
+	b := backend(t)
+	for range 50 {
+		b.Feed.Publish(&testv1.FeedEvent{})
+	}
+	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, request: {set: {history: true}}}")
+	for load := range 4 {
+		page := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
+		messages := page.AwaitMessages(50)
+		if first := messages[0].Data; first != `{"seq":"1"}` {
+			t.Errorf("load %d begins with %s", load, first)
+		}
+		page.Close()
+	}
+	if opens := b.Opens(); opens != 4 {
+		t.Errorf("%d RPCs were opened, want 4", opens)
+	}
+}
+
 // TestMoreTopicsThanStreams: a backend that allows 100 streams a connection gets a second connection, and nobody hangs.
 func TestMoreTopicsThanStreams(t *testing.T) {
 	b := backend(t, backendtest.WithMaxConcurrentStreams(100))
-	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, request: {query: true}}")
+	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, request: {query: true}}")
 	var clients []*ssetest.Client
 	for i := range 150 {
 		clients = append(clients, ssetest.Connect(t, fmt.Sprintf("%s/feed?topic=%d", g.URL, i), ssetest.Options{}))
@@ -109,7 +130,7 @@ func TestWhoShares(t *testing.T) {
 // TestReplayDoesNotLeak: hardening. An id that another identity was given finds nothing, on shared and on private routes,
 // by position and by cursor.
 func TestReplayDoesNotLeak(t *testing.T) {
-	for _, keys := range []string{"share: auto", "share: never", "event: {id: seq}", "join: held"} {
+	for _, keys := range []string{"share: true", "share: false", "event: {id: seq}", "join: held"} {
 		t.Run(keys, func(t *testing.T) {
 			inWorld(t, feedRoute("request: {metadata: [authorization]}, "+keys), func(t *testing.T, w *world) {
 				mine := w.listen("/feed", ssetest.Options{Header: http.Header{"Authorization": {"Bearer mine"}}})

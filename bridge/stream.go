@@ -66,7 +66,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 	return topic.Join{
 		Key:       e.key(c),
 		Owner:     &e.owner,
-		Private:   e.route.Share == config.ShareNever,
+		Private:   !e.route.Share,
 		Held:      e.route.Join == config.JoinHeld,
 		Own:       e.ownRPC(),
 		Resumable: e.route.Resume != nil,
@@ -132,7 +132,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 		Reopen:    e.route.OnComplete == config.OnCompleteReopen,
 		StopOnBad: e.route.OnBadMessage == config.OnBadMessageStop,
 		NoReturn:  e.mode == sse.None,
-		Abandon:   e.mode == sse.None && e.route.Share == config.ShareNever,
+		Abandon:   e.mode == sse.None && !e.route.Share,
 	}
 }
 

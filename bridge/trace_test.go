@@ -131,7 +131,7 @@ func TestTraceOfAStream(t *testing.T) {
 	backend := backend(t)
 	collector, provider := exporting(t)
 	g := startWith(t, parse(t, "upstreams:\n  app: {target: '"+backend.Target()+"'}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
-		"  - {path: '/feeds/{topic}', rpc: "+watch+", upstream: app, request: {query: true}, replay: {linger: 0s}}\n"), bridge.Options{TracerProvider: provider})
+		"  - {path: '/feeds/{topic}', rpc: "+watch+", upstream: app, share: true, request: {query: true}, replay: {linger: 0s}}\n"), bridge.Options{TracerProvider: provider})
 	const parent, parentTrace = "00f067aa0ba902b7", "4bf92f3577b34da6a3ce929d0e0e4736"
 	first := ssetest.Connect(t, g.URL+"/feeds/a?kinds.string_value=secret", ssetest.Options{Header: http.Header{
 		"Traceparent": {"00-" + parentTrace + "-" + parent + "-01"}, "Tracestate": {"vendor=x"}, "Baggage": {"tenant=7"}, "User-Agent": {"test/1"},
@@ -445,7 +445,7 @@ func TestTraceOfWhoLeavesMeanwhile(t *testing.T) {
 // TestHostileTraceHeaders: what is no trace context is none; it costs nobody the RPC.
 func TestHostileTraceHeaders(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
-	inWorldWith(t, "limits: {request_bytes: 64KiB}\n"+feedRoute("share: never"), traced(spans), func(t *testing.T, w *world) {
+	inWorldWith(t, "limits: {request_bytes: 64KiB}\n"+feedRoute("share: false"), traced(spans), func(t *testing.T, w *world) {
 		for _, header := range []http.Header{
 			{"Traceparent": {"00-\xff"}, "Tracestate": {"\xff"}, "Baggage": {"\xff=\xff"}},
 			{"Traceparent": {"00-00000000000000000000000000000000-0000000000000000-01"}},

@@ -62,6 +62,9 @@ func inWorldWith(t *testing.T, settings string, adjust func(*bridge.Options), pl
 
 // feedRoute is the YAML of a configuration's one route, /feed; keys are further ones.
 func feedRoute(keys string) string {
+	if !strings.Contains(keys, "share:") {
+		keys = strings.Trim("share: true, "+keys, ", ")
+	}
 	return "routes: [{path: /feed, rpc: " + watch + ", upstream: app, " + keys + "}]"
 }
 

@@ -38,22 +38,25 @@ routes:
   - path: /shared/{topic}
     rpc: ssebridge.test.v1.FeedService/Watch
     upstream: app
+    share: true
   - path: /private/{topic}
     rpc: ssebridge.test.v1.FeedService/Watch
     upstream: app
-    share: never
   - path: /impatient/{topic}
     rpc: ssebridge.test.v1.FeedService/Watch
     upstream: app
+    share: true
     write_timeout: %[5]s
   - path: /beating/{topic}
     rpc: ssebridge.test.v1.FeedService/Watch
     upstream: app
+    share: true
     write_timeout: %[5]s
     heartbeat: {every: %[6]s}
   - path: /mute/{topic}
     rpc: ssebridge.test.v1.FeedService/Watch
     upstream: app
+    share: true
     write_timeout: %[5]s
     heartbeat: {every: 0s}
 `, p.listen, p.admin, secured, p.backend, impatient, heartbeat)

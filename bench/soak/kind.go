@@ -55,7 +55,7 @@ type kind struct {
 	bulky   bool // the messages are long, and every other client is a slow reader
 
 	// The route.
-	keys      string // its configuration but what follows, path, rpc and upstream
+	keys      string // its configuration but what follows, path, rpc, upstream and share
 	log       logSize
 	resumes   bool // an RPC can be opened at a cursor
 	private   bool // a topic per client
@@ -182,14 +182,14 @@ func slowKinds() []kind {
 // nothing.
 func privateKinds() []kind {
 	return []kind{
-		{name: "private", private: true, keys: "share: never", log: privateLog, excused: unplaced(), place: noPlace},
+		{name: "private", private: true, log: privateLog, excused: unplaced(), place: noPlace},
 		{
-			name: "privateslow", private: true, bulky: true, keys: "share: never", log: logSize{12, privateLog.linger},
+			name: "privateslow", private: true, bulky: true, log: logSize{12, privateLog.linger},
 			// What the kernel holds of a client that is cut has left the log.
 			excused: also(unplaced(), map[string]excuse{gapExpired: fellOut}), place: noPlace,
 		},
 		{
-			name: "privatecursor", private: true, bulky: true, keys: "share: never, " + exclusive,
+			name: "privatecursor", private: true, bulky: true, keys: exclusive,
 			log: shortLog, resumes: true, place: seqPlace,
 		},
 	}
@@ -200,7 +200,7 @@ func privateKinds() []kind {
 func (k kind) route(retry time.Duration) string {
 	keys := []string{
 		fmt.Sprintf("path: %q, rpc: ssebridge.test.v1.FeedService/Watch, upstream: %s", "/"+k.name+"/{topic}", k.upstream()),
-		fmt.Sprintf("retry: %s, write_timeout: 5s, replay: {events: %d, linger: %s}", retry, k.log.events, k.log.linger),
+		fmt.Sprintf("retry: %s, write_timeout: 5s, replay: {events: %d, linger: %s}, share: %t", retry, k.log.events, k.log.linger, !k.private),
 	}
 	if k.keys != "" {
 		keys = append(keys, k.keys)

@@ -103,7 +103,7 @@ upstreams:
 		fmt.Fprintf(&text, "  - %s\n", k.route(retry))
 	}
 	if b.passing() {
-		fmt.Fprintf(&text, "  - {path: %q, rpc: ssebridge.test.v1.FeedService/Watch, upstream: %s}\n", passingPath+"{topic}", mostUpstream)
+		fmt.Fprintf(&text, "  - {path: %q, rpc: ssebridge.test.v1.FeedService/Watch, upstream: %s, share: true}\n", passingPath+"{topic}", mostUpstream)
 	}
 	return text.String()
 }

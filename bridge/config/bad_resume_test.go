@@ -45,8 +45,8 @@ app.yaml:6:13: routes[0].resume: resume has no effect with event.id: ""; remove 
 `,
 		},
 		{
-			"an id that could not be taken is no second error", minimal + "    resume: {field: a}\n    join: own\n    event: {id: 5, cursor: repeats}\n", `
-app.yaml:8:17: routes[0].event.id: must be a text, not a number; write it in quotes
+			"an id that could not be taken is no second error", minimal + "    resume: {field: a}\n    share: true\n    join: own\n    event: {id: 5, cursor: repeats}\n", `
+app.yaml:9:17: routes[0].event.id: must be a text, not a number; write it in quotes
         event: {id: 5, cursor: repeats}
                     ^
 `,
@@ -181,18 +181,18 @@ app.yaml:10:62: routes[0].request.body[0]: this field has no effect with resume.
 func TestBadJoinOwn(t *testing.T) {
 	const needs = "join: own needs event.id and resume, by which a client's own stream merges into the shared one"
 	testBad(t, []badConfig{
-		{"alone", minimal + "    join: own\n", `
+		{"alone", minimal + "    share: true\n    join: own\n", `
+app.yaml:7:11: routes[0].join: ` + needs + `
+        join: own
+              ^
+`},
+		{"without resume", minimal + "    join: own\n    share: true\n    event: {id: a}\n", `
 app.yaml:6:11: routes[0].join: ` + needs + `
         join: own
               ^
 `},
-		{"without resume", minimal + "    join: own\n    event: {id: a}\n", `
-app.yaml:6:11: routes[0].join: ` + needs + `
-        join: own
-              ^
-`},
-		{"private", resuming + "    join: own\n    share: never\n", `
-app.yaml:9:11: routes[0].join: join has no effect with share: never, where each client has a topic of its own; remove one of them
+		{"private", resuming + "    join: own\n    share: false\n", `
+app.yaml:9:11: routes[0].join: join has no effect without share: true, as each client has an RPC of its own, from its first message; add share: true, or remove it
         join: own
               ^
 `},
@@ -283,11 +283,11 @@ app.yaml:6:20: limits.catchups: must be from 1 to 1000000
 func TestGoodResume(t *testing.T) {
 	for _, good := range []string{
 		resuming,
-		resuming + "    join: own\n",
-		resuming + "    share: never\n",
+		resuming + "    share: true\n    join: own\n",
+		resuming + "    share: false\n",
 		resuming + "      inclusive: true\n      offset: 0\n      ordered: false\n      expired: {codes: [], field: compact_revision}\n",
 		resuming + "      offset: -9223372036854775808\n      set: {start.at: OFFSET, kinds: [1, 2]}\n    request: {set: {start.from: 1}, query: true}\n",
-		minimal + "    event: {id: seq, cursor: repeats}\n",
+		minimal + "    share: true\n    event: {id: seq, cursor: repeats}\n",
 		minimal + "    reconnect: {codes: [ABORTED, UNKNOWN], initial: 5s, attempts: 3}\n",
 		oneUpstream + "    reconnect: {codes: [], initial: 20s, max: 20s, attempts: 0}\n",
 	} {

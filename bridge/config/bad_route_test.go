@@ -156,7 +156,7 @@ app.yaml:6:11: routes[0].auth: must be none
 app.yaml:7:11: routes[0].join: must be live, held or own
         join: ""
               ^
-app.yaml:8:12: routes[0].share: must be auto or never
+app.yaml:8:12: routes[0].share: must be true or false
         share: always
                ^
 app.yaml:9:18: routes[0].slow_client: must be disconnect or skip
@@ -267,28 +267,49 @@ app.yaml:6:32: routes[0].heartbeat.as: heartbeat.as has no effect with heartbeat
 `,
 		},
 		{
-			"private stream with keys of shared ones", minimal + `    share: never
+			"keys of shared streams", minimal + `    share: false
     join: live
     slow_client: skip
     event: {id: seq}
 `, `
-app.yaml:7:11: routes[0].join: join has no effect with share: never, where each client has a topic of its own; remove one of them
+app.yaml:7:11: routes[0].join: join has no effect without share: true, as each client has an RPC of its own, from its first message; add share: true, or remove it
         join: live
               ^
-app.yaml:8:18: routes[0].slow_client: slow_client has no effect with share: never, where each client has a topic of its own and nothing is dropped; remove one of them
+app.yaml:8:18: routes[0].slow_client: slow_client has no effect without share: true, as the backend is slowed down and nothing is dropped; add share: true, or remove it
         slow_client: skip
                      ^
-app.yaml:9:17: routes[0].event.id: event.id has no effect with share: never without resume, whose events the bridge numbers; remove one of them
+app.yaml:9:17: routes[0].event.id: event.id has no effect without share: true, as a client resumes from its own RPC, by the bridge's numbers; add share: true, or resume, or remove it
         event: {id: seq}
                     ^
 `,
 		},
 		{
-			"private stream without ids that lingers", minimal + `    share: never
+			"join where nothing is said of sharing", minimal + "    join: held\n", `
+app.yaml:6:11: routes[0].join: join has no effect without share: true, as each client has an RPC of its own, from its first message; add share: true, or remove it
+        join: held
+              ^
+`,
+		},
+		{
+			"sharing as it was written before", minimal + "    share: auto\n    join: held\n", `
+app.yaml:6:12: routes[0].share: must be true or false: auto is now share: true, which lets equal requests share one RPC
+        share: auto
+               ^
+`,
+		},
+		{
+			"no sharing as it was written before", minimal + "    share: never\n", `
+app.yaml:6:12: routes[0].share: must be true or false: never is now share: false, the default, which gives each client an RPC of its own
+        share: never
+               ^
+`,
+		},
+		{
+			"own stream without ids that lingers", minimal + `    share: false
     event: {id: ""}
     replay: {linger: 30s}
 `, `
-app.yaml:8:22: routes[0].replay.linger: replay.linger has no effect with share: never and event.id: "", whose RPC ends with its client; remove one of them
+app.yaml:8:22: routes[0].replay.linger: replay.linger has no effect without share: true, where event.id is "", as the RPC ends with its client; add share: true, or remove it
         replay: {linger: 30s}
                          ^
 `,

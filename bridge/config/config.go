@@ -173,14 +173,16 @@ type Route struct {
 	Resume *Resume `yaml:"resume"`
 	// Reconnect overrides the upstream's reconnect, key by key.
 	Reconnect *Reconnect `yaml:"reconnect"`
-	// Join says where a client without an id starts on a running topic: live (after the newest event),
-	// held (at the oldest held) or own (with an RPC of its own, which merges into the topic; for
-	// streams that begin with history or a snapshot; needs event.id and resume). Default live.
+	// Join says where a client without an id starts on a shared topic that runs: live (after the newest
+	// event), held (at the oldest held) or own (with an RPC of its own, which merges into the topic; for
+	// streams that begin with history or a snapshot; needs event.id and resume). It needs share: true.
+	// Default live.
 	Join string `yaml:"join"`
 	// Replay bounds the log of a topic, from which clients resume.
 	Replay Replay `yaml:"replay"`
-	// Share says who shares an RPC: auto (equal requests of equal identity) or never. Default auto.
-	Share string `yaml:"share"`
+	// Share lets equal requests of equal identity share one RPC. Without it each client has an RPC of
+	// its own, which it sees from its first message. Default false.
+	Share bool `yaml:"share"`
 	// SlowClient says what happens to a client that fell out of the log: disconnect, or skip,
 	// announced as stream-gap. Default disconnect.
 	SlowClient string `yaml:"slow_client"`

@@ -111,7 +111,6 @@ func (r Route) withDefaults(reconnect Reconnect) Route {
 	r.Replay.Bytes = or(r.Replay.Bytes, 8*MiB)
 	r.Replay.Age = or(r.Replay.Age, seconds(600))
 	r.Replay.Linger = ptrOr(r.Replay.Linger, seconds(30))
-	r.Share = or(r.Share, ShareAuto)
 	r.SlowClient = or(r.SlowClient, SlowClientDisconnect)
 	r.WriteTimeout = or(r.WriteTimeout, seconds(20))
 	r.OnComplete = or(r.OnComplete, OnCompleteEnd)

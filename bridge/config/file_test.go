@@ -181,7 +181,7 @@ func TestFilesAreRelativeToTheConfiguration(t *testing.T) {
 }
 
 func TestLocate(t *testing.T) {
-	file, err := Parse("app.yaml", []byte(minimal+`    event: {id: seq}
+	file, err := Parse("app.yaml", []byte(minimal+`    event: {id: ""}
     request:
       set:
         "a.b": 1

@@ -67,7 +67,11 @@ func (d *decoder) boolean(n *node, at place) bool {
 	case word == "true":
 		return true
 	case word != "false":
-		d.fail(d.shown(n, at), at.path, "must be "+want)
+		message := "must be " + want
+		if now := renamedValue(at.pattern, word); now != "" {
+			message += ": " + word + " is now " + now
+		}
+		d.fail(d.shown(n, at), at.path, message)
 	}
 
 	return false

@@ -137,7 +137,7 @@ routes:
   - {path: /a, rpc: a.B/C, upstream: "${U}", share: "${SHARE}", retry: "${D}", replay: {bytes: "${SIZE}"}, event: {emit_defaults: "${B}"}, request: {query: "${B}"}}
 `
 	env := map[string]string{
-		"T": "localhost:1", "N": "2", "D": "15s", "S": "reflection", "U": "app", "SHARE": "never", "SIZE": "8MiB", "B": "true",
+		"T": "localhost:1", "N": "2", "D": "15s", "S": "reflection", "U": "app", "SHARE": "true", "SIZE": "8MiB", "B": "true",
 	}
 	if err := committedSchema(t).Validate(yamlValue(t, []byte(text))); err != nil {
 		t.Error(err)

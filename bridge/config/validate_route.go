@@ -19,7 +19,6 @@ func (v *validator) route(r *Route, at place) {
 	v.reconnect(r.Reconnect, v.config.reconnectOf(r.Upstream), "taken from the upstream", at.key("reconnect"))
 	v.enum(at.key("join"), r.Join)
 	v.replay(r.Replay, at.key("replay"))
-	v.enum(at.key("share"), r.Share)
 	v.enum(at.key("slow_client"), r.SlowClient)
 	v.duration(at.key("write_timeout").path, r.WriteTimeout, least, hour)
 	v.enum(at.key("on_complete"), r.OnComplete)
@@ -140,27 +139,37 @@ func (v *validator) done(path, done string) {
 // voids refuses the keys of a route that its other keys make meaningless.
 func (v *validator) voids(r *Route, at place) {
 	path := func(key string) string { return at.key(key).path }
-	if r.Share == ShareNever {
-		const private = "share: never, where each client has a topic of its own"
-		if v.wrote(path("join"), r.Join != "" && r.Join != JoinLive) {
-			v.void(path("join"), "join", private)
-		}
-		if v.wrote(path("slow_client"), r.SlowClient != "" && r.SlowClient != SlowClientDisconnect) {
-			v.void(path("slow_client"), "slow_client", private+" and nothing is dropped")
-		}
-		if r.Event.ID != nil && *r.Event.ID != "" && r.Resume == nil {
-			v.void(at.key("event").key("id").path, "event.id", "share: never without resume, whose events the bridge numbers")
-		}
-		linger := at.key("replay").key("linger").path
-		if r.Event.ID != nil && *r.Event.ID == "" &&
-			v.wrote(linger, r.Replay.Linger != nil && *r.Replay.Linger != seconds(30)) {
-			v.void(linger, "replay.linger", `share: never and event.id: "", whose RPC ends with its client`)
-		}
+	if !r.Share && !v.refused(path("share")) {
+		v.voidWithoutSharing(r, at)
 	}
-	if r.Join == JoinOwn && r.Share != ShareNever && (r.Resume == nil || v.lacksID(r, at)) {
+	if r.Join == JoinOwn && r.Share && (r.Resume == nil || v.lacksID(r, at)) {
 		v.errorf(path("join"), "join: own needs event.id and resume, by which a client's own stream merges into the shared one")
 	}
 	if r.OnComplete == OnCompleteReopen && r.Done != "" {
 		v.void(path("done"), "done", "on_complete: reopen, which never ends")
+	}
+}
+
+// voidWithoutSharing refuses the keys that mean something only where clients share an
+// RPC.
+func (v *validator) voidWithoutSharing(r *Route, at place) {
+	without := func(path, key, why, fix string) {
+		v.errorf(path, "%s has no effect without share: true, %s; %s", key, why, fix)
+	}
+	const remove = "add share: true, or remove it"
+	named := func(pattern, value string) bool { return slices.Contains(allowedValues(pattern), value) }
+	if join := at.key("join").path; named("routes[].join", r.Join) && v.wrote(join, r.Join != JoinLive) {
+		without(join, "join", "as each client has an RPC of its own, from its first message", remove)
+	}
+	if slow := at.key("slow_client").path; named("routes[].slow_client", r.SlowClient) && v.wrote(slow, r.SlowClient != SlowClientDisconnect) {
+		without(slow, "slow_client", "as the backend is slowed down and nothing is dropped", remove)
+	}
+	if r.Event.ID != nil && isFieldPath(*r.Event.ID) && r.Resume == nil {
+		without(at.key("event").key("id").path, "event.id", "as a client resumes from its own RPC, by the bridge's numbers",
+			"add share: true, or resume, or remove it")
+	}
+	linger := at.key("replay").key("linger").path
+	if r.Event.ID != nil && *r.Event.ID == "" && v.wrote(linger, r.Replay.Linger != nil && *r.Replay.Linger != seconds(30)) {
+		without(linger, "replay.linger", `where event.id is "", as the RPC ends with its client`, remove)
 	}
 }

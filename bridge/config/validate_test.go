@@ -28,10 +28,10 @@ func TestValidateInGo(t *testing.T) {
 		want   string
 	}{
 		{
-			"void by its value", func(r *Route) { r.Share, r.Join = "never", "held" },
-			"routes[0].join: join has no effect with share: never, where each client has a topic of its own; remove one of them",
+			"void by its value", func(r *Route) { r.Join = "held" },
+			"routes[0].join: join has no effect without share: true, as each client has an RPC of its own, from its first message; add share: true, or remove it",
 		},
-		{"void but default", func(r *Route) { r.Share, r.Join, r.SlowClient = "never", "live", "disconnect" }, ""},
+		{"void but default", func(r *Route) { r.Join, r.SlowClient = "live", "disconnect" }, ""},
 		{
 			"body without POST", func(r *Route) { r.Request.Body = &Fields{All: true} },
 			"routes[0].request.body: request.body has no effect where methods does not name POST; remove it, or write methods: [GET, POST]",
@@ -127,7 +127,7 @@ func TestValidateAgreesWithDefaults(t *testing.T) {
 		c := inGo(func(r *Route) {
 			r.Methods = rapid.SampledFrom([][]string{nil, {"GET"}, {"POST"}, {"GET", "POST"}, {"get"}}).Draw(t, "methods")
 			r.Join = of("live", "held", "own").Draw(t, "join")
-			r.Share = of("auto", "never").Draw(t, "share")
+			r.Share = rapid.Bool().Draw(t, "share")
 			r.SlowClient = of("disconnect", "skip").Draw(t, "slow_client")
 			r.OnComplete = of("end", "reopen").Draw(t, "on_complete")
 			r.Done = of("x").Draw(t, "done")

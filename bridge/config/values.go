@@ -13,9 +13,6 @@ const (
 	JoinHeld = "held"
 	JoinOwn  = "own"
 
-	ShareAuto  = "auto"
-	ShareNever = "never"
-
 	SlowClientDisconnect = "disconnect"
 	SlowClientSkip       = "skip"
 
@@ -41,8 +38,6 @@ func allowedValues(pattern string) []string {
 		return []string{CursorUnique, CursorRepeats}
 	case "routes[].join":
 		return []string{JoinLive, JoinHeld, JoinOwn}
-	case "routes[].share":
-		return []string{ShareAuto, ShareNever}
 	case "routes[].slow_client":
 		return []string{SlowClientDisconnect, SlowClientSkip}
 	case "routes[].on_complete":
@@ -53,6 +48,21 @@ func allowedValues(pattern string) []string {
 		return []string{HeartbeatComment, HeartbeatEvent}
 	default:
 		return nil
+	}
+}
+
+// renamedValue returns what a value that an earlier release took is written as now, or "".
+func renamedValue(pattern, value string) string {
+	if pattern != "routes[].share" {
+		return ""
+	}
+	switch value {
+	case "auto":
+		return "share: true, which lets equal requests share one RPC"
+	case "never":
+		return "share: false, the default, which gives each client an RPC of its own"
+	default:
+		return ""
 	}
 }
 

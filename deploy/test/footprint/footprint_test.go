@@ -31,10 +31,11 @@ listen: %s
 admin: %s
 upstreams: {app: {target: %q}}
 routes:
-  - {path: /clock, rpc: ssebridge.demo.v1.ClockService/Watch, upstream: app}
+  - {path: /clock, rpc: ssebridge.demo.v1.ClockService/Watch, upstream: app, share: true}
   - path: /rooms/{room_id}/events
     rpc: ssebridge.demo.v1.ChatService/Subscribe
     upstream: app
+    share: true
     event: {id: seq, name: {oneof: body}}
     resume: {field: after_seq}
   - {path: "/rooms/{room_id}/messages", methods: [POST], rpc: ssebridge.demo.v1.ChatService/Send, upstream: app}

@@ -32,9 +32,11 @@ routes:
   - path: /clock
     rpc: ssebridge.demo.v1.ClockService/Watch
     upstream: app
+    share: true
   - path: /rooms/{room_id}/events
     rpc: ssebridge.demo.v1.ChatService/Subscribe
     upstream: app
+    share: true
     event: {id: seq, name: {oneof: body}}
     resume: {field: after_seq}
   - path: /rooms/{room_id}/messages

@@ -23,6 +23,7 @@ routes:
   - path: /rooms/{room_id}/events
     rpc: ssebridge.demo.v1.ChatService/Subscribe
     upstream: app
+    share: true
     event: {id: seq, name: {oneof: body}}
     resume: {field: after_seq}
     heartbeat: {every: 1h}
@@ -30,7 +31,6 @@ routes:
     rpc: ssebridge.demo.v1.ChatService/Subscribe
     upstream: app
     request: {headers: {x-forwarded-for: user_id}}
-    share: never
     replay: {linger: 10ms}
     heartbeat: {every: 1h}
   - path: /rooms/{room_id}/messages

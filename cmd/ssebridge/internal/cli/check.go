@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,13 +87,13 @@ func inspect(ctx context.Context, out io.Writer, file *config.File) error {
 		return fmt.Errorf("the configuration does not fit its upstreams:\n%w", file.Locate(err))
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "ROUTE\tMETHODS\tRPC\tREQUEST\tANSWER")
+	fmt.Fprintln(table, "ROUTE\tMETHODS\tRPC\tREQUEST\tANSWER\tSHARING")
 	for _, r := range routes {
 		kind := "one "
 		if r.Streaming {
 			kind = "stream of "
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s%s\n", r.Path, strings.Join(r.Methods, ","), r.RPC, r.Request, kind, r.Event)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s%s\t%s\n", r.Path, strings.Join(r.Methods, ","), r.RPC, r.Request, kind, r.Event, cmp.Or(r.Sharing, "-"))
 	}
 	fmt.Fprintln(table)
 

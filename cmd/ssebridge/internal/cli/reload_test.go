@@ -35,7 +35,7 @@ type served struct {
 }
 
 // clockRoute is a route to the demo's clock.
-const clockRoute = "  - {path: %s, rpc: ssebridge.demo.v1.ClockService/Watch, upstream: app}\n"
+const clockRoute = "  - {path: %s, rpc: ssebridge.demo.v1.ClockService/Watch, upstream: app, share: true}\n"
 
 // serveFile serves a file of a folder, in which put has put it, until the test ends.
 func serveFile(t *testing.T, path string, put func(s *served)) *served {

@@ -50,6 +50,7 @@ routes:
   - path: /clock
     rpc: ssebridge.demo.v1.ClockService/Watch
     upstream: app
+    share: true
 %s
 `, startBackend(t), strings.Join(more, "\n"))))
 	public = "http://" + addr(t, r.stderr.await(t, "msg=listening", "on=listen"))

@@ -229,7 +229,7 @@ func endedConfig(backend string) config.Config {
 	return config.Config{
 		Upstreams: map[string]config.Upstream{"demo": {Target: backend}},
 		Routes: []config.Route{{
-			Path: "/tokens", RPC: "ssebridge.demo.v1.TokenService/Generate", Upstream: "demo", Share: "never",
+			Path: "/tokens", RPC: "ssebridge.demo.v1.TokenService/Generate", Upstream: "demo",
 			Request: config.Request{Query: config.Fields{All: true}},
 			Retry:   config.Duration(endedRetry),
 		}},
