@@ -68,7 +68,20 @@ func TestRoutesAgainstTheSchema(t *testing.T) {
 		},
 		{
 			"GET of what is not safe", `{path: /a, rpc: app.Rooms/Send, upstream: app}`,
-			`ssebridge.yaml:3:5: routes[0].methods: app.Rooms/Send may change something, so that GET is not safe; write methods: [POST], or give the method option idempotency_level = NO_SIDE_EFFECTS`,
+			`ssebridge.yaml:3:5: routes[0].methods: app.Rooms/Send is unary and may change something, which a GET must not; write methods: [POST], or safe: true if it changes nothing`,
+		},
+		{"GET of what the route says is safe", `{path: /a, rpc: app.Rooms/Send, upstream: app, safe: true}`, ""},
+		{"GET and POST of what is safe", `{path: /a, rpc: app.Rooms/Send, upstream: app, methods: [GET, POST], safe: true}`, ""},
+		{
+			"a stream that is said to be safe", `{path: /a, rpc: app.Rooms/Watch, upstream: app, safe: true}`,
+			`ssebridge.yaml:3:59: routes[0].safe: is for unary methods, and app.Rooms/Watch is a stream, which GET may open anyway; leave it out`,
+		},
+		{
+			"any JSON as a constant", `{path: /a, rpc: app.Rooms/Watch, upstream: app, request: {set: {nested: {text: x}, tags: []}}}`, "",
+		},
+		{
+			"wrong JSON as a constant", `{path: /a, rpc: app.Rooms/Watch, upstream: app, request: {set: {nested: {txt: x}}}}`,
+			`ssebridge.yaml:3:77: routes[0].request.set.nested: txt: unknown field; did you mean text?`,
 		},
 		{
 			"a stream's keys on a unary method", `{path: /a, rpc: app.Rooms/Read, upstream: app, retry: 5s, event: {name: text}, replay: {linger: 1s}}`,
@@ -93,7 +106,7 @@ ssebridge.yaml:3:71: routes[0].request.query[0]: app.WatchRequest has no field r
 		{
 			"wrong types of the request", `{path: "/a/{tags}", rpc: app.Rooms/Watch, upstream: app, request: {set: {after: soon, nested: 1}}}`,
 			`ssebridge.yaml:3:85: routes[0].request.set.after: want a 64-bit integer, got "soon"
-ssebridge.yaml:3:99: routes[0].request.set.nested: the field is a app.Message, which a constant cannot be
+ssebridge.yaml:3:99: routes[0].request.set.nested: want an object, got 1
 ssebridge.yaml:3:12: routes[0].path: tags is repeated; a path variable needs a field with a single value`,
 		},
 		{

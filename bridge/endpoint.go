@@ -178,6 +178,7 @@ func (e *endpoint) spec() route.Spec {
 		Set:      request.Set,
 		Headers:  request.Headers,
 		Reserved: lastEventIDNames(),
+		Ignored:  request.Ignore,
 		Resume:   e.resumeSpec(),
 	}
 	if request.Body != nil {
@@ -263,6 +264,9 @@ func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
 		if e.written.Load().Timeout != 0 {
 			return config.Errorf("timeout", "is for unary methods, and %s is a stream; leave it out, or use max_age", e.route.RPC)
 		}
+		if e.route.Safe {
+			return config.Errorf("safe", "is for unary methods, and %s is a stream, which GET may open anyway; leave it out", e.route.RPC)
+		}
 		return nil
 	}
 	var found config.Errors
@@ -271,9 +275,9 @@ func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
 	}
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	for _, verb := range e.route.Methods {
-		if verb == http.MethodGet && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
+		if verb == http.MethodGet && !e.route.Safe && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
 			found = append(found, config.Errorf("methods",
-				"%s may change something, so that GET is not safe; write methods: [POST], or give the method option idempotency_level = NO_SIDE_EFFECTS",
+				"%s is unary and may change something, which a GET must not; write methods: [POST], or safe: true if it changes nothing",
 				e.route.RPC))
 		}
 	}

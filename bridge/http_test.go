@@ -26,6 +26,12 @@ routes:
   - {path: "/feeds/{topic}", rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, share: true, methods: [POST]}
   - {path: "/things/{name}", rpc: ssebridge.test.v1.FeedService/Get, upstream: app, request: {query: true}}
   - {path: "/things/{name}", rpc: ssebridge.test.v1.FeedService/Put, upstream: app, methods: [POST], timeout: 5s}
+  - {path: "/safe/{name}", rpc: ssebridge.test.v1.FeedService/Put, upstream: app, safe: true, request: {query: true, ignore: [_ts, "utm_*"]}}
+  - path: "/constant/{name}"
+    rpc: ssebridge.test.v1.FeedService/Put
+    upstream: app
+    safe: true
+    request: {set: {kinds.choice_nested: {}, kinds.nested_list: [{name: a, number: 1}, {}], kinds.struct: {a: [1, null]}}, headers: {x-filter: kinds.nested}}
   - {path: "/put/{name}", rpc: ssebridge.test.v1.FeedService/Put, upstream: app, methods: [POST], request: {body: false}}
 `
 
@@ -73,6 +79,22 @@ func TestRequests(t *testing.T) {
 				`"fieldViolations":[{"field":"content-type","description":"want application/json, got \"application/x-www-form-urlencoded\""}]}]}`,
 		},
 		{"GET", "/things/a?kinds.int32_value=7", "", nil, 200, "", `{"name":"a","kinds":{"int32Value":7}}`},
+		{"GET", "/safe/a?_ts=1&utm_source=x&utm_campaign=50%25", "", nil, 200, "", `{"name":"a"}`},
+		{
+			"GET", "/safe/a?key=1", "", nil, 400, "",
+			`{"code":3,"message":"key: unknown field; the route's request.ignore lists names to ignore","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest",` +
+				`"fieldViolations":[{"field":"key","description":"unknown field; the route's request.ignore lists names to ignore"}]}]}`,
+		},
+		{"POST", "/safe/a", "", nil, 405, "GET, HEAD, OPTIONS", `{"code":12,"message":"the path does not take the method POST"}`},
+		{"GET", "/safe/a?kinds.choiceNested&kinds.empty={}", "", nil, 200, "", `{"name":"a","kinds":{"empty":{},"choiceNested":{}}}`},
+		{
+			"GET", `/safe/a?kinds.nestedList={"name":"x"}&kinds.nestedList=[{},{"tags":["y"]}]`, "", nil, 200, "",
+			`{"name":"a","kinds":{"nestedList":[{"name":"x"},{},{"tags":["y"]}]}}`,
+		},
+		{
+			"GET", "/constant/a", "", []string{"X-Filter", `{"name":"h"}`}, 200, "",
+			`{"name":"a","kinds":{"nested":{"name":"h"},"nestedList":[{"name":"a","number":1},{}],"struct":{"a":[1,null]},"choiceNested":{}}}`,
+		},
 		{"GET", "/things/a%2Fb", "", nil, 200, "", `{"name":"a/b"}`},
 		{"GET", "/things/a", "", []string{"Last-Event-ID", "garbage"}, 200, "", `{"name":"a"}`},
 		{"GET", "/things/a?last_event_id=~end", "", nil, 200, "", `{"name":"a"}`},

@@ -118,6 +118,35 @@ app.yaml:6:21: routes[0].request.body: request.body has no effect where methods 
 `,
 		},
 		{
+			"ignored names", minimal + "    request: {query: [limit, room_id], ignore: [\"\", \"a*b\", utm_*, utm_*, limit, roomId, last_event_id]}\n", `
+app.yaml:6:49: routes[0].request.ignore[0]: must be the name of a query parameter, or its beginning and *, such as utm_*
+        request: {query: [limit, room_id], ignore: ["", "a*b", utm_*, utm_*, limit, roomId, last_event_id]}
+                                                    ^
+app.yaml:6:53: routes[0].request.ignore[1]: must be the name of a query parameter, or its beginning and *, such as utm_*
+        request: {query: [limit, room_id], ignore: ["", "a*b", utm_*, utm_*, limit, roomId, last_event_id]}
+                                                        ^
+app.yaml:6:67: routes[0].request.ignore[3]: the same as routes[0].request.ignore[2]; remove one of them
+        request: {query: [limit, room_id], ignore: ["", "a*b", utm_*, utm_*, limit, roomId, last_event_id]}
+                                                                      ^
+app.yaml:6:74: routes[0].request.ignore[4]: request.query allows this field, so that it cannot be ignored; remove one of the two
+        request: {query: [limit, room_id], ignore: ["", "a*b", utm_*, utm_*, limit, roomId, last_event_id]}
+                                                                             ^
+app.yaml:6:81: routes[0].request.ignore[5]: request.query allows this field, so that it cannot be ignored; remove one of the two
+        request: {query: [limit, room_id], ignore: ["", "a*b", utm_*, utm_*, limit, roomId, last_event_id]}
+                                                                                    ^
+app.yaml:6:89: routes[0].request.ignore[6]: last_event_id and lastEventId carry the id a client resumes from and cannot be ignored; remove it
+        request: {query: [limit, room_id], ignore: ["", "a*b", utm_*, utm_*, limit, roomId, last_event_id]}
+                                                                                            ^
+`,
+		},
+		{
+			"safe without GET", minimal + "    methods: [POST]\n    safe: true\n", `
+app.yaml:7:11: routes[0].safe: safe has no effect where methods does not name GET; remove it, or write methods: [GET]
+        safe: true
+              ^
+`,
+		},
+		{
 			"two sources: set and path", minimal + "    request: {set: {id: 1}}\n", `
 app.yaml:3:11: routes[0].path: two sources for one field: request.set.id and path; keep one
       - path: /a/{id}

@@ -160,17 +160,17 @@ app.yaml:6:22: routes[0].request.query: must be true, false or a list of fields,
 `,
 		},
 		{
-			"constant as a mapping", minimal + "    request: {set: {a: {b: 1}}}\n", `
-app.yaml:6:24: routes[0].request.set.a: must be a constant; a field of a message is named by its path, as "a.b"
-        request: {set: {a: {b: 1}}}
-                           ^
+			"a variable in the key of a constant", minimal + "    request: {set: {a: {\"${B}\": 1}}}\n", `
+app.yaml:6:25: routes[0].request.set.a["${B}"]: variables are expanded in values, not in keys; write the key out
+        request: {set: {a: {"${B}": 1}}}
+                            ^
 `,
 		},
 		{
-			"constant null", minimal + "    request: {set: {a: [1, ~]}}\n", `
-app.yaml:6:28: routes[0].request.set.a[1]: must be a constant, not null
-        request: {set: {a: [1, ~]}}
-                               ^
+			"a constant with a key twice", minimal + "    request: {set: {a: {b: 1, b: 2}}}\n", `
+app.yaml:6:31: routes[0].request.set.a.b: duplicate key "b"; it is on line 6 already
+        request: {set: {a: {b: 1, b: 2}}}
+                                  ^
 `,
 		},
 		{

@@ -158,6 +158,10 @@ type Route struct {
 	Path string `yaml:"path"`
 	// Methods are the HTTP methods: GET, POST. Default [GET].
 	Methods []string `yaml:"methods"`
+	// Safe says that a unary RPC changes nothing, so that GET may call it, as the method option
+	// idempotency_level = NO_SIDE_EFFECTS says in the .proto; either is enough. Unary methods only.
+	// Default false.
+	Safe bool `yaml:"safe"`
 	// RPC is the method that is called, as package.Service/Method. Required.
 	RPC string `yaml:"rpc"`
 	// Upstream names the upstream that the RPC is called at. Required.
@@ -220,10 +224,14 @@ type Request struct {
 	// Query says which fields query parameters may set: true (any), false, or a list of field paths.
 	// Default false.
 	Query Fields `yaml:"query"`
+	// Ignore are query names that are left out, where others are refused: _ts, or utm_* for all that
+	// begin so and that query does not allow. Default none.
+	Ignore []string `yaml:"ignore"`
 	// Body says which fields the JSON body may set: true (any), false, or a list of field paths.
 	// Default true where POST is allowed.
 	Body *Fields `yaml:"body"`
-	// Set gives fields constant values: field path to a scalar or a list of scalars. Default none.
+	// Set gives fields constant values: field path to any JSON value, so that {} is an empty message
+	// and [{…}] a list of messages. Default none.
 	Set map[string]any `yaml:"set"`
 	// Headers binds HTTP headers to fields: header name to field path. Default none.
 	Headers map[string]string `yaml:"headers"`

@@ -2,31 +2,49 @@ package config
 
 import "reflect"
 
-// normalConstant is a value of request.set as the YAML would give it: a string, a bool,
-// an int64, a uint64, a float64, or a []any of those. A Config that was filled in Go may
-// have any type of those kinds. ok is false for what is none of them; the value is then
-// returned as it is.
-func normalConstant(value any) (any, bool) {
-	v := reflect.ValueOf(value)
-	if v.Kind() != reflect.Slice {
-		return normalScalar(v, value)
+// normalConstant is a value of request.set as the YAML would give it: nil, a string, a
+// bool, an int64, a uint64, a float64, or a []any or map[string]any of those. A Config
+// that was filled in Go may have any type of those kinds. ok is false for anything else,
+// and for what nests deeper than a file may; the value is then returned as it is.
+func normalConstant(value any) (normal any, ok bool) {
+	if normal, ok = normalValue(reflect.ValueOf(value), 0); ok {
+		return normal, true
 	}
 
-	list, ok := make([]any, v.Len()), true
-	for i := range list {
-		item := v.Index(i)
-		if item.Kind() == reflect.Interface {
-			item = item.Elem()
-		}
-		scalar, fits := normalScalar(item, v.Index(i).Interface())
-		list[i], ok = scalar, ok && fits
-	}
-
-	return list, ok
+	return value, false
 }
 
-func normalScalar(v reflect.Value, value any) (any, bool) {
+func normalValue(v reflect.Value, depth int) (any, bool) {
+	if v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
 	switch {
+	case depth > maxDepth: // a map may hold itself
+		return nil, false
+	case !v.IsValid():
+		return nil, true
+	case v.Kind() == reflect.Slice:
+		list := make([]any, v.Len())
+		for i := range list {
+			item, ok := normalValue(v.Index(i), depth+1)
+			if !ok {
+				return nil, false
+			}
+			list[i] = item
+		}
+
+		return list, true
+	case v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String:
+		mapping := make(map[string]any, v.Len())
+		for key, value := range v.Seq2() {
+			item, ok := normalValue(value, depth+1)
+			if !ok {
+				return nil, false
+			}
+			mapping[key.String()] = item
+		}
+
+		return mapping, true
 	case v.Kind() == reflect.String:
 		return v.String(), true
 	case v.Kind() == reflect.Bool:
@@ -38,6 +56,6 @@ func normalScalar(v reflect.Value, value any) (any, bool) {
 	case v.CanFloat():
 		return v.Float(), true
 	default:
-		return value, false
+		return nil, false
 	}
 }

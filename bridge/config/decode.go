@@ -45,6 +45,13 @@ func (d *decoder) decodeConfig(root *node, c *Config) {
 
 // decode takes n as v, whatever v's type is.
 func (d *decoder) decode(n *node, v reflect.Value, at place) {
+	if v.Kind() == reflect.Interface { // request.set and resume.set
+		if constant := d.constant(n, at); constant != nil {
+			v.Set(reflect.ValueOf(constant))
+		}
+
+		return
+	}
 	switch n.kind {
 	case kindRefused:
 		d.failed[at.path] = true
@@ -76,10 +83,6 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 		d.decodeMap(n, v, at)
 	case reflect.Slice:
 		d.decodeList(n, v, at)
-	case reflect.Interface: // request.set and resume.set
-		if constant := d.constantOrList(n, at); constant != nil {
-			v.Set(reflect.ValueOf(constant))
-		}
 	case reflect.String:
 		v.SetString(d.text(n, at))
 	case reflect.Bool:

@@ -128,6 +128,7 @@ func (r Route) withDefaults(reconnect Reconnect) Route {
 
 func (r Request) withDefaults(post bool) Request {
 	r.Query.Paths = slices.Clone(r.Query.Paths)
+	r.Ignore = slices.Clone(r.Ignore)
 	body := Fields{All: post}
 	if r.Body != nil {
 		body = Fields{All: r.Body.All, Paths: slices.Clone(r.Body.Paths)}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"reflect"
 	"strconv"
 )
 
@@ -145,24 +146,9 @@ func (v *Connections) decodeNode(d *decoder, n *node, at place) {
 	*v = Connections(number)
 }
 
-// constantOrList takes n as a value of request.set or resume.set: a scalar, or a list of scalars for
-// a repeated field. It is nil where n was refused.
-func (d *decoder) constantOrList(n *node, at place) any {
-	if n.kind != kindList {
-		return d.constant(n, at)
-	}
-	list := make([]any, len(n.items))
-	for i, item := range n.items {
-		here := at.index(i)
-		d.values[here.path] = item.at
-		list[i] = d.constant(item, here)
-	}
-
-	return list
-}
-
-// constant takes n as such a scalar: a string, bool, int64, uint64 or
-// float64. A value from the environment is a string, which proto3 JSON takes for
+// constant takes n as a value of request.set or resume.set, which is any JSON: nil, a
+// string, bool, int64, uint64 or float64, or a []any or map[string]any of those. What was
+// refused is nil. A value from the environment is a string, which proto3 JSON takes for
 // numbers too.
 func (d *decoder) constant(n *node, at place) any {
 	switch n.kind {
@@ -184,10 +170,21 @@ func (d *decoder) constant(n *node, at place) any {
 		return text
 	case kindRefused:
 		d.failed[at.path] = true
+	case kindList:
+		list := make([]any, len(n.items))
+		for i, item := range n.items {
+			here := at.index(i)
+			d.values[here.path] = item.at
+			list[i] = d.constant(item, here)
+		}
+
+		return list
 	case kindMap:
-		d.fail(d.shown(n, at), at.path, `must be a constant; a field of a message is named by its path, as "a.b"`)
-	default:
-		d.fail(d.shown(n, at), at.path, "must be a constant, not "+n.kind.String())
+		var mapping map[string]any
+		d.decodeMap(n, reflect.ValueOf(&mapping).Elem(), at)
+
+		return mapping
+	default: // null
 	}
 
 	return nil

@@ -74,10 +74,7 @@ func scalarDefs() map[string]*jsonschema.Schema {
 			{Type: typeString, Pattern: `^[0-9]+(B|KiB|MiB|GiB)?$`},
 			ref("variable"),
 		}},
-		"constant": {AnyOf: []*jsonschema.Schema{
-			{Types: []string{typeString, "boolean", "number"}},
-			{Type: "array", Items: &jsonschema.Schema{Types: []string{typeString, "boolean", "number"}}},
-		}},
+		"constant": {Types: []string{"null", typeString, "boolean", "number", "array", "object"}},
 	}
 }
 

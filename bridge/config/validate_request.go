@@ -20,7 +20,26 @@ func (v *validator) request(r *Route, at place) {
 	if r.Request.Body != nil {
 		v.fields(*r.Request.Body, body, bound)
 	}
+	v.ignored(r.Request, at.key("ignore"))
 	v.forwarded(r, at.key("metadata"))
+}
+
+// ignored checks the query names that are left out.
+func (v *validator) ignored(r Request, at place) {
+	for i, name := range r.Ignore {
+		path := at.index(i).path
+		prefix := strings.TrimSuffix(name, "*")
+		switch first := slices.Index(r.Ignore, name); {
+		case name == "" || strings.Contains(prefix, "*") || !isPrintable(name):
+			v.errorf(path, "must be the name of a query parameter, or its beginning and *, such as utm_*")
+		case first < i:
+			v.errorf(path, "the same as %s; remove one of them", at.index(first).path)
+		case name == "last_event_id" || name == "lastEventId":
+			v.errorf(path, "last_event_id and lastEventId carry the id a client resumes from and cannot be ignored; remove it")
+		case slices.ContainsFunc(r.Query.Paths, func(p string) bool { return jsonPath(p) == jsonPath(name) }):
+			v.errorf(path, "request.query allows this field, so that it cannot be ignored; remove one of the two")
+		}
+	}
 }
 
 // binding is a field that the route binds itself, and the key that does.
@@ -83,7 +102,7 @@ func (v *validator) constants(set map[string]any, at place, bind func(field, pat
 			continue
 		}
 		if _, ok := normalConstant(set[field]); !ok && v.written == nil {
-			v.errorf(here.path, "must be a string, a boolean, a number or a list of those")
+			v.errorf(here.path, "must be nil, a string, a boolean, a number, or a list or a map of those")
 		}
 		bind(field, here.path)
 	}

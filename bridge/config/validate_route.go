@@ -10,6 +10,7 @@ import (
 func (v *validator) route(r *Route, at place) {
 	v.path(at.key("path").path, r.Path)
 	v.methods(r.Methods, at.key("methods"))
+	v.safe(r, at.key("safe"))
 	v.rpc(at.key("rpc").path, r.RPC)
 	v.reference(at.key("upstream").path, r.Upstream)
 	v.enum(at.key("auth"), r.Auth)
@@ -66,6 +67,14 @@ func (v *validator) methods(methods []string, at place) {
 		case slices.Index(methods, method) < i:
 			v.errorf(path, "%s is listed twice; remove one", method)
 		}
+	}
+}
+
+// safe checks that a route whose RPC is said to be safe has a use for it.
+func (v *validator) safe(r *Route, at place) {
+	gets := len(r.Methods) == 0 || slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, "GET") })
+	if !gets && v.wrote(at.path, r.Safe) {
+		v.errorf(at.path, "safe has no effect where methods does not name GET; remove it, or write methods: [GET]")
 	}
 }
 

@@ -29,7 +29,9 @@ type Binder struct {
 	// what clients may set: never what is closed
 	closed      *fieldSet
 	query, body openness
-	reserved    []string
+	// reserved are names in a query that are taken out before fields are looked at;
+	// ignored begin the names that are left out where the query may not set them.
+	reserved, ignored []string
 
 	// what goes beside the message, sorted by name
 	metadata []forwarded
@@ -78,7 +80,7 @@ func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte) (B
 	}
 
 	for _, c := range b.set {
-		c.place.put(m, c.values...)
+		c.put(m)
 	}
 
 	wire, err := marshal(proto.MarshalOptions{}, m)
@@ -129,19 +131,33 @@ func (b *Binder) bindHeaders(m protoreflect.Message, r *http.Request) error {
 			return badField(name, "the header is given twice")
 		}
 
-		values := make([]protoreflect.Value, len(lines))
-
-		for i, text := range lines {
-			var err error
-			if values[i], err = parseText(s.place.field(), text); err != nil {
+		for _, text := range lines {
+			if err := b.bindHeader(m, s.place, text); err != nil {
 				return badField(name, "in the header: %v", err)
 			}
 		}
-
-		s.place.put(m, values...)
 	}
 
 	return nil
+}
+
+// bindHeader sets what one line of a header says.
+func (b *Binder) bindHeader(m protoreflect.Message, p place, text string) error {
+	if isJSON(p.field(), text) {
+		value, err := b.readJSON(p, text, &spot{open: openness{all: true}}, fromHeader)
+		if err == nil {
+			merge(p.around(m), value)
+		}
+
+		return err
+	}
+
+	v, err := parseText(p.field(), text)
+	if err == nil {
+		p.put(m, v)
+	}
+
+	return err
 }
 
 // marshal is proto's deterministic Marshal, made safe for dynamic messages.

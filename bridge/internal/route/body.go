@@ -2,9 +2,7 @@ package route
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"regexp"
@@ -40,7 +38,7 @@ func (b *Binder) bindBody(m proto.Message, h http.Header, body []byte, given *le
 		return badRequest("the body is not valid UTF-8")
 	}
 
-	if err := newBodyReader(b, body, given).readAll(); err != nil {
+	if err := newJSONReader(b, body, "the body", fromBody).readBody(given); err != nil {
 		return err
 	}
 
@@ -77,34 +75,35 @@ func checkContentType(h http.Header) error {
 // positionPattern finds where protojson says that it met what it did not like.
 var positionPattern = regexp.MustCompile(`\(line (\d+):(\d+)\): `)
 
-// explain turns protojson's error into one that names the field. The library's
-// own texts differ from build to build, so they serve only where there is nothing
-// better to say.
+// explain turns protojson's error about a body into one that names the field.
 func (b *Binder) explain(err error, body []byte) error {
+	detail, offset := position(err, body)
+
+	r := newJSONReader(b, body, "the body", fromBody)
+	if found := r.locate(offset, func() error { return r.readRequest(&ledger{}) }); found != nil {
+		return found.explain(detail)
+	}
+
+	return badRequest("the body is no %s: %s", b.input.FullName(), detail)
+}
+
+// position splits protojson's error into what it says and the offset that it says it
+// of, -1 for none. The library's own texts differ from build to build, so they serve
+// only where there is nothing better to say.
+func position(err error, data []byte) (detail string, offset int) {
 	text := protoText(err)
 
 	at := positionPattern.FindStringSubmatchIndex(text)
 	if at == nil {
-		return badRequest("the body is no %s: %s", b.input.FullName(), text)
+		return text, -1
 	}
 
-	line, column, detail := text[at[2]:at[3]], text[at[4]:at[5]], text[at[1]:]
-
-	found := newBodyReader(b, body, &ledger{}).locate(offsetOf(body, line, column))
-
-	switch {
-	case found == nil:
-		return badRequest("the body is no %s: %s", b.input.FullName(), detail)
-	case found.field.Message() != nil && scalarForm(found.field.Message()) == "":
-		return found.at.failf("%s", detail)
-	default:
-		return found.at.failf("%v", mismatchJSON(found.field, found.raw))
-	}
+	return text[at[1]:], offsetOf(data, text[at[2]:at[3]], text[at[4]:at[5]])
 }
 
 // offsetOf converts a position as protojson counts it, lines and characters from
 // one, to an offset.
-func offsetOf(body []byte, line, column string) int {
+func offsetOf(data []byte, line, column string) int {
 	lines, errLine := strconv.Atoi(line)
 	columns, errColumn := strconv.Atoi(column)
 
@@ -115,11 +114,11 @@ func offsetOf(body []byte, line, column string) int {
 	offset := 0
 
 	for ; lines > 1; lines-- {
-		offset += bytes.IndexByte(body[offset:], '\n') + 1
+		offset += bytes.IndexByte(data[offset:], '\n') + 1
 	}
 
-	for ; columns > 1 && offset < len(body); columns-- {
-		_, size := utf8.DecodeRune(body[offset:])
+	for ; columns > 1 && offset < len(data); columns-- {
+		_, size := utf8.DecodeRune(data[offset:])
 		offset += size
 	}
 
@@ -139,35 +138,4 @@ func protoText(err error) string {
 	}
 
 	return text
-}
-
-// newBodyReader returns a reader of one body, to be used once.
-func newBodyReader(b *Binder, body []byte, given *ledger) *bodyReader {
-	r := &bodyReader{binder: b, data: body, decoder: json.NewDecoder(bytes.NewReader(body)), given: given, target: -1}
-	r.decoder.UseNumber()
-
-	return r
-}
-
-// readAll reads the body to its end.
-func (r *bodyReader) readAll() error {
-	if err := r.readTop(); err != nil {
-		return err
-	}
-
-	if _, err := r.decoder.Token(); !errors.Is(err, io.EOF) {
-		return badRequest("something follows the JSON at byte %d of the body", r.decoder.InputOffset())
-	}
-
-	return nil
-}
-
-// locate returns the innermost value of the body at an offset, nil for none.
-func (r *bodyReader) locate(offset int) *locatedValue {
-	r.target = offset
-	if err := r.readTop(); err != nil {
-		return nil
-	}
-
-	return r.found
 }

@@ -4,32 +4,49 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// constant is a place and the values that each request has there.
+// constant is a place and what each request has there.
 type constant struct {
-	place  place
+	place place
+	// values are those of a field that takes texts; more than one of a list.
 	values []protoreflect.Value
+	// whole is the value of any other: a message with nothing set but the place's last
+	// step. It is nil where values is used.
+	whole protoreflect.Message
 }
 
-// parseConstant converts a configured value to the values of a place.
-func parseConstant(p place, value any) ([]protoreflect.Value, error) {
-	f := p.field()
-
-	if !takesText(f) {
-		return nil, fmt.Errorf("the field is %s, which a constant cannot be", kindOf(p))
+// put sets the constant in a request message.
+func (c constant) put(m protoreflect.Message) {
+	if c.whole != nil {
+		merge(c.place.around(m), c.whole)
+	} else {
+		c.place.put(m, c.values...)
 	}
+}
 
+// parseConstant converts a configured value to that of a place, as proto3 JSON does.
+func (b *Binder) parseConstant(p place, value any) (constant, error) {
+	f := p.field()
 	list, isList := value.([]any)
 
 	switch {
+	case value == nil && !takesNull(f):
+		return constant{}, errors.New("must not be null; leave the key out")
 	case p.repeated() && !isList:
-		return nil, fmt.Errorf("want a list, got %s", describe(value))
+		return constant{}, fmt.Errorf("want a list, got %s", describe(value))
+	case value == nil || !takesText(f):
+		whole, err := b.parseWhole(p, value)
+
+		return constant{place: p, whole: whole}, err
 	case !p.repeated() && isList:
-		return nil, fmt.Errorf("want %s, got a list", wanted(f))
+		return constant{}, fmt.Errorf("want %s, got a list", wanted(f))
 	case !isList:
 		list = []any{value}
 	}
@@ -39,22 +56,126 @@ func parseConstant(p place, value any) ([]protoreflect.Value, error) {
 	for i, element := range list {
 		v, err := parseElement(f, element)
 		if err != nil && isList {
-			return nil, fmt.Errorf("element %d: %w", i, err)
+			return constant{}, fmt.Errorf("element %d: %w", i, err)
 		}
 
 		if err != nil {
-			return nil, err
+			return constant{}, err
 		}
 
 		values = append(values, v)
 	}
 
-	return values, nil
+	return constant{place: p, values: values}, nil
+}
+
+// parseWhole converts a configured value by way of its JSON.
+func (b *Binder) parseWhole(p place, value any) (protoreflect.Message, error) {
+	text, err := constantJSON(value, 0)
+	if err != nil {
+		return nil, err
+	}
+
+	whole, err := b.readJSON(p, string(text), &spot{open: openness{all: true}}, fromRoute)
+	if err != nil {
+		return nil, err
+	}
+
+	if err := checkRequired(whole, p.last()); err != nil {
+		return nil, err
+	}
+
+	return whole, nil
+}
+
+// checkRequired checks that the value of a constant lacks no field that proto2 requires:
+// no request could supply it.
+func checkRequired(whole protoreflect.Message, last step) error {
+	v := whole.Get(last.field)
+	if last.keyed {
+		v = v.Map().Get(last.key)
+	}
+
+	m, ok := v.Interface().(protoreflect.Message)
+	if !ok {
+		return nil
+	}
+
+	if err := proto.CheckInitialized(m.Interface()); err != nil {
+		return errors.New(protoText(err))
+	}
+
+	return nil
+}
+
+// constantJSON returns a configured value as JSON. A number that JSON does not have, such
+// as infinity, is a string there, as in proto3 JSON.
+func constantJSON(value any, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
+	}
+
+	switch v := value.(type) {
+	case nil:
+		return []byte("null"), nil
+	case []any:
+		text := []byte{'['}
+
+		for i, element := range v {
+			part, err := constantJSON(element, depth+1)
+			if err != nil {
+				return nil, fmt.Errorf("element %d: %w", i, err)
+			}
+
+			text = append(appendComma(text), part...)
+		}
+
+		return append(text, ']'), nil
+	case map[string]any:
+		text := []byte{'{'}
+
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			part, err := constantJSON(v[name], depth+1)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", shown(name), err)
+			}
+
+			text = append(appendComma(text), quoteJSON(name)...)
+			text = append(append(text, ':'), part...)
+		}
+
+		return append(text, '}'), nil
+	default:
+		text, form, err := scalarText(value)
+		if err != nil {
+			return nil, err
+		}
+
+		if form == jsonString || form == jsonNumber && !json.Valid([]byte(text)) {
+			text = quoteJSON(text)
+		}
+
+		return []byte(text), nil
+	}
+}
+
+// appendComma separates an element from those before it.
+func appendComma(text []byte) []byte {
+	if len(text) > 1 {
+		text = append(text, ',')
+	}
+
+	return text
 }
 
 // parseElement converts a configured scalar as proto3 JSON does: a YAML string
 // stands for a JSON string, and so on, so that 5 is no text and "true" no bool.
 func parseElement(f protoreflect.FieldDescriptor, value any) (protoreflect.Value, error) {
+	switch value.(type) {
+	case []any, map[string]any:
+		return protoreflect.Value{}, fmt.Errorf("want %s, got %s", wanted(f), describe(value))
+	}
+
 	text, form, err := scalarText(value)
 	if err != nil {
 		return protoreflect.Value{}, err
@@ -119,7 +240,7 @@ func scalarText(value any) (string, jsonForm, error) {
 	case nil:
 		return "", 0, errors.New("must not be null")
 	default:
-		return "", 0, errors.New("want a string, a number, true, false or a list of them")
+		return "", 0, errors.New("want a string, a number, true, false, null, or a list or a mapping of them")
 	}
 }
 

@@ -1,7 +1,9 @@
 package route
 
 import (
+	"encoding/json"
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -92,6 +94,13 @@ func FuzzQuery(f *testing.F) {
 		}
 	}
 
+	for _, value := range []string{
+		`={"nested":{"number":1},"choiceNested":{"name":"x"}}`, `.nested={"name":"a"}&kinds={"nested":{"color":1}}`,
+		`.string_string_map={"env":"x"}`, `={"int32Value":9}`, `.choice_nested=`, `.string_list=["x"]`, `.int32NestedMap={"1":{}}`,
+	} {
+		f.Add("kinds"+value, "", "5", "b")
+	}
+
 	f.Add("kinds.nested.name=a&limit=1", `{"kinds":{"nested":{"color":1}}}`, "5", "\xff")
 
 	b := compile(f, boundSpec)
@@ -119,6 +128,70 @@ func FuzzQuery(f *testing.F) {
 			k.GetNested().GetNumber() != 7 || k.GetChoiceNested().GetName() != "set" || k.GetStringStringMap()["env"] != "prod" ||
 			strings.Join(k.GetStringList(), " ") != "a b" || len(k.GetInt32List()) != 0 {
 			t.Fatalf("%q %q: got %v", query, body, got)
+		}
+	})
+}
+
+// FuzzQueryJSON holds JSON in a query against protojson, as FuzzBody does bodies: the
+// value of a field is the same there, alone and after another part of the field.
+func FuzzQueryJSON(f *testing.F) {
+	fields := []string{"nested", "nestedList", "recursive", "struct", "value", "valueList", "listValue", "any", "empty", "int32NestedMap", "stringStringMap", "int32List"}
+
+	for i := range fields {
+		for _, seed := range []string{
+			`{}`, `[]`, `[{}]`, `{"name":"a","child":{"tags":["b"]}}`, `{"1":{"number":5}}`, `{"a":"b"}`, `[1,"2",1e1]`, `"x"`, `null`, `[null]`,
+			`{"@type":"x/google.protobuf.Duration","value":"1s"}`, `{}},"topic":{`, `{"nested":{"name":"x"},"choiceKinds":{"choiceNull":null}}`, ` {}`,
+		} {
+			f.Add(i, seed)
+		}
+	}
+
+	b := compile(f, openSpec)
+
+	f.Fuzz(func(t *testing.T, i int, text string) {
+		if i < 0 || i >= len(fields) {
+			return
+		}
+
+		name := fields[i]
+		if name != "int32List" && name != "value" && !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+			return // the text of a scalar, or nothing
+		}
+
+		if name == "int32List" && !strings.HasPrefix(text, "[") {
+			return
+		}
+
+		bound, err := request{query: "kinds." + name + "=" + url.QueryEscape(text)}.bind(b)
+
+		value := text
+		if strings.HasSuffix(name, "List") && !strings.HasPrefix(text, "[") {
+			value = "[" + text + "]"
+		}
+
+		want := &testv1.WatchRequest{}
+
+		theirs := errors.New("the text is not one JSON value")
+		if json.Valid([]byte(text)) {
+			theirs = protojson.Unmarshal([]byte(`{"kinds":{"`+name+`":`+value+`}}`), want)
+		}
+
+		if err != nil {
+			checkRefusal(t, err)
+
+			if theirs == nil && !strings.Contains(err.Error(), "nested deeper") {
+				t.Fatalf("%s=%q: refused with %v, but protojson takes it", name, text, err)
+			}
+
+			return
+		}
+
+		if theirs != nil {
+			t.Fatalf("%s=%q: taken, but protojson says %v", name, text, theirs)
+		}
+
+		if diff := cmp.Diff(want, decode(t, bound), protocmp.Transform(), cmpopts.EquateNaNs()); diff != "" {
+			t.Fatalf("%s=%q: -want +got:\n%s", name, text, diff)
 		}
 	})
 }

@@ -86,6 +86,60 @@ func TestGoodRequests(t *testing.T) {
 		{"a oneof", openSpec, request{query: "kinds.choice_nested.name=a&kinds.choice_nested.number=1"}, `{"kinds":{"choiceNested":{"name":"a","number":1}}}`},
 		{"null in a oneof", openSpec, request{query: "kinds.choice_null=NULL_VALUE"}, `{"kinds":{"choiceNull":null}}`},
 
+		{"a oneof's marker", openSpec, request{query: "kinds.choice_nested"}, `{"kinds":{"choiceNested":{}}}`},
+		{"a oneof's marker as JSON", openSpec, request{query: "kinds.choiceNested={}"}, `{"kinds":{"choiceNested":{}}}`},
+		{"an empty message, and one without fields", openSpec, request{query: "kinds.nested=&kinds.empty"}, `{"kinds":{"nested":{},"empty":{}}}`},
+		{
+			"empty messages with a JSON of their own", openSpec,
+			request{query: "kinds.struct=&kinds.list_value=&kinds.any="},
+			`{"kinds":{"struct":{},"listValue":[],"any":{}}}`,
+		},
+		{
+			"objects", openSpec,
+			request{query: `kinds.nested={"name":"a","child":{"tags":["x","y"]}}&kinds={"recursive":{"int32List":[1]}}&kinds.recursive={"nested":{}}`},
+			`{"kinds":{"nested":{"name":"a","child":{"tags":["x","y"]}},"recursive":{"int32List":[1],"nested":{}}}}`,
+		},
+		{
+			"lists of objects, one by one and all together", openSpec,
+			request{query: `kinds.nested_list={"name":"a"}&kinds.nested_list=%5B{},{"number":1}]&kinds.nestedList={}`},
+			`{"kinds":{"nestedList":[{"name":"a"},{},{"number":1},{}]}}`,
+		},
+		{
+			"lists as JSON", openSpec,
+			request{query: `kinds.int32_list=[1,2]&kinds.int32_list=3&kinds.string_list=["a","[b]"]&kinds.color_list=["COLOR_RED",2]&kinds.timestamp_list=[]` +
+				`&kinds.string_list={`},
+			`{"kinds":{"int32List":[1,2,3],"stringList":["a","[b]","{"],"colorList":[1,2]}}`,
+		},
+		{
+			"maps as JSON", openSpec,
+			request{query: `kinds.string_string_map={"a":"1","b":"2"}&kinds.string_string_map[c]=3&kinds.int32_nested_map[1].name=n` +
+				`&kinds.int32_nested_map={"1":{"number":5},"2":{}}&kinds.int32_nested_map.1.color=1&kinds.int32_nested_map[2]={"name":"m"}`},
+			`{"kinds":{"stringStringMap":{"a":"1","b":"2","c":"3"},"int32NestedMap":{"1":{"name":"n","number":5,"color":1},"2":{"name":"m"}}}}`,
+		},
+		{
+			"a map of objects within an object", openSpec,
+			request{query: `kinds.recursive.int32_nested_map[1].name=n&kinds.recursive={"int32NestedMap":{"1":{"number":5}}}`},
+			`{"kinds":{"recursive":{"int32NestedMap":{"1":{"name":"n","number":5}}}}}`,
+		},
+		{
+			"types whose JSON is not an object of their fields", openSpec,
+			request{query: `kinds.struct={"a":[1,{"b":null}]}&kinds.list_value=[1,"a"]&kinds.value="x"&kinds.value_list=[null,1]&kinds.value_list={}` +
+				`&kinds.any={"@type":"type.googleapis.com/ssebridge.test.v1.Note","text":"a"}`},
+			`{"kinds":{"struct":{"a":[1,{"b":null}]},"listValue":[1,"a"],"value":"x","valueList":[null,1,{}],
+				"any":{"@type":"type.googleapis.com/ssebridge.test.v1.Note","text":"a"}}}`,
+		},
+		{
+			"an object beside the body", openSpec,
+			request{query: `kinds.nested={"name":"q"}`, body: `{"kinds":{"nested":{"number":2}}}`},
+			`{"kinds":{"nested":{"name":"q","number":2}}}`,
+		},
+		{
+			"objects in headers",
+			Spec{Headers: map[string]string{"X-Filter": "kinds.nested_list", "X-All": "kinds.empty", "X-Labels": "kinds.string_string_map"}},
+			request{headers: []string{`X-Filter: {"name":"a"}`, `X-Filter: [{},{"number":1}]`, `X-All: {}`, `X-Labels: {"a":"b"}`}},
+			`{"kinds":{"nestedList":[{"name":"a"},{},{"number":1}],"empty":{},"stringStringMap":{"a":"b"}}}`,
+		},
+		{"an object whose open part is given", listSpec, request{query: `kinds={"nested":{"name":"a"}}&kinds.string_int64_map={"x":"1"}`}, `{"kinds":{"nested":{"name":"a"},"stringInt64Map":{"x":"1"}}}`},
 		{"an empty object", openSpec, request{body: `{}`}, `{}`},
 		{"a charset", openSpec, request{body: `{}`, headers: []string{"Content-Type: Application/JSON; charset=UTF-8"}}, `{}`},
 		{"no coding", openSpec, request{body: `{}`, headers: []string{"Content-Encoding: identity"}}, `{}`},
@@ -136,6 +190,14 @@ func TestGoodRequests(t *testing.T) {
 			request{body: `{"topic":"a","kinds":{"nested":{"color":1},"stringStringMap":{"a":"b"}}}`},
 			`{"topic":"a","kinds":{"nested":{"color":"COLOR_RED"},"stringStringMap":{"a":"b"}}}`,
 		},
+		{"ignored names", ignoringSpec, request{query: "utm_source=a&limit=3&utm_=50%&_ts=%zz&history=true&utm_x[1]=2"}, `{"limit":3}`},
+		{
+			"a pattern for every name",
+			Spec{Query: Fields{Paths: []string{"limit", "kinds.nested.name"}}, Params: []string{"topic"}, Ignored: []string{"*"}},
+			request{query: `limit=3&x&topic=other&after=7&kinds.nested.nam=1&kinds={"nested":{"name":"a"}}&=1`},
+			`{"limit":3,"kinds":{"nested":{"name":"a"}}}`,
+		},
+		{"a pattern where nothing is open", Spec{Ignored: []string{"*"}}, request{query: "limit=3&x=%"}, `{}`},
 		{"nothing open", closedSpec, request{params: map[string]string{"topic": ""}}, `{}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,8 +2,10 @@ package route
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync"
@@ -128,6 +130,7 @@ func TestErrorsAreSafeToLog(t *testing.T) {
 	evil := "\x1b[31m\r\nINJECTED \u202e\u2028" + strings.Repeat("x", 5000)
 	escaped := strings.NewReplacer("\x1b", "%1b", "\r", "%0d", "\n", "%0a", " ", "%20").Replace(evil)
 	json := quoteJSON(evil)
+	asQuery := url.QueryEscape(json)
 
 	for _, q := range []request{
 		{query: escaped + "=1"},
@@ -136,6 +139,11 @@ func TestErrorsAreSafeToLog(t *testing.T) {
 		{query: "kinds.int32_nested_map[" + escaped + "]=1"},
 		{query: "kinds.color=" + escaped},
 		{query: "limit=%" + escaped},
+		{query: "kinds.nested={" + asQuery + ":1}"},
+		{query: "kinds.nested={" + asQuery},
+		{query: "kinds.color_list=[" + asQuery + "]"},
+		{query: "kinds.int32_nested_map={" + asQuery + ":1}"},
+		{query: "kinds.any={" + url.QueryEscape(`"@type":`+json) + "}"},
 		{body: `{` + json + `:1}`},
 		{body: `{"limit":` + json + `}`},
 		{body: `{"kinds":{"color":` + json + `}}`},
@@ -176,6 +184,9 @@ func TestCostIsLinear(t *testing.T) {
 		"deep list":               {body: `{"kinds":{"recursive":{"int32List":[` + strings.Repeat("1,", 30<<10) + `1]}}}`},
 		"many entries":            {body: `{"kinds":{"stringStringMap":{"` + key + `":"x"}}}`},
 		"repeated parameter":      {query: strings.Repeat("kinds.int32_list=1&", 3400)},
+		"an object in the query":  {query: `kinds.struct={"` + key + `":[` + strings.Repeat("1,", 15<<10) + `1]}`},
+		"objects in the query":    {query: strings.Repeat("kinds.nested_list={}&", 3000)},
+		"maps in the query":       {query: manyMaps(1500)},
 		"many brackets":           {query: "kinds.string_string_map[" + strings.Repeat("[", 60<<10) + "=1"},
 	} {
 		var before, after runtime.MemStats
@@ -194,6 +205,16 @@ func TestCostIsLinear(t *testing.T) {
 			t.Errorf("%s: %d MiB", name, used>>20)
 		}
 	}
+}
+
+// manyMaps returns parameters that give a map its entries by JSON, an entry each.
+func manyMaps(count int) string {
+	var b strings.Builder
+	for i := range count {
+		fmt.Fprintf(&b, `kinds.int32_nested_map[%d]={"tags":["a"]}&`, i)
+	}
+
+	return b.String()
 }
 
 // Numbers with absurd exponents are no work.

@@ -11,7 +11,7 @@ import (
 // entries. Its zero value is empty.
 type ledger struct {
 	children map[string]*ledger
-	// from is who gave the value here, "" for nobody.
+	// from is the source of the value here, "" for none.
 	from origin
 	// members has, by oneof, the member that was given.
 	members map[protoreflect.Name]member
@@ -22,6 +22,9 @@ type origin string
 const (
 	fromBody  origin = "body"
 	fromQuery origin = "query"
+	// The route's own sources meet nothing else and have no ledger.
+	fromHeader origin = "header"
+	fromRoute  origin = "route"
 )
 
 // member is a oneof's member and how the client named it. A name is made into a

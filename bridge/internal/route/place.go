@@ -54,7 +54,11 @@ func keyToken(key protoreflect.MapKey) string {
 }
 
 // field describes what stands at the place.
-func (p place) field() protoreflect.FieldDescriptor { return p.steps[len(p.steps)-1].value() }
+func (p place) field() protoreflect.FieldDescriptor {
+	last := p.last()
+
+	return last.value()
+}
 
 // tokens returns the canonical spelling of the place.
 func (p place) tokens() []string {
@@ -86,9 +90,11 @@ func (p place) inEntry() string {
 // repeated reports whether the place takes a list.
 func (p place) repeated() bool { return p.field().IsList() }
 
-// put sets the place's value, or appends the values where it is repeated. The
-// values belong to the message from then on, but are not written to.
-func (p place) put(m protoreflect.Message, values ...protoreflect.Value) {
+// last returns the step that the place ends with.
+func (p place) last() step { return p.steps[len(p.steps)-1] }
+
+// around returns the message that has the place's last step, and makes the way there.
+func (p place) around(m protoreflect.Message) protoreflect.Message {
 	for _, s := range p.steps[:len(p.steps)-1] {
 		if s.keyed {
 			m = m.Mutable(s.field).Map().Mutable(s.key).Message()
@@ -97,7 +103,13 @@ func (p place) put(m protoreflect.Message, values ...protoreflect.Value) {
 		}
 	}
 
-	last := p.steps[len(p.steps)-1]
+	return m
+}
+
+// put sets the place's value, or appends the values where it is repeated. The
+// values belong to the message from then on, but are not written to.
+func (p place) put(m protoreflect.Message, values ...protoreflect.Value) {
+	m, last := p.around(m), p.last()
 
 	switch {
 	case last.keyed:

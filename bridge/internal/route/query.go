@@ -18,16 +18,18 @@ func (b *Binder) bindQuery(m protoreflect.Message, raw string, given *ledger) er
 			continue
 		}
 
-		name, text, err := unescapePair(pair)
+		rawName, rawText, _ := strings.Cut(pair, "=")
+
+		name, err := url.QueryUnescape(rawName)
 		if err != nil {
-			return err
+			return badRequest("the query has the malformed name %s", quoted(rawName))
 		}
 
 		if slices.Contains(b.reserved, name) {
 			continue
 		}
 
-		if err := b.bindParameter(m, name, text, given); err != nil {
+		if err := b.bindParameter(m, name, rawText, given); err != nil {
 			return err
 		}
 	}
@@ -35,35 +37,48 @@ func (b *Binder) bindQuery(m protoreflect.Message, raw string, given *ledger) er
 	return nil
 }
 
-func unescapePair(pair string) (name, text string, err error) {
-	rawName, rawText, _ := strings.Cut(pair, "=")
-
-	if name, err = url.QueryUnescape(rawName); err != nil {
-		return "", "", badRequest("the query has the malformed name %s", quoted(rawName))
-	}
-
-	if text, err = url.QueryUnescape(rawText); err != nil {
-		return "", "", badField(name, "malformed percent-encoding: %s", quoted(rawText))
-	}
-
-	return name, text, nil
-}
-
-func (b *Binder) bindParameter(m protoreflect.Message, name, text string, given *ledger) error {
-	if b.query.none() {
-		return badField(name, "the route takes no query parameters")
-	}
-
-	p, err := resolvePlace(b.input, name)
+// bindParameter sets the field that a parameter names. A name that the query may not
+// set is an error, unless the route ignores it, whatever its value is.
+func (b *Binder) bindParameter(m protoreflect.Message, name, rawText string, given *ledger) error {
+	p, err := b.openPlace(name)
 	if err != nil {
-		return b.unresolved(name, err)
-	}
+		if b.ignores(name) {
+			return nil
+		}
 
-	tokens := p.tokens()
-	if err := b.checkParameter(p, tokens, name); err != nil {
 		return err
 	}
 
+	text, err := url.QueryUnescape(rawText)
+	if err != nil {
+		return badField(name, "malformed percent-encoding: %s", quoted(rawText))
+	}
+
+	node, err := noteParameter(given, p, name)
+	if err != nil {
+		return err
+	}
+
+	if isJSON(p.field(), text) {
+		err = b.bindJSON(m, p, name, text, node)
+	} else {
+		err = bindText(m, p, name, text)
+	}
+
+	if err == nil {
+		node.from = fromQuery
+	}
+
+	return err
+}
+
+// ignores reports whether a name is one of a pattern that the route ignores.
+func (b *Binder) ignores(name string) bool {
+	return slices.ContainsFunc(b.ignored, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// bindText sets a field to what a text says.
+func bindText(m protoreflect.Message, p place, name, text string) error {
 	f := p.field()
 
 	v, err := parseText(f, text)
@@ -76,13 +91,33 @@ func (b *Binder) bindParameter(m protoreflect.Message, name, text string, given 
 		return badField(name, "%v%s", err, hint)
 	}
 
-	if err := noteParameter(given, p, name); err != nil {
-		return err
-	}
-
 	p.put(m, v)
 
 	return nil
+}
+
+// bindJSON sets a field to what a JSON text says, as far as it is open to the query.
+func (b *Binder) bindJSON(m protoreflect.Message, p place, name, text string, node *ledger) error {
+	if hint := hintFor(p.field(), name, text); hint != "" {
+		return badField(name, "%s", hint)
+	}
+
+	tokens := p.tokens()
+	at := &spot{
+		up: &spot{}, written: name, depth: len(p.steps),
+		closed: b.closed.at(tokens), open: b.query.at(tokens),
+	}
+
+	if f := p.field(); f.IsMap() || !f.IsList() && !isOpaque(f.Message()) {
+		at.given = node // what is beneath may come from several parameters, and from the body
+	}
+
+	value, err := b.readJSON(p, text, at, fromQuery)
+	if err == nil {
+		merge(p.around(m), value)
+	}
+
+	return err
 }
 
 // kindOfText says what the text of a field looks like.
@@ -94,6 +129,10 @@ func kindOfText(f protoreflect.FieldDescriptor) string {
 	return kindForm(f.Kind())
 }
 
+// ignoreHint ends the error of a name that the route has no use for: pages get names
+// appended by others, and the 400 stops an EventSource for good.
+const ignoreHint = "; the route's request.ignore lists names to ignore"
+
 // unresolved is the error of a name that names no place.
 func (b *Binder) unresolved(name string, err error) error {
 	var unknown *unknownFieldError
@@ -101,7 +140,7 @@ func (b *Binder) unresolved(name string, err error) error {
 		return badField(name, "%v", err)
 	}
 
-	return badField(name, "unknown field%s", didYouMean(b.suggest(unknown, b.query)))
+	return badField(name, "unknown field%s%s", didYouMean(b.suggest(unknown, b.query)), ignoreHint)
 }
 
 // suggest returns the name that was probably meant, of those open to clients.
@@ -121,45 +160,47 @@ func (b *Binder) suggest(unknown *unknownFieldError, source openness) string {
 	return unknown.prefix + near
 }
 
-// checkParameter checks that a place is open to the query and takes a text.
-func (b *Binder) checkParameter(p place, tokens []string, name string) error {
-	closed := b.closed.at(tokens)
+// openPlace finds the place of a name and checks that it is open to the query.
+func (b *Binder) openPlace(name string) (place, error) {
+	if b.query.none() {
+		return place{}, badField(name, "the route takes no query parameters%s", ignoreHint)
+	}
+
+	p, err := resolvePlace(b.input, name)
+	if err != nil {
+		return place{}, b.unresolved(name, err)
+	}
+
+	tokens, f := p.tokens(), p.field()
+
+	closed, open := b.closed.at(tokens), b.query.at(tokens)
 	if by := closed.covered(); by != nil {
-		return badField(name, "%s", by.reason)
+		return place{}, badField(name, "%s", by.reason)
 	}
 
-	if closed.any() != nil {
-		return badField(name, "a part of it is set by the route")
-	}
-
-	if !b.query.at(tokens).all {
-		return badField(name, "it is not open to the query")
-	}
-
-	f := p.field()
+	// A part of a message or a map may be closed, or alone be open: its JSON shows which.
+	inParts := f.IsMap() || !f.IsList() && f.Message() != nil && !isOpaque(f.Message())
 
 	switch {
-	case takesText(f):
-		return nil
-	case f.IsMap():
-		return badField(name, "it is a map: name a key, as in %s[key]=value", shown(name))
-	case beyondText(f):
-		return badField(name, "it cannot be sent in a query")
-	default:
-		return badField(name, "it is an object: name one of its fields")
+	case closed.any() != nil && !inParts:
+		return place{}, badField(name, "a part of it is set by the route")
+	case open.none() || !open.all && !inParts:
+		return place{}, badField(name, "it is not open to the query")
 	}
+
+	return p, nil
 }
 
-// noteParameter notes what is given and refuses what was given before.
-func noteParameter(given *ledger, p place, name string) error {
+// noteParameter returns the ledger of a place and refuses what was given before.
+func noteParameter(given *ledger, p place, name string) (*ledger, error) {
 	// The body of a message whose JSON has no fields is the whole message.
 	if given.from == fromBody {
-		return badField(name, "it is given in the query, but the body is the whole request")
+		return nil, badField(name, "it is given in the query, but the body is the whole request")
 	}
 
 	for _, s := range p.steps {
 		if err := given.choose(s.field, queryName(name)); err != nil {
-			return err
+			return nil, err
 		}
 
 		for _, t := range s.tokens(nil) {
@@ -169,12 +210,10 @@ func noteParameter(given *ledger, p place, name string) error {
 
 	switch {
 	case given.from == fromBody:
-		return badField(name, "it is given in both the query and the body")
+		return nil, badField(name, "it is given in both the query and the body")
 	case given.from == fromQuery && !p.repeated():
-		return badField(name, "it is given twice")
+		return nil, badField(name, "it is given twice")
 	}
 
-	given.from = fromQuery
-
-	return nil
+	return given, nil
 }

@@ -110,7 +110,7 @@ func (r *Resume) Append(dst, cursor []byte) ([]byte, error) {
 
 	m := dynamicpb.NewMessage(r.input)
 	for _, c := range r.set {
-		c.place.put(m, c.values...)
+		c.put(m)
 	}
 
 	r.place.put(m, v)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -18,8 +19,8 @@ type Spec struct {
 	// Resume says which fields open the RPC at a cursor, nil for none. Bind leaves
 	// them out and refuses them in query and body; [Resume.Append] sets them.
 	Resume *ResumeSpec
-	// Set are constants by field path: string, bool, any integer or float, or a
-	// []any of them for a repeated field; each is a proto3 JSON scalar.
+	// Set are constants by field path, each a proto3 JSON value: string, bool, any
+	// integer or float, nil, or a []any or map[string]any of those.
 	Set map[string]any
 	// Params are the field paths that the path template binds.
 	Params []string
@@ -30,6 +31,9 @@ type Spec struct {
 	Query, Body Fields
 	// Reserved are query names that are taken out before fields are looked at.
 	Reserved []string
+	// Ignored are query names that are taken out likewise. One that ends in * is the
+	// beginning of names, of which those that the query may set are not taken out.
+	Ignored []string
 	// Metadata are the HTTP headers that are forwarded to the upstream.
 	Metadata []Metadata
 }
@@ -81,6 +85,14 @@ func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver)
 		closed:   &fieldSet{},
 		reserved: slices.Clone(spec.Reserved),
 	}}
+
+	for _, name := range spec.Ignored {
+		if prefix, isPattern := strings.CutSuffix(name, "*"); isPattern {
+			c.binder.ignored = append(c.binder.ignored, prefix)
+		} else {
+			c.binder.reserved = append(c.binder.reserved, name)
+		}
+	}
 
 	c.bindResume(spec.Resume)
 	c.bindSet(spec.Set)
@@ -251,14 +263,14 @@ func (c *compiler) bindConstant(key, path string, value any) (constant, bool) {
 		return constant{}, false
 	}
 
-	values, err := parseConstant(p, value)
+	bound, err := c.binder.parseConstant(p, value)
 	if err != nil {
 		c.failf(key, "%v", err)
 
 		return constant{}, false
 	}
 
-	return constant{place: p, values: values}, true
+	return bound, true
 }
 
 func (c *compiler) bindParams(paths []string) {
@@ -284,12 +296,6 @@ func (c *compiler) bindHeaders(headers map[string]string) {
 
 		p, ok := c.bind(key, path)
 		if !ok {
-			continue
-		}
-
-		if !takesText(p.field()) {
-			c.failf(key, "%s is %s, which a header cannot carry", shown(path), kindOf(p))
-
 			continue
 		}
 
@@ -326,12 +332,6 @@ func (c *compiler) open(source string, fields Fields) openness {
 			continue
 		}
 
-		if source == "request.query" && beyondText(p.field()) {
-			c.failf(key, "%s is %s, which a query cannot carry", shown(path), kindOf(p))
-
-			continue
-		}
-
 		if o.only == nil {
 			o.only = &fieldSet{}
 		}
@@ -344,17 +344,7 @@ func (c *compiler) open(source string, fields Fields) openness {
 	return o
 }
 
-// beyondText reports whether neither the field nor anything beneath it can be
-// written as a text.
-func beyondText(f protoreflect.FieldDescriptor) bool {
-	if f.Message() == nil || f.IsMap() || scalarForm(f.Message()) != "" {
-		return false
-	}
-
-	return f.IsList() || isOpaque(f.Message()) || f.Message().Fields().Len() == 0
-}
-
-// kindOf describes a place that does not fit its source.
+// kindOf describes a place that a path variable does not fit.
 func kindOf(p place) string {
 	f := p.field()
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// spot is where in the message the reader of a body is.
+// spot is where in the message the reader of JSON is.
 type spot struct {
 	// up is the spot of the message, list or map around, nil for the request.
 	up *spot
@@ -58,23 +58,41 @@ func (at *spot) String() string {
 	return b.String()
 }
 
-// failf returns a 400 that names the spot.
+// failf returns a 400 that names the spot, or the request as a whole at its top.
 func (at *spot) failf(format string, args ...any) error {
+	if at.up == nil {
+		return badRequest(format, args...)
+	}
+
 	return badField(at.String(), format, args...)
 }
 
-// checkDepth refuses what nests too deep.
-func (at *spot) checkDepth() error {
-	if at.depth > maxDepth {
-		return badRequest("the body is nested deeper than %d", maxDepth)
+// give notes that a source gives the value at the spot. Its error is that the value
+// was given before.
+func (at *spot) give(from origin) error {
+	if at.given == nil {
+		return nil
 	}
 
-	return nil
+	switch at.given.from {
+	case "":
+		at.given.from = from
+
+		return nil
+	case from:
+		return at.failf("it is given twice")
+	default:
+		return at.failf("it is given in both the query and the body")
+	}
 }
 
-// give notes that the body gives the value at the spot.
-func (at *spot) give() {
+// unread returns the spot as it was before anything was given there, to read the same
+// JSON again.
+func (at *spot) unread() *spot {
+	again := *at
 	if at.given != nil {
-		at.given.from = fromBody
+		again.given = &ledger{}
 	}
+
+	return &again
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // key reads a name of an object.
-func (r *bodyReader) key() (string, error) {
+func (r *jsonReader) key() (string, error) {
 	tok, err := r.token()
 	if err != nil {
 		return "", err
@@ -18,25 +18,25 @@ func (r *bodyReader) key() (string, error) {
 
 	name, ok := tok.(string)
 	if !ok {
-		return "", badRequest("the body is not valid JSON after byte %d", r.decoder.InputOffset())
+		return "", badRequest("%s is not valid JSON after byte %d", r.whole, r.decoder.InputOffset())
 	}
 
 	return name, nil
 }
 
 // token reads a token.
-func (r *bodyReader) token() (json.Token, error) {
+func (r *jsonReader) token() (json.Token, error) {
 	start := r.next()
 
 	tok, err := r.decoder.Token()
 	if err != nil {
-		return nil, badRequest("the body is not valid JSON after byte %d", r.decoder.InputOffset())
+		return nil, badRequest("%s is not valid JSON after byte %d", r.whole, r.decoder.InputOffset())
 	}
 
 	// encoding/json reads a lone surrogate as U+FFFD and protojson refuses it
 	// without saying where.
 	if _, ok := tok.(string); ok && hasLoneSurrogate(r.data[start:r.decoder.InputOffset()]) {
-		return nil, badRequest("the body has half of a surrogate pair before byte %d", r.decoder.InputOffset())
+		return nil, badRequest("%s has half of a surrogate pair before byte %d", r.whole, r.decoder.InputOffset())
 	}
 
 	return tok, nil
@@ -93,7 +93,7 @@ func hasLoneSurrogate(raw []byte) bool {
 }
 
 // next returns the offset at which the next value begins.
-func (r *bodyReader) next() int {
+func (r *jsonReader) next() int {
 	rest := r.data[r.decoder.InputOffset():]
 
 	return len(r.data) - len(bytes.TrimLeft(rest, " \t\r\n:,"))

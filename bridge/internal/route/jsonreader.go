@@ -1,35 +1,83 @@
 package route
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// bodyReader reads a body along the message's descriptor.
-type bodyReader struct {
+// jsonReader reads JSON along the descriptor of the message or field that it sets.
+// It decides what may be set and names the field in each error; what a value means
+// is for protojson alone.
+type jsonReader struct {
 	binder  *Binder
 	data    []byte
 	decoder *json.Decoder
-	given   *ledger
+
+	// whole is how errors name the JSON: "the body", "the value".
+	whole string
+	from  origin
 
 	// target is the offset to locate, -1 for none.
 	target int
 	found  *locatedValue
 }
 
-// locatedValue is a value of the body.
+// locatedValue is a value within the JSON.
 type locatedValue struct {
 	field protoreflect.FieldDescriptor
 	at    *spot
 	raw   []byte
 }
 
-// readTop reads the body's value.
-func (r *bodyReader) readTop() error {
-	top := &spot{given: r.given, closed: r.binder.closed, open: r.binder.body}
+// newJSONReader returns a reader of one JSON text, to be used once.
+func newJSONReader(b *Binder, data []byte, whole string, from origin) *jsonReader {
+	r := &jsonReader{binder: b, data: data, decoder: json.NewDecoder(bytes.NewReader(data)), whole: whole, from: from, target: -1}
+	r.decoder.UseNumber()
+
+	return r
+}
+
+// locate returns the innermost value at an offset, nil for none. read reads the JSON.
+func (r *jsonReader) locate(offset int, read func() error) *locatedValue {
+	r.target = offset
+	if err := read(); err != nil {
+		return nil
+	}
+
+	return r.found
+}
+
+// explain is the error of a value that protojson refuses.
+func (v *locatedValue) explain(detail string) error {
+	if v.field.Message() != nil && scalarForm(v.field.Message()) == "" {
+		return v.at.failf("%s", detail)
+	}
+
+	return v.at.failf("%v", mismatchJSON(v.field, v.raw))
+}
+
+// readBody reads a body to its end.
+func (r *jsonReader) readBody(given *ledger) error {
+	if err := r.readRequest(given); err != nil {
+		return err
+	}
+
+	if _, err := r.decoder.Token(); !errors.Is(err, io.EOF) {
+		return badRequest("something follows the JSON at byte %d of the body", r.decoder.InputOffset())
+	}
+
+	return nil
+}
+
+// readRequest reads a body, which is the whole request.
+func (r *jsonReader) readRequest(given *ledger) error {
+	top := &spot{given: given, closed: r.binder.closed, open: r.binder.body}
 
 	tok, err := r.token()
 	if err != nil {
@@ -37,7 +85,7 @@ func (r *bodyReader) readTop() error {
 	}
 
 	if isOpaque(r.binder.input) {
-		r.given.from = fromBody
+		given.from = r.from
 
 		return r.skip(tok, top)
 	}
@@ -49,8 +97,23 @@ func (r *bodyReader) readTop() error {
 	return r.readFields(r.binder.input, top)
 }
 
+// readValue reads the value of a field, or of a map's entry, at a spot.
+func (r *jsonReader) readValue(f protoreflect.FieldDescriptor, at *spot) error {
+	start := r.next()
+
+	tok, err := r.token()
+	if err != nil {
+		return err
+	}
+
+	err = r.readToken(f, tok, at)
+	r.mark(f, at, start)
+
+	return err
+}
+
 // readFields reads the rest of an object whose names are a message's fields.
-func (r *bodyReader) readFields(m protoreflect.MessageDescriptor, at *spot) error {
+func (r *jsonReader) readFields(m protoreflect.MessageDescriptor, at *spot) error {
 	seen := make(map[protoreflect.FieldNumber]bool)
 
 	chosen := at.given
@@ -85,8 +148,8 @@ func (r *bodyReader) readFields(m protoreflect.MessageDescriptor, at *spot) erro
 	return err
 }
 
-// resolve finds the field of a name and checks that it is open to the body.
-func (r *bodyReader) resolve(m protoreflect.MessageDescriptor, at *spot, name string) (protoreflect.FieldDescriptor, *spot, error) {
+// resolve finds the field of a name and checks that it is open to the source.
+func (r *jsonReader) resolve(m protoreflect.MessageDescriptor, at *spot, name string) (protoreflect.FieldDescriptor, *spot, error) {
 	f := fieldByName(m, name)
 
 	if f == nil {
@@ -96,9 +159,9 @@ func (r *bodyReader) resolve(m protoreflect.MessageDescriptor, at *spot, name st
 		case f == nil:
 			return nil, nil, child.failf("unknown field%s", didYouMean(suggest(m, at, name)))
 		case !at.open.all:
-			return nil, nil, child.failf("it is not open to the body")
+			return nil, nil, child.failf("it is not open to the %s", r.from)
 		default:
-			return f, child, child.checkDepth()
+			return f, child, r.checkDepth(child)
 		}
 	}
 
@@ -110,13 +173,13 @@ func (r *bodyReader) resolve(m protoreflect.MessageDescriptor, at *spot, name st
 	// Where only a part is open, the way there leads through objects alone.
 	through := f.IsMap() || f.Message() != nil && !f.IsList() && !isOpaque(f.Message())
 	if !child.open.all && (child.open.none() || !through) {
-		return nil, nil, child.failf("it is not open to the body")
+		return nil, nil, child.failf("it is not open to the %s", r.from)
 	}
 
-	return f, child, child.checkDepth()
+	return f, child, r.checkDepth(child)
 }
 
-// suggest returns the name that was probably meant, of those open to the body.
+// suggest returns the name that was probably meant, of those open to the source.
 func suggest(m protoreflect.MessageDescriptor, at *spot, name string) string {
 	near := nearestField(m, name, func(f protoreflect.FieldDescriptor) bool {
 		token := string(f.Name())
@@ -131,7 +194,7 @@ func suggest(m protoreflect.MessageDescriptor, at *spot, name string) string {
 }
 
 // extension finds the extension of a name in brackets.
-func (r *bodyReader) extension(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+func (r *jsonReader) extension(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
 	if !strings.HasPrefix(name, "[") || !strings.HasSuffix(name, "]") {
 		return nil
 	}
@@ -150,7 +213,7 @@ func (r *bodyReader) extension(m protoreflect.MessageDescriptor, name string) pr
 }
 
 // readField reads the value of a message's field.
-func (r *bodyReader) readField(f protoreflect.FieldDescriptor, at *spot, chosen *ledger) error {
+func (r *jsonReader) readField(f protoreflect.FieldDescriptor, at *spot, chosen *ledger) error {
 	start := r.next()
 
 	tok, err := r.token()
@@ -166,23 +229,27 @@ func (r *bodyReader) readField(f protoreflect.FieldDescriptor, at *spot, chosen 
 		return err
 	}
 
-	switch {
-	case f.IsList():
-		err = r.readList(f, tok, at)
-	case f.IsMap():
-		err = r.readMap(f, tok, at)
-	default:
-		err = r.readSingle(f, tok, at)
-	}
-
+	err = r.readToken(f, tok, at)
 	r.mark(f, at, start)
 
 	return err
 }
 
+// readToken reads the rest of the value of a field, or of a map's entry.
+func (r *jsonReader) readToken(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
+	switch {
+	case f.IsList():
+		return r.readList(f, tok, at)
+	case f.IsMap():
+		return r.readMap(f, tok, at)
+	default:
+		return r.readSingle(f, tok, at)
+	}
+}
+
 // readElement reads an element of a list or a map.
-func (r *bodyReader) readElement(f protoreflect.FieldDescriptor, at *spot) error {
-	if err := at.checkDepth(); err != nil {
+func (r *jsonReader) readElement(f protoreflect.FieldDescriptor, at *spot) error {
+	if err := r.checkDepth(at); err != nil {
 		return err
 	}
 
@@ -200,12 +267,14 @@ func (r *bodyReader) readElement(f protoreflect.FieldDescriptor, at *spot) error
 }
 
 // readList reads the rest of a list, of which the elements are not told apart.
-func (r *bodyReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
+func (r *jsonReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
 	if tok != json.Delim('[') {
 		return at.failf("want an array, got %s", shape(tok))
 	}
 
-	at.give()
+	if err := at.give(r.from); err != nil {
+		return err
+	}
 
 	for i := 0; r.decoder.More(); i++ {
 		if err := r.readElement(f, at.beyond(fmt.Sprintf("[%d]", i))); err != nil {
@@ -219,7 +288,7 @@ func (r *bodyReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at
 }
 
 // readMap reads the rest of a map.
-func (r *bodyReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
+func (r *jsonReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
 	if tok != json.Delim('{') {
 		return at.failf("want an object, got %s", shape(tok))
 	}
@@ -243,7 +312,7 @@ func (r *bodyReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at 
 		case by != nil:
 			return entry.failf("%s", by.reason)
 		case entry.open.none():
-			return entry.failf("it is not open to the body")
+			return entry.failf("it is not open to the %s", r.from)
 		case seen[keyToken(key)]:
 			return entry.failf("it is given twice")
 		}
@@ -261,7 +330,7 @@ func (r *bodyReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at 
 }
 
 // readSingle reads the rest of a value that is no list and no map.
-func (r *bodyReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
+func (r *jsonReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
 	_, composite := tok.(json.Delim)
 
 	switch m := f.Message(); {
@@ -270,15 +339,15 @@ func (r *bodyReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, 
 			return at.failf("want %s, got %s", wantedMessage(m), shape(tok))
 		}
 
-		at.give()
+		if err := at.give(r.from); err != nil {
+			return err
+		}
 
 		return r.skip(tok, at)
 	case m == nil && composite:
 		return at.failf("want %s, got %s", wanted(f), shape(tok))
 	case m == nil:
-		at.give()
-
-		return nil
+		return at.give(r.from)
 	case tok != json.Delim('{'):
 		return at.failf("want an object, got %s", shape(tok))
 	default:
@@ -287,7 +356,7 @@ func (r *bodyReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, 
 }
 
 // skip reads the rest of a value that has no fields to name.
-func (r *bodyReader) skip(tok json.Token, at *spot) error {
+func (r *jsonReader) skip(tok json.Token, at *spot) error {
 	for depth := 0; ; {
 		switch tok {
 		case json.Delim('{'), json.Delim('['):
@@ -301,7 +370,7 @@ func (r *bodyReader) skip(tok json.Token, at *spot) error {
 		}
 
 		if at.depth+depth > maxDepth {
-			return badRequest("the body is nested deeper than %d", maxDepth)
+			return r.tooDeep()
 		}
 
 		var err error
@@ -311,8 +380,21 @@ func (r *bodyReader) skip(tok json.Token, at *spot) error {
 	}
 }
 
+// checkDepth refuses what nests too deep.
+func (r *jsonReader) checkDepth(at *spot) error {
+	if at.depth > maxDepth {
+		return r.tooDeep()
+	}
+
+	return nil
+}
+
+func (r *jsonReader) tooDeep() error {
+	return badRequest("%s is nested deeper than %d", r.whole, maxDepth)
+}
+
 // mark keeps a value that was just read, if it is the innermost at the target.
-func (r *bodyReader) mark(f protoreflect.FieldDescriptor, at *spot, start int) {
+func (r *jsonReader) mark(f protoreflect.FieldDescriptor, at *spot, start int) {
 	if end := int(r.decoder.InputOffset()); r.found == nil && start <= r.target && r.target < end {
 		r.found = &locatedValue{field: f, at: at, raw: r.data[start:end]}
 	}
