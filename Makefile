@@ -48,7 +48,7 @@ test: deps check-generate check-protos ## Run every check that needs no linter, 
 	@for module in $(DEPLOYED); do (cd $$module && go vet ./... && go test -count=1 -vet=off -timeout $(TEST_TIMEOUT) ./...); done
 	@CGO_ENABLED=1 EXCEPT="$(DEPLOYED)" scripts/modules.sh go vet -race ./...
 	@# The race detector leaves time for a twentieth of the random schedules; here are all of them.
-	@go test -vet=off -timeout $(TEST_TIMEOUT) -run '^TestBetweenGapsExactlyOnce$$' ./bridge/internal/topic
+	@go test -vet=off -timeout $(TEST_TIMEOUT) -run '^(TestBetweenGapsExactlyOnce|TestEveryFrameReachesEveryAbleMemberInItsRound)$$' ./bridge/internal/topic ./bridge/internal/delivery
 	@CGO_ENABLED=1 EXCEPT="$(DEPLOYED)" scripts/modules.sh go test $(TEST_FLAGS) ./...
 
 .PHONY: conformance

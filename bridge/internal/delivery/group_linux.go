@@ -1,75 +1,106 @@
 package delivery
 
 import (
-	"slices"
 	"sync/atomic"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// group is the members of a shard that read one log.
+// group is the members of a shard that read one log. It orders them by their
+// last visit, least recent first; a member that joins counts as visited, since
+// its shard serves it at once. A round visits the members whose last visit
+// precedes the log's last growth, from the front of the order.
+//
+// So the members that have yet to be visited are always a prefix of the order:
+// a member that leaves does not move the others, and one that joins goes to the
+// back. Nothing else has to be known of a round under way, and a round that
+// begins anew before it ends goes on with the members that wait longest.
 type group struct {
 	shard  *shard
 	log    *replay.Log
-	grown  atomic.Bool // it is in shard.grown
-	ignore func()      // ends the watching
+	grown  atomic.Bool // the group is in asked.grown
+	ignore func()      // ends the watching of the log
 
 	// Owned by the shard's loop.
-	members []*member
-	at      int // whom to visit next
-	left    int // how many are to be visited
-	queued  bool
-	pending int   // how many have not been visited since reach was
-	reach   reach // the frame that is on its way to all of them
-	due     int   // how many writes are left until one is followed
+	first, last *member // of the order
+	size        int
+	visits      uint64 // made so far, joins included
+	round       uint64 // visits when the log had last grown: members visited later have been served since
+	queued      bool   // the group is in shard.round
+	measured    measured
 }
 
 func newGroup(shard *shard, log *replay.Log, counts *Counts) *group {
-	g := &group{shard: shard, log: log, reach: reach{counts, log, log.NewestAt()}}
+	g := &group{shard: shard, log: log, measured: measured{reach: reach{counts, log, log.NewestAt()}}}
 	g.ignore = log.Watch(g.wake)
 	return g
 }
 
-// wake is called by whoever changes the log.
+// wake is called by the goroutine that changes the log.
 func (g *group) wake() {
 	if g.grown.CompareAndSwap(false, true) {
 		g.shard.ask(func(asked *asked) { asked.grown = append(asked.grown, g) })
 	}
 }
 
+// add adds a member, which the caller serves next.
 func (g *group) add(m *member) {
-	m.group, m.index = g, len(g.members)
-	g.members = append(g.members, m)
+	m.group = g
+	g.size++
+	g.push(m)
 }
 
-// remove takes a member out. Whoever takes its place may have been passed over
-// in the round under way, so that all are visited once more.
+// remove removes a member.
 func (g *group) remove(m *member) {
-	last := len(g.members) - 1
-	g.members[m.index] = g.members[last]
-	g.members[m.index].index = m.index
-	g.members[last] = nil
-	g.members = g.members[:last]
-	if cap(g.members) > 64 && len(g.members) < cap(g.members)/4 {
-		g.members = slices.Clip(slices.Clone(g.members))
-	}
-	if g.left > 0 {
-		g.left = len(g.members)
-	}
+	g.unlink(m)
+	g.size--
 	m.group = nil
 }
 
-// next returns the next member of the round, nil at its end. A round goes in
-// a circle, so that one that begins anew leaves nobody behind.
+// begin begins a round: the log has grown, or its members have something else
+// to look at.
+func (g *group) begin() { g.round = g.visits }
+
+// waits reports whether the round has members left to visit.
+func (g *group) waits() bool { return g.first != nil && g.first.visit <= g.round }
+
+// next returns the next member of the round, nil at its end. The member counts
+// as visited.
 func (g *group) next() *member {
-	if g.left = min(g.left, len(g.members)); g.left == 0 {
+	if !g.waits() {
 		return nil
 	}
-	g.left--
-	if g.at++; g.at >= len(g.members) {
-		g.at = 0
+	m := g.first
+	g.unlink(m)
+	g.push(m)
+	return m
+}
+
+// push puts a member at the back of the order.
+func (g *group) push(m *member) {
+	g.visits++
+	m.visit, m.prev, m.next = g.visits, g.last, nil
+	if g.last == nil {
+		g.first = m
+	} else {
+		g.last.next = m
 	}
-	return g.members[g.at]
+	g.last = m
+}
+
+// unlink takes a member out of the order.
+func (g *group) unlink(m *member) {
+	if m.prev == nil {
+		g.first = m.next
+	} else {
+		m.prev.next = m.next
+	}
+	if m.next == nil {
+		g.last = m.prev
+	} else {
+		m.next.prev = m.prev
+	}
+	m.prev, m.next = nil, nil
 }
 
 // queue is groups that wait for their turn.

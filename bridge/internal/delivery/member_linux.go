@@ -18,8 +18,11 @@ type member struct {
 	wasCut  atomic.Bool
 
 	tag   tag
-	group *group
-	index int    // in the group
+	group *group // the fields below are the group's
+	prev  *member
+	next  *member
+	visit uint64 // the group's count of its last visit
+
 	look  moment // deadlines: when the member is looked at, at the latest
 	place int    // deadlines: in the heap; -1: it is not
 
@@ -88,7 +91,7 @@ func (s *shard) turn(m *member) bool {
 	for m.session.log != m.group.log {
 		s.leaveGroup(m)
 		s.joinGroup(m)
-		heard = nothing
+		m.heard, heard = nothing, nothing // what it heard were notices of another log
 		if len(blocks) == 0 && end == "" {
 			// The new log may have grown before it was watched, or have ended.
 			blocks, end = m.session.turn(s.now)

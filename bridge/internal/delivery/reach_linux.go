@@ -2,32 +2,49 @@ package delivery
 
 import "time"
 
-// begin has the newest frame followed on its way to all members, if none is under
-// way and it has not been before. Where members are few, and following them would
-// cost as much as a part of their writes, it is so only for some.
-func (g *group) begin() {
-	if g.pending > 0 {
+// measured is the frame of a group's log whose way to all members is measured.
+type measured struct {
+	reach reach
+	since uint64 // the group's visits when the measurement began
+	open  bool   // the frame has not reached all members yet
+	due   int    // how many writes are left until a frame is measured
+}
+
+// measure begins to measure how long the newest frame takes to all members, if
+// no other frame is measured and this one has not been before. In a small group
+// that would cost as much as a part of the writes, so only some are.
+func (g *group) measure() {
+	m := &g.measured
+	if m.open {
 		return
 	}
 	came := g.log.NewestAt()
-	if came == g.reach.came {
+	if came == m.reach.came {
 		return
 	}
-	g.reach.came = came
-	if g.due -= len(g.members); g.due <= 0 {
-		g.due, g.pending = sampleEach, len(g.members)
+	m.reach.came = came
+	if m.due -= g.size; m.due <= 0 {
+		m.due, m.since, m.open = sampleEach, g.visits, true
 	}
 }
 
-// visited counts a visit, and reports whether the frame has come to the last
-// member: rounds go in a circle. Who takes the place of one that left may be
-// passed over by this; and who is stuck was visited, too.
-func (g *group) visited() bool {
-	if g.pending == 0 {
+// reached reports, once, whether every member has been visited since the
+// measurement began. A member whose socket is full has been visited, too.
+func (g *group) reached() bool {
+	if !g.measured.open || g.first != nil && g.first.visit <= g.measured.since {
 		return false
 	}
-	g.pending = min(g.pending-1, len(g.members))
-	return g.pending == 0
+	g.measured.open = false
+	return true
+}
+
+// observe notes a frame that has reached all members of a group, and begins
+// with the next.
+func (s *shard) observe(g *group) {
+	if g.reached() {
+		s.reached = append(s.reached, g.measured.reach)
+	}
+	g.measure()
 }
 
 // tellReached notes how long frames have taken that have come to all. The clock is

@@ -20,34 +20,42 @@ func TestAFrameHasReachedAllOnceARoundIsDone(t *testing.T) {
 		for range 16 {
 			g.add(&member{})
 		}
-		g.begin()
-		if g.visited() {
+		visit := func() bool {
+			g.begin()
+			g.next()
+			return g.reached()
+		}
+		g.measure()
+		if visit() {
 			t.Error("a frame from before the group is followed")
 		}
 		log.Append([]byte("one"), "")
-		g.begin()
-		came := g.reach.came
-		for visit := range 16 {
+		g.measure()
+		came := g.measured.reach.came
+		for i := range 16 {
 			log.Append([]byte("more"), "")
 			time.Sleep(time.Second)
-			g.begin()
-			if got := g.visited(); got != (visit == 15) {
-				t.Errorf("visit %d: reached all: %v", visit, got)
+			g.measure()
+			if got := visit(); got != (i == 15) {
+				t.Errorf("visit %d: reached all: %v", i, got)
 			}
 		}
 		if took := log.Time(time.Now()) - came; took != 16*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		g.begin()
-		for range 15 {
-			g.remove(g.members[0])
+		g.measure()
+		for range 7 {
+			visit()
 		}
-		if g.visited(); !g.visited() { // it cannot know who of the two was visited before
-			t.Error("who has left is waited for")
+		for g.first != g.last && g.first.visit <= g.measured.since {
+			g.remove(g.first)
 		}
-		g.begin()
-		if g.visited() {
-			t.Error("the same frame is followed twice")
+		if !g.reached() {
+			t.Error("members that left before the frame reached them are waited for")
+		}
+		g.measure()
+		if visit() {
+			t.Error("the same frame is measured twice")
 		}
 	})
 }
@@ -64,7 +72,9 @@ func TestRoundsOfFewAreSampled(t *testing.T) {
 			time.Sleep(time.Second)
 			log.Append([]byte("x"), "")
 			g.begin()
-			if g.visited() {
+			g.measure()
+			g.next()
+			if g.reached() {
 				followed++
 			}
 		}

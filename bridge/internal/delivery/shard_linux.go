@@ -76,13 +76,18 @@ func newShard() (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shard{
-		poller: poller, groups: map[*replay.Log]*group{}, timer: time.NewTimer(0),
-		kicked: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
-	}
+	s := shardWith(poller)
 	s.running.Go(s.run)
 	s.running.Go(func() { poller.run(s.ended) })
 	return s, nil
+}
+
+// shardWith returns a shard whose loop does not run.
+func shardWith(poller *poller) *shard {
+	return &shard{
+		poller: poller, groups: map[*replay.Log]*group{}, timer: time.NewTimer(0),
+		kicked: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+	}
 }
 
 // ask has the loop look at something.
@@ -138,11 +143,9 @@ func (s *shard) run() {
 		runtime.Gosched()
 		s.look()
 		s.welcomeSome()
-		s.goRound()
+		s.goRound(visits)
 		s.catchUp()
-		for m := s.deadlines.due(s.now); m != nil; m = s.deadlines.due(s.now) {
-			s.expire(m)
-		}
+		s.expireDue()
 		if s.quitting {
 			s.cutAll()
 		}
@@ -161,6 +164,11 @@ func (s *shard) wait() {
 		heard = s.sleep()
 	}
 	s.now = clock()
+	s.hearAll(heard)
+}
+
+// hearAll reacts to what the poller says of sockets.
+func (s *shard) hearAll(heard []unix.EpollEvent) {
 	for i := range heard {
 		if m := s.slots.of(&heard[i]); m != nil {
 			s.hear(m, eventsOf(&heard[i]))
@@ -199,7 +207,7 @@ func (s *shard) look() {
 	s.came = append(s.came, asked.came...)
 	for _, g := range asked.grown {
 		g.grown.Store(false) // before its log is read
-		if g.left = len(g.members); !g.queued && g.left > 0 {
+		if g.begin(); !g.queued && g.waits() {
 			g.queued = true
 			s.round.add(g)
 		}
@@ -220,24 +228,21 @@ func (s *shard) look() {
 	s.spare = asked
 }
 
-// goRound visits some members, group after group. One that has more is put
-// behind the others.
-func (s *shard) goRound() {
-	for left := visits; left > 0 && !s.round.empty(); {
+// goRound makes a number of visits, group after group. A group with members
+// left to visit goes behind the others.
+func (s *shard) goRound(left int) {
+	for left > 0 && !s.round.empty() {
 		g := s.round.take()
-		g.begin()
+		s.observe(g) // members may have left since
 		for ; left > 0; left-- {
 			m := g.next()
 			if m == nil {
 				break
 			}
 			s.serve(m)
-			if g.visited() {
-				s.reached = append(s.reached, g.reach)
-				g.begin()
-			}
+			s.observe(g)
 		}
-		if g.queued = g.left > 0; g.queued {
+		if g.queued = g.waits(); g.queued {
 			s.round.add(g)
 		}
 	}
@@ -261,6 +266,13 @@ func (s *shard) welcomeSome() {
 		s.welcome(m)
 	}
 	s.came = slices.Delete(s.came, 0, some)
+}
+
+// expireDue looks at the members whose time may have come.
+func (s *shard) expireDue() {
+	for m := s.deadlines.due(s.now); m != nil; m = s.deadlines.due(s.now) {
+		s.expire(m)
+	}
 }
 
 // welcome begins to serve a member.
@@ -300,7 +312,7 @@ func (s *shard) leaveGroup(m *member) {
 		return
 	}
 	g.remove(m)
-	if len(g.members) == 0 {
+	if g.size == 0 {
 		g.ignore()
 		delete(s.groups, g.log)
 	}

@@ -1,0 +1,82 @@
+package bridge_test
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+)
+
+// After a restart of the bridge 100 clients come back at 100 cursors of a
+// running stream. Their catch-ups hold more than their logs have room for, so
+// each waits for its clients, and limits.catchups lets one replay at a time, so
+// each waits for the one before it. A frame that misses one client holds up all
+// of them: until a heartbeat.
+func TestClientsWithAsManyCursorsAreSoonUpToDate(t *testing.T) {
+	// A busy machine needs longer, also where nothing waits for a turn.
+	atMost := max(2*time.Second, 4*upToDateAfter(t, 256))
+	took := upToDateAfter(t, 1)
+	t.Logf("100 clients are up to date after %v", took.Round(time.Millisecond))
+	if took > atMost {
+		t.Errorf("100 clients are up to date after %v, want at most %v", took, atMost)
+	}
+}
+
+// upToDateAfter returns how long it takes until all clients have what the
+// stream held when they came.
+func upToDateAfter(t *testing.T, catchUps int) time.Duration {
+	t.Helper()
+	const clients, apart, history = 100, 8, 800
+	app := backend(t)
+	l := newLedger()
+	l.newest = history
+	app.OnWatch(l.watch)
+	site := startWith(t, parse(t, fmt.Sprintf("upstreams: {app: {target: '%s'}}\ndrain: {delay: 0s, grace: 0s}\nlimits: {catchups: %d}\n%s",
+		app.Target(), catchUps, feedRoute("event: {id: seq}, resume: {field: after}, replay: {events: 10}"))), bridge.Options{})
+	stop := publishEvery(l, 10*time.Millisecond)
+	defer stop()
+	began := time.Now()
+	all := make([]*ssetest.Client, clients)
+	for i := range all {
+		all[i] = ssetest.Connect(t, site.URL+"/feed", ssetest.Options{LastEventID: strconv.Itoa(1 + i*apart)})
+	}
+	for i, c := range all {
+		c.Await("what was there when it came", func(s ssetest.Snapshot) bool {
+			id, _ := strconv.Atoi(s.LastEventID)
+			return id >= history
+		})
+		for at, event := range c.Snapshot().Messages() {
+			if want := strconv.Itoa(2 + i*apart + at); event.ID != want {
+				t.Fatalf("client %d got %s, want %s", i, event.ID, want)
+			}
+		}
+	}
+	took := time.Since(began)
+	for _, c := range all {
+		c.Close()
+	}
+	return took
+}
+
+// publishEvery publishes events until it is stopped.
+func publishEvery(l *ledger, every time.Duration) (stop func()) {
+	var publishing sync.WaitGroup
+	quit := make(chan struct{})
+	publishing.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				l.change(func() { l.newest++ })
+			case <-quit:
+				return
+			}
+		}
+	})
+	return func() { close(quit); publishing.Wait() }
+}
