@@ -44,7 +44,7 @@ func TestChurn(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			s := newStand(t, way)
 			log := newSource(10).append("1")
-			s.serve(log, Policy{Heartbeat: 15 * time.Second, MaxAge: time.Hour})
+			s.serve(log, Policy{Heartbeat: time.Hour, MaxAge: time.Hour})
 			stays := s.listen(t)
 			stays.awaitText(t, "first\n\n1\n\n")
 			s.churn(t, 1000) // so that pools and slots are as large as they get
