@@ -116,7 +116,7 @@ func TestAccessLinesOfAStream(t *testing.T) {
 		other := w.rpc()
 		other.accept()
 		lost.AwaitStatus()
-		one(t, w, log, &seen).has(t, entry{"start": "missed", "gap": "restarted"})
+		one(t, w, log, &seen).has(t, entry{"start": "missed", "gap": "forgotten"})
 		other.end(nil)
 		_ = lost.AwaitEnd()
 		one(t, w, log, &seen).has(t, entry{"reason": "end", "events": 1.0})

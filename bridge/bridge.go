@@ -10,6 +10,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
@@ -25,6 +26,7 @@ type Bridge struct {
 	opts      Options
 	logger    *slog.Logger
 	born      time.Time
+	epochs    *sse.Epochs
 	journal   *journal // nil: requests are not told of
 	tracing   *tracing // nil: nor traced
 	site      atomic.Pointer[site]
@@ -69,7 +71,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 
 // newBridge makes a bridge that has no site yet, and nothing that is to be closed.
 func newBridge(opts Options) *Bridge {
-	return &Bridge{opts: opts, born: time.Now(), logger: opts.logger()}
+	return &Bridge{opts: opts, born: time.Now(), logger: opts.logger(), epochs: sse.NewEpochs()}
 }
 
 // Drain stops serving without losing anyone: the bridge says that it is not

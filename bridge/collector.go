@@ -147,11 +147,7 @@ func (r reading) route(path string, c *routeCounts, lag delivery.Lag) {
 	}
 	r.count("ssebridge_replays_total", c.replays.Load(), path)
 	r.count("ssebridge_replayed_frames_total", c.replayed.Load(), path)
-	for told, gaps := range map[string]*tally.Family{"log": c.gapsLog, "client": c.gapsClient} {
-		for reason, n := range gaps.All() {
-			r.count("ssebridge_gaps_total", n, path, reason, told)
-		}
-	}
+	c.gaps.read(r, path)
 	r.count("ssebridge_messages_received_total", c.messages.Load(), path)
 	r.count("ssebridge_received_bytes_total", c.bytes.Load(), path)
 	for way, name := range transcode.Paths() {

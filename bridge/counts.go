@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
-	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
@@ -26,25 +25,23 @@ const longID = 128
 type routeCounts struct {
 	delivery *delivery.Counts
 
-	connects   [3]atomic.Uint64 // by topic.Start
-	replays    atomic.Uint64    // of those, the ones that resumed in a log
-	replayed   atomic.Uint64    // and the frames that were there for them
-	shed       *tally.Family
-	messages   atomic.Uint64
-	bytes      atomic.Uint64
-	paths      [3]atomic.Uint64 // by transcode.Path
-	unshown    atomic.Uint64
-	longIDs    atomic.Uint64
-	gapsLog    *tally.Family // which all clients of a topic are told
-	gapsClient *tally.Family // which one client is told
+	connects [3]atomic.Uint64 // by topic.Start
+	replays  atomic.Uint64    // of those, the ones that resumed in a log
+	replayed atomic.Uint64    // and the frames that were there for them
+	shed     *tally.Family
+	messages atomic.Uint64
+	bytes    atomic.Uint64
+	paths    [3]atomic.Uint64 // by transcode.Path
+	unshown  atomic.Uint64
+	longIDs  atomic.Uint64
+	gaps     gapCounts
 }
 
 func newRouteCounts() *routeCounts {
 	return &routeCounts{
-		delivery:   delivery.NewCounts(),
-		shed:       tally.NewFamily(shedLabel(limitClients), shedLabel(limitClientsPerIP), shedLabel(limitOpensPerIP), shedLabel(limitTopics)),
-		gapsLog:    tally.NewFamily(sse.GapExpired, sse.GapRestarted, sse.GapUpstream, sse.GapUntranscodable),
-		gapsClient: tally.NewFamily(sse.GapExpired, sse.GapRestarted, sse.GapLagged),
+		delivery: delivery.NewCounts(),
+		shed:     tally.NewFamily(shedLabel(limitClients), shedLabel(limitClientsPerIP), shedLabel(limitOpensPerIP), shedLabel(limitTopics)),
+		gaps:     newGapCounts(),
 	}
 }
 
@@ -53,7 +50,7 @@ func (c *routeCounts) joined(sub *topic.Subscription) {
 	c.connects[sub.Start].Add(1)
 	switch newest := sub.Log().Newest(); sub.Start {
 	case topic.Missed:
-		c.gapsClient.Add(sub.Missed, 1)
+		c.gaps.toClient(sub.Missed, sub.Absent)
 	case topic.Resumed:
 		c.replays.Add(1)
 		if newest > sub.Position {

@@ -35,9 +35,11 @@ type feed struct {
 	call     upstream.Call
 	ids      *sse.Numbering
 	opened   bool             // an RPC, maybe in vain
+	accepted bool             // one that the backend has accepted
 	stream   *upstream.Stream // the newest RPC
 	binding  *binding         // of the newest RPC
 	atCursor bool             // the newest RPC was opened at a cursor, and has delivered nothing
+	asked    bool             // the log begins after a client's cursor, and no other has come since
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
 	span     *rpcSpan         // of the newest RPC; nil: not traced
@@ -72,6 +74,7 @@ func (f *feed) Release() {
 // Open opens the RPC anew, by the newest schema.
 func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	f.stream = nil // the one before has no trailers to this one's end
+	f.asked = f.asked && !f.accepted
 	f.atCursor = cursor != nil
 	b, err := f.endpoint.await(ctx)
 	if err != nil {
@@ -93,16 +96,16 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 		return nil, f.endpoint.noted(err)
 	}
 	f.binding, f.stream = b, stream
-	return rpc{stream, f.endpoint, counted, f.span}, nil
+	return rpc{stream, f, counted, f.span}, nil
 }
 
 // rpc is an RPC whose internal failures are noted once, however many clients
 // are told of them.
 type rpc struct {
 	*upstream.Stream
-	endpoint *endpoint
-	counted  *counted
-	span     *rpcSpan
+	feed    *feed
+	counted *counted
+	span    *rpcSpan
 }
 
 // Accepted waits for the backend's headers.
@@ -110,8 +113,9 @@ func (r rpc) Accepted() error {
 	if err := r.Stream.Accepted(); err != nil {
 		r.counted.ended(err)
 		r.span.ended(err)
-		return r.endpoint.noted(err)
+		return r.feed.endpoint.noted(err)
 	}
+	r.feed.accepted = true
 	r.counted.accepted()
 	r.span.accepted()
 	return nil
@@ -123,7 +127,7 @@ func (r rpc) Next(message func(wire []byte) error) error {
 	if _, isStatus := status.FromError(err); err != nil && isStatus {
 		r.counted.ended(err)
 		r.span.ended(err)
-		return r.endpoint.noted(err)
+		return r.feed.endpoint.noted(err)
 	}
 	if err == io.EOF { //nolint:errorlint // the RPC's own, not one that the function wraps
 		r.counted.ended(nil)
@@ -157,8 +161,16 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 	return topic.Message{Cursor: f.tapped.ID}, err
 }
 
+// clientsOwn reports whether the cursor at which the newest RPC was opened is one
+// that a client brought, which the backend does not know. Soon after its start the
+// bridge cannot tell: clients that were connected before come back then.
+func (f *feed) clientsOwn() bool {
+	return f.asked && time.Since(f.endpoint.bridge.born) >= time.Duration(*f.endpoint.route.Replay.Linger)
+}
+
 // Event renders the message that was read.
 func (f *feed) Event() (frame []byte, id string) {
+	f.asked = f.asked && len(f.tapped.ID) == 0
 	f.ids.Message(f.tapped.ID)
 	f.id = f.ids.AppendID(f.id[:0])
 	f.endpoint.counts.rendered(f.tapped.Path, f.id)
@@ -246,7 +258,8 @@ func (f *feed) logID(id []byte) string {
 // Gap renders a gap that all of the topic's clients are told.
 func (f *feed) Gap(reason string) (frame []byte, id string) {
 	f.gapped(reason)
-	f.endpoint.counts.gapsLog.Add(reason, 1)
+	f.endpoint.counts.gaps.inLog(reason, reason == sse.GapExpired && f.clientsOwn())
+	f.asked = false
 	last := string(f.ids.AppendID(nil))
 	if reason == sse.GapUntranscodable {
 		f.ids.Message(f.tapped.ID) // in the message's place

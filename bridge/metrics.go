@@ -47,7 +47,7 @@ func metrics() []metric {
 		{"ssebridge_replayed_frames_total", counter, "Frames that were there for those who resumed.", []string{labelRoute}},
 		{
 			"ssebridge_gaps_total", counter, "stream-gap events: once for a log, and once for each client that has one of its own.",
-			[]string{labelRoute, labelReason, "told"},
+			[]string{labelRoute, labelReason, "told", "cause"},
 		},
 		{"ssebridge_messages_received_total", counter, "Messages from upstreams.", []string{labelRoute}},
 		{"ssebridge_received_bytes_total", counter, "Bytes of those messages, as protobuf.", []string{labelRoute}},

@@ -177,12 +177,12 @@ func TestMetricsTellTheStory(t *testing.T) {
 		call.count(1, 4)
 		call.send(unknownAny("x"))
 		step("messages", map[string]float64{
-			`messages_received_total{route="/feed"}`:                       5,
-			`messages_transcoded_total{path="direct",route="/feed"}`:       4,
-			`messages_unshown_total{route="/feed"}`:                        1,
-			`gaps_total{reason="untranscodable",route="/feed",told="log"}`: 1,
-			`frames_sent_total{route="/feed"}`:                             5,
-			`delivery_seconds{route="/feed",transport="http"}`:             1, // of each sixteenth
+			`messages_received_total{route="/feed"}`:                                      5,
+			`messages_transcoded_total{path="direct",route="/feed"}`:                      4,
+			`messages_unshown_total{route="/feed"}`:                                       1,
+			`gaps_total{cause="stream",reason="untranscodable",route="/feed",told="log"}`: 1,
+			`frames_sent_total{route="/feed"}`:                                            5,
+			`delivery_seconds{route="/feed",transport="http"}`:                            1, // of each sixteenth
 		})
 		ids := first.Snapshot().Events
 		last := func(back int) http.Header { return http.Header{"Last-Event-Id": {ids[len(ids)-1-back].ID}} }
@@ -190,24 +190,24 @@ func TestMetricsTellTheStory(t *testing.T) {
 		w.listen("/feed", ssetest.Options{Header: last(5)})
 		w.listen("/feed", ssetest.Options{Header: http.Header{"Last-Event-Id": {"elsewhere-7"}}, H2C: true})
 		step("three come back", map[string]float64{
-			`clients{route="/feed",transport="http"}`:                    4,
-			`connects_total{route="/feed",start="resumed"}`:              1,
-			`connects_total{route="/feed",start="missed"}`:               2,
-			`gaps_total{reason="expired",route="/feed",told="client"}`:   1,
-			`gaps_total{reason="restarted",route="/feed",told="client"}`: 1,
-			`replays_total{route="/feed"}`:                               1,
-			`replayed_frames_total{route="/feed"}`:                       2,
-			`frames_sent_total{route="/feed"}`:                           8,
+			`clients{route="/feed",transport="http"}`:                                   4,
+			`connects_total{route="/feed",start="resumed"}`:                             1,
+			`connects_total{route="/feed",start="missed"}`:                              2,
+			`gaps_total{cause="stream",reason="expired",route="/feed",told="client"}`:   1,
+			`gaps_total{cause="client",reason="forgotten",route="/feed",told="client"}`: 1,
+			`replays_total{route="/feed"}`:                                              1,
+			`replayed_frames_total{route="/feed"}`:                                      2,
+			`frames_sent_total{route="/feed"}`:                                          8,
 		})
 		call.end(status.Error(codes.Unavailable, "the backend is away"))
 		w.rpc().accept()
 		step("the RPC breaks", map[string]float64{
-			`gaps_total{reason="upstream",route="/feed",told="log"}`:               1,
-			`frames_sent_total{route="/feed"}`:                                     4,
-			`upstream_accept_seconds{upstream="app"}`:                              1,
-			`upstream_ends_total{code="UNAVAILABLE",kind="stream",upstream="app"}`: 1,
-			`upstream_opens_total{kind="stream",upstream="app"}`:                   1,
-			`upstream_reconnects_total{upstream="app"}`:                            1,
+			`gaps_total{cause="stream",reason="upstream",route="/feed",told="log"}`: 1,
+			`frames_sent_total{route="/feed"}`:                                      4,
+			`upstream_accept_seconds{upstream="app"}`:                               1,
+			`upstream_ends_total{code="UNAVAILABLE",kind="stream",upstream="app"}`:  1,
+			`upstream_opens_total{kind="stream",upstream="app"}`:                    1,
+			`upstream_reconnects_total{upstream="app"}`:                             1,
 		})
 		first.Close()
 		step("one leaves", map[string]float64{

@@ -67,14 +67,14 @@ func TestPrivateReturns(t *testing.T) {
 
 		other := w.listen("/feed?topic=x", ssetest.Options{LastEventID: c.Snapshot().LastEventID})
 		w.rpc().count(9, 9)
-		expect(t, other, "gap:restarted 9")
+		expect(t, other, "gap:forgotten 9")
 
 		c.Close()
 		post.Close()
 		<-rpc.Gone
 		c.Reconnect()
 		w.rpc().count(1, 1)
-		expect(t, c, "open 1 2 open 3 gap:restarted 1")
+		expect(t, c, "open 1 2 open 3 gap:forgotten 1")
 	})
 }
 

@@ -81,8 +81,12 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 // place is where a client says that it stands.
 func (e *endpoint) place(id sse.ID) topic.Place {
 	place := topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq, Cursor: id.Cursor, Base: id.Base, Ordinal: id.Ordinal}
-	if e.mode == sse.Positions && id.Text != "" && id.Epoch == "" {
-		place.Epoch = id.Text // what is no position of any log is one of none that there is
+	switch {
+	case id.Text == "", id.Cursor != nil:
+	case id.Epoch != "":
+		place.Forgotten = e.bridge.epochs.Wrote(e.id, id.Epoch)
+	default: // no bridge wrote it
+		place.Epoch, place.Forgotten = id.Text, true // matches no log
 	}
 	return place
 }
@@ -103,9 +107,10 @@ func (e *endpoint) key(c *call) string {
 // open says how the request's topic runs, if its log begins after a cursor, or
 // with none.
 func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Params) {
-	epoch = sse.NewEpoch()
+	epoch = e.bridge.epochs.New(e.id)
 	f := &feed{
 		endpoint: e,
+		asked:    after != nil,
 		call:     upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata},
 		ids: sse.NewNumbering(sse.NumberingParams{
 			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == config.CursorRepeats, Own: e.ownRPC(), After: after,

@@ -134,7 +134,7 @@ func (v *voice) Live(dst []byte) []byte {
 
 // Lagged renders the gap of a client that was too slow for the log.
 func (v *voice) Lagged(dst []byte) (block []byte, position uint64) {
-	v.endpoint.counts.gapsClient.Add(sse.GapLagged, 1)
+	v.endpoint.counts.gaps.toClient(sse.GapLagged, false)
 	last := v.last
 	position, id := v.Log().Floor()
 	v.last = v.asID(position, id)

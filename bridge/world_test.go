@@ -43,6 +43,7 @@ type world struct {
 	http1 *http.Transport
 	http2 *http.Transport
 
+	ledger *ledger // see backend
 	config config.Config
 	conn   *grpc.ClientConn // to the backend
 	adjust func(*bridge.Options)

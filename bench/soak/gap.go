@@ -12,6 +12,7 @@ import (
 // The reasons of gaps that a soak makes.
 const (
 	gapExpired   = "expired"
+	gapForgotten = "forgotten"
 	gapLagged    = "lagged"
 	gapRestarted = "restarted"
 	gapUpstream  = "upstream"
@@ -41,7 +42,7 @@ type excuse func(w *watcher) bool
 
 // unplaced are the gaps of those whose place only a log knows.
 func unplaced() map[string]excuse {
-	return map[string]excuse{gapRestarted: lostLog, gapUpstream: lostRPC}
+	return map[string]excuse{gapForgotten: lostTopic, gapRestarted: lostLog, gapUpstream: lostRPC}
 }
 
 func also(excused, more map[string]excuse) map[string]excuse {
@@ -60,10 +61,13 @@ func fellOut(*watcher) bool { return true }
 func hasLagged(*watcher) bool { return true }
 
 // lostLog: the log that knows the client's place is in another bridge, or died
-// with one, or has lingered to its end, or was left behind by a reload. When it began to linger, a slow client
-// cannot tell.
-func lostLog(w *watcher) bool {
-	return w.displaced() || w.kind.changes || time.Since(w.heard) >= w.kind.log.linger-w.mood.longest() || w.slow && w.kind.private
+// with one, or was left behind by a reload.
+func lostLog(w *watcher) bool { return w.displaced() || w.kind.changes }
+
+// lostTopic: the log has lingered to its end. When it began to linger, a slow client
+// cannot tell; and a cursor may be of a topic that did at another bridge.
+func lostTopic(w *watcher) bool {
+	return w.displaced() || time.Since(w.heard) >= w.kind.log.linger-w.mood.longest() || w.slow && w.kind.private
 }
 
 // wasTrimmed: the backend has not got what follows the client's place any more.

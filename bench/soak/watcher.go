@@ -263,7 +263,7 @@ func (w *watcher) missed(event ssetest.Event) error {
 	// a log that begins earlier.
 	if owed := w.owes(told); w.owed == nil || w.owed.after > 0 {
 		w.owed = owed
-	} else if told.Reason == gapRestarted {
+	} else if told.Reason == gapRestarted || told.Reason == gapForgotten {
 		w.owed.full = 0 // how much the log before held says nothing of this one
 	}
 	w.stand(event.ID)

@@ -10,7 +10,7 @@ import (
 
 // The words that control events may use, as DESIGN.md section 2 lists them.
 var (
-	gapReasons   = []string{"expired", "restarted", "lagged", "upstream", "untranscodable"}
+	gapReasons   = []string{"expired", "forgotten", "restarted", "lagged", "upstream", "untranscodable"}
 	retryReasons = []string{"shed", "drain", "reload", "max_age", "expired", "upstream", "lagged", "idle"}
 
 	// statusName is a code as google.rpc.Code spells it; one of the backend's own is its number.

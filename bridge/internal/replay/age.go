@@ -21,3 +21,15 @@ func (l *Log) Waiting(position uint64) time.Duration {
 	}
 	return l.Time(time.Now()) - l.frames.at(next).at
 }
+
+// Dropped returns how long ago the newest frame came that the log has dropped, 0
+// where it has dropped none. A reader that has not got that frame has not read for
+// at least so long.
+func (l *Log) Dropped() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.frames.floor == 0 {
+		return 0
+	}
+	return l.Time(time.Now()) - l.goneAt
+}

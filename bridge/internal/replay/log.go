@@ -61,6 +61,7 @@ type Log struct {
 	newest   atomic.Uint64     // the position of the newest frame
 	newestAt atomic.Int64      // when it came, since begun
 	evicted  string            // the id of the newest frame that was dropped
+	goneAt   time.Duration     // when that frame came
 	closed   bool              // no frame comes after the newest one
 	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
 	parked   bool              // the budget looks at the log again when it has changed
@@ -147,7 +148,7 @@ func (l *Log) evict(now time.Duration) {
 // drop lets the oldest frame go.
 func (l *Log) drop() {
 	oldest := l.frames.oldest()
-	l.evicted = oldest.id
+	l.evicted, l.goneAt = oldest.id, oldest.at
 	if l.byID[oldest.id] == l.frames.floor+1 {
 		delete(l.byID, oldest.id)
 	}

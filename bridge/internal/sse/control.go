@@ -8,7 +8,8 @@ import (
 // Gap reasons.
 const (
 	GapExpired        = "expired"        // fallen out of the log, or a refused cursor
-	GapRestarted      = "restarted"      // an epoch that no log has: the bridge started anew
+	GapRestarted      = "restarted"      // an id of another bridge, or of this one before a restart
+	GapForgotten      = "forgotten"      // an id whose log has lingered out, or that no bridge wrote
 	GapLagged         = "lagged"         // a client too slow for the log
 	GapUpstream       = "upstream"       // the RPC was lost and had no cursor
 	GapUntranscodable = "untranscodable" // a message that cannot be shown as JSON

@@ -1,7 +1,6 @@
 package sse
 
 import (
-	"crypto/rand"
 	"strconv"
 	"strings"
 )
@@ -15,9 +14,6 @@ const (
 
 	noID      = "~0"
 	finalMark = "~end"
-	// epochBytes is the length of rand.Text, which Go promises to hold at
-	// least 128 random bits.
-	epochBytes = 26
 )
 
 // FinalID is the id of an end that is not the log's: a client that comes back
@@ -34,14 +30,10 @@ const (
 	None                  // no ids: event.id is ""
 )
 
-// NewEpoch returns the name of a new log: 128 random bits as letters and
-// digits, so that no client can guess the id of another's stream.
-func NewEpoch() string { return rand.Text() }
-
 // ID is an id that a client came back with, taken apart. The zero ID is none.
 //
 // Text that no bridge has written parses into an ID that no log holds; it is
-// never an error, and it is told to the client as a gap.
+// never an error, and the client is told a gap.
 type ID struct {
 	// Text is the id in the bridge's own spelling: what a log's frames are
 	// compared with, and what stream-open repeats. Empty: no id.
@@ -81,10 +73,11 @@ func ParseID(mode Mode, text string) ID {
 	return parseCursor(text)
 }
 
-// parsePosition reads <epoch>-<seq>; anything else is an id that no log holds.
+// parsePosition reads <epoch>-<seq>. Anything else, such as an epoch without its
+// checksum, matches no log.
 func parsePosition(text, position string) ID {
 	epoch, digits, ok := strings.Cut(position, "-")
-	if !ok || len(epoch) != epochBytes || strings.Trim(epoch, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+	if !ok || !isEpoch(epoch) {
 		return ID{Text: printable(text)}
 	}
 	seq, err := strconv.ParseUint(digits, 10, 64)

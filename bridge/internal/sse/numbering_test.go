@@ -70,7 +70,7 @@ func TestNumberingAppends(t *testing.T) {
 func TestIDsOfALogDiffer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mode := rapid.SampledFrom([]Mode{Positions, Cursors}).Draw(t, "mode")
-		log := NewEpoch()
+		log := NewEpochs().New(1)
 		n := NewNumbering(NumberingParams{Mode: mode, Epoch: log})
 		seen := map[string]bool{string(n.AppendID(nil)): true}
 		used := map[string]bool{"": true}

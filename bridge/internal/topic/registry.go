@@ -39,6 +39,7 @@ type Registry struct {
 	families map[string]*family
 	topics   int // those not gone, but for those of retired owners
 	idle     *simplelru.LRU[*Topic, struct{}]
+	lapsed   lapsed // the keys of topics that have ended
 	closed   bool
 }
 
@@ -354,6 +355,9 @@ func (r *Registry) end(t *Topic) {
 		t.linger.Stop()
 	}
 	f := t.home
+	if _, id := t.log.Head(); id != "" && t.opened && !f.owner.isRetired() {
+		r.lapsed.add(f.key) // clients may come back with its ids
+	}
 	f.remove(t)
 	t.log.Discard()
 	if len(f.topics) == 0 {

@@ -47,10 +47,11 @@ func (s *schedule) place(text string) topic.Place {
 
 func (b *browser) connect(bridge *topic.Registry) {
 	s := b.schedule
-	kept := b.keeps(bridge)
+	kept, place := b.keeps(bridge), s.place(b.lastID)
+	place.Forgotten = s.epochsOf(bridge).Wrote(0, place.Epoch)
 	sub, err := bridge.Join(topic.Join{
 		Key: "k", Held: s.held, Own: s.own, Resumable: s.resumable, Ordered: !s.unordered, Private: s.private,
-		Place: s.place(b.lastID),
+		Place: place,
 		Open:  func(after []byte, catchUp bool) (string, topic.Params) { return s.open(bridge, after, catchUp) },
 	})
 	if err != nil {
@@ -61,6 +62,9 @@ func (b *browser) connect(bridge *topic.Registry) {
 	s.sayf("client %d connects with %q: start %d at %d of %s %s", b.name, b.lastID, sub.Start, sub.Position, sub.Topic.Epoch()[:3], sub.Missed)
 	if sub.Start != topic.Resumed && kept.holds(s.place(b.lastID)) {
 		s.errorf("client %d came with %q, which could be resumed at, and was told %q", b.name, b.lastID, sub.Missed)
+	}
+	if from := s.feeds[place.Epoch]; sub.Missed == topic.MissedRestarted && from != nil && from.bridge == bridge {
+		s.errorf("client %d came back to the bridge that wrote %q, and was told that it was restarted", b.name, b.lastID)
 	}
 	switch early := s.calm || s.random.IntN(8) > 0; {
 	case !early && s.random.IntN(2) == 0:

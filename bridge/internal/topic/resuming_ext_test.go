@@ -105,6 +105,7 @@ type schedule struct {
 	down     []error          // what the next RPCs meet
 	feeds    map[string]*feed // by epoch
 	epochs   []string         // in the order of their topics
+	names    map[*topic.Registry]*sse.Epochs
 
 	bridges []*topic.Registry
 	clients []*browser

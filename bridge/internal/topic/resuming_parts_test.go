@@ -263,9 +263,20 @@ func (f *feed) End(err error) (frame []byte, id string) {
 // Resume returns where the RPC can be opened again.
 func (f *feed) Resume() (cursor []byte, since uint64, ok bool) { return f.ids.Resume() }
 
+// epochsOf returns what names a bridge's logs.
+func (s *schedule) epochsOf(bridge *topic.Registry) *sse.Epochs {
+	if s.names == nil {
+		s.names = map[*topic.Registry]*sse.Epochs{}
+	}
+	if s.names[bridge] == nil {
+		s.names[bridge] = sse.NewEpochs()
+	}
+	return s.names[bridge]
+}
+
 // open is a topic.Join's Open.
 func (s *schedule) open(bridge *topic.Registry, after []byte, catchUp bool) (string, topic.Params) {
-	epoch := sse.NewEpoch()
+	epoch := s.epochsOf(bridge).New(0)
 	f := &feed{schedule: s, epoch: epoch, catchUp: catchUp, bridge: bridge, frames: []int{isEnd}, ids: sse.NewNumbering(sse.NumberingParams{
 		Mode: s.mode, Epoch: epoch, Repeats: s.rules.Repeats, Own: s.own, After: after,
 	})}

@@ -140,8 +140,8 @@ func TestPlaces(t *testing.T) {
 			{"number at the floor", at("e1", 2), Resumed, "", "c3 c4 c5"},
 			{"number at the head", at("e1", 5), Resumed, "", ""},
 			{"number below the floor", at("e1", 1), Missed, MissedExpired, "c3 c4 c5"},
-			{"number above the head", at("e1", 6), Missed, MissedRestarted, "c3 c4 c5"},
-			{"the largest number", at("e1", 1<<64-1), Missed, MissedRestarted, "c3 c4 c5"},
+			{"number above the head", at("e1", 6), Missed, MissedForgotten, "c3 c4 c5"},
+			{"the largest number", at("e1", 1<<64-1), Missed, MissedForgotten, "c3 c4 c5"},
 			{"another log", at("e9", 4), Missed, MissedRestarted, "c3 c4 c5"},
 		} {
 			t.Log(test.name)

@@ -47,6 +47,10 @@ type Place struct {
 	Cursor  []byte
 	Base    string
 	Ordinal uint64
+	// Forgotten says what it means that no log holds the place: its log, one of
+	// this bridge, has ended while the client was away, or no bridge wrote the
+	// id. Else the log is that of another bridge, or has ended by a restart.
+	Forgotten bool
 }
 
 // Start is how a subscription begins.
@@ -62,7 +66,8 @@ const (
 // Why a subscription that began with Missed could not resume.
 const (
 	MissedExpired   = "expired"   // the place has fallen out of the log
-	MissedRestarted = "restarted" // no log has, or ever had, the place
+	MissedForgotten = "forgotten" // see Place.Forgotten
+	MissedRestarted = "restarted" // no log of this bridge ever had the place
 )
 
 // Subscription is a client's hold on a topic.
@@ -78,6 +83,9 @@ type Subscription struct {
 	Start Start
 	// Missed says why, where Start is Missed.
 	Missed string
+	// Absent is set where the client alone is the reason: it was away for longer
+	// than a topic without clients lasts, or came with an id that no bridge wrote.
+	Absent bool
 
 	join     *Join  // nil once the client stays in its log, come what may
 	left     bool   // Topic has been left; guarded by the registry's lock
@@ -173,7 +181,7 @@ func (t *Topic) runs() bool {
 func (s *Subscription) place() {
 	log, place := s.Topic.log, s.join.Place
 	floor, head := log.Bounds()
-	s.passes = 0
+	s.passes, s.Missed, s.Absent = 0, "", false
 	switch {
 	case place.ID == "":
 		s.Start = Fresh
@@ -190,10 +198,24 @@ func (s *Subscription) place() {
 		s.Start, s.Position = Resumed, place.Seq
 		return
 	}
-	s.Start, s.Missed = Missed, MissedRestarted
+	s.Start = Missed
 	s.Position, s.ID = log.Floor()
-	if floor > 0 && (place.Epoch == "" || place.Epoch == s.Topic.epoch && place.Seq < floor) {
-		s.Missed = MissedExpired
+	s.explain()
+}
+
+// explain says why the log does not have the client's place.
+func (s *Subscription) explain() {
+	t, place := s.Topic, s.join.Place
+	floor, head := t.log.Bounds()
+	switch here := place.Epoch == t.epoch; {
+	case place.Forgotten && !here, here && place.Seq > head: // nothing was ever there
+		s.Missed, s.Absent = MissedForgotten, true
+	case here, place.Epoch == "" && floor > 0:
+		s.Missed, s.Absent = MissedExpired, t.log.Dropped() >= t.params.Linger
+	case place.Epoch == "" && s.registry.lapsed.has(t.home.key):
+		s.Missed, s.Absent = MissedForgotten, true
+	default:
+		s.Missed = MissedRestarted
 	}
 }
 

@@ -1,0 +1,65 @@
+package bridge
+
+import (
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/tally"
+)
+
+// gapCounts counts the gaps of a route by whom they are told to, and by what they
+// come from: something that happened to the stream, or the client alone, which was
+// away for too long or came with an id that no bridge wrote. Operators are alerted
+// to the first kind only; anybody can cause the second.
+type gapCounts struct {
+	log, logAbsent       *tally.Family // in a log, for all who read it
+	client, clientAbsent *tally.Family // for one client
+}
+
+func newGapCounts() gapCounts {
+	return gapCounts{
+		log:          tally.NewFamily(sse.GapExpired, sse.GapRestarted, sse.GapUpstream, sse.GapUntranscodable),
+		logAbsent:    tally.NewFamily(sse.GapExpired),
+		client:       tally.NewFamily(sse.GapExpired, sse.GapRestarted, sse.GapLagged),
+		clientAbsent: tally.NewFamily(sse.GapExpired, sse.GapForgotten),
+	}
+}
+
+// inLog counts a gap that a log tells. absent says that the client alone causes it.
+func (c gapCounts) inLog(reason string, absent bool) {
+	if absent {
+		c.logAbsent.Add(reason, 1)
+		return
+	}
+	c.log.Add(reason, 1)
+}
+
+// toClient counts a gap that one client is told.
+func (c gapCounts) toClient(reason string, absent bool) {
+	if absent {
+		c.clientAbsent.Add(reason, 1)
+		return
+	}
+	c.client.Add(reason, 1)
+}
+
+// The values of the label cause.
+const (
+	causeStream = "stream"
+	causeClient = "client"
+)
+
+// read tells the counts to a scrape.
+func (c gapCounts) read(r reading, path string) {
+	for _, series := range []struct {
+		told, cause string
+		gaps        *tally.Family
+	}{
+		{"log", causeStream, c.log},
+		{"log", causeClient, c.logAbsent},
+		{"client", causeStream, c.client},
+		{"client", causeClient, c.clientAbsent},
+	} {
+		for reason, n := range series.gaps.All() {
+			r.count("ssebridge_gaps_total", n, path, reason, series.told, series.cause)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package bridge_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+)
+
+// gapsOf returns the gaps that a bridge has counted: "restarted client/stream" is a reason, to whom it was told, and its cause.
+func gapsOf(t *testing.T, b *bridge.Bridge) string {
+	t.Helper()
+	var found []string
+	for _, reason := range []string{"expired", "forgotten", "lagged", "restarted", "untranscodable", "upstream"} {
+		for _, told := range []string{"client", "log"} {
+			for _, cause := range []string{"client", "stream"} {
+				name := fmt.Sprintf(`ssebridge_gaps_total{cause=%q,reason=%q,route="/feed",told=%q}`, cause, reason, told)
+				if n := scrape(t, b)[name]; n > 0 {
+					found = append(found, fmt.Sprintf("%s %s/%s %v", reason, told, cause, n))
+				}
+			}
+		}
+	}
+	return strings.Join(found, ", ")
+}
+
+// ways are how a client comes to miss events without a cursor to resume at. Each returns the bridge that tells it.
+var ways = []struct {
+	name string
+	play func(w *world, s *sites, c *ssetest.Client) *bridge.Bridge
+	want string // the reason on the wire
+	told string // and as it is counted
+}{
+	{"away for longer than linger", func(_ *world, s *sites, c *ssetest.Client) *bridge.Bridge {
+		c.Close()
+		time.Sleep(31 * time.Second)
+		c.Reconnect()
+		return s.all[0]
+	}, "forgotten", "forgotten client/client 1"},
+	{"away for longer than linger, and others were there since", func(w *world, s *sites, c *ssetest.Client) *bridge.Bridge {
+		c.Close()
+		time.Sleep(31 * time.Second)
+		w.listen("/feed", ssetest.Options{Transport: s})
+		c.Reconnect()
+		return s.all[0]
+	}, "forgotten", "forgotten client/client 1"},
+	{"the bridge is restarted", func(_ *world, s *sites, c *ssetest.Client) *bridge.Bridge {
+		c.Close()
+		s.restart(0)
+		c.Reconnect()
+		return s.all[0]
+	}, "restarted", "restarted client/stream 1"},
+	{"another replica", func(_ *world, s *sites, c *ssetest.Client) *bridge.Bridge {
+		s.to.Store(1)
+		c.Reconnect()
+		return s.all[1]
+	}, "restarted", "restarted client/stream 1"},
+	{"the log was too short", func(w *world, s *sites, c *ssetest.Client) *bridge.Bridge {
+		w.listen("/feed", ssetest.Options{Transport: s})
+		c.Close()
+		w.backend().publish(5)
+		c.Reconnect()
+		return s.all[0]
+	}, "expired", "expired client/stream 1"},
+	{"the log was long enough for linger", func(w *world, s *sites, c *ssetest.Client) *bridge.Bridge {
+		w.listen("/feed", ssetest.Options{Transport: s})
+		c.Close()
+		w.backend().publish(5)
+		time.Sleep(31 * time.Second)
+		w.backend().publish(1)
+		c.Reconnect()
+		return s.all[0]
+	}, "expired", "expired client/client 1"},
+}
+
+// TestGapsTellWhoWasAway: what only a client's own absence causes is told and counted apart from what has happened to the
+// stream, which operators are alerted to.
+func TestGapsTellWhoWasAway(t *testing.T) {
+	for name, ids := range map[string]string{"positions": "", "cursors": "event: {id: seq}, "} {
+		for _, way := range ways {
+			t.Run(name+"/"+way.name, func(t *testing.T) {
+				inWorld(t, feedRoute(ids+"replay: {events: 3}"), func(t *testing.T, w *world) {
+					w.backend()
+					s := w.behind(2)
+					c := w.listen("/feed", ssetest.Options{Transport: s})
+					w.backend().publish(2)
+					expect(t, c, "open 1 2")
+					b := way.play(w, s, c)
+					synctest.Wait()
+					c.AwaitEvents(4)
+					if got := story(c.Snapshot()); !strings.HasPrefix(got, "open 1 2 gap:"+way.want) {
+						t.Errorf("the client saw %s", got)
+					}
+					if got := gapsOf(t, b); got != way.told {
+						t.Errorf("counted %q, want %q", got, way.told)
+					}
+				})
+			})
+		}
+	}
+}
+
+// backend is the ledger that the world's RPCs are served by.
+func (w *world) backend() *ledger {
+	if w.ledger == nil {
+		w.ledger = newLedger()
+		w.Stage.watch = w.ledger.watch
+	}
+	return w.ledger
+}
+
+// TestMadeUpIDsAlertNobody: an id that no bridge wrote is told as forgotten, wherever a bridge can tell.
+func TestMadeUpIDsAlertNobody(t *testing.T) {
+	for _, keys := range []string{"", "event: {id: seq}", "event: {id: seq}, resume: {field: after}", "share: never"} {
+		for _, id := range []string{"~ABCDEFGHIJKLMNOPQRSTUVWXYZ-5", "~x", "ABC%zz", "7~x"} {
+			t.Run(keys+"/"+id, func(t *testing.T) {
+				inWorld(t, feedRoute(keys), func(t *testing.T, w *world) {
+					w.backend()
+					c := w.listen("/feed", ssetest.Options{LastEventID: id})
+					c.AwaitEvents(1)
+					expect(t, c, "gap:forgotten")
+					if got := gapsOf(t, w.Bridge); got != "forgotten client/client 1" {
+						t.Errorf("counted %q", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestRefusedCursorsOfClients: a cursor that a client brings and the backend does not know is the client's own doing, unless the
+// bridge has just started; one that the bridge reopens an RPC at is not.
+func TestRefusedCursorsOfClients(t *testing.T) {
+	route := feedRoute("event: {id: seq}, resume: {field: after}, replay: {events: 2}")
+	t.Run("a client's", func(t *testing.T) {
+		inWorld(t, route, func(t *testing.T, w *world) {
+			w.backend().publish(9)
+			time.Sleep(time.Minute)
+			c := w.listen("/feed", ssetest.Options{LastEventID: "999"})
+			c.AwaitEvents(2)
+			expect(t, c, "open gap:expired")
+			if got := gapsOf(t, w.Bridge); got != "expired log/client 1" {
+				t.Errorf("counted %q", got)
+			}
+		})
+	})
+	t.Run("after a restart", func(t *testing.T) {
+		inWorld(t, route, func(t *testing.T, w *world) {
+			w.backend().publish(9)
+			w.backend().trim(8)
+			c := w.listen("/feed", ssetest.Options{LastEventID: "5"})
+			c.AwaitEvents(2)
+			expect(t, c, "open gap:expired")
+			if got := gapsOf(t, w.Bridge); got != "expired log/stream 1" {
+				t.Errorf("counted %q", got)
+			}
+		})
+	})
+	t.Run("an RPC's that broke", func(t *testing.T) {
+		inWorld(t, route, func(t *testing.T, w *world) {
+			l := w.backend()
+			l.publish(9)
+			time.Sleep(time.Minute)
+			c := w.listen("/feed", ssetest.Options{LastEventID: "9"})
+			l.publish(1)
+			l.fails(status.Error(codes.Unavailable, "a deploy"))
+			synctest.Wait()
+			l.publish(2)
+			l.trim(12)
+			l.fails(nil)
+			time.Sleep(time.Minute)
+			c.AwaitEvents(3)
+			expect(t, c, "open 10 gap:expired")
+			if got := gapsOf(t, w.Bridge); got != "expired log/stream 1" {
+				t.Errorf("counted %q", got)
+			}
+		})
+	})
+}

@@ -1,0 +1,36 @@
+package topic
+
+import "hash/maphash"
+
+// lapsedKeys is how many keys are remembered at least, at some 16 bytes each.
+const lapsedKeys = 1 << 14
+
+// lapsed remembers keys whose topics have ended while the bridge ran. A client
+// that comes back to one was away for too long; to any other it comes from another
+// bridge, or from before a restart. The ids of topics with positions tell that
+// themselves; cursors of the backend do not. The zero value is ready, and is
+// guarded by the registry's lock.
+type lapsed struct {
+	seed          maphash.Seed
+	newer, before map[uint64]struct{} // when newer is full, it takes the place of before
+}
+
+func (l *lapsed) add(key string) {
+	if l.newer == nil {
+		l.seed, l.newer = maphash.MakeSeed(), map[uint64]struct{}{}
+	}
+	if len(l.newer) >= lapsedKeys {
+		l.before, l.newer = l.newer, map[uint64]struct{}{}
+	}
+	l.newer[maphash.String(l.seed, key)] = struct{}{}
+}
+
+func (l *lapsed) has(key string) bool {
+	if l.newer == nil {
+		return false
+	}
+	sum := maphash.String(l.seed, key)
+	_, newer := l.newer[sum]
+	_, before := l.before[sum]
+	return newer || before
+}
