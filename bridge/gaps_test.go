@@ -118,7 +118,7 @@ func (w *world) backend() *ledger {
 
 // TestMadeUpIDsAlertNobody: an id that no bridge wrote is told as forgotten, wherever a bridge can tell.
 func TestMadeUpIDsAlertNobody(t *testing.T) {
-	for _, keys := range []string{"", "event: {id: seq}", "event: {id: seq}, resume: {field: after}", "share: never"} {
+	for _, keys := range []string{"", "event: {id: seq}", "event: {id: seq}, resume: {field: after}", "share: false"} {
 		for _, id := range []string{"~ABCDEFGHIJKLMNOPQRSTUVWXYZ-5", "~x", "ABC%zz", "7~x"} {
 			t.Run(keys+"/"+id, func(t *testing.T) {
 				inWorld(t, feedRoute(keys), func(t *testing.T, w *world) {
