@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,5 +205,26 @@ func TestDemoConfigurationStandsAlone(t *testing.T) {
 	}
 	if got := file.Config.Upstreams["demo"].Target; got != "127.0.0.1:50051" {
 		t.Errorf("its backend is %q, not where `demo backend` is by default", got)
+	}
+}
+
+// Browsers pause the page of a hidden tab. Each of its streams resumes for five minutes, since none of them has a cursor to resume at later.
+func TestHiddenPagesResume(t *testing.T) {
+	file, err := config.Parse("demo.yaml", configYAML, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams := 0
+	for _, route := range file.Config.WithDefaults().Routes {
+		if !slices.Contains(route.Methods, http.MethodGet) {
+			continue
+		}
+		streams++
+		if linger := time.Duration(*route.Replay.Linger); linger < 5*time.Minute {
+			t.Errorf("%s lingers for %v", route.Path, linger)
+		}
+	}
+	if streams != 4 {
+		t.Errorf("the page has %d streams, want 4", streams)
 	}
 }
