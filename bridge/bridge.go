@@ -33,6 +33,7 @@ type Bridge struct {
 	topics    *topic.Registry
 	clients   delivery.Clients
 	shedding  shedding
+	rendering renderings
 	endpoints atomic.Uint64 // made so far
 
 	ready    atomic.Bool // it was once, and stays so
@@ -71,7 +72,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 
 // newBridge makes a bridge that has no site yet, and nothing that is to be closed.
 func newBridge(opts Options) *Bridge {
-	return &Bridge{opts: opts, born: time.Now(), logger: opts.logger(), epochs: sse.NewEpochs()}
+	return &Bridge{opts: opts, born: time.Now(), logger: opts.logger(), epochs: sse.NewEpochs(), rendering: newRenderings()}
 }
 
 // Drain stops serving without losing anyone: the bridge says that it is not

@@ -112,6 +112,7 @@ func (r reading) bridge(s *site) {
 	r.value("ssebridge_topics_limit", float64(limits.Topics))
 	r.family("ssebridge_topic_evictions_total", b.topics.Counts().Evictions)
 	r.value("ssebridge_log_bytes", float64(b.topics.Bytes()))
+	r.value("ssebridge_log_kept_bytes", float64(b.topics.KeptBytes()))
 	r.value("ssebridge_log_bytes_limit", float64(limits.ReplayBytes))
 	r.count("ssebridge_log_trims_total", b.topics.Counts().Trims.Load())
 

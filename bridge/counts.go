@@ -40,8 +40,9 @@ type routeCounts struct {
 func newRouteCounts() *routeCounts {
 	return &routeCounts{
 		delivery: delivery.NewCounts(),
-		shed:     tally.NewFamily(shedLabel(limitClients), shedLabel(limitClientsPerIP), shedLabel(limitOpensPerIP), shedLabel(limitTopics)),
-		gaps:     newGapCounts(),
+		shed: tally.NewFamily(shedLabel(limitClients), shedLabel(limitClientsPerIP), shedLabel(limitOpensPerIP), shedLabel(limitTopics),
+			shedLabel(limitReplayBytes)),
+		gaps: newGapCounts(),
 	}
 }
 

@@ -43,6 +43,8 @@ type feed struct {
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
 	span     *rpcSpan         // of the newest RPC; nil: not traced
+	// rendering is set while the message that was read has one of the bridge's renderings.
+	rendering bool
 
 	// For traces; also read by clients.
 	origin  atomic.Pointer[origin]  // of the RPCs to come
@@ -69,6 +71,8 @@ func (f *feed) Release() {
 		scratches.Put(f.scratch)
 	}
 	f.scratch = nil
+	f.endpoint.bridge.rendering.end(f.rendering)
+	f.rendering = false
 }
 
 // Open opens the RPC anew, by the newest schema.
@@ -154,8 +158,11 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 	}
 	f.atCursor = false
 	f.endpoint.counts.received(wire)
-	err := f.read(ctx, wire)
-	if err != nil {
+	var err error
+	if f.rendering, err = f.endpoint.bridge.rendering.begin(ctx, wire); err != nil {
+		return topic.Message{}, err
+	}
+	if err = f.read(ctx, wire); err != nil {
 		err = f.unshown(err)
 	}
 	return topic.Message{Cursor: f.tapped.ID}, err
@@ -221,8 +228,10 @@ func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
 	if !curable(err) {
 		return err
 	}
+	f.endpoint.bridge.rendering.end(f.rendering) // asking the backend may take long
 	newest := f.endpoint.refresh(ctx)
-	if newest == nil {
+	again, waitErr := f.endpoint.bridge.rendering.begin(ctx, wire)
+	if f.rendering = again; newest == nil || waitErr != nil {
 		return err
 	}
 	f.binding = newest

@@ -24,6 +24,7 @@ const (
 	limitClientsPerIP = "limits.clients_per_ip"
 	limitOpensPerIP   = "limits.opens_per_ip"
 	limitTopics       = "limits.topics"
+	limitReplayBytes  = "limits.replay_bytes"
 )
 
 // fullError says which limit leaves no room for a client: a passing failure.

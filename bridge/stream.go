@@ -53,6 +53,10 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		First:    voice.first(id),
 		Position: sub.Position,
 	}
+	sub.SetCut(func() {
+		e.counts.turnedAway(limitReplayBytes)
+		client.Cut()
+	})
 	client.Done = func(end delivery.End) {
 		voice.visit.ends(end, voice, client)
 		sub.Leave()
@@ -134,6 +138,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 			Max:     time.Duration(e.route.Reconnect.Max),
 		},
 		Attempts:  *e.route.Reconnect.Attempts,
+		Largest:   int64(e.messageBytes),
 		Reopen:    e.route.OnComplete == config.OnCompleteReopen,
 		StopOnBad: e.route.OnBadMessage == config.OnBadMessageStop,
 		NoReturn:  e.mode == sse.None,

@@ -55,7 +55,8 @@ type Limits struct {
 	// IdleTopics is how many topics may linger at once; the least recently used goes first. Default 1000.
 	IdleTopics int `yaml:"idle_topics"`
 	// ReplayBytes is the memory of all logs together: beyond it idle topics go first, then the oldest
-	// events of the largest log. Default 256MiB.
+	// events of the largest log. A quarter of it is for events that logs keep until their own client has
+	// them (private streams, catch-ups): beyond that backends wait. Default 256MiB.
 	ReplayBytes Size `yaml:"replay_bytes"`
 	// Catchups is how many catch-up RPCs of an upstream may replay at once, but at least one for each
 	// stream; further clients wait on their open response. An RPC that has brought nothing for 250 ms

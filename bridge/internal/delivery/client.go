@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
@@ -115,11 +116,22 @@ type Client struct {
 	Counts *Counts
 	// Says is why the client is asked to come back, where its log has nothing but
 	// that; the zero Reason: it is not.
-	Says Reason
+	Says    Reason
+	cutting atomic.Value // a func() that ends the stream; none until it is served
 	// Done is told once how the stream ended, by whoever served it; it should
 	// be quick, for others may wait. Nil: nobody wants to know.
 	Done func(End)
 }
+
+// Cut ends the client's stream at once, without a word, if it is being served. It
+// does not wait, and may be called from any goroutine.
+func (c *Client) Cut() {
+	if cut, ok := c.cutting.Load().(func()); ok {
+		cut()
+	}
+}
+
+func (c *Client) servedBy(s served) { c.cutting.Store(s.cut) }
 
 // End is how a client's stream ended.
 type End string

@@ -63,6 +63,7 @@ func (s *Stream) cut() {
 // response's head, too.
 func (s *Stream) begin() {
 	s.session.arrive(HTTP)
+	s.session.client.servedBy(s)
 	s.note()
 	s.clients.add(s, s.session.client.Audience)
 	_, s.end = s.turn()

@@ -72,6 +72,7 @@ func (c *Clients) takeOver(w http.ResponseWriter, client *Client) (s *Stream, ta
 		return c.overConn(conn, client), true
 	}
 	m.session.arrive(Shard)
+	client.servedBy(m)
 	c.add(m, client.Audience)
 	if !m.shard.start(m) {
 		m.socket.reset()

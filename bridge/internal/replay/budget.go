@@ -7,16 +7,28 @@ import (
 )
 
 // Budget bounds the memory of many logs: that of all their segments, whatever
-// lies in them. Logs report to it and go on; who finds it exceeded makes room
-// with Trim, or ends a log with Discard. Logs that hold their frames for a
-// reader (Params.Hold) are Full while it is exceeded, and then keep no frame
-// that has been released.
+// lies in them. Logs report to it and go on; a caller that finds it exceeded
+// makes room with Trim, or ends a log with Discard.
+//
+// A quarter of it is for the frames that logs with Params.Hold keep for a
+// reader, the rest for all other frames. Neither takes memory of the other, so a
+// reader that takes nothing costs other logs no frame. While the quarter is used
+// up each log with such a frame is Full, and a log takes no large one (Reserve).
+// While the rest is exceeded a log with Params.Hold keeps no frame that has been
+// released.
 //
 // Its methods are safe for concurrent use, and may be called under locks that
 // Append is called under. A nil Budget is never exceeded.
 type Budget struct {
 	limit atomic.Int64
-	used  atomic.Int64
+	used  atomic.Int64 // all logs' memory
+	held  atomic.Int64 // of it, that of frames kept for readers
+
+	waiting atomic.Bool // somebody waits for freed
+
+	heldMu   sync.Mutex
+	reserved int64         // for large frames to come
+	freed    chan struct{} // closed when held or reserved has become less; nil while nobody waits
 
 	mu   sync.Mutex
 	logs logHeap // those with memory that Trim may find something in
@@ -31,7 +43,10 @@ func NewBudget(bytes int64) *Budget {
 
 // SetLimit changes how many bytes there are. Whether they are exceeded then is
 // for the caller to ask.
-func (b *Budget) SetLimit(bytes int64) { b.limit.Store(bytes) }
+func (b *Budget) SetLimit(bytes int64) {
+	b.limit.Store(bytes)
+	b.tellFreed()
+}
 
 // Used returns the memory of all logs, in bytes.
 func (b *Budget) Used() int64 {
@@ -41,14 +56,17 @@ func (b *Budget) Used() int64 {
 	return b.used.Load()
 }
 
-// Over reports whether the logs have more memory than they may. It takes no
-// lock.
+// Over reports whether the logs have more memory than they may, beside the
+// frames that are kept for readers. It takes no lock.
 func (b *Budget) Over() bool { return b.exceeded(0) }
 
-// exceeded reports whether the logs have more than they may, with some more
-// that has not been reported.
+// exceeded is Over with some more memory that has not been reported.
 func (b *Budget) exceeded(more int64) bool {
-	return b != nil && b.used.Load()+more > b.limit.Load()
+	if b == nil {
+		return false
+	}
+	limit := b.limit.Load()
+	return b.used.Load()-b.held.Load()+more > limit-heldShare(limit)
 }
 
 // Trim takes some memory from the log that has most: the oldest frames of at

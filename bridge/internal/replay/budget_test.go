@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -118,35 +120,112 @@ func TestHoldUnderABudget(t *testing.T) {
 	l := New(Params{Events: 1000, Bytes: 1 << 30, Hold: true, Budget: budget})
 	defer l.Discard()
 	frame := strings.Repeat("x", 1000)
-	for !budget.Over() {
+	for !budget.HeldFull() {
 		if l.Full() {
-			t.Fatal("full within the budget")
+			t.Fatal("full within the share of kept frames")
 		}
 		fill(l, frame)
 	}
 	_, head := l.Bounds()
-	if !l.Full() || budget.Trim() {
+	if !l.Full() || budget.Over() || budget.Trim() {
 		t.Fatal("frames are taken that nobody has read")
 	}
 	expectBounds(t, l, 0, head)
-	l.Release(head - 1)
-	if !l.Full() {
-		t.Fatal("not full with a frame to be read")
-	}
 	l.Release(head)
-	if l.Full() {
+	if l.Full() || budget.Held() != 0 {
 		t.Fatal("full with nothing to be read: its writer waits for ever")
 	}
-	fill(l, frame) // what was released goes, since the budget is exceeded
-	floor, _ := l.Bounds()
+	for !budget.Over() {
+		fill(l, frame)
+		_, head = l.Bounds()
+		l.Release(head)
+	}
+	var floor uint64
+	for range 20 { // what was released goes, since the budget is exceeded
+		fill(l, frame)
+		floor, head = l.Bounds()
+		l.Release(head)
+	}
+	fill(l, frame)
 	if floor == 0 || budget.Over() {
 		t.Fatalf("%d bytes from %d", budget.Used(), floor)
 	}
-	l.Release(head + 1)
+	l.Release(head)
 	if !budget.Trim() {
 		t.Fatal("what is released is not to be had")
 	}
 	audit(t, l)
+}
+
+// Frames that one reader leaves unread use up their own share of the budget. They
+// cost other logs no frame, whatever the order in which the logs grow.
+func TestKeptFramesLeaveOtherLogsAlone(t *testing.T) {
+	const limit = 4 << 20
+	budget := NewBudget(limit)
+	shared := ticking(1000, Params{Events: 10_000, Bytes: 1 << 30, Budget: budget})
+	defer shared.Discard()
+	for range 3 {
+		l := New(Params{Events: 10_000, Bytes: 1 << 30, Hold: true, Budget: budget})
+		defer l.Discard()
+		for !l.Full() {
+			fill(l, strings.Repeat("x", 10_000))
+		}
+	}
+	if budget.Over() || budget.HeldOver() || budget.Held() < limit/8 {
+		t.Fatalf("%d bytes are used, of them %d for frames that are kept", budget.Used(), budget.Held())
+	}
+	expectBounds(t, shared, 0, 1000)
+}
+
+// Room for large frames is reserved before they are read, so that many logs which
+// look at once do not all find the same room.
+func TestReserve(t *testing.T) {
+	budget := NewBudget(4 << 20) // kept frames have 1 MiB, and stop growing at 3/4
+	const large = 300 << 10
+	if !budget.Reserve(large) || !budget.Reserve(large) || budget.Reserve(large) {
+		t.Fatal("the room is not what is left of the share")
+	}
+	freed := budget.Freed()
+	budget.Unreserve(large)
+	if !closed(freed) || !budget.Reserve(large) {
+		t.Fatal("what is given back is not to be had")
+	}
+	l := New(Params{Events: 100, Bytes: 1 << 30, Hold: true, Budget: budget})
+	defer l.Discard()
+	fill(l, strings.Repeat("x", large))
+	budget.Unreserve(large)
+	if budget.Reserve(large) {
+		t.Fatal("a frame that is kept takes no room")
+	}
+	freed = budget.Freed()
+	l.Release(1)
+	if !closed(freed) || !budget.Reserve(large) {
+		t.Fatal("a reader that has read gives no room back")
+	}
+	budget.Unreserve(large)
+	budget.Unreserve(large)
+	if !budget.Reserve(10<<20) || budget.Reserve(1) {
+		t.Fatal("a frame larger than the share is to be let in, and alone")
+	}
+}
+
+func TestPinned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Params{Events: 100, Bytes: 1 << 30, Hold: true})
+		fill(l, strings.Repeat("x", 100_000), "a")
+		time.Sleep(time.Second)
+		if memory, since := l.Pinned(); memory < 100_000 || since != time.Second {
+			t.Fatal(memory, since)
+		}
+		l.Release(1)
+		if memory, since := l.Pinned(); memory != smallestSegment || since != 0 {
+			t.Fatal(memory, since)
+		}
+		l.Release(2)
+		if memory, _ := l.Pinned(); memory != 0 {
+			t.Fatal(memory)
+		}
+	})
 }
 
 // No more of what was released goes than the budget asks for.
@@ -155,8 +234,8 @@ func TestHoldGivesNoMoreThanIsAskedFor(t *testing.T) {
 	budget := NewBudget(limit)
 	l := ticking(3000, Params{Events: 10_000, Bytes: 1 << 30, Hold: true, Budget: budget})
 	defer l.Discard()
-	if !budget.Over() || budget.Trim() {
-		t.Fatalf("%d bytes", budget.Used())
+	if budget.Held() <= limit || budget.Over() || budget.Trim() {
+		t.Fatalf("%d bytes, of them %d kept", budget.Used(), budget.Held())
 	}
 	l.Release(3000)
 	used := budget.Used()
@@ -164,7 +243,8 @@ func TestHoldGivesNoMoreThanIsAskedFor(t *testing.T) {
 		t.Fatal("what is released after a trim that found nothing is not to be had")
 	}
 	fill(l, "a")
-	if used := budget.Used(); used > limit || used <= limit-2*largestSegment || used != audit(t, l) {
+	const ordinary = limit - limit/4
+	if used := budget.Used(); used > ordinary+largestSegment || used <= ordinary-2*largestSegment || used != audit(t, l) {
 		t.Fatalf("%d bytes are left of %d", used, limit)
 	}
 }
@@ -261,7 +341,7 @@ func TestBudgetAddsUp(t *testing.T) {
 			"": func(t *rapid.T) {
 				var sum int64
 				for _, l := range logs {
-					sum += l.memory()
+					sum += audit(t, l)
 				}
 				if budget.Used() != sum {
 					t.Fatalf("%d bytes are counted of %d", budget.Used(), sum)

@@ -122,6 +122,9 @@ func (l *Log) compressed(number, whole uint64, work *int) piece {
 	desk.dict = dict
 	desk.out = deflate.AppendBlocks(desk.out[:0], f.plain.content(), dict)
 	*form = memory.lay(desk.out)
+	if l.params.Hold && number > l.released {
+		l.pinPiece(*form)
+	}
 	*work -= f.length()
 	return *form
 }

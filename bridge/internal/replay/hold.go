@@ -1,5 +1,7 @@
 package replay
 
+import "time"
+
 // Release says that the frames up to a position need not be held any more,
 // and that those after it must, as far as they still are: a reader that comes
 // back may stand further back than the one before it. It matters to logs with
@@ -13,9 +15,12 @@ func (l *Log) Release(position uint64) {
 	position = min(max(position, l.frames.floor), l.frames.head())
 	for ; l.released < position; l.released++ {
 		l.held -= int64(l.frames.at(l.released + 1).length())
+		l.unpin(l.released + 1)
+		l.movedAt.Store(int64(time.Since(l.begun)))
 	}
 	for ; l.released > position; l.released-- {
 		l.held += int64(l.frames.at(l.released).length())
+		l.repin(l.released)
 	}
 	l.weigh()
 	l.account()
@@ -45,10 +50,74 @@ func (l *Log) weigh() {
 }
 
 // Full reports whether the frames that must be held fill the log. While the
-// budget of many logs is exceeded a single frame does. It takes no lock.
+// share of the budget that such frames have is used up a single frame does. It
+// takes no lock.
 func (l *Log) Full() bool {
 	weight := l.unread.Load()
-	return weight == holdsAll || weight == holdsSome && l.params.Budget.Over()
+	return weight == holdsAll || weight == holdsSome && l.params.Budget.HeldFull()
+}
+
+// Pinned returns the memory of the frames that Params.Hold keeps, and for how
+// long the log's readers have not got any of them.
+func (l *Log) Pinned() (memory int64, since time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pinned == 0 {
+		return 0, 0
+	}
+	return l.pinned, time.Since(l.begun) - time.Duration(l.movedAt.Load())
+}
+
+// pin counts the segments of a frame that is kept for a reader.
+func (l *Log) pin(number uint64) {
+	if !l.params.Hold || number <= l.released {
+		return
+	}
+	l.repin(number)
+}
+
+// repin is pin of a frame that is about to be kept.
+func (l *Log) repin(number uint64) {
+	f := l.frames.at(number)
+	if l.pinned == 0 {
+		l.movedAt.Store(int64(time.Since(l.begun)))
+	}
+	l.pinPiece(f.plain)
+	if f.forms != nil {
+		l.pinPiece(f.forms.chained)
+		l.pinPiece(f.forms.alone)
+	}
+}
+
+// unpin undoes pin, before the frame is released or dropped.
+func (l *Log) unpin(number uint64) {
+	if !l.params.Hold || number <= l.released {
+		return
+	}
+	f := l.frames.at(number)
+	l.unpinPiece(f.plain)
+	if f.forms != nil {
+		l.unpinPiece(f.forms.chained)
+		l.unpinPiece(f.forms.alone)
+	}
+}
+
+func (l *Log) pinPiece(p piece) {
+	if p.segment == nil {
+		return
+	}
+	if p.segment.unread++; p.segment.unread == 1 {
+		l.pinned += int64(cap(p.segment.bytes))
+	}
+}
+
+func (l *Log) unpinPiece(p piece) {
+	if p.segment == nil {
+		return
+	}
+	if p.segment.unread--; p.segment.unread == 0 {
+		l.pinned -= int64(cap(p.segment.bytes))
+	}
 }
 
 // SetHold changes Params.Hold: from now on all that is held now stays until it
@@ -59,10 +128,16 @@ func (l *Log) SetHold(hold bool) {
 	if hold == l.params.Hold {
 		return
 	}
+	if !hold {
+		for number := l.released + 1; number <= l.frames.head(); number++ {
+			l.unpin(number)
+		}
+	}
 	l.params.Hold = hold
 	l.released, l.held = l.frames.floor, 0
 	for number := l.frames.floor + 1; number <= l.frames.head(); number++ {
 		l.held += int64(l.frames.at(number).length())
+		l.pin(number)
 	}
 	l.weigh()
 	l.expire()

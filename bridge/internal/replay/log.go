@@ -57,6 +57,7 @@ type Log struct {
 	bytes    int64             // of the frames held
 	released uint64            // Params.Hold: frames after it stay
 	held     int64             // Params.Hold: the bytes of those frames
+	pinned   int64             // Params.Hold: the memory of the segments they lie in
 	unread   atomic.Int32      // Params.Hold: how much those frames are to the log
 	newest   atomic.Uint64     // the position of the newest frame
 	newestAt atomic.Int64      // when it came, since begun
@@ -65,6 +66,9 @@ type Log struct {
 	closed   bool              // no frame comes after the newest one
 	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
 	parked   bool              // the budget looks at the log again when it has changed
+
+	pinnedCounted int64        // pinned, as the budget knows it
+	movedAt       atomic.Int64 // when pinned memory was last released, or first pinned; since begun
 
 	// Owned by params.Budget, and guarded by it. counted is written with both
 	// locks held, so that either is enough to read it.
@@ -109,6 +113,7 @@ func (l *Log) add(bytes []byte, id string) bool {
 	l.frames.push(frame{plain: l.plain.lay(bytes), id: id, at: now})
 	l.newestAt.Store(int64(now))
 	l.newest.Store(l.frames.head())
+	l.pin(l.frames.head())
 	l.bytes += int64(len(bytes))
 	l.held += int64(len(bytes))
 	if id != "" {
@@ -137,7 +142,7 @@ func (l *Log) evict(now time.Duration) {
 		over := l.frames.len() > l.params.Events ||
 			l.bytes > l.params.Bytes ||
 			(l.params.Age > 0 && now-l.frames.oldest().at > l.params.Age) ||
-			(l.params.Hold && l.params.Budget.exceeded(l.memory()-l.counted))
+			(l.params.Hold && l.params.Budget.exceeded(l.unreported()))
 		if !over || (l.params.Hold && l.frames.floor >= l.released) {
 			return
 		}
@@ -153,6 +158,7 @@ func (l *Log) drop() {
 		delete(l.byID, oldest.id)
 	}
 	l.bytes -= int64(oldest.length())
+	l.unpin(l.frames.floor + 1)
 	l.plain.release(oldest.plain)
 	l.releaseForms(oldest)
 	l.frames.drop()

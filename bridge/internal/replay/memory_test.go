@@ -74,10 +74,28 @@ func audit(t rapid.TB, l *Log) (total int64) {
 		}
 		total += size
 	}
+	if pinned := pinnedBy(l); pinned != l.pinned || pinned != l.pinnedCounted && l.params.Budget != nil {
+		t.Fatalf("%d bytes are kept for readers, %d are counted and %d reported", pinned, l.pinned, l.pinnedCounted)
+	}
 	if bytes != l.bytes {
 		t.Fatalf("frames of %d bytes, %d are counted", bytes, l.bytes)
 	}
 	expectNothingInUnusedSlots(t, l)
+	return total
+}
+
+// pinnedBy adds up the segments of the frames that are kept for readers.
+func pinnedBy(l *Log) (total int64) {
+	seen := map[*segment]bool{nil: true}
+	for number := l.frames.floor + 1; number <= l.frames.head(); number++ {
+		f := l.frames.at(number)
+		for _, form := range []piece{f.plain, f.zipped().chained, f.zipped().alone} {
+			if l.params.Hold && number > l.released && !seen[form.segment] {
+				seen[form.segment] = true
+				total += int64(cap(form.segment.bytes))
+			}
+		}
+	}
 	return total
 }
 

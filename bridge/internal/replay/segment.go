@@ -16,6 +16,7 @@ const (
 type segment struct {
 	bytes  []byte
 	pieces int // those that the log still holds
+	unread int // those of frames that Params.Hold keeps for a reader
 }
 
 // piece returns what lies behind a start.
@@ -105,7 +106,7 @@ func (s *segments) release(p piece) {
 // fit moves a piece that is alone in its segment to one of its size.
 func (s *segments) fit(p piece) piece {
 	chunk := p.segment.bytes[p.start:p.end]
-	fitting := &segment{bytes: append(slices.Grow([]byte(nil), len(chunk)), chunk...), pieces: 1}
+	fitting := &segment{bytes: append(slices.Grow([]byte(nil), len(chunk)), chunk...), pieces: 1, unread: p.segment.unread}
 	s.memory += int64(cap(fitting.bytes))
 	s.release(p)
 	return fitting.piece(0)

@@ -8,10 +8,20 @@ func (l *Log) account() {
 	if budget == nil {
 		return
 	}
+	if l.pinned != l.pinnedCounted {
+		budget.reportHeld(l.pinned - l.pinnedCounted)
+		l.pinnedCounted = l.pinned
+	}
 	if memory := l.memory(); memory != l.counted || l.parked {
 		l.parked = false
 		budget.report(l, memory)
 	}
+}
+
+// unreported is how much more the log counts against what logs may have beside
+// the frames that are held, than the budget knows.
+func (l *Log) unreported() int64 {
+	return l.memory() - l.counted - (l.pinned - l.pinnedCounted)
 }
 
 // trim gives some memory back, and reports whether there was any to give.
@@ -43,9 +53,17 @@ func (l *Log) trim() bool {
 // fit leaves the only frame just the memory that it needs.
 func (l *Log) fit() {
 	only := l.frames.oldest()
+	if only.forms != nil && l.params.Hold && l.released == l.frames.floor {
+		l.unpinPiece(only.forms.chained)
+		l.unpinPiece(only.forms.alone)
+	}
 	l.releaseForms(only)
 	if chunk := only.plain; chunk.segment != nil && cap(chunk.segment.bytes) >= 2*chunk.size() {
+		old, pinned := chunk.segment, chunk.segment.unread > 0
 		only.plain = l.plain.fit(chunk)
+		if pinned {
+			l.pinned += int64(cap(only.plain.segment.bytes)) - int64(cap(old.bytes))
+		}
 	}
 }
 

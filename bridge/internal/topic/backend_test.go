@@ -154,7 +154,11 @@ func (b *backend) offer(p part) bool {
 	b.mu.Lock()
 	c := b.newest
 	b.mu.Unlock()
-	if c == nil || c.ctx.Err() != nil {
+	return c != nil && c.offer(p)
+}
+
+func (c *call) offer(p part) bool {
+	if c.ctx.Err() != nil {
 		return false
 	}
 	select {

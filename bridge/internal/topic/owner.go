@@ -4,6 +4,7 @@ package topic
 // copied.
 type Owner struct {
 	retired bool // guarded by the registry's lock
+	sizes   sizes
 }
 
 func (o *Owner) isRetired() bool { return o != nil && o.retired }
@@ -64,6 +65,7 @@ func (r *Registry) SetLimits(limits Limits) {
 	}
 	r.idle.Resize(limits.Idle)
 	r.budget.SetLimit(limits.Bytes)
+	r.intake.limit()
 	for _, f := range r.families {
 		for _, t := range f.topics {
 			t.wakePump() // a log that was full need not be so any more

@@ -100,10 +100,13 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	began = time.Now()
 	message := func(wire []byte) error { return t.take(ctx, wire) }
 	for {
-		if err := t.mayRead(ctx); err != nil {
+		room, err := t.mayRead(ctx)
+		if err != nil {
 			return began, err
 		}
-		if err := stream.Next(message); err != nil {
+		err = stream.Next(message)
+		room.done()
+		if err != nil {
 			return began, t.refused(cursor, err)
 		}
 		appended()
@@ -158,10 +161,25 @@ func (t *Topic) refused(cursor []byte, err error) error {
 	return err
 }
 
-// mayRead holds the pump of a held log back while nobody listens or a client
+// mayRead waits until the pump may read the RPC's next message, and returns the
+// room for it.
+func (t *Topic) mayRead(ctx context.Context) (*message, error) {
+	for {
+		if err := t.awaitReaders(ctx); err != nil {
+			return nil, err
+		}
+		room, err := t.makeRoom(ctx)
+		if err != nil || !t.mustWait() {
+			return room, err
+		}
+		room.done() // it has taken a while, and the readers have left meanwhile
+	}
+}
+
+// awaitReaders holds the pump of a held log back while nobody listens or a client
 // has not got what the log holds, so that flow control reaches the backend; and
 // that of a catch-up which is ahead of main.
-func (t *Topic) mayRead(ctx context.Context) error {
+func (t *Topic) awaitReaders(ctx context.Context) error {
 	if !t.mustWait() {
 		return ctx.Err()
 	}
@@ -190,6 +208,8 @@ func (t *Topic) mustWait() bool {
 
 // take renders a message into the log.
 func (t *Topic) take(ctx context.Context, wire []byte) error {
+	t.last = 0
+	t.took(len(wire))
 	m, err := t.params.Renderer.Read(ctx, wire)
 	defer t.params.Renderer.Release()
 	if err != nil && ctx.Err() != nil {
@@ -217,6 +237,7 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 		err = t.grow(frame, id, false)
 	default:
 		frame, id := t.params.Renderer.Event()
+		t.took(len(frame))
 		err = t.grow(frame, id, false)
 	}
 	if !t.delivered {

@@ -34,6 +34,7 @@ type Registry struct {
 	counts *Counts
 	pumps  sync.WaitGroup
 	budget *replay.Budget
+	intake intake
 
 	mu       sync.Mutex
 	families map[string]*family
@@ -49,7 +50,10 @@ func NewRegistry(limits Limits) *Registry {
 	if err != nil {
 		panic(err) // Limits.Idle < 1, which the configuration excludes
 	}
-	return &Registry{limits: limits, counts: newCounts(), families: map[string]*family{}, idle: idle, budget: replay.NewBudget(limits.Bytes)}
+	r := &Registry{limits: limits, counts: newCounts(), families: map[string]*family{}, idle: idle, budget: replay.NewBudget(limits.Bytes)}
+	r.intake.budget, r.intake.relieve, r.intake.begun = r.budget, r.relieve, time.Now().Add(-relieveAgain)
+	r.intake.limit()
+	return r
 }
 
 // Close ends all RPCs and returns when their pumps have.
@@ -197,6 +201,7 @@ func (r *Registry) open(join Join) *Topic {
 	epoch, params := join.Open(after, role == catchUpRole)
 	params.Log.Budget = r.budget
 	t := newTopic(epoch, role, start, f, params)
+	t.intake = &r.intake
 	f.add(t)
 	r.count(t, 1)
 	return t
@@ -219,6 +224,7 @@ func (r *Registry) makeRoom() error {
 
 // reclaim makes room where all logs together have more memory than they may.
 func (r *Registry) reclaim() {
+	r.relieve(0)
 	if !r.budget.Over() {
 		return
 	}
@@ -238,6 +244,9 @@ func (r *Registry) reclaim() {
 
 // Bytes returns the memory of all logs.
 func (r *Registry) Bytes() int64 { return r.budget.Used() }
+
+// KeptBytes returns the memory of the frames that logs keep for their readers.
+func (r *Registry) KeptBytes() int64 { return r.budget.Held() }
 
 // start runs the topic's pump.
 func (r *Registry) start(t *Topic) {

@@ -92,7 +92,8 @@ type Subscription struct {
 	passes   uint64 // frames that count from the cursor of join.Place and are not sent; guarded by the client
 	registry *Registry
 	breaks   int
-	opened   bool // guarded by the registry's lock
+	opened   bool   // guarded by the registry's lock
+	cut      func() // see SetCut; guarded by the registry's lock
 
 	// Of the client of a held log, guarded by its readersMu: how far it has got, where
 	// it began, and where it said that it stood, which may be gone.
@@ -274,6 +275,15 @@ func (s *Subscription) Opened() {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
 	s.opened, s.Topic.opened = true, true
+}
+
+// SetCut says how the client's stream is ended at once, where its log keeps too
+// much for it while it takes nothing. The function is called while the registry is
+// locked, and must not wait.
+func (s *Subscription) SetCut(cut func()) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	s.cut = cut
 }
 
 // ToldToLeave reports whether the topic broke since the client joined.

@@ -34,6 +34,8 @@ type Params struct {
 	// NoReturn is set where clients have no place to come back to: what would
 	// be Retry is Fatal.
 	NoReturn bool
+	// Largest is how large a message of the backend's may be; 0 is unknown.
+	Largest int64
 	// Abandon ends the RPC at once when its last client leaves.
 	Abandon bool
 }
@@ -53,6 +55,7 @@ type Topic struct {
 	params Params
 	role   role
 	log    *replay.Log
+	intake *intake // nil: of no registry
 	status atomic.Pointer[Status]
 	mu     sync.Mutex // of update
 
@@ -64,6 +67,7 @@ type Topic struct {
 	delivered bool // one that the log had not got
 	broken    bool // an RPC that had delivered was lost, and none was opened since
 	overlap   overlap
+	last      int64 // the size of the newest message, or of its frame
 
 	// room wakes the pump of a topic that holds its log: a client has read on,
 	// has come back or has left, or main has moved. One wake-up is enough, so

@@ -1,0 +1,301 @@
+package topic
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
+
+const (
+	// largeMessage is from where a message needs room before it is read.
+	largeMessage = 64 << 10
+	// silence is how long an RPC may say nothing until the room for its next
+	// message is given back. A stream may be silent for hours; a message that is
+	// on its way already comes sooner.
+	silence = 25 * time.Millisecond
+	// rememberSize is how long the size of a large message is expected again from
+	// other RPCs of its owner; twice that at most.
+	rememberSize = time.Minute
+	// patience is how long a pump waits for room until a client that takes nothing
+	// is cut for it, and stuckAfter how long such a client has taken nothing.
+	patience = time.Second
+	// relieveAgain spaces the looks at all topics.
+	relieveAgain = 50 * time.Millisecond
+	stuckAfter   = 5 * time.Second
+)
+
+// intake bounds the messages that the pumps of a registry read at once. A
+// message takes memory in the transport as soon as it is being read, and a pump
+// does not know its size before: so the first message of each RPC, and each one
+// that follows a large one, waits for room as if it were as large as it may be,
+// or as the one before.
+type intake struct {
+	budget  *replay.Budget
+	room    atomic.Pointer[reading]
+	relieve func(wanted int64) // cuts clients that keep too much; see Registry.relieve
+
+	begun    time.Time
+	relieved atomic.Int64 // when relieve last looked at all topics; since begun
+}
+
+// reading is the room for messages that are being read, for one setting of the
+// limit.
+type reading struct {
+	size int64
+	free *semaphore.Weighted
+}
+
+// limit sets the room for messages that are being read to half of what the frames
+// kept for readers may have: at its worst each message becomes such a frame.
+func (i *intake) limit() {
+	size := max(i.budget.HeldLimit()/2, 1)
+	i.room.Store(&reading{size: size, free: semaphore.NewWeighted(size)})
+}
+
+// message is the room for the next message of an RPC. It is given back once,
+// when the message is in the log or has not come for a while.
+type message struct {
+	once  sync.Once
+	quiet *time.Timer
+	give  func()
+}
+
+// done gives the room back. It may be called on nil, and again.
+func (m *message) done() {
+	if m != nil {
+		m.quiet.Stop()
+		m.once.Do(m.give)
+	}
+}
+
+// makeRoom waits until there is room for the RPC's next message. The nil message
+// needs none.
+func (t *Topic) makeRoom(ctx context.Context) (*message, error) {
+	largest := t.expects()
+	if t.intake == nil || largest < largeMessage {
+		return nil, nil //nolint:nilnil // see above
+	}
+	kept := int64(0)
+	if t.held() {
+		var err error
+		if kept, err = t.reserve(ctx, t.frames()); err != nil {
+			return nil, err
+		}
+	}
+	room := t.intake.room.Load()
+	taken := min(largest, room.size)
+	if err := room.free.Acquire(ctx, taken); err != nil {
+		t.intake.budget.Unreserve(kept)
+		return nil, err
+	}
+	m := &message{give: func() {
+		room.free.Release(taken)
+		t.intake.budget.Unreserve(kept)
+	}}
+	m.quiet = time.AfterFunc(silence, func() { m.once.Do(m.give) })
+	return m, nil
+}
+
+// expects returns how large the RPC's next message may be.
+func (t *Topic) expects() int64 {
+	if !t.heard {
+		return t.params.Largest
+	}
+	return t.last
+}
+
+// frames returns how large the next frame is expected to be, if it is large.
+func (t *Topic) frames() int64 {
+	size := t.last
+	if !t.heard {
+		size = max(size, t.home.owner.expects())
+	}
+	if size < largeMessage {
+		return 0
+	}
+	return size
+}
+
+// reserve waits for room among the frames that are kept for readers, and returns
+// what it has reserved. For its first message an RPC waits no longer than patience
+// and then does without, since it may well be a small one: a client that has just
+// come is not to wait for those that have taken nothing for long.
+func (t *Topic) reserve(ctx context.Context, bytes int64) (reserved int64, err error) {
+	if bytes == 0 {
+		return 0, nil
+	}
+	budget := t.intake.budget
+	again := time.NewTimer(patience)
+	defer again.Stop()
+	for {
+		freed := budget.Freed()
+		if budget.Reserve(bytes) {
+			return bytes, nil
+		}
+		select {
+		case <-freed:
+		case <-again.C:
+			t.intake.relieve(bytes)
+			if !t.heard {
+				return 0, nil
+			}
+			again.Reset(patience)
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// took notes the size of a message, as wire bytes or as a frame.
+func (t *Topic) took(size int) {
+	t.last = max(t.last, int64(size))
+	if t.last >= largeMessage {
+		t.home.owner.sees(t.last)
+	}
+}
+
+// sizes is how large the large messages of an owner's topics have been lately.
+type sizes struct {
+	mu          sync.Mutex
+	now, before int64
+	since       time.Time
+}
+
+func (o *Owner) sees(size int64) {
+	if o == nil {
+		return
+	}
+	s := &o.sizes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn()
+	s.now = max(s.now, size)
+}
+
+func (o *Owner) expects() int64 {
+	if o == nil {
+		return 0
+	}
+	s := &o.sizes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn()
+	return max(s.now, s.before)
+}
+
+func (s *sizes) turn() {
+	now := time.Now()
+	switch past := now.Sub(s.since); {
+	case past >= 2*rememberSize:
+		s.now, s.before, s.since = 0, 0, now
+	case past >= rememberSize:
+		s.now, s.before, s.since = 0, s.now, now
+	}
+}
+
+// keeper is a topic whose log keeps frames for readers that have not got them.
+type keeper struct {
+	topic  *Topic
+	memory int64
+	since  time.Duration // for how long its readers have got nothing
+}
+
+// relieve gives memory of frames back that are kept for readers, where they have
+// more than their share: first that of topics to which nobody listens, then that
+// of clients that have taken nothing for a while, the largest first, and that of
+// any client only where it is far more than the share. Such a client is cut, since
+// what it does not read cannot be told it either; it comes back by itself. Where a
+// pump has waited for so many bytes that are wanted, clients that have been stuck
+// for long are cut although the share is kept.
+func (r *Registry) relieve(wanted int64) {
+	now := time.Since(r.intake.begun)
+	if wanted == 0 && (!r.budget.HeldOver() || now < time.Duration(r.intake.relieved.Load())+relieveAgain) {
+		return
+	}
+	r.intake.relieved.Store(int64(now))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	for _, k := range r.keepers() {
+		idle, stuck := k.topic.clients == 0, k.since >= patience
+		if r.budget.HeldFarOver() || r.budget.HeldOver() && (idle || stuck) ||
+			wanted > 0 && !r.budget.HeldFits(wanted) && (idle || k.since >= stuckAfter) {
+			r.relieveOf(k.topic)
+		}
+	}
+}
+
+// keepers returns the topics that keep frames, in the order in which they are to
+// give them up.
+func (r *Registry) keepers() []keeper {
+	var all []keeper
+	for _, f := range r.families {
+		for _, t := range f.topics {
+			if memory, since := t.log.Pinned(); memory > 0 {
+				all = append(all, keeper{t, memory, since})
+			}
+		}
+	}
+	rank := func(k keeper) int {
+		switch {
+		case k.topic.clients == 0:
+			return 0
+		case k.since >= patience:
+			return 1
+		}
+		return 2
+	}
+	slices.SortFunc(all, func(a, b keeper) int {
+		if by := rank(a) - rank(b); by != 0 {
+			return by
+		}
+		return int(min(max(b.memory-a.memory, -1), 1))
+	})
+	return all
+}
+
+// relieveOf ends a private topic, or cuts those readers of another that keep its
+// log from dropping what the others have got.
+func (r *Registry) relieveOf(t *Topic) {
+	if t.clients == 0 {
+		r.evict(t, evictedBytes)
+		return
+	}
+	t.readersMu.Lock()
+	readers := slices.Clone(t.readers)
+	t.readersMu.Unlock()
+	if t.role != privateRole {
+		least := ^uint64(0)
+		for _, s := range readers {
+			least = min(least, s.progress())
+		}
+		readers = slices.DeleteFunc(readers, func(s *Subscription) bool { return s.progress() > least })
+	}
+	for _, s := range readers {
+		if s.cut != nil {
+			s.cut()
+		}
+	}
+	if t.role == privateRole {
+		r.end(t)
+		return
+	}
+	for _, s := range readers {
+		t.unhold(s)
+	}
+}
+
+// progress is how far the client has read.
+func (s *Subscription) progress() uint64 {
+	s.Topic.readersMu.Lock()
+	defer s.Topic.readersMu.Unlock()
+	return s.read
+}

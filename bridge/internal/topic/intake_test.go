@@ -1,0 +1,110 @@
+package topic
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const largeText = 100 << 10
+
+// crowdLimits leave frames that are kept for readers 16 MiB, of which logs fill three quarters by themselves.
+var crowdLimits = Limits{Topics: 1000, Idle: 100, Bytes: 64 << 20}
+
+// crowd joins so many private clients, each with an RPC of its own that has a large message to send.
+func (w *world) crowd(clients int) []*client {
+	all := make([]*client, clients)
+	for i := range all {
+		all[i] = w.join("stalled", private)
+		time.Sleep(2 * silence) // until room that others had set aside is given back
+		for w.backend.offer(part{wire: strings.Repeat("x", largeText)}) {
+		}
+	}
+	return all
+}
+
+// Clients of private topics that take nothing cost a shared log no frame, and keep no more than their share.
+func TestStalledPrivateClientsStarveNoOthers(t *testing.T) {
+	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
+		w.params.Largest = largeText
+		w.params.Log.Events = 10_000
+		shared := w.join("shared")
+		w.sendBytes(1000)
+		if w.registry.budget.Over() {
+			t.Fatal("the shared log alone is over the limit")
+		}
+		w.crowd(300)
+		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() || held < w.registry.budget.HeldLimit()/2 {
+			t.Fatalf("stalled clients keep %d bytes of their share of %d", held, w.registry.budget.HeldLimit())
+		}
+		w.expectBytesWithin(crowdLimits)
+		if got := shared.read(); strings.Contains(got, "lagged") || strings.Count(got, "x") < 1000<<10 {
+			t.Fatal("the shared log has been trimmed for what private clients do not take")
+		}
+	})
+}
+
+// A private client that reads gets its messages within moments while others that take nothing use up the share: small
+// messages at once, large ones when clients that have been stuck for long are cut.
+func TestStuckClientsMakeRoom(t *testing.T) {
+	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
+		w.params.Largest = largeText
+		var cuts atomic.Int64
+		for _, c := range w.crowd(300) {
+			c.sub.SetCut(func() { cuts.Add(1) })
+		}
+		before := cuts.Load()
+		honest := w.join("honest", private)
+		time.Sleep(2 * silence)
+		w.backend.send(t, "small")
+		honest.expect("small")
+		if cuts.Load() > before {
+			t.Fatalf("%d clients were cut for a small message", cuts.Load()-before)
+		}
+		large := strings.Repeat("x", largeText)
+		w.backend.send(t, large) // it was being waited for
+		honest.expect(large)
+		if w.backend.offer(part{wire: large}) {
+			t.Fatal("a large message is read that there is no room for")
+		}
+		time.Sleep(stuckAfter + 2*patience)
+		w.backend.send(t, large)
+		honest.expect(large)
+		if cuts.Load() == before {
+			t.Fatal("no client is cut that has been stuck for long")
+		}
+		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() {
+			t.Fatalf("%d bytes are kept for clients, over their share", held)
+		}
+	})
+}
+
+// Messages that come at once to RPCs which have been silent are beyond what anybody could wait for. Then what is kept is
+// brought back by cutting clients, and those go first that have taken nothing for longest.
+func TestMessagesOutOfSilence(t *testing.T) {
+	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
+		var cuts atomic.Int64
+		var rpcs []*call
+		for range 500 {
+			c := w.join("silent", private)
+			c.sub.SetCut(func() { cuts.Add(1) })
+			rpcs = append(rpcs, w.backend.newest)
+		}
+		time.Sleep(time.Second) // the room that was set aside is given back
+		for _, rpc := range rpcs {
+			rpc.offer(part{wire: strings.Repeat("x", largeText)})
+			time.Sleep(relieveAgain)
+		}
+		far := w.registry.budget.HeldLimit() + 16<<20
+		if held := w.registry.budget.Held(); held > far+2*largeText || cuts.Load() == 0 {
+			t.Fatalf("%d bytes are kept, with %d clients cut", held, cuts.Load())
+		}
+		time.Sleep(2 * patience)
+		w.join("next", private)
+		w.backend.send(t, "x")
+		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() {
+			t.Fatalf("%d bytes are kept for clients that take nothing", held)
+		}
+	})
+}
