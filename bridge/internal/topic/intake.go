@@ -15,10 +15,10 @@ import (
 const (
 	// largeMessage is from where a message needs room before it is read.
 	largeMessage = 64 << 10
-	// silence is how long an RPC may say nothing until the room for its next
+	// nextMessage is how long an RPC may say nothing until the room for its next
 	// message is given back. A stream may be silent for hours; a message that is
 	// on its way already comes sooner.
-	silence = 25 * time.Millisecond
+	nextMessage = 25 * time.Millisecond
 	// rememberSize is how long the size of a large message is expected again from
 	// other RPCs of its owner; twice that at most.
 	rememberSize = time.Minute
@@ -98,7 +98,7 @@ func (t *Topic) makeRoom(ctx context.Context) (*message, error) {
 		room.free.Release(taken)
 		t.intake.budget.Unreserve(kept)
 	}}
-	m.quiet = time.AfterFunc(silence, func() { m.once.Do(m.give) })
+	m.quiet = time.AfterFunc(nextMessage, func() { m.once.Do(m.give) })
 	return m, nil
 }
 

@@ -17,7 +17,7 @@ func (w *world) crowd(clients int) []*client {
 	all := make([]*client, clients)
 	for i := range all {
 		all[i] = w.join("stalled", private)
-		time.Sleep(2 * silence) // until room that others had set aside is given back
+		time.Sleep(2 * nextMessage) // until room that others had set aside is given back
 		for w.backend.offer(part{wire: strings.Repeat("x", largeText)}) {
 		}
 	}
@@ -56,7 +56,7 @@ func TestStuckClientsMakeRoom(t *testing.T) {
 		}
 		before := cuts.Load()
 		honest := w.join("honest", private)
-		time.Sleep(2 * silence)
+		time.Sleep(2 * nextMessage)
 		w.backend.send(t, "small")
 		honest.expect("small")
 		if cuts.Load() > before {
