@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/ssebridge/ssebridge/internal/logqueue"
 )
 
 // AccessLog says which lines about requests a Logger gets, at slog.LevelInfo.
@@ -19,113 +19,68 @@ const (
 	AccessAll                   // and one at the beginning of each stream
 )
 
-const (
-	// journalLines is how many lines may wait to be written: those of some thousand
-	// clients that come back at once. A waiting line costs some 300 bytes.
-	journalLines = 8192
-	// droppedEvery spaces what is said about lines that found no room.
-	droppedEvery = time.Second
-)
+// errLogStuck says that lines may be missing.
+var errLogStuck = errors.New("bridge: the log accepts no lines; the last ones are not written")
 
-// errJournalStuck says that lines may be missing.
-var errJournalStuck = errors.New("bridge: the log takes nothing; the last access lines are not written")
-
-// journal writes lines about requests. Who tells it something does not wait, for
-// whom it serves would wait too: what finds no room is counted. Its methods are safe
-// for concurrent use; a nil journal takes nothing.
-type journal struct {
-	handler slog.Handler
-	begun   bool // streams that begin are told
-
-	lines   chan *line // never closed, since requests may outlive the bridge
-	dropped atomic.Int64
-	once    sync.Once
-	quit    chan struct{} // closed once
-	ended   chan struct{} // closed when the writer has
-
-	said time.Time // when dropped lines were last told of; the writer's
+// newLog makes the bridge's logger. No line is written by the goroutine that logs it, because a
+// log whose reader stalls would stop the bridge: a queue writes them all, the Logger's own if it
+// has one (the command's does).
+func (b *Bridge) newLog() {
+	b.logger = b.opts.logger()
+	if b.lines, b.log = logqueue.Of(b.logger.Handler()); b.lines != nil {
+		return
+	}
+	b.log = b.logger.Handler()
+	b.lines, b.ownLines = logqueue.New(b.log), true
+	b.logger = slog.New(b.lines.Handler())
 }
 
-// line is one line: what is special about it, and whom it is about.
+// closeLog waits until the queue has written what the bridge has logged, unless the queue
+// outlives the bridge. It does not wait for long for a log that accepts nothing.
+func (b *Bridge) closeLog() error {
+	if !b.ownLines || b.lines.Flush(closeGrace) {
+		return nil
+	}
+	return errLogStuck
+}
+
+// journal logs requests. The goroutine that serves a request does not even format its line. Its
+// methods are safe for concurrent use; a nil journal logs nothing.
+type journal struct {
+	log   slog.Handler // writes at once
+	lines *logqueue.Queue
+	begun bool // also logs streams that begin
+}
+
+// line is an access line that waits to be written.
 type line struct {
+	log     slog.Handler
 	at      time.Time
 	message string
-	visit   *visit // whose later changes are not looked at
+	visit   *visit // of which only what no longer changes is read
 	more    []slog.Attr
 }
 
-// newJournal makes a journal, nil where nothing is to be told.
-func newJournal(logger *slog.Logger, access AccessLog) *journal {
-	if access == AccessOff || !logger.Enabled(context.Background(), slog.LevelInfo) {
+// newJournal makes a journal, nil where nothing is logged of requests.
+func newJournal(log slog.Handler, lines *logqueue.Queue, access AccessLog) *journal {
+	if access == AccessOff || !log.Enabled(context.Background(), slog.LevelInfo) {
 		return nil
 	}
-	j := &journal{
-		handler: logger.Handler(), begun: access == AccessAll,
-		lines: make(chan *line, journalLines), quit: make(chan struct{}), ended: make(chan struct{}),
-	}
-	go j.run()
-	return j
+	return &journal{log: log, lines: lines, begun: access == AccessAll}
 }
 
-// close writes what waits, and returns when that is done. A log that takes nothing
-// is given up after a while: its writer ends when it takes something again.
-func (j *journal) close() error {
-	if j == nil {
-		return nil
-	}
-	j.once.Do(func() { close(j.quit) })
-	patience := time.NewTimer(closeGrace)
-	defer patience.Stop()
-	select {
-	case <-j.ended:
-		return nil
-	case <-patience.C:
-		return errJournalStuck
-	}
-}
-
-// run writes until the journal is closed.
-func (j *journal) run() {
-	defer close(j.ended)
-	for {
-		select {
-		case l := <-j.lines:
-			j.write(l)
-		case <-j.quit:
-			for len(j.lines) > 0 {
-				j.write(<-j.lines)
-			}
-			return
-		}
-	}
-}
-
-// write writes a line, and tells of those that found no room before it.
-func (j *journal) write(l *line) {
+// Write implements logqueue.Line.
+func (l *line) Write() error {
 	record := slog.NewRecord(l.at, slog.LevelInfo, l.message, 0)
 	record.AddAttrs(l.visit.attrs()...)
 	record.AddAttrs(l.more...)
-	j.handle(record)
-	if j.dropped.Load() > 0 && (len(j.lines) == 0 || time.Since(j.said) >= droppedEvery) {
-		j.said = time.Now()
-		record := slog.NewRecord(j.said, slog.LevelWarn, "the log is too slow: access lines were dropped", 0)
-		record.AddAttrs(slog.Int64("lines", j.dropped.Swap(0)))
-		j.handle(record)
-	}
+	return l.log.Handle(context.Background(), record)
 }
 
-// handle writes a record. There is nobody to tell of an error.
-func (j *journal) handle(record slog.Record) {
-	_ = j.handler.Handle(context.Background(), record)
-}
-
-// tell has a line written.
-func (j *journal) tell(l *line) {
-	select {
-	case j.lines <- l:
-	default:
-		j.dropped.Add(1)
-	}
+// put queues a line.
+func (j *journal) put(l *line) {
+	l.log = j.log
+	j.lines.PutMinor(l)
 }
 
 // begins tells of a stream that begins, and where its client says that it stands.
@@ -140,7 +95,7 @@ func (j *journal) begins(v *visit, start start, from string) {
 	if from != "" {
 		more = append(more, slog.String("from_id", shown(from, idBytes)))
 	}
-	j.tell(&line{at: time.Now(), message: "stream begins", visit: v, more: more})
+	j.put(&line{at: time.Now(), message: "stream begins", visit: v, more: more})
 }
 
 // ends tells of a stream that has ended.
@@ -156,7 +111,7 @@ func (j *journal) ends(v *visit, bytes uint64) {
 	if v.last != "" {
 		more = append(more, slog.String("last_id", shown(v.last, idBytes)))
 	}
-	j.tell(&line{at: now, message: "stream ended", visit: v, more: more})
+	j.put(&line{at: now, message: "stream ended", visit: v, more: more})
 }
 
 // answers tells of a request that was answered without a stream.
@@ -171,7 +126,7 @@ func (j *journal) answers(v *visit) {
 	} else {
 		more = append(more, slog.Int("status", int(v.status)), slog.Int("bytes", v.bytes))
 	}
-	j.tell(&line{at: now, message: "request", visit: v, more: more})
+	j.put(&line{at: now, message: "request", visit: v, more: more})
 }
 
 // seconds is how long something took, to the millisecond.

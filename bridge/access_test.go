@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
@@ -299,14 +301,22 @@ func (g *gate) Write(line []byte) (int, error) {
 	return g.logs.Write(line)
 }
 
-// TestStuckLogHoldsNobodyUp: clients come, are sent their events and go while the log takes nothing, on both ways of
-// writing to them; and Close does not wait for ever.
-func TestStuckLogHoldsNobodyUp(t *testing.T) {
+// TestStalledLogHoldsNobodyUp: clients connect, are sent their events and leave, a lost upstream is reconnected, the
+// configuration is reloaded and the bridge is drained while the embedder's log accepts nothing; and Close does not wait
+// for ever.
+func TestStalledLogHoldsNobodyUp(t *testing.T) {
 	backend := backend(t)
 	log := &gate{}
-	b, err := bridge.New(parse(t, "upstreams:\n  app: {target: '"+backend.Target()+"'}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
-		"  - {path: /feed, rpc: "+watch+", upstream: app, share: true, join: held, request: {set: {history: true}}}\n"),
-		bridge.Options{Logger: slog.New(slog.NewJSONHandler(log, nil)), AccessLog: bridge.AccessAll})
+	log.mu.Lock()
+	configuration := func(paths ...string) config.Config {
+		var text strings.Builder
+		fmt.Fprintf(&text, "upstreams:\n  app: {target: '%s'}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n", backend.Target())
+		for _, path := range paths {
+			fmt.Fprintf(&text, "  - {path: %s, rpc: %s, upstream: app, share: true, join: held, request: {set: {history: true}}}\n", path, watch)
+		}
+		return parse(t, text.String())
+	}
+	b, err := bridge.New(configuration("/feed"), bridge.Options{Logger: slog.New(slog.NewJSONHandler(log, nil)), AccessLog: bridge.AccessAll})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,8 +325,6 @@ func TestStuckLogHoldsNobodyUp(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	backend.Feed.Publish(&testv1.FeedEvent{}, &testv1.FeedEvent{})
-	ssetest.Connect(t, server.URL+"/feed", ssetest.Options{}).AwaitMessages(2) // what is logged directly has been
-	log.mu.Lock()
 	for range 10 {
 		for _, h2c := range []bool{false, true} {
 			c := ssetest.Connect(t, server.URL+"/feed", ssetest.Options{H2C: h2c})
@@ -328,8 +336,16 @@ func TestStuckLogHoldsNobodyUp(t *testing.T) {
 	last.AwaitMessages(2)
 	backend.Feed.Publish(&testv1.FeedEvent{})
 	last.AwaitMessages(3)
-	if err := b.Close(); err == nil || !strings.Contains(err.Error(), "access lines") {
-		t.Errorf("closing with a stuck log: %v", err)
+	if err := b.Reload(configuration("/feed", "/more")); err != nil {
+		t.Error(err)
+	}
+	ssetest.Connect(t, server.URL+"/more", ssetest.Options{}).AwaitMessages(3)
+	if err := b.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	_ = last.AwaitEnd()
+	if err := b.Close(); err == nil || !strings.Contains(err.Error(), "the log accepts no lines") {
+		t.Errorf("closing with a stalled log: %v", err)
 	}
 	log.mu.Unlock()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/internal/logqueue"
 )
 
 // closeGrace is how long Drain and Close let clients take their last block.
@@ -27,8 +28,11 @@ type Bridge struct {
 	logger    *slog.Logger
 	born      time.Time
 	epochs    *sse.Epochs
-	journal   *journal // nil: requests are not told of
-	tracing   *tracing // nil: nor traced
+	lines     *logqueue.Queue // writes the lines of logger and journal
+	ownLines  bool            // the queue ends with the bridge
+	log       slog.Handler    // what the queue writes to
+	journal   *journal        // nil: requests are not logged
+	tracing   *tracing        // nil: nor traced
 	site      atomic.Pointer[site]
 	topics    *topic.Registry
 	clients   delivery.Clients
@@ -56,23 +60,28 @@ type Bridge struct {
 func New(cfg config.Config, opts Options) (*Bridge, error) {
 	b := newBridge(opts)
 	s, err := b.assemble(cfg, nil)
+	if err == nil {
+		if err = s.bindKnown(); err != nil {
+			err = b.discarded(s, err)
+		}
+	}
 	if err != nil {
+		_ = b.closeLog() // err matters more
 		return nil, err
 	}
-	if err := s.bindKnown(); err != nil {
-		return nil, b.discarded(s, err)
-	}
 	b.life, b.stop = context.WithCancel(context.Background())
-	b.journal, b.tracing = newJournal(b.logger, opts.AccessLog), newTracing(opts)
+	b.journal, b.tracing = newJournal(b.log, b.lines, opts.AccessLog), newTracing(opts)
 	b.topics = topic.NewRegistry(s.topicLimits())
 	b.open(s)
 	b.reloads.begun = time.Now()
 	return b, nil
 }
 
-// newBridge makes a bridge that has no site yet, and nothing that is to be closed.
+// newBridge makes a bridge that has no site yet. Only its log is to be closed.
 func newBridge(opts Options) *Bridge {
-	return &Bridge{opts: opts, born: time.Now(), logger: opts.logger(), epochs: sse.NewEpochs(), rendering: newRenderings()}
+	b := &Bridge{opts: opts, born: time.Now(), epochs: sse.NewEpochs(), rendering: newRenderings()}
+	b.newLog()
+	return b
 }
 
 // Drain stops serving without losing anyone: the bridge says that it is not
@@ -117,7 +126,7 @@ func (b *Bridge) Close() error {
 	for _, up := range last.upstreams {
 		err = errors.Join(err, up.close())
 	}
-	return errors.Join(err, b.journal.close())
+	return errors.Join(err, b.closeLog())
 }
 
 // endReloads says that the bridge drains, and returns its last site: a reload that

@@ -116,6 +116,9 @@ func (r reading) bridge(s *site) {
 	r.value("ssebridge_log_bytes_limit", float64(limits.ReplayBytes))
 	r.count("ssebridge_log_trims_total", b.topics.Counts().Trims.Load())
 
+	lines := b.lines.Lost()
+	r.count("ssebridge_log_lines_lost_total", lines.Dropped, "queue_full")
+	r.count("ssebridge_log_lines_lost_total", lines.Failed, "write_failed")
 	reloads, loaded := b.Reloads(), b.reloads.loaded()
 	r.value("ssebridge_config_reloads_total", float64(reloads.OK), "ok")
 	r.value("ssebridge_config_reloads_total", float64(reloads.Failed), "failed")

@@ -362,6 +362,7 @@ func TestNotFlushable(t *testing.T) {
 		code, text := probe(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			w.Bridge.ServeHTTP(struct{ http.ResponseWriter }{onlyWriter{rw}.ResponseWriter}, r)
 		}), "/feed")
+		synctest.Wait() // for the log
 		if code != http.StatusInternalServerError || strings.Contains(text, "Unwrap") || !strings.Contains(w.Logged.String(), "Unwrap") {
 			t.Errorf("answered %d %s, logged %s", code, text, w.Logged)
 		}

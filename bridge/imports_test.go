@@ -35,6 +35,7 @@ var allowedImports = map[string][]string{
 		"cmd/ssebridge/internal/h2c",
 		"cmd/ssebridge/internal/listen",
 		"cmd/ssebridge/internal/watch",
+		"internal/logqueue",
 		"internal/regular",
 	},
 	"cmd/ssebridge/internal/h2c":    {},
@@ -50,6 +51,7 @@ var allowedImports = map[string][]string{
 		"bridge/internal/tally",
 		"bridge/internal/topic",
 		"bridge/internal/transcode",
+		"internal/logqueue",
 		"upstream",
 	},
 	"bridge/config":             {"internal/regular"},
@@ -63,6 +65,7 @@ var allowedImports = map[string][]string{
 	"bridge/internal/transcode": {},
 	"gen/ssebridge/demo/v1":     {},
 	"gen/ssebridge/test/v1":     {},
+	"internal/logqueue":         {},
 	"internal/regular":          {},
 	"upstream":                  {"internal/regular"},
 }

@@ -55,19 +55,22 @@ func sharingOf(r config.Route, streaming bool) string {
 // without the backends: its keys, its templates, and its routes where the
 // schema comes from files. The error is config.Errors.
 func Check(cfg config.Config, opts Options) error {
-	s, err := newBridge(opts).assemble(cfg, nil)
-	if err != nil {
-		return err
+	b := newBridge(opts)
+	s, err := b.assemble(cfg, nil)
+	if err == nil {
+		err = errors.Join(s.bindKnown(), s.release())
 	}
-	return errors.Join(s.bindKnown(), s.release())
+	return errors.Join(err, b.closeLog())
 }
 
 // Inspect asks the backends for their schemas, waiting for each as long as an
 // RPC would wait for its place, and tells what every route is. Routes that do
 // not fit are left out and come back as config.Errors.
 func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo, error) {
-	s, err := newBridge(opts).assemble(cfg, nil)
+	b := newBridge(opts)
+	s, err := b.assemble(cfg, nil)
 	if err != nil {
+		_ = b.closeLog() // err matters more
 		return nil, err
 	}
 	var infos []RouteInfo
@@ -86,7 +89,7 @@ func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo,
 			}
 		}
 	}
-	return infos, errors.Join(joinConfig(found), s.release())
+	return infos, errors.Join(joinConfig(found), s.release(), b.closeLog())
 }
 
 func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
@@ -112,14 +115,16 @@ func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteIn
 	const name = "backend"
 	whole := config.Config{Upstreams: map[string]config.Upstream{name: cfg}}.WithDefaults()
 	s := &site{config: whole, upstreams: map[string]*backend{}}
-	if err := newBridge(opts).dial(s, nil); err != nil {
+	b := newBridge(opts)
+	if err := b.dial(s, nil); err != nil {
+		_ = b.closeLog() // err matters more
 		return nil, err
 	}
 	up := s.upstreams[name]
 	ctx, cancel := context.WithTimeout(ctx, up.openTimeout)
 	defer cancel()
 	schema, err := up.AwaitSchema(ctx)
-	if err := errors.Join(err, s.release()); err != nil {
+	if err := errors.Join(err, s.release(), b.closeLog()); err != nil {
 		return nil, err
 	}
 	var infos []RouteInfo

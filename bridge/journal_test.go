@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -11,10 +12,11 @@ import (
 	"unique"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/internal/logqueue"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// valve is a slog.Handler that takes nothing while it is shut, and says when it is asked to.
+// valve is a slog.Handler that blocks while it is shut, and notifies of each call.
 type valve struct {
 	slog.Handler
 
@@ -30,28 +32,32 @@ func (v *valve) Handle(ctx context.Context, record slog.Record) error {
 	return v.Handler.Handle(ctx, record)
 }
 
-// TestLinesThatFindNoRoomAreCounted, and whoever tells them does not wait.
-func TestLinesThatFindNoRoomAreCounted(t *testing.T) {
+// TestAccessLinesLeaveRoomForOtherLines: a flood of requests beside a stalled log costs access lines, not the line that
+// says what is wrong.
+func TestAccessLinesLeaveRoomForOtherLines(t *testing.T) {
 	var log bytes.Buffer
 	handler := &valve{slog.NewTextHandler(&log, nil), make(chan struct{}, 1), make(chan struct{})}
-	j := newJournal(slog.New(handler), AccessEnds)
-	b := &Bridge{born: time.Now(), journal: j}
+	b := newBridge(Options{Logger: slog.New(handler)})
+	b.journal = newJournal(b.log, b.lines, AccessEnds)
 	v := &visit{bridge: b, id: "1", method: unique.Make("GET"), path: unique.Make("/"), agent: unique.Make(""), status: 200}
-	j.answers(v)
-	<-handler.asked // its writer is stuck, and the queue empty
-	const lost = 7
-	for range journalLines + lost {
-		j.answers(v)
+	b.journal.answers(v)
+	<-handler.asked // the writer is blocked, and the queue empty
+	const flood = 2 * logqueue.Room
+	for range flood {
+		b.journal.answers(v)
 	}
+	b.logger.Error("something is wrong")
 	close(handler.open)
-	if err := j.close(); err != nil {
-		t.Fatal(err)
+	b.lines.Flush(time.Minute)
+	lost := b.lines.Lost()
+	if got := strings.Count(log.String(), "msg=request"); got+int(lost.Dropped) != flood+1 || lost.Dropped == 0 {
+		t.Errorf("%d lines were written and %d dropped, of %d", got, lost.Dropped, flood+1)
 	}
-	if got := strings.Count(log.String(), "msg=request"); got != journalLines+1 {
-		t.Errorf("%d lines were written, want %d", got, journalLines+1)
+	if !strings.Contains(log.String(), `level=ERROR msg="something is wrong"`) {
+		t.Error("the error is lost")
 	}
-	if !strings.Contains(log.String(), `level=WARN msg="the log is too slow: access lines were dropped" lines=7`) {
-		t.Error("nothing is said of the lines that were lost")
+	if !strings.Contains(log.String(), fmt.Sprintf(`level=WARN msg="log lines were lost" dropped=%d failed=0`, lost.Dropped)) {
+		t.Error("nothing is logged about the dropped lines")
 	}
 }
 

@@ -75,6 +75,7 @@ func metrics() []metric {
 		{"ssebridge_config_last_reload_successful", gauge, "0 while the newest configuration has been refused.", nil},
 		{"ssebridge_config_loaded_timestamp_seconds", gauge, "When the configuration that holds was taken over.", nil},
 		{"ssebridge_config_info", gauge, "1; the configuration that holds, by its hash, secrets left out.", []string{"hash"}},
+		{"ssebridge_log_lines_lost_total", counter, "Lines that are not in the log, by why.", []string{labelReason}},
 		{"ssebridge_ready", gauge, "1 while the bridge says that it is ready.", nil},
 		{"ssebridge_draining", gauge, "1 once the bridge has begun to drain.", nil},
 		{"ssebridge_build_info", gauge, "1; which build this is.", []string{"version", "goversion"}},

@@ -12,7 +12,8 @@ import (
 // Options are what a program that embeds a bridge may hand in. The zero
 // Options work.
 type Options struct {
-	// Logger takes what operators should know. Nil is slog.Default.
+	// Logger logs what operators should know. Nil is slog.Default. Its handler is called by one
+	// goroutine behind a bounded queue, so a handler that blocks holds up nothing but the log.
 	Logger *slog.Logger
 	// Upstreams are ready connections by the upstream's name; they take the
 	// place of its target, tls, connections and keepalive. They must honour

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,5 +29,11 @@ func main() {
 	os.Exit(cli.Run(ctx, os.Args[1:], cli.Process{
 		Stdout: os.Stdout, Stderr: os.Stderr,
 		Hangups: hangups, LeaveHangups: func() { signal.Reset(syscall.SIGHUP) },
+		Serves: func(logger *slog.Logger) {
+			// The log's reader may end before the bridge does. Go would end the process at the
+			// next line (package os/signal); now the line is counted as lost.
+			signal.Ignore(syscall.SIGPIPE)
+			cli.RedirectLogs(logger)
+		},
 	}))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -37,13 +38,18 @@ type Process struct {
 	// LeaveHangups makes the signal what it always is, for commands that do not. It may
 	// be nil.
 	LeaveHangups func()
+	// Serves is called with the logger of a command that serves, before it does. It may be
+	// nil.
+	Serves func(logger *slog.Logger)
 }
 
 // Run runs the command line args, without the program's name, and returns the exit
 // code. Commands that serve do so until ctx is done.
 func Run(ctx context.Context, args []string, process Process) int {
 	stderr := process.Stderr
-	root := newRoot(process)
+	log := &logFlags{serves: process.Serves}
+	defer log.flush()
+	root := newRoot(process, log)
 	root.SetArgs(args)
 	root.SetOut(process.Stdout)
 	root.SetErr(stderr)
@@ -54,19 +60,18 @@ func Run(ctx context.Context, args []string, process Process) int {
 	case err == nil:
 		return ExitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "ssebridge: %v\nSee '%s --help'.\n", err, usage.command)
+		log.fail(stderr, err, fmt.Sprintf("See '%s --help'.\n", usage.command))
 
 		return ExitUsage
 	default:
-		fmt.Fprintf(stderr, "ssebridge: %v\n", err)
+		log.fail(stderr, err, "")
 
 		return ExitError
 	}
 }
 
 // newRoot makes the command with all its subcommands.
-func newRoot(process Process) *cobra.Command {
-	log := &logFlags{}
+func newRoot(process Process, log *logFlags) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ssebridge",
 		Short: "Lets browsers listen to gRPC server streams",

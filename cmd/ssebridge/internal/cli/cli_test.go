@@ -175,14 +175,17 @@ func TestHelpNamesEachCommand(t *testing.T) {
 func TestLogFormatFollowsTheOutput(t *testing.T) {
 	for _, tc := range []struct{ format, want string }{{"auto", "{"}, {"json", "{"}, {"text", "time="}} {
 		var out bytes.Buffer
-		root := newRoot(Process{})
+		log := &logFlags{}
+		root := newRoot(Process{}, log)
 		root.SetErr(&out)
-		logger, err := (&logFlags{format: tc.format}).logger(root, slog.LevelInfo)
+		log.format = tc.format
+		logger, err := log.open(root, slog.LevelInfo)
 		if err != nil {
 			t.Fatal(err)
 		}
 		logger.Info("hello")
 		logger.Debug("not at this level")
+		log.flush()
 		got := out.String()
 		if !strings.HasPrefix(got, tc.want) || strings.Contains(got, "not at") {
 			t.Errorf("%s: %q", tc.format, got)

@@ -32,7 +32,7 @@ func newDemo(log *logFlags) *cobra.Command {
 all in this process. The page has a button that cuts its connections for a few seconds.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := log.logger(cmd, slog.LevelWarn)
+			logger, err := log.open(cmd, slog.LevelWarn)
 			if err != nil {
 				return err
 			}
@@ -131,7 +131,7 @@ func newDemoBackend(log *logFlags) *cobra.Command {
 the example configuration looks for it on 127.0.0.1:50051.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := log.logger(cmd, slog.LevelInfo)
+			logger, err := log.open(cmd, slog.LevelInfo)
 			if err != nil {
 				return err
 			}

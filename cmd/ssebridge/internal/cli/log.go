@@ -5,17 +5,32 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/internal/logqueue"
 )
 
-// logFlags are the flags that say what is logged and how.
+// lastWords is how long the end of the process waits for lines that are not written yet. A
+// reader that has stalled must not keep the process alive.
+const lastWords = time.Second
+
+// logFlags are the flags that say what is logged and how, and the log that a command made
+// by them.
 type logFlags struct {
 	level  string
 	format string
+
+	serves func(*slog.Logger) // is given the logger of a command that serves
+
+	json   bool
+	logger *slog.Logger    // nil while there is none, as for commands that do not log
+	lines  *logqueue.Queue // writes them
 }
 
 func (f *logFlags) register(flags *pflag.FlagSet) {
@@ -23,8 +38,9 @@ func (f *logFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.format, "log-format", "auto", "text, json, or auto: text on a terminal, else json")
 }
 
-// logger makes the logger that a command's flags ask for; level is the command's default.
-func (f *logFlags) logger(cmd *cobra.Command, level slog.Level) (*slog.Logger, error) {
+// open makes the logger that a command's flags ask for; level is the command's default. It
+// never waits for the log.
+func (f *logFlags) open(cmd *cobra.Command, level slog.Level) (*slog.Logger, error) {
 	if f.level != "" {
 		if err := level.UnmarshalText([]byte(f.level)); err != nil {
 			return nil, &usageError{
@@ -35,17 +51,74 @@ func (f *logFlags) logger(cmd *cobra.Command, level slog.Level) (*slog.Logger, e
 	}
 	options := &slog.HandlerOptions{Level: level}
 	out := cmd.ErrOrStderr()
+	var handler slog.Handler
 	switch {
 	case f.format == "text", f.format == "auto" && isTerminal(out):
-		return slog.New(slog.NewTextHandler(out, options)), nil
+		handler = slog.NewTextHandler(out, options)
 	case f.format == "json", f.format == "auto":
-		return slog.New(slog.NewJSONHandler(out, options)), nil
+		options.ReplaceAttr = durationWithUnit
+		handler, f.json = slog.NewJSONHandler(out, options), true
 	default:
 		return nil, &usageError{
 			command: cmd.CommandPath(),
 			err:     fmt.Errorf("--log-format %q: must be auto, text or json", f.format),
 		}
 	}
+	f.lines = logqueue.New(handler)
+	f.logger = slog.New(f.lines.Handler())
+	if f.serves != nil {
+		f.serves(f.logger)
+	}
+
+	return f.logger, nil
+}
+
+// durationWithUnit spells durations as text does, 1.5s: JSON would have a number of
+// nanoseconds.
+func durationWithUnit(_ []string, attr slog.Attr) slog.Attr {
+	if attr.Value.Kind() == slog.KindDuration {
+		attr.Value = slog.StringValue(attr.Value.Duration().String())
+	}
+
+	return attr
+}
+
+// fail reports the error that ends a command: as a record where the log is JSON, for its
+// reader may take nothing else, and as text for people where it is not. hint is for people.
+func (f *logFlags) fail(stderr io.Writer, err error, hint string) {
+	text := fmt.Sprintf("ssebridge: %v\n%s", err, hint)
+	switch {
+	case f.logger == nil:
+		fmt.Fprint(stderr, text)
+	case f.json:
+		f.logger.Error("ssebridge has failed", "error", err.Error())
+	default:
+		f.lines.Put(logqueue.Text(stderr, text))
+	}
+}
+
+// flush waits until the last lines are written, for a while.
+func (f *logFlags) flush() {
+	if f.lines != nil {
+		f.lines.Flush(lastWords)
+	}
+}
+
+// RedirectLogs has the loggers that Go and gRPC keep for the whole process log to logger.
+// They would write to stderr themselves, and wait for it.
+func RedirectLogs(logger *slog.Logger) {
+	slog.SetDefault(logger)
+	info, warning, failure := io.Discard, io.Discard, io.Discard
+	// gRPC's own default is errors alone.
+	switch strings.ToLower(os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL")) {
+	case "info":
+		info = slog.NewLogLogger(logger.Handler(), slog.LevelInfo).Writer()
+	case "warning":
+		warning = slog.NewLogLogger(logger.Handler(), slog.LevelWarn).Writer()
+	default:
+		failure = slog.NewLogLogger(logger.Handler(), slog.LevelError).Writer()
+	}
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(info, warning, failure))
 }
 
 // accessLevels are what --access-log may be.

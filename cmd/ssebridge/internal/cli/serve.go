@@ -38,7 +38,7 @@ Traces are sent by OTLP where OpenTelemetry's environment variables name an endp
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
-			if params.logger, err = log.logger(cmd, slog.LevelInfo); err != nil {
+			if params.logger, err = log.open(cmd, slog.LevelInfo); err != nil {
 				return err
 			}
 			if params.access, err = accessLog(cmd, access); err != nil {
