@@ -26,6 +26,7 @@ const closeGrace = time.Second
 type Bridge struct {
 	opts      Options
 	logger    *slog.Logger
+	incidents *incidentLog
 	born      time.Time
 	epochs    *sse.Epochs
 	lines     *logqueue.Queue // writes the lines of logger and journal
@@ -81,6 +82,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 func newBridge(opts Options) *Bridge {
 	b := &Bridge{opts: opts, born: time.Now(), epochs: sse.NewEpochs(), rendering: newRenderings()}
 	b.newLog()
+	b.incidents = newIncidentLog(b.logger)
 	return b
 }
 
@@ -126,6 +128,7 @@ func (b *Bridge) Close() error {
 	for _, up := range last.upstreams {
 		err = errors.Join(err, up.close())
 	}
+	b.incidents.close()
 	return errors.Join(err, b.closeLog())
 }
 

@@ -1,10 +1,8 @@
 package bridge
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io"
 	"slices"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -24,7 +22,7 @@ import (
 
 // judge says what an RPC's error means to its topic.
 func (e *endpoint) judge(err error) topic.Verdict {
-	if errors.Is(err, upstream.ErrMessageTooLarge) {
+	if errors.Is(err, upstream.ErrMessageTooLarge) || errors.Is(err, upstream.ErrHeadersTooLarge) {
 		return topic.Fatal // each RPC would meet it again
 	}
 	code := statusOf(err).Code()
@@ -48,28 +46,6 @@ type failure struct {
 	details []json.RawMessage
 }
 
-// incident is a failure whose details stay in the log, under an id that the
-// client gets.
-type incident struct {
-	error
-	id string
-}
-
-func (i *incident) Unwrap() error { return i.error }
-
-// noted logs an internal failure and gives it an id; other errors are
-// returned as they are.
-func (e *endpoint) noted(err error) error {
-	s := statusOf(err)
-	if errors.Is(err, io.EOF) || errors.As(err, new(*incident)) ||
-		(s.Code() != codes.Internal && s.Code() != codes.Unknown) {
-		return err
-	}
-	i := &incident{error: err, id: rand.Text()[:12]}
-	e.bridge.logger.Error("a call failed", "incident", i.id, "route", e.route.Path, "code", s.Code().String(), "error", shown(err.Error(), errorBytes))
-	return i
-}
-
 // statusOf is the status that an error carries, and UNKNOWN where it has none.
 // Unlike status.Convert it does not put the texts of the errors around it into
 // the message, which are for the operator.
@@ -86,11 +62,15 @@ func (e *endpoint) failureOf(err error) failure {
 	err = e.noted(err)
 	s := statusOf(err)
 	if i := new(incident); errors.As(err, &i) {
-		code := s.Code()
-		if code != codes.Internal {
-			code = codes.Unknown
+		where := "; the bridge's log says how, under incident " + i.id
+		switch {
+		case errors.Is(err, upstream.ErrForeign):
+			return failure{code: codes.Unavailable, message: s.Message() + where}
+		case s.Code() == codes.Internal:
+			return failure{code: codes.Internal, message: "the call failed" + where}
+		default:
+			return failure{code: codes.Unknown, message: "the call failed" + where}
 		}
-		return failure{code: code, message: "the call failed; the bridge's log says how, under incident " + i.id}
 	}
 	return failure{code: s.Code(), message: s.Message(), details: e.details(s.Proto().GetDetails())}
 }

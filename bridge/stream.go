@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"google.golang.org/grpc/codes"
-
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
@@ -187,18 +185,9 @@ func (e *endpoint) decided(now *topic.Status, wantsStatus bool) (bool, error) {
 	case now.Phase == topic.Finished && now.Err != nil && !now.Messages:
 		return true, now.Err
 	case now.Err != nil && wantsStatus && now.Phase != topic.Finished:
-		return true, passing(now.Err)
+		return true, now.Err
 	}
 	return now.Phase != topic.Opening || e.bridge.leaving.Load(), nil
-}
-
-// passing is a failure that the bridge would hide or tell in band, as a status:
-// that of a held code is always 503.
-func passing(err error) error {
-	if s := statusOf(err); s.Code() == codes.Unavailable {
-		return s.Err()
-	}
-	return err
 }
 
 func (e *endpoint) policy() delivery.Policy {

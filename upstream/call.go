@@ -58,7 +58,7 @@ func (u *Upstream) Invoke(ctx context.Context, call Call) (Reply, error) {
 	}
 	reply.Wire = s.frame.take()
 	// grpc-go has read to the end of the RPC before it gave out the message.
-	reply.Trailer = s.stream.Trailer()
+	reply.Trailer = trailer(s.stream)
 	return reply, nil
 }
 
@@ -97,7 +97,7 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 	}
 
 	rpc, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, md))
-	s := &Stream{upstream: u, cancel: cancel, release: slot.release}
+	s := &Stream{upstream: u, cancel: cancel, givenUp: whyOver(rpc), release: slot.release}
 	if !u.adopt(s) {
 		s.Close()
 		return nil, errClosed
@@ -115,7 +115,9 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 	}
 	if err != nil {
 		s.Close()
-		return nil, ended(err, u.params.MaxMessageBytes)
+		e := u.unopened()
+		e.headers = true // whatever it is, nothing has answered
+		return nil, e.error(err)
 	}
 	return s, nil
 }

@@ -47,8 +47,10 @@ const (
 	// as bytes arrive, whether or not an RPC reads them, so that an RPC that
 	// stands still does not hold up the others.
 	connWindow = 1 << 20
-	// maxHeaderBytes bounds the headers and the trailers of an RPC.
-	maxHeaderBytes = 256 << 10
+	// maxHeaderBytes bounds the headers and the trailers of an RPC. answerConn
+	// enforces it, and adds a little of its own, for which grpc-go has room.
+	maxHeaderBytes     = 256 << 10
+	maxHeaderBytesRoom = 4 << 10
 )
 
 // pingInterval is how often an HTTP/2 ping is sent on a connection with RPCs
@@ -116,7 +118,7 @@ func (p *pool) dialOptions(c *connection) []grpc.DialOption {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingInterval(p.params.Keepalive), Timeout: pingTimeout}),
 		grpc.WithStaticStreamWindowSize(streamWindow),
 		grpc.WithStaticConnWindowSize(connWindow),
-		grpc.WithMaxHeaderListSize(maxHeaderBytes),
+		grpc.WithMaxHeaderListSize(maxHeaderBytes + maxHeaderBytesRoom),
 		// HTTPS_PROXY and the like are meant for the way out of a cluster. A
 		// bridge's backend is beside it.
 		grpc.WithNoProxy(),

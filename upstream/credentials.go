@@ -37,11 +37,11 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 		var info credentials.AuthInfo
 		var conn net.Conn
 		if conn, info, err = inner.ClientHandshake(ctx, authority, raw); err == nil {
-			return &settingsConn{
+			return newAnswerConn(&settingsConn{
 				Conn:   conn,
 				limit:  func(streams uint32) { c.pool.limited(c.conn, streams) },
 				refuse: func(err error) { c.pool.failed(c.conn, err) },
-			}, info, nil
+			}), info, nil
 		}
 	}
 	err = fmt.Errorf("TLS handshake: %w", err)

@@ -51,7 +51,7 @@ func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullNam
 	ctx, cancel = context.WithTimeout(metadata.NewOutgoingContext(ctx, md), reflectionTimeout)
 	defer cancel()
 	client := grpcreflect.NewClientAuto(ctx,
-		&guardedConn{conn: slot.cc, guard: newReflectionGuard(), maxBytes: u.params.MaxMessageBytes},
+		&guardedConn{upstream: u, conn: slot.cc, guard: newReflectionGuard()},
 		grpcreflect.WithFallbackResolvers(wellKnownFiles(), nil),
 		grpcreflect.WithAllowMissingFileDescriptors(),
 	)
@@ -149,10 +149,9 @@ func reflectionError(err error) error {
 	case status.Code(err) == codes.Unknown: // not of an RPC
 		return &rpcError{status: status.New(codes.Unavailable, "the backend's schema could not be read"), cause: clip(err)}
 	default:
-		st := status.Convert(err)
 		return &rpcError{
-			status: status.New(st.Code(), "the backend's schema could not be read by reflection"),
-			cause:  clip(errors.New(st.Message())),
+			status: status.New(status.Code(err), "the backend's schema could not be read by reflection"),
+			cause:  clip(err),
 		}
 	}
 }
@@ -160,9 +159,9 @@ func reflectionError(err error) error {
 // guardedConn is the connection a reflection client talks over: all that is
 // received passes the guard.
 type guardedConn struct {
+	upstream *Upstream
 	conn     grpc.ClientConnInterface
 	guard    *reflectionGuard
-	maxBytes int
 }
 
 // Invoke is for unary RPCs, of which reflection has none.
@@ -172,7 +171,7 @@ func (*guardedConn) Invoke(context.Context, string, any, any, ...grpc.CallOption
 
 // NewStream opens a reflection stream.
 func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	opts = append(opts, grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(c.maxBytes))
+	opts = append(opts, grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(c.upstream.params.MaxMessageBytes))
 	if c.guard.err != nil {
 		return nil, c.guard.err
 	}
@@ -180,18 +179,30 @@ func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, meth
 	if err != nil {
 		return nil, err
 	}
-	return &guardedStream{ClientStream: stream, guard: c.guard}, nil
+	return &guardedStream{ClientStream: stream, upstream: c.upstream, guard: c.guard, givenUp: whyOver(ctx)}, nil
 }
 
 type guardedStream struct {
 	grpc.ClientStream
 
-	guard *reflectionGuard
+	upstream *Upstream
+	guard    *reflectionGuard
+	givenUp  func() error
+	begun    bool // headers have come
 }
 
-// RecvMsg receives a response and has it admitted.
+// RecvMsg receives a response and has it admitted. The client goes by the code
+// of an error: UNIMPLEMENTED has it try the other version. So only the
+// backend's own may reach it.
 func (s *guardedStream) RecvMsg(m any) error {
+	if !s.begun {
+		s.begun = true
+		if header, err := s.Header(); err == nil && s.upstream.tooLarge(header) {
+			return headersTooLarge()
+		}
+	}
 	if err := s.ClientStream.RecvMsg(m); err != nil {
+		err = s.upstream.ending(s.ClientStream, s.givenUp()).error(err)
 		s.guard.broke(err)
 		return err
 	}

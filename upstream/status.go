@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -79,9 +80,57 @@ func (u *Upstream) unplaced(err error) error {
 	return &rpcError{status: st, cause: wait.cause}
 }
 
-// ended turns what grpc-go ends an RPC with into what Next and Accepted return.
-// maxBytes is the RPC's limit for a message.
-func ended(err error, maxBytes int) error {
+// ErrForeign is wrapped by the end of an RPC that the backend did not speak
+// itself: something answered that is no gRPC server, such as an ingress with a
+// page, or the answer was cut off. Its status is UNAVAILABLE. What came instead
+// is in Error, for the operator.
+var ErrForeign = errors.New("not the backend's own answer")
+
+// ErrHeadersTooLarge is what an RPC ends with when its response headers or its
+// trailers are larger than 256 KiB.
+var ErrHeadersTooLarge = errors.New("the response's headers are larger than the transport's limit")
+
+// foreignError is the cause of an end that the backend did not speak.
+type foreignError struct{ error }
+
+func (foreignError) Is(target error) bool { return target == ErrForeign }
+
+func (e foreignError) Unwrap() error { return e.error }
+
+// foreign is an end that the backend did not speak. The words are for
+// everybody, the cause for the operator.
+func foreign(words string, cause error) error {
+	return &rpcError{status: status.New(codes.Unavailable, words), cause: foreignError{clip(cause)}}
+}
+
+// What everybody may read of an end that the backend did not speak.
+const (
+	notGRPC = "the backend was not reached: something answered that is not gRPC"
+	cutOff  = "the backend's answer was cut off"
+)
+
+// ending is what is known of an RPC that grpc-go has ended.
+type ending struct {
+	// read says that the connection has an answerConn; http2 that it is
+	// grpc-go's own.
+	read, http2 bool
+	// mark is answerField in the trailers.
+	mark string
+	// headers says that the response had some, of gRPC.
+	headers bool
+	// over is why the RPC was given up on this side; nil if it was not.
+	over error
+	// maxBytes is the limit for a message.
+	maxBytes int
+}
+
+// error turns what grpc-go ends an RPC with into what Next and Accepted return.
+//
+// Only the trailers tell a backend's status from one that grpc-go made up. Where
+// an answerConn has read them they are marked, and the texts of grpc-go do not
+// matter. On a ClientConn of the embedder's own, the headers and those texts
+// are all there is. In other connections nothing stands between.
+func (e ending) error(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
@@ -89,13 +138,54 @@ func ended(err error, maxBytes int) error {
 	if !ok { // a connection of the embedder's own
 		return &rpcError{status: status.New(codes.Unknown, "the RPC failed"), cause: clip(err)}
 	}
-	if st.Code() == codes.ResourceExhausted && tooLarge(st.Message(), maxBytes) {
+	// An end that grpc-go has put to an RPC itself, such as that for a message
+	// that is too large, may come when the trailers have arrived already.
+	arrived := e.mark != "" && st.Code() == codes.Unavailable
+	switch {
+	case e.mark == answerOwn+strconv.Itoa(int(int32(st.Code()))): //nolint:gosec // the wire's own int32
+		return st.Err()
+	case e.mark == answerTooLarge && arrived:
+		return headersTooLarge()
+	case arrived && !strings.HasPrefix(e.mark, answerOwn):
+		if e.over != nil {
+			return status.FromContextError(e.over).Err()
+		}
+		return foreign(cutOff, fmt.Errorf("%s: %w", e.mark, err))
+	}
+	switch {
+	case connectionLost(st):
+		return &rpcError{status: status.New(st.Code(), "the connection to the backend was lost"), cause: clip(err)}
+	case e.over != nil, !e.http2:
+		return e.local(st)
+	case !e.headers:
+		return foreign(notGRPC, err)
+	case !e.read && streamCut(st):
+		return foreign(cutOff, err)
+	case e.read && st.Code() == codes.Unavailable: // in words that are new
+		return &rpcError{status: status.New(st.Code(), "the connection to the backend was lost"), cause: clip(err)}
+	default:
+		return e.local(st)
+	}
+}
+
+// local is an end that grpc-go has put to an RPC, or that cannot be told from
+// one that the backend has put.
+func (e ending) local(st *status.Status) error {
+	if st.Code() == codes.ResourceExhausted && (e.read && e.headers && e.over == nil || tooLarge(st.Message(), e.maxBytes)) {
 		return &rpcError{status: st, cause: ErrMessageTooLarge}
 	}
-	if connectionLost(st) {
-		return &rpcError{status: status.New(st.Code(), "the connection to the backend was lost"), cause: clip(err)}
-	}
 	return st.Err()
+}
+
+func headersTooLarge() error {
+	st := status.Newf(codes.ResourceExhausted, "the response's headers are larger than %d KiB", maxHeaderBytes>>10)
+	return &rpcError{status: st, cause: ErrHeadersTooLarge}
+}
+
+// streamCut recognises the statuses that grpc-go makes itself when a stream ends
+// without trailers.
+func streamCut(st *status.Status) bool {
+	return hasAnyPrefix(st.Message(), "stream terminated by RST_STREAM with error code: ", "server closed the stream without sending trailers")
 }
 
 // connectionLost recognises the statuses that grpc-go makes itself when a
@@ -118,14 +208,17 @@ func hasAnyPrefix(s string, prefixes ...string) bool {
 	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(s, prefix) })
 }
 
-// tooLarge recognises the status that grpc-go makes itself for a message above
-// the limit. grpc-go has no sentinel for it. A backend that passes on the same
+// tooLarge recognises the statuses that grpc-go makes itself for a message above
+// the limit, where only their words tell. A backend that passes on the same
 // complaint of a client of its own names other numbers, unless its limit happens
 // to be the very same.
 func tooLarge(message string, maxBytes int) bool {
 	var length, limit int
 	n, err := fmt.Sscanf(message, "grpc: received message larger than max (%d vs. %d)", &length, &limit)
-	return err == nil && n == 2 && limit == maxBytes && length > limit
+	if err == nil && n == 2 && limit == maxBytes && length > limit {
+		return true
+	}
+	return message == fmt.Sprintf("grpc: received message after decompression larger than max %d", maxBytes)
 }
 
 // clip makes an error that may carry bytes of a backend's fit for a log: one

@@ -11,11 +11,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func TestEnded(t *testing.T) {
-	if got := ended(io.EOF, 10); got != io.EOF { //nolint:errorlint // as it is, not wrapped
+func TestEndings(t *testing.T) {
+	embedders := ending{maxBytes: 10}
+	if got := embedders.error(io.EOF); got != io.EOF { //nolint:errorlint // as it is, not wrapped
 		t.Errorf("got %v", got)
 	}
-	wantCode(t, ended(errors.New("odd"), 10), codes.Unknown)
+	wantCode(t, embedders.error(errors.New("odd")), codes.Unknown)
 	for message, want := range map[string]bool{
 		"grpc: received message larger than max (11 vs. 10)":   true,
 		"grpc: received message larger than max (10 vs. 10)":   false,
@@ -25,19 +26,20 @@ func TestEnded(t *testing.T) {
 		"trying to send message larger than max (11 vs. 10)":   false,
 		"": false,
 	} {
-		err := ended(status.Error(codes.ResourceExhausted, message), 10)
+		err := embedders.error(status.Error(codes.ResourceExhausted, message))
 		wantCode(t, err, codes.ResourceExhausted)
 		if got := errors.Is(err, ErrMessageTooLarge); got != want {
 			t.Errorf("%q: got %v", message, got)
 		}
 	}
-	if errors.Is(ended(status.Error(codes.Internal, "grpc: received message larger than max (11 vs. 10)"), 10), ErrMessageTooLarge) {
+	if errors.Is(embedders.error(status.Error(codes.Internal, "grpc: received message larger than max (11 vs. 10)")), ErrMessageTooLarge) {
 		t.Error("another code")
 	}
 }
 
 // Hardening: what grpc-go says of a broken connection names the addresses of both ends.
 func TestLostConnectionNamesNobody(t *testing.T) {
+	embedders := ending{maxBytes: 10}
 	for _, message := range []string{
 		`connection error: desc = "error reading from server: read tcp 10.0.0.7:4->10.0.0.5:50051: read: connection reset by peer"`,
 		`closing transport due to: connection error: desc = "10.0.0.5", received prior goaway: code: NO_ERROR`,
@@ -46,7 +48,7 @@ func TestLostConnectionNamesNobody(t *testing.T) {
 		"closing connection since the server is not reading: write tcp 10.0.0.7:4->10.0.0.5:50051: i/o timeout",
 		"error reading server preface: read tcp 10.0.0.7:4->10.0.0.5:50051: connection reset by peer",
 	} {
-		err := ended(status.Error(codes.Unavailable, message), 10)
+		err := embedders.error(status.Error(codes.Unavailable, message))
 		wantCode(t, err, codes.Unavailable)
 		if got := status.Convert(err).Message(); got != "the connection to the backend was lost" {
 			t.Errorf("anybody may read %q", got)
@@ -56,17 +58,17 @@ func TestLostConnectionNamesNobody(t *testing.T) {
 		}
 	}
 	for _, code := range []codes.Code{codes.Canceled, codes.DeadlineExceeded} {
-		err := ended(status.Error(code, `latest balancer error: connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.5:50051"`), 10)
+		err := embedders.error(status.Error(code, `latest balancer error: connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.5:50051"`))
 		wantCode(t, err, code)
 		if got := status.Convert(err).Message(); got != "the connection to the backend was lost" {
 			t.Errorf("anybody may read %q", got)
 		}
 	}
-	if got := status.Convert(ended(errors.New("dial tcp 10.0.0.5:50051"), 10)).Message(); got != "the RPC failed" {
+	if got := status.Convert(embedders.error(errors.New("dial tcp 10.0.0.5:50051"))).Message(); got != "the RPC failed" {
 		t.Errorf("anybody may read %q of a connection that is the embedder's", got)
 	}
 	const own = "10.0.0.5 is in maintenance"
-	if got := status.Convert(ended(status.Error(codes.Unavailable, own), 10)).Message(); got != own {
+	if got := status.Convert(embedders.error(status.Error(codes.Unavailable, own))).Message(); got != own {
 		t.Errorf("the backend's own words became %q", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -18,6 +19,7 @@ import (
 type Stream struct {
 	upstream *Upstream
 	cancel   context.CancelFunc
+	givenUp  func() error // why this side has given up the RPC; nil if it has not
 
 	once    sync.Once
 	release func() // the pool's, called once
@@ -43,6 +45,11 @@ func (s *Stream) Accepted() error {
 	}
 	header, err := s.stream.Header()
 	if err == nil && header != nil {
+		if s.upstream.tooLarge(header) {
+			s.end = headersTooLarge()
+			s.Close()
+			return s.end
+		}
 		s.asked, s.header = true, header
 		return nil
 	}
@@ -76,7 +83,14 @@ func (s *Stream) Trailer() metadata.MD {
 	if s.end == nil {
 		return nil
 	}
-	return s.stream.Trailer()
+	return trailer(s.stream)
+}
+
+// trailer is what the backend sent as trailers.
+func trailer(stream grpc.ClientStream) metadata.MD {
+	md := stream.Trailer()
+	delete(md, answerField)
+	return md
 }
 
 // Close cancels the RPC, if it has not ended, and gives its place back. A Next
@@ -96,12 +110,49 @@ func (s *Stream) receive() error {
 	}
 	if err := s.stream.RecvMsg(&s.frame); err != nil {
 		s.frame.free()
-		s.end = ended(err, s.upstream.params.MaxMessageBytes)
+		s.end = s.upstream.ending(s.stream, s.givenUp()).error(err)
 		s.Close()
 		return s.end
 	}
 	s.asked = true
 	return nil
+}
+
+// ending reads what is known of an RPC that has ended.
+func (u *Upstream) ending(stream grpc.ClientStream, givenUp error) ending {
+	e := u.unopened()
+	e.over = givenUp
+	trailer := stream.Trailer()
+	if mark := trailer.Get(answerField); e.read && len(mark) > 0 {
+		e.mark = mark[0]
+	}
+	// Headers do not block any more. In an answer of trailers only, the content
+	// type is among those.
+	header, err := stream.Header()
+	e.headers = err == nil && header != nil || len(trailer.Get("content-type")) > 0
+	return e
+}
+
+// tooLarge reports whether header stands for one that was too large.
+func (u *Upstream) tooLarge(header metadata.MD) bool {
+	return u.pool != nil && header.Get(answerField) != nil
+}
+
+// whyOver returns a function that says why ctx has ended. A backend may see the
+// deadline pass a little sooner than ctx does.
+func whyOver(ctx context.Context) func() error {
+	return func() error {
+		if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+			return context.DeadlineExceeded
+		}
+		return ctx.Err()
+	}
+}
+
+// unopened is what is known of an RPC that has found no stream.
+func (u *Upstream) unopened() ending {
+	_, http2 := u.params.Conn.(*grpc.ClientConn)
+	return ending{read: u.pool != nil, http2: u.pool != nil || http2, maxBytes: u.params.MaxMessageBytes}
 }
 
 // send sends the one request. What a backend has answered meanwhile is no error

@@ -1,0 +1,503 @@
+package upstream
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// answerField is the name of the metadata by which answerConn reports to Stream
+// how an answer began or ended. A peer cannot set it: answerConn drops it from
+// what arrives.
+const answerField = "ssebridge-answer"
+
+// The values of answerField. In trailers that hold a grpc-status it is that,
+// behind answerOwn: only then is a status the backend's own.
+const (
+	answerOwn      = "grpc-status "
+	answerNoStatus = "trailers without grpc-status"
+	answerCut      = "no trailers"
+	answerReset    = "RST_STREAM " // and the code
+	answerTooLarge = "headers are too large"
+)
+
+// madeUpStatus is the grpc-status of an answer that has none, UNAVAILABLE.
+const madeUpStatus = "14"
+
+const (
+	// maxBlockBytes bounds an encoded header block. HPACK is stateful, so a block
+	// whose fields are too large must still be decoded to its end (RFC 9113,
+	// section 10.5.1). A larger block ends the connection.
+	maxBlockBytes = 16 << 20
+	// maxFieldBytes bounds one name or value of a field, which the decoder has
+	// to hold even where it is dropped.
+	maxFieldBytes = 4 << 20
+	// maxHTTPAnswers bounds the streams that are remembered for being answered
+	// without gRPC.
+	maxHTTPAnswers = 1 << 10
+	// http2FrameLen is the largest frame that grpc-go takes.
+	http2FrameLen = 16 << 10
+	// noStream is what no stream waits for.
+	noStream = 0
+	// keptBuffer is how large a buffer may be to be used again.
+	keptBuffer = 64 << 10
+)
+
+// answerConn reads an HTTP/2 connection on behalf of grpc-go, and rewrites the
+// frames that begin and end an answer. All other frames pass as they are.
+//
+// It exists for two reasons. grpc-go makes up a status where none arrived: from
+// an HTTP status, a reset, a stream that ends without trailers. Nothing in its
+// API tells such a status from one that the backend sent, but a stats.Handler,
+// which costs half as much as receiving a small message does. And grpc-go gives
+// up the whole connection when one answer's headers are much larger than the
+// limit.
+//
+// So answerConn decodes each header block and encodes it again without HPACK's
+// dynamic table, which makes the blocks independent of each other. Trailers
+// with a grpc-status are marked as the backend's own. A reset, and a stream that
+// ends without trailers, become trailers that say so. Headers that are too
+// large become headers that say so.
+//
+// The cost for DATA is that of reading the frame headers along
+// (BenchmarkAnswerReadAlong).
+type answerConn struct {
+	net.Conn
+
+	// Owned by the one reader of the connection.
+	begun bool  // the server has begun with SETTINGS
+	plain bool  // it has not, and grpc-go will refuse it
+	err   error // ends the connection, once out is read
+
+	held    [frameHeaderLen]byte // the beginning of a frame's header
+	heldLen int
+	frame   []byte // a frame that is taken apart, as far as it came
+	taken   bool   // the payload to come belongs to frame
+	left    int    // bytes of payload to come
+	cut     uint32 // the stream that ends with the payload to come
+
+	block  headerBlock
+	decode *hpack.Decoder
+	coded  codedBlock
+	encode *hpack.Encoder
+	// http holds the streams that are being answered by something other than gRPC.
+	http map[uint32]struct{}
+
+	out  []byte // to be read next
+	read int    // bytes of out that have been read
+}
+
+// headerBlock is a header block that is being received.
+type headerBlock struct {
+	open   bool
+	stream uint32
+	end    bool // it ends its stream
+	length int  // encoded bytes
+	size   int  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
+	fields []hpack.HeaderField
+	large  bool // fields are missing
+}
+
+// codedBlock collects what an encoder writes.
+type codedBlock []byte
+
+// Write appends to the block.
+func (b *codedBlock) Write(p []byte) (int, error) {
+	*b = append(*b, p...)
+	return len(p), nil
+}
+
+// newAnswerConn reads conn.
+func newAnswerConn(conn net.Conn) *answerConn {
+	c := &answerConn{Conn: conn, http: map[uint32]struct{}{}}
+	c.decode = hpack.NewDecoder(hpackTableSize, c.field)
+	c.decode.SetMaxStringLength(maxFieldBytes)
+	c.encode = hpack.NewEncoder(&c.coded)
+	return c
+}
+
+// hpackTableSize is the size of HPACK's table unless SETTINGS change it, which
+// grpc-go's do not.
+const hpackTableSize = 4096
+
+// Read reads from the server.
+func (c *answerConn) Read(p []byte) (int, error) {
+	for {
+		if c.read < len(c.out) {
+			n := copy(p, c.out[c.read:])
+			if c.read += n; c.read == len(c.out) {
+				c.out, c.read = reuse(c.out), 0
+			}
+			return n, nil
+		}
+		if c.err != nil {
+			return 0, c.err
+		}
+		if c.plain {
+			return c.Conn.Read(p)
+		}
+		buf := p
+		if len(p) <= frameHeaderLen {
+			buf = make([]byte, 2*frameHeaderLen)
+		}
+		held := copy(buf, c.held[:c.heldLen])
+		n, err := c.Conn.Read(buf[held:])
+		c.err = err
+		if n == 0 && err == nil {
+			return 0, nil
+		}
+		if n == 0 {
+			continue
+		}
+		c.heldLen = 0
+		kept := c.observe(buf[:held+n])
+		if len(p) <= frameHeaderLen {
+			c.out = append(append([]byte(nil), buf[:kept]...), c.out...)
+			continue
+		}
+		if kept > 0 {
+			return kept, nil
+		}
+	}
+}
+
+// reuse empties a buffer, and drops a large one.
+func reuse(b []byte) []byte {
+	if cap(b) > keptBuffer {
+		return nil
+	}
+	return b[:0]
+}
+
+// observe goes through what has come. The first kept bytes of p are to be read
+// as they are; what follows them is in out.
+func (c *answerConn) observe(p []byte) (kept int) {
+	at := 0
+	spilled := false
+	spill := func() {
+		if !spilled {
+			spilled, kept = true, at
+		}
+	}
+	pass := func(n int) {
+		if spilled {
+			c.out = append(c.out, p[at:at+n]...)
+		}
+		at += n
+	}
+	for at < len(p) || (c.left == 0 && (c.taken || c.cut != noStream)) {
+		switch {
+		case c.plain:
+			pass(len(p) - at)
+		case c.left > 0 && c.taken:
+			spill()
+			n := min(c.left, len(p)-at)
+			c.frame = append(c.frame, p[at:at+n]...)
+			c.left -= n
+			at += n
+		case c.left > 0:
+			n := min(c.left, len(p)-at)
+			c.left -= n
+			pass(n)
+		case c.taken:
+			spill()
+			c.taken = false
+			if err := c.takeApart(); err != nil {
+				c.err = err
+				return kept
+			}
+		case c.cut != noStream:
+			spill()
+			c.appendEnd(c.cut, answerCut)
+			c.cut = noStream
+		case len(p)-at < frameHeaderLen:
+			spill()
+			c.heldLen = copy(c.held[:], p[at:])
+			return kept
+		default:
+			header := p[at : at+frameHeaderLen]
+			if c.starts(header) {
+				spill()
+				c.frame = append(reuse(c.frame), header...)
+				at += frameHeaderLen
+			} else {
+				pass(frameHeaderLen)
+			}
+			if c.err != nil {
+				spill()
+				return kept
+			}
+		}
+	}
+	if !spilled {
+		kept = at
+	}
+	return kept
+}
+
+// starts looks at a frame's header, which it may change, and reports whether the
+// frame is to be taken apart.
+func (c *answerConn) starts(header []byte) bool {
+	c.left = payloadLen(header)
+	kind, flags := http2.FrameType(header[3]), http2.Flags(header[4])
+	stream := binary.BigEndian.Uint32(header[5:]) &^ (1 << 31)
+	if !c.begun {
+		c.begun = true
+		if kind != http2.FrameSettings {
+			c.plain = true
+			return false
+		}
+	}
+	if c.block.open && (kind != http2.FrameContinuation || stream != c.block.stream) {
+		c.failf("a %v frame within a header block", kind)
+		return false
+	}
+	switch kind {
+	case http2.FrameData:
+		isHTTP := false
+		if len(c.http) > 0 {
+			_, isHTTP = c.http[stream]
+		}
+		switch {
+		case isHTTP && c.left > 0:
+			// grpc-go waits for a page's end, or for 1 KiB of it. A page that
+			// does not end must not keep its RPC.
+			header[4] |= byte(http2.FlagDataEndStream)
+			delete(c.http, stream)
+		case isHTTP && flags.Has(http2.FlagDataEndStream):
+			delete(c.http, stream)
+		case flags.Has(http2.FlagDataEndStream):
+			header[4] &^= byte(http2.FlagDataEndStream)
+			c.cut = stream
+		}
+		return false
+	case http2.FrameHeaders, http2.FrameContinuation, http2.FrameRSTStream:
+		if c.left > http2FrameLen {
+			c.failf("a %v frame of %d bytes", kind, c.left)
+		}
+		c.taken = true
+		return true
+	case http2.FramePushPromise:
+		c.failf("a %v frame, though pushes are not enabled", kind)
+		return false
+	default:
+		return false
+	}
+}
+
+// failf ends the connection.
+func (c *answerConn) failf(format string, args ...any) {
+	c.err = fmt.Errorf("%w: "+format, append([]any{errHTTP2}, args...)...)
+}
+
+var errHTTP2 = errors.New("the server breaks HTTP/2")
+
+// takeApart handles a frame that is complete.
+func (c *answerConn) takeApart() error {
+	header, payload := c.frame[:frameHeaderLen], c.frame[frameHeaderLen:]
+	kind, flags := http2.FrameType(header[3]), http2.Flags(header[4])
+	stream := binary.BigEndian.Uint32(header[5:]) &^ (1 << 31)
+	switch kind { //nolint:exhaustive // starts has chosen
+	case http2.FrameRSTStream:
+		c.reset(stream, payload)
+		return nil
+	case http2.FrameHeaders:
+		var err error
+		if payload, err = headersFragment(flags, payload); err != nil {
+			return err
+		}
+		fields := c.block.fields[:0]
+		c.block = headerBlock{open: true, stream: stream, end: flags.Has(http2.FlagHeadersEndStream), fields: fields}
+		c.decode.SetEmitEnabled(true)
+	case http2.FrameContinuation:
+		if !c.block.open {
+			return fmt.Errorf("%w: a %v frame without a header block", errHTTP2, kind)
+		}
+	}
+	if c.block.length += len(payload); c.block.length > maxBlockBytes {
+		return fmt.Errorf("%w: a header block has more than %d MiB", errHTTP2, maxBlockBytes>>20)
+	}
+	if _, err := c.decode.Write(payload); err != nil {
+		return fmt.Errorf("%w: a header block cannot be decoded: %w", errHTTP2, err)
+	}
+	if !flags.Has(http2.FlagHeadersEndHeaders) { // the same bit in CONTINUATION
+		return nil
+	}
+	if err := c.decode.Close(); err != nil {
+		return fmt.Errorf("%w: a header block cannot be decoded: %w", errHTTP2, err)
+	}
+	c.answer()
+	clear(c.block.fields)
+	c.block.open = false
+	return nil
+}
+
+// headersFragment is a HEADERS frame's part of the header block (RFC 9113,
+// section 6.2).
+func headersFragment(flags http2.Flags, payload []byte) ([]byte, error) {
+	padding := 0
+	if flags.Has(http2.FlagHeadersPadded) {
+		if len(payload) == 0 {
+			return nil, fmt.Errorf("%w: HEADERS without their padding", errHTTP2)
+		}
+		padding, payload = int(payload[0]), payload[1:]
+	}
+	if flags.Has(http2.FlagHeadersPriority) {
+		const priority = 5
+		if len(payload) < priority {
+			return nil, fmt.Errorf("%w: HEADERS without their priority", errHTTP2)
+		}
+		payload = payload[priority:]
+	}
+	if padding > len(payload) {
+		return nil, fmt.Errorf("%w: HEADERS with more padding than bytes", errHTTP2)
+	}
+	return payload[:len(payload)-padding], nil
+}
+
+// field takes a field of the block, unless the block is too large already.
+func (c *answerConn) field(f hpack.HeaderField) {
+	b := &c.block
+	if b.size += int(f.Size()); b.size > maxHeaderBytes {
+		b.large = true
+		c.decode.SetEmitEnabled(false) // the table is still kept up to date
+		return
+	}
+	if f.Name == answerField {
+		return
+	}
+	f.Sensitive = true // has the encoder leave its table alone
+	b.fields = append(b.fields, f)
+}
+
+// answer hands on a block that is complete.
+func (c *answerConn) answer() {
+	b := &c.block
+	delete(c.http, b.stream)
+	contentType, known := b.contentType()
+	isGRPC := strings.HasPrefix(contentType, "application/grpc")
+	switch {
+	case b.large && known && !isGRPC: // a page, of which the fields that are missing do not matter
+	case b.large && b.end:
+		c.appendEnd(b.stream, answerTooLarge)
+		return
+	case b.large:
+		c.appendBlock(b.stream, false, grpcFields(answerTooLarge))
+		return
+	case b.end, isGRPC && b.hasStatus():
+		// Proxies such as Go's httputil.ReverseProxy send the end of an answer of
+		// trailers only as a frame of its own.
+		c.appendBlock(b.stream, true, b.withEnd())
+		return
+	}
+	if !isGRPC && !b.informational() && len(c.http) < maxHTTPAnswers {
+		c.http[b.stream] = struct{}{}
+	}
+	c.appendBlock(b.stream, false, b.fields)
+}
+
+// hasStatus reports whether the block holds a grpc-status.
+func (b *headerBlock) hasStatus() bool {
+	return slices.ContainsFunc(b.fields, func(f hpack.HeaderField) bool { return f.Name == "grpc-status" })
+}
+
+// withEnd is the fields of a block that ends its stream, marked.
+func (b *headerBlock) withEnd() []hpack.HeaderField {
+	mark := answerNoStatus
+	kept := b.fields[:0]
+	for _, f := range b.fields {
+		if f.Name == "grpc-status" {
+			code, err := strconv.ParseInt(f.Value, 10, 32)
+			if err != nil {
+				continue // grpc-go would report it as an error of its own
+			}
+			mark = answerOwn + strconv.FormatInt(code, 10)
+		}
+		kept = append(kept, f)
+	}
+	if mark == answerNoStatus {
+		kept = append(kept, sensitive("grpc-status", madeUpStatus))
+	}
+	return append(kept, sensitive(answerField, mark))
+}
+
+// contentType is the content type, and whether there is one.
+func (b *headerBlock) contentType() (string, bool) {
+	for _, f := range b.fields {
+		if f.Name == "content-type" {
+			return f.Value, true
+		}
+	}
+	return "", false
+}
+
+// informational reports whether further headers follow (RFC 9110, section 15.2).
+func (b *headerBlock) informational() bool {
+	return slices.ContainsFunc(b.fields, func(f hpack.HeaderField) bool {
+		return f.Name == ":status" && strings.HasPrefix(f.Value, "1")
+	})
+}
+
+// reset hands on an RST_STREAM frame.
+func (c *answerConn) reset(stream uint32, payload []byte) {
+	_, isHTTP := c.http[stream]
+	delete(c.http, stream)
+	const codeLen = 4
+	if isHTTP || len(payload) != codeLen {
+		c.out = append(c.out, c.frame...) // ends the RPC without a status, or the connection
+		return
+	}
+	code := http2.ErrCode(binary.BigEndian.Uint32(payload))
+	if code == http2.ErrCodeRefusedStream {
+		c.out = append(c.out, c.frame...) // has grpc-go open the RPC again
+		return
+	}
+	c.appendEnd(stream, answerReset+code.String())
+}
+
+// appendEnd ends a stream with trailers that hold no status of the backend's.
+func (c *answerConn) appendEnd(stream uint32, mark string) {
+	c.appendBlock(stream, true, append(grpcFields(mark), sensitive("grpc-status", madeUpStatus)))
+}
+
+// grpcFields is the least that grpc-go takes for gRPC, and a mark.
+func grpcFields(mark string) []hpack.HeaderField {
+	return []hpack.HeaderField{
+		sensitive(":status", "200"), sensitive("content-type", "application/grpc"), sensitive(answerField, mark),
+	}
+}
+
+func sensitive(name, value string) hpack.HeaderField {
+	return hpack.HeaderField{Name: name, Value: value, Sensitive: true}
+}
+
+// appendBlock adds a header block to what is to be read next.
+func (c *answerConn) appendBlock(stream uint32, end bool, fields []hpack.HeaderField) {
+	c.coded = reuse(c.coded)
+	for _, f := range fields {
+		_ = c.encode.WriteField(f) // to memory
+	}
+	kind, flags := http2.FrameHeaders, http2.Flags(0)
+	if end {
+		flags |= http2.FlagHeadersEndStream
+	}
+	for rest := []byte(c.coded); ; kind, flags = http2.FrameContinuation, 0 {
+		n := min(len(rest), http2FrameLen)
+		if n == len(rest) {
+			flags |= http2.FlagHeadersEndHeaders
+		}
+		c.out = append(c.out, byte(n>>16), byte(n>>8), byte(n), byte(kind), byte(flags)) //nolint:gosec // n has 24 bits at most
+		c.out = binary.BigEndian.AppendUint32(c.out, stream)
+		c.out = append(c.out, rest[:n]...)
+		if rest = rest[n:]; len(rest) == 0 {
+			return
+		}
+	}
+}
