@@ -60,3 +60,16 @@ func (l *Log) Head() (position uint64, id string) {
 	}
 	return l.frames.head(), l.frames.at(l.frames.head()).id
 }
+
+// IDs returns the ids of the frames held and of the one that was dropped last,
+// as Find knows them, oldest first.
+func (l *Log) IDs() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := make([]string, 0, l.frames.len()+1)
+	ids = append(ids, l.evicted)
+	for number := l.frames.floor + 1; number <= l.frames.head(); number++ {
+		ids = append(ids, l.frames.at(number).id)
+	}
+	return ids
+}

@@ -2,8 +2,8 @@ package topic
 
 import (
 	"errors"
-	"slices"
 	"sync"
+	"time"
 )
 
 // errMerged ends the pump of a catch-up that another log goes on from.
@@ -25,28 +25,34 @@ type family struct {
 
 	// Guarded by the registry's lock; changed under both, so that either
 	// suffices to read.
-	main   *Topic   // whom new clients join; nil for private topics
-	topics []*Topic // main, catch-ups, private ones, finished ones that linger
+	main    *Topic              // whom new clients join; nil for private topics
+	topics  map[string]*Topic   // by epoch: main, catch-ups, private ones, finished ones that linger
+	resting map[*Topic]struct{} // private ones without a client; under the registry's lock alone
 
-	mu sync.Mutex // below the registry's lock, above the logs'
+	mu    sync.Mutex // below the registry's lock, above the logs'
+	index index
+	ahead map[*Topic]struct{} // catch-ups whose pumps wait for main
+}
 
-	// The catch-ups that others may meet. After a restart there are as many as
-	// clients, of which few at a time have an RPC, so that those which only wait
-	// for one are looked up and not walked over.
-	begun   []*Topic          // have, or had, an RPC
-	waiting map[string]*Topic // have never had one, by the id after which their logs begin
+func newFamily(join Join) *family {
+	return &family{
+		key: join.Key, owner: join.Owner, meets: join.Resumable && join.Ordered,
+		topics: map[string]*Topic{}, resting: map[*Topic]struct{}{}, index: newIndex(), ahead: map[*Topic]struct{}{},
+	}
 }
 
 // add takes in a topic.
 func (f *family) add(t *Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.topics = append(f.topics, t)
-	switch {
-	case t.role == mainRole:
+	f.topics[t.epoch] = t
+	switch t.role {
+	case mainRole:
 		f.main = t
-	case t.role == catchUpRole && t.start != "":
-		f.waiting[t.start] = t
+	case catchUpRole:
+		f.index.stand(t, t.start)
+		f.index.hold(t, t.start)
+	case privateRole:
 	}
 }
 
@@ -56,27 +62,21 @@ func (f *family) remove(t *Topic) {
 	defer f.mu.Unlock()
 	t.haltLocked()
 	t.accepted, t.removed = false, true
+	delete(f.topics, t.epoch)
+	delete(f.resting, t)
+	delete(f.ahead, t)
+	f.index.drop(t)
 	if f.main == t {
 		f.main = nil
+		f.wakeAhead()
 	}
-	f.topics = slices.DeleteFunc(f.topics, func(other *Topic) bool { return other == t })
-	f.forget(t)
-	f.wakeAhead()
 }
 
-// forget lets nobody meet a catch-up any more.
-func (f *family) forget(t *Topic) {
-	if f.waiting[t.start] == t {
-		delete(f.waiting, t.start)
-	}
-	f.begun = slices.DeleteFunc(f.begun, func(other *Topic) bool { return other == t })
-}
-
-// grow appends a frame to a log of the family and sees who meets. breaks says
-// that the frame is a gap that breaks the order of cursors.
+// grow appends a frame to a log of the family and sees which logs meet. breaks
+// says that the frame is a gap that breaks the order of cursors.
 func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	f := t.home
-	if !f.meets && !breaks { // nobody else's business
+	if t.role == privateRole || !f.meets && !breaks { // no other log's business
 		t.log.Append(frame, id)
 		return nil
 	}
@@ -88,34 +88,31 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	t.log.Append(frame, id)
 	if breaks {
 		t.gapAt, _ = t.log.Head()
-		t.newest = "" // no other log has a gap's id
+		f.index.stand(t, "") // no other log has a gap's id
 		return nil
 	}
-	t.newest = id
+	f.index.stand(t, id)
 	if f.meetOthers(t); t.merged {
 		return errMerged
 	}
 	f.mergeAt(id, t)
-	if t == f.main {
-		f.wakeAhead()
+	if t.role == catchUpRole {
+		f.index.hold(t, id)
 	}
 	return nil
 }
 
 // mergeAt merges the catch-ups that stand at an id into a log that holds it.
 func (f *family) mergeAt(id string, t *Topic) {
-	if other := f.waiting[id]; other != nil {
-		f.mergeIf(other, t, id)
+	if id == "" || f.index.standing[id] == nil || !t.reaches(id) {
+		return
 	}
-	for _, other := range slices.Backward(f.begun) { // for who merges is taken out
-		f.mergeIf(other, t, id)
-	}
-}
-
-// mergeIf merges a catch-up into a log if that holds the id at which it stands.
-func (f *family) mergeIf(other, t *Topic, id string) {
-	if other != t && id != "" && other.newest == id && t.reaches(id) {
-		f.merge(other)
+	for other := f.index.standing[id]; other != nil; {
+		next := other.entry.next // it is taken out of the list when it merges
+		if other != t {
+			f.merge(other)
+		}
+		other = next
 	}
 }
 
@@ -128,7 +125,7 @@ func (t *Topic) conclude(frame []byte, id string) bool {
 	if t.merged {
 		return false
 	}
-	t.newest = ""
+	f.index.stand(t, "")
 	t.log.Append(frame, id)
 	t.log.Close()
 	return true
@@ -138,7 +135,7 @@ func (t *Topic) conclude(frame []byte, id string) bool {
 // anew may hold what catch-ups are waiting for.
 func (t *Topic) setAccepted(accepted bool) {
 	f := t.home
-	if !f.meets {
+	if !f.meets || t.role == privateRole {
 		return
 	}
 	f.mu.Lock()
@@ -146,28 +143,26 @@ func (t *Topic) setAccepted(accepted bool) {
 	if t.removed {
 		return
 	}
-	t.accepted = accepted
-	if accepted {
+	if t.accepted = accepted; accepted {
 		f.welcome(t)
 	}
-	f.wakeAhead()
+	if t == f.main {
+		f.wakeAhead()
+	}
 }
 
-// welcome sees whom a topic meets that has got an RPC.
+// welcome sees which logs a topic meets that has got an RPC. A new one holds no id
+// but that at which it began; one that got its RPC back may have a whole log.
 func (f *family) welcome(t *Topic) {
-	if t.role == catchUpRole && !t.merged && !slices.Contains(f.begun, t) {
-		f.forget(t)
-		f.begun = append(f.begun, t)
-	}
 	f.meetOthers(t)
-	for _, other := range slices.Backward(f.begun) {
-		f.mergeIf(other, t, other.newest)
+	if t.merged {
+		return
 	}
-	if _, head := t.log.Bounds(); head == 0 {
-		return // what it holds is where it began, and nobody waits there
-	}
-	for id, other := range f.waiting {
-		f.mergeIf(other, t, id)
+	for _, id := range t.log.IDs() {
+		f.mergeAt(id, t)
+		if other := f.index.holders[id]; t.role == catchUpRole && other != t && (other == nil || !other.reaches(id)) {
+			f.index.hold(t, id)
+		}
 	}
 }
 
@@ -176,10 +171,11 @@ func (f *family) meetOthers(t *Topic) {
 	if t.role != catchUpRole || t.merged || t.newest == "" {
 		return
 	}
-	met := f.main != nil && f.main.reaches(t.newest) || slices.ContainsFunc(f.begun, func(other *Topic) bool {
-		return other != t && other.reaches(t.newest)
-	})
-	if met {
+	if f.main != nil && f.main.reaches(t.newest) {
+		f.merge(t)
+		return
+	}
+	if other := f.index.holders[t.newest]; other != nil && other != t && other.reaches(t.newest) {
 		f.merge(t)
 	}
 }
@@ -199,12 +195,17 @@ func (f *family) merge(t *Topic) {
 	t.merged, t.accepted = true, false
 	t.log.Close()
 	t.haltLocked()
-	f.forget(t)
+	f.index.drop(t)
 }
+
+// mainPatience is how long a catch-up waits for a main log that does not move.
+const mainPatience = time.Second
 
 // ahead reports whether a catch-up has passed main's newest frame: it waits for
 // main then, or the two could stay one message apart for ever; unless main
-// itself waits for a client.
+// itself waits for a client, or its RPC brings nothing. When main comes to the
+// catch-up's newest id, the two merge; whether it passes by is looked at now and
+// then, and not at each frame of main's, for which many may wait.
 func (t *Topic) ahead() bool {
 	f := t.home
 	if t.role != catchUpRole || !f.meets {
@@ -213,33 +214,30 @@ func (t *Topic) ahead() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	main := f.main
-	return main != nil && main != t && main.accepted && !main.finished() && !main.log.Full() &&
-		main.newest != "" && t.newest != main.newest && t.reaches(main.newest)
+	ahead := main != nil && main != t && main.accepted && !main.finished() && !main.log.Full() &&
+		main.newest != "" && t.newest != main.newest && t.reaches(main.newest) &&
+		main.log.Time(time.Now())-main.log.NewestAt() < mainPatience
+	if ahead {
+		f.ahead[t] = struct{}{}
+	} else {
+		delete(f.ahead, t)
+	}
+	return ahead
 }
 
 // wakeAhead lets the catch-ups that wait for main look again.
 func (f *family) wakeAhead() {
-	for _, t := range f.begun {
+	for t := range f.ahead {
 		t.wakePump()
 	}
 }
 
 // byEpoch returns the topic whose log has the name, or nil.
-func (f *family) byEpoch(epoch string) *Topic {
-	if epoch == "" {
-		return nil
-	}
-	for _, t := range f.topics {
-		if t.epoch == epoch {
-			return t
-		}
-	}
-	return nil
-}
+func (f *family) byEpoch(epoch string) *Topic { return f.topics[epoch] }
 
 // byCursor returns the topic whose log goes on from a place, or nil: main,
 // unless its stream has ended and another is to follow, then catch-ups, and
-// private topics that nobody listens to.
+// private topics without a client.
 func (f *family) byCursor(place Place) *Topic {
 	if f.main != nil && f.main.holds(place) {
 		return f.main
@@ -247,11 +245,11 @@ func (f *family) byCursor(place Place) *Topic {
 	if !f.meets {
 		return nil
 	}
-	if t := f.catchUp(func(t *Topic) bool { return t.holds(place) }, place.Base); t != nil {
+	if t := f.catchUp(place); t != nil && t.holds(place) {
 		return t
 	}
-	for _, t := range f.topics {
-		if t.role == privateRole && t.clients == 0 && t.holds(place) {
+	for t := range f.resting {
+		if t.holds(place) {
 			return t
 		}
 	}
@@ -261,23 +259,25 @@ func (f *family) byCursor(place Place) *Topic {
 // sharing returns a catch-up that was opened at the place's cursor and still
 // holds all that came, or nil.
 func (f *family) sharing(place Place) *Topic {
-	return f.catchUp(func(t *Topic) bool {
-		floor, _ := t.log.Bounds()
-		return t.start == place.Base && floor == 0
-	}, place.Base)
+	t := f.catchUp(Place{ID: place.Base})
+	if t == nil || t.start != place.Base {
+		return nil
+	}
+	if floor, _ := t.log.Bounds(); floor > 0 {
+		return nil
+	}
+	return t
 }
 
-// catchUp returns a catch-up that fits and in whose log a client may be placed: one
-// that has begun, or the one that waits to begin after an id.
-func (f *family) catchUp(fits func(*Topic) bool, after string) *Topic {
+// catchUp returns a catch-up that clients may be placed in and that may hold the
+// place, or nil.
+func (f *family) catchUp(place Place) *Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	usable := func(t *Topic) bool { return t != nil && t.Status().Phase < Broken && fits(t) }
-	if i := slices.IndexFunc(f.begun, usable); i >= 0 {
-		return f.begun[i]
-	}
-	if t := f.waiting[after]; usable(t) {
-		return t
+	for _, id := range []string{place.ID, place.Base} {
+		if t := f.index.holders[id]; t != nil && t.Status().Phase < Broken {
+			return t
+		}
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func TestEndedWhileAccepted(t *testing.T) {
 				j.Place = Place{ID: cursor, Cursor: []byte(cursor), Base: cursor}
 			}
 			j.Open = func(after []byte, _ bool) (string, Params) {
-				return "e", Params{
+				return "e" + string(after), Params{
 					Source: b, Renderer: &atCursor{cursor: after}, Judge: judge, Linger: time.Minute,
 					Cursors: &Cursors{Expired: func(error) bool { return false }},
 					Log:     replay.Params{Events: 10, Bytes: 1 << 20}, Backoff: Backoff{Initial: time.Second, Max: time.Second},

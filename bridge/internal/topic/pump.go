@@ -189,12 +189,16 @@ func (t *Topic) awaitReaders(ctx context.Context) error {
 		began := time.Now()
 		defer func() { turn.wait(time.Since(began)) }()
 	}
+	again := time.NewTimer(silence) // main may have passed by
+	defer again.Stop()
 	for t.mustWait() {
 		if t.listening.Load() == 0 && ctx.Err() == nil {
 			t.turn.Load().giveBack() // it lingers
 		}
 		select {
 		case <-t.room:
+		case <-again.C:
+			again.Reset(silence)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

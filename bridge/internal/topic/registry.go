@@ -152,6 +152,7 @@ func (r *Registry) wake(t *Topic) {
 	if t.linger != nil {
 		t.linger.Stop()
 		r.idle.Remove(t)
+		delete(t.home.resting, t)
 	}
 }
 
@@ -182,7 +183,7 @@ func (f *family) choose(join Join) *Topic {
 func (r *Registry) open(join Join) *Topic {
 	f := r.families[join.Key]
 	if f == nil {
-		f = &family{key: join.Key, owner: join.Owner, meets: join.Resumable && join.Ordered, waiting: map[string]*Topic{}}
+		f = newFamily(join)
 		r.families[join.Key] = f
 	}
 	role, start := mainRole, ""
@@ -305,6 +306,9 @@ func (r *Registry) rest(t *Topic) {
 	}
 	t.turn.Load().giveBack() // it may linger for long
 	r.idle.Add(t, struct{}{})
+	if t.role == privateRole {
+		t.home.resting[t] = struct{}{}
+	}
 	t.rests++
 	rest := t.rests
 	t.linger = time.AfterFunc(linger, func() { r.lingered(t, rest) })

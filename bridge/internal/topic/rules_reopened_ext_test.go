@@ -91,7 +91,8 @@ func TestRule9WaitsNoLongerThanItIsAhead(t *testing.T) {
 			s.t.Fatal("the catch-up is ahead, and goes on")
 		}
 		main.at = 5
-		main.deliver() // k
+		main.deliver()                     // k
+		time.Sleep(250 * time.Millisecond) // main's frames are not looked at one by one
 		synctest.Wait()
 		if s.delivers("c1", 1) != 1 {
 			s.t.Error("the catch-up waits for a message that main need not get")

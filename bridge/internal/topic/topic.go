@@ -88,6 +88,7 @@ type Topic struct {
 	accepted bool               // it has a running RPC
 	gapAt    uint64             // the position of the newest gap that breaks the order of cursors
 	newest   string             // the id at the log's head
+	entry    entry              // of the family's index
 	removed  bool               // the family does not know it any more
 	merged   bool               // another log goes on from here
 	stop     context.CancelFunc // ends the pump; nil while none runs

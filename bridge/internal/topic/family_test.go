@@ -1,0 +1,94 @@
+package topic
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+)
+
+// stranger is a client of a stream whose ids are numbers, in real time.
+func stranger(t *testing.T, r *Registry, messages []string, cursor string) *Subscription {
+	t.Helper()
+	sub, err := r.Join(Join{
+		Key: "k", Resumable: true, Ordered: true, Place: Place{ID: cursor, Cursor: []byte(cursor), Base: cursor},
+		Open: func(after []byte, _ bool) (string, Params) {
+			return "e" + cursor + string(after), Params{
+				Source: &room{messages, true}, Renderer: &follows{renderer{cursors: true}, after}, Judge: judge,
+				Cursors: &Cursors{Expired: func(error) bool { return false }},
+				Log:     replay.Params{Events: 1024, Bytes: 1 << 20}, Backoff: Backoff{Initial: time.Second, Max: time.Second},
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub.Opened()
+	return sub
+}
+
+// follow reads until the client has the last message.
+func follow(sub *Subscription, messages []string) error {
+	last := messages[len(messages)-1]
+	for position := sub.Position; ; {
+		if sub.Log().ID(position) == last {
+			return nil
+		}
+		_, next, err := sub.Log().Read(position, 1<<20, nil)
+		switch {
+		case errors.Is(err, io.EOF):
+			moved, err := sub.Move(func(id string) Place { return Place{ID: id, Cursor: []byte(id), Base: id} })
+			if !moved || err != nil {
+				return errors.Join(err, errors.New("the stream has ended"))
+			}
+			position = sub.Position
+			continue
+		case err != nil:
+			return err
+		case next == position:
+			<-sub.Log().Grown(position)
+			continue
+		}
+		position = next
+		sub.Progress(position)
+	}
+}
+
+// Thousands of clients at cursors that they have made up cost the others nothing:
+// no frame, no client that comes and no lock waits for a look through all logs.
+func TestMadeUpCursorsHoldUpNobody(t *testing.T) {
+	r := NewRegistry(Limits{Topics: 100_000, Idle: 10, Bytes: 1 << 30})
+	defer r.Close()
+	messages := make([]string, 10_000)
+	for i := range messages {
+		messages[i] = "m" + strconv.Itoa(i)
+	}
+	var clients []*Subscription
+	for i := range 5000 {
+		clients = append(clients, stranger(t, r, messages, "future"+strconv.Itoa(i)))
+	}
+	var honest sync.WaitGroup
+	began := time.Now()
+	for i := range 20 {
+		sub := stranger(t, r, messages, "m"+strconv.Itoa(i%10))
+		clients = append(clients, sub)
+		honest.Go(func() {
+			if err := follow(sub, messages); err != nil {
+				t.Errorf("client %d: %v", i, err)
+			}
+		})
+	}
+	honest.Wait()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the others were up to date after %v", took)
+	} else {
+		t.Logf("the others were up to date after %v", took)
+	}
+	for _, sub := range clients {
+		sub.Leave()
+	}
+}

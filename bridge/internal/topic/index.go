@@ -1,0 +1,96 @@
+package topic
+
+import "slices"
+
+// index finds the logs of a family by the ids that they hold and by those that
+// they wait for, so that a frame costs the same with one log in the family and
+// with thousands. It is guarded by the family's lock, and holds catch-ups only:
+// main is looked at first anyway.
+type index struct {
+	// holders is the catch-up that was the last to begin at an id or to append it.
+	// An entry may be out of date, since logs evict under their own locks: it is a
+	// place to look, and the log has the last word.
+	holders map[string]*Topic
+	// standing is the first catch-up in the list of those whose newest id it is.
+	standing map[string]*Topic
+}
+
+func newIndex() index {
+	return index{holders: map[string]*Topic{}, standing: map[string]*Topic{}}
+}
+
+// entry is a catch-up's part of the index.
+type entry struct {
+	next, prev *Topic   // in the list of index.standing
+	held       []string // the ids that the log began at and got, as far as holders may have them
+	tidy       int      // how long held may get until what the log has evicted is taken out
+}
+
+// stand notes that a catch-up's newest id has changed; empty: none that another log could hold.
+func (x *index) stand(t *Topic, id string) {
+	x.unlink(t)
+	if t.newest = id; id == "" || t.role != catchUpRole {
+		return
+	}
+	first := x.standing[id]
+	if t.entry.next = first; first != nil {
+		first.entry.prev = t
+	}
+	x.standing[id] = t
+}
+
+func (x *index) unlink(t *Topic) {
+	next, prev := t.entry.next, t.entry.prev
+	switch {
+	case prev != nil:
+		prev.entry.next = next
+	case t.newest == "" || x.standing[t.newest] != t:
+		return // it is in no list
+	case next != nil:
+		x.standing[t.newest] = next
+	default:
+		delete(x.standing, t.newest)
+	}
+	if next != nil {
+		next.entry.prev = prev
+	}
+	t.entry.next, t.entry.prev = nil, nil
+}
+
+// hold notes that a catch-up's log has an id.
+func (x *index) hold(t *Topic, id string) {
+	const least = 64
+	if id == "" {
+		return
+	}
+	x.holders[id] = t
+	if t.entry.held = append(t.entry.held, id); len(t.entry.held) > max(least, t.entry.tidy) {
+		t.entry.held = slices.DeleteFunc(t.entry.held, func(id string) bool {
+			_, ok := t.log.Find(id)
+			return x.holders[id] != t || !ok && x.forget(t, id)
+		})
+		t.entry.held = slices.Clip(t.entry.held)
+		t.entry.tidy = 2 * len(t.entry.held)
+	}
+}
+
+func (x *index) forget(t *Topic, id string) bool {
+	if x.holders[id] == t {
+		delete(x.holders, id)
+	}
+	return true
+}
+
+// drop takes a catch-up out: it is found by no cursor, and meets no other log.
+func (x *index) drop(t *Topic) {
+	x.unlink(t)
+	x.hide(t)
+}
+
+// hide has a catch-up found by no cursor any more.
+func (x *index) hide(t *Topic) {
+	for _, id := range t.entry.held {
+		x.forget(t, id)
+	}
+	t.entry.held = nil
+}
