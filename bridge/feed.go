@@ -38,7 +38,7 @@ type feed struct {
 	accepted bool             // one that the backend has accepted
 	stream   *upstream.Stream // the newest RPC
 	binding  *binding         // of the newest RPC
-	atCursor bool             // the newest RPC was opened at a cursor, and has delivered nothing
+	atCursor bool             // the newest RPC was opened at a cursor, and no message of it has carried one
 	asked    bool             // the log begins after a client's cursor, and no other has come since
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
@@ -156,13 +156,14 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 	if f.atCursor && f.binding.saysExpired(wire) {
 		return topic.Message{Expired: true}, nil
 	}
-	f.atCursor = false
 	f.endpoint.counts.received(wire)
 	var err error
 	if f.rendering, err = f.endpoint.bridge.rendering.begin(ctx, wire); err != nil {
 		return topic.Message{}, err
 	}
-	if err = f.read(ctx, wire); err != nil {
+	err = f.read(ctx, wire)
+	f.atCursor = f.atCursor && len(f.tapped.ID) == 0 // a greeting may come before the refusal
+	if err != nil {
 		err = f.unshown(err)
 	}
 	return topic.Message{Cursor: f.tapped.ID}, err

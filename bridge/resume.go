@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -34,8 +35,14 @@ func (e *endpoint) cursors() *topic.Cursors {
 			return errors.Is(err, errNoCursor) || slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
 		},
 	}
-	if b := e.bound.Load(); b != nil && b.resume != nil && b.resume.Integer() {
-		rules.NotAfter = integerNotAfter
+	if b := e.bound.Load(); b != nil && b.resume != nil {
+		switch b.resume.Kind() {
+		case route.CursorInteger:
+			rules.NotAfter = integerNotAfter
+		case route.CursorTimestamp:
+			rules.NotAfter = timestampNotAfter
+		case route.CursorString, route.CursorBytes: // have no order
+		}
 	}
 	return rules
 }
@@ -49,6 +56,13 @@ func integerNotAfter(cursor, other []byte) bool {
 	a, errA := strconv.ParseUint(string(cursor), 10, 64)
 	b, errB := strconv.ParseUint(string(other), 10, 64)
 	return errA == nil && errB == nil && a <= b
+}
+
+// timestampNotAfter compares cursors that are timestamps, as JSON has them.
+func timestampNotAfter(cursor, other []byte) bool {
+	a, errA := time.Parse(time.RFC3339Nano, string(cursor))
+	b, errB := time.Parse(time.RFC3339Nano, string(other))
+	return errA == nil && errB == nil && !a.After(b)
 }
 
 // resumeSpec is what the route's configuration says about opening at a cursor.
@@ -87,8 +101,8 @@ func (e *endpoint) compileResume(b *binding) error {
 	return nil
 }
 
-// saysExpired reports whether the first message of an RPC that was opened at a
-// cursor says that the cursor is too old.
+// saysExpired reports whether a message of an RPC that was opened at a cursor says
+// that the cursor is too old.
 func (b *binding) saysExpired(wire []byte) (says bool) {
 	if len(b.expired) == 0 {
 		return false

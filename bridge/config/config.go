@@ -324,7 +324,7 @@ type Resume struct {
 // Expired says how a backend tells that a cursor is too old.
 type Expired struct {
 	// Codes are the gRPC codes of an RPC that was opened at a cursor and failed before its first
-	// message; [] is none. Default [OUT_OF_RANGE, INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION].
+	// message with a cursor; [] is none. Default [OUT_OF_RANGE, INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION].
 	Codes []string `yaml:"codes"`
 	// Field is the path of a field of the response: a message that has it set says it in band, such
 	// as compact_revision. Default none.

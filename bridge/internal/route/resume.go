@@ -89,9 +89,6 @@ func CompileResume(spec ResumeSpec, input protoreflect.MessageDescriptor, resolv
 // too.
 func (r *Resume) Kind() CursorKind { return r.kind }
 
-// Integer reports whether cursors are integers, and so have an order.
-func (r *Resume) Integer() bool { return r.kind == CursorInteger }
-
 // Append appends to the wire bytes of a request message, as Bind made them, what
 // makes it go on at a cursor: protobuf merges what follows into what stands there,
 // nested messages too. Equal cursors append equal bytes.

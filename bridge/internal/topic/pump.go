@@ -147,12 +147,17 @@ func (t *Topic) resume() []byte {
 	if !ok {
 		return nil
 	}
-	t.overlap.begin(*t.params.Cursors, cursor, since)
+	rules := *t.params.Cursors
+	if !t.home.meets {
+		rules.NotAfter = nil // the RPCs differ in their order
+	}
+	t.overlap.begin(rules, cursor, since)
 	return bytes.Clone(cursor)
 }
 
-// refused tells the end of an RPC that was opened at a cursor in vain: before its
-// first message, be that one that the log has already.
+// refused marks the end of an RPC that was opened at a cursor in vain: before its
+// first message with a cursor, be that one that the log has already. A greeting
+// may come before the refusal, as etcd's does.
 func (t *Topic) refused(cursor []byte, err error) error {
 	if cursor != nil && !t.heard &&
 		(errors.Is(err, errExpired) || t.params.Cursors.Expired(err)) {
@@ -222,7 +227,7 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 	if err == nil && m.Expired {
 		return errExpired
 	}
-	t.heard = true
+	t.heard = t.heard || len(m.Cursor) > 0
 	t.turn.Load().moved()
 	drop, reason := t.overlap.drops(m)
 	if drop {

@@ -206,10 +206,15 @@ func (b *browser) standsAt(position uint64) {
 
 // expects returns the number of the next message, -1 if it may be any.
 func (b *browser) expects() int {
-	if b.next >= 0 || b.from == nil || b.behind+1 >= uint64(len(b.from.noted())) {
+	if b.next >= 0 || b.from == nil {
 		return b.next
 	}
-	return b.from.noted()[b.behind+1] // a message, for a gap would have been told
+	for _, frame := range b.from.noted()[b.behind+1:] {
+		if frame != isGreeting {
+			return frame // a message, for a gap would have been told
+		}
+	}
+	return b.next
 }
 
 func (b *browser) cut() {
@@ -317,6 +322,9 @@ func (b *browser) take(line string) {
 	b.lastID = id
 	kind := strings.TrimRight(what, "0123456789")
 	switch kind {
+	case "hello":
+		b.hears(kind, what+"("+id+")")
+		return
 	case "m", "bad":
 	default:
 		b.hears(what, what+"("+id+")")

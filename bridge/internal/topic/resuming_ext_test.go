@@ -88,6 +88,7 @@ type schedule struct {
 	private    bool
 	skips      bool // slow_client: skip
 	cursorless bool // some messages carry no cursor
+	greets     bool // an RPC begins with a message without a cursor, also one that is then refused
 	bad        bool // some messages cannot be shown
 	reopen     bool // RPCs that end with OK are opened again
 	ends       bool // RPCs end with OK
@@ -147,7 +148,7 @@ func newSchedule(t *testing.T, seed uint64, verbose bool) *schedule {
 		t: t, seed: seed, verbose: verbose, random: r,
 		mode: sse.Cursors, resumable: r.IntN(5) > 0,
 		own: r.IntN(3) == 0, held: r.IntN(3) == 0, history: r.IntN(2) == 0, cursorless: r.IntN(3) == 0,
-		unordered: r.IntN(8) == 0, private: r.IntN(6) == 0, skips: r.IntN(3) == 0, bad: r.IntN(4) == 0,
+		greets: r.IntN(3) == 0, unordered: r.IntN(8) == 0, private: r.IntN(6) == 0, skips: r.IntN(3) == 0, bad: r.IntN(4) == 0,
 		reopen: r.IntN(3) == 0, attempts: []int{0, 0, 1, 3}[r.IntN(4)],
 		feeds: map[string]*feed{},
 		log:   replay.Params{Events: 2 + r.IntN(8), Bytes: 1 << 20, Age: []time.Duration{0, 0, 0, 3 * time.Second}[r.IntN(4)]},
@@ -167,13 +168,16 @@ func newSchedule(t *testing.T, seed uint64, verbose bool) *schedule {
 	for range 1 + r.IntN(4) {
 		s.clients = append(s.clients, &browser{schedule: s, name: len(s.clients), next: -1})
 	}
-	s.sayf("mode %d resumable=%v rules %+v own=%v held=%v history=%v unordered=%v private=%v skips=%v cursorless=%v bad=%v reopen=%v ends=%v attempts=%d log=%+v bridges=%d",
-		s.mode, s.resumable, s.rules, s.own, s.held, s.history, s.unordered, s.private, s.skips, s.cursorless, s.bad, s.reopen, s.ends, s.attempts, s.log, len(s.bridges))
+	s.sayf("mode %d resumable=%v rules %+v own=%v held=%v history=%v unordered=%v private=%v skips=%v cursorless=%v greets=%v bad=%v reopen=%v ends=%v attempts=%d log=%+v bridges=%d",
+		s.mode, s.resumable, s.rules, s.own, s.held, s.history, s.unordered, s.private, s.skips, s.cursorless, s.greets, s.bad, s.reopen, s.ends, s.attempts, s.log, len(s.bridges))
 	return s
 }
 
 // consistent gives up what the configuration refuses, or no backend can keep.
 func (s *schedule) consistent() {
+	if s.rules.Repeats || s.rules.Inclusive || s.cursorless || s.mode != sse.Cursors {
+		s.greets = false // nothing but a first cursor tells where the greetings end
+	}
 	if s.rules.Repeats && s.rules.Inclusive {
 		s.cursorless = false // what stands between messages of one cursor would come twice
 	}
@@ -281,6 +285,8 @@ func (s *schedule) publish(n int) {
 			last = s.messages[i].cursor
 		}
 		switch {
+		case s.unordered && (s.calm || !s.cursorless || s.random.IntN(3) > 0):
+			m.cursor = "c" + strconv.Itoa(s.random.IntN(1<<30))
 		case s.calm:
 			m.cursor = "c" + strconv.Itoa(number(last)+1)
 		case s.cursorless && s.random.IntN(3) == 0:

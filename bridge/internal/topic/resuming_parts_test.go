@@ -23,6 +23,8 @@ type call struct {
 	newest   int    // how many messages there were when it was opened
 	sent     bool   // a message, which the pump may have known
 	refusal  error
+	hello    bool  // the greeting is to come
+	late     error // the refusal that follows it
 	ctx      context.Context // an RPC is bound to it
 	parts    chan part       // unbuffered: what is sent was taken
 }
@@ -42,6 +44,14 @@ func (c *call) Accepted() error {
 
 // Next waits for what the schedule does.
 func (c *call) Next(message func(wire []byte) error) error {
+	if c.hello {
+		c.hello = false
+		c.sent = true
+		return message([]byte(strconv.Itoa(isGreeting)))
+	}
+	if c.late != nil {
+		return c.late
+	}
 	select {
 	case p := <-c.parts:
 		if p.err != nil {
@@ -97,7 +107,7 @@ type feed struct {
 	ids      *sse.Numbering
 	catchUp  bool
 	read     int   // the message that was read last
-	frames   []int // by position: the number of the message, or gap or end; that at 0 is none
+	frames   []int // by position: the number of the message, or a greeting, a gap or the end; that at 0 is none
 	lost     bool  // since the newest gap an RPC that had sent is over
 	refused  bool  // since the newest gap an RPC was refused for its cursor
 	flaky    bool  // an RPC has failed with errFlaky
@@ -112,8 +122,9 @@ type feed struct {
 
 // What stands in a log that is no message.
 const (
-	isGap = -1
-	isEnd = -2
+	isGap      = -1
+	isEnd      = -2
+	isGreeting = -3
 )
 
 // Open opens an RPC where the backend's history has the cursor.
@@ -132,6 +143,9 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	c := &call{schedule: s, feed: f, id: s.opened, cursor: string(cursor), newest: len(s.messages), ctx: ctx, parts: make(chan part)}
 	c.at, c.refusal = s.from(cursor)
 	f.refused = f.refused || c.refusal != nil
+	if c.hello = s.greets; c.hello {
+		c.late, c.refusal = c.refusal, nil
+	}
 	s.sayf("RPC %d opens at %q: m%d %v", c.id, cursor, c.at, c.refusal)
 	s.calls = append(s.calls, c)
 	return c, nil
@@ -166,7 +180,9 @@ func (s *schedule) from(cursor []byte) (int, error) {
 
 // Read reads a message.
 func (f *feed) Read(_ context.Context, wire []byte) (topic.Message, error) {
-	f.read, _ = strconv.Atoi(string(wire))
+	if f.read, _ = strconv.Atoi(string(wire)); f.read == isGreeting {
+		return topic.Message{}, nil
+	}
 	m := f.schedule.message(f.read)
 	if m.bad {
 		return topic.Message{Cursor: []byte(m.cursor)}, errors.New("cannot be shown")
@@ -177,6 +193,11 @@ func (f *feed) Read(_ context.Context, wire []byte) (topic.Message, error) {
 // Event renders it as a line: its id and its number.
 func (f *feed) Event() (frame []byte, id string) {
 	f.note(f.read)
+	if f.read == isGreeting {
+		f.ids.Message(nil)
+		id = string(f.ids.AppendID(nil))
+		return fmt.Appendf(nil, "%s|hello\n", id), f.logID(id)
+	}
 	f.ids.Message([]byte(f.schedule.message(f.read).cursor))
 	id = string(f.ids.AppendID(nil))
 	return fmt.Appendf(nil, "%s|m%d\n", id, f.read), f.logID(id)

@@ -54,7 +54,7 @@ type Message struct {
 	// Cursor is where the message stands; empty: it carries none.
 	Cursor []byte
 	// Expired says that the message is no event but the backend's word that
-	// the cursor is too old.
+	// the cursor is too old. It counts up to the first message with a cursor.
 	Expired bool
 }
 
@@ -65,10 +65,11 @@ type Cursors struct {
 	// Repeats: several messages may carry one cursor.
 	Repeats bool
 	// NotAfter reports whether a cursor does not come after another, for
-	// cursors that have an order of their own; nil for others.
+	// cursors that have an order of their own; nil for others. It is not asked
+	// where RPCs differ in their order.
 	NotAfter func(cursor, other []byte) bool
-	// Expired reports whether the error of an RPC that was opened at a cursor
-	// says that it is too old.
+	// Expired reports whether the error of an RPC that was opened at a cursor, and
+	// has sent none, says that it is too old.
 	Expired func(error) bool
 }
 
