@@ -26,7 +26,9 @@ func TestRefusedAfterAGreeting(t *testing.T) {
 			<-stream.Context().Done() // the watch is over, the RPC is not
 			return stream.Context().Err()
 		},
-		"by a code": func(grpc.ServerStreamingServer[testv1.FeedEvent]) error { return status.Error(codes.OutOfRange, "compacted") },
+		"by a code": func(grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+			return status.Error(codes.OutOfRange, "compacted")
+		},
 	} {
 		for _, keys := range []string{"share: false", "share: true", "share: true, join: own", "share: true, resume: {ordered: false}"} {
 			t.Run(name+", "+keys, func(t *testing.T) {

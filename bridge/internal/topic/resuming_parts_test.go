@@ -23,8 +23,8 @@ type call struct {
 	newest   int    // how many messages there were when it was opened
 	sent     bool   // a message, which the pump may have known
 	refusal  error
-	hello    bool  // the greeting is to come
-	late     error // the refusal that follows it
+	hello    bool            // the greeting is to come
+	late     error           // the refusal that follows it
 	ctx      context.Context // an RPC is bound to it
 	parts    chan part       // unbuffered: what is sent was taken
 }
