@@ -273,15 +273,20 @@ func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
 	for _, key := range streamKeys(*e.written.Load()) {
 		found = append(found, config.Errorf(key, "is for streams, and rpc %s is a unary method, which answers once, as plain JSON; leave it out", e.route.RPC))
 	}
-	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	for _, verb := range e.route.Methods {
-		if verb == http.MethodGet && !e.route.Safe && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
+		if verb == http.MethodGet && !e.route.Safe && !hasNoSideEffects(method) {
 			found = append(found, config.Errorf("methods",
 				"%s is unary and may change something, which a GET must not; write methods: [POST], or safe: true if it changes nothing",
 				e.route.RPC))
 		}
 	}
 	return joinConfig(found)
+}
+
+// hasNoSideEffects says whether the schema says so of a method.
+func hasNoSideEffects(method protoreflect.MethodDescriptor) bool {
+	options, _ := method.Options().(*descriptorpb.MethodOptions)
+	return options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 // streamKeys names the keys of a route, as written, that only streams have.

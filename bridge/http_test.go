@@ -92,7 +92,9 @@ func TestRequests(t *testing.T) {
 			`{"name":"a","kinds":{"nestedList":[{"name":"x"},{},{"tags":["y"]}]}}`,
 		},
 		{
-			"GET", "/constant/a", "", []string{"X-Filter", `{"name":"h"}`}, 200, "",
+			"GET", "/constant/a", "",
+			[]string{"X-Filter", `{"name":"h"}`},
+			200, "",
 			`{"name":"a","kinds":{"nested":{"name":"h"},"nestedList":[{"name":"a","number":1},{}],"struct":{"a":[1,null]},"choiceNested":{}}}`,
 		},
 		{"GET", "/things/a%2Fb", "", nil, 200, "", `{"name":"a/b"}`},

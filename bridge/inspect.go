@@ -3,11 +3,16 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
+	"sync"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/upstream"
 )
 
 // RouteInfo is what a route is, by its upstream's schema.
@@ -15,7 +20,9 @@ type RouteInfo struct {
 	Path      string
 	Methods   []string
 	RPC       string
-	Streaming bool     // else unary
+	Streaming bool     // answers with a stream, else once
+	Uploading bool     // takes a stream of requests, so that it cannot be bridged
+	Safe      bool     // unary, and the schema says that it has no side effects
 	Sharing   string   // which clients share an RPC of a stream, in words
 	Request   string   // the full name of the request message
 	Fields    []string // the names of its fields
@@ -27,6 +34,8 @@ func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
 	info := RouteInfo{
 		RPC:       string(method.Parent().FullName()) + "/" + string(method.Name()),
 		Streaming: method.IsStreamingServer(),
+		Uploading: method.IsStreamingClient(),
+		Safe:      !method.IsStreamingServer() && hasNoSideEffects(method),
 		Request:   string(method.Input().FullName()),
 		Event:     string(method.Output().FullName()),
 	}
@@ -63,9 +72,10 @@ func Check(cfg config.Config, opts Options) error {
 	return errors.Join(err, b.closeLog())
 }
 
-// Inspect asks the backends for their schemas, waiting for each as long as an
-// RPC would wait for its place, and tells what every route is. Routes that do
-// not fit are left out and come back as config.Errors.
+// Inspect asks the backends for their schemas, and tells what every route is. A
+// backend that is away is waited for as long as an RPC would wait for its place.
+// Routes that do not fit are left out and come back as config.Errors; so do
+// upstreams without a schema, once each, at the key that is to be looked at.
 func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo, error) {
 	b := newBridge(opts)
 	s, err := b.assemble(cfg, nil)
@@ -73,32 +83,70 @@ func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo,
 		_ = b.closeLog() // err matters more
 		return nil, err
 	}
+	asked := s.ask(ctx)
 	var infos []RouteInfo
-	var found config.Errors
+	var wrong []error
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
+		if err := asked[name].err; err != nil {
+			wrong = append(wrong, schemaError(name, err))
+		}
+	}
 	for i, e := range s.endpoints {
-		info, err := e.inspect(ctx)
-		if err == nil {
-			infos = append(infos, info)
+		answer := asked[e.route.Upstream]
+		if answer.err != nil {
 			continue
 		}
-		for _, part := range parts(atRoute(i, err)) {
-			if one, ok := part.(*config.Error); ok { //nolint:errorlint // parts are leaves
-				found = append(found, one)
-			} else {
-				found = append(found, configError(fmt.Sprint(part), "routes[%d].upstream", i))
-			}
+		info, err := e.inspect(answer.schema)
+		if err != nil {
+			wrong = append(wrong, atRoute(i, err))
+			continue
 		}
+		infos = append(infos, info)
 	}
-	return infos, errors.Join(joinConfig(found), s.release(), b.closeLog())
+	return infos, errors.Join(joinConfig(wrong...), s.release(), b.closeLog())
 }
 
-func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.upstream.openTimeout)
-	defer cancel()
-	schema, err := e.upstream.AwaitSchema(ctx)
-	if err != nil {
-		return RouteInfo{}, err
+// schemaAnswer is what an upstream answers that is asked for its schema.
+type schemaAnswer struct {
+	schema *upstream.Schema
+	err    error
+}
+
+// ask asks the upstreams of all routes for their schemas, at the same time.
+func (s *site) ask(ctx context.Context) map[string]*schemaAnswer {
+	answers := map[string]*schemaAnswer{}
+	var wg sync.WaitGroup
+	for _, e := range s.endpoints {
+		if answers[e.route.Upstream] != nil {
+			continue
+		}
+		answer := &schemaAnswer{}
+		answers[e.route.Upstream] = answer
+		wg.Go(func() { answer.schema, answer.err = e.upstream.ask(ctx) })
 	}
+	wg.Wait()
+	return answers
+}
+
+// ask asks the backend for its schema, for as long as an RPC would wait for its place.
+func (u *backend) ask(ctx context.Context) (*upstream.Schema, error) {
+	ctx, cancel := context.WithTimeout(ctx, u.openTimeout)
+	defer cancel()
+	return u.AskSchema(ctx)
+}
+
+// schemaError says why an upstream has no schema, at its target where it is away and
+// at its schema where it answers.
+func schemaError(name string, err error) *config.Error {
+	why := upstream.Explain(err)
+	if status.Code(err) == codes.Unavailable {
+		return configError("the backend cannot be reached: "+why, "upstreams.%s.target", name)
+	}
+	return configError(why, "upstreams.%s.schema", name)
+}
+
+// inspect tells what the route is by a schema.
+func (e *endpoint) inspect(schema *upstream.Schema) (RouteInfo, error) {
 	if err := e.bind(schema); err != nil {
 		return RouteInfo{}, err
 	}
@@ -108,9 +156,10 @@ func (e *endpoint) inspect(ctx context.Context) (RouteInfo, error) {
 	return info, nil
 }
 
-// Discover asks a backend for all methods that could be bridged, sorted by
-// name: the unary and the server-streaming ones. Path and Methods are left
-// empty. It waits as long as an RPC would wait for its place.
+// Discover asks a backend for all its methods, sorted by name, also those that
+// cannot be bridged. Path and Methods are left empty. A backend that is away is
+// waited for as long as an RPC would wait for its place. Errors of the schema are
+// config.Errors, as of an upstream called backend.
 func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteInfo, error) {
 	const name = "backend"
 	whole := config.Config{Upstreams: map[string]config.Upstream{name: cfg}}.WithDefaults()
@@ -120,18 +169,16 @@ func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteIn
 		_ = b.closeLog() // err matters more
 		return nil, err
 	}
-	up := s.upstreams[name]
-	ctx, cancel := context.WithTimeout(ctx, up.openTimeout)
-	defer cancel()
-	schema, err := up.AwaitSchema(ctx)
+	schema, err := s.upstreams[name].ask(ctx)
+	if err != nil {
+		err = joinConfig(schemaError(name, err))
+	}
 	if err := errors.Join(err, s.release(), b.closeLog()); err != nil {
 		return nil, err
 	}
 	var infos []RouteInfo
 	for _, method := range schema.Methods() {
-		if !method.IsStreamingClient() {
-			infos = append(infos, infoOf(method))
-		}
+		infos = append(infos, infoOf(method))
 	}
 	return infos, nil
 }

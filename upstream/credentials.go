@@ -40,11 +40,11 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 			return newAnswerConn(&settingsConn{
 				Conn:   conn,
 				limit:  func(streams uint32) { c.pool.limited(c.conn, streams) },
-				refuse: func(err error) { c.pool.failed(c.conn, err) },
+				refuse: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, err)) },
 			}), info, nil
 		}
 	}
-	err = fmt.Errorf("TLS handshake: %w", err)
+	err = withHint(true, fmt.Errorf("TLS handshake: %w", err))
 	c.pool.failed(c.conn, err)
 	return nil, nil, err
 }
@@ -91,7 +91,7 @@ func (t *TLS) config() (*tls.Config, error) {
 	if t.CA != "" {
 		pem, err := regular.Read(t.CA, maxPEM)
 		if err != nil {
-			return nil, &ParamError{"tls.ca", err}
+			return nil, &ParamError{"tls.ca", regular.Unreadable(err, "a PEM file")}
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
@@ -118,11 +118,11 @@ func (t *TLS) config() (*tls.Config, error) {
 func keyPair(certFile, keyFile string) (tls.Certificate, error) {
 	cert, err := regular.Read(certFile, maxPEM)
 	if err != nil {
-		return tls.Certificate{}, &ParamError{"tls.cert", err}
+		return tls.Certificate{}, &ParamError{"tls.cert", regular.Unreadable(err, "a PEM file")}
 	}
 	key, err := regular.Read(keyFile, maxPEM)
 	if err != nil {
-		return tls.Certificate{}, &ParamError{"tls.key", err}
+		return tls.Certificate{}, &ParamError{"tls.key", regular.Unreadable(err, "a PEM file")}
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {

@@ -19,6 +19,9 @@ import (
 // not included.
 const reflectionTimeout = 10 * time.Second
 
+// errNoReflection is the remedy for a backend without reflection.
+var errNoReflection = errors.New("have it serve reflection, or give the upstream schema: {descriptor_set: FILE} or schema: {proto: {files: [FILE]}}")
+
 // reflector is what is asked of a reflection client.
 type reflector interface {
 	ListServices() ([]protoreflect.FullName, error)
@@ -145,7 +148,7 @@ func reflectionError(err error) error {
 	case err == nil:
 		return nil
 	case status.Code(err) == codes.Unimplemented:
-		return status.Error(codes.Unimplemented, "reflection is not served by the backend")
+		return &rpcError{status: status.New(codes.Unimplemented, "reflection is not served by the backend"), cause: errNoReflection}
 	case status.Code(err) == codes.Unknown: // not of an RPC
 		return &rpcError{status: status.New(codes.Unavailable, "the backend's schema could not be read"), cause: clip(err)}
 	default:

@@ -53,7 +53,7 @@ func (c *settingsConn) Read(p []byte) (int, error) {
 		c.observe(p[:n])
 		if err != nil && !c.begun && !c.refused {
 			c.refused = true
-			c.refuse(fmt.Errorf("the server hung up before HTTP/2 began (is one side TLS and the other not?): %w", err))
+			c.refuse(fmt.Errorf("%w: %w", errHungUp, err))
 		}
 	}
 	return n, err
@@ -120,4 +120,7 @@ func (c *settingsConn) observeSettings(p []byte) {
 	}
 }
 
-var errNotHTTP2 = errors.New("not an HTTP/2 server")
+var (
+	errNotHTTP2 = errors.New("not an HTTP/2 server")
+	errHungUp   = errors.New("the server hung up before HTTP/2 began")
+)

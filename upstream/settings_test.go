@@ -93,8 +93,8 @@ func TestSettingsAreReadAlong(t *testing.T) {
 
 func TestWhatIsNoHTTP2IsSaidOnce(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                              "the server hung up before HTTP/2 began (is one side TLS and the other not?): use of closed network connection",
-		"\x15\x03\x01\x00\x02\x02\x0a":  "the server hung up before HTTP/2 began (is one side TLS and the other not?): use of closed network connection",
+		"":                              "the server hung up before HTTP/2 began: use of closed network connection",
+		"\x15\x03\x01\x00\x02\x02\x0a":  "the server hung up before HTTP/2 began: use of closed network connection",
 		"HTTP/1.1 400 Bad Request\r\n":  `not an HTTP/2 server: the server began with "HTTP/1.1 "`,
 		"\x1b]0;title\x07 and so on...": `not an HTTP/2 server: the server began with "\x1b]0;title"`,
 	} {

@@ -57,14 +57,14 @@ func (p SchemaParams) load() (*Schema, error) {
 func readDescriptorSet(path string) (*protoregistry.Files, error) {
 	wire, err := regular.Read(path, maxDescriptorSet)
 	if err != nil {
-		return nil, err
+		return nil, regular.Unreadable(err, "a descriptor set, as buf build -o writes it,")
 	}
 	set := new(descriptorpb.FileDescriptorSet)
 	if err := proto.Unmarshal(wire, set); err != nil {
-		return nil, fmt.Errorf("%s is not a binary google.protobuf.FileDescriptorSet: %w", path, err)
+		return nil, fmt.Errorf("the file is no descriptor set, as buf build -o or protoc --descriptor_set_out writes it: %w", err)
 	}
 	if len(set.GetFile()) == 0 {
-		return nil, fmt.Errorf("%s has no files in it", path)
+		return nil, errors.New("the descriptor set has no files in it")
 	}
 	addWellKnown(set)
 	if err := complete(set); err != nil {

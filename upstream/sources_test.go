@@ -119,7 +119,7 @@ func TestWrongParams(t *testing.T) {
 		{"two schemas", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: text, Descriptors: wellKnownFiles()}}, "schema", []string{"more than one source"}},
 		{"no files", Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}}}, "schema.proto.files", []string{"at least one"}},
 		{"no set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: dir + "/none"}}, "schema.descriptor_set", []string{"no such file"}},
-		{"a wrong set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: text}}, "schema.descriptor_set", []string{"text.txt is not a binary google.protobuf.FileDescriptorSet"}},
+		{"a wrong set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: text}}, "schema.descriptor_set", []string{"the file is no descriptor set, as buf build -o"}},
 		{"an empty set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: empty}}, "schema.descriptor_set", []string{"has no files in it"}},
 		{
 			"an incomplete set",

@@ -42,7 +42,7 @@ func TestCommand(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			for name, path := range map[string]string{"DEMO_YAML": "internal/demo/demo.yaml", "EXAMPLES": "../../examples"} {
+			for name, path := range map[string]string{"DEMO_YAML": "internal/demo/demo.yaml", "EXAMPLES": "../../examples", "PROTO": "../../proto"} {
 				absolute, err := filepath.Abs(path)
 				if err != nil {
 					return err

@@ -18,6 +18,33 @@ type TooLargeError struct{ Most int64 }
 // Error says how many it may have.
 func (e *TooLargeError) Error() string { return fmt.Sprintf("larger than %d bytes", e.Most) }
 
+// Unreadable is an error of this package, whose text is without the file's name, which
+// may have come from the environment. want is what the name should be of: "a PEM file".
+func Unreadable(err error, want string) error {
+	why := err
+	if in, ok := errors.AsType[*fs.PathError](err); ok {
+		why = in.Err
+	}
+	switch {
+	case errors.Is(err, ErrSpecial):
+		return &unreadableError{fmt.Sprintf("%v; name %s", why, want), err}
+	case errors.As(err, new(*TooLargeError)):
+		return &unreadableError{fmt.Sprintf("the file is %v; name %s", why, want), err}
+	default:
+		return &unreadableError{fmt.Sprintf("the file cannot be read: %v; name %s that the user of this process may read", why, want), err}
+	}
+}
+
+type unreadableError struct {
+	text string
+	err  error
+}
+
+func (e *unreadableError) Error() string { return e.text }
+
+// Unwrap is the error with the file's name.
+func (e *unreadableError) Unwrap() error { return e.err }
+
 // Open opens a file for reading. Whatever the name stands for, it does not wait for
 // anybody to write there. Errors are *fs.PathError.
 func Open(name string) (*os.File, error) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -61,5 +62,19 @@ func TestReadOfWhatIsNoFile(t *testing.T) {
 		if in, ok := errors.AsType[*fs.PathError](err); !ok || !errors.Is(err, ErrSpecial) || in.Path != name {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// What cannot be read is told without the file's name, and known by its cause.
+func TestUnreadableKeepsTheCauseAndNotTheName(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "secret")
+	_, err := Read(name, 1)
+	got := Unreadable(err, "a PEM file")
+	if strings.Contains(got.Error(), "secret") || !errors.Is(got, fs.ErrNotExist) || !errors.As(got, new(*fs.PathError)) {
+		t.Errorf("got %v", got)
+	}
+	_, err = Read(t.TempDir(), 1)
+	if got := Unreadable(err, "a PEM file").Error(); got != "not a regular file; name a PEM file" {
+		t.Errorf("got %s", got)
 	}
 }

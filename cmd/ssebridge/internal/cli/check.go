@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -48,8 +49,8 @@ each route with its RPC and its types.`,
 					return err
 				}
 			}
-			_, err = fmt.Fprintf(out, "%s is valid: %s, %s\n", path,
-				count(len(file.Config.Routes), "route"), count(len(file.Config.Upstreams), "upstream"))
+			_, err = fmt.Fprintf(out, "%s is valid: %s, %s%s\n", path,
+				count(len(file.Config.Routes), "route"), count(len(file.Config.Upstreams), "upstream"), notCompared(file, connect))
 
 			return err
 		},
@@ -84,7 +85,7 @@ func check(file *config.File) error {
 func inspect(ctx context.Context, out io.Writer, file *config.File) error {
 	routes, err := bridge.Inspect(ctx, file.Config, quiet())
 	if err != nil {
-		return fmt.Errorf("the configuration does not fit its upstreams:\n%w", file.Locate(err))
+		return fmt.Errorf("%s:\n%w", unfit(err), file.Locate(err))
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "ROUTE\tMETHODS\tRPC\tREQUEST\tANSWER\tSHARING")
@@ -98,6 +99,30 @@ func inspect(ctx context.Context, out io.Writer, file *config.File) error {
 	fmt.Fprintln(table)
 
 	return table.Flush()
+}
+
+// notCompared says of which upstreams the schema was not looked at.
+func notCompared(file *config.File, connect bool) string {
+	if connect {
+		return ""
+	}
+	for _, u := range file.Config.Upstreams {
+		if u.Schema.DescriptorSet == "" && u.Schema.Proto == nil {
+			return "; not compared with the backend: --connect does that"
+		}
+	}
+
+	return ""
+}
+
+// unfit says whether routes contradict their upstreams, or upstreams could not be asked.
+func unfit(err error) string {
+	var found config.Errors
+	if errors.As(err, &found) && !slices.ContainsFunc(found, func(e *config.Error) bool { return !strings.HasPrefix(e.Path, "upstreams.") }) {
+		return "the configuration cannot be compared with its upstreams"
+	}
+
+	return "the configuration does not fit its upstreams"
 }
 
 // count is a number with its noun.

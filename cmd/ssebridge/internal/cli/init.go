@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -19,43 +22,48 @@ import (
 
 // initFlags are what `init` is asked for.
 type initFlags struct {
-	target  string
-	out     string
-	force   bool
-	tls     bool
-	ca      string
-	timeout time.Duration
+	target      string
+	out         string
+	force       bool
+	tls         bool
+	ca          string
+	descriptors string
+	protos      []string
+	importPaths []string
+	unary       bool
+	timeout     time.Duration
 }
 
 func newInit() *cobra.Command {
 	var flags initFlags
 	cmd := &cobra.Command{
 		Use:   "init --upstream HOST:PORT",
-		Short: "Write a configuration for a backend that serves reflection",
+		Short: "Write a configuration for a backend",
 		Long: `init asks a running backend what it can do, by server reflection, and writes a
 configuration with one route for each of its server-streaming methods. It is checked
-before it is written, to standard output or to a file.`,
+before it is written, to standard output or to a file. For a backend without reflection,
+--descriptor-set or --proto names the files that have its types; it need not run then.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if flags.target == "" {
-				return &usageError{command: cmd.CommandPath(), err: errors.New("--upstream HOST:PORT is missing")}
-			}
-			if strings.ContainsFunc(flags.target, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-				return &usageError{command: cmd.CommandPath(), err: errors.New("--upstream: a target has no spaces or control characters")}
+			if err := flags.check(); err != nil {
+				return &usageError{command: cmd.CommandPath(), err: err}
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), flags.timeout)
 			defer cancel()
-			text, err := generate(ctx, flags)
+			made, err := generate(ctx, flags)
 			if err != nil {
 				return err
 			}
 			if flags.out == "" {
-				_, err = cmd.OutOrStdout().Write(text)
-
+				_, err = cmd.OutOrStdout().Write(made.text)
+			} else {
+				err = write(flags.out, made.text, flags.force)
+			}
+			if err != nil {
 				return err
 			}
 
-			return write(flags.out, text, flags.force)
+			return made.report(cmd.ErrOrStderr(), flags.out)
 		},
 	}
 	cmd.Flags().StringVar(&flags.target, "upstream", "", "the backend, any gRPC target: host:port, dns:///name:port, unix:///path")
@@ -63,56 +71,143 @@ before it is written, to standard output or to a file.`,
 	cmd.Flags().BoolVar(&flags.force, "force", false, "replace the file if there is one")
 	cmd.Flags().BoolVar(&flags.tls, "tls", false, "connect to the backend by TLS")
 	cmd.Flags().StringVar(&flags.ca, "ca", "", "PEM file of the roots that verify the backend; implies --tls")
+	cmd.Flags().StringVar(&flags.descriptors, "descriptor-set", "", "file with the backend's types, as buf build -o writes it")
+	cmd.Flags().StringArrayVar(&flags.protos, "proto", nil, ".proto file with the backend's types, as an import names it; may be repeated")
+	cmd.Flags().StringArrayVar(&flags.importPaths, "import-path", nil, "folder of --proto files and their imports; may be repeated (default \".\")")
+	cmd.Flags().BoolVar(&flags.unary, "unary", false, "write routes for unary methods too, with POST, or GET where the method has no side effects")
 	cmd.Flags().DurationVar(&flags.timeout, "timeout", 15*time.Second, "how long the backend may take")
 
 	return cmd
 }
 
-// generate asks the backend, and makes a configuration that has been checked against it.
-func generate(ctx context.Context, flags initFlags) ([]byte, error) {
-	methods, err := methodsOf(ctx, flags)
+// check finds what is wrong with the flags alone.
+func (f initFlags) check() error {
+	switch {
+	case f.target == "":
+		return errors.New("--upstream HOST:PORT is missing")
+	case strings.ContainsFunc(f.target, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return errors.New("--upstream: a target has no spaces or control characters")
+	case f.descriptors != "" && len(f.protos) > 0:
+		return errors.New("--descriptor-set and --proto both name the backend's types; keep one")
+	case len(f.importPaths) > 0 && len(f.protos) == 0:
+		return errors.New("--import-path needs --proto")
+	default:
+		return nil
+	}
+}
+
+// schema is where the flags say that the types come from.
+func (f initFlags) schema() config.Schema {
+	if len(f.protos) == 0 {
+		return config.Schema{DescriptorSet: f.descriptors}
+	}
+	paths := f.importPaths
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+
+	return config.Schema{Proto: &config.ProtoSources{ImportPaths: paths, Files: f.protos}}
+}
+
+// generated is a configuration that init has made.
+type generated struct {
+	text   []byte
+	routes []stream
+	left   []leftOut
+}
+
+// generate makes a configuration and checks it against the backend.
+func generate(ctx context.Context, flags initFlags) (generated, error) {
+	backend := config.Upstream{Target: flags.target, OpenTimeout: config.Duration(flags.timeout), Schema: flags.schema()}
+	if flags.tls || flags.ca != "" {
+		backend.TLS = &config.TLS{CA: flags.ca}
+	}
+	methods, err := bridge.Discover(ctx, backend, quiet())
 	if err != nil {
-		return nil, err
+		return generated{}, flags.explain(err)
 	}
-	streams := serverStreams(methods)
-	if len(streams) == 0 {
-		return nil, fmt.Errorf("%s has no server-streaming method that could become a route (methods in all: %d)", flags.target, len(methods))
+	var made generated
+	made.routes, made.left = routesOf(methods, flags.unary)
+	if len(made.routes) == 0 {
+		return generated{}, fmt.Errorf("%s has no %s method that could become a route (methods in all: %d)",
+			flags.target, map[bool]string{false: "server-streaming", true: "server-streaming or unary"}[flags.unary], len(methods))
 	}
-	s := skeleton{Target: flags.target, TLS: flags.tls || flags.ca != "", Streams: streams}
 	name := flags.out
 	if name == "" {
 		name = defaultConfig
 	}
-	if flags.ca != "" {
-		// The configuration names files relative to its own folder.
-		if s.CA, err = relativeTo(filepath.Dir(name), flags.ca); err != nil {
-			return nil, err
-		}
+	s := skeleton{Target: flags.target, TLS: backend.TLS != nil, Streams: made.routes}
+	if err := s.nameFiles(filepath.Dir(name), flags); err != nil {
+		return generated{}, err
 	}
-	text, err := s.render()
-	if err != nil {
-		return nil, err
+	if made.text, err = s.render(); err != nil {
+		return generated{}, err
 	}
 
-	file, err := config.Parse(name, text, os.LookupEnv)
+	file, err := config.Parse(name, made.text, os.LookupEnv)
 	if err != nil {
-		return nil, fmt.Errorf("what was generated is not valid, which is a bug:\n%w", err)
+		return generated{}, fmt.Errorf("what was generated is not valid, which is a bug:\n%w", err)
 	}
 	if _, err := bridge.Inspect(ctx, file.Config, quiet()); err != nil {
-		return nil, fmt.Errorf("what was generated does not fit the backend:\n%w", file.Locate(err))
+		return generated{}, fmt.Errorf("what was generated does not fit the backend:\n%w", file.Locate(err))
 	}
 
-	return text, nil
+	return made, nil
 }
 
-// methodsOf asks the backend for its methods.
-func methodsOf(ctx context.Context, flags initFlags) ([]bridge.RouteInfo, error) {
-	backend := config.Upstream{Target: flags.target, OpenTimeout: config.Duration(flags.timeout)}
-	if flags.tls || flags.ca != "" {
-		backend.TLS = &config.TLS{CA: flags.ca}
+// explain says what is wrong in terms of the flags, and the way out.
+func (f initFlags) explain(err error) error {
+	var wrong *config.Error
+	if !errors.As(err, &wrong) {
+		return err
 	}
+	switch key := strings.TrimPrefix(wrong.Path, "upstreams.backend."); key {
+	case "target":
+		return fmt.Errorf("--upstream %s: %s", f.target, wrong.Message)
+	case "tls.ca":
+		return fmt.Errorf("--ca: %s", wrong.Message)
+	case "schema.descriptor_set":
+		return fmt.Errorf("--descriptor-set: %s", wrong.Message)
+	case "schema.proto.files":
+		return fmt.Errorf("--proto: %s", wrong.Message)
+	case "schema":
+		return fmt.Errorf(`%s answers, but does not tell its types: %s
+Have it serve reflection (in Go: reflection.Register(server)), or name the files that have its types:
+  ssebridge init --upstream %[1]s --descriptor-set app.binpb              (from buf build -o app.binpb,
+      or protoc --include_imports --descriptor_set_out=app.binpb app.proto)
+  ssebridge init --upstream %[1]s --proto app.proto --import-path proto`, f.target, wrong.Message)
+	default:
+		return err
+	}
+}
 
-	return bridge.Discover(ctx, backend, quiet())
+// report says what was made, what was left out, and what to do next.
+func (g generated) report(out io.Writer, path string) error {
+	var text strings.Builder
+	if path != "" {
+		fmt.Fprintf(&text, "%s has %s.\n", path, count(len(g.routes), "route"))
+	}
+	if len(g.left) > 0 {
+		fmt.Fprintln(&text, "Left out:")
+		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+		for _, l := range g.left {
+			fmt.Fprintf(table, "  %s\t%s\n", l.rpc, l.why)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	if path != "" {
+		fmt.Fprintf(&text, "Next:\n  ssebridge check --config %[1]s --connect\n  ssebridge serve --config %[1]s\n", path)
+		streams := slices.DeleteFunc(slices.Clone(g.routes), func(s stream) bool { return s.Method != "" })
+		own := slices.IndexFunc(streams, func(s stream) bool { return !strings.HasPrefix(s.RPC, "grpc.") })
+		if len(streams) > 0 {
+			fmt.Fprintf(&text, "  curl -N http://127.0.0.1:8080%s\n", streams[max(own, 0)].Path)
+		}
+	}
+	_, err := io.WriteString(out, text.String())
+
+	return err
 }
 
 // relativeTo is the path of a file as seen from a folder.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed" // for skeleton.yaml.tmpl
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"text/template"
@@ -21,8 +22,11 @@ var skeletonText string
 type skeleton struct {
 	Target  string
 	TLS     bool
-	CA      string // as the file is seen from the configuration's folder; may be empty
 	Streams []stream
+
+	// Files, as they are seen from the configuration's folder; they may be empty.
+	CA, DescriptorSet   string
+	Protos, ImportPaths []string
 }
 
 // stream is a method that becomes a route.
@@ -30,13 +34,39 @@ type stream struct {
 	Path   string
 	RPC    string
 	Event  string   // the name of its message
-	Fields []string // of its request
+	Fields []string // of its request that a query can set
+	Method string   // of HTTP, for unary RPCs; "" for streams
+}
+
+// leftOut is a method that becomes no route.
+type leftOut struct{ rpc, why string }
+
+// nameFiles takes the files of the flags, as seen from a folder.
+func (s *skeleton) nameFiles(folder string, flags initFlags) error {
+	var err error
+	if flags.ca != "" {
+		s.CA, err = relativeTo(folder, flags.ca)
+	}
+	if err == nil && flags.descriptors != "" {
+		s.DescriptorSet, err = relativeTo(folder, flags.descriptors)
+	}
+	if proto := flags.schema().Proto; err == nil && proto != nil {
+		s.Protos = proto.Files
+		for _, path := range proto.ImportPaths {
+			if path, err = relativeTo(folder, path); err != nil {
+				return err
+			}
+			s.ImportPaths = append(s.ImportPaths, path)
+		}
+	}
+
+	return err
 }
 
 // render writes the configuration.
-func (s skeleton) render() ([]byte, error) {
+func (s *skeleton) render() ([]byte, error) {
 	parsed, err := template.New("skeleton.yaml.tmpl").
-		Funcs(template.FuncMap{"quote": quote, "join": strings.Join}).
+		Funcs(template.FuncMap{"quote": quote, "quoteAll": quoteAll, "join": strings.Join}).
 		Parse(skeletonText)
 	if err != nil {
 		return nil, err
@@ -55,12 +85,31 @@ func quote(text string) string {
 	return strconv.Quote(strings.ReplaceAll(text, "$", "$$"))
 }
 
-// serverStreams are those of the methods that can be routes, each with a path of its own.
-func serverStreams(methods []bridge.RouteInfo) []stream {
-	var streams []stream
+// quoteAll is quote for the elements of a list in brackets.
+func quoteAll(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, text := range texts {
+		quoted[i] = quote(text)
+	}
+
+	return strings.Join(quoted, ", ")
+}
+
+// routesOf are the methods that become routes, each with a path of its own, and those
+// that do not. Reflection itself is neither.
+func routesOf(methods []bridge.RouteInfo, unary bool) (routes []stream, left []leftOut) {
 	taken := map[string]bool{}
 	for _, m := range methods {
-		if !m.Streaming {
+		switch {
+		case strings.HasPrefix(m.RPC, "grpc.reflection."):
+			continue
+		case m.Uploading:
+			left = append(left, leftOut{m.RPC, "takes a stream of requests, which a browser cannot send"})
+
+			continue
+		case !m.Streaming && !unary:
+			left = append(left, leftOut{m.RPC, "is unary; --unary writes a route for it"})
+
 			continue
 		}
 		service, method, _ := strings.Cut(m.RPC, "/")
@@ -72,10 +121,22 @@ func serverStreams(methods []bridge.RouteInfo) []stream {
 			path = fmt.Sprintf("%s-%d", pathOf(service, method), n)
 		}
 		taken[path] = true
-		streams = append(streams, stream{Path: path, RPC: m.RPC, Event: m.Event, Fields: m.Fields})
+		route := stream{Path: path, RPC: m.RPC, Event: m.Event}
+		for _, field := range m.Fields {
+			if field != "last_event_id" && field != "lastEventId" { // the id that a client resumes from, to a query
+				route.Fields = append(route.Fields, field)
+			}
+		}
+		switch {
+		case m.Safe:
+			route.Method = http.MethodGet
+		case !m.Streaming:
+			route.Method = http.MethodPost
+		}
+		routes = append(routes, route)
 	}
 
-	return streams
+	return routes, left
 }
 
 // pathOf is the path of a method of a service: ClockService and Watch are /clock/watch.

@@ -18,17 +18,25 @@ import (
 func serverStream(rpc string) bridge.RouteInfo { return bridge.RouteInfo{RPC: rpc, Streaming: true} }
 
 func TestServerStreamsOnlyBecomeRoutes(t *testing.T) {
-	got := serverStreams([]bridge.RouteInfo{serverStream("a.v1.FeedService/Watch"), {RPC: "a.v1.FeedService/Get"}})
+	got, left := routesOf([]bridge.RouteInfo{
+		serverStream("a.v1.FeedService/Watch"),
+		{RPC: "a.v1.FeedService/Get"},
+		{RPC: "a.v1.FeedService/Chat", Streaming: true, Uploading: true},
+		{RPC: "grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Streaming: true, Uploading: true},
+	}, false)
+	if len(left) != 2 || left[0].rpc != "a.v1.FeedService/Get" || left[1].rpc != "a.v1.FeedService/Chat" {
+		t.Errorf("left out %v", left)
+	}
 	if len(got) != 1 || got[0].Path != "/feed/watch" || got[0].RPC != "a.v1.FeedService/Watch" {
 		t.Fatalf("got %+v", got)
 	}
 }
 
 func TestPathsOfRoutesAreUnique(t *testing.T) {
-	got := serverStreams([]bridge.RouteInfo{
+	got, _ := routesOf([]bridge.RouteInfo{
 		serverStream("a.v1.FeedService/Watch"), serverStream("a.v1.FeedService/watch"),
 		serverStream("a.v2.FeedService/Watch"), serverStream("b.Service/Watch"), serverStream("Bare/Watch"),
-	})
+	}, false)
 	seen := map[string]bool{}
 	for _, s := range got {
 		if seen[s.Path] {
@@ -55,7 +63,7 @@ func TestKebab(t *testing.T) {
 // Whatever the target is called, what is written reads back as it.
 func TestSkeletonKeepsTheTarget(t *testing.T) {
 	for _, target := range []string{"localhost:1", "unix:///run/$HOME/x.sock", `a"b:1`, "dns:///[::1]:5", "${X}:1", "a#b:1", "{{.}}:1"} {
-		text, err := skeleton{Target: target, Streams: []stream{{Path: "/a", RPC: "p.S/M", Event: "p.M"}}}.render()
+		text, err := (&skeleton{Target: target, Streams: []stream{{Path: "/a", RPC: "p.S/M", Event: "p.M"}}}).render()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,5 +120,48 @@ func TestInitRefusesABackendWithoutStreams(t *testing.T) {
 	code, stdout, stderr := run(t, "init", "--upstream", listener.Addr().String())
 	if code != ExitError || stdout != "" || !strings.Contains(stderr, "no server-streaming method") {
 		t.Fatalf("exit %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+// A backend without reflection is told of at once, with the flags that help.
+func TestInitSaysTheWayOutWithoutReflection(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone))
+	code, stdout, stderr := run(t, "init", "--upstream", backend.Target(), "--timeout", "10m")
+	if code != ExitError || stdout != "" {
+		t.Errorf("exit %d, %q", code, stdout)
+	}
+	for _, want := range []string{"does not tell its types", "reflection.Register(server)", "--descriptor-set app.binpb", "--proto app.proto"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q is not in:\n%s", want, stderr)
+		}
+	}
+	conf := file(t, "ssebridge.yaml", "upstreams: {app: {target: '"+backend.Target()+"'}}\n"+
+		"routes:\n  - {path: /a, rpc: a.B/C, upstream: app}\n  - {path: /b, rpc: a.B/D, upstream: app}\n")
+	code, _, stderr = run(t, "check", "--connect", "--timeout", "10m", "--config", conf)
+	if code != ExitError || strings.Count(stderr, "reflection") != 2 || strings.Count(stderr, "upstreams.app.schema: ") != 1 || strings.Contains(stderr, "routes[") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+// What init writes can be opened by a GET, whatever the request is made of.
+func TestInitWritesWhatWorks(t *testing.T) {
+	backend := backendtest.Start(t)
+	out := filepath.Join(t.TempDir(), "conf.yaml")
+	if code, _, stderr := run(t, "init", "--upstream", backend.Target(), "--unary", "--out", out); code != ExitOK {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"path: /feed/get\n    methods: [GET]", "path: /feed/put\n    methods: [POST]"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+	for _, never := range []string{"FeedService/Chat", "FeedService/Upload"} {
+		if strings.Contains(string(text), never) {
+			t.Errorf("%s became a route", never)
+		}
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
-	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,16 +117,11 @@ func read(files config.ServerTLS) (material, error) {
 
 func readPEM(name string) ([]byte, error) {
 	data, err := regular.Read(name, maxPEM)
-	switch {
-	case errors.Is(err, regular.ErrSpecial):
-		return nil, fmt.Errorf("%w; name a PEM file", reason(err))
-	case errors.As(err, new(*regular.TooLargeError)):
-		return nil, fmt.Errorf("the file is %w; name a PEM file of certificates", reason(err))
-	case err != nil:
-		return nil, fmt.Errorf("the file cannot be read: %w; name a PEM file that the user of this process may read", reason(err))
-	default:
-		return data, nil
+	if err != nil {
+		return nil, regular.Unreadable(err, "a PEM file")
 	}
+
+	return data, nil
 }
 
 // errCut says that a file is being written, or was not to its end: what it holds besides
@@ -143,16 +136,6 @@ func isWhole(text []byte) bool {
 	}
 
 	return begun == 0
-}
-
-// reason is an error about a file without the path, which may have come from the
-// environment.
-func reason(err error) error {
-	if in, ok := errors.AsType[*fs.PathError](err); ok {
-		return in.Err
-	}
-
-	return err
 }
 
 // sum tells one material from another.
