@@ -20,6 +20,7 @@ type backend struct {
 
 	name        string
 	openTimeout time.Duration
+	moves       bool         // RPCs between addresses
 	catchUps    *topic.Turns // limited by the newest site
 	counts      *upstreamCounts
 
@@ -85,7 +86,10 @@ func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backe
 	if old != nil && old.upstreams[name] != nil {
 		counts = old.upstreams[name].counts // they do not go back
 	}
-	return &backend{Upstream: up, name: name, openTimeout: params.OpenTimeout, catchUps: topic.NewTurns(0), counts: counts}, nil
+	return &backend{
+		Upstream: up, name: name, openTimeout: params.OpenTimeout, moves: params.Balance.Rebalance > 0,
+		catchUps: topic.NewTurns(0), counts: counts,
+	}, nil
 }
 
 // upstreamErrors are a backend's errors as those of its configuration.
@@ -110,6 +114,8 @@ func (b *Bridge) upstreamParams(s *site, name string, cfg config.Upstream) upstr
 		Target:      cfg.Target,
 		Metadata:    cfg.Metadata,
 		Connections: int(cfg.Connections),
+		Balance:     upstream.Balance{First: cfg.Balance.First, Rebalance: time.Duration(cfg.Balance.Rebalance)},
+		Retry:       upstream.Retry{Initial: time.Duration(cfg.Reconnect.Initial), Max: time.Duration(cfg.Reconnect.Max)},
 		Opens:       cfg.Opens,
 		OpenTimeout: time.Duration(cfg.OpenTimeout),
 		Keepalive:   time.Duration(cfg.Keepalive),
@@ -122,6 +128,9 @@ func (b *Bridge) upstreamParams(s *site, name string, cfg config.Upstream) upstr
 			Descriptors:   b.opts.Descriptors[name],
 			DescriptorSet: cfg.Schema.DescriptorSet,
 		},
+	}
+	if cfg.Health.On {
+		p.Health = &upstream.Health{Service: cfg.Health.Service}
 	}
 	if cfg.TLS != nil {
 		p.TLS = &upstream.TLS{CA: cfg.TLS.CA, Cert: cfg.TLS.Cert, Key: cfg.TLS.Key, ServerName: cfg.TLS.ServerName}

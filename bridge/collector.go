@@ -11,6 +11,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
+	"github.com/ssebridge/ssebridge/upstream"
 )
 
 // Collector returns the bridge's metrics for a registry of the caller's; docs/metrics.md
@@ -199,6 +200,7 @@ func (r reading) upstream(name string, up *backend) {
 	usage := up.Usage()
 	r.value("ssebridge_upstream_connections", float64(usage.Ready), name, "ready")
 	r.value("ssebridge_upstream_connections", float64(usage.Connections-usage.Ready), name, "connecting")
+	r.addresses(name, usage.Addresses)
 	r.value("ssebridge_upstream_streams", float64(usage.Streams), name)
 	r.value("ssebridge_upstream_opening", float64(usage.Opening), name)
 	for kind, calls := range map[string]*calls{"stream": &up.counts.streams, "unary": &up.counts.unary} {
@@ -206,11 +208,43 @@ func (r reading) upstream(name string, up *backend) {
 		r.family("ssebridge_upstream_ends_total", calls.ends, name, kind)
 	}
 	r.count("ssebridge_upstream_reconnects_total", up.counts.reconnects.Load(), name)
+	r.count("ssebridge_upstream_moves_total", up.counts.moves.Load(), name)
 	r.histogram("ssebridge_upstream_accept_seconds", up.counts.accept, name)
 	running, waiting := up.catchUps.Usage()
 	r.value("ssebridge_upstream_catchups", float64(running), name, "running")
 	r.value("ssebridge_upstream_catchups", float64(waiting), name, "waiting")
 	r.value("ssebridge_upstream_schema_known", flag(up.Schema() != nil), name)
+}
+
+// maxAddresses is how many addresses of an upstream have a series of their own.
+const maxAddresses = 32
+
+// addresses reads how many RPCs each address has. Those beyond maxAddresses are
+// told as one.
+func (r reading) addresses(name string, addresses []upstream.AddressUsage) {
+	states := map[string]int{"ready": 0, "connecting": 0, "gone": 0}
+	others := 0
+	for i, a := range addresses {
+		switch {
+		case a.Gone:
+			states["gone"]++
+		case a.Ready:
+			states["ready"]++
+		default:
+			states["connecting"]++
+		}
+		if i < maxAddresses {
+			r.value("ssebridge_upstream_address_streams", float64(a.Streams), name, a.Address)
+		} else {
+			others += a.Streams
+		}
+	}
+	if len(addresses) > maxAddresses {
+		r.value("ssebridge_upstream_address_streams", float64(others), name, "other")
+	}
+	for state, n := range states {
+		r.value("ssebridge_upstream_addresses", float64(n), name, state)
+	}
 }
 
 func flag(is bool) float64 {

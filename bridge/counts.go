@@ -85,6 +85,7 @@ func (c *routeCounts) rendered(path transcode.Path, id []byte) {
 type upstreamCounts struct {
 	streams, unary calls
 	reconnects     atomic.Uint64
+	moves          atomic.Uint64 // RPCs that ended to be opened at another address
 	accept         *tally.Histogram
 }
 

@@ -46,6 +46,9 @@ type feed struct {
 	// rendering is set while the message that was read has one of the bridge's renderings.
 	rendering bool
 
+	// movable says that the newest RPC can be opened anew without a gap.
+	movable atomic.Bool
+
 	// For traces; also read by clients.
 	origin  atomic.Pointer[origin]  // of the RPCs to come
 	opening atomic.Pointer[opening] // of the newest RPC
@@ -85,6 +88,11 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 		return nil, err
 	}
 	call := f.call
+	call.Impatient = *f.endpoint.route.Reconnect.Attempts > 0
+	if f.moves() {
+		f.movable.Store(cursor != nil)
+		call.Movable = f.movable.Load
+	}
 	if cursor != nil {
 		if call.Request, err = b.resume.Append(slices.Clone(f.call.Request), cursor); err != nil {
 			return nil, fmt.Errorf("%w: %w", errNoCursor, err)
@@ -128,6 +136,9 @@ func (r rpc) Accepted() error {
 // Next hands over the next message.
 func (r rpc) Next(message func(wire []byte) error) error {
 	err := r.Stream.Next(message)
+	if errors.Is(err, upstream.ErrMoved) {
+		r.counted.counts.moves.Add(1)
+	}
 	if _, isStatus := status.FromError(err); err != nil && isStatus {
 		r.counted.ended(err)
 		r.span.ended(err)
@@ -184,7 +195,20 @@ func (f *feed) Event() (frame []byte, id string) {
 	f.endpoint.counts.rendered(f.tapped.Path, f.id)
 	f.name = f.appendName(f.name[:0])
 	f.frame = sse.AppendEvent(f.frame[:0], f.id, f.name, f.tapped.Data)
+	f.noteMovable()
 	return f.frame, f.logID(f.id)
+}
+
+// moves reports whether the upstream moves RPCs between addresses. Only those of
+// routes with cursors are moved.
+func (f *feed) moves() bool { return f.endpoint.upstream.moves && f.endpoint.route.Resume != nil }
+
+// noteMovable notes whether an RPC that ends now is opened again at a cursor.
+func (f *feed) noteMovable() {
+	if f.moves() {
+		_, _, ok := f.ids.Resume()
+		f.movable.Store(ok)
+	}
 }
 
 // Resume returns where an RPC that breaks now can be opened again.
@@ -276,6 +300,7 @@ func (f *feed) Gap(reason string) (frame []byte, id string) {
 	} else {
 		f.ids.Break()
 	}
+	f.noteMovable()
 	at := f.ids.AppendID(nil)
 	return sse.AppendGap(nil, sse.Gap{Reason: reason, LastEventID: last, ResumedFrom: string(at)}), f.logID(at)
 }

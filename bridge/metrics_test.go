@@ -173,6 +173,8 @@ func TestMetricsTellTheStory(t *testing.T) {
 			`upstream_accept_seconds{upstream="app"}`:            1,
 			`upstream_opens_total{kind="stream",upstream="app"}`: 1,
 			`upstream_streams{upstream="app"}`:                   1,
+
+			`upstream_address_streams{address="passthrough:///memory",upstream="app"}`: 1,
 		})
 		call.count(1, 4)
 		call.send(unknownAny("x"))

@@ -15,6 +15,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/upstream"
 )
 
 // errNoCursor says that an id is no value of the field that takes cursors: a
@@ -32,7 +33,7 @@ func (e *endpoint) cursors() *topic.Cursors {
 		Inclusive: resume.Inclusive,
 		Repeats:   e.route.Event.Cursor == config.CursorRepeats,
 		Expired: func(err error) bool {
-			return errors.Is(err, errNoCursor) || slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
+			return errors.Is(err, errNoCursor) || !errors.Is(err, upstream.ErrMoved) && slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
 		},
 	}
 	if b := e.bound.Load(); b != nil && b.resume != nil {

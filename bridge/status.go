@@ -22,6 +22,9 @@ import (
 
 // judge says what an RPC's error means to its topic.
 func (e *endpoint) judge(err error) topic.Verdict {
+	if errors.Is(err, upstream.ErrMoved) {
+		return topic.Again
+	}
 	if errors.Is(err, upstream.ErrMessageTooLarge) || errors.Is(err, upstream.ErrHeadersTooLarge) {
 		return topic.Fatal // each RPC would meet it again
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -19,6 +20,14 @@ type Call struct {
 	Request []byte
 	// Metadata goes with the call, beside Params.Metadata.
 	Metadata metadata.MD
+	// Impatient has the call fail with UNAVAILABLE as soon as no connection is
+	// up and an attempt to connect to each address has failed since it began.
+	// Else it waits for Params.OpenTimeout.
+	Impatient bool
+	// Movable reports whether the RPC may end with ErrMoved, to be opened again
+	// where fewer RPCs are; nil: it may not. It is called from any goroutine
+	// while the RPC runs, if Params.Balance has RPCs moved.
+	Movable func() bool
 }
 
 // Reply is what a unary RPC answers.
@@ -80,6 +89,9 @@ func (u *Upstream) open(ctx context.Context, call Call, desc *grpc.StreamDesc) (
 	}
 }
 
+// errLost says that a connection was lost before an RPC had its stream.
+var errLost = errors.New("the connection was lost")
+
 // openWithin opens an RPC that lives as long as ctx, if that works out before
 // wait ends.
 func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.MD, desc *grpc.StreamDesc) (*Stream, error) {
@@ -91,13 +103,23 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 	case <-u.closed:
 		return nil, errClosed
 	}
-	slot, err := u.place(wait)
-	if err != nil {
-		return nil, err
+	for {
+		slot, err := u.place(wait, call.Impatient)
+		if err != nil {
+			return nil, err
+		}
+		s, err := u.openAt(ctx, wait, slot, call, md, desc)
+		if !errors.Is(err, errLost) {
+			return s, err
+		}
 	}
+}
 
+// openAt opens an RPC where it is placed. The error is errLost if the connection
+// is lost meanwhile.
+func (u *Upstream) openAt(ctx, wait context.Context, slot *slot, call Call, md metadata.MD, desc *grpc.StreamDesc) (*Stream, error) {
 	rpc, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, md))
-	s := &Stream{upstream: u, cancel: cancel, givenUp: whyOver(rpc), release: slot.release}
+	s := &Stream{upstream: u, cancel: cancel, givenUp: whyOver(rpc), slot: slot, movable: call.Movable}
 	if !u.adopt(s) {
 		s.Close()
 		return nil, errClosed
@@ -105,10 +127,17 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 	// The transport may still have to wait: for a connection that was lost
 	// just now, or for a stream that the backend has not seen end yet.
 	disarm := context.AfterFunc(wait, cancel)
+	slot.start(cancel)
+	var err error
 	s.stream, err = slot.cc.NewStream(rpc, desc, "/"+strings.TrimPrefix(call.Method, "/"), u.callOptions()...)
-	if inTime := disarm(); !inTime {
+	kept := slot.started()
+	switch inTime := disarm(); {
+	case !inTime:
 		s.Close()
 		return nil, &waitError{what: "no stream", cause: err}
+	case !kept:
+		s.Close()
+		return nil, errLost
 	}
 	if err == nil {
 		err = s.send(call.Request)
@@ -119,6 +148,7 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 		e.headers = true // whatever it is, nothing has answered
 		return nil, e.error(err)
 	}
+	slot.opened(s)
 	return s, nil
 }
 

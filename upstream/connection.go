@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
+	_ "google.golang.org/grpc/health" // the client's side of Params.Health
 	"google.golang.org/grpc/keepalive"
 )
 
@@ -30,13 +32,11 @@ const (
 	connectTimeout = 5 * time.Second
 
 	// steadyAfter is how long a connection must be up to count as one that
-	// lived. After one that did not, the next attempt waits: restFirst, doubled
-	// each time up to restLast, and half of it jitter. grpc-go's own backoff is
+	// lived. After one that did not, the next attempt waits: Retry.Initial,
+	// doubled each time up to Retry.Max, and half of it jitter. grpc-go's own backoff is
 	// for handshakes that fail, and forgets about them once one succeeds: a
 	// backend that accepts and hangs up would be connected to without a pause.
 	steadyAfter = 10 * time.Second
-	restFirst   = 100 * time.Millisecond
-	restLast    = 3 * time.Second
 
 	// streamWindow is what a backend may send of one RPC that nobody reads,
 	// beside the message being read. It is also what bounds memory for RPCs
@@ -69,14 +69,19 @@ func pingInterval(keepalive time.Duration) time.Duration {
 
 // connection is one ClientConn with one HTTP/2 connection behind it.
 type connection struct {
-	cc      *grpc.ClientConn
-	cancel  context.CancelFunc
-	watched chan struct{} // closed when watch has returned
+	cc       *grpc.ClientConn
+	endpoint *endpoint
+	cancel   context.CancelFunc
+	watched  chan struct{} // closed when watch has returned
 
 	// Guarded by pool.mu.
 	ready bool
-	// generation counts the times it became ready.
+	// generation is the pool's when it last became ready.
 	generation uint64
+	// starting are the RPCs that are placed and do not have their streams yet.
+	starting map[*slot]struct{}
+	// movable are the running RPCs that may be moved.
+	movable map[*Stream]struct{}
 	// active is the number of RPCs placed and not yet ended. RPCs that go on
 	// over a transport that is being drained count too: at worst, a further
 	// connection is opened early.
@@ -99,12 +104,11 @@ type connection struct {
 	toldUp, toldFailing bool
 }
 
-// flapping says whether the connection was lost soon after it was up more than
-// once in a row.
-func (c *connection) flapping() bool { return c.pause > restFirst }
-
 // room says whether the connection can take an RPC without blocking.
 func (c *connection) room() bool { return c.ready && int64(c.active) < int64(c.limit) }
+
+// grpcJitter is how much longer than its MaxDelay a pause of grpc-go's may be.
+const grpcJitter = 0.2
 
 // dialOptions are those of every connection to a target.
 func (p *pool) dialOptions(c *connection) []grpc.DialOption {
@@ -112,7 +116,10 @@ func (p *pool) dialOptions(c *connection) []grpc.DialOption {
 		grpc.WithTransportCredentials(&transportCredentials{tls: p.params.TLS, conn: c, pool: p}),
 		grpc.WithUserAgent("ssebridge"),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+			Backoff: backoff.Config{
+				BaseDelay: p.params.retryFirst(), Multiplier: 1.6, Jitter: grpcJitter,
+				MaxDelay: time.Duration(float64(p.params.retryLast()) / (1 + grpcJitter)),
+			},
 			MinConnectTimeout: connectTimeout,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingInterval(p.params.Keepalive), Timeout: pingTimeout}),
@@ -126,44 +133,71 @@ func (p *pool) dialOptions(c *connection) []grpc.DialOption {
 		// RPC that fails is opened again by the bridge, which tells clients.
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
-		// The pool keeps one connection up and closes the others itself.
+		// The pool keeps the connection up, or closes it.
 		grpc.WithIdleTimeout(0),
-	}
-	if p.address != nil {
-		opts = append(opts, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 			if err := p.rest(ctx, c); err != nil {
 				return nil, err
 			}
-			conn, err := p.address.dial(ctx, p.params.Keepalive)
+			conn, err := p.dial(ctx, c.endpoint, addr)
 			if err != nil {
 				p.failed(c, err)
 			}
 			return conn, err
-		}))
-		if p.address.network == "unix" {
-			opts = append(opts, grpc.WithAuthority(p.authority()))
-		}
+		}),
+	}
+	if h := p.params.Health; h != nil {
+		// pick_first, the default, does not watch health.
+		opts = append(opts, grpc.WithDefaultServiceConfig(fmt.Sprintf(
+			`{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": %q}}`, h.Service)))
+	}
+	if e := c.endpoint; e.resolved != nil {
+		return append(opts, grpc.WithResolvers(one{*e.resolved, p.authority()}))
+	}
+	if d := p.target.dialed; d != nil && d.network == "unix" {
+		opts = append(opts, grpc.WithAuthority(p.authority()))
 	}
 	return opts
 }
 
-// target is what grpc-go is told to connect to.
-func (p *pool) target() string {
-	if p.address == nil {
+// dialTarget is what grpc-go is told to connect to.
+func (p *pool) dialTarget(e *endpoint) string {
+	switch d := p.target.dialed; {
+	case e.resolved != nil:
+		return oneScheme + ":///" // its authority is one's
+	case d == nil:
 		return p.params.Target
-	}
-	if p.address.network == "unix" {
+	case d.network == "unix":
 		return "passthrough:///" + p.authority()
+	default:
+		return "passthrough:///" + d.addr
 	}
-	return "passthrough:///" + p.address.addr
+}
+
+// dial connects to what grpc-go calls addr.
+func (p *pool) dial(ctx context.Context, e *endpoint, addr string) (net.Conn, error) {
+	if p.target.dialed != nil && e.resolved == nil {
+		return p.target.dialed.dial(ctx, p.params.Keepalive)
+	}
+	network := "tcp"
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, addr = "unix", strings.TrimPrefix(path, "//")
+	} else if strings.HasPrefix(addr, "\x00") {
+		network = "unix"
+	}
+	return dial(ctx, network, addr, p.params.Keepalive)
 }
 
 func (p *pool) authority() string {
 	if t := p.params.TLS; t != nil && t.ServerName != "" {
 		return t.ServerName
 	}
-	return p.address.authority
+	return p.target.authority()
 }
+
+// flapping says whether the connection was lost soon after it was up more than
+// once in a row.
+func (p *pool) flapping(c *connection) bool { return c.pause > p.params.retryFirst() }
 
 // rest waits until c may be connected again. It stands before each attempt, and
 // not in watch, since RPCs that wait for the connection have grpc-go connect too.
@@ -176,27 +210,36 @@ func (p *pool) rest(ctx context.Context, c *connection) error {
 		if lived >= steadyAfter {
 			c.pause = 0
 		} else {
-			flaps = c.pause == restFirst // once each time that it begins
-			c.pause = min(max(2*c.pause, restFirst), restLast)
-			c.restUntil = time.Now().Add(c.pause/2 + rand.N(c.pause/2+1))
+			first := p.params.retryFirst()
+			flaps = c.pause == first // once each time that it begins
+			c.pause = min(max(2*c.pause, first), p.params.retryLast())
+			c.restUntil = time.Now().Add(jitter(c.pause))
 			c.lastErr = fmt.Errorf("the connection was lost %v after it was up", lived.Round(time.Millisecond))
 		}
 	}
 	wait := time.Until(c.restUntil)
 	p.mu.Unlock()
 	if flaps {
-		p.params.Logger.Warn("the backend hangs up soon after each connection, connecting less often", "target", p.params.Target)
+		p.log(c.endpoint).Warn("the backend hangs up soon after each connection, connecting less often")
 	}
-	if wait <= 0 {
-		return nil
+	if wait > 0 && !sleep(ctx, wait) {
+		return ctx.Err()
 	}
-	timer := time.NewTimer(wait)
+	return nil
+}
+
+// jitter is between half of d and d.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// sleep waits for d, or is false if ctx ends before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+		return true
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
 }
 
@@ -206,7 +249,7 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 	for {
 		state := c.cc.GetState()
 		p.changedState(c, state)
-		if state == connectivity.Idle {
+		if state == connectivity.Idle && !p.isGone(c) {
 			c.cc.Connect()
 		}
 		if state == connectivity.Ready {
@@ -222,4 +265,12 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 			return
 		}
 	}
+}
+
+// isGone reports whether the resolver does not name the connection's address any
+// more. RPCs that go on over a transport that drains may still need it.
+func (p *pool) isGone(c *connection) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return c.endpoint.gone
 }

@@ -27,11 +27,6 @@ type transportCredentials struct {
 
 // ClientHandshake secures a new transport.
 func (c *transportCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	if c.pool.address == nil { // else the dialer has waited
-		if err := c.pool.rest(ctx, c.conn); err != nil {
-			return nil, nil, err
-		}
-	}
 	inner, err := c.current()
 	if err == nil {
 		var info credentials.AuthInfo

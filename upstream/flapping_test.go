@@ -98,7 +98,7 @@ func TestABackendThatHangsUpIsNotFlooded(t *testing.T) {
 			}
 			// Of each rest, half is not jitter. The one before the last may still
 			// last: grpc-go has a connection before it asks whether to wait.
-			if least := (1<<(n-2) - 1) * restFirst / 2; last.Sub(first) < least {
+			if least := (1<<(n-2) - 1) * defaultRetryInitial / 2; last.Sub(first) < least {
 				t.Errorf("connected to %d times in %v, want no less than %v", n, last.Sub(first), least)
 			}
 			// Close does not wait for a rest to end.
@@ -106,7 +106,7 @@ func TestABackendThatHangsUpIsNotFlooded(t *testing.T) {
 			if err := u.Close(); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(closing); took > restLast/3 {
+			if took := time.Since(closing); took > defaultRetryMax/3 {
 				t.Errorf("closing took %v", took)
 			}
 			for text, most := range map[string]int{
@@ -138,12 +138,12 @@ func rested(t *testing.T, p *pool, c *connection, lived time.Duration) time.Dura
 
 func TestRestsAreBoundedAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, c := &pool{params: Params{}.withDefaults(), changed: make(chan struct{})}, &connection{}
+		p, c := &pool{params: Params{}.withDefaults(), changed: make(chan struct{})}, &connection{endpoint: &endpoint{}}
 		if got := rested(t, p, c, time.Hour); got != 0 {
 			t.Errorf("after a connection that lived: %v", got)
 		}
-		for want := restFirst; want < 4*restLast; want *= 2 {
-			want := min(want, restLast)
+		for want := defaultRetryInitial; want < 4*defaultRetryMax; want *= 2 {
+			want := min(want, defaultRetryMax)
 			if got := rested(t, p, c, steadyAfter-1); got < want/2 || got > want {
 				t.Errorf("rested %v, want %v to %v", got, want/2, want)
 			}
@@ -155,8 +155,8 @@ func TestRestsAreBoundedAndEnd(t *testing.T) {
 		if got := rested(t, p, c, steadyAfter); got != 0 {
 			t.Errorf("after a connection that lived again: %v", got)
 		}
-		if got := rested(t, p, c, 0); got > restFirst {
-			t.Errorf("rested %v, want %v at most", got, restFirst)
+		if got := rested(t, p, c, 0); got > defaultRetryInitial {
+			t.Errorf("rested %v, want %v at most", got, defaultRetryInitial)
 		}
 
 		p.limited(c, unlimitedStreams)
@@ -173,7 +173,7 @@ func TestTheEndOfFlappingIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lines
 		p := &pool{params: Params{Logger: log.logger()}.withDefaults(), changed: make(chan struct{})}
-		c := &connection{}
+		c := &connection{endpoint: &endpoint{}}
 		told := func(want int) {
 			t.Helper()
 			if got := log.count("msg=connected"); got != want {

@@ -11,11 +11,11 @@ import (
 
 func TestTheKernelProbesASilentConnection(t *testing.T) {
 	backend := backendtest.Start(t)
-	address, err := parseTarget(backend.Addr())
+	target, err := parseTarget(backend.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := address.dial(within(t), 30*time.Second)
+	conn, err := target.dialed.dial(within(t), 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

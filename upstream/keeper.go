@@ -223,7 +223,7 @@ func (k *schemaKeeper) due(ctx context.Context, u *Upstream, seen uint64, again 
 			k.mu.Lock()
 			asked := k.next != nil
 			k.mu.Unlock()
-			if asked || (u.pool != nil && u.pool.generation() != seen) {
+			if asked || (u.pool != nil && u.pool.newestGeneration() != seen) {
 				return true
 			}
 		}

@@ -16,6 +16,8 @@ const (
 	defaultOpenTimeout     = 10 * time.Second
 	defaultKeepalive       = 30 * time.Second
 	defaultMaxMessageBytes = 16 << 20
+	defaultRetryInitial    = 100 * time.Millisecond
+	defaultRetryMax        = 3 * time.Second
 )
 
 // Params say what a backend is and how it is reached. The zero value of each
@@ -35,9 +37,17 @@ type Params struct {
 	Metadata map[string]string
 	// Schema is where the schema comes from; the zero value is reflection.
 	Schema SchemaParams
-	// Connections is their number; 0 is one, and one more whenever those
-	// there are carry as many RPCs as the backend allows.
+	// Connections is their number for each address; 0 is one, and one more
+	// whenever all addresses carry as many RPCs as the backend allows.
 	Connections int
+	// Balance says how RPCs are placed where Target has several addresses.
+	Balance Balance
+	// Health, if not nil, has each connection ask grpc.health.v1.Health whether
+	// the backend serves. An address that does not gets no new RPC; those that
+	// run go on. A backend without the service is taken to serve.
+	Health *Health
+	// Retry spaces the attempts to connect to an address.
+	Retry Retry
 	// Opens is how many RPCs may wait for a place on a connection at once,
 	// 100 if 0. Further ones wait for one of these to be placed.
 	Opens int
@@ -56,7 +66,27 @@ type Params struct {
 	Conn grpc.ClientConnInterface
 	// Logger receives what an operator wants to know; nil discards it.
 	Logger *slog.Logger
+
+	resolveEvery time.Duration // for tests; the constant of the same name if 0
 }
+
+// Balance says which of a backend's addresses gets an RPC. The zero value keeps
+// a connection to each and takes the one with the fewest RPCs.
+type Balance struct {
+	// First connects to one address only: the first that answers.
+	First bool
+	// Rebalance, if not 0, moves RPCs with Call.Movable when the addresses have
+	// changed, until each has its share, within this time. Else RPCs stay where
+	// they are.
+	Rebalance time.Duration
+}
+
+// Health names the service whose health is asked for; empty is the server's.
+type Health struct{ Service string }
+
+// Retry spaces attempts to connect: the first pause is at most Initial, 100 ms
+// if 0, and doubles up to Max, 3 s if 0.
+type Retry struct{ Initial, Max time.Duration }
 
 // TLS names PEM files. They are read when New checks them and again at each
 // handshake, so a rotated certificate is used from the next connection on.
@@ -114,6 +144,12 @@ func (p Params) withDefaults() Params {
 	if p.Keepalive == 0 {
 		p.Keepalive = defaultKeepalive
 	}
+	if p.Retry.Initial == 0 {
+		p.Retry.Initial = defaultRetryInitial
+	}
+	if p.Retry.Max == 0 {
+		p.Retry.Max = defaultRetryMax
+	}
 	if p.MaxMessageBytes == 0 {
 		p.MaxMessageBytes = defaultMaxMessageBytes
 	}
@@ -123,6 +159,13 @@ func (p Params) withDefaults() Params {
 	p.Logger = p.Logger.With("upstream", p.Name)
 	return p
 }
+
+// retryFirst and retryLast are the shortest and the longest pause before another
+// attempt to connect. A pause is never longer than is good for a backend that
+// comes back, even where RPCs are to be opened again more slowly.
+func (p Params) retryFirst() time.Duration { return min(p.Retry.Initial, p.retryLast()) }
+
+func (p Params) retryLast() time.Duration { return min(p.Retry.Max, defaultRetryMax) }
 
 // validate reports what no later step would report by itself.
 func (p Params) validate() error {
@@ -137,6 +180,12 @@ func (p Params) validate() error {
 	negative("open_timeout", p.OpenTimeout < 0)
 	negative("keepalive", p.Keepalive < 0)
 	negative("message_bytes", p.MaxMessageBytes < 0)
+	negative("balance.rebalance", p.Balance.Rebalance < 0)
+	negative("reconnect.initial", p.Retry.Initial < 0)
+	negative("reconnect.max", p.Retry.Max < 0)
+	if p.Balance.First && p.Balance.Rebalance != 0 {
+		errs = append(errs, &ParamError{"balance", errors.New("first leaves nothing to rebalance")})
+	}
 	if p.Connections > maxConnections {
 		errs = append(errs, &ParamError{"connections", fmt.Errorf("%d is more than %d", p.Connections, maxConnections)})
 	}

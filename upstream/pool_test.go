@@ -15,10 +15,11 @@ import (
 func connections(u *Upstream) (n, active int) {
 	u.pool.mu.Lock()
 	defer u.pool.mu.Unlock()
-	for _, c := range u.pool.connections {
+	for c := range u.pool.connectionsLocked() {
+		n++
 		active += c.active
 	}
-	return len(u.pool.connections), active
+	return n, active
 }
 
 // quiet is a schema that needs no RPC, for tests that count RPCs.
@@ -58,7 +59,7 @@ func TestFurtherConnectionsAreClosedWhenTheyAreIdle(t *testing.T) {
 		t.Errorf("idle for no time: %d connections are left", n)
 	}
 	u.pool.mu.Lock()
-	for _, c := range u.pool.connections {
+	for c := range u.pool.connectionsLocked() {
 		c.idleSince = time.Now().Add(-extraIdle)
 	}
 	u.pool.mu.Unlock()
@@ -112,7 +113,7 @@ func awaitConnections(t *testing.T, u *Upstream, n int) {
 	defer u.pool.mu.Unlock()
 	for {
 		ready := 0
-		for _, c := range u.pool.connections {
+		for c := range u.pool.connectionsLocked() {
 			if c.ready {
 				ready++
 			}
@@ -128,9 +129,10 @@ func awaitConnections(t *testing.T, u *Upstream, n int) {
 
 func TestABackendThatAllowsNoStreams(t *testing.T) {
 	p := &pool{params: Params{}.withDefaults(), changed: make(chan struct{})}
-	p.connections = []*connection{{ready: true, limit: 0}}
-	if err := p.growLocked(); err != nil || len(p.connections) != 1 {
-		t.Errorf("%d connections to a backend that takes no RPC, %v", len(p.connections), err)
+	e := &endpoint{connections: []*connection{{ready: true, limit: 0}}}
+	p.endpoints = []*endpoint{e}
+	if err := p.growLocked(); err != nil || len(e.connections) != 1 {
+		t.Errorf("%d connections to a backend that takes no RPC, %v", len(e.connections), err)
 	}
 }
 

@@ -39,7 +39,7 @@ type reading struct {
 // beside them.
 func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullName) (r reading, err error) {
 	wait, cancel := context.WithTimeout(ctx, u.params.OpenTimeout)
-	slot, err := u.place(wait)
+	slot, err := u.placeReading(wait)
 	cancel()
 	if err != nil {
 		return r, u.unplaced(err)
@@ -71,6 +71,14 @@ func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullNam
 	}()
 	err = r.read(client, wanted, u.schema.want)
 	return r, reflectionError(err)
+}
+
+// placeReading finds a connection for an RPC that reads the schema.
+func (u *Upstream) placeReading(ctx context.Context) (*slot, error) {
+	if u.pool == nil {
+		return &slot{cc: u.params.Conn}, nil
+	}
+	return u.pool.placeNewest(ctx)
 }
 
 func (r *reading) read(client reflector, wanted []protoreflect.FullName, unknown func(protoreflect.FullName)) error {

@@ -151,7 +151,7 @@ func TestABackendThatComesBack(t *testing.T) {
 
 	t.Run("unchanged", func(t *testing.T) {
 		changed := u.SchemaChanged()
-		generation := u.pool.generation()
+		generation := u.pool.newestGeneration()
 		backend.Restart()
 		awaitGeneration(t, u, generation+1)
 		if s, err := u.RefreshSchema(within(t)); err != nil || s != first || u.Schema() != first {
@@ -187,7 +187,7 @@ func awaitGeneration(t *testing.T, u *Upstream, n uint64) {
 	ctx := within(t)
 	u.pool.mu.Lock()
 	defer u.pool.mu.Unlock()
-	for u.pool.connections[0].generation < n {
+	for u.pool.generation < n {
 		if err := u.pool.waitLocked(ctx); err != nil {
 			t.Fatal(err)
 		}

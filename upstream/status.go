@@ -17,6 +17,11 @@ import (
 // than Params.MaxMessageBytes. A backend's own RESOURCE_EXHAUSTED is not it.
 var ErrMessageTooLarge = errors.New("the message is larger than the transport's limit")
 
+// ErrMoved is what an RPC ends with, if Call.Movable allows, so that it is opened
+// again at an address with fewer RPCs. Its status is CANCELLED, since it was
+// ended on this side.
+var ErrMoved = status.Error(codes.Canceled, "the RPC is moved to another address of the backend")
+
 // errClosed is what calls end with after Close.
 var errClosed = status.Error(codes.Canceled, "the upstream is closed")
 

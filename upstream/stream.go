@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,7 +23,9 @@ type Stream struct {
 	givenUp  func() error // why this side has given up the RPC; nil if it has not
 
 	once    sync.Once
-	release func() // the pool's, called once
+	slot    *slot
+	movable func() bool // Call.Movable
+	moved   atomic.Bool // it was ended for another address
 
 	// Owned by the goroutine that reads.
 	stream  grpc.ClientStream
@@ -99,7 +102,7 @@ func (s *Stream) Close() {
 	s.once.Do(func() {
 		s.cancel()
 		s.upstream.disown(s)
-		s.release()
+		s.slot.release()
 	})
 }
 
@@ -111,6 +114,9 @@ func (s *Stream) receive() error {
 	if err := s.stream.RecvMsg(&s.frame); err != nil {
 		s.frame.free()
 		s.end = s.upstream.ending(s.stream, s.givenUp()).error(err)
+		if s.moved.Load() {
+			s.end = ErrMoved
+		}
 		s.Close()
 		return s.end
 	}

@@ -5,58 +5,116 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc/resolver"
 )
 
-// address is a target that this package dials itself.
-//
-// Names are looked up by net.Dialer at each dial and not by grpc-go's DNS
-// resolver. That one asks again no sooner than after 30 s and backs off to two
-// minutes, so a sidecar that starts before its service has a name, or outlives
-// its service's address, would stay away long after the backend is back. It also
-// would ask for service configurations in TXT records.
+// target is Params.Target taken apart: dialed as it stands, resolved into
+// addresses, or, for names, either.
+type target struct {
+	// dialed is the target as net.Dialer takes it; nil where only a resolver
+	// knows what it means.
+	dialed *address
+	// builder makes resolvers for url; nil where the target is one address.
+	builder resolver.Builder
+	url     resolver.Target
+}
+
+// address is what net.Dialer connects to. A name is looked up at each dial.
 type address struct {
 	network   string // tcp or unix
 	addr      string
 	authority string // what the RPCs' :authority says
 }
 
-// parseTarget takes a gRPC target apart. It returns nil for schemes that are
-// left to grpc-go's resolvers.
-func parseTarget(target string) (*address, error) {
-	if target == "" {
-		return nil, errors.New("is required")
+// parseTarget takes a gRPC target apart.
+func parseTarget(text string) (target, error) {
+	if text == "" {
+		return target{}, errors.New("is required")
 	}
-	scheme, rest, found := strings.Cut(target, ":")
+	scheme, rest, found := strings.Cut(text, ":")
 	if !found {
-		return nil, fmt.Errorf("%q has no port", target)
+		return target{}, fmt.Errorf("%q has no port", text)
 	}
 	switch scheme {
 	case "unix", "unix-abstract":
-		return parseSocket(scheme, rest)
+		return dialedOnly(parseSocket(scheme, rest))
 	case "dns", "passthrough":
 		if port := rest; !strings.HasPrefix(rest, "/") && isPort(port) {
-			return parseHostPort(target) // a host that is called dns
+			return parseName(text) // a host that is called dns
 		}
 		authority, endpoint, ok := cutAuthority(rest)
-		if !ok {
+		switch {
+		case authority != "": // dns://server/name asks a certain name server
+			return parseResolved(scheme, text)
+		case !ok:
 			endpoint = rest // dns:host:port
 		}
-		if authority != "" {
-			return nil, nil //nolint:nilnil // dns://server/name asks a certain name server: grpc-go does
+		if scheme == "passthrough" {
+			return dialedOnly(parseHostPort(endpoint))
 		}
-		return parseHostPort(endpoint)
+		return parseName(endpoint)
 	}
 	if strings.HasPrefix(rest, "//") {
-		if resolver.Get(scheme) == nil { // else grpc-go would take it all for a name
-			return nil, fmt.Errorf("%q is not a scheme that gRPC knows here", scheme)
-		}
-		return nil, nil //nolint:nilnil // documented: grpc-go's
+		return parseResolved(scheme, text)
 	}
-	return parseHostPort(target)
+	return parseName(text)
+}
+
+func dialedOnly(a *address, err error) (target, error) { return target{dialed: a}, err }
+
+// parseResolved leaves a target to the resolver that grpc-go has for its scheme.
+func parseResolved(scheme, text string) (target, error) {
+	builder := resolver.Get(scheme)
+	if builder == nil {
+		return target{}, fmt.Errorf("%q is not a scheme that gRPC knows here", scheme)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return target{}, err
+	}
+	return target{builder: builder, url: resolver.Target{URL: *u}}, nil
+}
+
+// parseName reads host:port. A name of several addresses is resolved. An IP
+// address and localhost, which is one machine by RFC 6761 section 6.3, are not.
+func parseName(hostport string) (target, error) {
+	dialed, err := parseHostPort(hostport)
+	if err != nil {
+		return target{}, err
+	}
+	u, err := url.Parse("dns:///" + dialed.addr)
+	if err != nil {
+		return target{}, err
+	}
+	t := target{dialed: dialed}
+	host, _, err := net.SplitHostPort(dialed.addr)
+	if err != nil {
+		return target{}, err
+	}
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(host); err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return t, nil
+	}
+	t.builder = resolver.Get("dns")
+	t.url = resolver.Target{URL: *u}
+	return t, nil
+}
+
+// authority is what the RPCs' :authority says and, unless TLS.ServerName is
+// set, the name in the backend's certificate.
+func (t target) authority() string {
+	if t.dialed != nil {
+		return t.dialed.authority
+	}
+	if builder, ok := t.builder.(resolver.AuthorityOverrider); ok {
+		return builder.OverrideAuthority(t.url)
+	}
+	return t.url.Endpoint()
 }
 
 // cutAuthority splits "//authority/endpoint".
@@ -117,11 +175,15 @@ func isPort(s string) bool {
 // dial connects, with the kernel's keepalive probing a silent link every
 // keepalive: three probes without an answer end it.
 func (a *address) dial(ctx context.Context, keepalive time.Duration) (net.Conn, error) {
+	return dial(ctx, a.network, a.addr, keepalive)
+}
+
+func dial(ctx context.Context, network, addr string, keepalive time.Duration) (net.Conn, error) {
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 		Enable:   true,
 		Idle:     keepalive,
 		Interval: max(keepalive/keepaliveProbes, time.Second),
 		Count:    keepaliveProbes,
 	}}
-	return dialer.DialContext(ctx, a.network, a.addr)
+	return dialer.DialContext(ctx, network, addr)
 }

@@ -10,15 +10,17 @@ func TestParseTarget(t *testing.T) {
 		"127.0.0.1:50051":             "tcp 127.0.0.1:50051 127.0.0.1:50051",
 		"[::1]:50051":                 "tcp [::1]:50051 [::1]:50051",
 		":50051":                      "tcp localhost:50051 localhost:50051",
-		"app:50051":                   "tcp app:50051 app:50051",
-		"app.ns.svc:50051":            "tcp app.ns.svc:50051 app.ns.svc:50051",
-		"dns:50051":                   "tcp dns:50051 dns:50051",
-		"dns:app:1":                   "tcp app:1 app:1",
-		"dns:///app:50051":            "tcp app:50051 app:50051",
+		"localhost:50051":             "tcp localhost:50051 localhost:50051",
+		"dns:///app.localhost.:50051": "tcp app.localhost.:50051 app.localhost.:50051",
+		"app:50051":                   "tcp app:50051 app:50051, resolved by dns",
+		"app.ns.svc:50051":            "tcp app.ns.svc:50051 app.ns.svc:50051, resolved by dns",
+		"dns:50051":                   "tcp dns:50051 dns:50051, resolved by dns",
+		"dns:app:1":                   "tcp app:1 app:1, resolved by dns",
+		"dns:///app:50051":            "tcp app:50051 app:50051, resolved by dns",
 		"dns:///[::1]:50051":          "tcp [::1]:50051 [::1]:50051",
 		"passthrough:///app:1":        "tcp app:1 app:1",
-		"dns://10.0.0.10/app:50051":   "grpc-go",
-		"static:///app":               "grpc-go",
+		"dns://10.0.0.10/app:50051":   ", resolved by dns",
+		"static:///app":               ", resolved by static",
 		"https://app:50051":           `error: "https" is not a scheme that gRPC knows here`,
 		"unix:run/app.sock":           "unix run/app.sock localhost",
 		"unix:/run/app.sock":          "unix /run/app.sock localhost",
@@ -34,15 +36,19 @@ func TestParseTarget(t *testing.T) {
 		"unix:":                       "error: names no socket",
 		"unix:///":                    "error: names no socket",
 		"unix://run/app.sock":         `error: a socket's path must be absolute after unix://, got "run/app.sock"`,
-		"a b:1":                       "tcp a b:1 a b:1",
+		"a b:1":                       "tcp a b:1 a b:1, resolved by dns",
 		strings.Repeat("9", 99) + ":": `error: "" is not a port`,
 	} {
-		got := "grpc-go"
-		a, err := parseTarget(target)
+		got := ""
+		parsed, err := parseTarget(target)
 		if err != nil {
 			got = "error: " + err.Error()
-		} else if a != nil {
+		}
+		if a := parsed.dialed; a != nil {
 			got = a.network + " " + a.addr + " " + a.authority
+		}
+		if parsed.builder != nil {
+			got += ", resolved by " + parsed.builder.Scheme()
 		}
 		if got != want {
 			t.Errorf("%q: got %s, want %s", target, got, want)

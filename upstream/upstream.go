@@ -131,11 +131,11 @@ func (u *Upstream) Reachable(ctx context.Context) bool {
 }
 
 // place finds a connection with room for one RPC, bounded by ctx.
-func (u *Upstream) place(ctx context.Context) (slot, error) {
+func (u *Upstream) place(ctx context.Context, impatient bool) (*slot, error) {
 	if u.pool == nil {
-		return slot{cc: u.params.Conn, release: func() {}}, nil
+		return &slot{cc: u.params.Conn}, nil
 	}
-	return u.pool.place(ctx)
+	return u.pool.place(ctx, impatient)
 }
 
 // adopt notes a stream for Close; it reports false after Close.

@@ -1,6 +1,11 @@
 package upstream
 
-import "google.golang.org/grpc/connectivity"
+import (
+	"cmp"
+	"slices"
+
+	"google.golang.org/grpc/connectivity"
+)
 
 // Usage is how much of an upstream is in use at one time.
 type Usage struct {
@@ -10,6 +15,24 @@ type Usage struct {
 	Streams int
 	// Opening are RPCs that wait for a place, at most Params.Opens.
 	Opening int
+	// Moves are the RPCs that were moved to another address so far.
+	Moves uint64
+	// Addresses are those of the target, sorted. Params.Conn is one.
+	Addresses []AddressUsage
+}
+
+// AddressUsage is how much of one address is in use.
+type AddressUsage struct {
+	// Address is as the resolver names it, or the target if it has one address.
+	Address string
+	// Ready says that a connection is up.
+	Ready bool
+	// Gone says that the resolver does not name the address any more, and that
+	// RPCs go on there.
+	Gone bool
+	// Streams are the RPCs that are placed there, those that read the schema
+	// left out.
+	Streams int
 }
 
 // Usage returns how much of the upstream is in use. Of Params.Conn it is known
@@ -20,7 +43,7 @@ func (u *Upstream) Usage() Usage {
 	usage.Streams = len(u.streams)
 	u.mu.Unlock()
 	if u.pool != nil {
-		usage.Connections, usage.Ready = u.pool.count()
+		u.pool.count(&usage)
 		return usage
 	}
 	usage.Connections, usage.Ready = 1, 1
@@ -31,17 +54,23 @@ func (u *Upstream) Usage() Usage {
 			usage.Ready = 0
 		}
 	}
+	usage.Addresses = []AddressUsage{{Address: u.params.Target, Ready: usage.Ready > 0, Streams: usage.Streams}}
 	return usage
 }
 
-// count returns how many connections there are, and how many are up.
-func (p *pool) count() (all, ready int) {
+// count adds what the connections carry.
+func (p *pool) count(usage *Usage) {
+	usage.Moves = p.moves.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range p.connections {
-		if c.ready {
-			ready++
+	for _, e := range p.endpoints {
+		usage.Addresses = append(usage.Addresses, AddressUsage{Address: e.name, Ready: e.ready(), Gone: e.gone, Streams: e.active})
+		usage.Connections += len(e.connections)
+		for _, c := range e.connections {
+			if c.ready {
+				usage.Ready++
+			}
 		}
 	}
-	return len(p.connections), ready
+	slices.SortFunc(usage.Addresses, func(a, b AddressUsage) int { return cmp.Compare(a.Address, b.Address) })
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"reflect"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -9,7 +10,15 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// TestUsage: what is under way is counted, and what has ended is not.
+// used is what an upstream with one address has in use.
+func used(target string, streams int) Usage {
+	return Usage{
+		Connections: 1, Ready: 1, Streams: streams,
+		Addresses: []AddressUsage{{Address: target, Ready: true, Streams: streams}},
+	}
+}
+
+// TestUsage: RPCs that run are counted, and those that have ended are not.
 func TestUsage(t *testing.T) {
 	b := backendtest.Start(t)
 	u, err := New(Params{Target: b.Target()})
@@ -19,18 +28,18 @@ func TestUsage(t *testing.T) {
 	if _, err := u.AwaitSchema(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := u.Usage(), (Usage{Connections: 1, Ready: 1}); got != want {
+	if got, want := u.Usage(), used(b.Target(), 0); !reflect.DeepEqual(got, want) {
 		t.Errorf("idle: %+v, want %+v", got, want)
 	}
 	stream, err := u.Open(t.Context(), Call{Method: "ssebridge.test.v1.FeedService/Watch"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := u.Usage(), (Usage{Connections: 1, Ready: 1, Streams: 1}); got != want {
+	if got, want := u.Usage(), used(b.Target(), 1); !reflect.DeepEqual(got, want) {
 		t.Errorf("with a stream: %+v, want %+v", got, want)
 	}
 	stream.Close()
-	if got, want := u.Usage(), (Usage{Connections: 1, Ready: 1}); got != want {
+	if got, want := u.Usage(), used(b.Target(), 0); !reflect.DeepEqual(got, want) {
 		t.Errorf("after it: %+v, want %+v", got, want)
 	}
 	if err := u.Close(); err != nil {

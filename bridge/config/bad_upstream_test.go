@@ -237,13 +237,6 @@ app.yaml:5:19: upstreams.other.target: a gRPC target has no http://; write host:
 `,
 		},
 		{
-			"target of an unknown scheme", oneUpstream + "  other: {target: tcp://localhost:1}\n", `
-app.yaml:5:19: upstreams.other.target: has an unknown scheme; write an address, such as 127.0.0.1:50051, dns:///app:50051 or unix:///run/app.sock
-      other: {target: tcp://localhost:1}
-                      ^
-`,
-		},
-		{
 			"target with a space", oneUpstream + "  other: {target: \"localhost :1\"}\n", `
 app.yaml:5:19: upstreams.other.target: must be printable ASCII without spaces, such as 127.0.0.1:50051, dns:///app:50051 or unix:///run/app.sock
       other: {target: "localhost :1"}
@@ -422,6 +415,40 @@ app.yaml:5:19: upstreams.app.open_timeout: must be from 1ms to 1h
 app.yaml:6:16: upstreams.app.keepalive: must be from 10s to 1h
         keepalive: 1s
                    ^
+`,
+		},
+		{
+			"balance", oneUpstream + `    balance: last
+    health: yes
+  b:
+    target: localhost:1
+    balance: {}
+    health: {}
+  c:
+    target: localhost:1
+    balance: {rebalance: 10ms}
+  d:
+    target: localhost:1
+    balance: 3
+`, `
+app.yaml:5:14: upstreams.app.balance: must be spread, first or {rebalance: DURATION}
+        balance: last
+                 ^
+app.yaml:6:13: upstreams.app.health: must be true, false or {service: NAME}
+        health: yes
+                ^
+app.yaml:9:14: upstreams.b.balance: must be spread, first or {rebalance: DURATION}
+        balance: {}
+                 ^
+app.yaml:10:13: upstreams.b.health: must be true, false or {service: NAME}
+        health: {}
+                ^
+app.yaml:13:26: upstreams.c.balance.rebalance: must be from 1s to 24h
+        balance: {rebalance: 10ms}
+                             ^
+app.yaml:16:14: upstreams.d.balance: must be spread, first or {rebalance: DURATION}
+        balance: 3
+                 ^
 `,
 		},
 	})

@@ -90,9 +90,17 @@ type Upstream struct {
 	Metadata map[string]string `yaml:"metadata"`
 	// Schema says where the types of the upstream's RPCs come from. Default reflection.
 	Schema Schema `yaml:"schema"`
-	// Connections is how many connections are used: auto (one more when the backend's concurrent
-	// streams are used up) or a number. Default auto.
+	// Connections is how many connections are used to each address: auto (one more when the backend's
+	// concurrent streams are used up) or a number. Default auto.
 	Connections Connections `yaml:"connections"`
+	// Balance says which of the target's addresses gets an RPC: spread (the one with the fewest),
+	// first (only one address is connected to) or {rebalance: DURATION} (as spread; when addresses
+	// come or go, RPCs that can be opened again at their cursor are moved within this time until each
+	// address has its share). Default spread.
+	Balance Balance `yaml:"balance"`
+	// Health has each address asked by grpc.health.v1 whether it serves; one that does not gets no new
+	// RPC: true (the server as a whole), false or {service: NAME}. Default false.
+	Health Health `yaml:"health"`
 	// Opens is how many RPCs may wait for their place on a connection at once. Default 100.
 	Opens int `yaml:"opens"`
 	// OpenTimeout bounds the time until a connection is up and the RPC has its place on it. Default 10s.
@@ -120,6 +128,24 @@ type Reconnect struct {
 
 // Connections is a number of connections to an upstream; 0 is auto.
 type Connections int
+
+// Balance says which of an upstream's addresses gets an RPC, in YAML spread, first or
+// {rebalance: DURATION}. The zero value is spread.
+type Balance struct {
+	// First connects to one address only.
+	First bool `yaml:"-"`
+	// Rebalance is the time within which RPCs are moved when the addresses have changed; 0 moves none.
+	Rebalance Duration `yaml:"rebalance"`
+}
+
+// Health says whether addresses are asked by grpc.health.v1 if they serve, in YAML
+// true, false or {service: NAME}. The zero value asks none.
+type Health struct {
+	// On has addresses asked.
+	On bool `yaml:"-"`
+	// Service is the name that is asked for; empty is the server as a whole.
+	Service string `yaml:"service"`
+}
 
 // TLS secures the connection to an upstream. Its zero value verifies the backend by
 // the system's roots. Relative files are relative to the configuration file.

@@ -64,6 +64,10 @@ func shownDefault(path string, v reflect.Value) string {
 		return "reflection"
 	case "upstreams.app.connections":
 		return "auto"
+	case "upstreams.app.balance":
+		return "spread"
+	case "upstreams.app.health":
+		return "false"
 	case "routes[1].event.id":
 		return "absent"
 	case "routes[1].request.body":

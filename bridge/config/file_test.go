@@ -96,7 +96,8 @@ upstreams:
     tls: {}
     connections: auto
     schema: {proto: {files: [a.proto]}}
-  two: {target: "unix:///run/app.sock", connections: 3, schema: reflection}
+  two: {target: "unix:///run/app.sock", connections: 3, schema: reflection, balance: first, health: true}
+  three: {target: "consul:///app", balance: {rebalance: 5m}, health: {service: p.S}}
 routes:
   - path: /a
     methods: [POST, GET]
@@ -124,7 +125,8 @@ routes:
 				Target: "dns:///app:1", TLS: &TLS{},
 				Schema: Schema{Proto: &ProtoSources{ImportPaths: []string{"."}, Files: []string{"a.proto"}}},
 			},
-			"two": {Target: "unix:///run/app.sock", Connections: 3},
+			"two":   {Target: "unix:///run/app.sock", Connections: 3, Balance: Balance{First: true}, Health: Health{On: true}},
+			"three": {Target: "consul:///app", Balance: Balance{Rebalance: seconds(300)}, Health: Health{On: true, Service: "p.S"}},
 		},
 		Routes: []Route{
 			{

@@ -84,3 +84,51 @@ func (s *Schema) decodeNode(d *decoder, n *node, at place) {
 		d.fail(d.shown(n, at), at.path, want)
 	}
 }
+
+// decodeNode takes spread, first or {rebalance:}.
+func (b *Balance) decodeNode(d *decoder, n *node, at place) {
+	const want = "must be spread, first or {rebalance: DURATION}"
+	switch n.kind {
+	case kindMap:
+		d.decodeStruct(n, reflect.ValueOf(b).Elem(), at)
+		if len(n.entries) == 0 {
+			d.fail(d.shown(n, at), at.path, want)
+		}
+	case kindString:
+		switch word, _, ok := d.expanded(n, at); {
+		case !ok:
+		case word == balanceFirst:
+			b.First = true
+		case word != balanceSpread:
+			d.fail(d.shown(n, at), at.path, want)
+		}
+	default:
+		d.fail(d.shown(n, at), at.path, want)
+	}
+}
+
+// The words of Balance.
+const (
+	balanceSpread = "spread"
+	balanceFirst  = "first"
+)
+
+// decodeNode takes true, false or {service:}.
+func (h *Health) decodeNode(d *decoder, n *node, at place) {
+	const want = "true, false or {service: NAME}"
+	if n.kind == kindMap {
+		h.On = true
+		d.decodeStruct(n, reflect.ValueOf(h).Elem(), at)
+		if len(n.entries) == 0 {
+			d.fail(d.shown(n, at), at.path, "must be "+want)
+		}
+		return
+	}
+	switch word, ok := d.word(n, at, want); {
+	case !ok:
+	case word == "true":
+		h.On = true
+	case word != "false":
+		d.fail(d.shown(n, at), at.path, "must be "+want)
+	}
+}

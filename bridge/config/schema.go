@@ -179,6 +179,17 @@ func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 		o.MinProperties, o.MaxProperties = new(1), new(1)
 
 		return o
+	case Balance:
+		o := g.object(v, at)
+		o.MinProperties = new(1)
+		words := &jsonschema.Schema{Enum: []any{balanceSpread, balanceFirst}}
+
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, o, ref("variable")}}
+	case Health:
+		o := g.object(v, at)
+		o.MinProperties = new(1)
+
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{ref("boolean"), o}}
 	case Schema:
 		o := g.object(v, at)
 		o.MinProperties, o.MaxProperties = new(1), new(1)

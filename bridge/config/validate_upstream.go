@@ -27,6 +27,12 @@ func (v *validator) upstream(name string, at place) {
 	if u.Connections < 0 || u.Connections > maxConnections {
 		v.errorf(at.key("connections").path, "must be auto or a number from 1 to %d", maxConnections)
 	}
+	if rebalance := at.key("balance").key("rebalance").path; u.Balance.Rebalance != 0 || v.has(rebalance) {
+		v.duration(rebalance, u.Balance.Rebalance, seconds(1), 24*hour)
+	}
+	if u.Balance.First && u.Balance.Rebalance != 0 {
+		v.errorf(at.key("balance").path, "first leaves nothing to rebalance; keep one")
+	}
 	v.number(at.key("opens").path, u.Opens, maxOpens)
 	v.duration(at.key("open_timeout").path, u.OpenTimeout, least, hour)
 	// Below it a backend that is merely silent would be probed again and again.
@@ -58,9 +64,7 @@ func (v *validator) target(path, target string) {
 
 		return
 	case strings.Contains(target, "://"):
-		v.errorf(path, "has an unknown scheme; write an address, such as %s", forms)
-
-		return
+		return // whether gRPC has a resolver for the scheme is the upstream's to say
 	}
 	if host, port, err := net.SplitHostPort(target); err != nil || host == "" || port == "" {
 		v.errorf(path, "must be host:port or a gRPC target with a scheme, such as %s", forms)

@@ -59,6 +59,12 @@ func Start(tb testing.TB, opts ...Option) *Backend {
 		changed: make(chan struct{}),
 	}
 	b.options.apply(opts)
+	if b.options.addr != "" {
+		b.addr = b.options.addr
+	}
+	if b.options.feed != nil {
+		b.Feed = b.options.feed
+	}
 	if b.options.unix {
 		b.network, b.addr = "unix", socketPath(tb)
 	}

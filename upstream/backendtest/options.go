@@ -30,6 +30,8 @@ const (
 )
 
 type options struct {
+	addr          string
+	feed          *Log
 	unix          bool
 	maxStreams    uint32
 	reflection    Reflection
@@ -47,6 +49,13 @@ type service struct {
 
 // WithUnixSocket listens on a Unix socket.
 func WithUnixSocket() Option { return func(o *options) { o.unix = true } }
+
+// WithAddr listens on an address of the caller's choice, such as 127.0.0.2:50051:
+// backends that one name stands for have one port.
+func WithAddr(addr string) Option { return func(o *options) { o.addr = addr } }
+
+// WithFeed has Watch send what another backend's Feed has.
+func WithFeed(feed *Log) Option { return func(o *options) { o.feed = feed } }
 
 // WithMaxConcurrentStreams limits the RPCs of one connection.
 func WithMaxConcurrentStreams(n uint32) Option { return func(o *options) { o.maxStreams = n } }

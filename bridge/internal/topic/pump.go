@@ -264,6 +264,11 @@ func (t *Topic) settle(began time.Time, err error) func(*Status) {
 		t.tellLost(gapExpired)
 		return nil // opened once without the cursor, at once
 	}
+	if t.endedHere(err) {
+		t.broken = t.broken || t.delivered
+		t.mend()
+		return nil
+	}
 	// A stream may be silent for hours: one that lived for a while has worked.
 	worked := t.delivered || (!began.IsZero() && now.Sub(began) >= t.params.Backoff.Max)
 	t.pace.ended(now, worked)
@@ -291,6 +296,12 @@ func (t *Topic) settle(began time.Time, err error) func(*Status) {
 			s.breaks++
 		}
 	}
+}
+
+// endedHere reports whether the RPC was ended on this side, to be opened again at
+// once: it is no failure of the backend's.
+func (t *Topic) endedHere(err error) bool {
+	return !endedOK(err) && !errors.As(err, new(unshown)) && t.params.Judge(err) == Again
 }
 
 // endedOK reports whether the RPC ended with OK. Only io.EOF itself says so: a

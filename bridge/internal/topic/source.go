@@ -88,6 +88,9 @@ type Verdict int
 const (
 	// Hold: the RPC is opened again and clients notice nothing, or a gap.
 	Hold Verdict = iota
+	// Again: as Hold, at once, and no failure: the RPC was ended on this side to
+	// be opened elsewhere.
+	Again
 	// Retry: clients are told to come back.
 	Retry
 	// Flaky: as Retry, but after flakyOpens failed openings in a row, Fatal.

@@ -1,0 +1,77 @@
+package backendtest
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+)
+
+// fleetName is what a Fleet is called.
+const fleetName = "fleet.test"
+
+// Fleet is backends with one port and one Feed, as the pods of a service are,
+// and a name server that knows their addresses.
+type Fleet struct {
+	// Backends are in the order in which they were added.
+	Backends []*Backend
+	// Names is the name server.
+	Names *Names
+
+	tb   testing.TB
+	opts []Option
+	port string
+}
+
+// StartFleet starts n backends on 127.0.0.2 and up, and publishes them.
+func StartFleet(tb testing.TB, n int, opts ...Option) *Fleet {
+	tb.Helper()
+	f := &Fleet{Names: StartNames(tb), tb: tb, opts: append(opts, WithFeed(newLog()))}
+	for range n {
+		f.Add()
+	}
+	f.Publish(f.Backends...)
+	return f
+}
+
+// Add starts a further backend, which is not published.
+func (f *Fleet) Add() *Backend {
+	f.tb.Helper()
+	host := fmt.Sprintf("127.0.0.%d", 2+len(f.Backends))
+	b := Start(f.tb, append(slices.Clip(f.opts), WithAddr(net.JoinHostPort(host, cmp.Or(f.port, "0"))))...)
+	_, f.port = f.split(b)
+	f.Backends = append(f.Backends, b)
+	return b
+}
+
+// Publish gives the name the addresses of these backends, and of no other.
+func (f *Fleet) Publish(backends ...*Backend) {
+	f.tb.Helper()
+	hosts := make([]string, len(backends))
+	for i, b := range backends {
+		hosts[i], _ = f.split(b)
+	}
+	f.Names.Set(fleetName, hosts...)
+}
+
+// Target is the fleet's name as a gRPC target.
+func (f *Fleet) Target() string { return f.Names.Target(fleetName, f.port) }
+
+// Running is how many Watch RPCs each backend answers.
+func (f *Fleet) Running() []int {
+	all := make([]int, len(f.Backends))
+	for i, b := range f.Backends {
+		all[i] = b.Running()
+	}
+	return all
+}
+
+func (f *Fleet) split(b *Backend) (host, port string) {
+	f.tb.Helper()
+	host, port, err := net.SplitHostPort(b.Addr())
+	if err != nil {
+		f.tb.Fatalf("backendtest: %v", err)
+	}
+	return host, port
+}

@@ -1,0 +1,350 @@
+package upstream
+
+import (
+	"cmp"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+// startFleet starts backends that answer nothing.
+func startFleet(t *testing.T, n int, opts ...backendtest.Option) *backendtest.Fleet {
+	t.Helper()
+	f := backendtest.StartFleet(t, n, opts...)
+	for _, b := range f.Backends {
+		b.OnWatch(silent)
+	}
+	return f
+}
+
+// addTo starts a further one.
+func addTo(f *backendtest.Fleet) *backendtest.Backend {
+	b := f.Add()
+	b.OnWatch(silent)
+	return b
+}
+
+// connectTo makes an upstream that looks a fleet's name up every 100 ms.
+func connectTo(t *testing.T, f *backendtest.Fleet, params Params) *Upstream {
+	t.Helper()
+	params.Target = f.Target()
+	params.Schema = quiet()
+	params.resolveEvery = cmp.Or(params.resolveEvery, 100*time.Millisecond)
+	return connect(t, params)
+}
+
+// addresses are those of an upstream that are up and named by the resolver.
+func addresses(u *Upstream) int {
+	n := 0
+	for _, a := range u.Usage().Addresses {
+		if a.Ready && !a.Gone {
+			n++
+		}
+	}
+	return n
+}
+
+// awaitUsage waits until an upstream is used as is wanted.
+func awaitUsage(t *testing.T, u *Upstream, what string, done func(Usage) bool) {
+	t.Helper()
+	ctx := within(t)
+	for !done(u.Usage()) {
+		u.pool.mu.Lock()
+		err := u.pool.waitLocked(ctx)
+		u.pool.mu.Unlock()
+		if err != nil {
+			t.Fatalf("%s: %+v", what, u.Usage())
+		}
+	}
+}
+
+func awaitAddresses(t *testing.T, u *Upstream, n int) {
+	t.Helper()
+	awaitUsage(t, u, fmt.Sprintf("%d addresses are not up", n), func(Usage) bool { return addresses(u) == n })
+}
+
+func TestRPCsAreSpreadOverTheAddressesOfAName(t *testing.T) {
+	f := startFleet(t, 3)
+	u := connectTo(t, f, Params{})
+	for range 30 { // from the first moment on
+		watch(t, u, nil)
+	}
+	for i, b := range f.Backends {
+		b.AwaitRunning(10)
+		if got := u.Usage().Addresses[i].Streams; got != 10 {
+			t.Errorf("%s is said to have %d RPCs", b.Addr(), got)
+		}
+	}
+	// A fourth gets those that are opened from now on, and nothing is moved.
+	addTo(f)
+	f.Publish(f.Backends...)
+	awaitAddresses(t, u, 4)
+	for range 10 {
+		watch(t, u, nil)
+	}
+	f.Backends[3].AwaitRunning(10)
+	if got := f.Running(); !slices.Equal(got, []int{10, 10, 10, 10}) {
+		t.Errorf("RPCs at each address: %v", got)
+	}
+	if moves := u.Usage().Moves; moves != 0 {
+		t.Errorf("%d RPCs were moved", moves)
+	}
+}
+
+func TestOneAddressOnly(t *testing.T) {
+	backends := []*backendtest.Backend{backendtest.Start(t), backendtest.Start(t)}
+	r := manual.NewBuilderWithScheme("first-only")
+	resolver.Register(r)
+	r.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: backends[0].Addr()}, {Addr: backends[1].Addr()}}})
+	u := connect(t, Params{Target: "first-only:///app", Schema: quiet(), Balance: Balance{First: true}})
+	for range 6 {
+		watch(t, u, nil)
+	}
+	backends[0].AwaitRunning(6)
+	if n := backends[1].Running(); n != 0 {
+		t.Errorf("%d RPCs at the second address", n)
+	}
+}
+
+func TestAnAddressThatDiesLosesItsRPCs(t *testing.T) {
+	f := startFleet(t, 3)
+	u := connectTo(t, f, Params{})
+	streams := make([]*Stream, 0, 9)
+	for range 9 {
+		streams = append(streams, watch(t, u, nil))
+	}
+	f.Backends[0].AwaitRunning(3)
+	f.Backends[0].Stop()
+	lost := 0
+	for _, s := range streams {
+		if s.slot.connection.endpoint.name == f.Backends[0].Addr() {
+			wantCode(t, s.Next(discard), codes.Unavailable)
+			lost++
+			watch(t, u, nil)
+		}
+	}
+	if lost != 3 {
+		t.Errorf("%d RPCs were lost", lost)
+	}
+	awaitUsage(t, u, "not evenly", func(usage Usage) bool {
+		return usage.Addresses[0].Streams == 0 && usage.Addresses[1].Streams+usage.Addresses[2].Streams == 9
+	})
+	for _, a := range u.Usage().Addresses[1:] {
+		if a.Streams < 4 {
+			t.Errorf("%+v", u.Usage().Addresses)
+		}
+	}
+	// It comes back, and is the one with the fewest.
+	f.Backends[0].Restart()
+	awaitAddresses(t, u, 3)
+	for range 3 {
+		watch(t, u, nil)
+	}
+	f.Backends[0].AwaitRunning(3)
+}
+
+func TestRPCsOnAnAddressThatIsGoneGoOn(t *testing.T) {
+	f := startFleet(t, 2)
+	u := connectTo(t, f, Params{})
+	a, b := watch(t, u, nil), watch(t, u, nil)
+	f.Backends[0].AwaitRunning(1)
+	f.Backends[1].AwaitRunning(1)
+	f.Publish(f.Backends[0])
+	awaitUsage(t, u, "no address is gone", func(usage Usage) bool { return usage.Addresses[1].Gone })
+	watch(t, u, nil)
+	watch(t, u, nil)
+	f.Backends[0].AwaitRunning(3)
+	if n := f.Backends[1].Running(); n != 1 {
+		t.Errorf("%d RPCs at the address that is gone", n)
+	}
+	for _, s := range []*Stream{a, b} {
+		if s.slot.connection.endpoint.gone {
+			s.Close()
+		}
+	}
+	awaitUsage(t, u, "still connected", func(usage Usage) bool { return len(usage.Addresses) == 1 && usage.Connections == 1 })
+
+	// A name server that is away, or says that the name does not exist, is not
+	// believed.
+	f.Names.Set("fleet.test")
+	lookups := f.Names.Lookups()
+	awaitLookups(t, f.Names, lookups+2)
+	if addresses(u) != 1 {
+		t.Errorf("the last address was given up: %+v", u.Usage())
+	}
+}
+
+func awaitLookups(t *testing.T, names *backendtest.Names, n int) {
+	t.Helper()
+	ctx := within(t)
+	for names.Lookups() < n {
+		if !sleep(ctx, 10*time.Millisecond) {
+			t.Fatalf("%d lookups, want %d", names.Lookups(), n)
+		}
+	}
+}
+
+func TestALostConnectionHasTheNameLookedUp(t *testing.T) {
+	f := startFleet(t, 1)
+	u := connectTo(t, f, Params{resolveEvery: time.Hour})
+	awaitAddresses(t, u, 1)
+	// The backend moves, as a pod that is replaced does.
+	moved := addTo(f)
+	f.Publish(moved)
+	f.Backends[0].Stop()
+	awaitUsage(t, u, "not moved", func(usage Usage) bool {
+		return len(usage.Addresses) == 1 && usage.Addresses[0].Address == moved.Addr() && usage.Ready == 1
+	})
+	watch(t, u, nil)
+	moved.AwaitRunning(1)
+}
+
+// A resolver of the program's own says by itself that the addresses have changed.
+func TestRegisteredResolvers(t *testing.T) {
+	backends := []*backendtest.Backend{backendtest.Start(t), backendtest.Start(t, backendtest.WithUnixSocket())}
+	state := func(backends ...*backendtest.Backend) resolver.State {
+		var s resolver.State
+		for _, b := range backends {
+			s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: b.Target()}}})
+		}
+		return s
+	}
+	r := manual.NewBuilderWithScheme("registered")
+	resolver.Register(r)
+	r.InitialState(state(backends[0]))
+	u := connect(t, Params{Target: "registered:///app", Schema: quiet(), Balance: Balance{Rebalance: time.Hour}})
+	awaitAddresses(t, u, 1)
+	r.UpdateState(state(backends...))
+	awaitAddresses(t, u, 2)
+	for range 6 {
+		watch(t, u, nil)
+	}
+	for _, b := range backends {
+		b.AwaitRunning(3)
+	}
+}
+
+func TestTheStreamLimitOfEachAddress(t *testing.T) {
+	f := startFleet(t, 2, backendtest.WithMaxConcurrentStreams(2))
+	u := connectTo(t, f, Params{})
+	for range 8 {
+		watch(t, u, nil)
+	}
+	for _, b := range f.Backends {
+		b.AwaitRunning(4)
+	}
+	if usage := u.Usage(); usage.Connections != 4 {
+		t.Errorf("%d connections", usage.Connections)
+	}
+}
+
+func TestAnAddressThatDoesNotServe(t *testing.T) {
+	f := startFleet(t, 2)
+	f.Backends[1].Health.SetServingStatus("orders", healthv1.HealthCheckResponse_NOT_SERVING)
+	f.Backends[0].Health.SetServingStatus("orders", healthv1.HealthCheckResponse_SERVING)
+	u := connectTo(t, f, Params{Health: &Health{Service: "orders"}, OpenTimeout: time.Second})
+	streams := []*Stream{watch(t, u, nil), watch(t, u, nil)}
+	f.Backends[0].AwaitRunning(2)
+	f.Backends[1].Health.SetServingStatus("orders", healthv1.HealthCheckResponse_SERVING)
+	awaitAddresses(t, u, 2)
+	watch(t, u, nil)
+	watch(t, u, nil)
+	f.Backends[1].AwaitRunning(2)
+	// RPCs that run are left alone.
+	for _, b := range f.Backends {
+		b.Health.SetServingStatus("orders", healthv1.HealthCheckResponse_NOT_SERVING)
+	}
+	awaitAddresses(t, u, 0)
+	_, err := u.Open(t.Context(), Call{Method: watchMethod})
+	wantCode(t, err, codes.Unavailable)
+	wantHidden(t, err, "the backend does not serve, by grpc.health.v1")
+	if got := f.Running(); !slices.Equal(got, []int{2, 2}) {
+		t.Errorf("RPCs at each address: %v", got)
+	}
+	streams[0].Close()
+}
+
+// From one address to three: each gets its share within the time, and what cannot
+// be moved stays.
+func TestRebalancing(t *testing.T) {
+	f := startFleet(t, 3)
+	f.Publish(f.Backends[0])
+	const within = 2 * time.Second
+	u := connectTo(t, f, Params{Balance: Balance{Rebalance: within}})
+	awaitAddresses(t, u, 1)
+	var moved, open atomic.Int32
+	movable := func() bool { return true }
+	var stay []*Stream
+	for i := range 33 {
+		if i%11 == 0 {
+			stay = append(stay, watch(t, u, nil))
+			continue
+		}
+		open.Add(1)
+		go func() {
+			defer open.Add(-1)
+			for {
+				s, err := u.Open(t.Context(), Call{Method: watchMethod, Movable: movable})
+				if err != nil {
+					return
+				}
+				err = s.Next(discard)
+				s.Close()
+				if err != ErrMoved { //nolint:errorlint // it is the sentinel itself
+					return
+				}
+				moved.Add(1)
+			}
+		}()
+	}
+	f.Backends[0].AwaitRunning(33)
+	begin := time.Now()
+	f.Publish(f.Backends...)
+	for _, b := range f.Backends {
+		b.AwaitRunning(11)
+	}
+	if took := time.Since(begin); took > within+500*time.Millisecond || took < within/3 {
+		t.Errorf("moved over %v, want it spread over %v", took, within)
+	}
+	if n := moved.Load(); n != 22 || u.Usage().Moves != 22 {
+		t.Errorf("%d RPCs were moved, counted %d, want 22", n, u.Usage().Moves)
+	}
+	for _, s := range stay {
+		if s.moved.Load() {
+			t.Error("an RPC that may not be moved was moved")
+		}
+	}
+	// One address is gone: it keeps what cannot be moved only.
+	f.Publish(f.Backends[1], f.Backends[2])
+	f.Backends[0].AwaitRunning(3)
+	if err := u.Close(); err != nil {
+		t.Error(err)
+	}
+	for open.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestManyAddresses(t *testing.T) {
+	p := &pool{params: Params{}.withDefaults(), changed: make(chan struct{}), seed: maphash.MakeSeed()}
+	many := make([]resolver.Endpoint, 3*maxEndpoints)
+	for i := range many {
+		many[i] = resolver.Endpoint{Addresses: []resolver.Address{{Addr: fmt.Sprintf("10.0.%d.%d:1", i/256, i%256)}}}
+	}
+	first := p.choose(slices.Clone(many))
+	slices.Reverse(many)
+	second := p.choose(slices.Clone(many))
+	if len(first) != maxEndpoints || endpointName(first[7]) != endpointName(second[7]) {
+		t.Errorf("%d addresses are used, and others in another order", len(first))
+	}
+}

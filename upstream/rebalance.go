@@ -1,0 +1,156 @@
+package upstream
+
+import (
+	"context"
+	"time"
+)
+
+// opened notes an RPC that has begun, if it may be moved.
+func (s *slot) opened(stream *Stream) {
+	if s.pool == nil || s.pool.params.Balance.Rebalance == 0 || stream.movable == nil {
+		return
+	}
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	s.stream = stream
+	s.connection.movable[stream] = struct{}{}
+}
+
+// move ends the RPC with ErrMoved, if it may be moved now.
+func (s *Stream) move() bool {
+	if !s.movable() || !s.moved.CompareAndSwap(false, true) {
+		return false
+	}
+	s.cancel()
+	return true
+}
+
+// rebalance moves RPCs until ctx ends, whenever the addresses with connections
+// have become more or fewer.
+func (p *pool) rebalance(ctx context.Context) {
+	var until time.Time // when the RPCs are to be even; zero while they are
+	for {
+		p.mu.Lock()
+		excess, changed := p.excessLocked(!until.IsZero()), p.changed
+		p.mu.Unlock()
+		if excess == 0 {
+			until = time.Time{}
+			select {
+			case <-changed:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		if until.IsZero() {
+			// A tenth is left for the last RPCs to be opened again.
+			until = time.Now().Add(p.params.Balance.Rebalance * 9 / 10)
+		}
+		pause := max(time.Until(until)/time.Duration(excess), minMovePause)
+		if !sleep(ctx, pause) {
+			return
+		}
+		if !p.moveOne() && !sleep(ctx, unmovedPause) {
+			return
+		}
+	}
+}
+
+const (
+	// minMovePause bounds how fast RPCs are moved once the time is over.
+	minMovePause = 10 * time.Millisecond
+	// unmovedPause is how long it takes to look again when no RPC can be moved.
+	unmovedPause = time.Second
+)
+
+// shareLocked is the even share of an address, rounded up. It is 0 if no address
+// can take RPCs.
+func (p *pool) shareLocked() int {
+	rpcs, addresses := 0, 0
+	for _, e := range p.endpoints {
+		rpcs += e.active
+		if !e.gone && e.ready() {
+			addresses++
+		}
+	}
+	if addresses == 0 {
+		return 0
+	}
+	return (rpcs + addresses - 1) / addresses
+}
+
+// excessLocked is how many RPCs would have to be moved. While nothing is moved
+// yet, an address that has up to a tenth more than its share counts as even:
+// clients come and go, and an RPC that is moved is opened anew at the backend.
+func (p *pool) excessLocked(moving bool) int {
+	share := p.shareLocked()
+	if share == 0 {
+		return 0
+	}
+	excess, uneven, least := 0, moving, share
+	for _, e := range p.endpoints {
+		if !e.gone && e.ready() {
+			least = min(least, e.active)
+		}
+	}
+	for _, e := range p.endpoints {
+		n := e.above(share)
+		excess += n
+		uneven = uneven || n > 0 && (e.gone || n*10 > share && e.active-least > 1)
+	}
+	if !uneven {
+		return 0
+	}
+	return excess
+}
+
+// above is how many RPCs the address has beyond its share. The share of one that
+// is gone is nothing.
+func (e *endpoint) above(share int) int {
+	if e.gone {
+		share = 0
+	}
+	return max(e.active-share, 0)
+}
+
+// moveOne moves one RPC of the address that is farthest above its share. Where
+// none of its RPCs can be moved, the next one's is. It reports whether it moved
+// one.
+func (p *pool) moveOne() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	share := p.shareLocked()
+	if share == 0 {
+		return false
+	}
+	tried := map[*endpoint]bool{}
+	for {
+		var most *endpoint
+		for _, e := range p.endpoints {
+			if !tried[e] && e.above(share) > 0 && (most == nil || e.above(share) > most.above(share)) {
+				most = e
+			}
+		}
+		if most == nil {
+			return false
+		}
+		if most.moveOne() {
+			p.moves.Add(1)
+			return true
+		}
+		tried[most] = true
+	}
+}
+
+// moveOne moves any RPC that can be moved.
+func (e *endpoint) moveOne() bool {
+	for _, c := range e.connections {
+		for stream := range c.movable {
+			if stream.move() {
+				delete(c.movable, stream)
+				return true
+			}
+		}
+	}
+	return false
+}
