@@ -41,7 +41,7 @@ func newRouteCounts() *routeCounts {
 	return &routeCounts{
 		delivery: delivery.NewCounts(),
 		shed: tally.NewFamily(shedLabel(limitClients), shedLabel(limitClientsPerIP), shedLabel(limitOpensPerIP), shedLabel(limitTopics),
-			shedLabel(limitReplayBytes)),
+			shedLabel(limitReplayBytes), shedLabel(limitPendingBytes)),
 		gaps: newGapCounts(),
 	}
 }

@@ -8,3 +8,9 @@ const BodyTimeout = bodyTimeout
 
 // AnswerTimeout is how long a client may take to take an answer.
 const AnswerTimeout = answerTimeout
+
+// PendingRequests is what is held of requests, beyond the first bytes of each.
+func (b *Bridge) PendingRequests() int64 { return b.shedding.pending.requests.bytes() }
+
+// PendingAnswers is what is held of answers.
+func (b *Bridge) PendingAnswers() int64 { return b.shedding.pending.answers.bytes() }

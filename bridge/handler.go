@@ -22,25 +22,30 @@ func lastEventIDNames() []string { return []string{"last_event_id", "lastEventId
 
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	// The request is not kept while a stream lasts.
+	stream := b.begin(w, r)
+	stream(ctx)
+}
+
+// begin answers a request but for the stream that it may begin.
+func (b *Bridge) begin(w http.ResponseWriter, r *http.Request) answer {
 	response := b.receive(w, r)
 	defer response.visit.returned(r)
-	w = response
-	limitBody(w, r)
-	// The request that knows its client is not kept while a stream lasts.
-	stream, err := aside(func() (answer, error) { return b.serve(w, b.identified(r)) })
-	if err == nil {
-		err = stream(r.Context())
-	}
+	b.limitBody(response, r)
+	stream, err := aside(func() (answer, error) { return b.serve(response, b.identified(r)) })
 	if err != nil {
-		b.refuse(w, r, err)
+		b.refuse(response, r, err)
+		return answered
 	}
+	return stream
 }
 
 // answer is what is left to do of a request: to stream.
-type answer func(ctx context.Context) error
+type answer func(ctx context.Context)
 
 // answered is the answer of a request of which nothing is left to do.
-func answered(context.Context) error { return nil }
+func answered(context.Context) {}
 
 // aside calls a function on a stack of its own. What reading a request needs is
 // given back then, where the caller's own stack lasts as long as a stream.
@@ -94,8 +99,13 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		return e.shed(w, r, err)
 	}
 	defer guest.leave()
-	body, err := e.receive(w, r, int(limits.RequestBytes))
-	if err != nil {
+	load := &load{pool: &b.shedding.pending.requests}
+	defer load.leave()
+	body, err := e.receive(w, r, int(limits.RequestBytes), load)
+	switch {
+	case isFull(err):
+		return e.shed(w, r, err)
+	case err != nil:
 		return nil, e.at(err)
 	}
 	seat, err := e.seat(r)
@@ -112,7 +122,12 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	case err != nil:
 		return nil, e.at(err)
 	case call.unary():
-		return answered, e.at(e.answer(w, r, call))
+		if err := e.answer(w, r, call); isFull(err) {
+			return e.shed(w, r, err)
+		} else if err != nil {
+			return nil, e.at(err)
+		}
+		return answered, nil
 	}
 	call.seat = seat
 	rest, err := e.stream(w, r, call)
@@ -144,12 +159,16 @@ type call struct {
 	visit *visit // nil if nobody watches
 }
 
-// receive reads a request of at most limit bytes, and returns its body.
-func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+// receive reads a request of at most limit bytes, and returns its body. What it
+// takes in memory is counted in load.
+func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, limit int, load *load) ([]byte, error) {
 	if err := route.CheckSize(r, limit); err != nil {
 		return nil, err
 	}
-	return readBody(w, r, limit)
+	if err := load.grow(headSize(r)); err != nil {
+		return nil, err
+	}
+	return readBody(w, r, limit, load)
 }
 
 // understand waits for the route's schema and binds the request to it.
@@ -165,19 +184,28 @@ func (e *endpoint) understand(w http.ResponseWriter, r *http.Request, params map
 	return &call{binding: b, Bound: bound, visit: visitOf(w).kept()}, nil
 }
 
-// bodyTimeout is how long a client may take to send the body.
-const bodyTimeout = 10 * time.Second
+const (
+	// bodyTimeout is how long a client may take to send the body.
+	bodyTimeout = 10 * time.Second
+	// pressedTimeout is how long it may take while limits.pending_bytes is nearly
+	// used up, and how long one piece of an answer may take then.
+	pressedTimeout = 2 * time.Second
+)
 
-// limitBody gives the body its time, whoever reads it: where an answer comes
+// limitBody gives the body its time, for any reader of it: where an answer comes
 // before the body's end, net/http reads on, and has no deadline of its own.
-func limitBody(w http.ResponseWriter, r *http.Request) {
+func (b *Bridge) limitBody(w http.ResponseWriter, r *http.Request) {
 	if !hasBody(r) {
 		return
+	}
+	timeout := bodyTimeout
+	if b.shedding.pending.requests.pressed() {
+		timeout = pressedTimeout
 	}
 	// A writer that knows no deadlines, of a test or a middleware, is left
 	// to its own.
 	controller := http.NewResponseController(w)
-	_ = controller.SetReadDeadline(time.Now().Add(bodyTimeout))
+	_ = controller.SetReadDeadline(time.Now().Add(timeout))
 	if r.ProtoMajor == 1 {
 		// That of the connection's last answer may be over, and "100 Continue" is
 		// to be written.
@@ -187,16 +215,27 @@ func limitBody(w http.ResponseWriter, r *http.Request) {
 
 const (
 	// answerTimeout is how long a client may take to take what is no stream, or as
-	// much of it as answerPiece.
+	// much of it as answerPiece. For all of it there is as much time, and a second
+	// for each answerRate bytes.
 	answerTimeout = 20 * time.Second
 	answerPiece   = 16 << 10
+	answerRate    = 64 << 10
 )
 
-// limitAnswer gives what is written next its time. Nobody else would: a client that
+// limitAnswer gives what is written next its time: until a deadline for the whole
+// answer at the latest, if there is one. Nobody else would: a client that
 // opens no window, or reads nothing, would be waited for as long as its connection
 // lasts, with all that its request holds.
-func limitAnswer(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
+func (w *witness) limitAnswer(whole time.Time) {
+	timeout := answerTimeout
+	if w.visit.bridge.shedding.pending.answers.pressed() {
+		timeout = pressedTimeout
+	}
+	until := time.Now().Add(timeout)
+	if !whole.IsZero() && whole.Before(until) {
+		until = whole
+	}
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(until)
 }
 
 // hasBody reports whether a request may have a body; HTTP/2 gives one to each,
@@ -205,11 +244,14 @@ func hasBody(r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
 }
 
-func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, limit int, load *load) ([]byte, error) {
 	if !hasBody(r) {
 		return nil, nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(limit)))
+	body, err := readAll(http.MaxBytesReader(nil, r.Body, int64(limit)), load)
+	if isFull(err) {
+		return nil, err
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		w.Header().Set("Connection", "close")
 		return nil, &route.Error{Status: http.StatusRequestTimeout, Message: "the body did not come in time"}
@@ -223,6 +265,29 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error)
 	// Only now: what is left of a body that was not read keeps its deadline.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
+}
+
+// readAll is io.ReadAll, but it counts in load what it takes before it does.
+func readAll(r io.Reader, load *load) ([]byte, error) {
+	const first = 1 << 10
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			more := max(first, cap(body)) // doubled, so that the body's bytes are copied twice at most
+			if err := load.grow(more); err != nil {
+				return nil, err
+			}
+			body = append(make([]byte, 0, cap(body)+more), body...)
+		}
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case err != nil:
+			return nil, err
+		}
+	}
 }
 
 // options answers OPTIONS.

@@ -59,6 +59,8 @@ func metrics() []metric {
 		{"ssebridge_topics_limit", gauge, "limits.topics.", nil},
 		{"ssebridge_topic_evictions_total", counter, "Lingering topics ended before their time, by the limit.", []string{labelReason}},
 		{"ssebridge_log_bytes", gauge, "Memory of all logs.", nil},
+		{"ssebridge_pending_bytes", gauge, "Memory of requests and answers that are held for clients, beyond the first 4 KiB of each.", []string{labelKind}},
+		{"ssebridge_pending_bytes_limit", gauge, "limits.pending_bytes.", nil},
 		{"ssebridge_log_kept_bytes", gauge, "Memory of events that are kept until their client has them; a quarter of limits.replay_bytes is for them.", nil},
 		{"ssebridge_log_bytes_limit", gauge, "limits.replay_bytes.", nil},
 		{"ssebridge_log_trims_total", counter, "How often the largest log gave up its oldest frames for limits.replay_bytes.", nil},

@@ -25,6 +25,7 @@ const (
 	limitOpensPerIP   = "limits.opens_per_ip"
 	limitTopics       = "limits.topics"
 	limitReplayBytes  = "limits.replay_bytes"
+	limitPendingBytes = "limits.pending_bytes"
 )
 
 // fullError says which limit leaves no room for a client: a passing failure.
@@ -45,6 +46,8 @@ type shedding struct {
 	guests seats
 	opens  opens
 
+	pending pending
+
 	mu        sync.Mutex
 	told      map[string]*rate.Sometimes // by limit, each a line a minute
 	toldProxy bool                       // since the limits were set
@@ -55,6 +58,7 @@ func (s *shedding) limit(limits config.Limits) {
 	s.seats.limit(limits.Clients, limits.ClientsPerIP)
 	s.guests.limit(limits.Clients, limits.ClientsPerIP)
 	s.opens.limit(limits.OpensPerIP)
+	s.pending.limit(int64(limits.PendingBytes), int64(limits.MessageBytes))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.toldProxy = false
@@ -81,9 +85,27 @@ func (e *endpoint) guest(r *http.Request) (*seat, error) {
 	return e.bridge.shedding.guests.take(clientAddr(r))
 }
 
-// mayOpen says whether who has a seat may open a topic.
-func (e *endpoint) mayOpen(s *seat) func() error {
-	return func() error { return e.bridge.shedding.opens.take(s.addr) }
+// mayOpen says whether a topic may be opened for a request, which it keeps as long
+// as it lasts.
+func (e *endpoint) mayOpen(c *call) func() error {
+	return func() error {
+		if kept := requestSize(c) - freeBytes; kept > 0 && !e.bridge.shedding.pending.requests.fits(int64(kept)) {
+			return &fullError{limit: limitPendingBytes}
+		}
+		return e.bridge.shedding.opens.take(c.seat.addr)
+	}
+}
+
+// requestSize is about how much memory a request takes as it goes to the backend.
+func requestSize(c *call) int {
+	size := len(c.Wire)
+	for name, values := range c.Metadata {
+		size += len(name)
+		for _, value := range values {
+			size += len(value) + fieldSize
+		}
+	}
+	return size
 }
 
 // shed answers a client for whom a limit leaves no room. Who may be calling a unary

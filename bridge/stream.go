@@ -74,7 +74,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
 		Place:     e.place(id),
-		Admit:     e.mayOpen(c.seat),
+		Admit:     e.mayOpen(c),
 		Starts:    c.visit.starter(),
 		Open:      func(after []byte, _ bool) (string, topic.Params) { return e.open(c, after) },
 	}
@@ -119,6 +119,8 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 		}),
 	}
 	f.origin.Store(c.visit.source())
+	kept := &load{pool: &e.bridge.shedding.pending.requests}
+	kept.force(requestSize(c))
 	return epoch, topic.Params{
 		Source:   f,
 		Renderer: f,
@@ -137,6 +139,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 		},
 		Attempts:  *e.route.Reconnect.Attempts,
 		Largest:   int64(e.messageBytes),
+		Ended:     kept.leave,
 		Reopen:    e.route.OnComplete == config.OnCompleteReopen,
 		StopOnBad: e.route.OnBadMessage == config.OnBadMessageStop,
 		NoReturn:  e.mode == sse.None,
@@ -235,12 +238,11 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 	case stream == nil: // it goes on without its request
 		return answered, nil
 	}
-	return func(ctx context.Context) error {
+	return func(ctx context.Context) {
 		if end := stream.Run(ctx); end != delivery.EndComplete && end != delivery.EndAsked {
 			// To return would be to end the response as if all had been said.
 			panic(http.ErrAbortHandler)
 		}
-		return nil
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
@@ -15,8 +16,14 @@ import (
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(e.route.Timeout))
 	defer cancel()
+	done := func() {}
+	defer func() { done() }()
+	ready := func() (err error) {
+		done, err = e.bridge.shedding.pending.read(ctx)
+		return err
+	}
 	calling, rpc, span := e.bridge.tracing.startRPC(c.visit.source().context(ctx), upstream.Call{
-		Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata,
+		Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata, Ready: ready,
 	})
 	e.upstream.counts.unary.opens.Add(1)
 	reply, err := e.upstream.Invoke(calling, rpc)
@@ -29,15 +36,35 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	if len(reply.Wire) > e.messageBytes {
 		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
 	}
-	body, err := c.plan.AppendJSON(nil, reply.Wire)
+	body, err := e.render(ctx, c.plan, reply.Wire)
 	if curable(err) {
+		done() // asking the backend may take long
+		done = func() {}
 		if newest := e.refresh(ctx); newest != nil {
-			body, err = newest.plan.AppendJSON(nil, reply.Wire)
+			body, err = e.render(ctx, newest.plan, reply.Wire)
 		}
 	}
 	if err != nil {
 		return err
 	}
+	load := load{pool: &e.bridge.shedding.pending.answers}
+	if err := load.grow(cap(body)); err != nil {
+		return err
+	}
+	defer load.leave()
+	reply.Wire = nil // not to be kept as long as the client takes
+	done()
+	done = func() {}
 	writeJSON(w, http.StatusOK, body)
 	return nil
+}
+
+// render transcodes a response when a processor is free for it.
+func (e *endpoint) render(ctx context.Context, plan *transcode.Plan, wire []byte) ([]byte, error) {
+	begun, err := e.bridge.rendering.begin(ctx, wire)
+	if err != nil {
+		return nil, err
+	}
+	defer e.bridge.rendering.end(begun)
+	return plan.AppendJSON(nil, wire)
 }

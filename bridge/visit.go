@@ -130,14 +130,15 @@ func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader notes the status.
 func (w *witness) WriteHeader(status int) {
 	w.visit.status = int16(status) //nolint:gosec // net/http knows three digits
-	limitAnswer(w.ResponseWriter)
+	w.limitAnswer(time.Time{})
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write notes how much was written. Each piece of it has its time.
 func (w *witness) Write(p []byte) (n int, err error) {
+	whole := time.Now().Add(answerTimeout + time.Duration(len(p)/answerRate)*time.Second)
 	for piece := range slices.Chunk(p, answerPiece) {
-		limitAnswer(w.ResponseWriter)
+		w.limitAnswer(whole)
 		var wrote int
 		wrote, err = w.ResponseWriter.Write(piece)
 		n += wrote

@@ -58,6 +58,10 @@ type Limits struct {
 	// events of the largest log. A quarter of it is for events that logs keep until their own client has
 	// them (private streams, catch-ups): beyond that backends wait. Default 256MiB.
 	ReplayBytes Size `yaml:"replay_bytes"`
+	// PendingBytes is the memory of what is held for peers beside logs: heads and bodies of requests until
+	// they are answered or stream, requests of running streams, answers of unary methods until they are
+	// taken; half for requests, half for answers, 4KiB of each uncounted. Beyond it requests are shed. Default 64MiB.
+	PendingBytes Size `yaml:"pending_bytes"`
 	// Catchups is how many catch-up RPCs of an upstream may replay at once, but at least one for each
 	// stream; further clients wait on their open response. An RPC that has brought nothing for 250 ms
 	// replays nothing, and does not count. Default 256.

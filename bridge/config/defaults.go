@@ -25,6 +25,7 @@ func (c Config) WithDefaults() Config {
 	c.Limits.Topics = or(c.Limits.Topics, 10000)
 	c.Limits.IdleTopics = or(c.Limits.IdleTopics, 1000)
 	c.Limits.ReplayBytes = or(c.Limits.ReplayBytes, 256*MiB)
+	c.Limits.PendingBytes = or(c.Limits.PendingBytes, 64*MiB)
 	c.Limits.Catchups = or(c.Limits.Catchups, 256)
 	c.Limits.RequestBytes = or(c.Limits.RequestBytes, 64*KiB)
 	c.Limits.MessageBytes = or(c.Limits.MessageBytes, 4*MiB)

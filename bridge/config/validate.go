@@ -192,6 +192,7 @@ func (v *validator) limits() {
 	v.number(at.key("topics").path, l.Topics, maxTopics)
 	v.number(at.key("idle_topics").path, l.IdleTopics, maxTopics)
 	v.size(at.key("replay_bytes").path, l.ReplayBytes, maxReplay)
+	v.size(at.key("pending_bytes").path, l.PendingBytes, maxReplay)
 	v.number(at.key("catchups").path, l.Catchups, maxCatchups)
 	v.size(at.key("request_bytes").path, l.RequestBytes, maxRequest)
 	v.size(at.key("message_bytes").path, l.MessageBytes, maxMessage)

@@ -373,6 +373,9 @@ func (r *Registry) end(t *Topic) {
 	}
 	f.remove(t)
 	t.log.Discard()
+	if t.params.Ended != nil {
+		t.params.Ended()
+	}
 	if len(f.topics) == 0 {
 		delete(r.families, f.key)
 	}

@@ -34,6 +34,9 @@ type Params struct {
 	// NoReturn is set where clients have no place to come back to: what would
 	// be Retry is Fatal.
 	NoReturn bool
+	// Ended is called once the registry does not know the topic any more, while it
+	// is locked; nil does nothing.
+	Ended func()
 	// Largest is how large a message of the backend's may be; 0 is unknown.
 	Largest int64
 	// Abandon ends the RPC at once when its last client leaves.

@@ -1,0 +1,156 @@
+package bridge
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// freeBytes is how much of a request, and of its answer, is not counted against
+// limits.pending_bytes: limits.clients bounds how many there are, and small ones
+// are to get in while others use the limit up.
+const freeBytes = 4 << 10
+
+// pending is what the bridge holds in memory for peers, beside logs
+// (limits.pending_bytes): one half is for requests, the other for answers of unary
+// methods. Its methods are safe for concurrent use.
+type pending struct {
+	requests, answers pool
+
+	mu      sync.Mutex
+	reading *semaphore.Weighted // answers that are being read from backends
+	permits int64               // how many there may be of them
+}
+
+// limit sets how much there may be. What is held stays.
+func (p *pending) limit(bytes, message int64) {
+	p.requests.limit(bytes / 2)
+	p.answers.limit(bytes - bytes/2)
+	// An answer's size is not known before it has been read.
+	permits := max(bytes/2/message, 4)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.permits != permits {
+		p.permits, p.reading = permits, semaphore.NewWeighted(permits)
+	}
+}
+
+// read waits until an answer may be read from a backend, and returns what ends that.
+func (p *pending) read(ctx context.Context) (done func(), err error) {
+	p.mu.Lock()
+	reading := p.reading
+	p.mu.Unlock()
+	if err := reading.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	return func() { reading.Release(1) }, nil
+}
+
+// pool is a number of bytes that are taken and given back.
+type pool struct {
+	mu          sync.Mutex
+	most, taken int64
+}
+
+func (p *pool) limit(bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most = bytes
+}
+
+// take takes bytes out of the pool, if it has as many. One request alone is never
+// too large for it: limits.request_bytes and limits.message_bytes are for that.
+func (p *pool) take(bytes int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken > 0 && p.taken+bytes > p.most {
+		return false
+	}
+	p.taken += bytes
+	return true
+}
+
+// fits reports whether take would have bytes to give.
+func (p *pool) fits(bytes int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken == 0 || p.taken+bytes <= p.most
+}
+
+func (p *pool) give(bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken -= bytes
+}
+
+func (p *pool) bytes() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
+}
+
+// pressed reports whether the pool is nearly used up, so that slow peers have less
+// time.
+func (p *pool) pressed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken > p.most/4*3
+}
+
+// load is what one request, or one answer, has of a pool. It is used by one
+// goroutine at a time.
+type load struct {
+	pool  *pool
+	size  int64 // all of it
+	taken int64 // what is beyond freeBytes
+}
+
+// grow says that the load is so much larger from now on. The error is a *fullError.
+func (l *load) grow(bytes int) error {
+	l.size += int64(bytes)
+	more := max(l.size-freeBytes, 0) - l.taken
+	if more == 0 {
+		return nil
+	}
+	if !l.pool.take(more) {
+		l.size -= int64(bytes)
+		return &fullError{limit: limitPendingBytes}
+	}
+	l.taken += more
+	return nil
+}
+
+// force is grow where it is known that there is room, or was a moment ago.
+func (l *load) force(bytes int) {
+	l.size += int64(bytes)
+	more := max(l.size-freeBytes, 0) - l.taken
+	l.pool.give(-more)
+	l.taken += more
+}
+
+// leave gives the load back. It may be called again, and on nil.
+func (l *load) leave() {
+	if l == nil || l.taken == 0 {
+		return
+	}
+	l.pool.give(l.taken)
+	l.size, l.taken = 0, 0
+}
+
+// headSize returns about how much memory a request's head takes.
+func headSize(r *http.Request) int {
+	size := len(r.RequestURI) + len(r.URL.RawQuery) + len(r.Host)
+	for name, values := range r.Header {
+		size += len(name) + fieldSize*len(values)
+		for _, value := range values {
+			size += len(value)
+		}
+	}
+	return size
+}
+
+// fieldSize is what a header field takes beside its bytes (RFC 7541, section 4.1,
+// counts as much).
+const fieldSize = 32

@@ -1,0 +1,170 @@
+package bridge_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+// pendingGateway serves a stream and unary methods, by GET and by POST.
+func pendingGateway(t *testing.T, pendingBytes string) *gateway {
+	t.Helper()
+	b := backend(t)
+	b.OnGet(func(_ context.Context, r *testv1.GetRequest) (*testv1.GetResponse, error) {
+		if r.GetName() == "large" {
+			return &testv1.GetResponse{Name: strings.Repeat("x", 3900<<10)}, nil
+		}
+		return &testv1.GetResponse{Name: r.GetName()}, nil
+	})
+	cfg := parse(t, "upstreams:\n  app: {target: '"+b.Target()+"'}\ndrain: {delay: 0s, grace: 0s}\nlimits: {pending_bytes: "+pendingBytes+"}\nroutes:\n"+
+		"  - {path: /feed, rpc: "+watch+", upstream: app, request: {query: true}}\n"+
+		"  - {path: /put, rpc: ssebridge.test.v1.FeedService/Put, upstream: app, methods: [POST]}\n"+
+		"  - {path: '/things/{name}', rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n")
+	g := startWith(t, cfg, bridge.Options{})
+	wantThing(t, g) // the schema is known from now on
+	return g
+}
+
+func wantThing(t *testing.T, g *gateway) {
+	t.Helper()
+	if got := do(t, http.MethodGet, g.URL+"/things/small", ""); got.Status != http.StatusOK {
+		t.Fatalf("a small call is answered %d %s", got.Status, got.Body)
+	}
+}
+
+// dialled sends bytes over a connection of its own, which lasts as long as the test.
+func dialled(t *testing.T, g *gateway, text string) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(g.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// Bodies that are never finished take no more memory than limits.pending_bytes; small requests and streams are served
+// beside them, and large ones again once the slow clients have gone.
+func TestUnfinishedBodiesAreBounded(t *testing.T) {
+	g := pendingGateway(t, "512KiB")
+	body := strings.Repeat(" ", 60<<10)
+	var slow []net.Conn
+	for range 30 {
+		slow = append(slow, dialled(t, g, "POST /put HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65000\r\n\r\n"+body))
+	}
+	eventually(t, "the limit to be reached", func() bool { return strings.Contains(g.Log.String(), "limit=limits.pending_bytes") })
+	if held := g.Bridge.PendingRequests(); held > 256<<10 {
+		t.Errorf("%d bytes are held for requests", held)
+	}
+	wantThing(t, g)
+	if got := do(t, http.MethodPost, g.URL+"/put", `{"name":"small"}`, "Content-Type", "application/json"); got.Status != http.StatusOK {
+		t.Errorf("a small body is answered %d", got.Status)
+	}
+	for _, conn := range slow {
+		_ = conn.Close()
+	}
+	eventually(t, "the memory to be given back", func() bool { return g.Bridge.PendingRequests() == 0 })
+	large := `{"name":"` + strings.Repeat("x", 60<<10) + `"}`
+	if got := do(t, http.MethodPost, g.URL+"/put", large, "Content-Type", "application/json"); got.Status != http.StatusOK {
+		t.Errorf("a large body is answered %d when there is room", got.Status)
+	}
+}
+
+// Answers that clients do not read take no more memory than limits.pending_bytes: further large ones are refused with
+// 503 and Retry-After, and small ones are given.
+func TestUnreadAnswersAreBounded(t *testing.T) {
+	g := pendingGateway(t, "16MiB")
+	var slow []net.Conn
+	for range 6 {
+		conn := dialled(t, g, "")
+		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:forcetypeassert // it is one
+		if _, err := io.WriteString(conn, "GET /things/large HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		slow = append(slow, conn)
+	}
+	defer func() {
+		for _, conn := range slow {
+			_ = conn.Close()
+		}
+		eventually(t, "the memory to be given back", func() bool { return g.Bridge.PendingAnswers() == 0 })
+	}()
+	eventually(t, "the limit to be reached", func() bool {
+		if held := g.Bridge.PendingAnswers(); held > 8<<20 {
+			t.Fatalf("%d bytes are held for answers", held)
+		}
+		return strings.Contains(g.Log.String(), "limit=limits.pending_bytes")
+	})
+	wantThing(t, g)
+	if got := do(t, http.MethodGet, g.URL+"/things/large", ""); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+		t.Errorf("a large answer that there is no room for is %d", got.Status)
+	}
+}
+
+// Headers count as well, however many requests one connection carries; a stream keeps none of them.
+func TestHeadersOfManyRequestsAreBounded(t *testing.T) {
+	for _, proto := range []string{"HTTP/1.1", "h2c"} {
+		t.Run(proto, func(t *testing.T) {
+			g := pendingGateway(t, "512KiB")
+			transport := from(t, "127.0.0.1", proto == "h2c")
+			cookie := strings.Repeat("c", 50<<10)
+			for i := range 30 {
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("%s/feed?topic=%d", g.URL, i), http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Header.Set("Cookie", cookie)
+				response, err := transport.RoundTrip(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = response.Body.Close() }()
+				if response.StatusCode != http.StatusOK {
+					t.Fatalf("answered %d", response.StatusCode)
+				}
+			}
+			eventually(t, "the headers to be forgotten", func() bool { return g.Bridge.PendingRequests() == 0 })
+		})
+	}
+}
+
+// A topic keeps its request as long as it lasts, and that counts.
+func TestRequestsOfTopicsAreBounded(t *testing.T) {
+	g := pendingGateway(t, "512KiB")
+	var last reply
+	for i := range 12 {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/feed?topic=%d%s", g.URL, i, strings.Repeat("x", 50<<10)), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 11 {
+			defer func() { _ = response.Body.Close() }()
+			continue
+		}
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = reply{response.StatusCode, response.Header, string(text)}
+	}
+	wantShed(t, last, "~0")
+	if held := g.Bridge.PendingRequests(); held > 256<<10 || held < 100<<10 {
+		t.Errorf("%d bytes are held for the requests of topics", held)
+	}
+}
