@@ -63,17 +63,37 @@ type serverParams struct {
 	// tls secures the connections; nil is in clear.
 	tls      *tls.Config
 	patience patience
+	// trusts says whether a peer is a proxy that may carry many clients over one connection of
+	// HTTP/2 in clear; nil trusts nobody. By TLS it is one number for all peers: with trusts that of proxies.
+	trusts func(peer net.Addr) bool
 }
+
+const (
+	// ownStreams is how many streams an HTTP/2 connection may carry that is a client's own.
+	// A page needs a stream for each EventSource; each takes memory as soon as its head has
+	// come.
+	ownStreams = 250
+	// streamWindow and connWindow are what a client may send of bodies before they are read.
+	streamWindow = 64 << 10
+	connWindow   = 256 << 10
+)
 
 // newServer makes a server: HTTP/1.1, and HTTP/2 by TLS or in clear (h2c). It has no
 // timeout for writing, because a stream is written for hours; the bridge watches each one
 // itself. Nor has it one for reading: the bridge gives bodies their time.
 func newServer(params serverParams) *h2c.Server {
-	return h2c.New(&http.Server{
+	most := maxStreams(params.limits.Clients)
+	streams := most
+	if params.trusts == nil {
+		streams = ownStreams
+	}
+	server := h2c.New(&http.Server{
 		Handler:   params.handler,
 		TLSConfig: params.tls,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:      maxStreams(params.limits.Clients),
+			MaxConcurrentStreams:          streams,
+			MaxReceiveBufferPerStream:     streamWindow,
+			MaxReceiveBufferPerConnection: connWindow,
 			MaxEncoderHeaderTableSize: headerTable,
 			WriteByteTimeout:          params.patience.write,
 			SendPingTimeout:           params.patience.silent,
@@ -81,11 +101,23 @@ func newServer(params serverParams) *h2c.Server {
 		},
 		ReadHeaderTimeout: params.patience.header, // for the TLS handshake, too
 		IdleTimeout:       params.patience.idle,
-		// Target and headers may have as much each. What is somewhat above that is told
-		// by the bridge, in words; what is far above does not get there.
-		MaxHeaderBytes: 4 * int(params.limits.RequestBytes),
+		// Target and headers may have as much each, but not both. What is somewhat above
+		// that is told by the bridge, in words; what is far above does not get there: a
+		// head takes memory before anything can be known of its request.
+		MaxHeaderBytes: int(params.limits.RequestBytes) * 3 / 2,
 		ErrorLog:       newComplaints(params.logger),
 	})
+	if params.trusts != nil {
+		server.Streams = func(peer net.Addr) int {
+			if params.trusts(peer) {
+				return most
+			}
+
+			return ownStreams
+		}
+	}
+
+	return server
 }
 
 // maxStreams is how many streams one HTTP/2 connection may carry: a proxy in front may

@@ -83,10 +83,10 @@ func TestServeDrainsItsClientsAndExitsClean(t *testing.T) {
 	r.stderr.await(t, "msg=stopped")
 }
 
-// A proxy in front may bring many clients over one connection of HTTP/2 in clear.
+// A trusted proxy may bring many clients over one connection of HTTP/2 in clear.
 func TestServeSpeaksHTTP2InClear(t *testing.T) {
-	_, public, _ := startServe(t)
-	const clients = 300 // more than the 250 that net/http allows by itself
+	_, public, _ := startServe(t, "trusted_proxies: [127.0.0.1]")
+	const clients = 300 // more than a client of its own may have
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	transport.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true} // one connection, or wait

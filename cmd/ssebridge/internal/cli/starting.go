@@ -42,7 +42,10 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: usualPatience().header, Logger: logger})
 	s.proxied.Trust(cfg.TrustedProxies)
 	s.proxied.Bound(listen.Ceiling(cfg))
-	public := serverParams{handler: s.proxied.Handler(b), logger: logger, limits: cfg.Limits, patience: usualPatience()}
+	public := serverParams{handler: bridge.ReleaseRequests(s.proxied.Handler(b)), logger: logger, limits: cfg.Limits, patience: usualPatience()}
+	if s.certificates == nil || len(cfg.TrustedProxies) > 0 {
+		public.trusts = s.proxied.Trusts
+	}
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()
 	}

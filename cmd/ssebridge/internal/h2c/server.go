@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -23,21 +24,26 @@ import (
 type Server struct {
 	*http.Server
 
+	// Streams says how many streams a connection in clear may carry, by its peer. It is set
+	// before the server is served; nil: as many as HTTP2 says.
+	Streams func(peer net.Addr) int
+
 	// framed has what the requests of those connections are served with, and no listener.
 	framed   *http.Server
 	protocol *http2.Server //nolint:staticcheck // it is deprecated for what net/http does, which this is to do without
 
 	serving sync.WaitGroup
 
-	mu     sync.Mutex
-	conns  map[*begun]struct{} // that have been taken from net/http
+	mu      sync.Mutex
+	configs map[int]*http.Server // framed with so many streams a connection
+	conns   map[*begun]struct{} // that have been taken from net/http
 	closed bool                // no more are
 }
 
 // New makes a server of one that is not used otherwise. What that says of HTTP/2 holds in
 // clear, too. A server with a TLSConfig stays as it is.
 func New(server *http.Server) *Server {
-	s := &Server{Server: server, conns: map[*begun]struct{}{}}
+	s := &Server{Server: server, conns: map[*begun]struct{}{}, configs: map[int]*http.Server{}}
 	s.framed = &http.Server{
 		Handler:           server.Handler,
 		HTTP2:             server.HTTP2,
@@ -113,7 +119,36 @@ func (s *Server) serveConn(ctx context.Context, conn *begun) {
 			s.framed.ErrorLog.Printf("http: panic serving %v: %v\n%s", conn.RemoteAddr(), reason, debug.Stack())
 		}
 	}()
-	s.protocol.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, BaseConfig: s.framed}) //nolint:staticcheck // as above
+	s.protocol.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, BaseConfig: s.configFor(conn)}) //nolint:staticcheck // as above
+}
+
+// configFor is what a connection's requests are served with.
+func (s *Server) configFor(conn *begun) *http.Server {
+	if s.Streams == nil {
+		return s.framed
+	}
+	streams := s.Streams(conn.RemoteAddr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if config := s.configs[streams]; config != nil {
+		return config
+	}
+	h2 := http.HTTP2Config{}
+	if s.framed.HTTP2 != nil {
+		h2 = *s.framed.HTTP2
+	}
+	h2.MaxConcurrentStreams = streams
+	config := &http.Server{
+		Handler:           s.framed.Handler,
+		HTTP2:             &h2,
+		ReadHeaderTimeout: s.framed.ReadHeaderTimeout,
+		MaxHeaderBytes:    s.framed.MaxHeaderBytes,
+		ErrorLog:          s.framed.ErrorLog,
+		ConnState:         s.framed.ConnState,
+	}
+	s.configs[streams] = config
+
+	return config
 }
 
 func (s *Server) drop(conn *begun) {

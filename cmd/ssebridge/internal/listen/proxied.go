@@ -159,6 +159,9 @@ func (l *Proxied) wait(d time.Duration) bool {
 	}
 }
 
+// Trusts reports whether a peer is one of those whose headers are believed.
+func (l *Proxied) Trusts(peer net.Addr) bool { return l.isTrusted(peer) }
+
 func (l *Proxied) isTrusted(addr net.Addr) bool {
 	trusted := *l.trusted.Load()
 	tcp, ok := addr.(*net.TCPAddr)
