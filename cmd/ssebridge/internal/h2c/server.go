@@ -36,8 +36,8 @@ type Server struct {
 
 	mu      sync.Mutex
 	configs map[int]*http.Server // framed with so many streams a connection
-	conns   map[*begun]struct{} // that have been taken from net/http
-	closed bool                // no more are
+	conns   map[*begun]struct{}  // that have been taken from net/http
+	closed  bool                 // no more are
 }
 
 // New makes a server of one that is not used otherwise. What that says of HTTP/2 holds in
