@@ -112,3 +112,26 @@ func TestNumbersThatGoBack(t *testing.T) {
 		}
 	}
 }
+
+// TestResumingOverrides: a backend like Liftbridge wants one start position of new clients and another of those that return, in one field.
+func TestResumingOverrides(t *testing.T) {
+	const route = "event: {id: seq}, request: {set: {kinds.color: COLOR_RED, after: 0, history: true}, query: [kinds.string_value]}, " +
+		"resume: {field: after, set: {kinds.color: COLOR_GREEN, kinds.string_value: resumed, history: false}}"
+	for _, share := range []string{"share: false", "share: true"} {
+		t.Run(share, func(t *testing.T) {
+			inWorld(t, feedRoute(share+", "+route), func(t *testing.T, w *world) {
+				w.listen("/feed?kinds.string_value=new", ssetest.Options{})
+				first := w.rpc()
+				first.send(&testv1.FeedEvent{Seq: 41})
+				if r := first.Request; r.GetKinds().GetColor() != testv1.Color_COLOR_RED || r.GetKinds().GetStringValue() != "new" || !r.GetHistory() || r.GetAfter() != 0 {
+					t.Errorf("a new client asks for %v", r)
+				}
+				first.end(status.Error(codes.Unavailable, "a deploy"))
+				again := w.rpc().Request
+				if again.GetKinds().GetColor() != testv1.Color_COLOR_GREEN || again.GetKinds().GetStringValue() != "resumed" || again.GetHistory() || again.GetAfter() != 41 {
+					t.Errorf("a stream that resumes asks for %v", again)
+				}
+			})
+		})
+	}
+}

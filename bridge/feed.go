@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,7 +93,7 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 		call.Movable = f.movable.Load
 	}
 	if cursor != nil {
-		if call.Request, err = b.resume.Append(slices.Clone(f.call.Request), cursor); err != nil {
+		if call.Request, err = b.resume.Apply(f.call.Request, cursor); err != nil {
 			return nil, fmt.Errorf("%w: %w", errNoCursor, err)
 		}
 	}

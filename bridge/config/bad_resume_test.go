@@ -124,48 +124,14 @@ app.yaml:9:24: routes[0].resume.expired.field: must be the path of a field, such
 	})
 }
 
-// TestBadResumeSources: one field, several sources.
+// TestBadResumeSources: one field, two sources within resume. What resume and request both set is resume's while resuming.
 func TestBadResumeSources(t *testing.T) {
 	testBad(t, []badConfig{
-		{
-			"request.set", resuming + "    request: {set: {after: 1}}\n", `
-app.yaml:9:28: routes[0].request.set.after: two sources for one field: resume.field and request.set.after; keep one
-        request: {set: {after: 1}}
-                               ^
-`,
-		},
 		{
 			"resume.set and resume.field", resuming + "      set: {after: 1}\n", `
 app.yaml:9:20: routes[0].resume.set.after: two sources for one field: resume.field and resume.set.after; keep one
           set: {after: 1}
                        ^
-`,
-		},
-		{
-			"request.set and resume.set", resuming + "      set: {start_at: 1}\n    request: {set: {startAt: 2}}\n", `
-app.yaml:10:30: routes[0].request.set.startAt: two sources for one field: resume.set.start_at and request.set.startAt; keep one
-        request: {set: {startAt: 2}}
-                                 ^
-`,
-		},
-		{
-			"path", resuming + "      set: {id: 1}\n", `
-app.yaml:3:11: routes[0].path: two sources for one field: resume.set.id and path; keep one
-      - path: /a/{id}
-              ^
-`,
-		},
-		{
-			"headers, query and body", resuming + "    methods: [POST]\n    request: {headers: {last: after}, query: [after], body: [after.x, b]}\n", `
-app.yaml:10:31: routes[0].request.headers.last: two sources for one field: resume.field and request.headers.last; keep one
-        request: {headers: {last: after}, query: [after], body: [after.x, b]}
-                                  ^
-app.yaml:10:47: routes[0].request.query[0]: this field has no effect with resume.field, which binds it; remove one of them
-        request: {headers: {last: after}, query: [after], body: [after.x, b]}
-                                                  ^
-app.yaml:10:62: routes[0].request.body[0]: this field has no effect with resume.field, which binds it; remove one of them
-        request: {headers: {last: after}, query: [after], body: [after.x, b]}
-                                                                 ^
 `,
 		},
 	})
@@ -281,6 +247,8 @@ func TestGoodResume(t *testing.T) {
 		resuming + "    share: false\n",
 		resuming + "      inclusive: true\n      offset: 0\n      ordered: false\n      expired: {codes: [], field: compact_revision}\n",
 		resuming + "      offset: -9223372036854775808\n      set: {start.at: OFFSET, kinds: [1, 2]}\n    request: {set: {start.from: 1}, query: true}\n",
+		resuming + "      set: {start_at: OFFSET, id: b}\n    methods: [GET, POST]\n    request: {set: {startAt: EARLIEST}, headers: {last: after}}\n",
+		resuming + "      set: {start_at: OFFSET}\n    methods: [POST]\n    request: {query: [after, startAt], body: [after.x, b]}\n",
 		minimal + "    share: true\n    event: {id: seq, cursor: repeats}\n",
 		minimal + "    reconnect: {codes: [ABORTED, UNKNOWN], initial: 5s, attempts: 3}\n",
 		oneUpstream + "    reconnect: {codes: [], initial: 20s, max: 20s, attempts: 0}\n",

@@ -249,8 +249,9 @@ type Route struct {
 }
 
 // Request says who may set which field of the request message. The strongest comes
-// first: resume, set, path, headers, then query and body; a field bound by one of the
-// first four is closed to query and body.
+// first: set, path, headers, then query and body; a field bound by one of the first
+// three is closed to query and body. When an RPC is opened at a cursor, resume
+// overrides them all.
 type Request struct {
 	// Query says which fields query parameters may set: true (any), false, or a list of field paths.
 	// Default false.
@@ -342,7 +343,8 @@ type Resume struct {
 	// Offset is added to an integer cursor; a backend that starts at a revision, and not after it,
 	// wants 1. Not with inclusive. Default 0.
 	Offset int64 `yaml:"offset"`
-	// Set gives fields constant values when resuming, as request.set does always. Default none.
+	// Set gives fields constant values when resuming, over what request and the path say. Default
+	// none.
 	Set map[string]any `yaml:"set"`
 	// Ordered says that all RPCs of the route give the same order, so that catch-ups may merge.
 	// Default true.

@@ -45,8 +45,9 @@ func (v *validator) ignored(r Request, at place) {
 // binding is a field that the route binds itself, and the key that does.
 type binding struct{ field, key string }
 
-// bindings checks resume, set, the path and headers, the strongest first, and that no
-// field has two sources among them. It gives the fields that are closed to query and body.
+// bindings checks resume, set, the path and headers, and that no field has two sources
+// among the last three, nor within resume, which overrides them. It returns the fields
+// that are closed to query and body.
 func (v *validator) bindings(r *Route, at place) []binding {
 	route := parentPath(at.path)
 	var bound []binding
@@ -73,6 +74,7 @@ func (v *validator) bindings(r *Route, at place) []binding {
 			bind(r.Resume.Field, resume.key("field").path)
 		}
 		v.constants(r.Resume.Set, resume.key("set"), bind)
+		bound = nil
 	}
 	v.constants(r.Request.Set, at.key("set"), bind)
 	for _, field := range pathFields(r.Path) {

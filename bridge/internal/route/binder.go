@@ -160,6 +160,22 @@ func (b *Binder) bindHeader(m protoreflect.Message, p place, text string) error 
 	return err
 }
 
+// unmarshal is proto's Unmarshal of a message that may be partial, made safe for
+// dynamic messages.
+func unmarshal(wire []byte, m proto.Message) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errUnreadable
+		}
+	}()
+
+	if err := (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(wire, m); err != nil {
+		return fmt.Errorf("unmarshaling: %w", err)
+	}
+
+	return nil
+}
+
 // marshal is proto's deterministic Marshal, made safe for dynamic messages.
 func marshal(opts proto.MarshalOptions, m proto.Message) (wire []byte, err error) {
 	defer func() {

@@ -106,6 +106,16 @@ func (p place) around(m protoreflect.Message) protoreflect.Message {
 	return m
 }
 
+// clear removes what stands at the place.
+func (p place) clear(m protoreflect.Message) {
+	m, last := p.around(m), p.last()
+	if last.keyed {
+		m.Mutable(last.field).Map().Clear(last.key)
+	} else {
+		m.Clear(last.field)
+	}
+}
+
 // put sets the place's value, or appends the values where it is repeated. The
 // values belong to the message from then on, but are not written to.
 func (p place) put(m protoreflect.Message, values ...protoreflect.Value) {

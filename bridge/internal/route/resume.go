@@ -15,8 +15,9 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// ResumeSpec says how a request asks the upstream to go on at a cursor. Its
-// fields are closed to every other source, also while nothing is resumed.
+// ResumeSpec says how a request asks the upstream to go on at a cursor. For a
+// request with a cursor its fields override every other source. Without one they
+// are fields like others, but Field is closed to query and body unless they name it.
 type ResumeSpec struct {
 	// Field is the path of the field that takes the cursor: a string, bytes, an
 	// integer, a google.protobuf.Timestamp or a wrapper of one, not repeated and
@@ -89,36 +90,39 @@ func CompileResume(spec ResumeSpec, input protoreflect.MessageDescriptor, resolv
 // too.
 func (r *Resume) Kind() CursorKind { return r.kind }
 
-// Append appends to the wire bytes of a request message, as Bind made them, what
-// makes it go on at a cursor: protobuf merges what follows into what stands there,
-// nested messages too. Equal cursors append equal bytes.
+// Apply returns the wire bytes of a request message, as Bind made them, changed so
+// that it goes on at a cursor. Lists, maps and messages that are set are replaced,
+// not merged. Equal requests and cursors give equal bytes.
 //
 // The cursor is an event's id as the transcoder writes it: a string as it is,
 // bytes in base64url without padding, an integer in decimal, a Timestamp as its
 // JSON. Any other spelling is an error, for two spellings of one cursor would not
 // be found to be the same. An error means that the text, which a client may have
-// made up, is no value of the field; it is safe to log, and dst is returned as it
-// was.
-func (r *Resume) Append(dst, cursor []byte) ([]byte, error) {
+// made up, is no value of the field; it is safe to log.
+func (r *Resume) Apply(request, cursor []byte) ([]byte, error) {
 	v, err := r.parse(string(cursor))
 	if err != nil {
-		return dst, err
+		return nil, err
 	}
 
 	m := dynamicpb.NewMessage(r.input)
+	if err := unmarshal(request, m); err != nil {
+		return nil, fmt.Errorf("the request: %w", err)
+	}
+
 	for _, c := range r.set {
+		c.place.clear(m)
 		c.put(m)
 	}
 
 	r.place.put(m, v)
 
-	// What is merged into another message may lack what that one has.
 	wire, err := marshal(proto.MarshalOptions{AllowPartial: true}, m)
 	if err != nil {
-		return dst, fmt.Errorf("the cursor %s: %w", quoted(string(cursor)), err)
+		return nil, fmt.Errorf("the cursor %s: %w", quoted(string(cursor)), err)
 	}
 
-	return append(dst, wire...), nil
+	return wire, nil
 }
 
 // parse converts a cursor to a value of the field.
@@ -195,33 +199,47 @@ func canonicalTimestamp(f protoreflect.FieldDescriptor, cursor string) bool {
 // Resume returns what goes on at a cursor, nil for a Spec without it.
 func (b *Binder) Resume() *Resume { return b.resume }
 
-// bindResume closes the fields of resuming and compiles what sets them.
+// bindResume compiles what sets the fields of resuming. They are bound apart from
+// those of other sources, which they override.
 func (c *compiler) bindResume(spec *ResumeSpec) {
 	if spec == nil {
 		return
 	}
 
 	r := &Resume{input: c.binder.input, offset: big.NewInt(spec.Offset)}
+	apart := compiler{binder: &Binder{input: c.binder.input, resolver: c.binder.resolver, closed: &fieldSet{}}}
 
-	c.bindCursor(r, spec)
+	apart.bindCursor(r, spec)
 
 	for _, path := range slices.Sorted(maps.Keys(spec.Set)) {
-		constant, ok := c.bindConstant(keyOf("resume.set", path), path, spec.Set[path])
-		if !ok {
-			continue
+		if constant, ok := apart.bindConstant(keyOf("resume.set", path), path, spec.Set[path]); ok {
+			r.set = append(r.set, constant)
 		}
-
-		if name := constant.place.inEntry(); name != "" {
-			c.failf(keyOf("resume.set", path),
-				"%s is beneath an entry of the map %s, which resuming would replace as a whole", shown(path), name)
-
-			continue
-		}
-
-		r.set = append(r.set, constant)
 	}
 
+	c.errs = append(c.errs, apart.errs...)
 	c.binder.resume = r
+}
+
+// closeCursor closes the field that takes the cursor to query and body, unless one
+// of them names it: a client says where it stands by Last-Event-ID.
+func (c *compiler) closeCursor(named ...Fields) {
+	r := c.binder.resume
+	if r == nil || len(r.place.steps) == 0 {
+		return
+	}
+
+	tokens := r.place.tokens()
+
+	for _, fields := range named {
+		for _, path := range fields.Paths {
+			if p, err := resolvePlace(c.binder.input, path); err == nil && slices.Equal(p.tokens(), tokens) {
+				return
+			}
+		}
+	}
+
+	c.binder.closed.add(tokens, &membership{key: "resume.field", reason: "it is set by the route"})
 }
 
 // bindCursor binds the field that takes the cursor.

@@ -74,34 +74,10 @@ func TestResumeErrors(t *testing.T) {
 		{set("kinds.color", "GREN"), `resume.set["kinds.color"]: want a name or number of ssebridge.test.v1.Color, got "GREN"`},
 		{set("after", 1), "resume.set.after: after is bound by resume.field already"},
 		{
-			set("kinds.int32_nested_map[1].name", "a"),
-			`resume.set["kinds.int32_nested_map[1].name"]: kinds.int32_nested_map[1].name is beneath an entry of the map int32_nested_map, which resuming would replace as a whole`,
-		},
-		{
 			Spec{Resume: &ResumeSpec{Field: "kinds.choice_int64", Set: map[string]any{"kinds.choice_bool": true}}},
 			`resume.set["kinds.choice_bool"]: choice_bool and choice_int64, which resume.field binds, are of the oneof choice: only one can be set`,
 		},
 
-		// Two sources for one field.
-		{Spec{Resume: &ResumeSpec{Field: "after"}, Set: map[string]any{"after": 1}}, "request.set.after: after is bound by resume.field already"},
-		{Spec{Resume: &ResumeSpec{Field: "topic"}, Params: []string{"topic"}}, "path: topic is bound by resume.field already"},
-		{Spec{Resume: &ResumeSpec{Field: "after"}, Headers: map[string]string{"x-after": "after"}}, "request.headers.x-after: after is bound by resume.field already"},
-		{
-			Spec{Resume: &ResumeSpec{Field: "after", Set: map[string]any{"history": true}}, Set: map[string]any{"history": false}},
-			"request.set.history: history is bound by resume.set.history already",
-		},
-		{
-			Spec{Resume: &ResumeSpec{Field: "kinds.choice_int64"}, Params: []string{"kinds.choice_string"}},
-			"path: choice_string and choice_int64, which resume.field binds, are of the oneof choice: only one can be set",
-		},
-		{
-			Spec{Resume: &ResumeSpec{Field: "after"}, Query: Fields{Paths: []string{"limit", "after"}}},
-			"request.query[1]: after is closed to clients by resume.field: it is set by the route",
-		},
-		{
-			Spec{Resume: &ResumeSpec{Field: "kinds.choice_int64"}, Body: Fields{Paths: []string{"kinds.choice_bool"}}},
-			"request.body[0]: kinds.choice_bool is closed to clients by resume.field: the route sets choice_int64 of the oneof choice",
-		},
 		{
 			Spec{Resume: &ResumeSpec{Field: "x", Set: map[string]any{"y": 1, "z.z": 1}}},
 			"resume.field: ssebridge.test.v1.WatchRequest has no field x\nresume.set.y: ssebridge.test.v1.WatchRequest has no field y\n" +
@@ -127,8 +103,8 @@ func TestResumeErrors(t *testing.T) {
 	}
 }
 
-// TestResumeAppend has each kind of field, its bounds, and what is beyond them.
-func TestResumeAppend(t *testing.T) {
+// TestResumeApply has each kind of field, its bounds, and what is beyond them.
+func TestResumeApply(t *testing.T) {
 	t.Parallel()
 
 	const refused = "refused"
@@ -221,7 +197,7 @@ func TestResumeAppend(t *testing.T) {
 	} {
 		r := compileResume(t, ResumeSpec{Field: tt.field, Offset: tt.offset})
 
-		wire, err := r.Append([]byte(nil), []byte(tt.cursor))
+		wire, err := r.Apply(nil, []byte(tt.cursor))
 		if tt.want == refused {
 			if err == nil || len(wire) != 0 {
 				t.Errorf("%s %q + %d: got %q, %v; want an error", tt.field, tt.cursor, tt.offset, wire, err)
@@ -276,7 +252,7 @@ func TestResumeMerges(t *testing.T) {
 		t.Errorf("without a cursor: got %v", first)
 	}
 
-	wire, err := b.Resume().Append(bytes.Clone(bound.Wire), []byte("41"))
+	wire, err := b.Resume().Apply(bound.Wire, []byte("41"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,17 +268,113 @@ func TestResumeMerges(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 
-	if !bytes.HasPrefix(wire, plain) {
-		t.Error("what was there has changed")
-	}
-
-	again, err := b.Resume().Append(bound.Wire, []byte("41"))
+	again, err := b.Resume().Apply(bound.Wire, []byte("41"))
 	if err != nil || !bytes.Equal(again, wire) {
-		t.Errorf("appended twice: %q and %q, %v", wire, again, err)
+		t.Errorf("applied twice: %q and %q, %v", wire, again, err)
 	}
 
-	if got, err := b.Resume().Append(plain, []byte("x")); err == nil || !bytes.Equal(got, plain) {
-		t.Errorf("an error changed the request: %q, %v", got, err)
+	if got, err := b.Resume().Apply(plain, []byte("x")); err == nil || got != nil {
+		t.Errorf("a cursor that is none gives %q", got)
+	}
+
+	if !bytes.Equal(bound.Wire, plain) {
+		t.Error("the request itself has changed")
+	}
+
+	if got, err := b.Resume().Apply([]byte("\xff"), []byte("41")); err == nil {
+		t.Errorf("a request that is none gives %q", got)
+	}
+}
+
+// TestResumeOverrides: what resuming sets replaces what any other source has there, defaults, lists, maps, messages and oneofs too.
+func TestResumeOverrides(t *testing.T) {
+	t.Parallel()
+
+	resume := &ResumeSpec{Field: "after", Set: map[string]any{
+		"history": false, "kinds.color": "COLOR_GREEN", "kinds.string_list": []any{"b"}, "kinds.nested": map[string]any{"number": 2},
+		"kinds.string_int64_map": map[string]any{"b": 2}, "kinds.choice_int64": 7, "kinds.int32_nested_map[1].name": "b", "topic": "resumed",
+	}}
+
+	for name, source := range map[string]struct {
+		spec Spec
+		request
+	}{
+		"set": {spec: Spec{Set: map[string]any{
+			"after": 3, "topic": "t", "history": true, "kinds.color": "COLOR_RED", "kinds.string_list": []any{"a"}, "kinds.nested": map[string]any{"name": "a"},
+			"kinds.string_int64_map": map[string]any{"a": 1}, "kinds.choice_bool": true, "kinds.int32_nested_map[1]": map[string]any{"name": "a", "number": 1},
+		}}},
+		"path and headers": {
+			spec: Spec{
+				Params:  []string{"topic", "kinds.choice_bool"},
+				Headers: map[string]string{"x-after": "after", "x-color": "kinds.color", "x-list": "kinds.string_list"},
+				Set:     map[string]any{"kinds.int32_nested_map[1].number": 1},
+			},
+			request: request{
+				params:  map[string]string{"topic": "t", "kinds.choice_bool": "true"},
+				headers: []string{"x-after: 3", "x-color: COLOR_RED", "x-list: a"},
+			},
+		},
+		"query": {
+			spec:    Spec{Query: Fields{Paths: []string{"after", "topic", "kinds.color", "kinds.string_list", "kinds.choice_bool"}}, Set: map[string]any{"kinds.int32_nested_map[1].number": 1}},
+			request: request{query: "after=3&topic=t&kinds.color=COLOR_RED&kinds.string_list=a&kinds.choice_bool=true"},
+		},
+		"body": {
+			spec: Spec{Body: Fields{All: true, Paths: nil}},
+			request: request{body: `{"topic":"t","history":true,"kinds":{"color":"COLOR_RED","stringList":["a"],"nested":{"name":"a"},
+				"stringInt64Map":{"a":"1"},"choiceBool":true,"int32NestedMap":{"1":{"name":"a","number":1}}}}`},
+		},
+	} {
+		source.spec.Resume = resume
+		b := compile(t, source.spec)
+
+		bound, err := source.bind(b)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+
+		if got := decode(t, bound); got.GetTopic() != "t" || got.GetKinds().GetColor() != testv1.Color_COLOR_RED {
+			t.Errorf("%s: without a cursor: %v", name, got)
+		}
+
+		wire, err := b.Resume().Apply(bound.Wire, []byte("41"))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+
+		want := &testv1.WatchRequest{}
+		if err := protojson.Unmarshal([]byte(`{"topic":"resumed","after":"41","kinds":{"color":"COLOR_GREEN","stringList":["b"],"nested":{"number":2},
+			"stringInt64Map":{"b":"2"},"choiceInt64":"7","int32NestedMap":{"1":{"name":"b","number":1}}}}`), want); err != nil {
+			t.Fatal(err)
+		}
+
+		if diff := cmp.Diff(want, decode(t, Bound{Wire: wire}), protocmp.Transform()); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+	}
+}
+
+// TestCursorFieldIsClosed: a client says where it stands by its id, and by query or body only where they name the field.
+func TestCursorFieldIsClosed(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct {
+		query, body Fields
+		open        bool
+	}{
+		{Fields{All: true}, Fields{All: true}, false},
+		{Fields{Paths: []string{"after"}}, Fields{All: true}, true},
+		{Fields{All: true}, Fields{Paths: []string{"after"}}, true},
+	} {
+		b := compile(t, Spec{Resume: &ResumeSpec{Field: "after", Set: map[string]any{"history": true}}, Query: tt.query, Body: tt.body})
+
+		_, err := request{query: "after=1"}.bind(b)
+		if (err == nil) != tt.open {
+			t.Errorf("query %+v, body %+v: %v", tt.query, tt.body, err)
+		}
+
+		if _, err := (request{body: `{"history":false}`}).bind(b); (err == nil) != tt.body.All {
+			t.Errorf("what resuming sets beside the cursor is a field like others: %v", err)
+		}
 	}
 }
 
@@ -334,7 +406,7 @@ func TestResumeOfOtherMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if wire, err := wrapped.Append(nil, []byte("5")); err != nil || string(wire) != "\x08\x05" {
+	if wire, err := wrapped.Apply(nil, []byte("5")); err != nil || string(wire) != "\x08\x05" {
 		t.Errorf("got %q, %v", wire, err)
 	}
 
@@ -362,7 +434,7 @@ func TestResumeOfOtherMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	wire, err := r.Append([]byte("\x0a\x01a"), []byte("0"))
+	wire, err := r.Apply([]byte("\x0a\x01a"), []byte("0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +452,7 @@ func TestCursorErrorsAreSafeToLog(t *testing.T) {
 	evil := "\xff\x1b[31m\r\nINJECTED \u202e" + strings.Repeat("9", 5000)
 
 	for _, field := range []string{"topic", "after", "kinds.bytes_value", "kinds.timestamp"} {
-		_, err := compileResume(t, ResumeSpec{Field: field}).Append(nil, []byte(evil))
+		_, err := compileResume(t, ResumeSpec{Field: field}).Apply(nil, []byte(evil))
 		if err == nil || len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\x1b\r\n\u202e") {
 			t.Errorf("%s: got %v", field, err)
 		}
@@ -410,7 +482,7 @@ func FuzzResume(f *testing.F) {
 				t.Fatal(err)
 			}
 
-			wire, err := r.Append(prefix, []byte(cursor))
+			wire, err := r.Apply(prefix, []byte(cursor))
 			if err != nil {
 				continue
 			}

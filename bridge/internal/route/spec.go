@@ -16,8 +16,8 @@ import (
 // Spec says where the fields of a route's request message come from. Field paths
 // name fields by JSON or proto name and map entries as m.key or m[key].
 type Spec struct {
-	// Resume says which fields open the RPC at a cursor, nil for none. Bind leaves
-	// them out and refuses them in query and body; [Resume.Append] sets them.
+	// Resume says which fields open the RPC at a cursor, nil for none.
+	// [Resume.Apply] sets them over what Bind has.
 	Resume *ResumeSpec
 	// Set are constants by field path, each a proto3 JSON value: string, bool, any
 	// integer or float, nil, or a []any or map[string]any of those.
@@ -99,6 +99,7 @@ func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver)
 	c.bindParams(spec.Params)
 	c.bindHeaders(spec.Headers)
 	c.closeSiblings()
+	c.closeCursor(spec.Query, spec.Body)
 	c.binder.query = c.open("request.query", spec.Query)
 	c.binder.body = c.open("request.body", spec.Body)
 	c.forward(spec.Metadata)
