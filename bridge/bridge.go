@@ -34,6 +34,7 @@ type Bridge struct {
 	log       slog.Handler    // what the queue writes to
 	journal   *journal        // nil: requests are not logged
 	tracing   *tracing        // nil: nor traced
+	unmatched answerCounts    // of requests that no route takes
 	site      atomic.Pointer[site]
 	topics    *topic.Registry
 	clients   delivery.Clients

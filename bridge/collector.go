@@ -120,6 +120,7 @@ func (r reading) bridge(s *site) {
 	r.value("ssebridge_log_bytes_limit", float64(limits.ReplayBytes))
 	r.count("ssebridge_log_trims_total", b.topics.Counts().Trims.Load())
 
+	r.answers(unmatchedRoute, &b.unmatched)
 	lines := b.lines.Lost()
 	r.count("ssebridge_log_lines_lost_total", lines.Dropped, "queue_full")
 	r.count("ssebridge_log_lines_lost_total", lines.Failed, "write_failed")
@@ -145,6 +146,8 @@ func (r reading) route(path string, c *routeCounts, lag delivery.Lag) {
 		r.count("ssebridge_connects_total", c.connects[start].Load(), path, name)
 	}
 	r.family("ssebridge_disconnects_total", c.delivery.Ends, path)
+	r.answers(path, &c.answers)
+	r.histogram("ssebridge_unary_seconds", c.unary, path)
 	r.family("ssebridge_shed_total", c.shed, path)
 	r.count("ssebridge_frames_sent_total", c.delivery.Frames.Load(), path)
 	r.count("ssebridge_sent_bytes_total", c.delivery.Bytes.Load(), path, "identity")

@@ -24,6 +24,8 @@ const longID = 128
 // changes a route.
 type routeCounts struct {
 	delivery *delivery.Counts
+	answers  answerCounts
+	unary    *tally.Histogram // how long unary calls take, from the request to the answer
 
 	connects [3]atomic.Uint64 // by topic.Start
 	replays  atomic.Uint64    // of those, the ones that resumed in a log
@@ -40,6 +42,7 @@ type routeCounts struct {
 func newRouteCounts() *routeCounts {
 	return &routeCounts{
 		delivery: delivery.NewCounts(),
+		unary:    tally.NewHistogram(tally.Latencies()),
 		shed: tally.NewFamily(shedLabel(limitClients), shedLabel(limitClientsPerIP), shedLabel(limitOpensPerIP), shedLabel(limitTopics),
 			shedLabel(limitReplayBytes), shedLabel(limitPendingBytes)),
 		gaps: newGapCounts(),

@@ -69,7 +69,7 @@ func TestUnwatchedCostsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &endpoint{bridge: b}
+	e := &endpoint{bridge: b, counts: newRouteCounts()}
 	f := &feed{endpoint: e}
 	call := upstream.Call{Method: "a.B/C"}
 	if n := testing.AllocsPerRun(100, func() {

@@ -30,6 +30,8 @@ const (
 func metrics() []metric {
 	return []metric{
 		{"ssebridge_clients", gauge, "Streams being served.", []string{labelRoute, labelTransport}},
+		{"ssebridge_requests_total", counter, "Requests by the status they were answered with; a stream is 200.", []string{labelRoute, "status"}},
+		{"ssebridge_unary_seconds", 0, "From a request for a unary method to its answer.", []string{labelRoute}},
 		{"ssebridge_clients_limit", gauge, "limits.clients.", nil},
 		{"ssebridge_connects_total", counter, "Streams that have begun on a topic, by where they started.", []string{labelRoute, "start"}},
 		{"ssebridge_disconnects_total", counter, "Streams that have ended, by why.", []string{labelRoute, labelReason}},

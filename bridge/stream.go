@@ -218,7 +218,7 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 		})
 	}
 	done, visit := client.Done, visitOf(w).kept()
-	visit.streams(true)
+	visitOf(w).streams(true)
 	e.present.stay()
 	client.Audience = &e.audience
 	client.Counts = e.counts.delivery
@@ -230,12 +230,13 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 		visit.ended(end, client.Sent)
 	}
 	stream, err := e.bridge.clients.Serve(bare(w), r, client)
-	switch {
-	case err != nil:
-		visit.streams(false) // it is refused
+	if err != nil {
+		visitOf(w).streams(false) // it is refused
 		client.Done(delivery.EndGone)
 		return nil, e.at(err)
-	case stream == nil: // it goes on without its request
+	}
+	e.counts.answers.add(http.StatusOK)
+	if stream == nil { // it goes on without its request
 		return answered, nil
 	}
 	return func(ctx context.Context) {

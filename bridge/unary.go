@@ -14,6 +14,7 @@ import (
 
 // answer calls a unary method and writes its response as JSON.
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error {
+	defer func() { e.counts.unary.Observe(visitOf(w).age(time.Now())) }()
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(e.route.Timeout))
 	defer cancel()
 	done := func() {}

@@ -268,6 +268,7 @@ func (v *visit) ended(end delivery.End, bytes uint64) {
 
 // returned is the end of the handler, and of all that is no stream.
 func (v *visit) returned(r *http.Request) {
+	v.count()
 	if v.streaming || !v.bridge.watched() {
 		return
 	}

@@ -2,10 +2,17 @@ package prometheus
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -45,23 +52,69 @@ routes:
     upstream: app
 `
 
-// stage is the demo's backend and a bridge before it.
+// secured is the configuration of a bridge by TLS, whose certificate the metrics are about.
+const secured = `
+listen: %s
+admin: %s
+tls: {cert: %q, key: %q}
+upstreams: {app: {target: %q}}
+routes: [{path: /clock, rpc: ssebridge.demo.v1.ClockService/Watch, upstream: app}]
+`
+
+// stage is the demo's backend and two bridges before it: the one that the test uses, and one with a certificate.
 type stage struct {
 	backend *bridgetest.Process
+	target  string // the backend's address
 	url     string
 	admin   string // its address
+	secured string // the admin address of the other
+
+	cert, key string // the other's files
 }
 
 func newStage(t testing.TB) *stage {
 	t.Helper()
 	address, admin, backend := bridgetest.FreeAddress(t), bridgetest.FreeAddress(t), bridgetest.FreeAddress(t)
 	config := write(t, "ssebridge.yaml", fmt.Sprintf(configuration, address, admin, backend))
-	s := &stage{url: "http://" + address, admin: admin}
-	s.backend = bridgetest.Start(t, bridgetest.Command(), "demo", "backend", "--listen", backend)
-	bridgetest.AwaitAddress(t, backend)
+	s := &stage{url: "http://" + address, admin: admin, target: backend}
+	s.startBackend(t)
 	bridgetest.Start(t, bridgetest.Command(), "serve", "--config", config)
 	bridgetest.Await(t, "http://"+admin+"/readyz", http.StatusOK)
+	s.secured, s.cert, s.key = bridgetest.FreeAddress(t), write(t, "tls.crt", ""), write(t, "tls.key", "")
+	s.certify(t, time.Now(), time.Now().Add(90*24*time.Hour))
+	config = write(t, "secured.yaml", fmt.Sprintf(secured, bridgetest.FreeAddress(t), s.secured, s.cert, s.key, backend))
+	bridgetest.Start(t, bridgetest.Command(), "serve", "--config", config)
+	bridgetest.Await(t, "http://"+s.secured+"/readyz", http.StatusOK)
 	return s
+}
+
+func (s *stage) startBackend(t testing.TB) {
+	t.Helper()
+	s.backend = bridgetest.Start(t, bridgetest.Command(), "demo", "backend", "--listen", s.target)
+	bridgetest.AwaitAddress(t, s.target)
+}
+
+// certify writes a certificate that is valid for a time.
+func (s *stage) certify(t testing.TB, from, until time.Time) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: from, NotAfter: until}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{s.cert: {Type: "CERTIFICATE", Bytes: der}, s.key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func write(t testing.TB, name, content string) string {
@@ -126,7 +179,9 @@ rule_files: [%q]
 scrape_configs:
   - job_name: ssebridge
     static_configs: [{targets: [%q]}]
-`, rules, s.admin))
+  - job_name: secured
+    static_configs: [{targets: [%q]}]
+`, rules, s.admin, s.secured))
 	address := bridgetest.FreeAddress(t)
 	bridgetest.Start(t, "prometheus", "--config.file="+config, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address="+address, "--log.level=warn")
 	p := &prometheus{url: "http://" + address}

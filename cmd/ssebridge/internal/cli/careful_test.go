@@ -263,7 +263,7 @@ func TestExpiredCertificateIsTold(t *testing.T) {
 		replace(t, files.Cert, cert)
 		replace(t, files.Key, key)
 	}
-	present(time.Now().Add(time.Hour))
+	present(time.Now().Add(100 * day))
 	log := newOutput()
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	s := &starting{params: serveParams{logger: logger}, config: config.Config{TLS: &files}}
@@ -271,13 +271,13 @@ func TestExpiredCertificateIsTold(t *testing.T) {
 		t.Fatalf("got %v, %s", err, log)
 	}
 	present(time.Now().Add(-time.Hour))
-	r := &reloading{params: s.params, bridge: &taker{}, current: s.config, certificates: s.certificates}
+	r := &reloading{params: s.params, bridge: &taker{}, current: s.config, certificates: s.certificates, expiry: s.expiry}
 	if err := r.rotate(); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "level=WARN", "the certificate has expired")
+	log.await(t, "level=ERROR", "the certificate has expired")
 	if err := s.loadCertificates(); err != nil {
 		t.Fatal(err)
 	}
-	log.awaitLines(t, 2, "level=WARN", "the certificate has expired")
+	log.awaitLines(t, 2, "level=ERROR", "the certificate has expired")
 }

@@ -5,6 +5,7 @@ import (
 	"log"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,7 +25,8 @@ func provoked() []string {
 // many were left out since the one before. Everything else, panics above all, is told as it
 // comes.
 type complaints struct {
-	logger *slog.Logger
+	logger     *slog.Logger
+	handshakes *atomic.Uint64 // TLS handshakes that failed; nil: not counted
 
 	mu    sync.Mutex
 	kinds []complaint
@@ -37,9 +39,9 @@ type complaint struct {
 	leftOut int
 }
 
-// newComplaints makes the log of a server.
-func newComplaints(logger *slog.Logger) *log.Logger {
-	c := &complaints{logger: logger}
+// newComplaints makes the log of a server, which also counts its TLS handshakes that fail.
+func newComplaints(logger *slog.Logger, handshakes *atomic.Uint64) *log.Logger {
+	c := &complaints{logger: logger, handshakes: handshakes}
 	for _, begins := range provoked() {
 		c.kinds = append(c.kinds, complaint{begins: begins})
 	}
@@ -49,6 +51,9 @@ func newComplaints(logger *slog.Logger) *log.Logger {
 
 // Write takes one line.
 func (c *complaints) Write(line []byte) (int, error) {
+	if c.handshakes != nil && bytes.HasPrefix(line, []byte(handshakeFailed)) {
+		c.handshakes.Add(1)
+	}
 	leftOut, tell := c.count(line)
 	if !tell {
 		return len(line), nil

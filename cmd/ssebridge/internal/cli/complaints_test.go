@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,8 @@ import (
 func TestComplaintsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		log := newComplaints(slog.New(slog.NewTextHandler(&text, nil)))
+		var handshakes atomic.Uint64
+		log := newComplaints(slog.New(slog.NewTextHandler(&text, nil)), &handshakes)
 		for range 2000 {
 			log.Print(handshakeFailed + " from 192.0.2.1:1: EOF")
 		}
@@ -23,6 +25,9 @@ func TestComplaintsAreCounted(t *testing.T) {
 		}
 		if n := strings.Count(text.String(), "panic"); n != 3 {
 			t.Errorf("%d of 3 panics are told", n)
+		}
+		if n := handshakes.Load(); n != 2000 {
+			t.Errorf("%d of 2000 handshakes are counted", n)
 		}
 		if n := strings.Count(text.String(), "level=WARN msg=\"http: TLS handshake error"); n != 1 {
 			t.Errorf("told %d times", n)

@@ -63,7 +63,7 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	params := serverParams{handler: d.Handler(), logger: logger, limits: config.Config{}.WithDefaults().Limits, patience: usualPatience()}
 	server := newServer(params)
 	server.ConnContext = d.ConnContext
-	params.handler = newAdmin(d.Bridge().Admin(), newMetrics(d.Bridge().Collector(), logger), false)
+	params.handler = newAdmin(d.Bridge().Admin(), newMetrics(logger, d.Bridge().Collector()), false)
 	if err := introduce(out, listener.Addr(), admin.Addr(), d.BackendAddr()); err != nil {
 		return errors.Join(err, listener.Close(), admin.Close(), d.Close())
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -13,15 +14,44 @@ import (
 // operator who looks.
 const scrapesAtOnce = 4
 
-// newMetrics makes the handler of /metrics: the bridge's, the Go runtime's and the process's.
-// What cannot be read is left out and logged; the rest is told.
-func newMetrics(bridge prometheus.Collector, logger *slog.Logger) http.Handler {
+// newMetrics makes the handler of /metrics: those of own, of the Go runtime and of the process.
+// What cannot be read is left out and logged.
+func newMetrics(logger *slog.Logger, own ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(bridge, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(own...)
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: scrapesAtOnce,
+	})
+}
+
+// collectors are the metrics of what serve has around the bridge.
+func (s *starting) collectors() []prometheus.Collector {
+	counters := []prometheus.Collector{
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "ssebridge_tls_handshake_failures_total", Help: "TLS handshakes on the public listener that failed.",
+		}, func() float64 { return float64(s.handshakes.Load()) }),
+		s.spans,
+	}
+	if s.certificates == nil {
+		return counters
+	}
+	from := func() float64 {
+		from, _ := s.certificates.Validity()
+
+		return float64(from.Unix())
+	}
+	until := func() float64 { return float64(s.certificates.Expires().Unix()) }
+
+	return slices.Concat(counters, []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ssebridge_certificate_not_after_seconds", Help: "When the listener's certificate expires, as Unix time.",
+		}, until),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ssebridge_certificate_not_before_seconds", Help: "From when the listener's certificate is valid, as Unix time.",
+		}, from),
 	})
 }

@@ -7,11 +7,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
 // broken is a collector one of whose metrics cannot be read.
@@ -27,8 +32,8 @@ func (b broken) Collect(out chan<- prometheus.Metric) {
 // What cannot be read does not take the rest away, and the log says what it was.
 func TestMetricsTellWhatTheyCan(t *testing.T) {
 	var log bytes.Buffer
-	handler := newMetrics(broken{prometheus.NewDesc("good", "Good.", nil, nil), prometheus.NewDesc("bad", "Bad.", nil, nil)},
-		slog.New(slog.NewTextHandler(&log, nil)))
+	handler := newMetrics(slog.New(slog.NewTextHandler(&log, nil)),
+		broken{prometheus.NewDesc("good", "Good.", nil, nil), prometheus.NewDesc("bad", "Bad.", nil, nil)})
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	text, err := io.ReadAll(answer.Result().Body)
@@ -92,4 +97,47 @@ func TestBadFileIsSeenInTheMetrics(t *testing.T) {
 	s.write(good)
 	s.stderr.await(t, "msg=\"the configuration is reloaded\"")
 	want("1", "1", "1")
+}
+
+// TestMetricsOfTheCommandAreDocumented: docs/metrics.md has each metric that serve adds to the bridge's.
+func TestMetricsOfTheCommandAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## The command\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	documented := map[string]bool{}
+	for _, found := range regexp.MustCompile("(?m)^\\| `(ssebridge_[a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
+		documented[found[1]] = true
+	}
+	folder := t.TempDir()
+	files := config.ServerTLS{Cert: filepath.Join(folder, "tls.crt"), Key: filepath.Join(folder, "tls.key")}
+	cert, key := signedUntil(t, "x", time.Now().Add(time.Hour))
+	replace(t, files.Cert, cert)
+	replace(t, files.Key, key)
+	s := &starting{params: serveParams{logger: slog.New(slog.DiscardHandler)}, config: config.Config{TLS: &files}, spans: &spanLosses{}}
+	if err := s.loadCertificates(); err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(s.collectors()...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, family := range families {
+		if !documented[family.GetName()] {
+			t.Errorf("%s is not documented", family.GetName())
+		}
+		delete(documented, family.GetName())
+		values[family.GetName()] = family.GetMetric()[0].GetGauge().GetValue()
+	}
+	for name := range documented {
+		t.Errorf("%s is documented, and is no metric", name)
+	}
+	if left := values["ssebridge_certificate_not_after_seconds"] - float64(time.Now().Unix()); left < 3000 || left > 3601 {
+		t.Errorf("the certificate expires in %v s", left)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
@@ -41,6 +40,7 @@ type reloading struct {
 	started, current config.Config
 
 	certificates *listen.Certificates // nil without tls
+	expiry       *expiry              // the same
 	public       *listen.Proxied
 
 	doubted *config.File  // is taken over if it is the same after steady; nil: there is none
@@ -263,18 +263,10 @@ func (r *reloading) rotate() error {
 	r.wrong = ""
 	if changed {
 		r.params.logger.Info("the certificate is reloaded", "until", r.certificates.Expires())
-		warnExpired(r.certificates, r.params.logger)
+		r.expiry.look()
 	}
 
 	return nil
-}
-
-// warnExpired tells of a certificate that callers will refuse. It is presented all the
-// same: the clock may be wrong, and no other is there that fits the files.
-func warnExpired(certificates *listen.Certificates, logger *slog.Logger) {
-	if certificates.HasExpired() {
-		logger.Warn("the certificate has expired, and callers will refuse it", "until", certificates.Expires())
-	}
 }
 
 // filesOf are the files by which a configuration is what it is: its own, those that it

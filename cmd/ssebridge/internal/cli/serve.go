@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -113,6 +114,7 @@ func serve(ctx context.Context, params serveParams) error {
 		return err
 	}
 	defer traces.close(context.WithoutCancel(ctx))
+	s.spans = &traces.losses
 	b, err := bridge.New(cfg, bridge.Options{
 		Logger: logger, AccessLog: params.access,
 		TracerProvider: traces.tracerProvider(), Propagator: traces.propagator,
@@ -125,9 +127,14 @@ func serve(ctx context.Context, params serveParams) error {
 		return errors.Join(file.Locate(err), b.Close())
 	}
 	reload := &reloading{
-		params: params, bridge: b, watcher: watcher, started: s.config, current: s.config, certificates: s.certificates, public: s.proxied,
+		params: params, bridge: b, watcher: watcher, started: s.config, current: s.config, certificates: s.certificates, expiry: s.expiry,
+		public: s.proxied,
 	}
 	watching, stop := context.WithCancel(ctx)
+	var looking sync.WaitGroup
+	if s.expiry != nil {
+		looking.Go(func() { s.expiry.run(watching) })
+	}
 	reloaded := make(chan struct{})
 	go func() {
 		defer close(reloaded)
@@ -135,6 +142,7 @@ func serve(ctx context.Context, params serveParams) error {
 	}()
 	err = serving.run(ctx)
 	stop()
+	looking.Wait()
 	awaitReload(reloaded, shutdownTimeout, logger)
 
 	return err

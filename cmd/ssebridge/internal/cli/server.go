@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
@@ -66,6 +67,8 @@ type serverParams struct {
 	// trusts says whether a peer is a proxy that may carry many clients over one connection of
 	// HTTP/2 in clear; nil trusts nobody. By TLS it is one number for all peers: with trusts that of proxies.
 	trusts func(peer net.Addr) bool
+	// handshakes counts the TLS handshakes that fail; nil where there are none.
+	handshakes *atomic.Uint64
 }
 
 const (
@@ -105,7 +108,7 @@ func newServer(params serverParams) *h2c.Server {
 		// that is told by the bridge, in words; what is far above does not get there: a
 		// head takes memory before anything can be known of its request.
 		MaxHeaderBytes: int(params.limits.RequestBytes) * 3 / 2,
-		ErrorLog:       newComplaints(params.logger),
+		ErrorLog:       newComplaints(params.logger, params.handshakes),
 	})
 	if params.trusts != nil {
 		server.Streams = func(peer net.Addr) int {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync/atomic"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
@@ -17,7 +18,10 @@ type starting struct {
 	config config.Config // with its defaults
 
 	certificates *listen.Certificates // nil without tls
+	expiry       *expiry              // the same
 	proxied      *listen.Proxied
+	handshakes   atomic.Uint64 // TLS handshakes that failed
+	spans        *spanLosses   // those that are not exported
 }
 
 // loadCertificates loads what the configuration's tls names.
@@ -26,7 +30,8 @@ func (s *starting) loadCertificates() (err error) {
 		return nil
 	}
 	if s.certificates, err = listen.NewCertificates(*s.config.TLS); err == nil {
-		warnExpired(s.certificates, s.params.logger)
+		s.expiry = &expiry{certificate: s.certificates, logger: s.params.logger}
+		s.expiry.look()
 	}
 
 	return err
@@ -42,7 +47,9 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: usualPatience().header, Logger: logger})
 	s.proxied.Trust(cfg.TrustedProxies)
 	s.proxied.Bound(listen.Ceiling(cfg))
-	public := serverParams{handler: bridge.ReleaseRequests(s.proxied.Handler(b)), logger: logger, limits: cfg.Limits, patience: usualPatience()}
+	public := serverParams{
+		handler: bridge.ReleaseRequests(s.proxied.Handler(b)), logger: logger, limits: cfg.Limits, patience: usualPatience(), handshakes: &s.handshakes,
+	}
 	if s.certificates == nil || len(cfg.TrustedProxies) > 0 {
 		public.trusts = s.proxied.Trusts
 	}
@@ -58,7 +65,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	}
 	if listener := listeners[listen.Admin]; listener != nil {
 		admin := serverParams{
-			handler: newAdmin(b.Admin(), newMetrics(b.Collector(), logger), s.params.pprof), logger: logger,
+			handler: newAdmin(b.Admin(), newMetrics(logger, append(s.collectors(), b.Collector())...), s.params.pprof), logger: logger,
 			limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(),
 		}
 		all.admin = &endpoint{name: listen.Admin, server: newServer(admin), listener: listener}

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,15 +27,13 @@ import (
 // answer must not hold up the end.
 const flushTimeout = 2 * time.Second
 
-// errorBytes bounds what is logged of an error of the SDK's.
-const errorBytes = 500
-
 // tracing sends spans by OTLP, as OpenTelemetry's environment variables say. The zero
 // tracing sends none.
 type tracing struct {
 	provider   *sdktrace.TracerProvider // nil: there is none
 	propagator propagation.TextMapPropagator
 	logger     *slog.Logger
+	losses     spanLosses
 }
 
 // newTracing reads OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_PROTOCOL and
@@ -52,13 +49,10 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 	if err != nil {
 		return nil, err
 	}
+	t := &tracing{propagator: propagator, logger: logger}
 	// The SDK's own complaints have no other way than these globals.
-	otel.SetLogger(logr.FromSlogHandler(logger.Handler()))
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		text := err.Error() // which may quote a header
-		text = strconv.QuoteToASCII(text[:min(len(text), errorBytes)])
-		logger.Warn("traces", "error", text[1:len(text)-1])
-	}))
+	otel.SetLogger(logr.FromSlogHandler(&droppedSpans{logger.Handler(), &t.losses}))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("traces", "error", plain(err)) }))
 	exporter, err := newExporter(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("the traces' exporter: %w", err)
@@ -73,11 +67,11 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 		logger.Warn("OTEL_RESOURCE_ATTRIBUTES", "error", err.Error())
 	}
 
-	return &tracing{
-		provider:   sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described)),
-		propagator: propagator,
-		logger:     logger,
-	}, nil
+	t.provider = sdktrace.NewTracerProvider(
+		sdktrace.WithBatcher(&exporting{SpanExporter: exporter, logger: logger, losses: &t.losses}), sdktrace.WithResource(described),
+	)
+
+	return t, nil
 }
 
 // tracerProvider is the bridge's, nil where there is none.

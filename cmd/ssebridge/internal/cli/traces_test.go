@@ -97,7 +97,7 @@ func TestServeEndsWithoutItsCollector(t *testing.T) {
 	if code := r.end(); code != ExitOK {
 		t.Fatalf("exit %d\n%s", code, r.stderr)
 	}
-	r.stderr.await(t, "level=WARN", "msg=traces", "connection refused")
+	r.stderr.await(t, "level=WARN", "msg=\"spans cannot be exported", "connection refused")
 }
 
 func TestServeRefusesAnEnvironmentThatItDoesNotKnow(t *testing.T) {

@@ -64,11 +64,17 @@ func (c *Certificates) Load(files config.ServerTLS) (changed bool, err error) {
 	return true, nil
 }
 
-// Expires is when the certificate that is presented ends to be valid.
-func (c *Certificates) Expires() time.Time { return c.current.Load().Certificates[0].Leaf.NotAfter }
+// Expires returns until when the certificate that is presented is valid.
+func (c *Certificates) Expires() time.Time {
+	_, until := c.Validity()
+	return until
+}
 
-// HasExpired reports whether it is not valid any more: callers will refuse it.
-func (c *Certificates) HasExpired() bool { return time.Now().After(c.Expires()) }
+// Validity returns from when until when the certificate that is presented is valid.
+func (c *Certificates) Validity() (from, until time.Time) {
+	leaf := c.current.Load().Certificates[0].Leaf
+	return leaf.NotBefore, leaf.NotAfter
+}
 
 // Config is for the http.Server that serves the listener.
 func (c *Certificates) Config() *tls.Config {
