@@ -23,8 +23,9 @@ var errTooLate = fmt.Errorf("the configuration is not reloaded: %w", errDraining
 //
 // Requests that come after Reload has returned are served by the new
 // configuration. Streams of routes that are the same, at an upstream that is the
-// same, go on as if nothing had been; files that an upstream names (schemas,
-// certificates) count by what is in them. The clients of other routes leave over
+// same, go on as if nothing had been; a schema file that an upstream names counts
+// by what it means, and renewed certificates are used from the next connection
+// on. The clients of other routes leave over
 // drain.grace: they are asked to come back or, where no route takes their requests
 // any more, are told the end. Those that take nothing are cut a second later.
 // Limits hold at once, limits.message_bytes by way of the routes.

@@ -59,7 +59,7 @@ func TestSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	authority.Issue(t, "client")
-	expect("another certificate", params(), false)
+	expect("a renewed certificate", params(), true)
 	write(t, filepath.Dir(cert), filepath.Base(cert), before)
 	failed := new(ParamError)
 	if _, err := u.Same(params()); !errors.As(err, &failed) || failed.Field != "tls.cert" {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // Schema is what a backend was at one time: its services and all message types
@@ -119,8 +120,9 @@ func methodNames(sd protoreflect.ServiceDescriptor) iter.Seq[string] {
 	}
 }
 
-// checksum is over all that a schema is made of, so that equal sums mean that
-// nothing has changed.
+// checksum is over all that a schema means, so that equal sums mean that nothing
+// has changed. Comments, the order of files and JSON names that are the default
+// mean nothing.
 func checksum(files *protoregistry.Files, broken map[protoreflect.FullName]error) (sum [sha256.Size]byte, err error) {
 	var paths []string
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
@@ -136,7 +138,10 @@ func checksum(files *protoregistry.Files, broken map[protoreflect.FullName]error
 		if err != nil {
 			return sum, err
 		}
-		wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(protodesc.ToFileDescriptorProto(file))
+		described := protodesc.ToFileDescriptorProto(file)
+		described.SourceCodeInfo = nil
+		nameJSON(described.GetMessageType())
+		wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(described)
 		errs = append(errs, err)
 		head = fmt.Appendf(head[:0], "%q %d\n", path, len(wire))
 		hash.Write(head)
@@ -147,4 +152,35 @@ func checksum(files *protoregistry.Files, broken map[protoreflect.FullName]error
 	}
 	hash.Sum(sum[:0])
 	return sum, errors.Join(errs...)
+}
+
+// nameJSON writes the JSON names of fields out. Compilers differ in whether they
+// write a name that is the default.
+func nameJSON(messages []*descriptorpb.DescriptorProto) {
+	for _, m := range messages {
+		for _, field := range m.GetField() {
+			if field.JsonName == nil {
+				field.JsonName = new(defaultJSONName(field.GetName()))
+			}
+		}
+		nameJSON(m.GetNestedType())
+	}
+}
+
+// defaultJSONName is a field's name in lowerCamelCase, as protoc makes it.
+func defaultJSONName(name string) string {
+	var b strings.Builder
+	upper := false
+	for _, c := range []byte(name) {
+		switch {
+		case c == '_':
+			upper = true
+			continue
+		case upper && 'a' <= c && c <= 'z':
+			c -= 'a' - 'A'
+		}
+		upper = false
+		b.WriteByte(c)
+	}
+	return b.String()
 }

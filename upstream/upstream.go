@@ -15,7 +15,7 @@ import (
 // called from any goroutine. After Close they fail.
 type Upstream struct {
 	params Params
-	files  [sha256.Size]byte // what was in those that params name
+	fixed  [sha256.Size]byte // the sum of a schema that does not come by reflection
 	logger *slog.Logger
 
 	// pool is nil where Params.Conn is used.
@@ -66,9 +66,7 @@ func New(params Params) (*Upstream, error) {
 	if u.schema, err = newSchemaKeeper(params); err != nil {
 		return nil, err
 	}
-	if u.files, err = params.sum(u.schema.current); err != nil {
-		return nil, err
-	}
+	u.fixed = u.schema.current.sumOf()
 	if params.Conn == nil {
 		if u.pool, err = newPool(params, u.schema.poke); err != nil {
 			return nil, err
