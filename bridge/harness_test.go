@@ -91,6 +91,9 @@ func do(t *testing.T, method, url, body string, headers ...string) reply {
 	for i := 0; i+1 < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
+	if _, given := request.Header["Content-Type"]; method == http.MethodPost && !given {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -103,6 +104,10 @@ func TestRequests(t *testing.T) {
 		{"POST", "/things/a", `{"kinds":{"bytesValue":"AAE="}}`, []string{"Content-Type", "application/json; charset=UTF-8"}, 200, "", `{"name":"a","kinds":{"bytesValue":"AAE="}}`},
 		{"POST", "/things/a", "", nil, 200, "", `{"name":"a"}`},
 		{"POST", "/put/a", "", nil, 200, "", `{"name":"a"}`},
+		// A page of another site could send these without asking, so they must not run the RPC.
+		{"POST", "/put/a", "", []string{"Content-Type", ""}, 415, "", wantJSON("")},
+		{"POST", "/put/a", "", []string{"Content-Type", "text/plain"}, 415, "", wantJSON("text/plain")},
+		{"POST", "/feeds/a", "", []string{"Content-Type", "text/plain"}, 415, "", wantJSON("text/plain")},
 		{"POST", "/put/a", "{}", []string{"Content-Type", "application/json"}, 400, "", `{"code":3,"message":"the route takes no body"}`},
 	} {
 		t.Run(test.method+" "+test.path[:min(len(test.path), 40)]+" "+test.body[:min(len(test.body), 20)], func(t *testing.T) {
@@ -121,6 +126,13 @@ func TestRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// wantJSON is the answer to a POST of another content type.
+func wantJSON(got string) string {
+	message := fmt.Sprintf(`want application/json, got \"%s\"`, got)
+	return `{"code":3,"message":"content-type: ` + message + `","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest",` +
+		`"fieldViolations":[{"field":"content-type","description":"` + message + `"}]}]}`
 }
 
 // sameJSON compares two documents, whatever the order of their keys.
@@ -340,6 +352,7 @@ func TestUnaryIsCancelled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		request.Header.Set("Content-Type", "application/json")
 		go func() {
 			if response, err := w.http1.RoundTrip(request); err == nil {
 				_ = response.Body.Close()

@@ -186,6 +186,9 @@ func (w *world) do(method, path, body string, headers ...string) reply {
 	for i := 0; i+1 < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
 	}
+	if _, given := request.Header["Content-Type"]; method == http.MethodPost && !given {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	response, err := w.http1.RoundTrip(request)
 	if err != nil {
 		w.Fatal(err)

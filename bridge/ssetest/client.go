@@ -225,7 +225,7 @@ func (c *Client) request(ctx context.Context, lastID string) (*http.Request, err
 
 	req.Header.Set("Accept", "text/event-stream")
 
-	if c.options.Body != "" {
+	if c.options.Body != "" || method == http.MethodPost {
 		req.Header.Set("Content-Type", cmp.Or(c.options.ContentType, "application/json"))
 	}
 

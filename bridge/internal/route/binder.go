@@ -63,6 +63,14 @@ func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte) (B
 	m := dynamicpb.NewMessage(b.input)
 	given := &ledger{}
 
+	// Also without a body. A page of another site may send a POST of a few content
+	// types only, without asking first (Fetch, section 2.2.2), and JSON is none of them.
+	if r.Method == http.MethodPost {
+		if err := checkContentType(r.Header); err != nil {
+			return Bound{}, err
+		}
+	}
+
 	if err := b.bindBody(m, r.Header, body, given); err != nil {
 		return Bound{}, err
 	}
