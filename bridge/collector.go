@@ -166,6 +166,7 @@ func (r reading) route(path string, c *routeCounts, lag delivery.Lag) {
 	}
 	r.count("ssebridge_messages_unshown_total", c.unshown.Load(), path)
 	r.count("ssebridge_long_ids_total", c.longIDs.Load(), path)
+	r.count("ssebridge_repeated_cursors_total", c.repeated.Load(), path)
 }
 
 // topics tells how many topics of each kind a route has.

@@ -36,6 +36,7 @@ type routeCounts struct {
 	paths    [3]atomic.Uint64 // by transcode.Path
 	unshown  atomic.Uint64
 	longIDs  atomic.Uint64
+	repeated atomic.Uint64 // cursors that are to differ, and equal the one before
 	gaps     gapCounts
 }
 

@@ -52,6 +52,7 @@ type endpoint struct {
 
 	refreshed atomic.Int64 // when a message last had the schema read anew; Unix nanoseconds
 
+	repeats  repeats           // whether its cursors do though they are to differ
 	counts   *routeCounts      // of all endpoints with its path
 	present  presence          // its requests and streams
 	audience delivery.Audience // its clients

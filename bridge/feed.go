@@ -38,6 +38,7 @@ type feed struct {
 	stream   *upstream.Stream // the newest RPC
 	binding  *binding         // of the newest RPC
 	atCursor bool             // the newest RPC was opened at a cursor, and no message of it has carried one
+	latest   []byte           // the newest cursor of the newest RPC; only where cursors are to differ
 	asked    bool             // the log begins after a client's cursor, and no other has come since
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
@@ -81,6 +82,7 @@ func (f *feed) Release() {
 func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	f.stream = nil // the one before has no trailers to this one's end
 	f.asked = f.asked && !f.accepted
+	f.latest = f.latest[:0]
 	f.atCursor = cursor != nil
 	b, err := f.endpoint.await(ctx)
 	if err != nil {
@@ -173,6 +175,7 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 	}
 	err = f.read(ctx, wire)
 	f.atCursor = f.atCursor && len(f.tapped.ID) == 0 // a greeting may come before the refusal
+	f.compare(f.tapped.ID)
 	if err != nil {
 		err = f.unshown(err)
 	}
@@ -211,7 +214,10 @@ func (f *feed) noteMovable() {
 }
 
 // Resume returns where an RPC that breaks now can be opened again.
-func (f *feed) Resume() (cursor []byte, since uint64, ok bool) { return f.ids.Resume() }
+func (f *feed) Resume() (cursor []byte, since uint64, ok bool) {
+	f.endpoint.repeats.apply(f.ids)
+	return f.ids.Resume()
+}
 
 // unshown notes a message that cannot be shown: as an incident where it ends
 // the stream, and else in the log, where a stream of them is not to flood it.

@@ -56,6 +56,7 @@ func metrics() []metric {
 		{"ssebridge_messages_transcoded_total", counter, "Messages of streams that became JSON, by how.", []string{labelRoute, "path"}},
 		{"ssebridge_messages_unshown_total", counter, "Messages that could not be shown as JSON.", []string{labelRoute}},
 		{"ssebridge_long_ids_total", counter, "Events with an id over 128 bytes.", []string{labelRoute}},
+		{"ssebridge_repeated_cursors_total", counter, "Messages with the cursor of the one before, where event.cursor is unique.", []string{labelRoute}},
 		{"ssebridge_route_contradicts_schema", gauge, "1 while the route answers 501, as it does not fit its upstream's schema.", []string{labelRoute}},
 		{"ssebridge_topics", gauge, "Topics, by what they are to their stream and how they stand.", []string{labelRoute, "role", labelState}},
 		{"ssebridge_topics_limit", gauge, "limits.topics.", nil},

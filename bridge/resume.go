@@ -32,6 +32,7 @@ func (e *endpoint) cursors() *topic.Cursors {
 	rules := &topic.Cursors{
 		Inclusive: resume.Inclusive,
 		Repeats:   e.route.Event.Cursor == config.CursorRepeats,
+		Repeating: e.repeats.found.Load,
 		Expired: func(err error) bool {
 			return errors.Is(err, errNoCursor) || !errors.Is(err, upstream.ErrMoved) && slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
 		},

@@ -75,18 +75,6 @@ func (p place) keyed() bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return s.keyed })
 }
 
-// inEntry names the map that the place is beneath an entry of, "" for none. An
-// entry as such is not beneath itself.
-func (p place) inEntry() string {
-	for _, s := range p.steps[:len(p.steps)-1] {
-		if s.keyed {
-			return string(s.field.Name())
-		}
-	}
-
-	return ""
-}
-
 // repeated reports whether the place takes a list.
 func (p place) repeated() bool { return p.field().IsList() }
 

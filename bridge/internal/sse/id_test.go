@@ -157,7 +157,7 @@ func TestParseIDIsBounded(t *testing.T) {
 func TestLongestCursor(t *testing.T) {
 	n := NewNumbering(NumberingParams{Mode: Cursors, Epoch: epoch})
 	n.Message([]byte(strings.Repeat("a", MaxCursorBytes)))
-	n.since = 1<<64 - 2
+	n.opened = 1<<64 - 2
 	n.Message(nil)
 	id := string(n.AppendID(nil))
 	if got := ParseID(Cursors, id); got.Text != id {

@@ -24,10 +24,11 @@ type Numbering struct {
 	seq  uint64
 	bare bool // nothing has been counted since the log, or a new RPC, began
 
-	// Cursors only.
-	complete []byte // the last complete cursor; empty: none
+	// Cursors only. All of it is kept on either kind of route: one whose cursors
+	// differ may be found to repeat them.
+	complete []byte // the last cursor that another has followed; empty: none
 	since    uint64 // frames since the last message that carried it
-	open     []byte // repeats: the cursor that may come again
+	open     []byte // the newest cursor, which may come again
 	opened   uint64 // frames since the last message that carried that one
 }
 
@@ -58,16 +59,27 @@ func (n *Numbering) Message(cursor []byte) {
 	}
 	n.since++
 	n.opened++
-	switch {
-	case len(cursor) == 0:
-	case !n.repeats:
-		n.complete, n.since = append(n.complete[:0], cursor...), 0
-	default:
-		if len(n.open) > 0 && !bytes.Equal(cursor, n.open) {
-			n.complete, n.since = append(n.complete[:0], n.open...), n.opened
-		}
-		n.open, n.opened = append(n.open[:0], cursor...), 0
+	if len(cursor) == 0 {
+		return
 	}
+	if len(n.open) > 0 && !bytes.Equal(cursor, n.open) {
+		n.complete, n.since = append(n.complete[:0], n.open...), n.opened
+	}
+	n.open, n.opened = append(n.open[:0], cursor...), 0
+}
+
+// Repeat says that several messages may carry one cursor, though that was not known
+// when the log began. The ids of frames to come do not say that a cursor is
+// complete before another one comes.
+func (n *Numbering) Repeat() { n.repeats = true }
+
+// last returns the last complete cursor, and how many frames have come since the
+// last message that carried it.
+func (n *Numbering) last() (cursor []byte, since uint64) {
+	if !n.repeats && len(n.open) > 0 {
+		return n.open, n.opened
+	}
+	return n.complete, n.since
 }
 
 // Break counts a gap after which the backend's messages may go on anywhere:
@@ -84,25 +96,27 @@ func (n *Numbering) Break() {
 // complete cursor, valid until the next call, with so many frames of what the
 // backend then sends already in the log. ok is false where there is none.
 func (n *Numbering) Resume() (cursor []byte, since uint64, ok bool) {
-	return n.complete, n.since, len(n.complete) > 0
+	cursor, since = n.last()
+	return cursor, since, len(cursor) > 0
 }
 
 // AppendID appends the id of the last frame counted; before the first one,
 // the log's starting position. It appends nothing on a route without ids.
 func (n *Numbering) AppendID(dst []byte) []byte {
+	cursor, since := n.last()
 	switch {
 	case n.mode == None:
 		return dst
 	case n.mode == Positions:
 		return AppendPosition(dst, n.epoch, n.seq)
-	case len(n.complete) == 0 && n.own && n.bare:
+	case len(cursor) == 0 && n.own && n.bare:
 		return append(dst, noID...)
-	case len(n.complete) == 0:
+	case len(cursor) == 0:
 		return AppendPosition(append(dst, '~'), n.epoch, n.seq)
 	}
-	dst = AppendCursor(dst, n.complete)
-	if n.since > 0 {
-		dst = strconv.AppendUint(append(dst, '~'), n.since, 10)
+	dst = AppendCursor(dst, cursor)
+	if since > 0 {
+		dst = strconv.AppendUint(append(dst, '~'), since, 10)
 	}
 	return dst
 }

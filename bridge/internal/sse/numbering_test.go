@@ -8,7 +8,7 @@ import (
 )
 
 // play counts what the words say: "-" is a message without a cursor, "gap" a
-// gap that breaks, anything else a cursor. It returns the ids.
+// gap that breaks, "repeat" that cursors are found to repeat, anything else a cursor. It returns the ids.
 func play(mode Mode, words string) string {
 	n := NewNumbering(NumberingParams{Mode: mode, Epoch: "E"})
 	ids := []string{string(n.AppendID(nil))}
@@ -18,6 +18,9 @@ func play(mode Mode, words string) string {
 			n.Message(nil)
 		case "gap":
 			n.Break()
+		case "repeat":
+			n.Repeat()
+			continue
 		default:
 			n.Message([]byte(word))
 		}
@@ -44,6 +47,8 @@ func TestNumbering(t *testing.T) {
 		{"2: a position only where no cursor precedes", Cursors, "- - c1 -", "~E-0 ~E-1 ~E-2 c1 c1~1 c1~1~end"},
 		{"3: no complete cursor after a gap until one comes", Cursors, "c1 - gap - - c2 -", "~E-0 c1 c1~1 ~E-3 ~E-4 ~E-5 c2 c2~1 c2~1~end"},
 		{"4: a gap has a seq of its own", Cursors, "gap gap -", "~E-0 ~E-1 ~E-2 ~E-3 ~E-3~end"},
+		{"16a: found to repeat", Cursors, "c1 c2 repeat c2 - c3 c3 c4", "~E-0 c1 c2 c1~2 c1~3 c2~2 c2~3 c3~1 c3~1~end"},
+		{"16a: found to repeat at once", Cursors, "c1 repeat c1 c2", "~E-0 c1 ~E-2 c1~1 c1~1~end"},
 		{"escaped", Cursors, "a~1 - ~end -", "~E-0 a%7E1 a%7E1~1 %7Eend %7Eend~1 %7Eend~1~end"},
 	} {
 		if got := play(test.mode, test.words); got != test.want {

@@ -148,6 +148,7 @@ func (t *Topic) resume() []byte {
 		return nil
 	}
 	rules := *t.params.Cursors
+	rules.Repeats = rules.Repeats || rules.Repeating != nil && rules.Repeating()
 	if !t.home.meets {
 		rules.NotAfter = nil // the RPCs differ in their order
 	}

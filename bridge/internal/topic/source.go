@@ -64,6 +64,9 @@ type Cursors struct {
 	Inclusive bool
 	// Repeats: several messages may carry one cursor.
 	Repeats bool
+	// Repeating reports whether messages have been found to do so where Repeats is
+	// false; nil: nobody looks.
+	Repeating func() bool
 	// NotAfter reports whether a cursor does not come after another, for
 	// cursors that have an order of their own; nil for others. It is not asked
 	// where RPCs differ in their order.

@@ -1,0 +1,150 @@
+package bridge_test
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+// batches is a backend whose messages share cursors: the cursor of each is its batch's, and its kind is its number.
+type batches struct {
+	mu      sync.Mutex
+	cursors []int64 // of the messages so far
+	down    bool
+	changed chan struct{} // closed and replaced with each change
+}
+
+func (b *batches) change(change func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change()
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// publish adds messages, each with a cursor.
+func (b *batches) publish(cursors ...int64) {
+	for _, cursor := range cursors {
+		b.change(func() { b.cursors = append(b.cursors, cursor) })
+		synctest.Wait()
+	}
+}
+
+// watch sends the messages behind those of a cursor; without one, all.
+func (b *batches) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+	if err := stream.SendHeader(nil); err != nil {
+		return err
+	}
+	for next := 0; ; {
+		b.mu.Lock()
+		cursors, down, changed := b.cursors, b.down, b.changed
+		b.mu.Unlock()
+		switch {
+		case down:
+			return status.Error(codes.Unavailable, "a deploy")
+		case next == len(cursors):
+			select {
+			case <-changed:
+			case <-stream.Context().Done():
+				return stream.Context().Err()
+			}
+		case cursors[next] <= request.GetAfter():
+			next++
+		default:
+			if err := stream.Send(&testv1.FeedEvent{Seq: cursors[next], Kind: strconv.Itoa(next)}); err != nil {
+				return err
+			}
+			next++
+		}
+	}
+}
+
+// kinds are the numbers of the messages that a client has got.
+func kinds(seen ssetest.Snapshot) string {
+	var all []string
+	for _, event := range seen.Messages() {
+		_, rest, _ := strings.Cut(event.Data, `"kind":"`)
+		kind, _, _ := strings.Cut(rest, `"`)
+		all = append(all, kind)
+	}
+	return strings.Join(all, " ")
+}
+
+// TestCursorsThatRepeatAreFoundOut: `cursor: unique` on a backend whose messages share cursors loses what comes between two of them.
+// The bridge sees the first such pair, says so, and loses nothing from then on, whatever breaks where.
+func TestCursorsThatRepeatAreFoundOut(t *testing.T) {
+	for _, keys := range []string{"share: true", "share: false", "share: true, join: own", "share: true, resume: {ordered: false}", "share: true, resume: {inclusive: true}"} {
+		for seed := range uint64(20) {
+			t.Run(keys+"/"+strconv.FormatUint(seed, 10), func(t *testing.T) {
+				route := feedRoute("event: {id: seq}, replay: {events: 2, linger: 5s}, " + withResume(keys, "field: after"))
+				inWorld(t, route, func(t *testing.T, w *world) {
+					random := rand.New(rand.NewPCG(seed, 1))
+					b := &batches{changed: make(chan struct{})}
+					w.Stage.watch = b.watch
+					if strings.Contains(keys, "inclusive") {
+						w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+							request.After--
+							return b.watch(request, stream)
+						}
+					}
+					c := w.listen("/feed", ssetest.Options{})
+					b.publish(1, 1, 2)
+					want := []string{"0", "1", "2"}
+					open := true
+					for cursor := int64(2); len(want) < 60; {
+						switch random.IntN(6) {
+						case 0:
+							if open {
+								c.Close()
+								open = false
+							}
+						case 1:
+							if random.IntN(2) == 0 {
+								time.Sleep(time.Duration(random.IntN(8)) * time.Second) // its topic may be gone
+							}
+							if !open {
+								c.Reconnect()
+								open = true
+							}
+						case 2:
+							b.change(func() { b.down = true })
+							synctest.Wait()
+							b.change(func() { b.down = false })
+							time.Sleep(time.Second)
+						default:
+							cursor += random.Int64N(2)
+							b.publish(cursor)
+							want = append(want, strconv.Itoa(len(want)))
+						}
+						synctest.Wait()
+					}
+					if !open {
+						c.Reconnect()
+					}
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					if got := kinds(c.Snapshot()); got != strings.Join(want, " ") || c.Snapshot().Gaps > 0 {
+						t.Fatalf("got %s\n%s", got, c.Snapshot())
+					}
+					if n := strings.Count(w.Logged.String(), "write event.cursor: repeats"); n != 1 {
+						t.Errorf("it was logged %d times", n)
+					}
+					if n := scrape(t, w.Bridge)[`ssebridge_repeated_cursors_total{route="/feed"}`]; n < 1 {
+						t.Errorf("%v cursors are counted", n)
+					}
+				})
+			})
+		}
+	}
+}
