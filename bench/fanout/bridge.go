@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/load"
@@ -69,7 +70,20 @@ const (
 )
 
 // bridge starts the bridge and a backend for it.
-func bridge(ctx context.Context, l *lab, want want) (_ *contender, err error) {
+func bridge(ctx context.Context, l *lab, want want) (*contender, error) {
+	return bridgeWith()(ctx, l, want)
+}
+
+// bridgeWith returns what starts the bridge with some environment variables besides.
+func bridgeWith(environment ...string) starter {
+	return func(ctx context.Context, l *lab, want want) (*contender, error) {
+		command := slices.Concat([]string{"env"}, environment, []string{l.program("ssebridge")})
+		return startBridge(ctx, l, want, command)
+	}
+}
+
+// startBridge starts the bridge by a command, and a backend for it.
+func startBridge(ctx context.Context, l *lab, want want, command []string) (_ *contender, err error) {
 	c := newContender("ssebridge")
 	defer c.stopOn(&err)
 	backend, err := l.backend(ctx, c)
@@ -93,7 +107,7 @@ func bridge(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := l.start(ctx, "ssebridge", l.program("ssebridge"), "serve", "--pprof", "--config", path)
+	p, err := l.start(ctx, "ssebridge", append(command, "serve", "--pprof", "--config", path)...)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ func cases() []benchCase {
 		{"idle-10k", "10,000 clients that get nothing but heartbeats", idleAll},
 		{"private-1k-30", "1,000 clients × 30 events/s, an RPC for each", privatePaced},
 		{"private-1k-saturated", "1,000 clients, an RPC for each, as fast as they read", privateSaturated},
+		{"private-1-saturated", "one client with an RPC of its own, as fast as it reads", privateAlone},
 		{"stalled", "1,000 clients × 30 events/s while one comes, while one has stalled; then 1,000 that stall", stalled},
 		{"silent", "clients whose link is cut", silent},
 		{"gzip-1k", "1,000 clients × 30 events/s, compressed", gzipped},

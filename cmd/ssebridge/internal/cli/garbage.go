@@ -2,18 +2,92 @@ package cli
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 )
 
-// garbage is how much garbage may pile up, in percent of what is in use, where GOGC does
-// not say. What a bridge has in use is small things of clients that stay, and logs, which
-// cost a collection nothing; requests are its garbage. Go's 100 would have a crowd that
-// comes at once take half as much again, for a processor that hardly notices.
-const garbage = 30
+const (
+	// garbagePercent is how much garbage may pile up, in percent of what is in use. What a bridge
+	// has in use is small things of clients that stay, and logs, which cost a collection nothing.
+	// Go's 100 would have a crowd that connects at once take half as much memory again.
+	garbagePercent = 30
+	// collectAfter is how much a busy bridge may allocate between two collections, however
+	// little it has in use. 30 % of a heap of 2 MiB are used up by 1,800 small messages, and
+	// collecting that often was a fifth of all processor time (docs/benchmarks.md).
+	collectAfter = 16 << 20
+	// collectEvery is how far apart collections of a less busy bridge come to lie, so that an
+	// idle one does not keep memory for garbage.
+	collectEvery = time.Second
+	// leastHeap is Go's own least heap at 100 %, to which it applies the percentage as well.
+	leastHeap = 4 << 20
+)
 
-// limitGarbage sets it.
+// limitGarbage paces the garbage collector, unless GOGC does. GOMEMLIMIT holds besides.
 func limitGarbage() {
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(garbage)
+	if _, set := os.LookupEnv("GOGC"); set {
+		return
 	}
+	debug.SetGCPercent(garbagePercent)
+	p := &pacer{percent: garbagePercent, since: time.Now()}
+	p.read()
+	p.allocatedThen = p.allocated()
+	p.arm()
+}
+
+// pacer sets the percentage of garbage after each collection. Its methods are called by one
+// goroutine at a time: each collection arms it for the next.
+type pacer struct {
+	samples [4]metrics.Sample
+	percent int
+
+	// The rate of allocation since a moment at least collectEvery ago.
+	since         time.Time
+	allocatedThen uint64
+	rate          uint64 // bytes a second
+}
+
+// arm has adjust called after the next collection: what nothing refers to is found then.
+func (p *pacer) arm() {
+	runtime.AddCleanup(&struct{ *pacer }{p}, (*pacer).adjust, p)
+}
+
+// adjust sets the percentage for what is in use and how fast it is allocated now.
+func (p *pacer) adjust() {
+	p.read()
+	if age := time.Since(p.since); age >= collectEvery {
+		allocated := p.allocated()
+		p.rate = uint64(float64(allocated-p.allocatedThen) / age.Seconds())
+		p.since, p.allocatedThen = time.Now(), allocated
+	}
+	live, roots := p.samples[1].Value.Uint64(), p.samples[2].Value.Uint64()+p.samples[3].Value.Uint64()
+	// Setting it stops the program for a moment; small differences are not worth that.
+	if percent := percentFor(live, roots, p.rate); 8*max(percent, p.percent) > 9*min(percent, p.percent) {
+		p.percent = percent
+		debug.SetGCPercent(percent)
+	}
+	p.arm()
+}
+
+func (p *pacer) read() {
+	if p.samples[0].Name == "" {
+		for i, name := range []string{"/gc/heap/allocs:bytes", "/gc/heap/live:bytes", "/gc/scan/stack:bytes", "/gc/scan/globals:bytes"} {
+			p.samples[i].Name = name
+		}
+	}
+	metrics.Read(p.samples[:])
+}
+
+// allocated is how much was allocated so far, freed or not.
+func (p *pacer) allocated() uint64 { return p.samples[0].Value.Uint64() }
+
+// percentFor returns the percentage at which the next collection comes after collectEvery or
+// collectAfter at a rate of allocation, whichever is less, and not before garbagePercent. Go
+// applies it to the live heap and the roots, or to leastHeap where these are less.
+func percentFor(live, roots, rate uint64) int {
+	allowed := min(rate*uint64(collectEvery/time.Second), collectAfter)
+	percent := min(allowed*100/max(live+roots, 1), (live+allowed)*100/leastHeap)
+
+	return max(int(percent), garbagePercent) //nolint:gosec // at most 100 * collectAfter
 }
