@@ -45,6 +45,8 @@ type Bridge struct {
 	ready    atomic.Bool // it was once, and stays so
 	draining atomic.Bool // not ready any more
 	leaving  atomic.Bool // new clients are asked to come back, too
+	leave    leave
+	asked    reconnects // connections of HTTP/2 whose clients were asked to connect anew
 
 	reloading sync.Mutex // of one reload at a time
 	replacing sync.Mutex // of the moment in which the site is replaced, or is said to be the last
@@ -96,9 +98,9 @@ func newBridge(opts Options) *Bridge {
 func (b *Bridge) Drain(ctx context.Context) error {
 	cfg := b.endReloads().config.Drain
 	err := pause(ctx, time.Duration(*cfg.Delay))
-	b.leaving.Store(true)
+	grace := time.Duration(*cfg.Grace)
+	b.beginLeaving(grace)
 	if err == nil {
-		grace := time.Duration(*cfg.Grace)
 		// Who comes back meanwhile, to this bridge, is turned away.
 		enough, cancel := context.WithTimeout(ctx, grace+closeGrace)
 		defer cancel()
@@ -110,13 +112,16 @@ func (b *Bridge) Drain(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Clients returns how many streams the bridge serves.
+func (b *Bridge) Clients() int { return b.clients.Len() }
+
 // Close ends everything: clients are asked to come back, those that take
 // nothing are cut after a second, RPCs are cancelled. It returns when all of
 // the bridge's goroutines have ended; those of requests belong to the server. A
 // reload that is under way is refused when it has read its files, which may be later.
 func (b *Bridge) Close() error {
 	last := b.endReloads()
-	b.leaving.Store(true)
+	b.beginLeaving(0)
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	if err := b.clients.Drain(ctx, 0); err != nil {

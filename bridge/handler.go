@@ -33,6 +33,9 @@ func (b *Bridge) begin(w http.ResponseWriter, r *http.Request) answer {
 	response := b.receive(w, r)
 	defer response.visit.returned(r)
 	b.limitBody(response, r)
+	if b.leaving.Load() {
+		closeConnection(response) // the next request is for another bridge
+	}
 	stream, err := aside(func() (answer, error) { return b.serve(response, b.identified(r)) })
 	if err != nil {
 		b.refuse(response, r, err)

@@ -23,6 +23,14 @@ type Options struct {
 	// Descriptors are schemas by the upstream's name; they take the place of
 	// its schema.
 	Descriptors map[string]*protoregistry.Files
+	// Leaving is called once, when Drain or Close begins to ask clients to
+	// reconnect, and before the first is asked. A server with connections of
+	// HTTP/2 sends GOAWAY on them now (RFC 9113, section 6.8), so that a client
+	// reconnects by a new connection, which a balancer gives to another bridge.
+	// The server must still accept connections. Without it the bridge makes
+	// net/http send GOAWAY with the first answer to a client that reconnects by
+	// its old connection, which then has to reconnect once more. Nil is nothing.
+	Leaving func()
 	// AccessLog says what the Logger is told of requests; the zero is nothing.
 	AccessLog AccessLog
 	// TracerProvider takes a span for each request and each RPC; nil is none, the

@@ -113,6 +113,9 @@ func requestSize(c *call) int {
 func (e *endpoint) shed(w http.ResponseWriter, r *http.Request, full error) (answer, error) {
 	e.bridge.tellShed(r, full)
 	e.counts.turnedAway(limitOf(full))
+	if limit := limitOf(full); (limit == limitClients || limit == limitTopics) && !forwarded(r) {
+		closeConnection(w) // another bridge may have room
+	}
 	if known := e.bound.Load(); known == nil && !wantsStream(r) || known != nil && known.unary() {
 		w.Header().Set("Retry-After", retryAfter(shedRetry()))
 		return nil, e.at(full)

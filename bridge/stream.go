@@ -26,6 +26,12 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	case c.seat == nil: // by the schema when it came the method was unary
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
 	}
+	if e.bridge.asked.take(r) {
+		closeConnection(w)
+		if id.Text != "" { // else it may be another stream of the connection
+			return e.turnAway(w, r, sse.Retry{Reason: sse.RetryMaxAge})
+		}
+	}
 	sub, err := e.bridge.topics.Join(e.join(c, id))
 	switch {
 	case isFull(err):
@@ -239,10 +245,15 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 	if stream == nil { // it goes on without its request
 		return answered, nil
 	}
+	framed, remote, proxied := r.ProtoMajor >= 2, r.RemoteAddr, forwarded(r)
 	return func(ctx context.Context) {
-		if end := stream.Run(ctx); end != delivery.EndComplete && end != delivery.EndAsked {
+		end := stream.Run(ctx)
+		if end != delivery.EndComplete && end != delivery.EndAsked {
 			// To return would be to end the response as if all had been said.
 			panic(http.ErrAbortHandler)
+		}
+		if framed && elsewhere(stream.Asked(), proxied) {
+			e.bridge.asked.add(remote) // before the response's end, after which the client comes back
 		}
 	}, nil
 }

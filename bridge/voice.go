@@ -147,7 +147,7 @@ func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
 	v.visit.leaves(leaving(reason))
 	switch reason {
 	case delivery.Drain:
-		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryDrain})
+		return sse.AppendRetry(dst, v.endpoint.bridge.afterDrain(), sse.Retry{Reason: sse.RetryDrain})
 	case delivery.Reload:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryReload})
 	case delivery.Removed:
@@ -219,18 +219,22 @@ func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) 
 
 // turnAway asks a client to come back that has no topic. It keeps its place.
 func (e *endpoint) turnAway(w http.ResponseWriter, r *http.Request, retry sse.Retry) (answer, error) {
-	if wantsStatus(r) {
-		if retry.Reason == sse.RetryShed {
-			w.Header().Set("Retry-After", retryAfter(shedRetry()))
-		}
-		return nil, e.at(status.Error(codes.Unavailable, "come back later: "+retry.Reason))
-	}
 	after := atOnce()
 	switch retry.Reason {
 	case sse.RetryShed:
 		after = shedRetry()
 	case sse.RetryUpstream:
 		after = e.upstreamRetryAfter()
+	case sse.RetryDrain:
+		after = e.bridge.returnedLater(r)
+	case sse.RetryMaxAge:
+		after = reconnect()
+	}
+	if wantsStatus(r) {
+		if retry.Reason == sse.RetryShed || retry.Reason == sse.RetryDrain {
+			w.Header().Set("Retry-After", retryAfter(after))
+		}
+		return nil, e.at(status.Error(codes.Unavailable, "come back later: "+retry.Reason))
 	}
 	visitOf(w).kept().leaves(retry.Reason)
 	return e.say(w, r, lastEventID(r), reasonOf(retry.Reason), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
@@ -245,6 +249,8 @@ func reasonOf(retry string) delivery.Reason {
 		return delivery.Drain
 	case sse.RetryReload:
 		return delivery.Reload
+	case sse.RetryMaxAge:
+		return delivery.MaxAge
 	default:
 		return delivery.Upstream
 	}

@@ -79,6 +79,9 @@ type Drain struct {
 	Delay *Duration `yaml:"delay"`
 	// Grace is the time over which clients are told to come back, spread evenly. Default 25s.
 	Grace *Duration `yaml:"grace"`
+	// Alone says that no other bridge takes the clients: they are told to come back when this one has been started again.
+	// Delay and Grace are 0s then by default. Default false.
+	Alone bool `yaml:"alone"`
 }
 
 // Upstream is a backend and how to speak to it.

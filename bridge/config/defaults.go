@@ -12,6 +12,15 @@ const (
 	defaultAdmin  = "127.0.0.1:9901"
 )
 
+func (d Drain) withDefaults() Drain {
+	if d.Alone {
+		d.Delay, d.Grace = ptrOr(d.Delay, seconds(0)), ptrOr(d.Grace, seconds(0))
+		return d
+	}
+	d.Delay, d.Grace = ptrOr(d.Delay, seconds(5)), ptrOr(d.Grace, seconds(25))
+	return d
+}
+
 // WithDefaults is c with the default in place of every key that was left out. It
 // shares no memory with c. Afterwards every pointer but TLS, Event.ID,
 // Route.Resume, Upstream.TLS and Schema.Proto is set, every route has Methods, Request.Body is
@@ -29,8 +38,7 @@ func (c Config) WithDefaults() Config {
 	c.Limits.Catchups = or(c.Limits.Catchups, 256)
 	c.Limits.RequestBytes = or(c.Limits.RequestBytes, 64*KiB)
 	c.Limits.MessageBytes = or(c.Limits.MessageBytes, 4*MiB)
-	c.Drain.Delay = ptrOr(c.Drain.Delay, seconds(5))
-	c.Drain.Grace = ptrOr(c.Drain.Grace, seconds(25))
+	c.Drain = c.Drain.withDefaults()
 
 	upstreams := make(map[string]Upstream, len(c.Upstreams))
 	for name, u := range c.Upstreams {

@@ -136,6 +136,27 @@ func valueAt(v reflect.Value, path string) (reflect.Value, bool) {
 	return v, true
 }
 
+// A bridge that is alone has nobody to wait for, but waits where that is asked for.
+func TestDefaultsOfDrain(t *testing.T) {
+	for text, want := range map[string][2]Duration{
+		"{}":                                   {seconds(5), seconds(25)},
+		"{alone: false}":                       {seconds(5), seconds(25)},
+		"{alone: true}":                        {0, 0},
+		"{alone: true, delay: 2s}":             {seconds(2), 0},
+		"{alone: true, delay: 0s, grace: 10s}": {0, seconds(10)},
+	} {
+		file, err := Parse("a.yaml", []byte("drain: "+text+"\nupstreams: {app: {target: 'x:1'}}\nroutes: [{path: /a, rpc: a.B/C, upstream: app}]\n"),
+			func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		drain := file.Config.WithDefaults().Drain
+		if got := [2]Duration{*drain.Delay, *drain.Grace}; got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestDefaultsResolveBody(t *testing.T) {
 	for _, c := range []struct {
 		methods []string

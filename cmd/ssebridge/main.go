@@ -15,13 +15,12 @@ func main() {
 	// First of all: one that comes while a command that serves starts must not kill it.
 	hangups := make(chan os.Signal, 1) // one stands for all that were before it
 	signal.Notify(hangups, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	// Two places: a second signal must not be lost while the first is being acted on.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		<-signals
-		cancel() // tell clients, end cleanly
+		cancel(cli.Cause(<-signals)) // tell clients, end cleanly
 		<-signals
 		os.Exit(cli.ExitKilled) // somebody cannot wait
 	}()

@@ -78,6 +78,10 @@ func (s *Stream) Run(ctx context.Context) End {
 	return s.runToEnd(ctx)
 }
 
+// Asked returns why the client was asked to leave, when Run has returned; the
+// zero Reason: it was not.
+func (s *Stream) Asked() Reason { return s.session.parting }
+
 func (s *Stream) runToEnd(ctx context.Context) End {
 	end := s.run(ctx)
 	s.clients.remove(s)

@@ -96,6 +96,16 @@ func TestServiceIsGivenTimeAndDescriptors(t *testing.T) {
 	}
 }
 
+// A machine has one bridge. The bridge takes the configuration that the unit
+// names, and its clients wait for it over a restart.
+func TestConfigurationIsForOneBridge(t *testing.T) {
+	content := bridgetest.Read(t, "deploy/systemd/ssebridge.yaml")
+	bridgetest.Check(t, content)
+	if !strings.Contains(content, "\ndrain: {alone: true}") {
+		t.Errorf("the bridge is not alone in\n%s", content)
+	}
+}
+
 // value is what a unit says of a key.
 func value(t testing.TB, unit, key string) string {
 	t.Helper()

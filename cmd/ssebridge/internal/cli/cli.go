@@ -19,6 +19,18 @@ const (
 	ExitKilled = 130 // a second signal came before the clean end
 )
 
+// errInterrupted is why a command's context ends when somebody pressed Ctrl-C.
+var errInterrupted = errors.New("interrupted")
+
+// Cause is the cause with which a signal cancels the context of Run.
+func Cause(signal os.Signal) error {
+	if signal == os.Interrupt {
+		return errInterrupted
+	}
+
+	return context.Canceled
+}
+
 // usageError is a command line that is wrong.
 type usageError struct {
 	command string // whose help says more

@@ -26,9 +26,9 @@ func newServe(log *logFlags, hangups <-chan os.Signal) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the routes of a configuration",
 		Long: `serve listens as the configuration says and bridges its routes. It starts without its
-upstreams and waits for them. On SIGTERM or SIGINT it tells clients to come back
-(drain.delay, drain.grace), ends cleanly and exits 0; a second signal ends it at once
-with exit code 130.
+upstreams and waits for them. On SIGTERM or SIGINT it asks clients to reconnect
+(drain.delay, drain.grace), ends cleanly and exits 0; without clients SIGINT ends it
+at once. A second signal ends it at once with exit code 130.
 
 When the configuration's file, or a file that it names, changes, and on SIGHUP, it is read
 again: a good one is taken over without disturbing the streams of routes that are as they
@@ -115,15 +115,20 @@ func serve(ctx context.Context, params serveParams) error {
 	}
 	defer traces.close(context.WithoutCancel(ctx))
 	s.spans = &traces.losses
+	var serving *serving // once the listeners are open
 	b, err := bridge.New(cfg, bridge.Options{
 		Logger: logger, AccessLog: params.access,
+		Leaving: func() {
+			if serving != nil {
+				serving.public.renew(context.WithoutCancel(ctx))
+			}
+		},
 		TracerProvider: traces.tracerProvider(), Propagator: traces.propagator,
 	})
 	if err != nil {
 		return invalid(file.Locate(err))
 	}
-	serving, err := s.open(ctx, b)
-	if err != nil {
+	if serving, err = s.open(ctx, b); err != nil {
 		return errors.Join(file.Locate(err), b.Close())
 	}
 	reload := &reloading{

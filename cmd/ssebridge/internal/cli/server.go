@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -51,6 +50,8 @@ type application interface {
 	// Drain tells clients to come back, and returns when their streams have ended or
 	// have been cut. It bounds how long that takes, and ends at once when ctx does.
 	Drain(ctx context.Context) error
+	// Clients returns how many streams are being served.
+	Clients() int
 	// Close ends everything and waits for it.
 	Close() error
 }
@@ -92,7 +93,7 @@ func newServer(params serverParams) *h2c.Server {
 	}
 	server := h2c.New(&http.Server{
 		Handler:   params.handler,
-		TLSConfig: params.tls,
+		TLSConfig: params.tls.Clone(), // net/http changes it
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          streams,
 			MaxReceiveBufferPerStream:     streamWindow,
@@ -127,13 +128,6 @@ func newServer(params serverParams) *h2c.Server {
 // bring all clients over one, and those above the limit have to come in to be told so.
 func maxStreams(clients int) int { return clients + clients/10 + 100 }
 
-// endpoint is a server and the listener that it serves.
-type endpoint struct {
-	name     string
-	server   *h2c.Server
-	listener net.Listener
-}
-
 // serving is an application with its endpoints.
 type serving struct {
 	app    application
@@ -157,7 +151,7 @@ func (s *serving) run(ctx context.Context) error {
 	manager := listen.Notifier{Logger: s.logger}
 	failed := make(chan error, len(endpoints)) // one result each, so that nobody waits
 	for _, e := range endpoints {
-		e.server.BaseContext = func(net.Listener) context.Context { return base }
+		e.contexts = func(net.Listener) context.Context { return base }
 		s.logger.Info("listening", "on", e.name, "addr", e.listener.Addr().String(), "tls", e.server.TLSConfig != nil)
 		go func() { failed <- e.serve() }()
 	}
@@ -168,7 +162,7 @@ func (s *serving) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		manager.Stopping()
-		s.drain(base)
+		s.drain(base, context.Cause(ctx))
 	case err = <-failed:
 		manager.Stopping()
 		left--
@@ -190,33 +184,18 @@ func (s *serving) run(ctx context.Context) error {
 // drain tells the clients. That some had to be cut is worth a line, but no failure.
 // There is no deadline here: how long it takes is the application's, by the
 // configuration that holds now.
-func (s *serving) drain(ctx context.Context) {
-	s.logger.Info("stopping: telling clients to come back")
+//
+// Nobody who presses Ctrl-C waits for a balancer to notice, so without a client there is
+// nothing to wait for then. SIGTERM comes from a service manager, and a balancer may still
+// send clients.
+func (s *serving) drain(ctx context.Context, cause error) {
+	if errors.Is(cause, errInterrupted) && s.app.Clients() == 0 {
+		s.logger.Info("stopping: there are no clients")
+
+		return
+	}
+	s.logger.Info("stopping: clients are asked to reconnect; a second signal ends the process at once")
 	if err := s.app.Drain(ctx); err != nil {
 		s.logger.Warn("not every client left in time; the others were cut", "error", err)
 	}
-}
-
-// serve answers until the endpoint is stopped.
-func (e *endpoint) serve() error {
-	serve := e.server.Serve
-	if e.server.TLSConfig != nil {
-		serve = func(listener net.Listener) error { return e.server.ServeTLS(listener, "", "") }
-	}
-	if err := serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("%s: %w", e.name, err)
-	}
-
-	return nil
-}
-
-// stop closes the listener, lets plain requests end, and cuts what is left then.
-func (e *endpoint) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
-	defer cancel()
-	if err := e.server.Shutdown(ctx); err != nil {
-		return e.server.Close()
-	}
-
-	return nil
 }

@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,7 +133,8 @@ type script struct {
 	mu    sync.Mutex
 	notes []string
 
-	drain func(ctx context.Context) error
+	drain   func(ctx context.Context) error
+	clients int
 }
 
 func (s *script) note(text string) {
@@ -148,6 +151,8 @@ func (s *script) Drain(ctx context.Context) error {
 
 	return nil
 }
+
+func (s *script) Clients() int { return s.clients }
 
 func (s *script) Close() error {
 	s.note("close")
@@ -212,6 +217,30 @@ func TestRunLeavesTheDrainItsTime(t *testing.T) {
 	cancel()
 	if err := app.serving(t).run(ctx); err != nil {
 		t.Fatalf("clients that had to be cut are no failure: %v", err)
+	}
+}
+
+// Ctrl-C ends a bridge without clients at once. A balancer may still send
+// clients to one that a service manager stops.
+func TestOnlyAnInterruptSkipsTheDrainAndOnlyWithoutClients(t *testing.T) {
+	for _, tc := range []struct {
+		signal  os.Signal
+		clients int
+		want    string
+	}{
+		{os.Interrupt, 0, "close"},
+		{os.Interrupt, 1, "drain close"},
+		{syscall.SIGTERM, 0, "drain close"},
+	} {
+		app := &script{clients: tc.clients}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(Cause(tc.signal))
+		if err := app.serving(t).run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(app.notes, " "); got != tc.want {
+			t.Errorf("%v with %d clients: %s, want %s", tc.signal, tc.clients, got, tc.want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/h2c"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
@@ -56,12 +57,16 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()
 	}
-	server := newServer(public)
-	server.ConnContext = s.proxied.ConnContext
+	successor := func() *h2c.Server {
+		server := newServer(public)
+		server.ConnContext = s.proxied.ConnContext
+
+		return server
+	}
 	all := &serving{
 		app:    b,
 		logger: logger,
-		public: &endpoint{name: listen.Public, server: server, listener: s.proxied},
+		public: &endpoint{name: listen.Public, server: successor(), successor: successor, listener: s.proxied},
 	}
 	if listener := listeners[listen.Admin]; listener != nil {
 		admin := serverParams{

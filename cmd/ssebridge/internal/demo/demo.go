@@ -89,6 +89,9 @@ func (d *Demo) Ready() error { return d.bridge.Ready() }
 // Drain tells every client to come back, and returns when their streams have ended or ctx is done.
 func (d *Demo) Drain(ctx context.Context) error { return d.bridge.Drain(ctx) }
 
+// Clients returns how many streams are being served.
+func (d *Demo) Clients() int { return d.bridge.Clients() }
+
 // Close ends the bridge, then the backend, and returns when all of their goroutines have ended.
 func (d *Demo) Close() error {
 	err := d.bridge.Close()

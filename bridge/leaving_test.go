@@ -1,0 +1,278 @@
+package bridge_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+)
+
+// page is a browser's page on a bridge that is embedded in a server of net/http:
+// its streams share a connection of HTTP/2.
+type page struct {
+	t      *testing.T
+	bridge *bridge.Bridge
+	url    string
+	web    *http.Transport
+	dials  atomic.Int32
+}
+
+// onFramed runs a test over HTTP/2 in clear and by TLS, with a stream at a
+// ledger of ten events.
+func onFramed(t *testing.T, settings, keys string, play func(t *testing.T, p *page)) {
+	t.Helper()
+	for name, secure := range map[string]bool{"h2c": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			app, l := backend(t), newLedger()
+			l.newest = 10
+			app.OnWatch(l.watch)
+			b, err := bridge.New(parse(t, "upstreams: {app: {target: '"+app.Target()+"'}}\n"+settings+"\n"+feedRoute("event: {id: seq}, resume: {field: after}"+keys)),
+				bridge.Options{Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := httptest.NewUnstartedServer(b)
+			server.Config.Protocols = protocols(true, true)
+			server.EnableHTTP2 = secure
+			p := &page{t: t, bridge: b, web: &http.Transport{
+				Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+			}}
+			p.web.Protocols.SetHTTP2(secure)
+			p.web.Protocols.SetUnencryptedHTTP2(!secure)
+			p.web.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				p.dials.Add(1)
+				return new(net.Dialer).DialContext(ctx, network, addr)
+			}
+			if secure {
+				server.Config.Protocols.SetHTTP2(true)
+				server.StartTLS()
+			} else {
+				server.Start()
+			}
+			p.url = server.URL + "/feed"
+			t.Cleanup(func() {
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+				p.web.CloseIdleConnections()
+				server.Close()
+			})
+			play(t, p)
+		})
+	}
+}
+
+// listen opens a stream at an event and waits for the rest.
+func (p *page) listen(after int) *ssetest.Client {
+	p.t.Helper()
+	c := ssetest.Connect(p.t, p.url, ssetest.Options{Transport: p.web, LastEventID: strconv.Itoa(after)})
+	c.AwaitMessages(10 - after)
+	return c
+}
+
+// askedFor waits until a client is asked to reconnect, and returns when it is to.
+func (p *page) askedFor(c *ssetest.Client, reason string) time.Duration {
+	p.t.Helper()
+	c.Await("stream-retry", func(s ssetest.Snapshot) bool { return s.Ended != nil })
+	seen := c.Snapshot()
+	if last := seen.Events[len(seen.Events)-1]; last.Name != "stream-retry" || last.Data != `{"reason":"`+reason+`"}` || !errors.Is(seen.Ended, io.EOF) {
+		p.t.Fatalf("want stream-retry %s and the end\n%s", reason, seen)
+	}
+	return seen.Retry
+}
+
+// expectDials checks how many connections the page has made.
+func (p *page) expectDials(want int32) {
+	p.t.Helper()
+	if got := p.dials.Load(); got != want {
+		p.t.Errorf("%d connections, want %d", got, want)
+	}
+}
+
+// An embedded bridge cannot send GOAWAY for a stream that runs. The first client
+// that comes back by the old connection is answered with it, and reconnects at
+// once by a new one; by that it is placed anew, while the page's other streams go on.
+func TestDrainOfAnEmbeddedBridgeLetsAPageGo(t *testing.T) {
+	onFramed(t, "drain: {delay: 0s, grace: 30s}", "", func(t *testing.T, p *page) {
+		first, second := p.listen(5), p.listen(6)
+		p.expectDials(1)
+		ctx, cancel := context.WithCancel(context.Background())
+		drained := make(chan error, 1)
+		go func() { drained <- p.bridge.Drain(ctx) }()
+		for first.Snapshot().Ended == nil && second.Snapshot().Ended == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if first.Snapshot().Ended == nil {
+			first, second = second, first
+		}
+		if retry := p.askedFor(first, "drain"); retry > time.Second {
+			t.Errorf("the first client is asked to come back after %v", retry)
+		}
+		first.Reconnect()
+		if retry := p.askedFor(first, "drain"); retry > 200*time.Millisecond {
+			t.Errorf("by the old connection it is asked to come back after %v", retry)
+		}
+		p.expectDials(1)
+		first.Reconnect()
+		// By the new one it finds that there is no other bridge.
+		if retry := p.askedFor(first, "drain"); retry < 25*time.Second || retry > 32*time.Second {
+			t.Errorf("by a new connection it is asked to come back after %v", retry)
+		}
+		p.expectDials(2)
+		if s := second.Snapshot(); s.Ended != nil {
+			t.Errorf("the page's other stream has ended\n%s", s)
+		}
+		cancel()
+		if err := <-drained; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// Where a route has a max_age, a balancer is to place the client anew. It gives
+// connections to bridges, so the client needs a new one.
+func TestMaxAgeEndsTheConnectionToo(t *testing.T) {
+	onFramed(t, "drain: {delay: 0s, grace: 0s}", ", max_age: 500ms", func(t *testing.T, p *page) {
+		c := p.listen(5)
+		p.askedFor(c, "max_age")
+		c.Reconnect()
+		if retry := p.askedFor(c, "max_age"); retry > 200*time.Millisecond {
+			t.Errorf("by the old connection it is asked to come back after %v", retry)
+		}
+		p.expectDials(1)
+		c.Reconnect()
+		c.Await("a stream by a new connection", func(s ssetest.Snapshot) bool {
+			return s.Connections == 3 && len(s.Events) > 0 && s.Events[len(s.Events)-1].Name == "stream-open"
+		})
+		p.expectDials(2)
+	})
+}
+
+// A client for which a bridge has no room may find room at another one.
+func TestShedClientsConnectAnew(t *testing.T) {
+	onFramed(t, "limits: {clients: 1}\ndrain: {delay: 0s, grace: 0s}", "", func(t *testing.T, p *page) {
+		stays := p.listen(5)
+		for want := int32(1); want <= 2; want++ {
+			c := ssetest.Connect(t, p.url, ssetest.Options{Transport: p.web})
+			p.askedFor(c, "shed")
+			p.expectDials(want)
+		}
+		if s := stays.Snapshot(); s.Ended != nil {
+			t.Errorf("the stream of the same connection has ended\n%s", s)
+		}
+	})
+}
+
+// A lone bridge that drains is found again by each client that it has asked to
+// leave. The client then waits for the next process, not for its turn to ask again.
+func TestClientsThatReturnToADrainWaitForItsEnd(t *testing.T) {
+	inWorld(t, "drain: {delay: 5s, grace: 20s}\n"+feedRoute("event: {id: seq}, resume: {field: after}, methods: [GET, POST]"), func(t *testing.T, w *world) {
+		l := newLedger()
+		w.Stage.watch = l.watch
+		l.publish(1)
+		stays := []*ssetest.Client{w.listen("/feed", ssetest.Options{}), w.listen("/feed", ssetest.Options{})}
+		go func() { _ = w.Bridge.Drain(context.Background()) }()
+		time.Sleep(9 * time.Second)
+		for _, h2 := range []bool{false, true} {
+			c := w.listen("/feed", ssetest.Options{LastEventID: "1", H2C: h2})
+			expect(t, c, "open retry:drain")
+			// 16 s of the drain are left, and the next process is to be there.
+			if retry := c.Snapshot().Retry; retry < 16500*time.Millisecond || retry > 17500*time.Millisecond {
+				t.Errorf("HTTP/2 %t: asked to come back after %v", h2, retry)
+			}
+		}
+		got := w.do(http.MethodGet, "/feed", "", "Prefer", "status")
+		if after, _ := strconv.Atoi(got.Header.Get("Retry-After")); got.Status != http.StatusServiceUnavailable || after < 17 || after > 18 {
+			t.Errorf("with Prefer: status it is answered %d, Retry-After %q", got.Status, got.Header.Get("Retry-After"))
+		}
+		// Also what is no stream is not to come again by the connection.
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://bridge/nothing", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := w.http1.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusNotFound || !response.Close {
+			t.Errorf("answered %d, Connection: close %t, %v", response.StatusCode, response.Close, err)
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		for _, c := range stays {
+			endedWell(t, c)
+		}
+	})
+}
+
+// Where drain.alone says that there is no other bridge, clients are asked once,
+// all at the same time, to come back when this one has been started again.
+func TestALoneBridgeAsksItsClientsOnce(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		inWorld(t, "drain: {alone: true}\n"+feedRoute("event: {id: seq}, resume: {field: after}"), func(t *testing.T, w *world) {
+			l := newLedger()
+			w.Stage.watch = l.watch
+			var all []*ssetest.Client
+			for range 50 {
+				all = append(all, w.listen("/feed", ssetest.Options{H2C: h2}))
+			}
+			began := time.Now()
+			if err := w.Bridge.Drain(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("the drain took %v", took)
+			}
+			earliest, latest := time.Hour, time.Duration(0)
+			for _, c := range all {
+				endedWell(t, c)
+				expect(t, c, "open retry:drain")
+				earliest, latest = min(earliest, c.Snapshot().Retry), max(latest, c.Snapshot().Retry)
+			}
+			if earliest < 500*time.Millisecond || latest > 1500*time.Millisecond || latest-earliest < 300*time.Millisecond {
+				t.Errorf("clients are to come back after %v to %v", earliest, latest)
+			}
+		})
+	}
+}
+
+// Leaving is called once, before the first client is asked.
+func TestLeavingIsCalledBeforeClientsAreAsked(t *testing.T) {
+	calls := 0
+	var clients []*ssetest.Client
+	inWorldWith(t, "drain: {delay: 1s, grace: 1s}\n"+feedRoute("event: {id: seq}, resume: {field: after}"), func(o *bridge.Options) {
+		o.Leaving = func() {
+			calls++
+			synctest.Wait()
+			for _, c := range clients {
+				if s := c.Snapshot(); s.Ended != nil {
+					t.Errorf("a client has been asked before\n%s", s)
+				}
+			}
+		}
+	}, func(t *testing.T, w *world) {
+		w.Stage.watch = newLedger().watch
+		clients = append(clients, w.listen("/feed", ssetest.Options{}))
+		if err := w.Bridge.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := w.Bridge.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if calls != 1 {
+		t.Errorf("called %d times", calls)
+	}
+}

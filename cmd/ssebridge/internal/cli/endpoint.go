@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/h2c"
+)
+
+// endpoint is a listener and the server that serves it. Another server may take
+// its place.
+type endpoint struct {
+	name     string
+	server   *h2c.Server
+	listener net.Listener
+	// successor makes a server like the first. It is nil where there is to be no other.
+	successor func() *h2c.Server
+
+	// contexts is each server's BaseContext, set before serve.
+	contexts func(net.Listener) context.Context
+
+	mu      sync.Mutex
+	shared  *sharedListener // listener, once it is needed
+	next    *h2c.Server     // which takes the place of server; nil: none does
+	stopped bool
+	retired sync.WaitGroup // the shutdown of the first server
+}
+
+// serve answers until the endpoint is stopped.
+func (e *endpoint) serve() error {
+	for server := e.server; server != nil; server = e.after(server) {
+		if err := e.serveWith(server, e.share().lease()); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+	}
+
+	return nil
+}
+
+// share returns what the servers accept from.
+func (e *endpoint) share() *sharedListener {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.shared == nil {
+		e.shared = newSharedListener(e.listener)
+	}
+
+	return e.shared
+}
+
+func (e *endpoint) serveWith(server *h2c.Server, listener net.Listener) error {
+	server.BaseContext = e.contexts
+	if server.TLSConfig != nil {
+		return server.ServeTLS(listener, "", "")
+	}
+
+	return server.Serve(listener)
+}
+
+// after returns the server that takes the place of one that was shut down.
+func (e *endpoint) after(server *h2c.Server) *h2c.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped || server == e.next {
+		return nil
+	}
+
+	return e.next
+}
+
+// renew shuts the server down, whose requests go on, and has another one accept
+// connections. It is how net/http is made to send GOAWAY on the connections that there
+// are (RFC 9113, section 6.8): their clients make new ones for what they request next.
+// It is called once.
+func (e *endpoint) renew(ctx context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.successor == nil || e.stopped || e.next != nil {
+		return
+	}
+	e.next = e.successor()
+	e.retired.Go(func() { _ = e.server.Shutdown(ctx) }) // stop shuts it down again, with a deadline
+}
+
+// stop closes the listener, lets plain requests end, and cuts what is left then.
+func (e *endpoint) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	e.mu.Lock()
+	e.stopped = true
+	servers := []*h2c.Server{e.server}
+	if e.next != nil {
+		servers = append(servers, e.next)
+	}
+	e.mu.Unlock()
+	e.share().end()
+	var err error
+	for _, server := range servers {
+		if server.Shutdown(ctx) != nil {
+			err = errors.Join(err, server.Close())
+		}
+	}
+	e.retired.Wait()
+
+	return err
+}
+
+// sharedListener is a listener that one server after the other accepts from.
+type sharedListener struct {
+	net.Listener
+
+	accepted chan acceptance
+	ended    chan struct{}
+	running  sync.WaitGroup
+}
+
+// acceptance is what a call of Accept returned.
+type acceptance struct {
+	conn net.Conn
+	err  error
+}
+
+func newSharedListener(listener net.Listener) *sharedListener {
+	s := &sharedListener{Listener: listener, accepted: make(chan acceptance), ended: make(chan struct{})}
+	s.running.Go(s.run)
+
+	return s
+}
+
+// run accepts connections until the listener is closed.
+func (s *sharedListener) run() {
+	for {
+		conn, err := s.Accept()
+		if s.over() {
+			if err == nil {
+				_ = conn.Close()
+			}
+
+			return
+		}
+		select {
+		case s.accepted <- acceptance{conn, err}:
+		case <-s.ended:
+			if err == nil {
+				_ = conn.Close()
+			}
+
+			return
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}
+
+// over reports whether end has been called.
+func (s *sharedListener) over() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// end closes the listener. Calls of Accept wait for their lease to be closed.
+func (s *sharedListener) end() {
+	close(s.ended)
+	_ = s.Close() // it may have been closed, of which Accept tells
+	s.running.Wait()
+}
+
+// lease is the listener for one server, which closes the lease alone.
+func (s *sharedListener) lease() net.Listener { return &lease{s, make(chan struct{}), sync.Once{}} }
+
+type lease struct {
+	shared *sharedListener
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Accept returns the next connection.
+func (l *lease) Accept() (net.Conn, error) {
+	select {
+	case <-l.closed:
+		return nil, net.ErrClosed
+	default:
+	}
+	select {
+	case a := <-l.shared.accepted:
+		return a.conn, a.err
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept.
+func (l *lease) Close() error {
+	l.once.Do(func() { close(l.closed) })
+
+	return nil
+}
+
+// Addr returns the listener's address.
+func (l *lease) Addr() net.Addr { return l.shared.Addr() }
