@@ -38,11 +38,16 @@ func (b *Bridge) Admin() http.Handler {
 	return mux
 }
 
-// Ready returns nil once the schema of every route's upstream has been known,
-// until Drain or Close; else why not. Losing an upstream later does not make
-// the bridge unready: taking it out of rotation would end every stream. Nor does
-// a route that a reload has brought, nor one that contradicts its schema; it alone
-// answers 501.
+// optionalWait is how long after the start a bridge waits for upstreams that are
+// not required. Most come within it, and clients then wait for nothing.
+const optionalWait = 2 * time.Second
+
+// Ready returns nil once the schema of every required upstream has been known,
+// until Drain or Close; else why not. Other upstreams are waited for over the
+// first two seconds: one that is away must not keep the clients of all others
+// out. Losing an upstream later does not make the bridge unready: taking it out
+// of rotation would end every stream. Nor does a route that a reload has
+// brought, nor one that contradicts its schema; it alone answers 501.
 func (b *Bridge) Ready() error {
 	if b.draining.Load() {
 		return errDraining
@@ -50,18 +55,21 @@ func (b *Bridge) Ready() error {
 	if b.ready.Load() {
 		return nil
 	}
-	if err := b.site.Load().awaited(); err != nil {
+	onlyRequired := time.Since(b.born) >= optionalWait
+	if err := b.site.Load().awaited(onlyRequired); err != nil {
 		return err
 	}
 	b.ready.Store(true)
 	return nil
 }
 
-// awaited tells whose schema has never been known; nil if there is none.
-func (s *site) awaited() error {
+// awaited names the upstreams, or the required ones, whose schema has never been
+// known; nil if there is none.
+func (s *site) awaited(onlyRequired bool) error {
 	var waiting []string
 	for _, e := range s.endpoints {
-		if e.bound.Load() == nil {
+		required := *s.config.Upstreams[e.route.Upstream].Required
+		if e.bound.Load() == nil && (required || !onlyRequired) {
 			waiting = append(waiting, e.route.Upstream)
 		}
 	}
@@ -76,7 +84,7 @@ func (s *site) awaited() error {
 func (b *Bridge) remarks() []string {
 	s := b.site.Load()
 	lines := s.contradictions()
-	if err := s.awaited(); err != nil { // of routes that a reload has brought
+	if err := s.awaited(false); err != nil { // of upstreams that are not required, or routes that a reload has brought
 		lines = append(lines, err.Error())
 	}
 	return append(lines, b.Reloads().report()...)

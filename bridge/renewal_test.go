@@ -67,7 +67,7 @@ func (r *renewed) describe(otherwise bool) {
 		slices.Reverse(files)
 		for _, file := range files {
 			file.SourceCodeInfo = &descriptorpb.SourceCodeInfo{Location: []*descriptorpb.SourceCodeInfo_Location{
-				{Span: []int32{1, 2, 3}, LeadingComments: proto.String("A comment.")},
+				{Span: []int32{1, 2, 3}, LeadingComments: new("A comment.")},
 			}}
 			for _, m := range file.GetMessageType() {
 				for _, f := range m.GetField() {

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/connectivity"
+
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
 // lines is a log that may be read while it is written.
@@ -199,4 +201,32 @@ func TestTheEndOfFlappingIsTold(t *testing.T) {
 		p.steady(t.Context(), c)
 		told(4)
 	})
+}
+
+// Retry.Max bounds how soon a backend that is back is connected to, however long
+// it was away.
+func TestABackendThatIsBackIsFoundSoon(t *testing.T) {
+	for _, scheme := range []string{"", "static:///"} {
+		t.Run(scheme, func(t *testing.T) {
+			backend := backendtest.Start(t)
+			u := connect(t, Params{Target: scheme + backend.Addr(), Schema: quiet(), Retry: Retry{Initial: 10 * time.Millisecond, Max: 50 * time.Millisecond}})
+			awaitConnections(t, u, 1)
+			backend.Stop()
+			awaitConnections(t, u, 0)
+			// By now grpc-go's default would pause for more than a second.
+			u.pool.mu.Lock()
+			for begin := time.Now(); time.Since(begin) < 2*time.Second; {
+				if err := u.pool.waitLocked(within(t)); err != nil {
+					t.Error(err)
+				}
+			}
+			u.pool.mu.Unlock()
+			backend.Restart()
+			back := time.Now()
+			awaitConnections(t, u, 1)
+			if took := time.Since(back); took > 400*time.Millisecond {
+				t.Errorf("found after %v", took)
+			}
+		})
+	}
 }

@@ -97,6 +97,10 @@ type Upstream struct {
 	Metadata map[string]string `yaml:"metadata"`
 	// Schema says where the types of the upstream's RPCs come from. Default reflection.
 	Schema Schema `yaml:"schema"`
+	// Required has the bridge wait for this upstream's schema before it says that it is ready. Else the
+	// routes of an upstream that is away hold their clients, or ask them to come back, while the others
+	// are served. Default true for the only upstream, false where there are several.
+	Required *bool `yaml:"required"`
 	// Connections is how many connections are used to each address: auto (one more when the backend's
 	// concurrent streams are used up) or a number. Default auto.
 	Connections Connections `yaml:"connections"`
@@ -126,9 +130,11 @@ type Reconnect struct {
 	// Initial is the time before the second attempt, jittered and doubled with each further one; a
 	// message, or an RPC that lived for max, brings it back. Default 100ms.
 	Initial Duration `yaml:"initial"`
-	// Max is the longest time between two attempts. Default 10s.
+	// Max is the longest time between two attempts. An upstream's bounds its connections too, 3s at most: how
+	// soon a backend that is back is connected to. Default 10s.
 	Max Duration `yaml:"max"`
-	// Attempts is how many attempts may fail in a row; 0 is as many as it takes while a client listens.
+	// Attempts is how many attempts may fail in a row, an attempt to connect to a backend that is away
+	// being one; 0 is as many as it takes while a client listens.
 	// Default 0.
 	Attempts *int `yaml:"attempts"`
 }

@@ -42,7 +42,7 @@ func (c Config) WithDefaults() Config {
 
 	upstreams := make(map[string]Upstream, len(c.Upstreams))
 	for name, u := range c.Upstreams {
-		upstreams[name] = u.withDefaults()
+		upstreams[name] = u.withDefaults(len(c.Upstreams) == 1)
 	}
 	c.Upstreams = upstreams
 
@@ -84,7 +84,9 @@ func (r *Reconnect) over(base Reconnect) Reconnect {
 	return whole
 }
 
-func (u Upstream) withDefaults() Upstream {
+// withDefaults is u with its defaults; only says that it is the only upstream.
+func (u Upstream) withDefaults(only bool) Upstream {
+	u.Required = ptrOr(u.Required, only)
 	u.Protocol = or(u.Protocol, ProtocolGRPC)
 	u.TLS = clonePtr(u.TLS)
 	u.Metadata = maps.Clone(u.Metadata)
