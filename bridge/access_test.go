@@ -82,7 +82,7 @@ func (e entry) has(t *testing.T, want entry) {
 // TestAccessLinesOfAStream: one where it begins, one where it ends, and both say whose it is.
 func TestAccessLinesOfAStream(t *testing.T) {
 	log, seen := &logs{}, 0
-	inWorldWith(t, "trusted_proxies: [10.0.0.0/8]\n"+feedRoute("request: {query: true}"), withAccess(log, bridge.AccessAll), func(t *testing.T, w *world) {
+	inWorldWith(t, "trusted_proxies: [10.0.0.0/8]\n"+feedRoute("request: {query: true}, open_grace: 0s"), withAccess(log, bridge.AccessAll), func(t *testing.T, w *world) {
 		c := w.listen("/feed?topic=secret", ssetest.Options{Header: http.Header{"X-Request-Id": {"req-1"}, "User-Agent": {"test/1.0"}}})
 		rpc := w.rpc()
 		rpc.accept()

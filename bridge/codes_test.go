@@ -347,6 +347,7 @@ func TestInternalDetailsStayInTheLog(t *testing.T) {
 						ids[id[1]] = true
 					}
 				}
+				synctest.Wait() // for the log
 				if len(ids) != 1 {
 					t.Errorf("one incident has the ids %v", ids)
 				}
@@ -365,6 +366,7 @@ func TestInternalDetailsStayInTheLog(t *testing.T) {
 				c := w.listen("/feed", ssetest.Options{NoIDs: true})
 				w.rpc().end(secret(code))
 				_ = c.AwaitEnd()
+				synctest.Wait() // for the log
 				id := incident.FindStringSubmatch(c.Snapshot().Body)
 				logged := incident.FindAllStringSubmatch(w.Logged.String(), -1)
 				if id == nil || len(logged) != 1 || logged[0][1] != id[1] || strings.Contains(c.Snapshot().Body, "hunter2") {
@@ -376,6 +378,7 @@ func TestInternalDetailsStayInTheLog(t *testing.T) {
 			inWorld(t, "routes: [{path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}]", func(t *testing.T, w *world) {
 				w.Stage.get = func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) { return nil, secret(code) }
 				got := w.do(http.MethodGet, "/get", "")
+				synctest.Wait() // for the log
 				logged := incident.FindAllStringSubmatch(w.Logged.String(), -1)
 				if len(logged) != 1 || !strings.Contains(got.Body, logged[0][1]) || strings.Contains(got.Body, "hunter2") {
 					t.Errorf("told %q, logged %q", got.Body, w.Logged)

@@ -182,7 +182,7 @@ func TestStale(t *testing.T) {
 			t.Errorf("told too early: %s", c.Snapshot())
 		}
 		seen := c.Await("stream-stale", func(s ssetest.Snapshot) bool { return strings.HasSuffix(story(s), "stale") })
-		if stale := seen.Events[len(seen.Events)-1]; stale.Data != `{"code":"UNAVAILABLE"}` || stale.HasID {
+		if stale := seen.Events[len(seen.Events)-1]; stale.Data != `{"code":14,"status":"UNAVAILABLE"}` || stale.HasID {
 			t.Errorf("told %s", stale.Raw)
 		}
 		late := w.listen("/feed", ssetest.Options{})

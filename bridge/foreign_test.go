@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -41,9 +42,7 @@ func TestAForeignAnswerEndsNoStream(t *testing.T) {
 			for _, foreign := range backendtest.ForeignAnswers() {
 				t.Run(foreign.Name, func(t *testing.T) { playForeign(t, g, back, m, foreign.Answer) })
 			}
-			if !strings.Contains(g.Log.String(), "4711") {
-				t.Errorf("the operator does not read the page: %s", g.Log)
-			}
+			awaitLogged(t, g.Log, "4711")
 		})
 	}
 }
@@ -101,9 +100,7 @@ func checkIncident(t *testing.T, g *gateway, got reply) {
 		t.Errorf("got %d %s", got.Status, got.Body)
 		return
 	}
-	if !strings.Contains(g.Log.String(), "incident="+id[1]) {
-		t.Errorf("the log does not have the incident %s", id[1])
-	}
+	awaitLogged(t, g.Log, "incident="+id[1])
 }
 
 func checkNoForeignWord(t *testing.T, text string) {
@@ -111,6 +108,16 @@ func checkNoForeignWord(t *testing.T, text string) {
 	for _, word := range []string{"html", "4711", "login.example", "stream-error", "unexpected HTTP", "RST_STREAM"} {
 		if strings.Contains(text, word) {
 			t.Errorf("a client was sent %q in %s", word, text)
+		}
+	}
+}
+
+// awaitLogged waits for a text in the log, which is written by a goroutine of its own.
+func awaitLogged(t *testing.T, log *logs, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), text); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log does not have %q: %s", text, log)
 		}
 	}
 }

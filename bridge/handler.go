@@ -121,7 +121,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	case errors.Is(err, errRetired) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
 	case errors.As(err, new(*noSchemaError)) && wantsStream(r):
-		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryUpstream, Code: int(codes.Unavailable), Message: err.Error(), Status: statusName(codes.Unavailable)})
+		return e.turnAway(w, r, e.upstreamRetry(err))
 	case err != nil:
 		return nil, e.at(err)
 	case call.unary():

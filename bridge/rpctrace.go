@@ -95,7 +95,7 @@ func (s *rpcSpan) ended(err error) {
 		s.SetAttributes(attribute.String("error.type", statusName(code)))
 		s.SetStatus(otelcodes.Error, shown(statusOf(err).Message(), pathBytes))
 	}
-	s.SetAttributes(attribute.Int("rpc.grpc.status_code", int(code)))
+	s.SetAttributes(attribute.Int("rpc.grpc.status_code", codeNumber(code)))
 	s.End()
 }
 

@@ -128,12 +128,12 @@ type rpcStatus struct {
 
 // body is the failure as the body of an HTTP response.
 func (f failure) body() []byte {
-	return marshal(rpcStatus{Code: int(f.code), Message: f.message, Details: f.details})
+	return marshal(rpcStatus{Code: codeNumber(f.code), Message: f.message, Details: f.details})
 }
 
 // data is the failure as the data of stream-error.
 func (f failure) data(trailers map[string]string) []byte {
-	return marshal(rpcStatus{Code: int(f.code), Message: f.message, Details: f.details, Status: statusName(f.code), Trailers: trailers})
+	return marshal(rpcStatus{Code: codeNumber(f.code), Message: f.message, Details: f.details, Status: statusName(f.code), Trailers: trailers})
 }
 
 // marshal renders shapes that hold strings, numbers and what transcode made,
@@ -148,9 +148,11 @@ func marshal(shape any) []byte {
 
 // statusName is a code as google.rpc.Code spells it; a code of the backend's
 // own is its number.
-func statusName(c codes.Code) string {
-	return code.Code(int32(c)).String() //nolint:gosec // the wire's own int32
-}
+func statusName(c codes.Code) string { return code.Code(codeNumber(c)).String() } //nolint:gosec // an int32
+
+// codeNumber is a code as google.rpc.Status has it, an int32. grpc-go keeps the
+// number of a grpc-status such as -1 without its sign.
+func codeNumber(c codes.Code) int { return int(int32(c)) } //nolint:gosec // see above
 
 // detailTypes resolves the types in a status's details: the backend's own, and
 // those of google.rpc that every backend may use.

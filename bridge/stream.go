@@ -153,9 +153,12 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 	}
 }
 
-// accepted waits for the moment at which the first bytes may go out: the
-// backend has accepted the RPC, or open_grace has passed. An error is a
-// refusal that came in time to be an HTTP status.
+// accepted waits for the moment at which the first bytes may go out: a message
+// has come, or open_grace has passed. An error is a refusal that came in time to
+// be an HTTP status.
+//
+// The backend's headers say nothing yet: connect-go sends them before it looks
+// at the request, and a refusal may follow them at once.
 func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsStatus bool) error {
 	now := sub.Topic.Status()
 	if decided, err := e.decided(now, wantsStatus); decided {
@@ -167,6 +170,7 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 		patience := grace.C
 		if wantsStatus && !now.Placed {
 			patience = nil // until it is known whether there is a stream at all
+			grace.Reset(time.Duration(*e.route.OpenGrace))
 		}
 		select {
 		case <-now.Changed():
@@ -195,8 +199,12 @@ func (e *endpoint) decided(now *topic.Status, wantsStatus bool) (bool, error) {
 		return true, now.Err
 	case now.Err != nil && wantsStatus && now.Phase != topic.Finished:
 		return true, now.Err
+	case e.bridge.leaving.Load():
+		return true, nil
+	case now.Phase == topic.Live:
+		return now.Messages || time.Since(now.Accepted) >= time.Duration(*e.route.OpenGrace), nil
 	}
-	return now.Phase != topic.Opening || e.bridge.leaving.Load(), nil
+	return now.Phase != topic.Opening, nil
 }
 
 func (e *endpoint) policy() delivery.Policy {

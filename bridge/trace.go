@@ -207,7 +207,7 @@ func (j *journey) fails(err error) {
 		return
 	}
 	code := statusOf(err).Code()
-	j.span.SetAttributes(attribute.Int("rpc.grpc.status_code", int(code)), attribute.String("error.type", statusName(code)))
+	j.span.SetAttributes(attribute.Int("rpc.grpc.status_code", codeNumber(code)), attribute.String("error.type", statusName(code)))
 	if isServerFault(code) {
 		j.span.SetStatus(otelcodes.Error, statusName(code))
 	}

@@ -123,7 +123,7 @@ func (v *voice) Stale(dst []byte) []byte {
 		code = statusOf(err).Code()
 	}
 	v.visit.happens("stale", "ssebridge.code", statusName(code))
-	return sse.AppendStale(dst, statusName(code))
+	return sse.AppendStale(dst, codeNumber(code), statusName(code))
 }
 
 // Live renders stream-live.
@@ -195,7 +195,7 @@ func (e *endpoint) upstreamRetry(err error) sse.Retry {
 		return sse.Retry{Reason: sse.RetryUpstream} // it is being opened again by now
 	}
 	f := e.failureOf(err)
-	return sse.Retry{Reason: sse.RetryUpstream, Code: int(f.code), Message: f.message, Status: statusName(f.code)}
+	return sse.Retry{Reason: sse.RetryUpstream, Code: codeNumber(f.code), Message: f.message, Status: statusName(f.code)}
 }
 
 // retry is the route's reconnection time, spread by a fifth either way.

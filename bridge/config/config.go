@@ -238,7 +238,8 @@ type Route struct {
 	// OnBadMessage says what follows a message that cannot be transcoded: gap (announced) or stop.
 	// Default gap.
 	OnBadMessage string `yaml:"on_bad_message"`
-	// OpenGrace is the time in which an immediate refusal becomes an HTTP status. Default 250ms.
+	// OpenGrace is the time in which an end of the RPC before its first message becomes an HTTP
+	// status. The response of a stream that is silent begins after it. Default 250ms.
 	OpenGrace *Duration `yaml:"open_grace"`
 	// Heartbeat says how a silent stream is kept alive.
 	Heartbeat Heartbeat `yaml:"heartbeat"`

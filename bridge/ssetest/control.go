@@ -16,7 +16,7 @@ var (
 	// statusName is a code as google.rpc.Code spells it; one of the backend's own is its number.
 	statusName = regexp.MustCompile(`^(CANCELLED|UNKNOWN|INVALID_ARGUMENT|DEADLINE_EXCEEDED|NOT_FOUND|ALREADY_EXISTS|` +
 		`PERMISSION_DENIED|UNAUTHENTICATED|RESOURCE_EXHAUSTED|FAILED_PRECONDITION|ABORTED|OUT_OF_RANGE|UNIMPLEMENTED|` +
-		`INTERNAL|UNAVAILABLE|DATA_LOSS|[1-9][0-9]*)$`)
+		`INTERNAL|UNAVAILABLE|DATA_LOSS|-?[1-9][0-9]*)$`)
 )
 
 // shape is the JSON object of a control event: what each key is to hold.
@@ -33,7 +33,7 @@ var shapes = map[string]shape{
 	"stream-gap": {required: map[string]check{
 		"reason": oneOf(gapReasons), "lastEventId": isString, "resumedFrom": isString,
 	}},
-	"stream-stale": {required: map[string]check{"code": isStatusName}},
+	"stream-stale": {required: map[string]check{"code": isCode, "status": isStatusName}},
 	"stream-retry": {
 		required: map[string]check{"reason": oneOf(retryReasons)},
 		optional: map[string]check{"code": isCode, "status": isStatusName, "message": isString},
@@ -202,9 +202,9 @@ func isStatusName(raw json.RawMessage) bool {
 
 // isCode is a gRPC code other than OK, as a number.
 func isCode(raw json.RawMessage) bool {
-	var n uint32
+	var n int32
 
-	return json.Unmarshal(raw, &n) == nil && n > 0
+	return json.Unmarshal(raw, &n) == nil && n != 0
 }
 
 func isStringMap(raw json.RawMessage) bool {

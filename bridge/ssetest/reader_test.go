@@ -46,7 +46,7 @@ func TestContractAccepts(t *testing.T) {
 		{"the shortest", opened + message + ended, Mode{IDs: true}, "stream-open,,stream-end"},
 		{
 			"every control event",
-			opened + "event: stream-stale\ndata: {\"code\":\"UNAVAILABLE\"}\n\n" + ":\n:\n" +
+			opened + "event: stream-stale\ndata: {\"code\":14,\"status\":\"UNAVAILABLE\"}\n\n" + ":\n:\n" +
 				"event: stream-live\ndata: {}\n\n" + "event: heartbeat\ndata: {}\n\n" +
 				"id: c~2\nevent: note\ndata: {\"a\":[1,2,\"x y\"]}\n\n" +
 				"id: c~3\nevent: stream-gap\ndata: {\"reason\":\"untranscodable\",\"lastEventId\":\"c~2\",\"resumedFrom\":\"c~3\"}\n\n" +
@@ -187,10 +187,10 @@ func TestContractRefuses(t *testing.T) {
 		{"retry with a status of another reason", retry(`{"reason":"drain","code":14,"status":"UNAVAILABLE"}`), "reason upstream"},
 		{"retry with a message alone", retry(`{"reason":"upstream","message":"m"}`), "together"},
 		{"stale without code", opened + "event: stream-stale\ndata: {}\n\n", `"code"`},
-		{"stale with an unknown code", opened + "event: stream-stale\ndata: {\"code\":\"GONE\"}\n\n", `"code"`},
-		{"stale twice", opened + strings.Repeat("event: stream-stale\ndata: {\"code\":\"UNAVAILABLE\"}\n\n", 2), "turns"},
+		{"stale with an unknown status", opened + "event: stream-stale\ndata: {\"code\":14,\"status\":\"GONE\"}\n\n", `"status"`},
+		{"stale twice", opened + strings.Repeat("event: stream-stale\ndata: {\"code\":14,\"status\":\"UNAVAILABLE\"}\n\n", 2), "turns"},
 		{"live at once", opened + "event: stream-live\ndata: {}\n\n", "turns"},
-		{"stale with an id", opened + "id: E-1\nevent: stream-stale\ndata: {\"code\":\"UNAVAILABLE\"}\n\n", "carries no id"},
+		{"stale with an id", opened + "id: E-1\nevent: stream-stale\ndata: {\"code\":14,\"status\":\"UNAVAILABLE\"}\n\n", "carries no id"},
 		{"end without an id", opened + "event: stream-end\ndata: {}\n\n", "final id"},
 		{"end with an id that is not final", opened + "id: E-0\nevent: stream-end\ndata: {}\n\n", "final id"},
 		{"end with another's id", opened + message + "id: E-9~end\nevent: stream-end\ndata: {}\n\n", "final id E-1~end"},

@@ -71,12 +71,13 @@ func AppendRetry(dst []byte, after time.Duration, retry Retry) []byte {
 	return AppendEvent(appendRetryLine(dst, after), nil, []byte("stream-retry"), marshal(retry))
 }
 
-// AppendStale appends stream-stale: no RPC is placed for the moment. code is
-// the name of the last failure's gRPC code.
-func AppendStale(dst []byte, code string) []byte {
+// AppendStale appends stream-stale: no RPC is placed for the moment. code and
+// status are the gRPC code of the last failure, as a number and as its name.
+func AppendStale(dst []byte, code int, status string) []byte {
 	return AppendEvent(dst, nil, []byte("stream-stale"), marshal(struct {
-		Code string `json:"code"`
-	}{code}))
+		Code   int    `json:"code"`
+		Status string `json:"status"`
+	}{code, status}))
 }
 
 // AppendLive appends stream-live: what was stale is back.

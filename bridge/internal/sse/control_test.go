@@ -18,13 +18,13 @@ func TestControlEvents(t *testing.T) {
 		"retry: 3012\nid: E-0\nevent: stream-open\ndata: {}\n\n": AppendOpen(nil, 3012*time.Millisecond, []byte("E-0")),
 		gapBlock:                   AppendGap(nil, gap),
 		"retry: 3012\n" + gapBlock: AppendGapFirst(nil, 3012*time.Millisecond, gap),
-		"retry: 900\nevent: stream-retry\ndata: {\"reason\":\"drain\"}\n\n": AppendRetry(nil, 900*time.Millisecond, Retry{Reason: RetryDrain}),
-		"retry: 0\nevent: stream-retry\ndata: {\"reason\":\"max_age\"}\n\n": AppendRetry(nil, 0, Retry{Reason: RetryMaxAge}),
-		"event: stream-stale\ndata: {\"code\":\"UNAVAILABLE\"}\n\n":         AppendStale(nil, "UNAVAILABLE"),
-		"event: stream-live\ndata: {}\n\n":                                  AppendLive(nil),
-		"id: E-7~end\nevent: stream-end\ndata: {}\n\n":                      AppendEnd(nil, []byte("E-7~end"), []byte("{}")),
-		"id: ~end\nevent: stream-error\ndata: {\"code\":5}\n\n":             AppendError(nil, []byte("~end"), []byte(`{"code":5}`)),
-		"retry: 1000\nid: ~0\nevent: stream-open\ndata: {}\n\n":             AppendOpen(nil, time.Second, []byte(NoID)),
+		"retry: 900\nevent: stream-retry\ndata: {\"reason\":\"drain\"}\n\n":       AppendRetry(nil, 900*time.Millisecond, Retry{Reason: RetryDrain}),
+		"retry: 0\nevent: stream-retry\ndata: {\"reason\":\"max_age\"}\n\n":       AppendRetry(nil, 0, Retry{Reason: RetryMaxAge}),
+		"event: stream-stale\ndata: {\"code\":14,\"status\":\"UNAVAILABLE\"}\n\n": AppendStale(nil, 14, "UNAVAILABLE"),
+		"event: stream-live\ndata: {}\n\n":                                        AppendLive(nil),
+		"id: E-7~end\nevent: stream-end\ndata: {}\n\n":                            AppendEnd(nil, []byte("E-7~end"), []byte("{}")),
+		"id: ~end\nevent: stream-error\ndata: {\"code\":5}\n\n":                   AppendError(nil, []byte("~end"), []byte(`{"code":5}`)),
+		"retry: 1000\nid: ~0\nevent: stream-open\ndata: {}\n\n":                   AppendOpen(nil, time.Second, []byte(NoID)),
 		"retry: 1000\nevent: stream-retry\ndata: {\"reason\":\"upstream\",\"code\":14,\"message\":\"away\",\"status\":\"UNAVAILABLE\"}\n\n": AppendRetry(
 			nil, time.Second, Retry{Reason: RetryUpstream, Code: 14, Message: "away", Status: "UNAVAILABLE"},
 		),
@@ -42,7 +42,7 @@ func TestControlEventsAppend(t *testing.T) {
 		"gap":   AppendGap([]byte("before"), Gap{}),
 		"first": AppendGapFirst([]byte("before"), 0, Gap{}),
 		"retry": AppendRetry([]byte("before"), 0, Retry{}),
-		"stale": AppendStale([]byte("before"), "X"),
+		"stale": AppendStale([]byte("before"), 14, "X"),
 		"live":  AppendLive([]byte("before")),
 		"end":   AppendEnd([]byte("before"), nil, []byte("{}")),
 		"error": AppendError([]byte("before"), nil, []byte("{}")),
@@ -75,7 +75,7 @@ func TestStreamKeepsTheContract(t *testing.T) {
 		n.Message(nil)
 		stream = AppendEvent(stream, n.AppendID(nil), AppendName(nil, []byte("error")), []byte(`{"a":"b"}`))
 	}
-	stream = append(AppendStale(stream, "UNAVAILABLE"), HeartbeatEvent...)
+	stream = append(AppendStale(stream, 14, "UNAVAILABLE"), HeartbeatEvent...)
 	stream = AppendLive(stream)
 	last := string(n.AppendID(nil))
 	n.Break()

@@ -200,3 +200,31 @@ func TestClose(t *testing.T) {
 		w.registry.Close()
 	})
 }
+
+// An RPC that is lost while its topic lingers is opened again by the first client
+// to come back, and for nobody before.
+func TestALostRPCIsNotReopenedForNobody(t *testing.T) {
+	for name, play := range map[string]func(leave, lose func()){
+		"lost after the client left":  func(leave, lose func()) { leave(); lose() },
+		"lost before the client left": func(leave, lose func()) { lose(); leave() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, anyLimits, func(t *testing.T, w *world) {
+				c := w.join("k")
+				w.backend.send(t, "1")
+				play(c.leave, func() { w.backend.fail(t, errHold) })
+				time.Sleep(20 * time.Second)
+				w.expectOpens(1)
+				w.expectTopics(1)
+				back := w.join("k", at("e1", 1))
+				time.Sleep(time.Second)
+				w.expectOpens(2)
+				w.backend.send(t, "2")
+				back.expect("gap:upstream 2")
+				if back.toldToLeave() {
+					t.Error("the client is asked to reconnect for what was before")
+				}
+			})
+		})
+	}
+}

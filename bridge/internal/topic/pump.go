@@ -22,6 +22,9 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 	stale := t.watchPlace()
 	defer func() { stale.stop() }()
 	for t.pace.wait(ctx) {
+		if registry.unwanted(t) {
+			return
+		}
 		registry.reclaim() // for the gaps that the log has been told meanwhile
 		began, err := t.play(ctx, stale, registry.reclaim)
 		if ctx.Err() != nil {
@@ -94,10 +97,10 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	if err := stream.Accepted(); err != nil {
 		return began, t.refused(cursor, err)
 	}
-	t.update(func(s *Status) { s.Phase, s.Err = Live, nil })
+	began = time.Now()
+	t.update(func(s *Status) { s.Phase, s.Err, s.Accepted = Live, nil, began })
 	t.setAccepted(true)
 	turn.accepted(t)
-	began = time.Now()
 	message := func(wire []byte) error { return t.take(ctx, wire) }
 	for {
 		room, err := t.mayRead(ctx)

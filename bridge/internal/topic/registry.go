@@ -276,6 +276,23 @@ func (t *Topic) haltLocked() {
 func (r *Registry) stopped(t *Topic, change func(*Status)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.stoppedLocked(t, change)
+}
+
+// unwanted stops the pump of a topic that lingers without a client, instead of
+// opening its RPC again: an RPC that harms the backend would be repeated for
+// nobody. The first client to come back has it opened.
+func (r *Registry) unwanted(t *Topic) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t.clients > 0 {
+		return false
+	}
+	r.stoppedLocked(t, func(s *Status) { s.Phase, s.Placed, s.Stale = Broken, false, false })
+	return true
+}
+
+func (r *Registry) stoppedLocked(t *Topic, change func(*Status)) {
 	t.home.mu.Lock()
 	t.haltLocked()
 	t.stop = nil

@@ -1,5 +1,7 @@
 package topic
 
+import "time"
+
 // Phase is where a topic stands in its life.
 type Phase int
 
@@ -23,6 +25,8 @@ type Status struct {
 	Placed bool
 	// Messages is set once the topic has delivered a message.
 	Messages bool
+	// Accepted is when the backend accepted the newest RPC that it has accepted.
+	Accepted time.Time
 
 	breaks  int           // how often clients were told to come back
 	changed chan struct{} // closed at the next change
