@@ -79,7 +79,7 @@ bench: ## Measure fanning out against others and write docs/benchmarks.md: 20 mi
 STARTS ?= 21
 
 .PHONY: footprint
-footprint: ## Print the time to readiness, memory when idle and the binary's size, and hold them
+footprint: ## Print the time to readiness, memory when idle and of a topic, and the binary's size, and hold them
 	@STARTS=$(STARTS) scripts/footprint.sh
 
 .PHONY: property

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints what the bridge takes as a sidecar: the time from exec to readiness,
-# resident memory when idle, and the stripped binary's size. Fails where one is
+# resident memory when idle and of a topic, and the stripped binary's size. Fails where one is
 # more than it may be. The first wants a machine that does nothing else.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../deploy/test"
