@@ -93,6 +93,9 @@ func (b *browser) begin() {
 	b.lastID = b.positionID(sub.Position, sub.ID)
 	b.standsAt(sub.Position)
 	if sub.Start == topic.Missed {
+		if (s.own || s.private && s.resumable) && sub.Position != 0 {
+			s.errorf("client %d was given the rest of an RPC of its own, from %d on", b.name, sub.Position)
+		}
 		b.hears("gap:"+sub.Missed, "gap:"+sub.Missed+"("+b.lastID+")")
 		return
 	}
@@ -165,8 +168,8 @@ func (k keep) holds(place topic.Place) bool {
 	case k.always || k.topic == nil:
 		return k.always
 	case place.Epoch != "":
-		floor, _ := k.topic.Log().Bounds()
-		return floor <= place.Seq
+		floor, head := k.topic.Log().Bounds()
+		return floor <= place.Seq && place.Seq <= head
 	}
 	_, ok := k.topic.Log().Find(place.ID)
 	return ok

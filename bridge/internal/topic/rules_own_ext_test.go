@@ -1,6 +1,9 @@
 package topic_test
 
-import "testing"
+import (
+	"strconv"
+	"testing"
+)
 
 // Rule 10: the first client's own RPC is main's, and does not push its snapshot out under it either.
 func TestRule10MainWaitsForTheClientThatOpenedIt(t *testing.T) {
@@ -69,4 +72,47 @@ func ownInSmallLog(s *schedule) { s.log.Events, s.own, s.history, s.cursorless =
 func (f *feed) newest() int {
 	frames := f.noted()
 	return frames[len(frames)-1]
+}
+
+// Rule 5a: a snapshot is longer than the log. A client is cut in the middle, and what had been written to it and got lost has left
+// the log: it begins anew, and is not sent the rest.
+func TestRule5aALostSnapshotBeginsAnew(t *testing.T) {
+	for name, lost := range map[string]uint64{"the place has left the log": 1, "the place never was": 99} {
+		t.Run(name, func(t *testing.T) {
+			inScript(t, ownInSmallLog, func(s *script) {
+				s.says("- - - - - c5 c6")
+				c := s.comes(0, "")
+				for range 3 {
+					s.flows()
+					c.read(1)
+				}
+				c.cut()
+				c.lastID, c.next, c.heard = "~"+s.epochs[0]+"-"+strconv.FormatUint(lost, 10), 1, nil
+				s.flows()
+				s.returns(c, 0)
+				want := "gap:expired(~0)"
+				if lost > 3 {
+					want = "gap:forgotten(~0)"
+				}
+				s.settles(c, want+" m0(~e2-1) m1(~e2-2) m2(~e2-3) m3(~e2-4) m4(~e2-5) m5(c5) m6(c6)")
+			})
+		})
+	}
+}
+
+// Rule 5a: the same for an RPC that its client shares with nobody.
+func TestRule5aAPrivateRPCBeginsAnew(t *testing.T) {
+	inScript(t, func(s *schedule) { s.log.Events, s.private, s.history, s.cursorless = 3, true, true, true }, func(s *script) {
+		s.says("- - - - - c5 c6")
+		c := s.comes(0, "")
+		for range 3 {
+			s.flows()
+			c.read(1)
+		}
+		c.cut()
+		c.lastID, c.next, c.heard = "~"+s.epochs[0]+"-1", 1, nil
+		s.flows()
+		s.returns(c, 0)
+		s.settles(c, "gap:expired(~e2-0) m0(~e2-1) m1(~e2-2) m2(~e2-3) m3(~e2-4) m4(~e2-5) m5(c5) m6(c6)")
+	})
 }

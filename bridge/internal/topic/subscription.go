@@ -35,6 +35,8 @@ type Join struct {
 	// again, because the client comes; called under the registry's lock, before the
 	// opening. Nil: nobody wants to know.
 	Starts func(Source)
+
+	lost *Topic // has lost the place
 }
 
 // Place is where a client says it stands. The zero Place is nowhere.
@@ -143,16 +145,26 @@ func (s *Subscription) enter() error {
 		s.left = false
 		s.registry.revive(t)
 		s.attach(t)
-		if s.Start != Missed || !s.join.resumes() {
+		switch {
+		case s.Start == Missed && s.join.resumes():
+			// The pump has pushed the cursor out of the log in which it was found: now
+			// it is found elsewhere, or a catch-up begins there.
+		case s.Start == Missed && s.join.anew() && t.epoch == s.join.Place.Epoch:
+			s.join.lost = t // another RPC begins
+		default:
+			s.join.lost = nil
 			return nil
 		}
-		// The pump has pushed the cursor out of the log in which it was found: now
-		// it is found elsewhere, or a catch-up begins there.
 	}
 }
 
 // resumes reports whether the client can go on wherever its cursor is known.
 func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil }
+
+// anew reports whether the client begins anew where its place has left its log. What
+// the log still holds is the rest of a snapshot then, which is of no use: the client
+// has an RPC of its own, and can have another one.
+func (j *Join) anew() bool { return j.Own || j.Private && j.Resumable }
 
 // attach makes the subscriber a client of a topic, and sees to it that the topic
 // has a pump.
@@ -204,16 +216,17 @@ func (s *Subscription) place() {
 	s.explain()
 }
 
-// explain says why the log does not have the client's place.
+// explain says why the client cannot be where it says that it stands.
 func (s *Subscription) explain() {
 	t, place := s.Topic, s.join.Place
-	floor, head := t.log.Bounds()
+	if from := t.home.byEpoch(place.Epoch); from != nil {
+		t = from // it has lost the place
+	}
+	floor, _ := t.log.Bounds()
 	switch here := place.Epoch == t.epoch; {
-	case place.Forgotten && !here, here && place.Seq > head: // nothing was ever there
-		s.Missed, s.Absent = MissedForgotten, true
-	case here, place.Epoch == "" && floor > 0:
+	case here && place.Seq < floor, place.Epoch == "" && !place.Forgotten && floor > 0:
 		s.Missed, s.Absent = MissedExpired, t.log.Dropped() >= t.params.Linger
-	case place.Epoch == "" && s.registry.lapsed.has(t.home.key):
+	case here, place.Forgotten, place.Epoch == "" && s.registry.lapsed.has(t.home.key):
 		s.Missed, s.Absent = MissedForgotten, true
 	default:
 		s.Missed = MissedRestarted
