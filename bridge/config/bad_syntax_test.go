@@ -1,6 +1,10 @@
 package config
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 // TestBadSyntax: what is no YAML, or YAML that a configuration does not use.
 func TestBadSyntax(t *testing.T) {
@@ -222,4 +226,33 @@ app.yaml:6:25: ',' or '}' must be specified; inside { } and [ ] a variable stand
 `,
 		},
 	})
+}
+
+// What stands side by side is bounded: the parser takes time that grows with the square
+// of it, and fifty thousand keys in a row kept it busy for a minute.
+func TestWideFilesAreRefused(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"keys":       {"upstreams:\n" + strings.Repeat("  a: b\n", 2001), "app.yaml:2002:3: more than 2000 keys side by side; a configuration has fewer"},
+		"flow keys":  {"upstreams: {" + strings.Repeat("a: b, ", 2001) + "}\n", "app.yaml:1:12014: more than 2000 keys side by side; a configuration has fewer"},
+		"items":      {"routes:\n" + strings.Repeat("- a\n", 20001), "app.yaml:20002:1: more than 20000 items side by side; a configuration has fewer"},
+		"flow items": {"routes: [" + strings.Repeat("a,", 20001) + "]\n", "app.yaml:1:40011: more than 20000 items side by side; a configuration has fewer"},
+	} {
+		_, err := Parse("app.yaml", []byte(c.text), nil)
+		if got, _, _ := strings.Cut(fmt.Sprint(err), "\n"); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// As many routes as there may be are no mapping that is too wide.
+func TestManyRoutesAreTaken(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("upstreams: {app: {target: 127.0.0.1:1}}\nroutes:\n")
+	for i := range maxRoutes {
+		fmt.Fprintf(&text, "- path: /a%d\n  rpc: a.B/C\n  upstream: app\n  request: {set: {a: [1, 2]}}\n", i)
+	}
+	file, err := Parse("app.yaml", []byte(text.String()), nil)
+	if err != nil || len(file.Config.Routes) != maxRoutes {
+		t.Fatalf("got %v", err)
+	}
 }

@@ -106,7 +106,14 @@ func (d *decoder) decodeStruct(n *node, v reflect.Value, at place) {
 			d.fail(e.keyAt, here.path, unsupportedKey(e.key))
 		default:
 			names := append(unsupportedKeys(at.pattern), keysOf(fields)...)
-			d.fail(e.keyAt, here.path, "unknown key "+quoted(e.key)+didYouMean(e.key, names))
+			meant := ""
+			if len(d.errs) < maxErrors { // later ones are counted, not shown
+				meant = didYouMean(e.key, names)
+			}
+			d.fail(e.keyAt, here.path, "unknown key "+quoted(e.key)+meant)
+			if meant == "" {
+				continue
+			}
 			if near := nearest(e.key, names); near != "" && !n.has(near) {
 				d.failed[joinPath(at.path, near)] = true // meant, so not missing
 			}

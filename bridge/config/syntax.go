@@ -63,6 +63,9 @@ func parseAST(src *source) (file *ast.File, err *Error) {
 	if err := checkShape(src, tokens); err != nil {
 		return nil, err
 	}
+	if err := checkWidth(src, tokens); err != nil {
+		return nil, err
+	}
 	file, parseErr := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if parseErr != nil {
 		return nil, syntaxError(src, parseErr)
@@ -105,6 +108,72 @@ func checkShape(src *source, tokens token.Tokens) *Error {
 		indent := len(text) - len(strings.TrimLeft(text, " -?"))
 		if indent > maxIndent && indent < len(text) {
 			return src.errorAt(position{i + 1, indent + 1}, "", fmt.Sprintf("indented by more than %d columns", maxIndent))
+		}
+	}
+
+	return nil
+}
+
+// maxKeys and maxItems bound what stands side by side: the parser takes time that grows
+// with the square of it. The contract needs a thousand keys and ten thousand items.
+const (
+	maxKeys  = 2000
+	maxItems = 20000
+)
+
+// width counts the keys or items of the mapping or list that is open in a column, or in
+// a pair of brackets.
+type width struct {
+	column, keys, items int
+}
+
+// checkWidth refuses mappings and lists that have more than the parser should meet.
+func checkWidth(src *source, tokens token.Tokens) *Error {
+	open := []width{{}} // those around the token, outermost first
+	flow := 0           // how many of them are brackets
+	for i, tk := range tokens {
+		top := &open[len(open)-1]
+		column := tk.Position.Column
+		switch tk.Type {
+		case token.MappingStartType, token.SequenceStartType:
+			open = append(open, width{})
+			flow++
+
+			continue
+		case token.MappingEndType, token.SequenceEndType:
+			if flow > 0 {
+				open = open[:len(open)-1]
+				flow--
+			}
+
+			continue
+		case token.MappingValueType:
+			if i > 0 && flow == 0 {
+				column = tokens[i-1].Position.Column
+			}
+		case token.SequenceEntryType, token.CollectEntryType:
+		default:
+			continue
+		}
+		if flow == 0 {
+			for top.column > column {
+				open = open[:len(open)-1]
+				top = &open[len(open)-1]
+			}
+			if top.column < column {
+				open = append(open, width{column: column})
+				top = &open[len(open)-1]
+			}
+		}
+		what, most := "keys", maxKeys
+		if tk.Type == token.MappingValueType {
+			top.keys++
+		} else {
+			top.items++
+			what, most = "items", maxItems
+		}
+		if top.keys > maxKeys || top.items > maxItems {
+			return src.errorAt(position{tk.Position.Line, column}, "", fmt.Sprintf("more than %d %s side by side; a configuration has fewer", most, what))
 		}
 	}
 

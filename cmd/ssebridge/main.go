@@ -28,6 +28,7 @@ func main() {
 	os.Exit(cli.Run(ctx, os.Args[1:], cli.Process{
 		Stdout: os.Stdout, Stderr: os.Stderr,
 		Hangups: hangups, LeaveHangups: func() { signal.Reset(syscall.SIGHUP) },
+		LeaveSignals: func() { signal.Reset(os.Interrupt, syscall.SIGTERM) },
 		Serves: func(logger *slog.Logger) {
 			// The log's reader may end before the bridge does. Go would end the process at the
 			// next line (package os/signal); now the line is counted as lost.

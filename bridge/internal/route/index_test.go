@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -44,9 +45,9 @@ func TestIndexLooksAtFew(t *testing.T) {
 func TestIndexProperty(t *testing.T) {
 	t.Parallel()
 
-	literals := rapid.SampledFrom([]string{"a", "b", "b:v", "x"})
+	literals := rapid.SampledFrom([]string{"a", "b", "b:v", "x", "x:w:v", "x:1:2:3:4:5:6:7:w:v"})
 	segments := rapid.OneOf(literals, rapid.SampledFrom([]string{"*", "**", "{f}", "{g=a/*}"}))
-	template := anyTemplate(rapid.SliceOfN(segments, 0, 4), "", "", ":v")
+	template := anyTemplate(rapid.SliceOfN(segments, 0, 4), "", "", ":v", ":w:v", ":w")
 
 	rapid.Check(t, func(t *rapid.T) {
 		templates := rapid.SliceOfN(template, 0, 8).Draw(t, "templates")
@@ -65,7 +66,7 @@ func TestIndexProperty(t *testing.T) {
 
 		one := template.Draw(t, "one")
 		compare(t, templates, x.meeting(one.units()), func(other Template) bool {
-			_, ok := overlap(one, other)
+			_, ok := overlap(one.units(), other.units())
 
 			return ok
 		})
@@ -112,6 +113,40 @@ func TestFirstConflictIsTold(t *testing.T) {
 		_, err := NewTable([]Entry{{Path: "/x/a"}, {Path: "/y/a"}, {Path: "/z/{b}"}, {Path: "/{c}/a"}})
 		if got := text(err); got != "the paths /x/a and /{c}/a both match GET /x/a" {
 			t.Fatal(got)
+		}
+	}
+}
+
+// Tables of as many wildcards as a configuration may have are made in a moment, and a
+// request is not compared with each of them. The bound is wide: comparing each with each
+// by the whole search took minutes.
+func TestManyWildcards(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct{ path, request string }{
+		{"/{a}/b/*/{c=**}/r%d", "/x/b/x/x/r7"},
+		{"/*/*/{a}/*:v%d", "/x/x/x/x:v7"},
+		{"/{r=**}:v%d", "/x:v7"},
+		{"/{r=**}/{s}/m%d/{t}", "/x/y/m7/z"},
+		{"/{a}/m%d/{b}/{c}", "/x/m7/y/z"},
+	} {
+		entries := make([]Entry, 10000)
+		for i := range entries {
+			entries[i].Path = fmt.Sprintf(tt.path, i)
+		}
+
+		began := time.Now()
+		table := newTable(t, entries...)
+
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("%s: a table of %d takes %v", tt.path, len(entries), took)
+		}
+
+		r := request{}.http()
+		r.URL = mustURL(t, tt.request)
+
+		if m, err := table.Match(r); err != nil || m.Index != 7 {
+			t.Errorf("%s: got %d, %v", tt.request, m.Index, err)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package route
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A unit is what a template says of one path segment, or, repeated, of any
 // number of them. A template is a row of units whose last is never repeated,
@@ -18,16 +21,16 @@ type unit struct {
 // meet returns a segment that both units take.
 func (u unit) meet(v unit) (string, bool) {
 	switch {
-	case u.exact != "" && v.exact != "":
-		return u.exact, u.exact == v.exact
+	case !u.meets(v):
+		return "", false
 	case u.exact != "":
-		return u.exact, len(u.exact) > len(v.suffix) && strings.HasSuffix(u.exact, v.suffix)
+		return u.exact, true
 	case v.exact != "":
-		return v.meet(u)
+		return v.exact, true
 	case len(u.suffix) < len(v.suffix):
-		return v.meet(u)
+		return "x" + v.suffix, true
 	default:
-		return "x" + u.suffix, strings.HasSuffix(u.suffix, v.suffix)
+		return "x" + u.suffix, true
 	}
 }
 
@@ -57,9 +60,59 @@ func (t Template) units() []unit {
 	return units
 }
 
-// overlap returns a path that both templates match, if there is one.
-func overlap(a, b Template) (string, bool) {
-	s := overlapSearch{a: a.units(), b: b.units()}
+// apart reports whether two rows have no path in common as far as their beginnings
+// and their ends tell, which is nearly always. It allocates nothing.
+func apart(a, b []unit) bool {
+	repeatedA, repeatedB := repeatedAt(a), repeatedAt(b)
+
+	switch {
+	case repeatedA < 0 && repeatedB < 0 && len(a) != len(b),
+		repeatedA < 0 && repeatedB >= 0 && len(a) < len(b)-1,
+		repeatedB < 0 && repeatedA >= 0 && len(b) < len(a)-1:
+		return true
+	}
+
+	for i := 0; i < len(a) && i < len(b) && i != repeatedA && i != repeatedB; i++ {
+		if !a[i].meets(b[i]) {
+			return true
+		}
+	}
+
+	for i := 1; i <= len(a) && i <= len(b) && len(a)-i != repeatedA && len(b)-i != repeatedB; i++ {
+		if !a[len(a)-i].meets(b[len(b)-i]) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// repeatedAt returns the index of the repeated unit, -1 for none.
+func repeatedAt(row []unit) int {
+	return slices.IndexFunc(row, func(u unit) bool { return u.repeated })
+}
+
+// meets reports whether there is a segment that both units take.
+func (u unit) meets(v unit) bool {
+	switch {
+	case u.exact != "" && v.exact != "":
+		return u.exact == v.exact
+	case u.exact != "":
+		return len(u.exact) > len(v.suffix) && strings.HasSuffix(u.exact, v.suffix)
+	case v.exact != "":
+		return v.meets(u)
+	default:
+		return strings.HasSuffix(u.suffix, v.suffix) || strings.HasSuffix(v.suffix, u.suffix)
+	}
+}
+
+// overlap returns a path that both rows match, if there is one.
+func overlap(a, b []unit) (string, bool) {
+	if apart(a, b) {
+		return "", false
+	}
+
+	s := overlapSearch{a: a, b: b}
 	s.dead = make([]bool, (len(s.a)+1)*(len(s.b)+1))
 
 	if !s.from(0, 0) {

@@ -64,6 +64,7 @@ type Table struct {
 
 type tableEntry struct {
 	template Template
+	row      []unit // of the template
 	// methods are those served: HEAD too, where GET is.
 	methods []string
 }
@@ -87,13 +88,13 @@ func NewTable(entries []Entry) (*Table, error) {
 			continue
 		}
 
-		entry := tableEntry{template: template, methods: served(e.Methods)}
+		entry := tableEntry{template: template, row: template.units(), methods: served(e.Methods)}
 		if err := t.conflict(entry); err != nil {
 			errs = append(errs, err)
 		}
 
 		t.entries = append(t.entries, entry)
-		t.index.add(template.units(), i)
+		t.index.add(entry.row, i)
 	}
 
 	if err := errors.Join(errs...); err != nil {
@@ -124,7 +125,7 @@ func served(methods []string) []string {
 func (t *Table) conflict(next tableEntry) error {
 	var found *ConflictError
 
-	for i := range t.index.meeting(next.template.units()) {
+	for i := range t.index.meeting(next.row) {
 		if found != nil && i > found.First {
 			continue
 		}
@@ -136,7 +137,7 @@ func (t *Table) conflict(next tableEntry) error {
 			continue
 		}
 
-		if path, ok := overlap(e.template, next.template); ok {
+		if path, ok := overlap(e.row, next.row); ok {
 			found = &ConflictError{
 				First: i, Second: len(t.entries),
 				Templates: [2]string{e.template.text, next.template.text},
@@ -157,7 +158,7 @@ func (t *Table) conflict(next tableEntry) error {
 func (t *Table) Overlaps(e Entry) bool {
 	template, err := ParseTemplate(e.Path)
 
-	return err == nil && t.conflict(tableEntry{template: template, methods: served(e.Methods)}) != nil
+	return err == nil && t.conflict(tableEntry{template: template, row: template.units(), methods: served(e.Methods)}) != nil
 }
 
 // Match finds the entry of a request. Errors are *Error: 404 where no template

@@ -256,7 +256,7 @@ func TestConflictProperty(t *testing.T) {
 			return inB
 		})
 
-		example, ok := overlap(a, b)
+		example, ok := overlap(a.units(), b.units())
 		if ok != (common >= 0) {
 			t.Fatalf("%s and %s: overlap says %v %q, brute force %d", a, b, ok, example, common)
 		}

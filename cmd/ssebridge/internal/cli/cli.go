@@ -50,6 +50,9 @@ type Process struct {
 	// LeaveHangups makes the signal what it always is, for commands that do not. It may
 	// be nil.
 	LeaveHangups func()
+	// LeaveSignals has the signals that ask a command to end do so at once, for commands
+	// that have nothing to end cleanly. It may be nil.
+	LeaveSignals func()
 	// Serves is called with the logger of a command that serves, before it does. It may be
 	// nil.
 	Serves func(logger *slog.Logger)
@@ -108,9 +111,14 @@ came before the clean end.`,
 	})
 	log.register(root.PersistentFlags())
 	serve := newServe(log, process.Hangups)
+	demo := newDemo(log)
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
 		if cmd != serve && process.LeaveHangups != nil {
 			process.LeaveHangups()
+		}
+		serves := cmd == serve || cmd == demo || cmd.Parent() == demo
+		if !serves && process.LeaveSignals != nil {
+			process.LeaveSignals()
 		}
 	}
 	root.AddCommand(
@@ -118,7 +126,7 @@ came before the clean end.`,
 		newCheck(),
 		newHealth(),
 		newInit(),
-		newDemo(log),
+		demo,
 		newVersion(),
 	)
 

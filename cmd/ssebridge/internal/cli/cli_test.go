@@ -230,3 +230,17 @@ func TestHangupsAreLeftByOtherCommands(t *testing.T) {
 		}
 	}
 }
+
+// SIGTERM ends commands at once that do not serve.
+func TestSignalsAreLeftByCommandsThatDoNotServe(t *testing.T) {
+	for args, want := range map[string]bool{
+		"version": true, "check --config gone": true, "init --upstream a:1 --proto gone": true,
+		"demo --listen nowhere": false, "demo backend --listen nowhere": false, "serve --config gone": false,
+	} {
+		left := false
+		Run(t.Context(), strings.Fields(args), Process{Stdout: io.Discard, Stderr: io.Discard, LeaveSignals: func() { left = true }})
+		if left != want {
+			t.Errorf("%s: left %v", args, left)
+		}
+	}
+}
