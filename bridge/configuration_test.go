@@ -95,7 +95,7 @@ ssebridge.yaml:3:59: routes[0].retry: is for streams, and rpc app.Rooms/Read is 
 		},
 		{
 			"an unknown field in the path", `{path: "/a/{room}", rpc: app.Rooms/Watch, upstream: app}`,
-			`ssebridge.yaml:3:12: routes[0].path: app.WatchRequest has no field room`,
+			`ssebridge.yaml:3:12: routes[0].path: app.WatchRequest has no field room; did you mean room_id?`,
 		},
 		{
 			"unknown fields of the request", `{path: /a, rpc: app.Rooms/Watch, upstream: app, request: {query: [roomid], set: {aftr: 1}, headers: {x-user: usr}}}`,
@@ -115,7 +115,7 @@ ssebridge.yaml:3:12: routes[0].path: tags is repeated; a path variable needs a f
 		},
 		{
 			"an unknown id", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {id: seqq}, share: true}`,
-			`ssebridge.yaml:3:65: routes[0].event.id: app.Event has no field "seqq"; nearest: "seq"`,
+			`ssebridge.yaml:3:65: routes[0].event.id: app.Event has no field "seqq"; did you mean "seq"?`,
 		},
 		{
 			"an id that cannot be one", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {id: weight}, share: true}`,
@@ -127,7 +127,7 @@ ssebridge.yaml:3:12: routes[0].path: tags is repeated; a path variable needs a f
 		},
 		{
 			"an unknown name", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {name: {oneof: bod}}}`,
-			`ssebridge.yaml:3:75: routes[0].event.name.oneof: app.Event has no oneof "bod"; nearest: "body"`,
+			`ssebridge.yaml:3:75: routes[0].event.name.oneof: app.Event has no oneof "bod"; did you mean "body"?`,
 		},
 		{
 			"names that collide", `{path: /a, rpc: app.Rooms/Watch, upstream: app, event: {name: {oneof: body}}}`,

@@ -268,7 +268,7 @@ func TestReloadOfAContradiction(t *testing.T) {
 	g := startWith(t, parse(t, app+feedRoutes), bridge.Options{})
 	ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}).AwaitEvents(1)
 	err := g.Bridge.Reload(parse(t, app+"  - {path: /bad, rpc: "+watch+", upstream: app, share: true, event: {id: sek}}\n"+feedRoutes))
-	if want := `routes[0].event.id: ssebridge.test.v1.FeedEvent has no field "sek"; nearest: "seq"`; err == nil || err.Error() != want {
+	if want := `routes[0].event.id: ssebridge.test.v1.FeedEvent has no field "sek"; did you mean "seq"?`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, text := probe(g.Bridge.Admin(), "/readyz"); !strings.Contains(text, "ready\nreloads: 0 ok, 1 failed; ") {

@@ -274,7 +274,7 @@ func TestReloadRefused(t *testing.T) {
 			t.Errorf("before any reload: %+v", told)
 		}
 		for i, test := range []struct{ settings, want string }{
-			{routesOf("retry: 4s, event: {id: sek}"), `routes[0].event.id: ssebridge.test.v1.FeedEvent has no field "sek"; nearest: "seq"`},
+			{routesOf("retry: 4s, event: {id: sek}"), `routes[0].event.id: ssebridge.test.v1.FeedEvent has no field "sek"; did you mean "seq"?`},
 			{routesOf("retry: 3s, timeout: 30s"), "routes[0].timeout: is for unary methods, and " + watch + " is a stream; leave it out, or use max_age"},
 			{routesOf("retry: 3s") + "  - {path: '/{x=**}', rpc: " + watch + ", upstream: app, share: true}", "routes[1].path: GET /a matches routes[0] (/a) too; no request may match two routes"},
 		} {

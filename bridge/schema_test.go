@@ -226,7 +226,7 @@ func TestContradiction(t *testing.T) {
 	_, text := probe(g.Bridge.Admin(), "/readyz")
 	want := "ready\n" +
 		"route /get answers 501: routes[1].rpc: service \"ssebridge.test.v1.FeedService\" has no method \"Get\"\n" +
-		"route /bad answers 501: routes[2].event.id: ssebridge.test.v1.FeedEvent has no field \"sek\"; nearest: \"seq\"\n"
+		"route /bad answers 501: routes[2].event.id: ssebridge.test.v1.FeedEvent has no field \"sek\"; did you mean \"seq\"?\n"
 	if text != want {
 		t.Errorf("/readyz says\n%swant\n%s", text, want)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+
+	"github.com/ssebridge/ssebridge/internal/nearest"
 )
 
 // maxSuggestionLen bounds the names that are compared, since the work grows with
@@ -21,7 +23,7 @@ func suggestion(name string, candidates iter.Seq[string]) string {
 		if len(candidate) > maxSuggestionLen {
 			continue
 		}
-		d := distance(strings.ToLower(name), strings.ToLower(candidate))
+		d := nearest.Distance(strings.ToLower(name), strings.ToLower(candidate))
 		if lastPart(name) == lastPart(candidate) {
 			d = min(d, 1) // the same service in another package
 		}
@@ -36,23 +38,3 @@ func suggestion(name string, candidates iter.Seq[string]) string {
 }
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
-
-// distance is the number of single-byte edits between two names.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}

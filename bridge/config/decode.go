@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/ssebridge/ssebridge/internal/nearest"
 )
 
 // decoder fills a Config from the nodes of a file. It never stops at an error: what is
@@ -114,7 +116,7 @@ func (d *decoder) decodeStruct(n *node, v reflect.Value, at place) {
 			if meant == "" {
 				continue
 			}
-			if near := nearest(e.key, names); near != "" && !n.has(near) {
+			if near := nearest.Name(e.key, names); near != "" && !n.has(near) {
 				d.failed[joinPath(at.path, near)] = true // meant, so not missing
 			}
 		}

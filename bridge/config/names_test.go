@@ -1,7 +1,6 @@
 package config
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,29 +47,6 @@ func TestPathFields(t *testing.T) {
 	} {
 		if diff := cmp.Diff(want, pathFields(template)); diff != "" {
 			t.Errorf("%s: %s", template, diff)
-		}
-	}
-}
-
-func TestNearest(t *testing.T) {
-	known := []string{"heartbeat", "replay", "retry", "path", "rpc", "on_complete"}
-	for word, want := range map[string]string{
-		"hartbeat": "heartbeat", "heartbaet": "heartbeat", "Heartbeat": "heartbeat", "on-complete": "on_complete", "rcp": "rpc",
-		"retrys": "retry", "paths": "path", "x": "", "something": "", strings.Repeat("a", 1000): "", "": "",
-	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("%q: %q, want %q", word, got, want)
-		}
-	}
-}
-
-func TestEdits(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"abc", "abc", 0}, {"abc", "acb", 1}, {"abc", "abd", 1}, {"abc", "xabc", 1}, {"kitten", "sitting", 3}} {
-		if got := edits(c.a, c.b); got != c.want || edits(c.b, c.a) != c.want {
-			t.Errorf("%s %s: %d", c.a, c.b, got)
 		}
 	}
 }

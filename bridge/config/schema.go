@@ -54,6 +54,10 @@ func jsonSchema(docs map[string]string) ([]byte, error) {
 // typeString is JSON Schema's name of it.
 const typeString = "string"
 
+// durationPattern is what ParseDuration reads, but for negative durations, which no key
+// takes: 0, or numbers with a unit each.
+const durationPattern = `^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
+
 // schemaGenerator walks the structs along with their defaults.
 type schemaGenerator struct{ docs map[string]string }
 
@@ -68,7 +72,11 @@ func scalarDefs() map[string]*jsonschema.Schema {
 		"variable": {Type: typeString, Pattern: `\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}`},
 		"boolean":  or(&jsonschema.Schema{Type: "boolean"}),
 		"number":   or(&jsonschema.Schema{Type: "integer"}),
-		"duration": or(&jsonschema.Schema{Type: typeString, Pattern: `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`}),
+		"duration": {AnyOf: []*jsonschema.Schema{
+			{Type: typeString, Pattern: durationPattern},
+			{Enum: []any{0}},
+			ref("variable"),
+		}},
 		"size": {AnyOf: []*jsonschema.Schema{
 			{Type: "integer", Minimum: new(0.0)},
 			{Type: typeString, Pattern: `^[0-9]+(B|KiB|MiB|GiB)?$`},

@@ -113,7 +113,7 @@ var badQueries = []badCase{
 	{openSpec, request{query: "history=TRUE"}, `400 history: want true or false, got "TRUE"`},
 	{openSpec, request{query: "kinds.bytes_value=!!!"}, `400 kinds.bytes_value: want base64, got "!!!"`},
 	{openSpec, request{query: "kinds.bytes_value=a+b/"}, `400 kinds.bytes_value: want base64, got "a b/"; a plus sign is sent as %2B`},
-	{openSpec, request{query: "kinds.color=RED"}, `400 kinds.color: want a name or number of ssebridge.test.v1.Color, got "RED"`},
+	{openSpec, request{query: "kinds.color=RED"}, `400 kinds.color: want a name or number of ssebridge.test.v1.Color, got "RED"; did you mean COLOR_RED?`},
 	{
 		openSpec,
 		request{query: "kinds.color=COLOR_REDD"},
@@ -252,7 +252,7 @@ var badBodies = []badCase{
 	{openSpec, request{body: `{"kinds":{"int32NestedMap":[]}}`}, `400 kinds.int32NestedMap: want an object, got an array`},
 	{openSpec, request{body: `{"kinds":{"stringStringMap":{"a":"1","a":"2"}}}`}, `400 kinds.stringStringMap[a]: it is given twice`},
 	{openSpec, request{body: `{"kinds":{"stringStringMap":{"a":null}}}`}, `400 kinds.stringStringMap[a]: want a string, got null`},
-	{openSpec, request{body: `{"kinds":{"color":"RED"}}`}, `400 kinds.color: want a name or number of ssebridge.test.v1.Color, got "RED"`},
+	{openSpec, request{body: `{"kinds":{"color":"RED"}}`}, `400 kinds.color: want a name or number of ssebridge.test.v1.Color, got "RED"; did you mean COLOR_RED?`},
 	{
 		openSpec,
 		request{body: `{"kinds":{"color":"COLOR_REDD"}}`},

@@ -47,7 +47,7 @@ func TestResumeErrors(t *testing.T) {
 		spec Spec
 		want string
 	}{
-		{field(""), `resume.field: ssebridge.test.v1.WatchRequest has no field ""`},
+		{field(""), `resume.field: ssebridge.test.v1.WatchRequest has no field ""; it has topic, after, history, limit, kinds`},
 		{field("aftr"), "resume.field: ssebridge.test.v1.WatchRequest has no field aftr; did you mean after?"},
 		{field("kinds.nested.nam"), "resume.field: ssebridge.test.v1.Kinds.Nested has no field kinds.nested.nam; did you mean kinds.nested.name?"},
 		{field("topic.x"), "resume.field: topic.x: topic has no fields to name"},
@@ -80,8 +80,8 @@ func TestResumeErrors(t *testing.T) {
 
 		{
 			Spec{Resume: &ResumeSpec{Field: "x", Set: map[string]any{"y": 1, "z.z": 1}}},
-			"resume.field: ssebridge.test.v1.WatchRequest has no field x\nresume.set.y: ssebridge.test.v1.WatchRequest has no field y\n" +
-				`resume.set["z.z"]: ssebridge.test.v1.WatchRequest has no field z.z`,
+			"resume.field: ssebridge.test.v1.WatchRequest has no field x; it has topic, after, history, limit, kinds\nresume.set.y: ssebridge.test.v1.WatchRequest has no field y; it has topic, after, history, limit, kinds\n" +
+				`resume.set["z.z"]: ssebridge.test.v1.WatchRequest has no field z.z; it has topic, after, history, limit, kinds`,
 		},
 	} {
 		b, err := Compile(tt.spec, watchRequest(), nil)

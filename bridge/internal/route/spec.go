@@ -152,14 +152,33 @@ func (c *compiler) resolve(key, path string) (place, bool) {
 		return place{}, false
 	}
 
-	near := nearestField(unknown.message, unknown.name, func(protoreflect.FieldDescriptor) bool { return true })
-	if near != "" {
-		near = unknown.prefix + near
+	hint := fieldsOf(unknown.message)
+	if near := nearestField(unknown.message, unknown.name, func(protoreflect.FieldDescriptor) bool { return true }); near != "" {
+		hint = didYouMean(unknown.prefix + near)
 	}
 
-	c.failf(key, "%s has no field %s%s", unknown.message.FullName(), shown(path), didYouMean(near))
+	c.failf(key, "%s has no field %s%s", unknown.message.FullName(), shown(path), hint)
 
 	return place{}, false
+}
+
+// fieldsOf names the fields of a message, as the end of an error.
+func fieldsOf(m protoreflect.MessageDescriptor) string {
+	const most = 12
+
+	var names []string
+	for i := range min(m.Fields().Len(), most) {
+		names = append(names, string(m.Fields().Get(i).Name()))
+	}
+
+	switch {
+	case len(names) == 0:
+		return "; it has none"
+	case m.Fields().Len() > most:
+		names = append(names, "…")
+	}
+
+	return "; it has " + strings.Join(names, ", ")
 }
 
 // bind finds the place of a path and closes it. Of two keys that bind one field,

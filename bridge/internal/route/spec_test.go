@@ -34,7 +34,7 @@ func TestCompileErrors(t *testing.T) {
 			Spec{Params: []string{"kinds.nested.nam"}},
 			"path: ssebridge.test.v1.Kinds.Nested has no field kinds.nested.nam; did you mean kinds.nested.name?",
 		},
-		{Spec{Params: []string{"room"}}, "path: ssebridge.test.v1.WatchRequest has no field room"},
+		{Spec{Params: []string{"room"}}, "path: ssebridge.test.v1.WatchRequest has no field room; it has topic, after, history, limit, kinds"},
 		{Spec{Params: []string{"topic.x"}}, "path: topic.x: topic has no fields to name"},
 		{Spec{Params: []string{"kinds"}}, "path: kinds is a ssebridge.test.v1.Kinds; a path variable needs a field with a single value"},
 		{Spec{Params: []string{"kinds.int32_list"}}, "path: kinds.int32_list is repeated; a path variable needs a field with a single value"},
@@ -100,7 +100,7 @@ func TestCompileErrors(t *testing.T) {
 		{Spec{Metadata: []Metadata{{Name: "Host"}}}, "request.metadata[0]: host belongs to the transport and cannot be forwarded"},
 		{
 			Spec{Params: []string{"x"}, Set: map[string]any{"y": 1}},
-			"request.set.y: ssebridge.test.v1.WatchRequest has no field y\npath: ssebridge.test.v1.WatchRequest has no field x",
+			"request.set.y: ssebridge.test.v1.WatchRequest has no field y; it has topic, after, history, limit, kinds\npath: ssebridge.test.v1.WatchRequest has no field x; it has topic, after, history, limit, kinds",
 		},
 	} {
 		b, err := Compile(tt.spec, watchRequest(), nil)

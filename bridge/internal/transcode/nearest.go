@@ -3,46 +3,25 @@ package transcode
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ssebridge/ssebridge/internal/nearest"
 )
 
-// nearestText names the known name that was probably meant, or nothing where none is near.
+// nearestText names the known name that was probably meant or, where none is near, what
+// is known.
 func nearestText(name string, known []string) string {
-	best, distance := "", len(name)/2+1
+	const most = 12
 
-	for _, candidate := range known {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(candidate)); d < distance {
-			best, distance = candidate, d
-		}
+	near := nearest.Name(name, known)
+
+	switch {
+	case near != "":
+		return fmt.Sprintf("; did you mean %q?", near)
+	case len(known) == 0:
+		return "; it has none"
+	case len(known) > most:
+		return "; it has " + strings.Join(known[:most], ", ") + ", …"
+	default:
+		return "; it has " + strings.Join(known, ", ")
 	}
-
-	if best == "" {
-		return ""
-	}
-
-	return fmt.Sprintf("; nearest: %q", best)
-}
-
-// editDistance counts the bytes to insert, delete or change between a and b (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-
-	return row[len(b)]
 }

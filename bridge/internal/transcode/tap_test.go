@@ -304,9 +304,9 @@ func TestTapErrors(t *testing.T) {
 		taps      Taps
 		tap, want string
 	}{
-		{&testv1.FeedEvent{}, Taps{ID: "sec"}, "id", feed + ` has no field "sec"; nearest: "seq"`},
-		{&testv1.FeedEvent{}, Taps{ID: "zzzzzz"}, "id", feed + ` has no field "zzzzzz"`},
-		{&testv1.FeedEvent{}, Taps{ID: "note.txt"}, "id", `ssebridge.test.v1.Note has no field "txt" (in "note.txt"); nearest: "text"`},
+		{&testv1.FeedEvent{}, Taps{ID: "sec"}, "id", feed + ` has no field "sec"; did you mean "seq"?`},
+		{&testv1.FeedEvent{}, Taps{ID: "zzzzzz"}, "id", feed + ` has no field "zzzzzz"; it has seq, cursor, token, at, kind, note, alarm, error, extra, payload, notes, level`},
+		{&testv1.FeedEvent{}, Taps{ID: "note.txt"}, "id", `ssebridge.test.v1.Note has no field "txt" (in "note.txt"); did you mean "text"?`},
 		{&testv1.FeedEvent{}, Taps{ID: "note."}, "id", `"note." has an empty segment; a path is field names joined by dots`},
 		{&testv1.FeedEvent{}, Taps{ID: "seq.x"}, "id", `"seq.x" passes through "seq", which is a int64 and has no fields`},
 		{&testv1.FeedEvent{}, Taps{ID: "level"}, "id", `"level" in ` + feed + ` is an enum; an id is a string, bytes, an integer or a google.protobuf.Timestamp`},
@@ -316,14 +316,14 @@ func TestTapErrors(t *testing.T) {
 		{&testv1.Kinds{}, Taps{ID: "double_value"}, "id", `"double_value" in ` + kinds + ` is a double; an id is a string, bytes, an integer or a google.protobuf.Timestamp`},
 		{&testv1.Kinds{}, Taps{ID: "bool_value"}, "id", `"bool_value" in ` + kinds + ` is a bool; an id is a string, bytes, an integer or a google.protobuf.Timestamp`},
 		{&testv1.Kinds{}, Taps{ID: "duration"}, "id", `"duration" in ` + kinds + ` is a message google.protobuf.Duration; an id is a string, bytes, an integer or a google.protobuf.Timestamp`},
-		{&testv1.FeedEvent{}, Taps{Name: NameTap{Oneof: "bdy"}}, "name", feed + ` has no oneof "bdy"; nearest: "body"`},
+		{&testv1.FeedEvent{}, Taps{Name: NameTap{Oneof: "bdy"}}, "name", feed + ` has no oneof "bdy"; did you mean "body"?`},
 		{&testv1.FeedEvent{}, Taps{Name: NameTap{Oneof: "note"}}, "name", `"note" in ` + feed + ` is a field, not a oneof; it is a member of "body"`},
-		{&testv1.Kinds{}, Taps{Name: NameTap{Oneof: "_optional_int32"}}, "name", kinds + ` has no oneof "_optional_int32"`},
+		{&testv1.Kinds{}, Taps{Name: NameTap{Oneof: "_optional_int32"}}, "name", kinds + ` has no oneof "_optional_int32"; it has choice`},
 		{&testv1.FeedEvent{}, Taps{Name: NameTap{Field: "notes"}}, "name", `"notes" in ` + feed + ` is a list; a name is a string, an enum, a bool or an integer`},
 		{&testv1.FeedEvent{}, Taps{Name: NameTap{Field: "token"}}, "name", `"token" in ` + feed + ` is a bytes; a name is a string, an enum, a bool or an integer`},
 		{&testv1.FeedEvent{}, Taps{Name: NameTap{Field: "kind", Oneof: "body"}}, "name", `field and oneof exclude each other`},
 		{&testv1.FeedEvent{}, Taps{Data: DataTap{Field: "kind", Oneof: "body"}}, "data", `field and oneof exclude each other`},
-		{&testv1.FeedEvent{}, Taps{Data: DataTap{Field: "nots"}}, "data", feed + ` has no field "nots"; nearest: "note"`},
+		{&testv1.FeedEvent{}, Taps{Data: DataTap{Field: "nots"}}, "data", feed + ` has no field "nots"; did you mean "note"?`},
 		{&testv1.FeedEvent{}, Taps{Data: DataTap{Field: "at.seconds"}}, "data", `"seconds" is inside a google.protobuf.Timestamp, which can be taken only as a whole`},
 		{&testv1.Kinds{}, Taps{Data: DataTap{Oneof: "value.kind"}}, "data", `"kind" is inside a google.protobuf.Value, which can be taken only as a whole`},
 	} {
