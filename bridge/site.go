@@ -134,7 +134,7 @@ func withConnections(upstreams map[string]config.Upstream, opts Options) map[str
 // CheckPaths returns what is wrong with the routes' path templates, and which
 // of them match the same request, as config.Errors: a check for config.Load.
 func CheckPaths(cfg config.Config) error {
-	_, err := newTable(cfg.Routes)
+	_, err := newTable(cfg.WithDefaults().Routes)
 	return err
 }
 

@@ -70,7 +70,7 @@ app.yaml:6:19: routes[0].event.name: has more than one form; keep one of them
 		},
 		{
 			"event name of no form", minimal + "    event: {name: {}}\n", `
-app.yaml:6:19: routes[0].event.name: must be a text, {field: PATH} or {oneof: NAME}
+app.yaml:6:19: routes[0].event.name: must be a string, {field: PATH} or {oneof: NAME}
         event: {name: {}}
                       ^
 `,
@@ -98,9 +98,19 @@ app.yaml:6:19: routes[0].event.data: must be one of {message: true}, {field: PAT
 		},
 		{
 			"event data as a text", minimal + "    event: {data: all}\n", `
-app.yaml:6:19: routes[0].event.data: must be a mapping of keys, not a text
+app.yaml:6:19: routes[0].event.data: must be a mapping, such as {field: note} or {oneof: body}, not a string
         event: {data: all}
                       ^
+`,
+		},
+		{
+			"event name and data with a key that does not exist", minimal + "    event: {name: {feild: seq}, data: {oneoff: a}}\n", `
+app.yaml:6:20: routes[0].event.name.feild: unknown key "feild"; did you mean "field"?
+        event: {name: {feild: seq}, data: {oneoff: a}}
+                       ^
+app.yaml:6:40: routes[0].event.data.oneoff: unknown key "oneoff"; did you mean "oneof"?
+        event: {name: {feild: seq}, data: {oneoff: a}}
+                                           ^
 `,
 		},
 		{
@@ -249,9 +259,6 @@ app.yaml:6:44: routes[0].request.headers.x-c: "x-c" and "X-C" are the same heade
 		},
 		{
 			"forwarded names", minimal + "    request: {metadata: [Upper, grpc-a, te, a, a, {name: \"\"}, {key: true}, {name: traceparent, key: true}]}\n", `
-app.yaml:6:26: routes[0].request.metadata[0]: must be in lower case
-        request: {metadata: [Upper, grpc-a, te, a, a, {name: ""}, {key: true}, {name: traceparent, key: true}]}
-                             ^
 app.yaml:6:33: routes[0].request.metadata[1]: must not begin with grpc-, which is gRPC's own
         request: {metadata: [Upper, grpc-a, te, a, a, {name: ""}, {key: true}, {name: traceparent, key: true}]}
                                     ^
@@ -261,10 +268,10 @@ app.yaml:6:41: routes[0].request.metadata[2]: cannot be sent as metadata: it bel
 app.yaml:6:48: routes[0].request.metadata[4]: the same as routes[0].request.metadata[3]; remove one of them
         request: {metadata: [Upper, grpc-a, te, a, a, {name: ""}, {key: true}, {name: traceparent, key: true}]}
                                                    ^
-app.yaml:6:58: routes[0].request.metadata[5].name: name is required: the header to forward, in lower case
+app.yaml:6:58: routes[0].request.metadata[5].name: name is required: the header to forward
         request: {metadata: [Upper, grpc-a, te, a, a, {name: ""}, {key: true}, {name: traceparent, key: true}]}
                                                              ^
-app.yaml:6:63: routes[0].request.metadata[6]: name is required: the header to forward, in lower case
+app.yaml:6:63: routes[0].request.metadata[6]: name is required: the header to forward
         request: {metadata: [Upper, grpc-a, te, a, a, {name: ""}, {key: true}, {name: traceparent, key: true}]}
                                                                   ^
 app.yaml:6:101: routes[0].request.metadata[7].key: this header differs with every request and never keeps clients apart; remove key: true

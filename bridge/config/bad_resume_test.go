@@ -46,7 +46,7 @@ app.yaml:6:13: routes[0].resume: resume has no effect with event.id: ""; remove 
 		},
 		{
 			"an id that could not be taken is no second error", minimal + "    resume: {field: a}\n    share: true\n    join: own\n    event: {id: 5, cursor: repeats}\n", `
-app.yaml:9:17: routes[0].event.id: must be a text, not a number; write it in quotes
+app.yaml:9:17: routes[0].event.id: must be a string, not a number; write it in quotes
         event: {id: 5, cursor: repeats}
                     ^
 `,
@@ -224,7 +224,7 @@ app.yaml:1:69: routes[0].reconnect.initial: must not be longer than max, which i
 app.yaml:5:26: upstreams.app.reconnect.initial: must not be longer than max, which is left at its default
         reconnect: {initial: 1m}
                              ^
-app.yaml:6:41: upstreams.b.reconnect.codes: must be a list, such as [a, b], not a text
+app.yaml:6:41: upstreams.b.reconnect.codes: must be a list, such as [UNAVAILABLE], not a string
       b: {target: "b:1", reconnect: {codes: x}}
                                             ^
 `,

@@ -68,9 +68,6 @@ app.yaml:6:14: routes[0].methods: must name GET, POST or both; leave the key out
 app.yaml:6:15: routes[0].methods[0]: must be GET or POST
         methods: [PUT, get, POST, POST]
                   ^
-app.yaml:6:20: routes[0].methods[1]: must be in upper case: GET
-        methods: [PUT, get, POST, POST]
-                       ^
 app.yaml:6:31: routes[0].methods[3]: POST is listed twice; remove one
         methods: [PUT, get, POST, POST]
                                   ^
@@ -237,14 +234,22 @@ app.yaml:6:11: routes[0].done: done has no effect with on_complete: reopen, whic
 `,
 		},
 		{
+			"variables as other routers write them",
+			"upstreams:\n  app: {target: a:1}\nroutes:\n  - {path: /orders/:id, rpc: a.B/C, upstream: app}\n  - {path: /orders/<order_id>/x, rpc: a.B/C, upstream: app}\n", `
+app.yaml:4:12: routes[0].path: variables are written {id}
+      - {path: /orders/:id, rpc: a.B/C, upstream: app}
+               ^
+app.yaml:5:12: routes[1].path: variables are written {order_id}
+      - {path: /orders/<order_id>/x, rpc: a.B/C, upstream: app}
+               ^
+`,
+		},
+		{
 			"trailers", minimal + "    trailers: [Upper, grpc-status, a-bin, a, a]\n", `
-app.yaml:6:16: routes[0].trailers[0]: must be in lower case
-        trailers: [Upper, grpc-status, a-bin, a, a]
-                   ^
 app.yaml:6:23: routes[0].trailers[1]: must not begin with grpc-, which is gRPC's own
         trailers: [Upper, grpc-status, a-bin, a, a]
                           ^
-app.yaml:6:36: routes[0].trailers[2]: a binary trailer (-bin) cannot be shown as a text; remove it
+app.yaml:6:36: routes[0].trailers[2]: a binary trailer (-bin) cannot be shown as a string; remove it
         trailers: [Upper, grpc-status, a-bin, a, a]
                                        ^
 app.yaml:6:46: routes[0].trailers[4]: the same as routes[0].trailers[3]; remove one of them

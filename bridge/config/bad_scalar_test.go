@@ -28,42 +28,42 @@ app.yaml:6:19: routes[0].trailers[1]: must not be null; remove it
 		},
 		{
 			"number for a text", minimal + "    done: 1.10\n", `
-app.yaml:6:11: routes[0].done: must be a text, not a number; write it in quotes
+app.yaml:6:11: routes[0].done: must be a string, not a number; write it in quotes
         done: 1.10
               ^
 `,
 		},
 		{
 			"boolean for a text", minimal + "    done: true\n", `
-app.yaml:6:11: routes[0].done: must be a text, not a boolean; write it in quotes
+app.yaml:6:11: routes[0].done: must be a string, not a boolean; write it in quotes
         done: true
               ^
 `,
 		},
 		{
 			"list for a text", minimal + "    done: [DONE]\n", `
-app.yaml:6:11: routes[0].done: must be a text, not a list
+app.yaml:6:11: routes[0].done: must be a string, not a list
         done: [DONE]
               ^
 `,
 		},
 		{
 			"mapping for a text", minimal + "    done: {a: b}\n", `
-app.yaml:6:11: routes[0].done: must be a text, not a mapping
+app.yaml:6:11: routes[0].done: must be a string, not a mapping
         done: {a: b}
               ^
 `,
 		},
 		{
 			"text for a mapping", minimal + "    heartbeat: 15s\n", `
-app.yaml:6:16: routes[0].heartbeat: must be a mapping of keys, not a text
+app.yaml:6:16: routes[0].heartbeat: must be a mapping, such as {every: 15s}, not a string
         heartbeat: 15s
                    ^
 `,
 		},
 		{
 			"text for a list", minimal + "    methods: GET\n", `
-app.yaml:6:14: routes[0].methods: must be a list, such as [a, b], not a text
+app.yaml:6:14: routes[0].methods: must be a list, such as [GET, POST], not a string
         methods: GET
                  ^
 `,

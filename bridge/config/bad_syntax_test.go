@@ -10,6 +10,27 @@ import (
 func TestBadSyntax(t *testing.T) {
 	testBad(t, []badConfig{
 		{
+			"a key indented by more than its siblings", "upstreams:\n  app: {target: a:1}\nroutes:\n  - path: /a\n    rpc: a.B/C\n     upstream: app\n", `
+app.yaml:6:6: indented by 5, and the key on line 5 by 4; the keys of one mapping are indented alike
+         upstream: app
+         ^
+`,
+		},
+		{
+			"a key indented by less than its siblings", "upstreams:\n  app: {target: a:1}\nroutes:\n  - path: /a\n    rpc: a.B/C\n   upstream: app\n", `
+app.yaml:6:4: indented by 3, and the key on line 5 by 4; the keys of one mapping are indented alike
+       upstream: app
+       ^
+`,
+		},
+		{
+			"a key indented otherwise behind a comment", "upstreams:\n  app:\n    target: a:1\n\n     opens: 5\n", `
+app.yaml:5:6: indented by 5, and the key on line 3 by 4; the keys of one mapping are indented alike
+         opens: 5
+         ^
+`,
+		},
+		{
 			"empty", "", `
 app.yaml:1:1: the file is empty; it needs upstreams and routes
 `,

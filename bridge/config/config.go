@@ -196,7 +196,7 @@ type ProtoSources struct {
 type Route struct {
 	// Path is a google.api.http template: {field}, {field=prefix/*}, {field=**}, :verb. Required.
 	Path string `yaml:"path"`
-	// Methods are the HTTP methods: GET, POST. Default [GET].
+	// Methods are the HTTP methods: GET, POST, in any case. Default [GET].
 	Methods []string `yaml:"methods"`
 	// Safe says that a unary RPC changes nothing, so that GET may call it, as the method option
 	// idempotency_level = NO_SIDE_EFFECTS says in the .proto; either is enough. Unary methods only.
@@ -293,7 +293,7 @@ type Fields struct {
 // Metadata is an HTTP header that is forwarded as gRPC metadata, in YAML its name or
 // {name: NAME, key: false}.
 type Metadata struct {
-	// Name is the header's name, in lower case. Required.
+	// Name is the header's name, in any case. Required.
 	Name string `yaml:"name"`
 	// Key says whether the value is part of the topic's identity, so that it keeps clients apart.
 	// Default true.

@@ -141,7 +141,7 @@ func (d *decoder) decodeMap(n *node, v reflect.Value, at place) {
 
 func (d *decoder) decodeList(n *node, v reflect.Value, at place) {
 	if n.kind != kindList {
-		d.fail(d.shown(n, at), at.path, "must be a list, such as [a, b], not "+n.kind.String())
+		d.fail(d.shown(n, at), at.path, mustBe("a list", at.pattern, n.kind))
 
 		return
 	}
@@ -159,7 +159,7 @@ func (d *decoder) decodeList(n *node, v reflect.Value, at place) {
 func (d *decoder) entries(n *node, at place, below func(place, string) place) func(func(entry, place) bool) {
 	return func(yield func(entry, place) bool) {
 		if n.kind != kindMap {
-			d.fail(d.shown(n, at), at.path, "must be a mapping of keys, not "+n.kind.String())
+			d.fail(d.shown(n, at), at.path, mustBe("a mapping", at.pattern, n.kind))
 
 			return
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -89,7 +90,7 @@ func (u Upstream) withDefaults(only bool) Upstream {
 	u.Required = ptrOr(u.Required, only)
 	u.Protocol = or(u.Protocol, ProtocolGRPC)
 	u.TLS = clonePtr(u.TLS)
-	u.Metadata = maps.Clone(u.Metadata)
+	u.Metadata = lowerNames(u.Metadata)
 	if p := clonePtr(u.Schema.Proto); p != nil {
 		p.ImportPaths = slices.Clone(p.ImportPaths)
 		if len(p.ImportPaths) == 0 {
@@ -108,6 +109,9 @@ func (u Upstream) withDefaults(only bool) Upstream {
 
 func (r Route) withDefaults(reconnect Reconnect) Route {
 	r.Methods = slices.Clone(r.Methods)
+	for i, method := range r.Methods {
+		r.Methods[i] = strings.ToUpper(method)
+	}
 	if len(r.Methods) == 0 {
 		r.Methods = []string{"GET"}
 	}
@@ -132,6 +136,9 @@ func (r Route) withDefaults(reconnect Reconnect) Route {
 	r.Heartbeat.As = or(r.Heartbeat.As, HeartbeatComment)
 	r.Retry = or(r.Retry, seconds(3))
 	r.Trailers = slices.Clone(r.Trailers)
+	for i, name := range r.Trailers {
+		r.Trailers[i] = strings.ToLower(name)
+	}
 	r.Timeout = or(r.Timeout, seconds(30))
 
 	return r
@@ -149,6 +156,7 @@ func (r Request) withDefaults(post bool) Request {
 	r.Headers = maps.Clone(r.Headers)
 	r.Metadata = slices.Clone(r.Metadata)
 	for i := range r.Metadata {
+		r.Metadata[i].Name = strings.ToLower(r.Metadata[i].Name)
 		r.Metadata[i].Key = ptrOr(r.Metadata[i].Key, true)
 	}
 
@@ -180,6 +188,19 @@ func cloneSet(set map[string]any) map[string]any {
 	}
 
 	return set
+}
+
+// lowerNames is a copy of metadata with its names as gRPC has them.
+func lowerNames(metadata map[string]string) map[string]string {
+	if metadata == nil {
+		return nil
+	}
+	lower := make(map[string]string, len(metadata))
+	for name, value := range metadata {
+		lower[strings.ToLower(name)] = value
+	}
+
+	return lower
 }
 
 // or is value, or fallback where value is zero.

@@ -317,3 +317,41 @@ func scramble(v reflect.Value) {
 		v.SetInt(-7)
 	}
 }
+
+// Methods and the names of headers, metadata and trailers are the same in any case.
+func TestNamesInAnyCase(t *testing.T) {
+	const text = `upstreams: {app: {target: a:1, metadata: {X-Bridge: b}}}
+routes:
+  - {path: /a, rpc: a.B/C, upstream: app, methods: [get, Post], trailers: [X-Cost], request: {body: true, metadata: [Authorization, {name: X-Team, key: false}]}}
+`
+	file, err := Parse("a.yaml", []byte(text), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := file.Config.WithDefaults()
+	r := cfg.Routes[0]
+	got := []string{r.Methods[0], r.Methods[1], r.Trailers[0], r.Request.Metadata[0].Name, r.Request.Metadata[1].Name, cfg.Upstreams["app"].Metadata["x-bridge"]}
+	if diff := cmp.Diff([]string{"GET", "POST", "x-cost", "authorization", "x-team", "b"}, got); diff != "" {
+		t.Error(diff)
+	}
+	for change, want := range map[string]string{
+		"methods: [get, GET, Post]":                                     "routes[0].methods[1]: GET is listed twice; remove one",
+		"trailers: [X-Cost, x-cost]":                                    "routes[0].trailers[1]: the same as routes[0].trailers[0]; remove one of them",
+		"metadata: [authorization, {name: X-Team, key: false}, x-team]": "routes[0].request.metadata[2]: the same as routes[0].request.metadata[1]; remove one of them",
+		"metadata: {X-Bridge: b, x-bridge: c}":                          `upstreams.app.metadata.x-bridge: "x-bridge" and "X-Bridge" are the same name; remove one`,
+	} {
+		key, _, _ := strings.Cut(change, " ")
+		at := strings.LastIndex(text, key)
+		if strings.HasPrefix(change, "metadata: {") {
+			at = strings.Index(text, key)
+		}
+		end := at + strings.IndexAny(text[at:], "]}") + 1
+		if strings.Contains(change, "X-Team") {
+			end = at + strings.Index(text[at:], "]") + 1
+		}
+		_, err := Parse("a.yaml", []byte(text[:at]+change+text[end:]), nil)
+		if !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%s: got %v, want %s", change, err, want)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package config
 
-import "reflect"
+import (
+	"reflect"
+	"strings"
+)
 
 // The keys whose value has several forms.
 
@@ -27,10 +30,11 @@ func (f *Fields) decodeNode(d *decoder, n *node, at place) {
 func (m *Metadata) decodeNode(d *decoder, n *node, at place) {
 	if n.kind == kindMap {
 		d.decodeStruct(n, reflect.ValueOf(m).Elem(), at)
+		m.Name = strings.ToLower(m.Name)
 
 		return
 	}
-	m.Name = d.text(n, at)
+	m.Name = strings.ToLower(d.text(n, at)) // as a header's name is no other in another case
 }
 
 // decodeNode takes a constant, {field:} or {oneof:}.
@@ -40,9 +44,13 @@ func (e *EventName) decodeNode(d *decoder, n *node, at place) {
 
 		return
 	}
+	wrong := len(d.errs)
 	d.decodeStruct(n, reflect.ValueOf(e).Elem(), at)
+	if len(d.errs) > wrong {
+		d.failed[at.path] = true // that no form is left is a consequence
+	}
 	if len(n.entries) == 0 {
-		d.fail(d.shown(n, at), at.path, "must be a text, {field: PATH} or {oneof: NAME}")
+		d.fail(d.shown(n, at), at.path, "must be a string, {field: PATH} or {oneof: NAME}")
 	}
 }
 
@@ -53,7 +61,11 @@ func (e *EventData) decodeNode(d *decoder, n *node, at place) {
 		Field   string `yaml:"field"`
 		Oneof   string `yaml:"oneof"`
 	}{}
+	wrong := len(d.errs)
 	d.decodeStruct(n, reflect.ValueOf(&forms).Elem(), at)
+	if len(d.errs) > wrong {
+		d.failed[at.path] = true // that no form is left is a consequence
+	}
 	e.Field, e.Oneof = forms.Field, forms.Oneof
 
 	const want = "must be one of {message: true}, {field: PATH} and {oneof: NAME}"

@@ -71,19 +71,18 @@ func isHeaderName(s string) bool {
 // badMetadataName says what is wrong with a name of gRPC metadata; "" is nothing. The
 // characters are those of the gRPC protocol's Header-Name.
 func badMetadataName(name string) string {
+	name = strings.ToLower(name) // as HTTP/2 has it
 	switch {
 	case name == "":
 		return "must not be empty"
 	case strings.HasPrefix(name, ":"):
 		return `must not begin with ":", which is HTTP/2's own`
-	case strings.ToLower(name) != name:
-		return "must be in lower case"
 	case strings.HasPrefix(name, "grpc-"):
 		return "must not begin with grpc-, which is gRPC's own"
 	}
 	for i := range len(name) {
 		if c := name[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' {
-			return "must be lower-case letters, digits, '-', '_' and '.'"
+			return "must be letters, digits, '-', '_' and '.'"
 		}
 	}
 	switch name {

@@ -31,7 +31,7 @@ func (k kind) String() string {
 	case kindInt, kindFloat:
 		return "a number"
 	case kindString:
-		return "a text"
+		return "a string"
 	case kindList:
 		return "a list"
 	case kindMap:
@@ -161,7 +161,7 @@ func (t *tree) key(n ast.MapKeyNode, at position) *node {
 	case *ast.StringNode, *ast.NullNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
 		return t.node(n)
 	default:
-		return t.refuse(at, "a key must be a plain word or a quoted text")
+		return t.refuse(at, "a key must be a plain word or a string in quotes")
 	}
 }
 

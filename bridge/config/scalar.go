@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"math"
 	"reflect"
 	"strconv"
@@ -31,9 +32,14 @@ func (d *decoder) text(n *node, at place) string {
 
 		return text
 	case kindBool, kindInt, kindFloat:
-		d.fail(d.shown(n, at), at.path, `must be a text, not `+n.kind.String()+`; write it in quotes`)
+		if isListener := at.pattern == "listen" || at.pattern == "admin"; isListener && n.kind == kindInt {
+			d.fail(d.shown(n, at), at.path, fmt.Sprintf(`must be a string: "127.0.0.1:%[1]s", or ":%[1]s" for every address`, n.text))
+
+			return ""
+		}
+		d.fail(d.shown(n, at), at.path, "must be a string, not "+n.kind.String()+"; write it in quotes")
 	default:
-		d.fail(d.shown(n, at), at.path, "must be a text, not "+n.kind.String())
+		d.fail(d.shown(n, at), at.path, "must be a string, not "+n.kind.String())
 	}
 
 	return ""
@@ -161,7 +167,7 @@ func (d *decoder) constant(n *node, at place) any {
 		if u, err := strconv.ParseUint(n.text, 10, 64); err == nil && !hasLeadingZero(n.text) {
 			return u
 		}
-		d.fail(d.shown(n, at), at.path, "must be a number of at most 64 bits in decimal digits, or a text in quotes")
+		d.fail(d.shown(n, at), at.path, "must be a number of at most 64 bits in decimal digits, or a string in quotes")
 	case kindFloat:
 		return d.float(n, at)
 	case kindString:

@@ -213,7 +213,7 @@ func stringOf(at place) *jsonschema.Schema {
 	allowed := allowedValues(at.pattern)
 	switch {
 	case at.pattern == "routes[].methods[]":
-		allowed = []string{"GET", "POST"}
+		allowed = []string{"GET", "POST", "get", "post"}
 	case strings.HasSuffix(at.pattern, ".codes[]"):
 		allowed = codeNames()
 	}

@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,6 +127,44 @@ func TestJSONSchemaRefuses(t *testing.T) {
 		if err := resolved.Validate(yamlValue(t, []byte(bad))); err == nil {
 			t.Errorf("accepted:\n%s", bad)
 		}
+	}
+}
+
+// The schema takes the durations that Parse takes, and no others.
+func TestJSONSchemaOfDurations(t *testing.T) {
+	resolved := committedSchema(t)
+	for _, c := range []struct {
+		text string
+		good bool
+	}{
+		{"0", true},
+		{"0s", true},
+		{"+0", true},
+		{".5s", true},
+		{"+5s", true},
+		{"1.s", true},
+		{"1h30m", true},
+		{"1.5h.5m", true},
+		{"100us", true},
+		{"100µs", true},
+		{"100μs", true},
+		{"3", false},
+		{"s", false},
+		{".s", false},
+		{"5 s", false},
+		{"5S", false},
+		{"++5s", false},
+		{"1d", false},
+		{"", false},
+	} {
+		_, parses := ParseDuration(c.text)
+		schema := resolved.Validate(yamlValue(t, []byte(minimal+"    open_grace: "+strconv.Quote(c.text)+"\n")))
+		if (parses == nil) != c.good || (schema == nil) != c.good {
+			t.Errorf("%q: Parse says %v, the schema %v", c.text, parses, schema)
+		}
+	}
+	if err := resolved.Validate(yamlValue(t, []byte(minimal+"    open_grace: 0\n"))); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -198,7 +198,65 @@ func syntaxError(src *source, err error) *Error {
 		at = position{tk.Position.Line, tk.Position.Column}
 	}
 
+	if wrong, column, message := misindented(src, at.line, syntax.GetMessage()); message != "" {
+		return src.errorAt(position{wrong, column}, "", message)
+	}
+
 	return src.errorAt(at, "", withFix(syntax.GetMessage(), src.line(at.line)))
+}
+
+// misindented finds the key near a line whose indentation is no other key's, where that is
+// what the parser could not make sense of: its own words are about the line before or
+// behind, and name no column.
+func misindented(src *source, near int, message string) (line, column int, fixed string) {
+	if !strings.Contains(message, "not allowed in this context") && !strings.Contains(message, "mapping value is not allowed") {
+		return 0, 0, ""
+	}
+	next := near + 1
+	for next <= len(src.lines) && strings.TrimSpace(src.line(next)) == "" {
+		next++
+	}
+	for _, n := range []int{next, near} {
+		column, isKey := keyColumn(src.line(n))
+		before := n - 1
+		for before > 0 && strings.TrimSpace(src.line(before)) == "" {
+			before--
+		}
+		other, wasKey := keyColumn(src.line(before))
+		if !isKey || !wasKey || column == other || strings.HasSuffix(strings.TrimSpace(src.line(before)), ":") {
+			continue
+		}
+		if column > other || !isOpen(src, before, column) {
+			return n, column, fmt.Sprintf("indented by %d, and the key on line %d by %d; the keys of one mapping are indented alike",
+				column-1, before, other-1)
+		}
+	}
+
+	return 0, 0, ""
+}
+
+// keyColumn is where the key of a line begins, behind the dash of a list if there is one.
+func keyColumn(line string) (column int, isKey bool) {
+	key := strings.TrimLeft(line, " -")
+	name, _, isKey := strings.Cut(key, ":")
+
+	return len(line) - len(key) + 1, isKey && isIdentifier(strings.Trim(name, `"'`))
+}
+
+// isOpen says whether a mapping that is open on a line has its keys in a column.
+func isOpen(src *source, line, column int) bool {
+	for ; line > 0; line-- {
+		text := src.line(line)
+		other, isKey := keyColumn(text)
+		if isKey && other == column {
+			return true
+		}
+		if dash := len(text) - len(strings.TrimLeft(text, " ")) + 1; isKey && dash < column && other < column {
+			return false
+		}
+	}
+
+	return false
 }
 
 // withFix is the parser's message with what to do about it.

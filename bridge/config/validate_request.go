@@ -159,17 +159,18 @@ func (v *validator) fields(f Fields, at place, bound []binding) {
 
 // forwarded checks the headers that are forwarded as metadata.
 func (v *validator) forwarded(r *Route, at place) {
-	static := v.config.Upstreams[r.Upstream].Metadata
+	static := lowerNames(v.config.Upstreams[r.Upstream].Metadata)
 	for i, m := range r.Request.Metadata {
+		m.Name = strings.ToLower(m.Name)
 		path := at.index(i).path
 		if v.has(at.index(i).key("name").path) {
 			path = at.index(i).key("name").path
 		}
-		first := slices.IndexFunc(r.Request.Metadata, func(o Metadata) bool { return o.Name == m.Name })
+		first := slices.IndexFunc(r.Request.Metadata, func(o Metadata) bool { return strings.EqualFold(o.Name, m.Name) })
 		_, sent := static[m.Name]
 		switch wrong := badMetadataName(m.Name); {
 		case m.Name == "":
-			v.errorf(path, "name is required: the header to forward, in lower case")
+			v.errorf(path, "name is required: the header to forward")
 		case wrong != "":
 			v.errorf(path, "%s", wrong)
 		case first < i:

@@ -47,9 +47,28 @@ func (v *validator) path(path, template string) {
 		v.errorf(path, "must be at most %d bytes", most)
 	case strings.ContainsAny(template, "?#"):
 		v.errorf(path, "must not hold ? or #: a path has no query; request.query says what a query may set")
+	case colonVariable(template) != "":
+		v.errorf(path, "variables are written {%s}", colonVariable(template))
 	case strings.ContainsRune(template, ' ') || !isPrintable(template):
 		v.errorf(path, "must not hold spaces or control characters")
 	}
+}
+
+// colonVariable is the name of a variable as other routers write it, /orders/:id or
+// /orders/<id>; "" where there is none. A colon that follows something is a verb.
+func colonVariable(template string) string {
+	for segment := range strings.SplitSeq(template, "/") {
+		name, isColon := strings.CutPrefix(segment, ":")
+		if !isColon {
+			name = strings.TrimSuffix(strings.TrimPrefix(segment, "<"), ">")
+			isColon = len(name) == len(segment)-2
+		}
+		if isColon && isDotted(name) {
+			return name
+		}
+	}
+
+	return ""
 }
 
 func (v *validator) methods(methods []string, at place) {
@@ -62,10 +81,8 @@ func (v *validator) methods(methods []string, at place) {
 		switch {
 		case upper != "GET" && upper != "POST":
 			v.errorf(path, "must be GET or POST")
-		case upper != method:
-			v.errorf(path, "must be in upper case: %s", upper)
-		case slices.Index(methods, method) < i:
-			v.errorf(path, "%s is listed twice; remove one", method)
+		case slices.IndexFunc(methods, func(m string) bool { return strings.EqualFold(m, method) }) < i:
+			v.errorf(path, "%s is listed twice; remove one", upper)
 		}
 	}
 }
@@ -127,10 +144,11 @@ func (v *validator) trailers(names []string, at place) {
 		switch wrong := badMetadataName(name); {
 		case wrong != "":
 			v.errorf(path, "%s", wrong)
-		case strings.HasSuffix(name, "-bin"):
-			v.errorf(path, "a binary trailer (-bin) cannot be shown as a text; remove it")
-		case slices.Index(names, name) < i:
-			v.errorf(path, "the same as %s; remove one of them", at.index(slices.Index(names, name)).path)
+		case strings.HasSuffix(strings.ToLower(name), "-bin"):
+			v.errorf(path, "a binary trailer (-bin) cannot be shown as a string; remove it")
+		case slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) < i:
+			first := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+			v.errorf(path, "the same as %s; remove one of them", at.index(first).path)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func TestValidateInGo(t *testing.T) {
 		},
 		{
 			"metadata without a name", func(r *Route) { r.Request.Metadata = []Metadata{{}} },
-			"routes[0].request.metadata[0]: name is required: the header to forward, in lower case",
+			"routes[0].request.metadata[0]: name is required: the header to forward",
 		},
 		{"unsupported value", func(r *Route) { r.Auth = "required" }, "routes[0].auth: required is not supported yet; must be none"},
 		{

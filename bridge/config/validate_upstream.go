@@ -20,7 +20,11 @@ func (v *validator) upstream(name string, at place) {
 	if u.TLS != nil {
 		v.tls(u.TLS, at.key("tls"))
 	}
-	for _, key := range slices.Sorted(maps.Keys(u.Metadata)) {
+	names := slices.Sorted(maps.Keys(u.Metadata))
+	for i, key := range names {
+		if first := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, key) }); first < i {
+			v.errorAtKey(at.key("metadata").mapKey(key).path, quoted(key)+" and "+quoted(names[first])+" are the same name; remove one")
+		}
 		v.staticMetadata(key, u.Metadata[key], at.key("metadata").mapKey(key))
 	}
 	v.schema(u.Schema, at.key("schema"))
@@ -105,8 +109,8 @@ func (v *validator) staticMetadata(name, value string, at place) {
 	switch wrong := badMetadataName(name); {
 	case wrong != "":
 		v.errorAtKey(at.path, "metadata "+quoted(name)+" "+wrong)
-	case strings.HasSuffix(name, "-bin"):
-		v.errorAtKey(at.path, "metadata "+quoted(name)+" would be binary, and the value is a text; use a name without -bin")
+	case strings.HasSuffix(strings.ToLower(name), "-bin"):
+		v.errorAtKey(at.path, "metadata "+quoted(name)+" would be binary, and the value is a string; use a name without -bin")
 	case !isPrintableASCII(value):
 		v.errorf(at.path, "must be printable ASCII without spaces at its edges")
 	}

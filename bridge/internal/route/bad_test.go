@@ -164,7 +164,7 @@ var badQueries = []badCase{
 	{
 		openSpec,
 		request{query: `kinds.string_list=[draft]`},
-		`400 kinds.string_list: the value is not valid JSON after byte 1; what begins with [ is a JSON array, so a text that does is sent within one`,
+		`400 kinds.string_list: the value is not valid JSON after byte 1; what begins with [ is a JSON array, so a string that does is sent within one`,
 	},
 	{openSpec, request{query: `kinds.struct={"a":"\ud800"}`}, `400 kinds.struct: the value has half of a surrogate pair before byte 13`},
 	{openSpec, request{query: `kinds.any={"a":1}`}, `400 kinds.any: missing "@type" field`},
@@ -366,7 +366,7 @@ var badForRoute = []badCase{
 	{boundSpec, request{query: `kinds.string_list=["x"]`}, `400 kinds.string_list: it is set by the route`},
 	{boundSpec, request{query: `kinds={"choiceString":"x"}`}, `400 kinds.choiceString: the route sets choice_nested of the oneof choice`},
 	{boundSpec, request{query: `kinds={"int32Value":null}`}, `400 kinds.int32Value: it is set by the route`},
-	{boundSpec, request{headers: []string{"X-Tag: [1", "X-Tag: 1"}}, `400 x-tag: in the header: the value is not valid JSON after byte 2; what begins with [ is a JSON array, so a text that does is sent within one`},
+	{boundSpec, request{headers: []string{"X-Tag: [1", "X-Tag: 1"}}, `400 x-tag: in the header: the value is not valid JSON after byte 2; what begins with [ is a JSON array, so a string that does is sent within one`},
 	{boundSpec, request{headers: []string{`X-Tag: [1,"x"]`}}, `400 x-tag: in the header: [1]: want a 32-bit integer, got "x"`},
 	{listSpec, request{query: `kinds={"nested":{"color":1}}`}, `400 kinds.nested.color: it is not open to the query`},
 	{listSpec, request{query: `kinds.nested={"tags":[]}`}, `400 kinds.nested.tags: it is not open to the query`},

@@ -112,7 +112,7 @@ func syntaxOf(f protoreflect.FieldDescriptor, err error) string {
 
 	hint := ""
 	if takesText(f) {
-		hint = "; what begins with [ is a JSON array, so a text that does is sent within one"
+		hint = "; what begins with [ is a JSON array, so a string that does is sent within one"
 	}
 
 	after := syntax.Offset - 1 // the byte that is wrong is the last one that was read

@@ -33,7 +33,7 @@ func TestHealthAsksNobodyWhoThisIs(t *testing.T) {
 func TestHealthOfABadFile(t *testing.T) {
 	const rest = "upstreams: {app: {target: \"127.0.0.1:1\"}}\nroutes: [{path: /a, rpc: a.B/C, upstream: app}]\n"
 	for name, tc := range map[string]struct{ text, want string }{
-		"the address":          {"admin: 9901\n" + rest, "ssebridge.yaml:1:8: admin: must be a text, not a number"},
+		"the address":          {"admin: 9901\n" + rest, "ssebridge.yaml:1:8: admin: must be a string: \"127.0.0.1:9901\""},
 		"an unknown key":       {rest + "admins: x\n", `ssebridge.yaml:3:1: admins: unknown key "admins"; did you mean "admin"?`},
 		"a variable":           {"admin: ${SSEBRIDGE_NOT_SET}\n" + rest, "ssebridge.yaml:1:8: admin: the environment variable SSEBRIDGE_NOT_SET is not set"},
 		"what is no YAML":      {"admin: [\n", "ssebridge.yaml:1:8: "},
