@@ -77,6 +77,9 @@ func aside(f func() (answer, error)) (answer, error) {
 // serve tells the story of a request. An error is answered by refuse; nothing
 // has been written then.
 func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
+	if b.passesOn(w, r) {
+		return answered, nil
+	}
 	if r.Method == http.MethodOptions {
 		return answered, b.options(w, r)
 	}
@@ -327,20 +330,6 @@ func lastEventID(r *http.Request) string {
 		}
 	}
 	return ""
-}
-
-// wantsStatus reports whether the client would rather have a status than be
-// told in band (RFC 7240).
-func wantsStatus(r *http.Request) bool {
-	for _, line := range r.Header.Values("Prefer") {
-		for preference := range strings.SplitSeq(line, ",") {
-			token, _, _ := strings.Cut(preference, ";")
-			if strings.EqualFold(strings.TrimSpace(token), "status") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // wantsStream reports whether an event stream is an answer that the client

@@ -27,7 +27,7 @@ transfers() {
   command -v curl >/dev/null && grep -qw HTTP2 <<<"$(curl --version)"
 }
 
-# look lists the packages of which something is absent. Users' paths leave out /usr/sbin, where nginx is.
+# look lists the packages of which something is absent. Users' paths leave out /usr/sbin, where nginx, HAProxy and Apache are.
 look() {
   local PATH=$PATH:/usr/sbin:/sbin
   missing=()
@@ -36,6 +36,8 @@ look() {
   transfers || missing+=(curl)
   command -v nginx >/dev/null || missing+=(nginx-light)
   command -v caddy >/dev/null || missing+=(caddy)
+  command -v haproxy >/dev/null || missing+=(haproxy)
+  command -v apache2 >/dev/null || missing+=(apache2)
   command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
   command -v systemd-analyze >/dev/null || missing+=(systemd)
   [[ -s /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
@@ -63,7 +65,7 @@ running() {
   command -v systemctl >/dev/null && systemctl is-active --quiet "$1"
 }
 strangers=()
-for service in nginx caddy prometheus; do
+for service in nginx caddy haproxy apache2 prometheus; do
   running "$service" || strangers+=("$service")
 done
 

@@ -40,6 +40,18 @@ func every(t testing.TB) map[string]any {
 	return values(t, bridgetest.Read(t, "deploy/test/kubernetes/testdata/every.yaml"))
 }
 
+// withImage adds the one value that has no default to values that do not say it.
+func withImage(v map[string]any) map[string]any {
+	v = maps.Clone(v)
+	if v == nil {
+		v = map[string]any{}
+	}
+	if _, ok := v["image"]; !ok {
+		v["image"] = map[string]any{"repository": "registry.example.com/ssebridge"}
+	}
+	return v
+}
+
 // render is `helm template`: the manifests together, and the notes.
 func render(t testing.TB, v map[string]any) (manifests, notes string, err error) {
 	t.Helper()
@@ -80,7 +92,7 @@ func rendered(t testing.TB, v map[string]any) (objects, string) {
 
 // Linting says nothing at all, with the default values and with every other.
 func TestChartLints(t *testing.T) {
-	for name, v := range map[string]map[string]any{"default": {}, "every": every(t)} {
+	for name, v := range map[string]map[string]any{"default": withImage(nil), "every": every(t)} {
 		for _, message := range lint.RunAll(chart(), v, "events").Messages {
 			if message.Severity > support.UnknownSev {
 				t.Errorf("%s values: %s", name, message)
@@ -90,7 +102,7 @@ func TestChartLints(t *testing.T) {
 }
 
 func TestChartWithDefaultValues(t *testing.T) {
-	found, notes := rendered(t, nil)
+	found, notes := rendered(t, withImage(nil))
 	found.checkPod(t, "test-ssebridge")
 	found.checkService(t, "test-ssebridge")
 	if len(found.scalers)+len(found.ingresses)+len(found.monitors)+len(found.rules) > 0 || len(found.services) != 1 {
@@ -109,6 +121,10 @@ func TestChartWithEveryValue(t *testing.T) {
 		}
 	}
 	found, _ := rendered(t, v)
+	image := "mirror/ssebridge@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	if pod := found.deployments["events"].Spec.Template; pod.Spec.Containers[0].Image != image || pod.Labels["app.kubernetes.io/version"] != "0123456789ab" {
+		t.Errorf("pinned by a digest, the image is %s and the version %s", pod.Spec.Containers[0].Image, pod.Labels["app.kubernetes.io/version"])
+	}
 	found.checkPod(t, "events")
 	found.checkService(t, "events")
 	pod := found.deployments["events"].Spec.Template.Spec
@@ -155,7 +171,7 @@ func checkRules(t testing.TB, rule *monitoringv1.PrometheusRule, job string) {
 
 // The job of a ServiceMonitor's scrape is the name of its Service.
 func TestChartAlertsKnowTheJob(t *testing.T) {
-	found, _ := rendered(t, values(t, "{serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}}"))
+	found, _ := rendered(t, withImage(values(t, "{serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}}")))
 	if found.services["test-ssebridge-metrics"] == nil || found.monitors["test-ssebridge"].Spec.JobLabel != "" {
 		t.Error("the job is called otherwise")
 	}
@@ -180,10 +196,27 @@ func checkMonitor(t testing.TB, found objects) {
 	}
 }
 
+// No registry has the image, so the chart asks for its name at once, and no pod waits for an image in vain.
+func TestChartAsksForTheImage(t *testing.T) {
+	if _, _, err := render(t, nil); err == nil || !strings.Contains(err.Error(), "image.repository is required") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Behind TLS the Service says https, which ingress controllers go by.
+func TestChartServiceSaysItsProtocol(t *testing.T) {
+	for config, want := range map[string]string{"{}": "http", "{tls: {cert: /etc/tls/tls.crt, key: /etc/tls/tls.key}}": "https"} {
+		found, _ := rendered(t, withImage(values(t, "config: "+config)))
+		if got := found.services["test-ssebridge"].Spec.Ports[0].AppProtocol; got == nil || *got != want {
+			t.Errorf("%s: the protocol is %v, want %s", config, got, want)
+		}
+	}
+}
+
 // A change of what is loaded without a restart restarts nothing; one of a listener does.
 func TestChartRestartsForListenersAlone(t *testing.T) {
 	template := func(v string) string {
-		found, _ := rendered(t, values(t, v))
+		found, _ := rendered(t, withImage(values(t, v)))
 		text, err := yaml.Marshal(found.deployments["test-ssebridge"].Spec.Template)
 		if err != nil {
 			t.Fatal(err)
@@ -227,14 +260,14 @@ func TestChartRefuses(t *testing.T) {
 		"goMemLimit: 400Mi",                         // Kubernetes' unit, not Go's
 		"probes: {readiness: {httpGet: {path: /}}}", // would be given twice
 	} {
-		if _, _, err := render(t, values(t, v)); err == nil {
+		if _, _, err := render(t, withImage(values(t, v))); err == nil {
 			t.Errorf("taken: %s", v)
 		}
 	}
 }
 
 func TestChartBudgetByWhatMustStay(t *testing.T) {
-	found, _ := rendered(t, values(t, "podDisruptionBudget: {minAvailable: 50%}"))
+	found, _ := rendered(t, withImage(values(t, "podDisruptionBudget: {minAvailable: 50%}")))
 	budget := found.budgets["test-ssebridge"].Spec
 	if budget.MaxUnavailable != nil || budget.MinAvailable == nil || budget.MinAvailable.StrVal != "50%" {
 		t.Errorf("the budget is %+v", budget)

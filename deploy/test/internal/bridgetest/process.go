@@ -61,12 +61,17 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Output is what it has said until now.
 func (p *Process) Output() string { return p.output.String() }
 
-// Stop sends SIGTERM, and fails the test unless the process then ends with 0.
-func (p *Process) Stop(t testing.TB) {
+// Signal sends a signal.
+func (p *Process) Signal(t testing.TB, signal syscall.Signal) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// AwaitEnd fails the test unless the process ends with 0.
+func (p *Process) AwaitEnd(t testing.TB) {
+	t.Helper()
 	select {
 	case <-p.ended:
 	case <-time.After(Patience):
@@ -75,6 +80,13 @@ func (p *Process) Stop(t testing.TB) {
 	if p.err != nil {
 		t.Errorf("%s: %v", p.cmd, p.err)
 	}
+}
+
+// Stop sends SIGTERM, and fails the test unless the process then ends with 0.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	p.Signal(t, syscall.SIGTERM)
+	p.AwaitEnd(t)
 }
 
 // Kill ends it as a crash does.

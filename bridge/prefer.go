@@ -1,0 +1,41 @@
+package bridge
+
+import (
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+)
+
+// prefers reports whether a request carries a preference (RFC 7240), such as
+// status or drain=status.
+func prefers(r *http.Request, preference string) bool {
+	for _, line := range r.Header.Values("Prefer") {
+		for part := range strings.SplitSeq(line, ",") {
+			token, _, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(token), preference) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wantsStatus reports whether a client prefers a status to being told of a passing
+// failure in band.
+func wantsStatus(r *http.Request) bool { return prefers(r, "status") }
+
+// passesOn answers 503 to a request that comes while the bridge drains from a proxy
+// that has other bridges to ask. The proxy says so by the preference drain=status,
+// which it adds to each request. A proxy that learns of readiness by checks of its
+// own needs none of it.
+func (b *Bridge) passesOn(w http.ResponseWriter, r *http.Request) bool {
+	if !b.draining.Load() || !prefers(r, "drain=status") {
+		return false
+	}
+	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Connection", "close") // the proxy's next request need not come here
+	f := failure{code: codes.Unavailable, message: "the bridge drains; ask another one"}
+	writeJSON(w, http.StatusServiceUnavailable, f.body())
+	return true
+}
