@@ -17,9 +17,9 @@ import (
 type page struct {
 	url       string
 	transport *http.Transport
-	lastID string
-	retry  time.Duration
-	heard  map[string]int
+	lastID    string
+	retry     time.Duration
+	heard     map[string]int
 }
 
 // opened is what a page notes when it has a stream for the first time.
