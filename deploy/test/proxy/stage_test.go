@@ -215,9 +215,10 @@ func startApache(t testing.TB, public string, bridges []*bridge) {
 		fmt.Fprintf(&whole, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)
 	}
 	// Compression is on in Debian's, for some types; here for this one too.
-	fmt.Fprintf(&whole, "AddOutputFilterByType DEFLATE text/event-stream\nServerLimit 16\nThreadsPerChild 64\nMaxRequestWorkers 1024\nInclude %s\n", site)
+	fmt.Fprintf(&whole, "AddOutputFilterByType DEFLATE text/event-stream\nServerLimit 1\nThreadLimit 1024\nThreadsPerChild 1024\nMaxRequestWorkers 1024\nInclude %s\n", site)
 	// Debian's default user, where the test runs as root.
 	fmt.Fprintf(&whole, "User www-data\nGroup www-data\n")
-	bridgetest.Start(t, "apache2", "-DFOREGROUND", "-f", write(t, folder, "apache2.conf", whole.String()))
+	// -X: no processes of its own, which would outlive a test that is killed.
+	bridgetest.Start(t, "apache2", "-X", "-f", write(t, folder, "apache2.conf", whole.String()))
 	bridgetest.AwaitAddress(t, public)
 }
