@@ -21,6 +21,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
@@ -183,7 +184,7 @@ func TestAccessLinesOfRequests(t *testing.T) {
 		one(t, w, log, &seen).has(t, entry{"route": "/feeds/{topic}", "status": 400.0})
 		w.do(http.MethodOptions, "/feeds/a", "")
 		one(t, w, log, &seen).has(t, entry{"method": "OPTIONS", "status": 204.0})
-		w.do(http.MethodGet, "/feeds/a", "", "Last-Event-ID", "~end")
+		w.do(http.MethodGet, "/feeds/a", "", "Last-Event-ID", sse.FinalID(""))
 		one(t, w, log, &seen).has(t, entry{"status": 204.0})
 		ended := make(chan error, 1)
 		go func() { ended <- w.Bridge.Drain(t.Context()) }()

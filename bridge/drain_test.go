@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
@@ -136,10 +137,10 @@ func TestTurnedAway(t *testing.T) {
 	t.Run("a final id", func(t *testing.T) {
 		onBothWith(t, "drain: {delay: 0s, grace: 0s}", "methods: [GET, POST]", func(t *testing.T, w *world) {
 			drained(t, w)
-			if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", "5~end"); got.Status != http.StatusNoContent {
+			if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", sse.FinalID("5")); got.Status != http.StatusNoContent {
 				t.Errorf("answered %d", got.Status)
 			}
-			c := w.listen("/feed", ssetest.Options{Method: http.MethodPost, LastEventID: "5~end"})
+			c := w.listen("/feed", ssetest.Options{Method: http.MethodPost, LastEventID: sse.FinalID("5")})
 			endedWell(t, c)
 			expect(t, c, "open end")
 		})

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
@@ -140,7 +141,7 @@ func TestSeatsAreGivenBack(t *testing.T) {
 							t.Errorf("%s is answered %d", method, got.Status)
 						}
 					}
-					if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", "5~end"); got.Status != http.StatusNoContent {
+					if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", sse.FinalID("5")); got.Status != http.StatusNoContent {
 						t.Errorf("who has seen the end is answered %d", got.Status)
 					}
 					if got := w.do(http.MethodGet, "/feed?nothing=1", ""); got.Status != http.StatusOK {

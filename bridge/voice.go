@@ -151,7 +151,7 @@ func (v *voice) Leave(dst []byte, reason delivery.Reason) []byte {
 	case delivery.Reload:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryReload})
 	case delivery.Removed:
-		return sse.AppendEnd(dst, []byte(sse.FinalID), []byte("{}"))
+		return sse.AppendEnd(dst, []byte(sse.FinalID("")), []byte("{}"))
 	case delivery.MaxAge:
 		return sse.AppendRetry(dst, atOnce(), sse.Retry{Reason: sse.RetryMaxAge})
 	case delivery.Idle:
@@ -184,7 +184,7 @@ func (v *voice) lastID(position uint64, sent bool) string {
 	case v.endpoint.mode == sse.Cursors && id == "":
 		return ""
 	case v.endpoint.mode == sse.Positions && position == v.Log().Newest() && v.sub.Topic.Status().Phase == topic.Finished:
-		return string(v.asID(position-1, "")) + sse.FinalID // what the last frame says
+		return sse.FinalID(string(v.asID(position-1, ""))) // what the last frame says
 	}
 	return string(v.asID(position, id))
 }

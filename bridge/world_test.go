@@ -366,12 +366,14 @@ func unknownAny(kind string) *testv1.FeedEvent {
 
 var (
 	retryLine = regexp.MustCompile(`(?m)^retry: [0-9]+$`)
+	finalSum  = regexp.MustCompile(`~[A-Z2-7]{3}~end\b`)
 	anyEpoch  = regexp.MustCompile(`\b[A-Z2-7]{26}\b`)
 )
 
 // canonical puts words in place of what differs from run to run.
 func canonical(text string) string {
-	return anyEpoch.ReplaceAllString(retryLine.ReplaceAllString(text, "retry: N"), "EPOCH")
+	text = finalSum.ReplaceAllString(retryLine.ReplaceAllString(text, "retry: N"), "~end")
+	return anyEpoch.ReplaceAllString(text, "EPOCH")
 }
 
 // transcript is all that a client was sent, over all its connections.

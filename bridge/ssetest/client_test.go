@@ -97,7 +97,7 @@ func TestClientReads(t *testing.T) {
 
 			seen := c.Snapshot()
 			if len(seen.Events) != 3 || len(seen.Messages()) != 1 || seen.Heartbeats != 1 || seen.Gaps != 0 || seen.Connections != 1 ||
-				seen.LastEventID != "E-1~end" || seen.Retry != 3012*time.Millisecond || seen.Status != http.StatusOK {
+				seen.LastEventID != "E-1~SUM~end" || seen.Retry != 3012*time.Millisecond || seen.Status != http.StatusOK {
 				t.Errorf("%+v", seen)
 			}
 		})
@@ -226,7 +226,7 @@ func TestAwaitFails(t *testing.T) {
 	wg.Go(func() { c.AwaitMessages(2) }) // Fatalf ends the goroutine
 	wg.Wait()
 
-	for _, want := range []string{"ended (EOF) before 2 messages", "stream-open", "3 events", `last event id "E-1~end"`} {
+	for _, want := range []string{"ended (EOF) before 2 messages", "stream-open", "3 events", `last event id "E-1~SUM~end"`} {
 		if !strings.Contains(tb.all(), want) {
 			t.Errorf("%q does not say %q", tb.all(), want)
 		}

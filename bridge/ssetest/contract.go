@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,8 +17,10 @@ const (
 	maxComments = 16 << 10
 )
 
-// finalMark ends the id of a stream that has come to its end.
-const finalMark = "~end"
+// finalID is the id of a stream that has come to its end: the last one, a checksum and a mark.
+var finalID = regexp.MustCompile(`^(.*)~[A-Z2-7]{3}~end$`)
+
+func isFinal(id string) bool { return finalID.MatchString(id) }
 
 // fieldOrder is the order of a block's lines, each at most once.
 var fieldOrder = []string{"retry", "id", "event", "data"}
@@ -274,7 +277,7 @@ func (c *contract) message(b *block) error {
 		return violation([]byte(data), "id and data are in the same block")
 	case !c.mode.IDs && id != "":
 		return violation([]byte(id), "a message on a route without ids has none")
-	case strings.HasSuffix(id, finalMark):
+	case isFinal(id):
 		return violation([]byte(id), "the id of a message is not final")
 	case !escaped(id):
 		return violation([]byte(id), "a percent sign in the id of a message begins an escape")

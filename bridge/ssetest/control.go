@@ -5,7 +5,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // The words that control events may use, as DESIGN.md section 2 lists them.
@@ -62,7 +61,7 @@ func (c *contract) control(name string, b *block) error {
 	case "stream-open":
 		return c.streamOpen(b)
 	case "stream-gap":
-		if (id != "") != c.mode.IDs || strings.HasSuffix(id, finalMark) {
+		if (id != "") != c.mode.IDs || isFinal(id) {
 			return violation([]byte(id), "stream-gap carries the position it goes on from, on a route with ids")
 		}
 
@@ -104,13 +103,17 @@ func (c *contract) streamOpen(b *block) error {
 
 // final holds the last words to their id: that of the last block, marked as final.
 func (c *contract) final(name, id string) error {
-	last := strings.TrimSuffix(c.lastID, finalMark)
+	last := c.lastID
+	if told := finalID.FindStringSubmatch(last); told != nil {
+		last = told[1]
+	}
+
 	if !c.mode.IDs {
 		last = ""
 	}
 
-	if id != finalMark && id != last+finalMark {
-		return violation([]byte(id), "%s carries the final id %s%s", name, last, finalMark)
+	if told := finalID.FindStringSubmatch(id); told == nil || told[1] != "" && told[1] != last {
+		return violation([]byte(id), "%s carries the final id of %q", name, last)
 	}
 
 	return nil

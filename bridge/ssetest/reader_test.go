@@ -13,8 +13,8 @@ const (
 	opened  = "retry: 3012\nid: E-0\nevent: stream-open\ndata: {}\n\n"
 	prelude = ": ok\nretry: 3012\n"
 	// ended and endedPlain are the last blocks of them.
-	ended      = "id: E-1~end\nevent: stream-end\ndata: {}\n\n"
-	endedPlain = "id: ~end\nevent: stream-end\ndata: {}\n\n"
+	ended      = "id: E-1~SUM~end\nevent: stream-end\ndata: {}\n\n"
+	endedPlain = "id: ~SUM~end\nevent: stream-end\ndata: {}\n\n"
 	message    = "id: E-1\ndata: {}\n\n"
 )
 
@@ -62,17 +62,17 @@ func TestContractAccepts(t *testing.T) {
 			"stream-gap,stream-retry",
 		},
 		{
-			"an error at once", opened + "id: E-0~end\nevent: stream-error\ndata: {\"code\":5,\"message\":\"m\",\"status\":\"NOT_FOUND\"," +
+			"an error at once", opened + "id: E-0~SUM~end\nevent: stream-error\ndata: {\"code\":5,\"message\":\"m\",\"status\":\"NOT_FOUND\"," +
 				"\"details\":[{\"@type\":\"x/y.Z\"}],\"trailers\":{\"a\":\"b\"}}\n\n", Mode{IDs: true}, "stream-open,stream-error",
 		},
-		{"a backend's own code", opened + "id: ~end\nevent: stream-error\ndata: {\"code\":99,\"status\":\"99\"}\n\n", Mode{IDs: true}, "stream-open,stream-error"},
+		{"a backend's own code", opened + "id: ~SUM~end\nevent: stream-error\ndata: {\"code\":99,\"status\":\"99\"}\n\n", Mode{IDs: true}, "stream-open,stream-error"},
 		{
-			"an end told again", "retry: 1\nid: c~end\nevent: stream-open\ndata: {}\n\nid: c~end\nevent: stream-end\ndata: {}\n\n",
+			"an end told again", "retry: 1\nid: c~SUM~end\nevent: stream-open\ndata: {}\n\nid: c~SUM~end\nevent: stream-end\ndata: {}\n\n",
 			Mode{IDs: true},
 			"stream-open,stream-end",
 		},
 		{"a client's odd id repeated", "retry: 1\nid: 5%\nevent: stream-open\ndata: {}\n\nretry: 1\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", Mode{IDs: true}, "stream-open,stream-retry"},
-		{"an escaped id", opened + "id: a b%7E~2\ndata: \"x\"\n\nid: ~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true}, "stream-open,,stream-end"},
+		{"an escaped id", opened + "id: a b%7E~2\ndata: \"x\"\n\nid: ~SUM~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true}, "stream-open,,stream-end"},
 		{"without ids", prelude + ":\ndata: {}\n\nevent: x-error\ndata: null\n\n" + endedPlain, Mode{}, ",x-error,stream-end"},
 		{"without ids, away at once", prelude + "retry: 9\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", Mode{}, "stream-retry"},
 		{
@@ -81,10 +81,10 @@ func TestContractAccepts(t *testing.T) {
 			"stream-gap,stream-end",
 		},
 		{"a literal", prelude + "data: {}\n\ndata: [DONE]\n\n" + endedPlain, Mode{Literals: []string{"[DONE]"}}, ",,stream-end"},
-		{"a literal with ids", opened + "id: E-0~end\ndata: [DONE]\n\nid: E-0~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true, Literals: []string{"[DONE]"}}, "stream-open,,stream-end"},
-		{"trailers", opened + "id: E-0~end\nevent: stream-end\ndata: {\"trailers\":{\"k\":\"v\"}}\n\n", Mode{IDs: true}, "stream-open,stream-end"},
+		{"a literal with ids", opened + "id: E-0~SUM~end\ndata: [DONE]\n\nid: E-0~SUM~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true, Literals: []string{"[DONE]"}}, "stream-open,,stream-end"},
+		{"trailers", opened + "id: E-0~SUM~end\nevent: stream-end\ndata: {\"trailers\":{\"k\":\"v\"}}\n\n", Mode{IDs: true}, "stream-open,stream-end"},
 		{"the longest comments", opened + strings.Repeat(":\n", maxComments/2) + message + ":\n" + message + ended, Mode{IDs: true}, "stream-open,,,stream-end"},
-		{"the longest id", opened + "id: " + strings.Repeat("x", maxID) + "\ndata: 1\n\nid: ~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true}, "stream-open,,stream-end"},
+		{"the longest id", opened + "id: " + strings.Repeat("x", maxID) + "\ndata: 1\n\nid: ~SUM~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true}, "stream-open,,stream-end"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			names, err := readAll(strings.NewReader(tc.in), tc.mode)
@@ -99,7 +99,9 @@ func TestContractAccepts(t *testing.T) {
 func TestContractRefuses(t *testing.T) {
 	gap := func(data string) string { return opened + "id: E-1\nevent: stream-gap\ndata: " + data + "\n\n" }
 	retry := func(data string) string { return opened + "retry: 1\nevent: stream-retry\ndata: " + data + "\n\n" }
-	failed := func(data string) string { return opened + "id: E-0~end\nevent: stream-error\ndata: " + data + "\n\n" }
+	failed := func(data string) string {
+		return opened + "id: E-0~SUM~end\nevent: stream-error\ndata: " + data + "\n\n"
+	}
 
 	for _, tc := range []struct{ name, in, rule string }{
 		{"CR LF", strings.ReplaceAll(opened, "\n", "\r\n"), "never in CR"},
@@ -122,7 +124,7 @@ func TestContractRefuses(t *testing.T) {
 		{"a heartbeat event first", "event: heartbeat\ndata: {}\n\n" + opened, "first block"},
 		{"a comment first", ":\n" + opened, "not with a comment"},
 		{"a retry first", "retry: 1\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", "first block"},
-		{"an end first", "id: x~end\nevent: stream-end\ndata: {}\n\n", "first block"},
+		{"an end first", "id: x~SUM~end\nevent: stream-end\ndata: {}\n\n", "first block"},
 		{"the other prelude", prelude + opened, "not with a comment"},
 		{"open twice", opened + opened, "no other"},
 		{"open without retry", "id: E-0\nevent: stream-open\ndata: {}\n\n", "carries retry and id"},
@@ -158,7 +160,7 @@ func TestContractRefuses(t *testing.T) {
 		{"an id with a bare percent sign", opened + "id: 5%\ndata: {}\n\n", "begins an escape"},
 		{"an id with half an escape", opened + "id: %2\ndata: {}\n\n", "begins an escape"},
 		{"an id too long", opened + "id: " + strings.Repeat("x", maxID+1) + "\ndata: {}\n\n", "at most 4096 bytes"},
-		{"a message that is final", opened + "id: E-1~end\ndata: {}\n\n", "not final"},
+		{"a message that is final", opened + "id: E-1~SUM~end\ndata: {}\n\n", "not final"},
 
 		{"event: error", opened + "id: E-1\nevent: error\ndata: {}\n\n", "onerror"},
 		{"event: open", opened + "id: E-1\nevent: open\ndata: {}\n\n", "onopen"},
@@ -173,7 +175,7 @@ func TestContractRefuses(t *testing.T) {
 		{"a literal nobody named", opened + "id: E-1\ndata: [DONE]\n\n", "data is JSON"},
 
 		{"gap without id", opened + "event: stream-gap\ndata: {\"reason\":\"lagged\",\"lastEventId\":\"\",\"resumedFrom\":\"\"}\n\n", "position it goes on from"},
-		{"gap with a final id", opened + "id: a~end\nevent: stream-gap\ndata: {\"reason\":\"lagged\",\"lastEventId\":\"\",\"resumedFrom\":\"\"}\n\n", "position it goes on from"},
+		{"gap with a final id", opened + "id: a~SUM~end\nevent: stream-gap\ndata: {\"reason\":\"lagged\",\"lastEventId\":\"\",\"resumedFrom\":\"\"}\n\n", "position it goes on from"},
 		{"gap of no known reason", gap(`{"reason":"lost","lastEventId":"","resumedFrom":""}`), `"reason"`},
 		{"gap without a key", gap(`{"reason":"lagged","lastEventId":""}`), `"resumedFrom"`},
 		{"gap with null", gap(`{"reason":"lagged","lastEventId":null,"resumedFrom":""}`), `"lastEventId"`},
@@ -193,9 +195,9 @@ func TestContractRefuses(t *testing.T) {
 		{"stale with an id", opened + "id: E-1\nevent: stream-stale\ndata: {\"code\":14,\"status\":\"UNAVAILABLE\"}\n\n", "carries no id"},
 		{"end without an id", opened + "event: stream-end\ndata: {}\n\n", "final id"},
 		{"end with an id that is not final", opened + "id: E-0\nevent: stream-end\ndata: {}\n\n", "final id"},
-		{"end with another's id", opened + message + "id: E-9~end\nevent: stream-end\ndata: {}\n\n", "final id E-1~end"},
-		{"end with another key", opened + "id: E-0~end\nevent: stream-end\ndata: {\"x\":1}\n\n", `no such "x"`},
-		{"end with odd trailers", opened + "id: E-0~end\nevent: stream-end\ndata: {\"trailers\":{\"k\":1}}\n\n", `"trailers"`},
+		{"end with another's id", opened + message + "id: E-9~SUM~end\nevent: stream-end\ndata: {}\n\n", `final id of "E-1"`},
+		{"end with another key", opened + "id: E-0~SUM~end\nevent: stream-end\ndata: {\"x\":1}\n\n", `no such "x"`},
+		{"end with odd trailers", opened + "id: E-0~SUM~end\nevent: stream-end\ndata: {\"trailers\":{\"k\":1}}\n\n", `"trailers"`},
 		{"error without status", failed(`{"code":5,"message":"m"}`), `"status"`},
 		{"error with OK", failed(`{"code":0,"status":"OK"}`), `"code"`},
 		{"error with odd details", failed(`{"code":5,"status":"NOT_FOUND","details":[{"x":1}]}`), `"details"`},
@@ -213,7 +215,7 @@ func TestContractRefuses(t *testing.T) {
 		{"an open", prelude + "id: E-0\nevent: stream-open\ndata: {}\n\n", "no stream-open"},
 		{"an id", prelude + message, "has none"},
 		{"a gap with an id", prelude + "id: a\nevent: stream-gap\ndata: {\"reason\":\"lagged\",\"lastEventId\":\"\",\"resumedFrom\":\"\"}\n\n", "with ids"},
-		{"a final id of something", prelude + "id: a~end\nevent: stream-end\ndata: {}\n\n", "final id ~end"},
+		{"a final id of something", prelude + "id: a~SUM~end\nevent: stream-end\ndata: {}\n\n", `final id of ""`},
 		{"a literal with an id", prelude + "id: a\ndata: [DONE]\n\n", "only where there are ids"},
 		{"a literal with a name", prelude + "event: a\ndata: [DONE]\n\n", "has no name"},
 	} {

@@ -20,7 +20,7 @@
 // Ids. A log position is <epoch>-<seq>; on routes whose ids are cursors of the
 // backend's, "~" is the bridge's own: ~<epoch>-<seq> a position that no cursor
 // precedes, <cursor>~n the n-th frame after that cursor, ~0 no id at all, and
-// …~end the end of the stream, which a browser is never to come back from.
+// …~sum~end the end of the stream, which a browser is never to come back from.
 //
 // See https://html.spec.whatwg.org/multipage/server-sent-events.html.
 package sse

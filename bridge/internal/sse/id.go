@@ -16,9 +16,25 @@ const (
 	finalMark = "~end"
 )
 
-// FinalID is the id of an end that is not the log's: a client that comes back
-// with it is told to stop, whatever it had got.
-const FinalID = finalMark
+// FinalID returns the id of a stream's end, after the id of the last frame; it is
+// empty for an end that is not the log's. A client that comes back with it is told
+// to stop. A checksum before the mark tells it from text that no bridge wrote. It
+// has no key, so that it holds after a restart and at other replicas.
+func FinalID(last string) string { return last + "~" + finalSum(last) + finalMark }
+
+func finalSum(last string) string { return checksum("end " + last) }
+
+// isFinal reports whether a text is one that FinalID returns.
+func isFinal(text string) bool {
+	rest, marked := strings.CutSuffix(text, finalMark)
+	at := strings.LastIndexByte(rest, '~')
+	return marked && at >= 0 && len(text) <= MaxIDBytes && isPrintable(text) && rest[at+1:] == finalSum(rest[:at])
+}
+
+// isPrintable reports whether a text may stand in an id line as it is.
+func isPrintable(text string) bool {
+	return strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
+}
 
 // Mode says what the ids of a route are.
 type Mode int
@@ -57,8 +73,8 @@ func ParseID(mode Mode, text string) ID {
 	if text == "" || text == noID {
 		return ID{}
 	}
-	if rest, ok := strings.CutSuffix(text, finalMark); ok {
-		return ID{Text: printable(rest) + finalMark, Final: true}
+	if isFinal(text) {
+		return ID{Text: text, Final: true}
 	}
 	switch mode {
 	case None:

@@ -59,8 +59,11 @@ func TestParseID(t *testing.T) {
 		{Positions, strings.ToLower(epoch) + "-1", text(strings.ToLower(epoch) + "-1")},
 		{Positions, epoch[1:] + "-1", text(epoch[1:] + "-1")},
 		{Positions, "~" + epoch + "-1", text("~" + epoch + "-1")},
-		{Positions, "~end", final("~end")},
-		{Positions, epoch + "-17~end", final(epoch + "-17~end")},
+		{Positions, FinalID(""), final(FinalID(""))},
+		{Positions, FinalID(epoch + "-17"), final(FinalID(epoch + "-17"))},
+		{Positions, "~end", text("~end")},
+		{Positions, epoch + "-17~end", text(epoch + "-17~end")},
+		{Positions, epoch + "-17~ABC~end", text(epoch + "-17~ABC~end")},
 		{Positions, "a\nid: b", text("a%0Aid: b")},
 		{Positions, " a b ", text("%20a b%20")},
 		{Positions, "\x00\x7f\xff", text("%00%7F%FF")},
@@ -85,15 +88,21 @@ func TestParseID(t *testing.T) {
 		{Cursors, "~" + epoch, text("~" + epoch)},
 		{Cursors, "~", text("~")},
 		{Cursors, "~~", text("~~")},
-		{Cursors, "~end", final("~end")},
-		{Cursors, "c~end", final("c~end")},
-		{Cursors, "c~3~end", final("c~3~end")},
+		{Cursors, FinalID(""), final(FinalID(""))},
+		{Cursors, FinalID("c"), final(FinalID("c"))},
+		{Cursors, FinalID("c~3"), final(FinalID("c~3"))},
+		{Cursors, "d" + FinalID("c"), text("d" + FinalID("c"))},
+		{Cursors, FinalID("a\n"), text("a%0A" + FinalID("a\n")[2:])},
+		{Cursors, "~end", text("~end")},
+		{Cursors, "c~end", text("c~end")},
+		{Cursors, "c~ABC~end", text("c~ABC~end")},
 		{Cursors, "%7Eend", cursor("%7Eend", 0)}, // the backend's own "~end"
 
 		{None, "", ID{}},
 		{None, "whatever", ID{}},
 		{None, epoch + "-3", ID{}},
-		{None, "~end", final("~end")},
+		{None, FinalID(""), final(FinalID(""))},
+		{None, "~end", ID{}},
 	} {
 		if got := ParseID(test.mode, test.text); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("mode %d, %q: %+v, want %+v", test.mode, test.text, got, test.want)
@@ -144,7 +153,7 @@ func TestParseIDIsBounded(t *testing.T) {
 		"~" + epoch + "-" + strings.Repeat("0", 1<<16) + "1",
 	} {
 		for _, mode := range []Mode{Positions, Cursors, None} {
-			for _, text := range []string{text, text + "~end", text + "%zz"} {
+			for _, text := range []string{text, text + "~end", FinalID(text), text + "%zz"} {
 				if wrong := unsafeID(ParseID(mode, text).Text); wrong != "" {
 					t.Errorf("mode %d, %.20q…: %s", mode, text, wrong)
 				}
@@ -172,7 +181,7 @@ func TestLongestCursor(t *testing.T) {
 // enough, and is read again as the same.
 func FuzzParseID(f *testing.F) {
 	for _, text := range []string{
-		"", "~0", "~end", "x~end", epoch + "-1", "~" + epoch + "-1", "a%20b", "%zz", "%", "%4", " a ", "a\r\n", "\x00", "café", "\xff",
+		"", "~0", "~end", "x~end", FinalID("x"), FinalID("a\n"), epoch + "-1", "~" + epoch + "-1", "a%20b", "%zz", "%", "%4", " a ", "a\r\n", "\x00", "café", "\xff",
 		"c~1", "c~1~end", "~", "a~b~c",
 	} {
 		f.Add(text)

@@ -124,5 +124,5 @@ func (n *Numbering) AppendID(dst []byte) []byte {
 // AppendFinal appends the id of the stream's end: a GET with it is answered
 // 204, which stops an EventSource. Routes without ids have one too.
 func (n *Numbering) AppendFinal(dst []byte) []byte {
-	return append(n.AppendID(dst), finalMark...)
+	return append(dst, FinalID(string(n.AppendID(nil)))...)
 }

@@ -26,7 +26,8 @@ func play(mode Mode, words string) string {
 		}
 		ids = append(ids, string(n.AppendID(nil)))
 	}
-	return strings.Join(ids, " ") + " " + string(n.AppendFinal(nil))
+	final := string(n.AppendFinal(nil))
+	return strings.Join(ids, " ") + " " + strings.Replace(final, "~"+finalSum(string(n.AppendID(nil)))+"~end", "~end", 1)
 }
 
 // Rules 1 to 4 of the resuming rules.
