@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Runs a command in the folder of every Go module that holds Go files: nested
-# modules first, the root last, so that its output closes the log. Modules that
-# only pin tools hold none and are passed over.
+# Runs a command in the folder of every Go module that holds Go files: the root
+# first, since it is the product, then the nested modules. Modules that only pin
+# tools hold none and are left out. A failure stops no other module; the script
+# fails at the end.
 #
 #   scripts/modules.sh go test -race ./...
 #
-# With EXCEPT="deploy/test tools/image" those are passed over too.
+# With EXCEPT="deploy/test tools/image" those are left out too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,10 +19,12 @@ first_go_file() {
 }
 
 modules=$(find . -mindepth 2 -name go.mod -not -path '*/node_modules/*' -not -path '*/testdata/*' -printf '%h\n' | sort)
-for module in $modules .; do
+failed=()
+for module in . $modules; do
   [[ " ${EXCEPT:-} " != *" ${module#./} "* ]] || continue
   file=$(first_go_file "$module")
   [[ -n $file ]] || continue
   [[ $module == . ]] || echo "# module $module"
-  (cd "$module" && "$@")
+  (cd "$module" && "$@") || failed+=("$module")
 done
+((${#failed[@]} == 0)) || { echo "failed in: ${failed[*]}"; exit 1; }
