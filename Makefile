@@ -22,12 +22,13 @@ FUZZTIME ?= 20m
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# The version of what is released: the binary says it, and the image is tagged and labelled with it.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
 .PHONY: build
 build: ## Build bin/ssebridge, static and stripped
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ssebridge ./cmd/ssebridge
+	CGO_ENABLED=0 go build -trimpath -ldflags "$$(scripts/ldflags.sh $(VERSION))" -o bin/ssebridge ./cmd/ssebridge
 
-# The version of what is released, as the image is tagged and labelled.
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # Where the image is to run.
 PLATFORMS ?= linux/amd64 linux/arm64
 

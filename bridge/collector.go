@@ -11,6 +11,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
+	"github.com/ssebridge/ssebridge/internal/release"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
@@ -264,8 +265,11 @@ func flag(is bool) float64 {
 // modulePath is this module's.
 const modulePath = "github.com/ssebridge/ssebridge"
 
-// version is that of the bridge, whichever program it is built into.
+// version returns the version of the bridge, whichever program it is built into.
 func version() string {
+	if released := release.Version(); released != "" {
+		return released
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

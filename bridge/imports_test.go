@@ -37,6 +37,7 @@ var allowedImports = map[string][]string{
 		"cmd/ssebridge/internal/watch",
 		"internal/logqueue",
 		"internal/regular",
+		"internal/release",
 	},
 	"cmd/ssebridge/internal/h2c":    {},
 	"cmd/ssebridge/internal/listen": {"bridge/config", "internal/regular"},
@@ -52,6 +53,7 @@ var allowedImports = map[string][]string{
 		"bridge/internal/topic",
 		"bridge/internal/transcode",
 		"internal/logqueue",
+		"internal/release",
 		"upstream",
 	},
 	"bridge/config":             {"internal/nearest", "internal/regular"},
@@ -68,6 +70,7 @@ var allowedImports = map[string][]string{
 	"internal/logqueue":         {},
 	"internal/nearest":          {},
 	"internal/regular":          {},
+	"internal/release":          {},
 	"upstream":                  {"internal/nearest", "internal/regular"},
 }
 

@@ -14,7 +14,7 @@ out=$PWD/bin/image
 binaries=()
 for platform in "$@"; do
   file=$out/${platform/\//-}/ssebridge
-  CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} go build -trimpath -ldflags '-s -w' -o "$file" ./cmd/ssebridge
+  CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} go build -trimpath -ldflags "$(scripts/ldflags.sh "$version")" -o "$file" ./cmd/ssebridge
   binaries+=(-binary "$platform=$file")
 done
 

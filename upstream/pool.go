@@ -473,8 +473,9 @@ func (p *pool) failed(c *connection, err error) {
 	}
 	c.endpoint.failures++
 	p.triedLocked(c.endpoint, false)
-	told := c.toldFailing
-	c.toldFailing = true
+	// An attempt that this side has cancelled, since the bridge ends, says nothing of the backend.
+	told := c.toldFailing || p.closed || errors.Is(err, context.Canceled)
+	c.toldFailing = c.toldFailing || !told
 	p.signalLocked()
 	p.mu.Unlock()
 	p.resolveSoon()

@@ -95,9 +95,19 @@ func converse(process *os.Process, states io.Reader, names, addresses []string) 
 		}
 	}
 	for _, step := range []struct {
+		change func() error // before the signal
 		signal os.Signal
 		want   []string
-	}{{syscall.SIGHUP, []string{"RELOADING=1", "READY=1"}}, {syscall.SIGTERM, []string{"STOPPING=1"}}} {
+	}{
+		{nil, syscall.SIGHUP, []string{"RELOADING=1", "READY=1\nSTATUS=serving"}},
+		{breakConfig, syscall.SIGHUP, []string{"RELOADING=1", "READY=1\nSTATUS=serving; the newest configuration is refused"}},
+		{nil, syscall.SIGTERM, []string{"STOPPING=1"}},
+	} {
+		if step.change != nil {
+			if err := step.change(); err != nil {
+				return err
+			}
+		}
 		if err := process.Signal(step.signal); err != nil {
 			return err
 		}
@@ -109,4 +119,9 @@ func converse(process *os.Process, states io.Reader, names, addresses []string) 
 	}
 
 	return nil
+}
+
+// breakConfig makes the configuration a faulty one.
+func breakConfig() error {
+	return os.WriteFile(filepath.Join(os.Getenv("WORK"), "ssebridge.yaml"), []byte("routes: none\n"), 0o600)
 }

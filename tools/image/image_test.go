@@ -20,11 +20,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-// build builds the bridge as `make build` and the Dockerfile do.
+// version is what the test's image is released as.
+const version = "1.2.3"
+
+// build builds the bridge as `make build`, `make image` and the Dockerfile do.
 func build(t testing.TB) string {
 	t.Helper()
+	flags, err := exec.Command("../../scripts/ldflags.sh", version).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "ssebridge")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "./cmd/ssebridge")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", strings.TrimSpace(string(flags)), "-o", file, "./cmd/ssebridge")
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -38,7 +45,7 @@ func build(t testing.TB) string {
 func written(t testing.TB, binaries ...string) string {
 	t.Helper()
 	folder := t.TempDir()
-	args := []string{"-out", folder, "-version", "1.2.3", "-revision", "abc"}
+	args := []string{"-out", folder, "-version", version, "-revision", "abc"}
 	for _, b := range binaries {
 		args = append(args, "-binary", b)
 	}
@@ -235,3 +242,24 @@ func checkFiles(t testing.TB, root string) {
 
 // native is this machine's platform.
 const native = "linux/" + runtime.GOARCH
+
+// The version that an image is made with is what its binary says, and each way to an image passes it on.
+func TestVersionReachesTheBinary(t *testing.T) {
+	out, err := exec.Command(build(t), "version").Output()
+	if err != nil || !strings.HasPrefix(string(out), "ssebridge "+version+",") {
+		t.Errorf("the binary says %q (%v)", out, err)
+	}
+	for name, passes := range map[string]string{
+		"scripts/image.sh":         `-ldflags "$(scripts/ldflags.sh "$version")"`,
+		"deploy/docker/Dockerfile": `-ldflags "$(scripts/ldflags.sh "$VERSION")"`,
+		"Makefile":                 `-ldflags "$$(scripts/ldflags.sh $(VERSION))"`,
+	} {
+		text, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), passes) {
+			t.Errorf("%s does not build with %s", name, passes)
+		}
+	}
+}

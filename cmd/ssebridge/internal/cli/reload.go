@@ -101,7 +101,8 @@ func (r *reloading) tryAgain() time.Duration {
 func (r *reloading) reload(why string, careful bool) (again time.Duration) {
 	manager := listen.Notifier{Logger: r.params.logger}
 	manager.Reloading()
-	defer manager.Ready()
+	status := statusServing
+	defer func() { manager.Ready(status) }()
 	began := time.Now()
 	cfg, file, err := r.read()
 	switch {
@@ -116,6 +117,7 @@ func (r *reloading) reload(why string, careful bool) (again time.Duration) {
 	}
 	r.doubted = nil
 	if err != nil {
+		status = statusRefused
 		r.params.logger.Error("the configuration is not reloaded; the one before stays", "why", why, "error", err.Error())
 	} else {
 		r.params.logger.Info("the configuration is reloaded", "why", why, "took", time.Since(began))

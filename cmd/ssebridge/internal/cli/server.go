@@ -155,7 +155,7 @@ func (s *serving) run(ctx context.Context) error {
 		s.logger.Info("listening", "on", e.name, "addr", e.listener.Addr().String(), "tls", e.server.TLSConfig != nil)
 		go func() { failed <- e.serve() }()
 	}
-	manager.Ready()
+	manager.Ready(statusServing)
 
 	var err error
 	left := len(endpoints)
@@ -180,6 +180,12 @@ func (s *serving) run(ctx context.Context) error {
 
 	return err
 }
+
+// What systemctl status shows of the command.
+const (
+	statusServing = "serving"
+	statusRefused = "serving; the newest configuration is refused, and the one before holds (see the log)"
+)
 
 // drain tells the clients. That some had to be cut is worth a line, but no failure.
 // There is no deadline here: how long it takes is the application's, by the

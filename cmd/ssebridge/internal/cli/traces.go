@@ -57,8 +57,9 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the traces' exporter: %w", err)
 	}
+	info, _ := debug.ReadBuildInfo()
 	described, err := resource.New(ctx,
-		resource.WithAttributes(attribute.String("service.name", "ssebridge"), attribute.String("service.version", buildVersion())),
+		resource.WithAttributes(attribute.String("service.name", "ssebridge"), attribute.String("service.version", buildVersion(info))),
 		resource.WithTelemetrySDK(),
 		resource.WithHost(),
 		resource.WithFromEnv(), // says more than what stands above
@@ -81,16 +82,6 @@ func (t *tracing) tracerProvider() trace.TracerProvider {
 	}
 
 	return t.provider
-}
-
-// buildVersion is the version of this build, as far as it has one.
-func buildVersion() string {
-	info, _ := debug.ReadBuildInfo()
-	if info == nil {
-		return ""
-	}
-
-	return info.Main.Version
 }
 
 // close sends what is left.

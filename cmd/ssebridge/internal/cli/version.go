@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ssebridge/ssebridge/internal/release"
 )
 
 func newVersion() *cobra.Command {
@@ -26,10 +29,7 @@ func newVersion() *cobra.Command {
 // versionLine says what was built, from which commit, by which Go and for what; info
 // is nil when the build carries none.
 func versionLine(info *debug.BuildInfo) string {
-	version := "unknown"
-	if info != nil && info.Main.Version != "" {
-		version = info.Main.Version
-	}
+	version := cmp.Or(buildVersion(info), "unknown")
 	parts := []string{"ssebridge " + version}
 	if info != nil {
 		settings := map[string]string{}
@@ -47,4 +47,13 @@ func versionLine(info *debug.BuildInfo) string {
 	parts = append(parts, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
 
 	return strings.Join(parts, ", ")
+}
+
+// buildVersion returns the version of a build: that of the release, or as far as Go knows it.
+func buildVersion(info *debug.BuildInfo) string {
+	if released := release.Version(); released != "" || info == nil {
+		return released
+	}
+
+	return info.Main.Version
 }

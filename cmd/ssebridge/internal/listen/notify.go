@@ -21,16 +21,21 @@ type Notifier struct {
 	Logger *slog.Logger
 }
 
-// Ready tells that the command serves, or that it has ended reloading.
-func (n Notifier) Ready() { n.tell(daemon.SdNotifyReady) }
+// Ready notifies that the command serves, or that it has ended reloading. status is the line
+// that systemctl status shows.
+func (n Notifier) Ready(status string) { n.tell(daemon.SdNotifyReady + statusLine(status)) }
 
-// Reloading tells that the command reads its configuration again. Ready must follow.
+// Reloading notifies that the command reads its configuration again. Ready must follow.
 func (n Notifier) Reloading() {
-	n.tell(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+	n.tell(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec() + statusLine("reading the configuration again"))
 }
 
-// Stopping tells that the command is about to end.
-func (n Notifier) Stopping() { n.tell(daemon.SdNotifyStopping) }
+// Stopping notifies that the command is about to end.
+func (n Notifier) Stopping() {
+	n.tell(daemon.SdNotifyStopping + statusLine("stopping: clients are asked to reconnect"))
+}
+
+func statusLine(status string) string { return "\nSTATUS=" + status }
 
 func (n Notifier) tell(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")

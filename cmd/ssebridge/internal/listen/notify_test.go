@@ -30,9 +30,9 @@ func TestNotifierTellsTheServiceManager(t *testing.T) {
 		tell func()
 		want string
 	}{
-		{notifier.Ready, "READY=1"},
+		{func() { notifier.Ready("serving") }, "READY=1\nSTATUS=serving"},
 		{notifier.Reloading, "RELOADING=1\nMONOTONIC_USEC="},
-		{notifier.Stopping, "STOPPING=1"},
+		{notifier.Stopping, "STOPPING=1\nSTATUS=stopping: "},
 	} {
 		tc.tell()
 		if err := manager.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
@@ -49,12 +49,12 @@ func TestNotifierTellsTheServiceManager(t *testing.T) {
 	}
 
 	t.Setenv("NOTIFY_SOCKET", manager.LocalAddr().String()+".gone")
-	notifier.Ready()
+	notifier.Ready("")
 	if got := log.String(); !strings.Contains(got, "could not be told") {
 		t.Errorf("got %q", got)
 	}
 	t.Setenv("NOTIFY_SOCKET", "")
-	(Notifier{}).Ready() // nobody listens
+	(Notifier{}).Ready("") // nobody listens
 }
 
 // A queue that nobody reads is full after some messages; whoever serves is not held up by it.
@@ -62,6 +62,6 @@ func TestNotifierWaitsForNobody(t *testing.T) {
 	serviceManager(t) // which reads nothing
 	log := &journal{}
 	for !strings.Contains(log.String(), "i/o timeout") { // without a deadline, for ever
-		(Notifier{Logger: log.logger()}).Ready()
+		(Notifier{Logger: log.logger()}).Ready("")
 	}
 }
