@@ -60,6 +60,10 @@ soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, th
 	cd bench && go run ./soak -duration $(DURATION) $(SOAK_FLAGS)
 	@$(MAKE) property
 
+.PHONY: hostile
+hostile: ## Ten kinds of hostile peers beside honest clients, in the memory that deploy/ grants: HOSTILE_FLAGS="-all 30s -only bodies,reset"
+	cd bench && go run ./hostile $(HOSTILE_FLAGS)
+
 .PHONY: rollout
 rollout: ## Stop a bridge that has 10,000 clients, then write configurations anew 100 times under 2,000: ROLLOUT_FLAGS="-clients 1000"
 	cd bench && go run ./soak rollout $(ROLLOUT_FLAGS)

@@ -23,6 +23,7 @@ type backend struct {
 	moves       bool         // RPCs between addresses
 	catchUps    *topic.Turns // limited by the newest site
 	counts      *upstreamCounts
+	intake      *upstream.Intake // of large messages that are being received and rendered
 
 	sites atomic.Int32 // that have it
 
@@ -66,6 +67,10 @@ func (b *Bridge) dial(s, old *site) error {
 	return joinConfig(found)
 }
 
+// intakeBytes is the memory of large messages that are being received from an upstream
+// at once. More would not be faster, and small ones of the same connection wait behind them.
+const intakeBytes = 16 << 20
+
 // backend returns the old site's backend of a name if it is the same, or else a
 // new one.
 func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backend, error) {
@@ -78,6 +83,7 @@ func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backe
 			return old.upstreams[name], nil
 		}
 	}
+	params.Intake = upstream.NewIntake(max(intakeBytes, int64(params.MaxMessageBytes)))
 	up, err := upstream.New(params)
 	if err != nil {
 		return nil, err
@@ -88,7 +94,7 @@ func (b *Bridge) backend(name string, params upstream.Params, old *site) (*backe
 	}
 	return &backend{
 		Upstream: up, name: name, openTimeout: params.OpenTimeout, moves: params.Balance.Rebalance > 0,
-		catchUps: topic.NewTurns(0), counts: counts,
+		catchUps: topic.NewTurns(0), counts: counts, intake: params.Intake,
 	}, nil
 }
 

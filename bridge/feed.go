@@ -43,8 +43,8 @@ type feed struct {
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
 	span     *rpcSpan         // of the newest RPC; nil: not traced
-	// rendering is set while the message that was read has one of the bridge's renderings.
-	rendering bool
+	// rendered gives back what rendering the message that was read takes; nil: nothing.
+	rendered func()
 
 	// movable says that the newest RPC can be opened anew without a gap.
 	movable atomic.Bool
@@ -74,8 +74,10 @@ func (f *feed) Release() {
 		scratches.Put(f.scratch)
 	}
 	f.scratch = nil
-	f.endpoint.bridge.rendering.end(f.rendering)
-	f.rendering = false
+	if f.rendered != nil {
+		f.rendered()
+		f.rendered = nil
+	}
 }
 
 // Open opens the RPC anew, by the newest schema.
@@ -170,7 +172,7 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 	}
 	f.endpoint.counts.received(wire)
 	var err error
-	if f.rendering, err = f.endpoint.bridge.rendering.begin(ctx, wire); err != nil {
+	if f.rendered, err = f.render(ctx, wire); err != nil {
 		return topic.Message{}, err
 	}
 	err = f.read(ctx, wire)
@@ -258,15 +260,20 @@ func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
 	if !curable(err) {
 		return err
 	}
-	f.endpoint.bridge.rendering.end(f.rendering) // asking the backend may take long
+	f.rendered() // asking the backend may take long
 	newest := f.endpoint.refresh(ctx)
-	again, waitErr := f.endpoint.bridge.rendering.begin(ctx, wire)
-	if f.rendering = again; newest == nil || waitErr != nil {
+	again, waitErr := f.render(ctx, wire)
+	if f.rendered = again; newest == nil || waitErr != nil {
 		return err
 	}
 	f.binding = newest
 	f.json, err = f.binding.plan.AppendTapped(f.json[:0], wire, &f.tapped)
 	return err
+}
+
+// render waits until a message may be rendered.
+func (f *feed) render(ctx context.Context, wire []byte) (end func(), err error) {
+	return f.endpoint.bridge.rendering.begin(ctx, f.endpoint.upstream.intake, wire)
 }
 
 // curable reports whether a newer schema may help.

@@ -1,11 +1,8 @@
 package bridge
 
 import (
-	"context"
 	"net/http"
 	"sync"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // freeBytes is how much of a request, and of its answer, is not counted against
@@ -18,34 +15,12 @@ const freeBytes = 4 << 10
 // methods. Its methods are safe for concurrent use.
 type pending struct {
 	requests, answers pool
-
-	mu      sync.Mutex
-	reading *semaphore.Weighted // answers that are being read from backends
-	permits int64               // how many there may be of them
 }
 
 // limit sets how much there may be. What is held stays.
-func (p *pending) limit(bytes, message int64) {
+func (p *pending) limit(bytes int64) {
 	p.requests.limit(bytes / 2)
 	p.answers.limit(bytes - bytes/2)
-	// An answer's size is not known before it has been read.
-	permits := max(bytes/2/message, 4)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.permits != permits {
-		p.permits, p.reading = permits, semaphore.NewWeighted(permits)
-	}
-}
-
-// read waits until an answer may be read from a backend, and returns what ends that.
-func (p *pending) read(ctx context.Context) (done func(), err error) {
-	p.mu.Lock()
-	reading := p.reading
-	p.mu.Unlock()
-	if err := reading.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	return func() { reading.Release(1) }, nil
 }
 
 // pool is a number of bytes that are taken and given back.

@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"runtime"
+
+	"github.com/ssebridge/ssebridge/upstream"
 )
 
 // largeRendering is from which size on of its wire bytes a message waits to be
@@ -10,29 +12,30 @@ import (
 // message's size in memory, and a hundred that are half done are of no use.
 const largeRendering = 64 << 10
 
-// renderings are the processors that large messages may be rendered on: a bridge
-// has as many as the program.
+// renderings are the processors that large messages may be rendered on: all that
+// the program has but one, which is left to small messages and to clients.
 type renderings struct{ free chan struct{} }
 
 func newRenderings() renderings {
-	return renderings{make(chan struct{}, runtime.GOMAXPROCS(0))}
+	return renderings{make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1))}
 }
 
-// begin waits for a processor, which is to be given back by end if there is one.
-func (r renderings) begin(ctx context.Context, wire []byte) (begun bool, err error) {
-	if len(wire) < largeRendering {
-		return false, nil
+// begin waits for a processor, and returns what gives it back. Meanwhile the message is
+// counted in its upstream's intake.
+func (r renderings) begin(ctx context.Context, intake *upstream.Intake, wire []byte) (end func(), err error) {
+	size := len(wire)
+	if size < largeRendering {
+		return func() {}, nil
 	}
+	intake.Add(size)
 	select {
 	case r.free <- struct{}{}:
-		return true, nil
+		return func() {
+			<-r.free
+			intake.Done(size)
+		}, nil
 	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-}
-
-func (r renderings) end(begun bool) {
-	if begun {
-		<-r.free
+		intake.Done(size)
+		return nil, ctx.Err()
 	}
 }

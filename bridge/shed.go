@@ -58,7 +58,7 @@ func (s *shedding) limit(limits config.Limits) {
 	s.seats.limit(limits.Clients, limits.ClientsPerIP)
 	s.guests.limit(limits.Clients, limits.ClientsPerIP)
 	s.opens.limit(limits.OpensPerIP)
-	s.pending.limit(int64(limits.PendingBytes), int64(limits.MessageBytes))
+	s.pending.limit(int64(limits.PendingBytes))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.toldProxy = false

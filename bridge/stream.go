@@ -144,7 +144,6 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 			Max:     time.Duration(e.route.Reconnect.Max),
 		},
 		Attempts:  *e.route.Reconnect.Attempts,
-		Largest:   int64(e.messageBytes),
 		Ended:     kept.leave,
 		Reopen:    e.route.OnComplete == config.OnCompleteReopen,
 		StopOnBad: e.route.OnBadMessage == config.OnBadMessageStop,

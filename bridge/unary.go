@@ -17,14 +17,8 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	defer func() { e.counts.unary.Observe(visitOf(w).age(time.Now())) }()
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(e.route.Timeout))
 	defer cancel()
-	done := func() {}
-	defer func() { done() }()
-	ready := func() (err error) {
-		done, err = e.bridge.shedding.pending.read(ctx)
-		return err
-	}
 	calling, rpc, span := e.bridge.tracing.startRPC(c.visit.source().context(ctx), upstream.Call{
-		Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata, Ready: ready,
+		Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata,
 	})
 	e.upstream.counts.unary.opens.Add(1)
 	reply, err := e.upstream.Invoke(calling, rpc)
@@ -39,8 +33,6 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	}
 	body, err := e.render(ctx, c.plan, reply.Wire)
 	if curable(err) {
-		done() // asking the backend may take long
-		done = func() {}
 		if newest := e.refresh(ctx); newest != nil {
 			body, err = e.render(ctx, newest.plan, reply.Wire)
 		}
@@ -54,18 +46,16 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	}
 	defer load.leave()
 	reply.Wire = nil // not to be kept as long as the client takes
-	done()
-	done = func() {}
 	writeJSON(w, http.StatusOK, body)
 	return nil
 }
 
 // render transcodes a response when a processor is free for it.
 func (e *endpoint) render(ctx context.Context, plan *transcode.Plan, wire []byte) ([]byte, error) {
-	begun, err := e.bridge.rendering.begin(ctx, wire)
+	end, err := e.bridge.rendering.begin(ctx, e.upstream.intake, wire)
 	if err != nil {
 		return nil, err
 	}
-	defer e.bridge.rendering.end(begun)
+	defer end()
 	return plan.AppendJSON(nil, wire)
 }

@@ -28,10 +28,6 @@ type Call struct {
 	// where fewer RPCs are; nil: it may not. It is called from any goroutine
 	// while the RPC runs, if Params.Balance has RPCs moved.
 	Movable func() bool
-	// Ready is called by Invoke when the backend has accepted the call, and before
-	// its response is read: till then no more than 64 KiB of that are in memory.
-	// Its error is Invoke's; nil does nothing.
-	Ready func() error
 }
 
 // Reply is what a unary RPC answers.
@@ -62,9 +58,6 @@ func (u *Upstream) Invoke(ctx context.Context, call Call) (Reply, error) {
 	}
 	defer s.Close()
 	err = s.Accepted()
-	if err == nil && call.Ready != nil {
-		err = call.Ready()
-	}
 	if err == nil && !s.pending {
 		err = s.receive()
 	}

@@ -32,11 +32,11 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 		var info credentials.AuthInfo
 		var conn net.Conn
 		if conn, info, err = inner.ClientHandshake(ctx, authority, raw); err == nil {
-			return newAnswerConn(&settingsConn{
+			return newWindowConn(newAnswerConn(&settingsConn{
 				Conn:   conn,
 				limit:  func(streams uint32) { c.pool.limited(c.conn, streams) },
 				refuse: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, err)) },
-			}), info, nil
+			}), c.pool.params.Intake), info, nil
 		}
 	}
 	err = withHint(true, fmt.Errorf("TLS handshake: %w", err))

@@ -60,6 +60,9 @@ type Params struct {
 	// MaxMessageBytes is the largest message that is received, 16 MiB if 0. A
 	// larger one ends its RPC with ErrMessageTooLarge.
 	MaxMessageBytes int
+	// Intake bounds the memory of large messages on their way; nil is no bound. It
+	// does not hold for Conn.
+	Intake *Intake
 	// Conn is a ready connection to use instead of Target, TLS, Connections
 	// and Keepalive. It must honour call options (grpc.ForceCodecV2 above
 	// all), as *grpc.ClientConn does over any dialer. It is not closed.

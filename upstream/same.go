@@ -27,7 +27,7 @@ func (u *Upstream) Same(params Params) (bool, error) {
 
 // plain is p without what is not compared, or by its sum.
 func (p Params) plain() Params {
-	p.Conn, p.Logger, p.Schema.Descriptors = nil, nil, nil
+	p.Conn, p.Logger, p.Schema.Descriptors, p.Intake = nil, nil, nil, nil
 	return p
 }
 

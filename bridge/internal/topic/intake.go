@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -30,32 +28,16 @@ const (
 	stuckAfter   = 5 * time.Second
 )
 
-// intake bounds the messages that the pumps of a registry read at once. A
-// message takes memory in the transport as soon as it is being read, and a pump
-// does not know its size before: so the first message of each RPC, and each one
-// that follows a large one, waits for room as if it were as large as it may be,
-// or as the one before.
+// intake bounds the messages that the pumps of a registry take into logs which keep
+// them for readers. A pump does not know a message's size before it has read it: one
+// that follows a large one, or is the first of an RPC where others had large ones
+// lately, waits for room as if it were as large.
 type intake struct {
 	budget  *replay.Budget
-	room    atomic.Pointer[reading]
 	relieve func(wanted int64) // cuts clients that keep too much; see Registry.relieve
 
 	begun    time.Time
 	relieved atomic.Int64 // when relieve last looked at all topics; since begun
-}
-
-// reading is the room for messages that are being read, for one setting of the
-// limit.
-type reading struct {
-	size int64
-	free *semaphore.Weighted
-}
-
-// limit sets the room for messages that are being read to half of what the frames
-// kept for readers may have: at its worst each message becomes such a frame.
-func (i *intake) limit() {
-	size := max(i.budget.HeldLimit()/2, 1)
-	i.room.Store(&reading{size: size, free: semaphore.NewWeighted(size)})
 }
 
 // message is the room for the next message of an RPC. It is given back once,
@@ -77,37 +59,16 @@ func (m *message) done() {
 // makeRoom waits until there is room for the RPC's next message. The nil message
 // needs none.
 func (t *Topic) makeRoom(ctx context.Context) (*message, error) {
-	largest := t.expects()
-	if t.intake == nil || largest < largeMessage {
+	if t.intake == nil || !t.held() {
 		return nil, nil //nolint:nilnil // see above
 	}
-	kept := int64(0)
-	if t.held() {
-		var err error
-		if kept, err = t.reserve(ctx, t.frames()); err != nil {
-			return nil, err
-		}
-	}
-	room := t.intake.room.Load()
-	taken := min(largest, room.size)
-	if err := room.free.Acquire(ctx, taken); err != nil {
-		t.intake.budget.Unreserve(kept)
+	kept, err := t.reserve(ctx, t.frames())
+	if err != nil || kept == 0 {
 		return nil, err
 	}
-	m := &message{give: func() {
-		room.free.Release(taken)
-		t.intake.budget.Unreserve(kept)
-	}}
+	m := &message{give: func() { t.intake.budget.Unreserve(kept) }}
 	m.quiet = time.AfterFunc(nextMessage, func() { m.once.Do(m.give) })
 	return m, nil
-}
-
-// expects returns how large the RPC's next message may be.
-func (t *Topic) expects() int64 {
-	if !t.heard {
-		return t.params.Largest
-	}
-	return t.last
 }
 
 // frames returns how large the next frame is expected to be, if it is large.

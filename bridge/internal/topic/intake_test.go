@@ -27,7 +27,6 @@ func (w *world) crowd(clients int) []*client {
 // Clients of private topics that take nothing cost a shared log no frame, and keep no more than their share.
 func TestStalledPrivateClientsStarveNoOthers(t *testing.T) {
 	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
-		w.params.Largest = largeText
 		w.params.Log.Events = 10_000
 		shared := w.join("shared")
 		w.sendBytes(1000)
@@ -49,7 +48,6 @@ func TestStalledPrivateClientsStarveNoOthers(t *testing.T) {
 // messages at once, large ones when clients that have been stuck for long are cut.
 func TestStuckClientsMakeRoom(t *testing.T) {
 	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
-		w.params.Largest = largeText
 		var cuts atomic.Int64
 		for _, c := range w.crowd(300) {
 			c.sub.SetCut(func() { cuts.Add(1) })

@@ -65,7 +65,6 @@ func (r *Registry) SetLimits(limits Limits) {
 	}
 	r.idle.Resize(limits.Idle)
 	r.budget.SetLimit(limits.Bytes)
-	r.intake.limit()
 	for _, f := range r.families {
 		for _, t := range f.topics {
 			t.wakePump() // a log that was full need not be so any more

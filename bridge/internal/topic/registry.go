@@ -52,7 +52,6 @@ func NewRegistry(limits Limits) *Registry {
 	}
 	r := &Registry{limits: limits, counts: newCounts(), families: map[string]*family{}, idle: idle, budget: replay.NewBudget(limits.Bytes)}
 	r.intake.budget, r.intake.relieve, r.intake.begun = r.budget, r.relieve, time.Now().Add(-relieveAgain)
-	r.intake.limit()
 	return r
 }
 

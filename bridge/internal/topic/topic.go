@@ -37,8 +37,6 @@ type Params struct {
 	// Ended is called once the registry does not know the topic any more, while it
 	// is locked; nil does nothing.
 	Ended func()
-	// Largest is how large a message of the backend's may be; 0 is unknown.
-	Largest int64
 	// Abandon ends the RPC at once when its last client leaves.
 	Abandon bool
 }
