@@ -120,6 +120,7 @@ func (r reading) bridge(s *site) {
 	r.value("ssebridge_log_kept_bytes", float64(b.topics.KeptBytes()))
 	r.value("ssebridge_log_bytes_limit", float64(limits.ReplayBytes))
 	r.count("ssebridge_log_trims_total", b.topics.Counts().Trims.Load())
+	r.count("ssebridge_clients_parted_total", b.topics.Counts().Parted.Load())
 
 	r.answers(unmatchedRoute, &b.unmatched)
 	lines := b.lines.Lost()

@@ -67,6 +67,7 @@ func metrics() []metric {
 		{"ssebridge_log_kept_bytes", gauge, "Memory of events that are kept until their client has them; a quarter of limits.replay_bytes is for them.", nil},
 		{"ssebridge_log_bytes_limit", gauge, "limits.replay_bytes.", nil},
 		{"ssebridge_log_trims_total", counter, "How often the largest log gave up its oldest frames for limits.replay_bytes.", nil},
+		{"ssebridge_clients_parted_total", counter, "Clients placed in another log, since they kept others of theirs waiting.", nil},
 		{"ssebridge_upstream_connections", gauge, "Connections to the upstream.", []string{labelUpstream, labelState}},
 		{"ssebridge_upstream_addresses", gauge, "Addresses of the upstream.", []string{labelUpstream, labelState}},
 		{"ssebridge_upstream_address_streams", gauge, "RPCs at each address of the upstream.", []string{labelUpstream, "address"}},

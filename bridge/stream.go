@@ -80,6 +80,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
 		Place:     e.place(id),
+		Parse:     e.parse,
 		Admit:     e.mayOpen(c),
 		Starts:    c.visit.starter(),
 		Open:      func(after []byte, _ bool) (string, topic.Params) { return e.open(c, after) },
@@ -98,6 +99,9 @@ func (e *endpoint) place(id sse.ID) topic.Place {
 	}
 	return place
 }
+
+// parse is where a client stands that has the id of a frame.
+func (e *endpoint) parse(id string) topic.Place { return e.place(sse.ParseID(e.mode, id)) }
 
 // ownRPC reports whether a client without an id has an RPC of its own.
 func (e *endpoint) ownRPC() bool { return e.route.Join == config.JoinOwn }

@@ -64,11 +64,17 @@ func (v *voice) Progress(position uint64) {
 // Pass returns the position behind what the client has got by its ordinal.
 func (v *voice) Pass(position uint64) (next uint64, more bool) { return v.sub.Pass(position) }
 
+// Parted reports whether the client is to move before it is sent more.
+func (v *voice) Parted() bool { return v.sub.Parted() }
+
 // Move follows the client's stream into the log that goes on from its own.
 func (v *voice) Move() (position uint64, moved bool, err error) {
-	moved, err = v.sub.Move(func(id string) topic.Place { return v.endpoint.place(sse.ParseID(v.endpoint.mode, id)) })
-	if moved {
-		v.visit.happens("merge")
+	what := "merge"
+	if v.sub.Parted() {
+		what = "part"
+	}
+	if moved, err = v.sub.Move(); moved {
+		v.visit.happens(what)
 	}
 	if isFull(err) {
 		v.endpoint.counts.turnedAway(limitOf(err)) // also who is being asked to leave just then

@@ -129,6 +129,9 @@ type nowhere struct{}
 // Pass passes nothing.
 func (nowhere) Pass(position uint64) (next uint64, more bool) { return position, false }
 
+// Parted is never so.
+func (nowhere) Parted() bool { return false }
+
 // Move fails.
 func (nowhere) Move() (position uint64, moved bool, err error) {
 	return 0, false, errors.New("no room")

@@ -20,7 +20,8 @@ type Source interface {
 	// each of many clients is a good part of what a frame costs.
 	Watches() bool
 	// Sending says how far the frames go that are to be written now. They may
-	// have left the log when they have been.
+	// have left the log when they have been. A block of the client's own is written
+	// at its position. Progress follows as soon as all has been written.
 	Sending(position uint64)
 	// Progress says how far the client has been written to. It is called, and Sending,
 	// also where frames are read compressed.
@@ -34,7 +35,10 @@ type Follower interface {
 	// client is not to be sent. more: the log holds no other, and what comes next
 	// may be one of them; else it is not asked again until the client moves.
 	Pass(position uint64) (next uint64, more bool)
-	// Move is asked at the end of the log. Where another log goes on from
+	// Parted reports whether the client is to move before it is sent more: it keeps
+	// others waiting, or is kept waiting. It is asked where the Source Watches.
+	Parted() bool
+	// Move is asked at the end of the log, and where the client is parted. Where another log goes on from
 	// there, the Source's Log is that one from now on, and position where the
 	// client stands in it. An error says that there is no room for one.
 	Move() (position uint64, moved bool, err error)

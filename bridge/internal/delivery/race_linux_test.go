@@ -98,6 +98,9 @@ func (*rider) Progress(uint64) {}
 // Pass passes nothing.
 func (*rider) Pass(position uint64) (next uint64, more bool) { return position, false }
 
+// Parted is never so.
+func (*rider) Parted() bool { return false }
+
 // Move goes to the next log.
 func (r *rider) Move() (position uint64, moved bool, err error) {
 	if _, more := r.lane.leg(r.at + 1); !more {

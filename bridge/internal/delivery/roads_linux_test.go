@@ -133,6 +133,9 @@ func (r *road) Pass(position uint64) (next uint64, more bool) {
 	return r.pass(position)
 }
 
+// Parted is never so.
+func (*road) Parted() bool { return false }
+
 // Move goes to the next log.
 func (r *road) Move() (position uint64, moved bool, err error) {
 	r.mu.Lock()
@@ -336,9 +339,9 @@ func TestWhoWatchesIsTold(t *testing.T) {
 		told    []uint64
 	}{
 		{false, []bool{false, false}, nil},
-		{false, []bool{true, false}, []uint64{1}},
+		{false, []bool{true, false}, []uint64{0, 1}}, // the first block, too
 		{false, []bool{false, true}, []uint64{1}},
-		{true, []bool{false, false}, []uint64{1, 1}},
+		{true, []bool{false, false}, []uint64{0, 1, 1}},
 	} {
 		r := &watchedRoad{road: newRoad(), watches: test.watches}
 		put(r.log, "a")

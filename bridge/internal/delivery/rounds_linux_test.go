@@ -423,6 +423,9 @@ func (*modelClient) Progress(uint64) {}
 // Pass passes nothing.
 func (*modelClient) Pass(position uint64) (next uint64, more bool) { return position, false }
 
+// Parted is never so.
+func (*modelClient) Parted() bool { return false }
+
 // Move goes to the lane's next log.
 func (c *modelClient) Move() (position uint64, moved bool, err error) {
 	if c.leg == len(c.lane.legs)-1 {

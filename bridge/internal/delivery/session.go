@@ -74,6 +74,9 @@ func (s *session) attend() {
 // client is told, or due has come.
 func (s *session) turn(now moment) (blocks [][]byte, end End) {
 	blocks, end = s.next(now)
+	if len(blocks) > 0 && !s.frames {
+		s.sending(s.client.Position)
+	}
 	if end != "" {
 		blocks = slices.Clone(blocks) // the form uses its own again
 		blocks = append(blocks, s.form.end()...)
@@ -101,7 +104,9 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 		}
 	}
 	for {
-		s.pass()
+		if blocks, end = s.place(); end != "" {
+			return blocks, end
+		}
 		if s.leaving && s.client.Position >= s.until && !s.ended() {
 			return s.leave(s.reason)
 		}
@@ -121,11 +126,9 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 		case next != s.client.Position && len(blocks) == 0: // frames without bytes
 			s.stand(next)
 		case len(blocks) > 0:
-			if s.watched {
-				s.client.Source.Sending(next)
+			if s.sends(next) {
+				return blocks, ""
 			}
-			s.sent, s.frames = next, true
-			return blocks, ""
 		default:
 			return s.idle(now)
 		}
@@ -169,7 +172,46 @@ func (s *session) wrote(now moment) {
 		s.client.Counts.Frames.Add(frames)
 		s.frames, s.comments = false, 0
 		s.stand(s.sent)
+		return
 	}
+	if s.watched {
+		s.client.Source.Progress(s.client.Position)
+	}
+}
+
+// sending says how far the blocks of a turn go.
+func (s *session) sending(position uint64) {
+	if s.watched {
+		s.client.Source.Sending(position)
+	}
+}
+
+// sends begins to send the frames up to a position. It is false where the client is to
+// move first: its place may have left the log when these have been written.
+func (s *session) sends(position uint64) bool {
+	if s.sending(position); s.parts() {
+		return false
+	}
+	s.sent, s.frames = position, true
+	return true
+}
+
+// place finds where the client goes on: in another log if it is parted from its own,
+// and behind what it has got by its ordinal.
+func (s *session) place() (blocks [][]byte, end End) {
+	if s.parts() {
+		if blocks, end = s.move(); end != "" {
+			return blocks, end
+		}
+	}
+	s.pass()
+	return nil, ""
+}
+
+// parts reports whether the client is to move to another log before it is sent more.
+// One that leaves need not.
+func (s *session) parts() bool {
+	return s.watched && !s.leaving && s.client.Follower != nil && s.client.Follower.Parted()
 }
 
 // due returns when the next turn is to be taken at the latest.
@@ -267,6 +309,11 @@ func (s *session) finish() (blocks [][]byte, end End) {
 	if s.client.Follower == nil {
 		return nil, EndComplete
 	}
+	return s.move()
+}
+
+// move goes on in another log.
+func (s *session) move() (blocks [][]byte, end End) {
 	position, moved, err := s.client.Follower.Move()
 	if moved {
 		s.attend()

@@ -31,7 +31,7 @@ func TestStream(t *testing.T) {
 		l.expectEnd(t, true, "first\n\n1\n\n2\n\n3\n\n4\n\nend\n\n")
 		s.expectEnd(t, EndComplete)
 		synctest.Wait()
-		if s.clients.Len() != 0 || progress[0] != 3 || progress[len(progress)-1] != 6 {
+		if s.clients.Len() != 0 || progress[0] != 1 || progress[len(progress)-1] != 6 {
 			t.Errorf("%d clients are left, progress was %v", s.clients.Len(), progress)
 		}
 	})

@@ -22,6 +22,9 @@ type Counts struct {
 	// Trims is how often the largest log gave up its oldest frames, since all logs
 	// together had more memory than they may.
 	Trims atomic.Uint64
+	// Parted is how many clients were placed in another log, since they, or others in
+	// theirs, kept the others waiting.
+	Parted atomic.Uint64
 }
 
 func newCounts() *Counts {
@@ -100,9 +103,9 @@ func (r *Registry) Census() map[*Owner]map[Kind]int {
 
 func (t *Topic) kind() Kind {
 	if t.clients == 0 {
-		return Kind{t.role.String(), lingering}
+		return Kind{t.role().String(), lingering}
 	}
-	return Kind{t.role.String(), t.Status().Phase.String()}
+	return Kind{t.role().String(), t.Status().Phase.String()}
 }
 
 // Usage returns how many RPCs have a turn, and how many wait for one.

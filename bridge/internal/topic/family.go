@@ -46,12 +46,14 @@ func (f *family) add(t *Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.topics[t.epoch] = t
-	switch t.role {
+	switch t.role() {
 	case mainRole:
 		f.main = t
 	case catchUpRole:
 		f.index.stand(t, t.start)
-		f.index.hold(t, t.start)
+		if !t.apart {
+			f.index.hold(t, t.start)
+		}
 	case privateRole:
 	}
 }
@@ -76,7 +78,7 @@ func (f *family) remove(t *Topic) {
 // says that the frame is a gap that breaks the order of cursors.
 func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	f := t.home
-	if t.role == privateRole || !f.meets && !breaks { // no other log's business
+	if t.role() == privateRole || !f.meets && !breaks { // no other log's business
 		t.log.Append(frame, id)
 		return nil
 	}
@@ -96,20 +98,21 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 		return errMerged
 	}
 	f.mergeAt(id, t)
-	if t.role == catchUpRole {
+	if t.role() == catchUpRole && !t.apart {
 		f.index.hold(t, id)
 	}
 	return nil
 }
 
-// mergeAt merges the catch-ups that stand at an id into a log that holds it.
+// mergeAt merges the catch-ups that stand at an id into a log that holds it. One
+// that is apart, since its client is slow, meets main alone.
 func (f *family) mergeAt(id string, t *Topic) {
-	if id == "" || f.index.standing[id] == nil || !t.reaches(id) {
+	if id == "" || t.apart || f.index.standing[id] == nil || !t.reaches(id) {
 		return
 	}
 	for other := f.index.standing[id]; other != nil; {
 		next := other.entry.next // it is taken out of the list when it merges
-		if other != t {
+		if other != t && (t == f.main || !other.apart) {
 			f.merge(other)
 		}
 		other = next
@@ -135,7 +138,7 @@ func (t *Topic) conclude(frame []byte, id string) bool {
 // anew may hold what catch-ups are waiting for.
 func (t *Topic) setAccepted(accepted bool) {
 	f := t.home
-	if !f.meets || t.role == privateRole {
+	if !f.meets || t.role() == privateRole {
 		return
 	}
 	f.mu.Lock()
@@ -160,7 +163,7 @@ func (f *family) welcome(t *Topic) {
 	}
 	for _, id := range t.log.IDs() {
 		f.mergeAt(id, t)
-		if other := f.index.holders[id]; t.role == catchUpRole && other != t && (other == nil || !other.reaches(id)) {
+		if other := f.index.holders[id]; t.role() == catchUpRole && !t.apart && other != t && (other == nil || !other.reaches(id)) {
 			f.index.hold(t, id)
 		}
 	}
@@ -168,14 +171,14 @@ func (f *family) welcome(t *Topic) {
 
 // meetOthers merges a catch-up into a log that holds its newest id, main first.
 func (f *family) meetOthers(t *Topic) {
-	if t.role != catchUpRole || t.merged || t.newest == "" {
+	if t.role() != catchUpRole || t.merged || t.newest == "" {
 		return
 	}
 	if f.main != nil && f.main.reaches(t.newest) {
 		f.merge(t)
 		return
 	}
-	if other := f.index.holders[t.newest]; other != nil && other != t && other.reaches(t.newest) {
+	if other := f.index.holders[t.newest]; !t.apart && other != nil && other != t && other.reaches(t.newest) {
 		f.merge(t)
 	}
 }
@@ -208,7 +211,7 @@ const mainPatience = time.Second
 // then, and not at each frame of main's, for which many may wait.
 func (t *Topic) ahead() bool {
 	f := t.home
-	if t.role != catchUpRole || !f.meets {
+	if t.role() != catchUpRole || !f.meets {
 		return false
 	}
 	f.mu.Lock()
@@ -238,14 +241,15 @@ func (f *family) byEpoch(epoch string) *Topic { return f.topics[epoch] }
 // byCursor returns the topic whose log goes on from a place, or nil: main,
 // unless its stream has ended and another is to follow, then catch-ups, and
 // private topics without a client.
-func (f *family) byCursor(place Place) *Topic {
-	if f.main != nil && f.main.holds(place) {
-		return f.main
+// A client that is alone shares no log that waits for its readers.
+func (f *family) byCursor(place Place, alone bool) *Topic {
+	if main := f.main; main != nil && (!alone || !main.held()) && main.holds(place) {
+		return main
 	}
 	if !f.meets {
 		return nil
 	}
-	if t := f.catchUp(place); t != nil && t.holds(place) {
+	if t := f.catchUp(place); t != nil && !alone && t.holds(place) {
 		return t
 	}
 	for t := range f.resting {

@@ -1,11 +1,31 @@
 package topic
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
-// A log is held where it waits for those who read it: that of a private topic
-// and of a catch-up for good; and main's where a client opened it as an RPC of
-// its own, which may begin with more than the log has room for. That one is held
-// until others are there who need main to go on, and its readers keep up.
+// A log is held where its pump waits for its readers: that of a private topic
+// and of a catch-up for good, and main's where a client opened it as an RPC of
+// its own, which may begin with more than the log has room for. Main's is held
+// until other clients need main to go on and its readers keep up.
+//
+// A pump waits only while all of its readers are behind. A reader that keeps
+// another one waiting is parted from the log: see part.go.
+
+// reader is a client's part of a held log, guarded by the log's readersMu.
+type reader struct {
+	holds bool // the log is held for it
+	at    int  // in Topic.readers
+	// read is how far it has got, began where it began, and stood where it said that
+	// it stood, which may be gone.
+	read, began, stood uint64
+	// writing is set while the client is being written to, up to target: then it is
+	// the client that takes its time, and not the bridge.
+	writing bool
+	target  uint64
+	parting
+}
 
 // holdMain holds a main log for the client that is to open it.
 func (t *Topic) holdMain() {
@@ -14,7 +34,7 @@ func (t *Topic) holdMain() {
 }
 
 // held reports whether the log keeps what its readers have not got.
-func (t *Topic) held() bool { return t.role != mainRole || t.holding.Load() }
+func (t *Topic) held() bool { return t.role() != mainRole || t.holding.Load() }
 
 // place finds the position at which a client starts, and holds a held log for
 // it from there: it may stand further back than what was written to it before
@@ -22,6 +42,7 @@ func (t *Topic) held() bool { return t.role != mainRole || t.holding.Load() }
 func (t *Topic) place(s *Subscription) {
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
+	s.reader = reader{}
 	if !t.held() {
 		s.place()
 		return
@@ -32,9 +53,22 @@ func (t *Topic) place(s *Subscription) {
 	if place := s.join.Place; place.Epoch == t.epoch && place.Seq < s.stood {
 		s.stood = place.Seq
 	}
+	// Until its first block has been written nothing is known of the client.
+	s.holds, s.writing, s.target = true, true, s.Position
+	s.headAt = t.samples
+	s.at = len(t.readers)
 	t.readers = append(t.readers, s)
 	t.shared = t.shared || len(t.readers) > 1
 	t.release()
+	t.watchStall()
+}
+
+// arrives says that nothing is being written to a client that has moved.
+func (s *Subscription) arrives() {
+	t := s.Topic
+	t.readersMu.Lock()
+	defer t.readersMu.Unlock()
+	s.writing = false
 }
 
 // share says that others than its client need a main log to go on.
@@ -43,32 +77,80 @@ func (t *Topic) share() {
 	defer t.readersMu.Unlock()
 	t.shared = true
 	t.release()
+	t.watchStall()
 }
 
 // Held reports whether the pump may wait for the client, which then has to tell its
 // Progress. Until the client moves it may become false, but not true.
 func (s *Subscription) Held() bool { return s.Topic.held() }
 
-// Progress says how far the client has read. The pump of a topic that holds its
-// log waits for it.
-func (s *Subscription) Progress(position uint64) {
-	s.registry.reclaim() // what is compressed is compressed for a reader
+// Sending says that the client is being written to, up to a position. Progress
+// follows when it has been.
+func (s *Subscription) Sending(position uint64) {
 	t := s.Topic
 	if !t.held() {
 		return
 	}
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
-	s.read = position
+	s.writing, s.target = true, position
+}
+
+// Progress says how far the client has read. The pump of a topic that holds its
+// log waits for it.
+func (s *Subscription) Progress(position uint64) {
+	s.registry.reclaim() // what is compressed is compressed for a reader
+	t := s.Topic
+	if !t.held() && !s.Parted() {
+		return
+	}
+	t.readersMu.Lock()
+	defer t.readersMu.Unlock()
+	before := s.read
+	s.read, s.writing = position, false
+	if position >= t.log.Newest() {
+		s.headAt = t.samples
+	}
+	if !s.holds {
+		return
+	}
+	if t.role() == catchUpRole { // of which there may be many
+		if before > t.least || position == before {
+			return // another one is further behind
+		}
+		if t.atLeast--; t.atLeast > 0 {
+			return
+		}
+	}
 	t.release()
 }
 
-// unhold holds the log for who is left.
+// unhold holds the log for the other readers.
 func (t *Topic) unhold(s *Subscription) {
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
-	t.readers = slices.DeleteFunc(t.readers, func(other *Subscription) bool { return other == s })
+	t.drop(s)
 	t.release()
+}
+
+// drop takes a reader out. Only those of a private log are in the order of their
+// coming, and they are few.
+func (t *Topic) drop(s *Subscription) {
+	if !s.holds {
+		return
+	}
+	s.holds = false
+	last := len(t.readers) - 1
+	if t.role() == catchUpRole {
+		t.readers[s.at] = t.readers[last]
+	} else {
+		copy(t.readers[s.at:], t.readers[s.at+1:])
+	}
+	t.readers[last] = nil
+	t.readers = t.readers[:last]
+	for i := s.at; i < last && (i == s.at || t.role() != catchUpRole); i++ {
+		t.readers[i].at = i
+	}
 }
 
 // release gives up what the readers have got: all of them. A private topic may
@@ -79,8 +161,12 @@ func (t *Topic) release() {
 		return
 	}
 	defer t.wakePump()
-	if t.role == mainRole && t.shared {
-		t.readers = slices.DeleteFunc(t.readers, t.keepsUp)
+	if t.role() == mainRole && t.shared {
+		for _, s := range slices.Backward(t.readers) {
+			if t.keepsUp(s) {
+				t.drop(s)
+			}
+		}
 		if len(t.readers) == 0 {
 			t.holding.Store(false)
 			t.log.SetHold(false)
@@ -88,21 +174,27 @@ func (t *Topic) release() {
 		}
 	}
 	if len(t.readers) == 0 {
-		return // who comes back may stand where the log was held
+		return // a client that comes back may stand where the log was held
 	}
 	newest := t.readers[len(t.readers)-1]
-	read := newest.read
+	t.least, t.atLeast = newest.read, 0
 	for _, s := range t.readers {
-		if t.role != privateRole || !newest.mayFollow(s) {
-			read = min(read, s.read)
+		if t.role() == privateRole && newest.mayFollow(s) {
+			continue
+		}
+		t.least = min(t.least, s.read)
+	}
+	for _, s := range t.readers {
+		if s.read == t.least {
+			t.atLeast++
 		}
 	}
-	t.log.Release(read)
+	t.log.Release(t.least)
 }
 
-// mayFollow reports whether the client may be the other one, come back. Who stands
-// before where the other began is not: that one found the log by a cursor, as
-// good as its own, while the client that opened it was away.
+// mayFollow reports whether the client may be the other one, come back. A client whose
+// requested position precedes the other's start cannot be its reconnect: the other found
+// the log by a cursor, as good as its own, while the client that opened it was away.
 func (s *Subscription) mayFollow(other *Subscription) bool { return s.stood >= other.began }
 
 // keepsUp reports whether a reader has come to the head, and has not let the log
@@ -120,10 +212,28 @@ func (t *Topic) full() bool {
 	}
 	_, head := t.log.Bounds()
 	t.fullAt.Store(head)
-	if t.role == mainRole {
+	if t.role() == mainRole {
 		t.home.mu.Lock()
 		defer t.home.mu.Unlock()
-		t.home.wakeAhead() // who waits for main need not
+		t.home.wakeAhead() // catch-ups that wait for main need not
 	}
 	return true
+}
+
+// stalls notes whether the pump waits because the log is full.
+func (t *Topic) stalls(stalled bool) {
+	t.readersMu.Lock()
+	defer t.readersMu.Unlock()
+	t.stalled = stalled
+	t.watchStall()
+}
+
+// watchStall has an eye on a pump that waits, where a reader may be waiting for
+// another one.
+func (t *Topic) watchStall() {
+	contested := len(t.readers) > 1 || len(t.readers) > 0 && t.role() == mainRole && t.shared
+	if t.stalled && contested && t.watch == nil {
+		t.calm = 0
+		t.watch = time.AfterFunc(sampleEvery, t.sample)
+	}
 }

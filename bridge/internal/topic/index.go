@@ -29,7 +29,7 @@ type entry struct {
 // stand notes that a catch-up's newest id has changed; empty: none that another log could hold.
 func (x *index) stand(t *Topic, id string) {
 	x.unlink(t)
-	if t.newest = id; id == "" || t.role != catchUpRole {
+	if t.newest = id; id == "" || t.role() != catchUpRole {
 		return
 	}
 	first := x.standing[id]

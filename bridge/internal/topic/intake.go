@@ -233,7 +233,7 @@ func (r *Registry) relieveOf(t *Topic) {
 	t.readersMu.Lock()
 	readers := slices.Clone(t.readers)
 	t.readersMu.Unlock()
-	if t.role != privateRole {
+	if t.role() != privateRole {
 		least := ^uint64(0)
 		for _, s := range readers {
 			least = min(least, s.progress())
@@ -245,7 +245,7 @@ func (r *Registry) relieveOf(t *Topic) {
 			s.cut()
 		}
 	}
-	if t.role == privateRole {
+	if t.role() == privateRole {
 		r.end(t)
 		return
 	}

@@ -118,7 +118,7 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 
 // takeTurn waits until a catch-up may open its RPC.
 func (t *Topic) takeTurn(ctx context.Context, stale *placeWatch) (*turn, error) {
-	if t.role != catchUpRole || t.params.Turns == nil {
+	if t.role() != catchUpRole || t.params.Turns == nil {
 		return nil, nil //nolint:nilnil // it needs none
 	}
 	turn, err := t.params.Turns.try(t.home), error(nil)
@@ -200,7 +200,9 @@ func (t *Topic) awaitReaders(ctx context.Context) error {
 	}
 	again := time.NewTimer(silence) // main may have passed by
 	defer again.Stop()
+	defer t.stalls(false)
 	for t.mustWait() {
+		t.stalls(t.log.Full())
 		if t.listening.Load() == 0 && ctx.Err() == nil {
 			t.turn.Load().giveBack() // it lingers
 		}

@@ -37,7 +37,7 @@ func raceWithAWriter(t *testing.T, events, joins int) {
 		if cursor > 0 {
 			id = strconv.Itoa(cursor)
 		}
-		return registry.Join(topic.Join{Key: "k", Resumable: true, Ordered: true, Place: s.place(id), Open: func(after []byte, catchUp bool) (string, topic.Params) {
+		return registry.Join(topic.Join{Key: "k", Resumable: true, Ordered: true, Place: s.place(id), Parse: s.place, Open: func(after []byte, catchUp bool) (string, topic.Params) {
 			mu.Lock()
 			defer mu.Unlock()
 			epoch, params := s.open(registry, after, catchUp)
@@ -66,7 +66,7 @@ func raceWithAWriter(t *testing.T, events, joins int) {
 					t.Error(err)
 					return
 				}
-				whole, err := follow(join, at, s.place)
+				whole, err := follow(join, at)
 				if err != nil {
 					t.Error(err)
 					return
@@ -82,7 +82,7 @@ func raceWithAWriter(t *testing.T, events, joins int) {
 }
 
 // follow joins behind a cursor and reads until it has got some messages, or has fallen off the log.
-func follow(join func(int) (*topic.Subscription, error), at int, place func(string) topic.Place) (whole bool, err error) {
+func follow(join func(int) (*topic.Subscription, error), at int) (whole bool, err error) {
 	sub, err := join(at)
 	if err != nil {
 		return false, err
@@ -97,7 +97,7 @@ func follow(join func(int) (*topic.Subscription, error), at int, place func(stri
 		frames, next, err := sub.Log().Read(position, 1, nil)
 		switch {
 		case errors.Is(err, io.EOF):
-			if _, err := sub.Move(place); err != nil {
+			if _, err := sub.Move(); err != nil {
 				return false, err
 			}
 			if sub.Start != topic.Resumed {

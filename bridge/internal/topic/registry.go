@@ -99,7 +99,7 @@ func (r *Registry) find(join Join) (*Topic, error) {
 		return nil, err
 	}
 	t := r.open(join)
-	if t.role == mainRole && join.Own {
+	if t.role() == mainRole && join.Own {
 		t.holdMain()
 	}
 	r.lean(t, join)
@@ -108,13 +108,18 @@ func (r *Registry) find(join Join) (*Topic, error) {
 
 // lean gives a catch-up a main log to meet, and keeps that one while it runs.
 func (r *Registry) lean(t *Topic, join Join) {
-	if t.role != catchUpRole || !t.home.meets {
+	if t.role() != catchUpRole || !t.home.meets {
 		return
 	}
+	if t.apart {
+		t.wish = &join
+	}
 	main := t.home.main
+	if main != nil && t.apart && main.finished() {
+		main = nil // slow clients alone have RPCs, and would have them for good
+	}
 	if main == nil && r.makeRoom() == nil {
-		join.Place = Place{}
-		main = r.open(join)
+		main = r.open(join.anywhere())
 		main.opened = true // its clients are those of the catch-up
 	}
 	if main != nil {
@@ -160,12 +165,12 @@ func (r *Registry) wake(t *Topic) {
 func (f *family) choose(join Join) *Topic {
 	resumes := join.resumes()
 	if !resumes || join.Ordered {
-		if t := f.byCursor(join.Place); t != nil {
+		if t := f.byCursor(join.Place, join.alone); t != nil {
 			return t
 		}
 	}
 	switch {
-	case join.Private:
+	case join.Private, join.alone:
 		return nil
 	case resumes:
 		return f.sharing(join.Place)
@@ -201,7 +206,8 @@ func (r *Registry) open(join Join) *Topic {
 	epoch, params := join.Open(after, role == catchUpRole)
 	params.Log.Budget = r.budget
 	t := newTopic(epoch, role, start, f, params)
-	t.intake = &r.intake
+	t.intake, t.registry = &r.intake, r
+	t.apart = join.alone && role == catchUpRole
 	f.add(t)
 	r.count(t, 1)
 	return t
@@ -301,6 +307,7 @@ func (r *Registry) stoppedLocked(t *Topic, change func(*Status)) {
 		change = func(s *Status) { s.Phase, s.Err, s.Placed, s.Stale = Live, nil, true, false }
 	}
 	t.update(change)
+	r.mainStopped(t)
 }
 
 // rest lets a topic without clients linger. A catch-up need not whose ids are
@@ -322,7 +329,7 @@ func (r *Registry) rest(t *Topic) {
 	}
 	t.turn.Load().giveBack() // it may linger for long
 	r.idle.Add(t, struct{}{})
-	if t.role == privateRole {
+	if t.role() == privateRole {
 		t.home.resting[t] = struct{}{}
 	}
 	t.rests++
@@ -334,7 +341,7 @@ func (r *Registry) rest(t *Topic) {
 // can have a position in its log, which begins after a cursor and has no gap
 // that ended the counting from it.
 func (t *Topic) disposable() bool {
-	if t.role != catchUpRole {
+	if t.role() != catchUpRole {
 		return false
 	}
 	t.home.mu.Lock()

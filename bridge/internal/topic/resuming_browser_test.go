@@ -1,7 +1,6 @@
 package topic_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -33,6 +32,7 @@ type browser struct {
 	last     *feed               // and that it last listened to
 	position uint64
 	own      bool // its own RPC is main's, and it has not come to the head of the log yet
+	written
 }
 
 // place is what the bridge makes of an id.
@@ -52,12 +52,13 @@ func (b *browser) connect(bridge *topic.Registry) {
 	sub, err := bridge.Join(topic.Join{
 		Key: "k", Held: s.held, Own: s.own, Resumable: s.resumable, Ordered: !s.unordered, Private: s.private,
 		Place: place,
+		Parse: s.place,
 		Open:  func(after []byte, catchUp bool) (string, topic.Params) { return s.open(bridge, after, catchUp) },
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	b.bridge, b.sub, b.position, b.own = bridge, sub, sub.Position, false
+	b.bridge, b.sub, b.position, b.own, b.written = bridge, sub, sub.Position, false, written{}
 	b.attach()
 	s.sayf("client %d connects with %q: start %d at %d of %s %s", b.name, b.lastID, sub.Start, sub.Position, sub.Topic.Epoch()[:3], sub.Missed)
 	if sub.Start != topic.Resumed && kept.holds(s.place(b.lastID)) {
@@ -80,6 +81,8 @@ func (b *browser) connect(bridge *topic.Registry) {
 	}
 	sub.Opened()
 	b.begin()
+	sub.Sending(b.position)
+	sub.Progress(b.position)
 }
 
 // begin takes the first block.
@@ -103,12 +106,17 @@ func (b *browser) begin() {
 	b.own = s.own
 	floor, head := sub.Log().Bounds()
 	switch {
-	case (s.own || s.private) && (sub.Position != 0 || len(b.feed.noted()) > 1):
+	case (s.own || s.private) && (sub.Position != 0 || b.feed.hasMessages()):
 		s.errorf("client %d has an RPC of its own, and it has begun already", b.name)
 	case s.private || s.own:
 	case s.held && !near(sub.Position, floor), !s.held && !near(sub.Position, head):
 		s.errorf("client %d starts at %d of %d to %d", b.name, sub.Position, floor, head)
 	}
+}
+
+// hasMessages reports whether the log has more than a greeting, which comes by itself.
+func (f *feed) hasMessages() bool {
+	return slices.ContainsFunc(f.noted(), func(frame int) bool { return frame >= 0 })
 }
 
 // near reports whether a position is where the log's end or beginning was a moment ago: a frame or two may have come since.
@@ -224,7 +232,7 @@ func (b *browser) cut() {
 	if b.sub != nil {
 		b.schedule.sayf("client %d is cut", b.name)
 		b.sub.Leave()
-		b.sub = nil
+		b.sub, b.written = nil, written{}
 		b.detach()
 	}
 }
@@ -232,7 +240,7 @@ func (b *browser) cut() {
 // read takes up to n frames.
 func (b *browser) read(n int) {
 	s := b.schedule
-	if b.sub == nil {
+	if b.sub == nil || b.frozen {
 		return
 	}
 	lost := !s.calm && s.random.IntN(10) == 0 // written to the socket, and never received
@@ -240,7 +248,17 @@ func (b *browser) read(n int) {
 		defer b.cut()
 	}
 	for range n {
+		if b.sub.Parted() {
+			if !b.move() {
+				return
+			}
+			continue
+		}
 		next, passing := b.sub.Pass(b.position)
+		if next != b.position {
+			b.position = next
+			b.sub.Progress(next)
+		}
 		frames, position, err := b.sub.Log().Read(next, 1, nil)
 		switch {
 		case passing && position != next: // it has come since, and may be to be passed
@@ -256,18 +274,20 @@ func (b *browser) read(n int) {
 			}
 			continue
 		}
-		b.position = position
-		b.sub.Progress(position)
-		if _, head := b.sub.Log().Bounds(); position == head {
-			b.own = false
-		}
 		if position == next {
+			if _, head := b.sub.Log().Bounds(); position == head {
+				b.own = false
+			}
 			break
 		}
-		if !lost {
-			b.take(string(bytes.TrimSuffix(bytes.Join(frames, nil), []byte("\n"))))
+		if !b.writes(frames, position) {
+			continue
 		}
-		if b.sub == nil {
+		if !s.calm && s.random.IntN(20) == 0 {
+			b.freeze()
+			return
+		}
+		if b.wrote(!lost); b.sub == nil {
 			return
 		}
 	}
@@ -279,7 +299,7 @@ func (b *browser) read(n int) {
 // move goes on in another log, where there is one.
 func (b *browser) move() bool {
 	s := b.schedule
-	moved, err := b.sub.Move(s.place)
+	moved, err := b.sub.Move()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -291,10 +311,13 @@ func (b *browser) move() bool {
 	b.detach()
 	b.attach()
 	s.sayf("client %d moves to %s at %d", b.name, b.sub.Topic.Epoch()[:3], b.sub.Position)
-	if b.sub.Start != topic.Resumed {
+	b.position, b.froze, b.own = b.sub.Position, false, false
+	switch begins := s.place(b.lastID).ID == ""; {
+	case b.sub.Start == topic.Fresh && s.own && begins: // as if it had come back with no id
+		b.standsAt(b.position)
+	case b.sub.Start != topic.Resumed:
 		s.errorf("client %d was moved to where it does not stand", b.name)
 	}
-	b.position = b.sub.Position
 	return true
 }
 
@@ -303,7 +326,9 @@ func (b *browser) lag() {
 	s := b.schedule
 	s.sayf("client %d lags", b.name)
 	// Of several that a private log may have, it waits for the newest: the others may be dead.
-	if s.private && b.feed.latest == b || b.feed.catchUp || b.own {
+	// And a client without a cursor cannot be parted from a log in which it keeps others waiting.
+	late := b.froze && (!s.resumable || s.place(b.lastID).Cursor == nil)
+	if !late && (s.private && b.feed.latest == b || b.feed.catchUp || b.own) {
 		s.errorf("client %d has fallen off a log that waits for its clients", b.name)
 	}
 	if !s.skips {

@@ -65,6 +65,9 @@ func play(t *testing.T, seed uint64, verbose bool, told map[string]int) {
 				return
 			}
 		}
+		if s.paces(); t.Failed() {
+			return
+		}
 		s.settle()
 	})
 }
@@ -110,6 +113,7 @@ type schedule struct {
 
 	bridges []*topic.Registry
 	clients []*browser
+	ghosts  []*ghost
 	calm    bool // no more faults
 }
 
@@ -219,6 +223,9 @@ func (s *schedule) close() {
 	for _, c := range s.clients {
 		c.cut()
 	}
+	for _, g := range s.ghosts {
+		g.sub.Leave()
+	}
 	for _, b := range s.bridges {
 		b.Close()
 	}
@@ -226,7 +233,8 @@ func (s *schedule) close() {
 
 // step does one random thing.
 func (s *schedule) step() {
-	switch s.random.IntN(14) {
+	s.serveSlow()
+	switch s.random.IntN(16) {
 	case 0, 1, 2, 3:
 		s.publish(1 + s.random.IntN(3))
 	case 4, 5, 6:
@@ -237,7 +245,11 @@ func (s *schedule) step() {
 			c.read(s.random.IntN(4))
 		}
 	case 7:
-		s.clients[s.random.IntN(len(s.clients))].cut()
+		if c := s.clients[s.random.IntN(len(s.clients))]; c.sub != nil && s.random.IntN(3) == 0 {
+			c.haunt(s.some())
+		} else {
+			c.cut()
+		}
 	case 8:
 		s.breakCalls()
 	case 9:
@@ -252,6 +264,12 @@ func (s *schedule) step() {
 		time.Sleep(time.Duration(s.random.IntN(2000)) * time.Millisecond)
 	case 12, 13:
 		s.pump(s.random.IntN(6))
+	case 14:
+		s.clients[s.random.IntN(len(s.clients))].freeze()
+	case 15:
+		for _, c := range s.clients {
+			c.thaw()
+		}
 	}
 	synctest.Wait()
 }
@@ -351,6 +369,12 @@ func (s *schedule) restart() {
 			c.cut()
 		}
 	}
+	s.ghosts = slices.DeleteFunc(s.ghosts, func(g *ghost) bool {
+		if g.bridge == s.bridges[i] {
+			g.sub.Leave()
+		}
+		return g.bridge == s.bridges[i]
+	})
 	s.bridges[i].Close()
 	s.bridges[i] = newBridge()
 }
@@ -373,8 +397,10 @@ func (s *schedule) settle() {
 				if c.sub == nil {
 					c.connect(s.bridges[0])
 				}
+				c.thaw()
 				c.read(20)
 			}
+			s.serveSlow()
 			synctest.Wait()
 			for _, c := range s.running() {
 				c.deliver()

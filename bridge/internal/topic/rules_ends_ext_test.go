@@ -100,7 +100,7 @@ func TestRule14AFinishedCatchUpDoesNotMerge(t *testing.T) {
 		s.breaks("c2", ok)
 		y := s.comes(0, "c1")
 		s.delivers("c1", 2) // c3, after which x's stream has ended
-		if moved, err := x.sub.Move(s.place); moved || err != nil {
+		if moved, err := x.sub.Move(); moved || err != nil {
 			s.t.Fatalf("its client is moved on: %v %v", moved, err)
 		}
 		s.hears(x, "open(c2) m2(c3) end:<nil>(c3~end)")

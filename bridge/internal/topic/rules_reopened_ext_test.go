@@ -125,7 +125,7 @@ func TestRule9MainGrowsWhileACatchUpIsMade(t *testing.T) {
 		s.comes(0, "")
 		s.says("c1")
 		sub, err := s.bridges[0].Join(topic.Join{
-			Key: "k", Resumable: true, Ordered: true, Place: s.place("c1"),
+			Key: "k", Resumable: true, Ordered: true, Place: s.place("c1"), Parse: s.place,
 			Open: func(after []byte, catchUp bool) (string, topic.Params) {
 				s.delivers("-", 1)
 				return s.open(s.bridges[0], after, catchUp)
@@ -137,7 +137,7 @@ func TestRule9MainGrowsWhileACatchUpIsMade(t *testing.T) {
 		defer sub.Leave()
 		s.pause()
 		s.runs("-")
-		if moved, err := sub.Move(s.place); !moved || err != nil || sub.Topic.Epoch() != s.epochs[0] {
+		if moved, err := sub.Move(); !moved || err != nil || sub.Topic.Epoch() != s.epochs[0] {
 			s.t.Errorf("it is not moved to main: %v %v", moved, err)
 		}
 	})

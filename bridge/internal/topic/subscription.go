@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
@@ -28,9 +29,13 @@ type Join struct {
 	// nil lets everybody. It is called under the registry's lock, and not by Move,
 	// which is none of the client's doing.
 	Admit func() error
+	// Parse reads the id of a frame as that of a client that comes back with it.
+	Parse func(id string) Place
 	// Open says how a new topic runs whose log begins after a cursor, or with
 	// none; called only where one is needed, under the registry's lock.
-	Open func(after []byte, catchUp bool) (epoch string, params Params)
+	Open  func(after []byte, catchUp bool) (epoch string, params Params)
+	alone bool // the client keeps others waiting: it is to have a catch-up of its own
+
 	// Starts is told of the source of a topic whose RPC is opened, or opened
 	// again, because the client comes; called under the registry's lock, before the
 	// opening. Nil: nobody wants to know.
@@ -89,17 +94,15 @@ type Subscription struct {
 	// than a topic without clients lasts, or came with an id that no bridge wrote.
 	Absent bool
 
-	join     *Join  // nil once the client stays in its log, come what may
-	left     bool   // Topic has been left; guarded by the registry's lock
-	passes   uint64 // frames that count from the cursor of join.Place and are not sent; guarded by the client
+	join     *Join         // nil once the client stays in its log, come what may
+	left     bool          // Topic has been left; guarded by the registry's lock
+	passes   atomic.Uint64 // frames that count from the cursor of join.Place and are not sent; changed by the client
 	registry *Registry
 	breaks   int
 	opened   bool   // guarded by the registry's lock
 	cut      func() // see SetCut; guarded by the registry's lock
 
-	// Of the client of a held log, guarded by its readersMu: how far it has got, where
-	// it began, and where it said that it stood, which may be gone.
-	read, began, stood uint64
+	reader
 }
 
 // Join attaches a client to the topic that it is to listen to, opening the
@@ -118,7 +121,7 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 		return nil, err
 	}
 	s.join.Admit = nil
-	if !s.Topic.home.meets && s.passes == 0 {
+	if !s.join.Resumable && s.passes.Load() == 0 {
 		s.join = nil // and with it the request, of which there are many
 	}
 	return s, nil
@@ -158,6 +161,13 @@ func (s *Subscription) enter() error {
 	}
 }
 
+// anywhere is the wish of a client without a place.
+func (j *Join) anywhere() Join {
+	wish := *j
+	wish.Place, wish.alone = Place{}, false
+	return wish
+}
+
 // resumes reports whether the client can go on wherever its cursor is known.
 func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil }
 
@@ -194,7 +204,8 @@ func (t *Topic) runs() bool {
 func (s *Subscription) place() {
 	log, place := s.Topic.log, s.join.Place
 	floor, head := log.Bounds()
-	s.passes, s.Missed, s.Absent = 0, "", false
+	s.passes.Store(0)
+	s.Missed, s.Absent = "", false
 	switch {
 	case place.ID == "":
 		s.Start = Fresh
@@ -204,7 +215,8 @@ func (s *Subscription) place() {
 		return
 	case place.Epoch == "":
 		if position, passed, ok := s.Topic.locate(place); ok {
-			s.Start, s.Position, s.passes = Resumed, position, passed
+			s.Start, s.Position = Resumed, position
+			s.passes.Store(passed)
 			return
 		}
 	case place.Epoch == s.Topic.epoch && place.Seq >= floor && place.Seq <= head:
@@ -237,41 +249,48 @@ func (s *Subscription) explain() {
 // client has got already, by an ordinal of its id. more is true as long as
 // further ones may come.
 func (s *Subscription) Pass(position uint64) (next uint64, more bool) {
-	if s.passes == 0 {
+	passes := s.passes.Load()
+	if passes == 0 {
 		return position, false
 	}
 	counted := s.join.Place.Base + "~"
 	next, more = s.Topic.log.Pass(position, func(id string) bool {
 		digits, ok := strings.CutPrefix(id, counted)
 		ordinal, err := strconv.ParseUint(digits, 10, 64)
-		return ok && err == nil && ordinal <= s.passes
+		return ok && err == nil && ordinal <= passes
 	})
 	if !more {
-		s.passes = 0
+		s.passes.Store(0)
 	}
 	return next, more
 }
 
 // Move places the client anew, by its own id, where its log has ended because
-// another one goes on from there. It is false where the stream has ended; an
-// error says that there is no room for another topic.
-func (s *Subscription) Move(parse func(id string) Place) (bool, error) {
+// another one goes on from there, or where the client is parted from its log. It is
+// false where the stream has ended; an error says that there is no room for
+// another topic.
+func (s *Subscription) Move() (bool, error) {
 	r := s.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from := s.Topic
-	if !from.isMerged() {
+	switch {
+	case s.Parted():
+		s.join.Place, s.join.alone = s.placeAnew()
+	case !from.isMerged():
 		return false, nil
+	case s.passes.Load() == 0:
+		_, head := from.log.Bounds()
+		s.join.Place = s.join.Parse(from.log.ID(head))
 	}
 	if r.closed {
 		return false, ErrClosed
 	}
-	if _, head := from.log.Bounds(); s.passes == 0 {
-		s.join.Place = parse(from.log.ID(head))
-	}
 	if err := s.enter(); err != nil {
 		return false, err
 	}
+	s.join.alone = false
+	s.arrives()
 	s.Topic.opened = s.Topic.opened || s.opened
 	return true, nil
 }

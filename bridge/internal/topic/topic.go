@@ -42,7 +42,7 @@ type Params struct {
 }
 
 // role is what a topic is to its family.
-type role int
+type role int32
 
 const (
 	mainRole    role = iota // whom clients without a place join
@@ -52,13 +52,13 @@ const (
 
 // Topic is one upstream stream and its log.
 type Topic struct {
-	epoch  string
-	params Params
-	role   role
-	log    *replay.Log
-	intake *intake // nil: of no registry
-	status atomic.Pointer[Status]
-	mu     sync.Mutex // of update
+	epoch   string
+	params  Params
+	roleNow atomic.Int32 // its role; changed under the registry's, the family's and the readers' lock
+	log     *replay.Log
+	intake  *intake // nil: of no registry
+	status  atomic.Pointer[Status]
+	mu      sync.Mutex // of update
 
 	// Owned by the pump while it runs, else by whoever starts it.
 	pace      pace
@@ -82,40 +82,52 @@ type Topic struct {
 	fullAt  atomic.Uint64 // the head of a held log when it was last full
 
 	readersMu sync.Mutex      // above the log's
-	readers   []*Subscription // of a log that is held, as they came
-	shared    bool            // others than the one who opened it need main to go on
+	readers   []*Subscription // of a log that is held; of a private one as they came
+	shared    bool            // other clients than the one that opened it need main to go on
+	least     uint64          // how far the last of the readers has read
+	atLeast   int             // how many have read no further
+	stalled   bool            // the pump waits, since the log is full
+	watch     *time.Timer     // samples a pump that waits; nil: it need not be
+	samples   uint64          // how many have been taken
+	calm      int             // how many in a row have found the pump reading
 
 	// Guarded by the family's lock.
 	accepted bool               // it has a running RPC
 	gapAt    uint64             // the position of the newest gap that breaks the order of cursors
 	newest   string             // the id at the log's head
 	entry    entry              // of the family's index
+	apart    bool               // no other log merges into it, and no cursor is found in it; changed under the registry's lock, too
 	removed  bool               // the family does not know it any more
 	merged   bool               // another log goes on from here
 	stop     context.CancelFunc // ends the pump; nil while none runs
 
 	// Guarded by the registry's lock.
-	home    *family
-	leansOn *Topic // a catch-up: the main log that it keeps
-	start   string // a catch-up: the id of the cursor that its log begins after; empty: an own RPC
-	clients int
-	opened  bool // some client has been sent a stream-open
-	gone    bool
-	linger  *time.Timer // runs while clients == 0
-	rests   int         // how often it has begun to linger
+	registry *Registry
+	home     *family
+	leansOn  *Topic // a catch-up: the main log that it keeps
+	wish     *Join  // a catch-up that is apart: a client of its, by which main is opened
+	start    string // a catch-up: the id of the cursor that its log begins after; empty: an own RPC
+	clients  int
+	opened   bool // some client has been sent a stream-open
+	gone     bool
+	linger   *time.Timer // runs while clients == 0
+	rests    int         // how often it has begun to linger
 }
 
 func newTopic(epoch string, role role, start string, home *family, params Params) *Topic {
 	params.Log.Hold, params.Log.Start = role != mainRole, start
 	t := &Topic{
-		epoch: epoch, role: role, start: start, newest: start, home: home, params: params,
+		epoch: epoch, start: start, newest: start, home: home, params: params,
 		log:  replay.New(params.Log),
 		pace: pace{backoff: params.Backoff},
 		room: make(chan struct{}, 1),
 	}
+	t.roleNow.Store(int32(role))
 	t.status.Store(&Status{changed: make(chan struct{})})
 	return t
 }
+
+func (t *Topic) role() role { return role(t.roleNow.Load()) }
 
 // Epoch returns the name of the topic's log in the ids of its frames.
 func (t *Topic) Epoch() string { return t.epoch }
