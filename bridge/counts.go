@@ -41,13 +41,15 @@ type routeCounts struct {
 }
 
 func newRouteCounts() *routeCounts {
-	return &routeCounts{
+	c := &routeCounts{
 		delivery: delivery.NewCounts(),
 		unary:    tally.NewHistogram(tally.Latencies()),
 		shed: tally.NewFamily(shedLabel(limitClients), shedLabel(limitClientsPerIP), shedLabel(limitOpensPerIP), shedLabel(limitTopics),
 			shedLabel(limitReplayBytes), shedLabel(limitPendingBytes)),
 		gaps: newGapCounts(),
 	}
+	c.delivery.Marked = c.gaps.told
+	return c
 }
 
 // joined counts a client that has its place.

@@ -12,6 +12,7 @@ import (
 type gapCounts struct {
 	log, logAbsent       *tally.Family // in a log, for all who read it
 	client, clientAbsent *tally.Family // for one client
+	told                 *tally.Family // those of logs, once for each client that was sent them
 }
 
 func newGapCounts() gapCounts {
@@ -20,6 +21,7 @@ func newGapCounts() gapCounts {
 		logAbsent:    tally.NewFamily(sse.GapExpired),
 		client:       tally.NewFamily(sse.GapExpired, sse.GapRestarted, sse.GapLagged),
 		clientAbsent: tally.NewFamily(sse.GapExpired, sse.GapForgotten),
+		told:         tally.NewFamily(sse.GapExpired, sse.GapRestarted, sse.GapUpstream, sse.GapUntranscodable),
 	}
 }
 
@@ -61,5 +63,14 @@ func (c gapCounts) read(r reading, path string) {
 		for reason, n := range series.gaps.All() {
 			r.count("ssebridge_gaps_total", n, path, reason, series.told, series.cause)
 		}
+	}
+	told := map[string]uint64{}
+	for _, gaps := range []*tally.Family{c.told, c.client, c.clientAbsent} {
+		for reason, n := range gaps.All() {
+			told[reason] += n
+		}
+	}
+	for reason, n := range told {
+		r.count("ssebridge_gaps_told_total", n, path, reason)
 	}
 }

@@ -184,3 +184,30 @@ func TestRefusedCursorsOfClients(t *testing.T) {
 		})
 	})
 }
+
+// A gap in a log is one gap, and reaches each client that reads the log, on
+// every transport.
+func TestGapsAreCountedForEachClientToo(t *testing.T) {
+	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
+		var all []*ssetest.Client
+		for i := range 6 {
+			all = append(all, w.listen("/feed", ssetest.Options{H2C: i%2 == 0}))
+		}
+		rpc := w.rpc()
+		rpc.count(1, 1)
+		rpc.end(status.Error(codes.Unavailable, "the backend is away"))
+		w.rpc().count(3, 3)
+		for _, c := range all {
+			expect(t, c, "open 1 gap:upstream 3")
+		}
+		told := scrape(t, w.Bridge)[`ssebridge_gaps_told_total{reason="upstream",route="/feed"}`]
+		if got := gapsOf(t, w.Bridge); got != "upstream log/stream 1" || told != 6 {
+			t.Errorf("counted %s, told %v times; want one gap, told six times", got, told)
+		}
+		all[0].Close()
+		w.listen("/feed", ssetest.Options{LastEventID: all[0].Snapshot().Events[1].ID}) // it is sent the gap again
+		if told := scrape(t, w.Bridge)[`ssebridge_gaps_told_total{reason="upstream",route="/feed"}`]; told != 7 {
+			t.Errorf("told %v times, want 7", told)
+		}
+	})
+}

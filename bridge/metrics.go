@@ -51,6 +51,10 @@ func metrics() []metric {
 			"ssebridge_gaps_total", counter, "stream-gap events: once for a log, and once for each client that has one of its own.",
 			[]string{labelRoute, labelReason, "told", "cause"},
 		},
+		{
+			"ssebridge_gaps_told_total", counter, "stream-gap events that clients were sent, once for each client.",
+			[]string{labelRoute, labelReason},
+		},
 		{"ssebridge_messages_received_total", counter, "Messages from upstreams.", []string{labelRoute}},
 		{"ssebridge_received_bytes_total", counter, "Bytes of those messages, as protobuf.", []string{labelRoute}},
 		{"ssebridge_messages_transcoded_total", counter, "Messages of streams that became JSON, by how.", []string{labelRoute, "path"}},

@@ -192,6 +192,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 			`messages_transcoded_total{path="direct",route="/feed"}`:                      4,
 			`messages_unshown_total{route="/feed"}`:                                       1,
 			`gaps_total{cause="stream",reason="untranscodable",route="/feed",told="log"}`: 1,
+			`gaps_told_total{reason="untranscodable",route="/feed"}`:                      1,
 			`frames_sent_total{route="/feed"}`:                                            5,
 			`delivery_seconds{route="/feed",transport="http"}`:                            1, // of each sixteenth
 		})
@@ -207,6 +208,9 @@ func TestMetricsTellTheStory(t *testing.T) {
 			`requests_total{route="/feed",status="200"}`:                                3,
 			`gaps_total{cause="stream",reason="expired",route="/feed",told="client"}`:   1,
 			`gaps_total{cause="client",reason="forgotten",route="/feed",told="client"}`: 1,
+			`gaps_told_total{reason="expired",route="/feed"}`:                           1,
+			`gaps_told_total{reason="forgotten",route="/feed"}`:                         1,
+			`gaps_told_total{reason="untranscodable",route="/feed"}`:                    3,
 			`replays_total{route="/feed"}`:                                              1,
 			`replayed_frames_total{route="/feed"}`:                                      2,
 			`frames_sent_total{route="/feed"}`:                                          8,
@@ -215,6 +219,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 		w.rpc().accept()
 		step("the RPC breaks", map[string]float64{
 			`gaps_total{cause="stream",reason="upstream",route="/feed",told="log"}`: 1,
+			`gaps_told_total{reason="upstream",route="/feed"}`:                      4,
 			`frames_sent_total{route="/feed"}`:                                      4,
 			`upstream_accept_seconds{upstream="app"}`:                               1,
 			`upstream_ends_total{code="UNAVAILABLE",kind="stream",upstream="app"}`:  1,

@@ -27,7 +27,8 @@
 //
 // "soak rollout" lets nothing go wrong, and has no proxies: it shows what clients
 // see of a bridge that is stopped while another is there, as in a rolling update,
-// and of configurations that are written anew.
+// over HTTP/1.1 and HTTP/2; of a bridge without another that is restarted; and of
+// configurations that are written anew.
 //
 // It is no benchmark: it measures no speed.
 package main

@@ -132,8 +132,8 @@ func (d *drainage) report() {
 		}
 		return at.Sub(d.signal).Round(time.Millisecond).String()
 	}
-	say("\ndrain: %d clients of %d streams on %s (%d MiB), an event every %s on each; drain.delay %s, drain.grace %s\n",
-		d.clients, set.rooms, d.from.name, d.resident, set.every, set.delay, set.grace)
+	say("\ndrain: %d clients of %d streams on %s (%d MiB), an event every %s on each; drain.delay %s, drain.grace %s; %s\n",
+		d.clients, set.rooms, d.from.name, d.resident, set.every, set.delay, set.grace, d.connections())
 	say("after SIGTERM  %10s  /readyz says no\n", since(d.unready))
 	if len(d.told) > 0 {
 		say("               %10s  the first client is asked to come back\n", since(d.told[0]))
@@ -155,6 +155,17 @@ func (d *drainage) report() {
 	say("any one second: at most %d; the mean over the grace: %.0f; busiest / mean: %.2f\n", n, d.mean(), float64(n)/d.mean())
 	say("without a stream: p50 %s, p99 %s, max %s\n", d.without.Quantile(0.5).Round(time.Millisecond),
 		d.without.Quantile(0.99).Round(time.Millisecond), d.without.Max().Round(time.Millisecond))
+	if set.silence > 0 {
+		say("the longest silence may be %s\n", set.silence)
+	}
+}
+
+// connections says how clients were connected to the bridge that drained.
+func (d *drainage) connections() string {
+	if len(d.soak.pages) == 0 {
+		return "HTTP/1.1, a connection for each"
+	}
+	return fmt.Sprintf("%s, %d streams a connection", d.soak.settings.framing, streamsOfPage)
 }
 
 // verdict returns what must not have been.
@@ -173,6 +184,8 @@ func (d *drainage) verdict() error {
 	no(d.astray > 0, "%d clients came to the bridge that drained again", d.astray)
 	no(d.twice > 0, "%d clients had to connect more than once", d.twice)
 	no(d.exit.Sub(d.signal) > set.delay+set.grace+exitMargin, "the exit came %s after SIGTERM", d.exit.Sub(d.signal))
+	no(set.silence > 0 && d.without.Max() > set.silence, "a client was without a stream for %s, at most %s were to be",
+		d.without.Max().Round(time.Millisecond), set.silence)
 	ratio := float64(busiest(d.again)) / d.mean()
 	no(set.busiest > 0 && ratio > set.busiest, "the busiest second has %.2f times the mean, at most %.2f were to be", ratio, set.busiest)
 	return errors.Join(wrong...)

@@ -23,6 +23,16 @@ type entry struct {
 // until that has left. A nil journal notes nothing.
 type journal struct{ entries []entry }
 
+// reached corrects the address of the newest connection.
+func (j *journal) reached(address string) {
+	for i := len(j.entries) - 1; i >= 0; i-- {
+		if j.entries[i].what == connects {
+			j.entries[i].word = address
+			return
+		}
+	}
+}
+
 func (j *journal) note(what happening, word string) {
 	if j != nil {
 		j.entries = append(j.entries, entry{what, time.Now(), word})

@@ -21,16 +21,18 @@ const (
 	changed   = "exclusive,inclusive"
 )
 
-// rollout is a bridge drained, and bridges reloaded, while nothing else goes wrong.
+// rollout is a bridge drained, a lone one restarted, and bridges reloaded, while
+// nothing else goes wrong.
 type rollout struct {
-	drain, reload settings
+	drain, framed, alone, reload settings
 }
 
 // rolloutByFlags runs a rollout as the command line says.
 func rolloutByFlags(ctx context.Context, args []string) error {
 	common := settings{out: os.Stdout, direct: true}
-	drain, reload := common, common
+	drain, framed, alone, reload := common, common, common, common
 	drain.busiest = 1.5
+	drain.silence, framed.silence = longestSilence, longestSilence
 	flags := flag.NewFlagSet(asRollout, flag.ExitOnError)
 	flags.IntVar(&drain.clients, "clients", 10000, "how many clients are on the bridge that drains")
 	flags.IntVar(&drain.rooms, "streams", 20, "how many streams they listen to")
@@ -39,7 +41,10 @@ func rolloutByFlags(ctx context.Context, args []string) error {
 	flags.DurationVar(&drain.grace, "grace", 25*time.Second, "drain.grace")
 	flags.IntVar(&reload.clients, "reload-clients", 2000, "how many clients are on routes that reloads do not change")
 	flags.IntVar(&reload.reloads, "reloads", 100, "how often a configuration is written anew")
-	only := flags.String("only", "", "drain or reload; both if empty")
+	flags.IntVar(&framed.clients, "framed-clients", 2000, "how many clients are on a bridge that drains over HTTP/2, in clear and by TLS")
+	flags.DurationVar(&framed.grace, "framed-grace", 10*time.Second, "drain.grace of that bridge")
+	flags.IntVar(&alone.clients, "alone-clients", 2000, "how many clients are on a bridge without another, which is restarted")
+	only := flags.String("only", "", "drain, h2c, tls, alone or reload; all if empty")
 	_ = flags.Parse(args) // exits on errors
 	dir, err := os.MkdirTemp("", asRollout)
 	if err != nil {
@@ -55,30 +60,55 @@ func rolloutByFlags(ctx context.Context, args []string) error {
 		return err
 	}
 	reload.rooms, reload.every, reload.grace = 3, 250*time.Millisecond, time.Second
-	r := rollout{drain, reload}
+	framed.rooms, framed.every, framed.delay = drain.rooms, drain.every, 2*time.Second
+	alone.rooms, alone.every = drain.rooms, drain.every
+	r := rollout{drain, framed, alone, reload}
 	if err := r.equip(rand.Uint64(), command, self); err != nil {
 		return err
 	}
-	switch *only {
-	case "":
-		return errors.Join(r.runDrain(ctx), r.runReload(ctx))
-	case "drain":
-		return r.runDrain(ctx)
-	case "reload":
-		return r.runReload(ctx)
-	default:
-		return fmt.Errorf("-only %s: drain or reload", *only)
+	var failed []error
+	known := false
+	for _, part := range r.parts() {
+		if *only == "" || *only == part.name {
+			known = true
+			failed = append(failed, part.run(ctx))
+		}
+	}
+	if !known {
+		return fmt.Errorf("-only %s: there is no such part", *only)
+	}
+	return errors.Join(failed...)
+}
+
+// longestSilence is how long a drain may leave a client without a stream, where
+// another bridge is there: up to a second until it is to connect, and the rest.
+const longestSilence = 1500 * time.Millisecond
+
+// rolloutPart is one thing that a rollout shows.
+type rolloutPart struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+func (r *rollout) parts() []rolloutPart {
+	return []rolloutPart{
+		{"drain", r.runDrain},
+		{"h2c", func(ctx context.Context) error { return r.runFramed(ctx, h2c) }},
+		{"tls", func(ctx context.Context) error { return r.runFramed(ctx, byTLS) }},
+		{"alone", r.runAlone},
+		{"reload", r.runReload},
 	}
 }
 
 // equip says what both parts are run with, and on which routes.
 func (r *rollout) equip(seed uint64, command, backend string) error {
-	for _, set := range []*settings{&r.drain, &r.reload} {
+	for _, set := range []*settings{&r.drain, &r.framed, &r.alone, &r.reload} {
 		set.seed, set.command, set.backend = seed, command, []string{backend, asBackend}
 	}
 	var err, failed error
-	r.drain.kinds, err = chosen(crossed)
-	r.reload.kinds, failed = chosen(unchanged + "," + changed)
+	r.drain.kinds, err = patient(crossed)
+	r.framed.kinds, r.alone.kinds, r.alone.alone = r.drain.kinds, r.drain.kinds, true
+	r.reload.kinds, failed = patient(unchanged + "," + changed)
 	same := 0
 	for _, k := range r.reload.kinds {
 		if !k.changes {
@@ -90,9 +120,33 @@ func (r *rollout) equip(seed uint64, command, backend string) error {
 	return errors.Join(err, failed)
 }
 
+// patient returns kinds of the given names whose shared logs are so long that no
+// client is asked to leave because the machine is slow.
+func patient(names string) ([]kind, error) {
+	kinds, err := chosen(names)
+	for i := range kinds {
+		if !kinds[i].private {
+			kinds[i].log = longLog
+		}
+	}
+	return kinds, err
+}
+
 // runDrain drains a bridge.
 func (r *rollout) runDrain(ctx context.Context) error {
 	return newSoak(r.drain).staged(ctx, (*soak).drained)
+}
+
+// runFramed drains a bridge whose clients share connections of HTTP/2.
+func (r *rollout) runFramed(ctx context.Context, f framing) error {
+	set := r.framed
+	set.framing = f
+	return newSoak(set).staged(ctx, (*soak).drained)
+}
+
+// runAlone restarts a bridge that has no other beside it.
+func (r *rollout) runAlone(ctx context.Context) error {
+	return newSoak(r.alone).staged(ctx, (*soak).restarted)
 }
 
 // runReload reloads two bridges.

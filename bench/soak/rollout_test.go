@@ -11,18 +11,21 @@ import (
 // back says nothing here: the machine has other things to do.
 func TestRollout(t *testing.T) {
 	common := settings{every: 80 * time.Millisecond, direct: true, out: t.Output()}
-	r := rollout{common, common}
+	r := rollout{common, common, common, common}
 	r.drain.clients, r.drain.rooms = 500, 4
 	r.drain.delay, r.drain.grace = 500*time.Millisecond, 3*time.Second
+	r.framed.clients, r.framed.rooms = 200, 4
+	r.framed.delay, r.framed.grace = 500*time.Millisecond, 3*time.Second
+	r.alone.clients, r.alone.rooms = 200, 4
 	r.reload.clients, r.reload.rooms, r.reload.reloads, r.reload.grace = 100, 2, 12, time.Second
 	if err := r.equip(uint64(time.Now().UnixNano()), built(t), os.Args[0]); err != nil {
 		t.Fatal(err)
 	}
-	for name, part := range map[string]func(context.Context) error{"drain": r.runDrain, "reload": r.runReload} {
-		t.Run(name, func(t *testing.T) {
+	for _, part := range r.parts() {
+		t.Run(part.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
-			if err := part(ctx); err != nil {
+			if err := part.run(ctx); err != nil {
 				t.Error(err)
 			}
 		})

@@ -36,6 +36,9 @@ type settings struct {
 	delay    time.Duration // the bridges' drain.delay
 	grace    time.Duration // their drain.grace
 	busiest  float64       // of a drain's seconds, how much more than the mean it may bring; 0: any
+	silence  time.Duration // how long a drain may leave a client without a stream; 0: any time
+	framing  framing       // how clients that go by the balancer speak
+	alone    bool          // there is one bridge
 	reloads  int           // in calm, before the faults
 	table    time.Duration // between two tables
 	command  string        // the ssebridge binary
@@ -74,6 +77,7 @@ type soak struct {
 
 	mood     *mood
 	watchers []*watcher
+	pages    []*page  // that the watchers are on, where several share a connection
 	tallies  []*tally // by kind
 
 	mu     sync.Mutex
@@ -155,6 +159,12 @@ func (s *soak) watch(ctx context.Context, watching *sync.WaitGroup) {
 		}
 		if s.settings.direct {
 			w.stays, w.journal = true, &journal{}
+		}
+		if s.settings.framing != http1 {
+			if i%streamsOfPage == 0 {
+				s.pages = append(s.pages, newPage(s.balancer, s.settings.framing))
+			}
+			s.pages[len(s.pages)-1].open(w)
 		}
 		s.watchers = append(s.watchers, w)
 		watching.Go(func() { w.run(ctx) })

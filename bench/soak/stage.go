@@ -39,7 +39,16 @@ func (s *soak) open(ctx context.Context) error {
 	if err := s.backend.start(ctx); err != nil {
 		return err
 	}
-	for _, name := range []string{"bridge-a", "bridge-b"} {
+	if s.settings.framing == byTLS {
+		if err := writeCertificate(s.dir); err != nil {
+			return err
+		}
+	}
+	names := []string{"bridge-a", "bridge-b"}
+	if s.settings.alone {
+		names = names[:1]
+	}
+	for _, name := range names {
 		if err := s.openBridge(ctx, made, free, name); err != nil {
 			return err
 		}
@@ -88,9 +97,12 @@ func (s *soak) configuration(b *bridge) string {
 	fmt.Fprintf(&text, `listen: %q
 admin: %q
 limits: {clients: %d, catchups: %d}
-drain: {delay: %s, grace: %s}
-upstreams:
-`, b.listen, b.admin, s.settings.clients+s.settings.clients/10+16, catchups, s.settings.delay, s.settings.grace)
+drain: %s
+`, b.listen, b.admin, s.settings.clients+s.settings.clients/10+16, catchups, s.drain())
+	if s.settings.framing == byTLS {
+		fmt.Fprintf(&text, "tls: {cert: %q, key: %q}\n", filepath.Join(s.dir, "cert.pem"), filepath.Join(s.dir, "key.pem"))
+	}
+	text.WriteString("upstreams:\n")
 	for _, name := range []string{mostUpstream, slowUpstream, eachUpstream} {
 		fmt.Fprintf(&text, "  %s: {target: %q, keepalive: 10s, open_timeout: 2s, reconnect: {max: 1s}}\n", name, b.target)
 	}
@@ -106,6 +118,14 @@ upstreams:
 		fmt.Fprintf(&text, "  - {path: %q, rpc: ssebridge.test.v1.FeedService/Watch, upstream: %s, share: true}\n", passingPath+"{topic}", mostUpstream)
 	}
 	return text.String()
+}
+
+// drain is a bridge's drain.
+func (s *soak) drain() string {
+	if s.settings.alone {
+		return "{alone: true}"
+	}
+	return fmt.Sprintf("{delay: %s, grace: %s}", s.settings.delay, s.settings.grace)
 }
 
 // close ends all that open has started.

@@ -49,11 +49,16 @@ type watcher struct {
 	placed string    // where it got lastID
 	heard  time.Time // when it last got a message, a gap or a place
 
+	page *page // that the client is on; nil: it has connections of its own
+
 	seen atomic.Int64 // newest, for who watches the watcher
 }
 
 // run watches until ctx ends, connecting again and again.
 func (w *watcher) run(ctx context.Context) {
+	if w.page != nil && !w.page.await(ctx, w) {
+		return
+	}
 	for ctx.Err() == nil {
 		w.retry = sulk
 		w.tally.connected()
@@ -119,7 +124,12 @@ func (w *watcher) connect(ctx context.Context) error {
 func (w *watcher) request(ctx context.Context) (*http.Response, error) {
 	through := w.doors[w.random.IntN(len(w.doors))]
 	behind := through.behind()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+through.address()+w.path, http.NoBody)
+	at := "http://" + through.address()
+	if w.page != nil {
+		at = w.page.url()
+		ctx = w.page.traced(ctx, w.journal)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+w.path, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +141,9 @@ func (w *watcher) request(ctx context.Context) (*http.Response, error) {
 	response, err := w.http.Do(request)
 	if err != nil {
 		return nil, nil //nolint:nilerr,nilnil // see above
+	}
+	if w.page != nil {
+		w.page.opened()
 	}
 	if w.here = behind; through.behind() != behind {
 		w.here = ""

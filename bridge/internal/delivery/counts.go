@@ -27,6 +27,9 @@ type Counts struct {
 	Clients [2]atomic.Int64
 	// Frames of logs that were written whole.
 	Frames atomic.Uint64
+	// Marked is how often clients were sent the marked frames of logs, by mark; nil:
+	// nobody wants to know.
+	Marked *tally.Family
 	// Bytes handed to connections as they are, and GzipBytes compressed ones:
 	// chunks of HTTP/1.1 included where the bridge makes them, but neither
 	// the head nor what TLS and HTTP/2 put around.

@@ -170,6 +170,7 @@ func (s *session) wrote(now moment) {
 		frames := s.sent - s.client.Position
 		s.client.Frames += frames
 		s.client.Counts.Frames.Add(frames)
+		s.countMarks()
 		s.frames, s.comments = false, 0
 		s.stand(s.sent)
 		return
@@ -212,6 +213,17 @@ func (s *session) place() (blocks [][]byte, end End) {
 // One that leaves need not.
 func (s *session) parts() bool {
 	return s.watched && !s.leaving && s.client.Follower != nil && s.client.Follower.Parted()
+}
+
+// countMarks counts the marked frames among those that have been written.
+func (s *session) countMarks() {
+	marked := s.client.Counts.Marked
+	if marked == nil {
+		return
+	}
+	for _, mark := range s.log.Marks(s.client.Position, s.sent) {
+		marked.Add(mark, 1)
+	}
 }
 
 // due returns when the next turn is to be taken at the latest.

@@ -47,6 +47,7 @@ type Log struct {
 	begun    time.Time
 	watchers atomic.Pointer[[]*watcher] // replaced whole, under mu
 	notices  atomic.Uint64
+	marked   atomic.Uint64 // the position of the newest mark
 
 	mu       sync.Mutex
 	frames   ring
@@ -61,6 +62,7 @@ type Log struct {
 	unread   atomic.Int32      // Params.Hold: how much those frames are to the log
 	newest   atomic.Uint64     // the position of the newest frame
 	newestAt atomic.Int64      // when it came, since begun
+	marks    []mark            // of frames held, and perhaps of some that are not
 	evicted  string            // the id of the newest frame that was dropped
 	goneAt   time.Duration     // when that frame came
 	closed   bool              // no frame comes after the newest one

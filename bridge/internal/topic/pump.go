@@ -249,6 +249,7 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 		return unshown{err}
 	case err != nil:
 		frame, id := t.params.Renderer.Gap(gapUntranscodable)
+		t.log.Mark(gapUntranscodable)
 		err = t.grow(frame, id, false)
 	default:
 		frame, id := t.params.Renderer.Event()
@@ -370,6 +371,7 @@ func (t *Topic) mend() {
 // tellGap appends a gap after which the order of cursors begins anew.
 func (t *Topic) tellGap(reason string) error {
 	frame, id := t.params.Renderer.Gap(reason)
+	t.log.Mark(reason)
 	return t.grow(frame, id, true)
 }
 

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/histogram"
+)
+
+const (
+	// connectsEach is how many connections a client of a restarted bridge may try.
+	connectsEach = 1.2
+	// backWithin is how long after the start of the next process all clients are back.
+	backWithin = 3 * time.Second
+)
+
+// restart is a bridge that has no other beside it, and is ended and started again.
+type restart struct {
+	soak    *soak
+	signal  time.Time // SIGTERM
+	started time.Time // the next process was
+
+	asks, connects, lost int
+	late                 time.Duration // how long after the start the last client was back
+	without              histogram.Histogram
+}
+
+// restarted ends and starts the only bridge, under its clients.
+func (s *soak) restarted(ctx context.Context) error {
+	s.balancer = newBalancer(s.bridges)
+	r := &restart{soak: s}
+	if err := s.awaitReady(ctx); err != nil {
+		return err
+	}
+	err := s.attended(ctx, r.play)
+	if r.started.IsZero() {
+		return errors.Join(err, s.verdict())
+	}
+	r.read()
+	r.report()
+	s.table()
+	return errors.Join(err, r.verdict(), s.quiet(), s.verdict())
+}
+
+func (r *restart) play(ctx context.Context) error {
+	s, began := r.soak, time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel() // before the wait
+	all.Go(func() { s.balancer.run(ctx) })
+	if err := s.settle(ctx, began, "the first messages"); err != nil {
+		return err
+	}
+	r.signal = time.Now()
+	s.bridges[0].stop()
+	r.started = time.Now()
+	if err := s.bridges[0].start(ctx); err != nil {
+		return err
+	}
+	if err := s.settle(ctx, began, "the end"); err != nil {
+		return err
+	}
+	return s.fewRPCs(ctx)
+}
+
+// read reads the clients' journals, who have left.
+func (r *restart) read() {
+	for _, w := range r.soak.watchers {
+		for _, e := range w.journal.entries {
+			if e.what == asked && e.word == retryDrain && e.at.After(r.signal) {
+				r.asks++
+			}
+		}
+		c, _ := crossingOf(w.journal, r.signal, retryDrain)
+		r.connects += len(c.to)
+		if c.back.IsZero() {
+			r.lost++
+			continue
+		}
+		r.late = max(r.late, c.back.Sub(r.started))
+		r.without.Count(c.back.Sub(c.left))
+	}
+}
+
+func (r *restart) clients() int { return len(r.soak.watchers) }
+
+// each is how many of something there were for each client.
+func (r *restart) each(n int) float64 { return float64(n) / float64(max(1, r.clients())) }
+
+func (r *restart) report() {
+	say := r.soak.sayf
+	say("\nrestart: %d clients of a bridge that is alone\n", r.clients())
+	say("the process ended %s after SIGTERM, and the next was started\n", r.started.Sub(r.signal).Round(time.Millisecond))
+	say("asked to come back (stream-retry drain): %d, %.2f for each client\n", r.asks, r.each(r.asks))
+	say("connections tried: %d, %.2f for each client; at most %.1f\n", r.connects, r.each(r.connects), connectsEach)
+	say("all clients were back %s after the start; at most %s\n", r.late.Round(time.Millisecond), backWithin)
+	say("without a stream: p50 %s, p99 %s, max %s\n", r.without.Quantile(0.5).Round(time.Millisecond),
+		r.without.Quantile(0.99).Round(time.Millisecond), r.without.Max().Round(time.Millisecond))
+}
+
+// verdict returns what must not have been.
+func (r *restart) verdict() error {
+	var wrong []error
+	if r.asks != r.clients() {
+		wrong = append(wrong, fmt.Errorf("%d clients were asked %d times to come back", r.clients(), r.asks))
+	}
+	if r.each(r.connects) > connectsEach {
+		wrong = append(wrong, fmt.Errorf("each client tried %.2f connections", r.each(r.connects)))
+	}
+	if r.lost > 0 || r.late > backWithin {
+		wrong = append(wrong, fmt.Errorf("%d clients are not back, the last of the others came %s after the start", r.lost, r.late))
+	}
+	return errors.Join(wrong...)
+}

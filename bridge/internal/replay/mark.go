@@ -1,0 +1,36 @@
+package replay
+
+import "slices"
+
+// mark labels a frame.
+type mark struct {
+	position uint64
+	label    string
+}
+
+// Mark labels the frame that is appended next. It is for the log's writer. Marked
+// frames are few, as gaps are.
+func (l *Log) Mark(label string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.marks = slices.DeleteFunc(l.marks, func(m mark) bool { return m.position <= l.frames.floor })
+	l.marks = append(l.marks, mark{l.frames.head() + 1, label})
+	l.marked.Store(l.frames.head() + 1)
+}
+
+// Marks returns the labels of the frames after one position and up to another,
+// as far as they are held. Where there are none, which is usual, it takes no lock.
+func (l *Log) Marks(after, upTo uint64) []string {
+	if l.marked.Load() <= after {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var labels []string
+	for _, m := range l.marks {
+		if m.position > after && m.position <= upTo {
+			labels = append(labels, m.label)
+		}
+	}
+	return labels
+}

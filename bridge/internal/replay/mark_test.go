@@ -1,0 +1,36 @@
+package replay
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestMarksAreOfTheFramesBetweenTwoPositions(t *testing.T) {
+	l := New(Params{Events: 3, Bytes: 1 << 20})
+	l.Append([]byte("1"), "")
+	l.Mark("a")
+	l.Append([]byte("2"), "")
+	l.Mark("b")
+	l.Append([]byte("3"), "")
+	l.Append([]byte("4"), "")
+	for _, tc := range []struct {
+		after, upTo uint64
+		want        []string
+	}{
+		{0, 1, nil}, {0, 2, []string{"a"}}, {1, 2, []string{"a"}}, {1, 4, []string{"a", "b"}}, {2, 3, []string{"b"}}, {3, 4, nil}, {0, 0, nil},
+	} {
+		if got := l.Marks(tc.after, tc.upTo); !slices.Equal(got, tc.want) {
+			t.Errorf("after %d up to %d: %q, want %q", tc.after, tc.upTo, got, tc.want)
+		}
+	}
+	for range 5 { // the marked frames leave the log
+		l.Append([]byte("x"), "")
+	}
+	l.Mark("c")
+	if len(l.marks) != 1 {
+		t.Errorf("%d marks are kept", len(l.marks))
+	}
+	if got := l.Marks(0, 10); !slices.Equal(got, []string{"c"}) {
+		t.Errorf("%q", got) // the writer appends the frame next
+	}
+}
