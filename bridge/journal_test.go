@@ -80,7 +80,7 @@ func TestUnwatchedCostsNothing(t *testing.T) {
 			t.Error("something is to be told")
 		}
 		ctx, _ := f.startRPC(request.Context(), call)
-		_, _, span := b.tracing.startRPC(kept.source().context(ctx), call)
+		_, _, span := b.tracing.startRPC(kept.source().context(ctx), e.upstream, call)
 		span.accepted()
 		span.ended(nil)
 		span.answered(nil)

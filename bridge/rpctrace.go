@@ -20,25 +20,38 @@ import (
 // nothing on a nil rpcSpan.
 type rpcSpan struct{ trace.Span }
 
-// startRPC begins the span of an RPC whose context holds the request that it is
-// opened for, and has the call tell the backend of it.
-func (t *tracing) startRPC(ctx context.Context, call upstream.Call) (context.Context, upstream.Call, *rpcSpan) {
+// startRPC begins the span of an RPC to a backend, whose context holds the request
+// that it is opened for, and has the call tell the backend of it.
+func (t *tracing) startRPC(ctx context.Context, up *backend, call upstream.Call) (context.Context, upstream.Call, *rpcSpan) {
 	if t == nil {
 		return ctx, call, nil
 	}
 	name := strings.TrimPrefix(call.Method, "/")
 	service, method, _ := strings.Cut(name, "/")
-	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(append(up.spanAttributes(),
 		attribute.String("rpc.system", "grpc"),
 		attribute.String("rpc.service", service),
 		attribute.String("rpc.method", method),
-	))
+	)...))
 	call.Metadata = maps.Clone(call.Metadata) // other openings share it
 	if call.Metadata == nil {
 		call.Metadata = metadata.MD{}
 	}
 	t.propagator.Inject(ctx, tracedMetadata(call.Metadata))
 	return ctx, call, &rpcSpan{span}
+}
+
+// spanAttributes say which backend an RPC goes to.
+func (u *backend) spanAttributes() []attribute.KeyValue {
+	all := []attribute.KeyValue{attribute.String("ssebridge.upstream", u.name)}
+	address, port := u.Server()
+	if address != "" {
+		all = append(all, attribute.String("server.address", address))
+	}
+	if port != 0 {
+		all = append(all, attribute.Int("server.port", port))
+	}
+	return all
 }
 
 // tracedMetadata is metadata as a propagator fills it. What gRPC could not send,
@@ -115,7 +128,7 @@ func (f *feed) startRPC(ctx context.Context, call upstream.Call) (context.Contex
 		return ctx, call
 	}
 	from := f.origin.Load()
-	ctx, call, f.span = tracing.startRPC(from.context(ctx), call)
+	ctx, call, f.span = tracing.startRPC(from.context(ctx), f.endpoint.upstream, call)
 	now := &opening{span: f.span.SpanContext()}
 	if from != nil {
 		now.opener = from.span

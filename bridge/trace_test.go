@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -129,6 +130,10 @@ func eventsOf(span *tracev1.Span) []string {
 // a second client's span is linked to the RPC, and a stream's span lasts as long as the stream.
 func TestTraceOfAStream(t *testing.T) {
 	backend := backend(t)
+	host, port, err := net.SplitHostPort(backend.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
 	collector, provider := exporting(t)
 	g := startWith(t, parse(t, "upstreams:\n  app: {target: '"+backend.Target()+"'}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
 		"  - {path: '/feeds/{topic}', rpc: "+watch+", upstream: app, share: true, request: {query: true}, replay: {linger: 0s}}\n"), bridge.Options{TracerProvider: provider})
@@ -187,6 +192,7 @@ func TestTraceOfAStream(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"rpc.system": "grpc", "rpc.service": "ssebridge.test.v1.FeedService", "rpc.method": "Watch", "rpc.grpc.status_code": "int_value:1",
+		"ssebridge.upstream": "app", "server.address": host, "server.port": "int_value:" + port,
 	} {
 		if got := attrOf(rpc, key); got != want {
 			t.Errorf("%s is %q, want %q", key, got, want)

@@ -17,7 +17,7 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	defer func() { e.counts.unary.Observe(visitOf(w).age(time.Now())) }()
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(e.route.Timeout))
 	defer cancel()
-	calling, rpc, span := e.bridge.tracing.startRPC(c.visit.source().context(ctx), upstream.Call{
+	calling, rpc, span := e.bridge.tracing.startRPC(c.visit.source().context(ctx), e.upstream, upstream.Call{
 		Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata,
 	})
 	e.upstream.counts.unary.opens.Add(1)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,6 +116,31 @@ func (t target) authority() string {
 		return builder.OverrideAuthority(t.url)
 	}
 	return t.url.Endpoint()
+}
+
+// Server is where the backend is, as its target says: a host and a port, or the
+// path of a socket and 0. It is empty where Params.Conn came without a target.
+func (u *Upstream) Server() (address string, port int) {
+	t, err := parseTarget(u.params.Target)
+	if err != nil {
+		return "", 0
+	}
+	name := t.url.Endpoint()
+	if t.dialed != nil {
+		name = t.dialed.addr
+		if t.dialed.network == "unix" {
+			return name, 0
+		}
+	}
+	host, text, err := net.SplitHostPort(name)
+	if err != nil {
+		return name, 0
+	}
+	port, err = strconv.Atoi(text)
+	if err != nil {
+		return name, 0
+	}
+	return host, port
 }
 
 // cutAuthority splits "//authority/endpoint".

@@ -1,9 +1,29 @@
 package upstream
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
+
+func TestServerOfATarget(t *testing.T) {
+	for target, want := range map[string]string{
+		"127.0.0.1:50051":          "127.0.0.1 50051",
+		"[::1]:50051":              "::1 50051",
+		"dns:///app.test:443":      "app.test 443",
+		"dns://127.0.0.1/app:443":  "app 443",
+		"static:///10.0.0.1:50051": "10.0.0.1 50051",
+		"unix:///run/app.sock":     "/run/app.sock 0",
+		"unix-abstract:app":        "@app 0",
+		"":                         " 0",
+	} {
+		u := &Upstream{params: Params{Target: target}}
+		address, port := u.Server()
+		if got := fmt.Sprint(address, " ", port); got != want {
+			t.Errorf("%q: got %q, want %q", target, got, want)
+		}
+	}
+}
 
 func TestParseTarget(t *testing.T) {
 	for target, want := range map[string]string{
