@@ -397,10 +397,10 @@ func (c *answerConn) answer() {
 		c.appendBlock(b.stream, true, b.withEnd())
 		return
 	}
-	if !isGRPC && !b.informational() && len(c.http) < maxHTTPAnswers {
+	if !isGRPC && !b.end && !b.informational() && len(c.http) < maxHTTPAnswers {
 		c.http[b.stream] = struct{}{}
 	}
-	c.appendBlock(b.stream, false, b.fields)
+	c.appendBlock(b.stream, b.end, b.fields)
 }
 
 // hasStatus reports whether the block holds a grpc-status.

@@ -3,6 +3,9 @@ package upstream
 import (
 	"fmt"
 
+	// A backend may compress what it sends. grpc-go announces and knows only the
+	// compressors that a program links, and an embedder's may link none.
+	_ "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/mem"
 )
 

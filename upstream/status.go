@@ -144,8 +144,9 @@ func (e ending) error(err error) error {
 		return &rpcError{status: status.New(codes.Unknown, "the RPC failed"), cause: clip(err)}
 	}
 	// An end that grpc-go has put to an RPC itself, such as that for a message
-	// that is too large, may come when the trailers have arrived already.
-	arrived := e.mark != "" && st.Code() == codes.Unavailable
+	// that is too large, may come when the trailers have arrived already. A message
+	// that is cut off is INTERNAL to it.
+	arrived := e.mark != "" && (st.Code() == codes.Unavailable || st.Code() == codes.Internal)
 	switch {
 	case e.mark == answerOwn+strconv.Itoa(int(int32(st.Code()))): //nolint:gosec // the wire's own int32
 		return st.Err()
