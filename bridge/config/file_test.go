@@ -293,3 +293,14 @@ func TestErrorsAreBounded(t *testing.T) {
 		t.Error(last)
 	}
 }
+
+// README shows an example that is in the repository, as it stands there.
+func TestExampleOfTheReadme(t *testing.T) {
+	readme, example := string(readFile(t, "../../README.md")), string(readFile(t, "../../examples/rooms.yaml"))
+	_, block, _ := strings.Cut(readme, "```yaml\n")
+	block, _, _ = strings.Cut(block, "```")
+	_, shown, ok := strings.Cut(example, "upstreams:\n")
+	if !ok || block != "upstreams:\n"+shown {
+		t.Errorf("README shows\n%s\nand examples/rooms.yaml is\n%s", block, example)
+	}
+}

@@ -92,7 +92,7 @@ func fieldComments(t *testing.T) map[string]string {
 
 func TestJSONSchemaAcceptsTheExamples(t *testing.T) {
 	resolved := committedSchema(t)
-	for _, name := range []string{"../../examples/ssebridge.yaml", "../../examples/health.yaml"} {
+	for _, name := range []string{"../../examples/ssebridge.yaml", "../../examples/health.yaml", "../../examples/rooms.yaml"} {
 		if err := resolved.Validate(yamlValue(t, readFile(t, name))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
