@@ -222,6 +222,10 @@ func (r reading) upstream(name string, up *backend) {
 	running, waiting := up.catchUps.Usage()
 	r.value("ssebridge_upstream_catchups", float64(running), name, "running")
 	r.value("ssebridge_upstream_catchups", float64(waiting), name, "waiting")
+	if certificate := up.Certificate(); certificate != nil {
+		r.value("ssebridge_upstream_certificate_not_after_seconds", float64(certificate.NotAfter.Unix()), name)
+		r.value("ssebridge_upstream_certificate_not_before_seconds", float64(certificate.NotBefore.Unix()), name)
+	}
 	r.value("ssebridge_upstream_schema_known", flag(up.Schema() != nil), name)
 }
 

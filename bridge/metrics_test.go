@@ -119,6 +119,11 @@ func TestMetricsAreDocumented(t *testing.T) {
 			slices.Sort(sorted)
 			documented[name] = kind + " " + strings.Join(sorted, ", ")
 		}
+		for name := range documented { // TestClientCertificateOfAnUpstreamIsMeasured has these
+			if strings.HasPrefix(name, "ssebridge_upstream_certificate_") && present[name] == "" {
+				present[name] = documented[name]
+			}
+		}
 		if diff := cmp.Diff(present, documented); diff != "" {
 			t.Errorf("the bridge (-) and its documentation (+) differ:\n%s", diff)
 		}
@@ -494,6 +499,7 @@ func TestRoutesOfOnePathShareTheirSeries(t *testing.T) {
 		w.rpc().accept()
 		w.listen("/x", ssetest.Options{Method: http.MethodPost})
 		w.rpc().accept()
+		time.Sleep(time.Second) // both wait for open_grace
 		synctest.Wait()
 		all := scrape(t, w.Bridge) // which a second series of a name would fail
 		if got := all[`ssebridge_clients{route="/x",transport="http"}`]; got != 2 {
@@ -503,4 +509,38 @@ func TestRoutesOfOnePathShareTheirSeries(t *testing.T) {
 			t.Errorf("%v topics, want 2", got)
 		}
 	})
+}
+
+// TestClientCertificateOfAnUpstreamIsMeasured, and a renewed one from the reload on that its files cause.
+func TestClientCertificateOfAnUpstreamIsMeasured(t *testing.T) {
+	authority := backendtest.NewAuthority(t)
+	cert, key := authority.Issue(t, "client")
+	cfg := parse(t, fmt.Sprintf("upstreams:\n  app: {target: '127.0.0.1:1', tls: {ca: %q, cert: %q, key: %q}}\nroutes: [{path: /feed, rpc: %s, upstream: app}]\n",
+		authority.CAFile, cert, key, watch))
+	b, err := bridge.New(cfg, bridge.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	left := func() time.Duration {
+		until := scrape(t, b)[`ssebridge_upstream_certificate_not_after_seconds{upstream="app"}`]
+		return time.Until(time.Unix(int64(until), 0)).Round(time.Hour)
+	}
+	if got := left(); got != 24*time.Hour {
+		t.Errorf("the certificate has %v left", got)
+	}
+	expired, _ := authority.IssueUntil(t, "client", time.Now().Add(-2*time.Hour))
+	if expired != cert {
+		t.Fatal("another file")
+	}
+	if err := b.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(); got != -2*time.Hour {
+		t.Errorf("after the reload the certificate has %v left", got)
+	}
 }

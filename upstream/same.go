@@ -17,9 +17,11 @@ func (u *Upstream) Same(params Params) (bool, error) {
 		return false, nil
 	}
 	if params.TLS != nil && params.Conn == nil {
-		if _, err := params.TLS.config(); err != nil {
+		config, err := params.TLS.config()
+		if err != nil {
 			return false, err
 		}
+		u.certificate.Store(leafOf(config))
 	}
 	schema, err := params.Schema.load()
 	return schema.sumOf() == u.fixed, err

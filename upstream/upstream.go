@@ -3,9 +3,12 @@ package upstream
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
@@ -31,8 +34,24 @@ type Upstream struct {
 
 	closed chan struct{} // closed by Close
 
+	// certificate is the client certificate in the files of Params.TLS, as New or Same
+	// read them last; nil where there is none.
+	certificate atomic.Pointer[x509.Certificate]
+
 	mu      sync.Mutex
 	streams map[*Stream]struct{} // nil once closed
+}
+
+// Certificate returns the client certificate that is presented to the backend, as New or Same
+// read it last; nil where there is none.
+func (u *Upstream) Certificate() *x509.Certificate { return u.certificate.Load() }
+
+// leafOf returns the certificate that a configuration presents, nil where there is none.
+func leafOf(config *tls.Config) *x509.Certificate {
+	if config == nil || len(config.Certificates) == 0 {
+		return nil
+	}
+	return config.Certificates[0].Leaf
 }
 
 // New makes an upstream. It does not wait for the backend: connections and
@@ -41,10 +60,13 @@ type Upstream struct {
 func New(params Params) (*Upstream, error) {
 	params = params.withDefaults()
 	errs := []error{params.validate()}
+	var certificate *x509.Certificate
 	if params.TLS != nil && params.Conn == nil {
-		if _, err := params.TLS.config(); err != nil {
+		config, err := params.TLS.config()
+		if err != nil {
 			errs = append(errs, err)
 		}
+		certificate = leafOf(config)
 	}
 	if params.Conn == nil {
 		if _, err := parseTarget(params.Target); err != nil {
@@ -67,6 +89,7 @@ func New(params Params) (*Upstream, error) {
 		return nil, err
 	}
 	u.fixed = u.schema.current.sumOf()
+	u.certificate.Store(certificate)
 	if params.Conn == nil {
 		if u.pool, err = newPool(params, u.schema.poke); err != nil {
 			return nil, err

@@ -51,7 +51,20 @@ func NewAuthority(tb testing.TB) *Authority {
 // replaces its files.
 func (a *Authority) Issue(tb testing.TB, name string, hosts ...string) (certFile, keyFile string) {
 	tb.Helper()
+	return a.issue(tb, certificateTemplate(tb, name), hosts)
+}
+
+// IssueUntil is Issue for a certificate that is valid until a time of the test's choice.
+func (a *Authority) IssueUntil(tb testing.TB, name string, until time.Time) (certFile, keyFile string) {
+	tb.Helper()
 	template := certificateTemplate(tb, name)
+	template.NotBefore, template.NotAfter = until.Add(-24*time.Hour), until
+	return a.issue(tb, template, nil)
+}
+
+func (a *Authority) issue(tb testing.TB, template *x509.Certificate, hosts []string) (certFile, keyFile string) {
+	tb.Helper()
+	name := template.Subject.CommonName
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, host := range hosts {
