@@ -49,9 +49,16 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 	}
 
 	if r.orderly {
-		if b = r.settle(b, t, depth); b == nil {
+		settled, pieces := r.settle(b, t, depth)
+		if settled == nil && pieces == nil {
 			return nil
 		}
+
+		if pieces != nil {
+			return r.scattered(dst, b, pieces, t, depth)
+		}
+
+		b = settled
 	} else if t.loose {
 		return r.looseFields(dst, b, t, depth)
 	}

@@ -145,8 +145,9 @@ func (t *Tapped) take(r *run, e *entry, value []byte) bool {
 			}
 		}
 	default:
-		if plain.form == packedForm && len(value) == 1 {
-			return true // no elements
+		// A list without elements leaves the one before as it is. Its length may be written in more bytes than it needs.
+		if body, _ := chunk(value, 0); plain.form == packedForm && len(body) == 0 {
+			return true
 		}
 	}
 

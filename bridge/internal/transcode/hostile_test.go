@@ -8,8 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
@@ -172,13 +177,80 @@ func TestHostileDisorder(t *testing.T) {
 
 	wantKind(t, bounded(t, plan, wire), KindTooLarge)
 
-	// The first field last, on every level.
+	// The first field last, on every level: nothing is moved, so the depth does not matter.
 	wire = field(14, bytes.Repeat([]byte("x"), 1<<20))
 	for range 100 {
 		wire = append(field(recursiveNumber, wire), 0x18, 0x01)
 	}
 
-	wantKind(t, bounded(t, plan, wire), KindTooLarge)
+	if err := bounded(t, plan, wire); err != nil {
+		t.Error(err)
+	}
+}
+
+// lateMessage is a recursive type with a field behind a oneof. Go's serializer writes the oneof last, so on each level the
+// late field comes first and is printed last.
+func lateMessage(tb testing.TB) protoreflect.MessageDescriptor {
+	tb.Helper()
+
+	optional := descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL
+	text, message := descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
+
+	return buildFile(tb, &descriptorpb.FileDescriptorProto{
+		Name: new("late.proto"), Package: new("late"), Syntax: new("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{{
+			Name:      new("Tree"),
+			OneofDecl: []*descriptorpb.OneofDescriptorProto{{Name: new("kind")}},
+			Field: []*descriptorpb.FieldDescriptorProto{
+				{Name: new("leaf"), Number: new(int32(1)), Label: &optional, Type: &text, OneofIndex: new(int32(0))},
+				{Name: new("tree"), Number: new(int32(2)), Label: &optional, Type: &message, TypeName: new(".late.Tree"), OneofIndex: new(int32(0))},
+				{Name: new("note"), Number: new(int32(3)), Label: &optional, Type: &text},
+			},
+		}},
+	}).Messages().Get(0)
+}
+
+// TestDeepMessagesAsGoSerializesThem: valid messages of a recursive type with a field behind a oneof are printed at any depth
+// and size that the limits allow, as protojson prints them.
+func TestDeepMessagesAsGoSerializesThem(t *testing.T) {
+	typ := dynamicpb.NewMessageType(lateMessage(t))
+
+	plan, err := Compile(typ.Descriptor(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, c := range []struct{ depth, size int }{{40, 255 << 10}, {64, 63 << 10}, {165, 15 << 10}, {90, 4 << 20}, {2_000, 64 << 10}} {
+		wire := field(1, bytes.Repeat([]byte("x"), c.size))
+		for range c.depth {
+			wire = append(field(3, []byte("late")), field(2, wire)...)
+		}
+
+		msg := typ.New().Interface()
+		if err := (proto.UnmarshalOptions{RecursionLimit: 10_000}).Unmarshal(wire, msg); err != nil {
+			t.Fatal(err)
+		}
+
+		got, err := plan.AppendJSON(nil, wire)
+		if err != nil {
+			t.Errorf("%d levels, %d bytes: %v", c.depth, c.size, err)
+
+			continue
+		}
+
+		want, err := protojson.Marshal(msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if !bytes.Equal(got, compact(want, 0)) {
+			t.Errorf("%d levels, %d bytes: the JSON differs from protojson's", c.depth, c.size)
+		}
+	}
+
+	if stats := plan.Stats(); len(stats.Library) > 0 {
+		t.Errorf("the library was asked: %v", stats.Library)
+	}
 }
 
 func TestHostileMaps(t *testing.T) {

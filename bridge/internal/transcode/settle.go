@@ -19,39 +19,60 @@ type piece struct {
 // maxPieces is how many pieces, and how many entries of maps, are put in order at once. They take some 20 and 70 MiB.
 const maxPieces = 1 << 20
 
-// settle gives the body of a message with its fields in the order they are printed in, each whole and in one place: of a
-// scalar and of a oneof what came last, of a message all parts, of a list all elements. What is left out is checked, for
-// the library would have decoded it. A body in order is returned as it is; what is inside its messages is not looked at.
-func (r *run) settle(b []byte, t *table, depth int) []byte {
+// settle puts the fields of a message in the order they are printed in, each whole and in one place: of a scalar and of a
+// oneof what came last, of a message all parts, of a list all elements. What is left out is checked, for the library would
+// have decoded it. What is inside the fields is not looked at.
+//
+// A body in order comes back as it is. Where each field is in one place, its pieces come back instead, sorted: they are
+// printed from where they are, and nothing is moved, however deep such messages are nested. Both are nil after a failure.
+func (r *run) settle(b []byte, t *table, depth int) (settled []byte, pieces []piece) {
 	memory := r.memory()
 	base := len(memory.pieces)
 
 	ordered, ok := r.gather(b, t)
-	pieces := memory.pieces[base:]
+	pieces = memory.pieces[base:]
 	memory.pieces = memory.pieces[:base]
 
 	switch {
 	case !ok:
-		return nil
+		return nil, nil
 	case ordered && b == nil:
-		return []byte{}
+		return []byte{}, nil
 	case ordered:
-		return b
-	case !r.spend(len(b)):
-		return nil
+		return b, nil
 	}
 
 	slices.SortFunc(pieces, func(x, y piece) int {
 		return cmp.Or(cmp.Compare(x.entry.after, y.entry.after), cmp.Compare(x.at, y.at))
 	})
 
+	whole := true
+
 	// Checking may use the arena, and so it comes before writing.
 	for group := range groups(pieces) {
-		if !r.leaveOut(b, pieces[group.from:group.to], depth) {
-			return nil
+		kept, ok := r.leaveOut(b, pieces[group.from:group.to], depth)
+		if !ok {
+			return nil, nil
 		}
+
+		whole = whole && kept == 1
 	}
 
+	if whole {
+		return nil, pieces
+	}
+
+	return r.move(b, pieces), nil
+}
+
+// move writes settled pieces one behind the other, those of one field together. It returns nil where that is more moving
+// than the message is worth.
+func (r *run) move(b []byte, pieces []piece) []byte {
+	if !r.spend(len(b)) {
+		return nil
+	}
+
+	memory := r.memory()
 	start := len(memory.arena)
 
 	for group := range groups(pieces) {
@@ -59,6 +80,49 @@ func (r *run) settle(b []byte, t *table, depth int) []byte {
 	}
 
 	return memory.arena[start:len(memory.arena):len(memory.arena)]
+}
+
+// scattered appends the fields of a message from the pieces of its body.
+func (r *run) scattered(dst, b []byte, pieces []piece, t *table, depth int) []byte {
+	memory := r.memory()
+	base := len(memory.pieces)
+	memory.pieces = memory.pieces[:base+len(pieces)] // kept while the messages inside are settled
+
+	last, required := int32(-1), int32(0)
+
+	for k := range pieces {
+		p := &pieces[k]
+		if p.replaced {
+			continue
+		}
+
+		dst = appendDefaults(dst, t, last+1, p.entry.index)
+		last = p.entry.after
+		required += int32(p.entry.required)
+
+		var next int
+		if dst, next = r.rare(dst, b[:p.end], int(p.value), p.entry, depth); next < 0 {
+			return nil
+		}
+
+		if len(dst) > r.limit {
+			return r.stop(tooLarge)
+		}
+	}
+
+	if dst = append(dst, t.after(last)...); len(dst) > r.limit {
+		return r.stop(tooLarge)
+	}
+
+	if required < t.required && r.anys == 0 {
+		return r.stop(incomplete)
+	}
+
+	if s := r.memory(); len(s.pieces) >= base {
+		s.pieces = s.pieces[:base]
+	}
+
+	return dst
 }
 
 // gather appends the pieces of a body to the scratch and reports whether they are in order.
@@ -160,8 +224,8 @@ func groups(pieces []piece) func(func(span) bool) {
 	}
 }
 
-// leaveOut marks the pieces of a group that others replace, and checks them.
-func (r *run) leaveOut(b []byte, group []piece, depth int) bool {
+// leaveOut marks the pieces of a group that others replace, and checks them. It returns how many are left.
+func (r *run) leaveOut(b []byte, group []piece, depth int) (left int, ok bool) {
 	final := group[len(group)-1].entry
 	kept := len(group) - 1
 
@@ -177,13 +241,15 @@ func (r *run) leaveOut(b []byte, group []piece, depth int) bool {
 	for k := range group[:kept] {
 		p := &group[k]
 		if !r.checkValue(b[p.value:p.end], p.entry, depth) {
-			return false
+			return 0, false
 		}
 
 		p.replaced = true
 	}
 
-	return len(group)-kept == 1 || r.joins(b, group[kept:])
+	left = len(group) - kept
+
+	return left, left == 1 || r.joins(b, group[kept:])
 }
 
 // joins sees to it that each of the pieces that will be put together is whole: a cut one might go on in the next.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -338,6 +339,24 @@ func TestTapErrors(t *testing.T) {
 
 		if tap.Tap != tc.tap || tap.Message != tc.want || err.Error() != tc.tap+": "+tc.want {
 			t.Errorf("%+v:\n got %s: %s\nwant %s: %s", tc.taps, tap.Tap, tap.Message, tc.tap, tc.want)
+		}
+	}
+}
+
+// TestReadTapsPassesEmptyPackedParts: the last element of a packed list is the id. A part without elements behind it changes
+// nothing, however many bytes its length is written in.
+func TestReadTapsPassesEmptyPackedParts(t *testing.T) {
+	plan := mustCompile(t, &testv1.Kinds{}, Options{Taps: Taps{ID: "int32_list"}})
+
+	const tag = 32
+
+	for name, empty := range map[string][]byte{"one byte": {0}, "two bytes": {0x80, 0}, "three bytes": {0x80, 0x80, 0}} {
+		wire := field(tag, []byte{1, 2, 7})
+		wire = append(protowire.AppendTag(wire, tag, protowire.BytesType), empty...)
+
+		var out Tapped
+		if err := plan.ReadTaps(wire, &out); err != nil || string(out.ID) != "7" {
+			t.Errorf("a length of %s: id %q, %v", name, out.ID, err)
 		}
 	}
 }

@@ -68,8 +68,8 @@ func (p *Plan) asks(r *run, wire []byte, projected bool) bool {
 	f := r.failure
 
 	switch {
-	case f == tooSplit:
-		return false
+	case f == tooSplit: // which the library merges in the time of its size, where it takes the message at all
+		return len(wire) <= askLimit
 	case !f.isError(), projected: // what is not shown may be wrong, too
 		if p.tooHeavy(wire) {
 			r.failure = tooSplit

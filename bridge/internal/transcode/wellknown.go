@@ -29,9 +29,19 @@ func (r *run) special(dst, b []byte, t *table, depth int) []byte {
 
 	// The types above have plain numbers, of which the last counts anyway. In the others there may be disorder.
 	if r.orderly {
-		if b = r.settle(b, t, depth); b == nil {
+		settled, pieces := r.settle(b, t, depth)
+		if settled == nil && pieces == nil {
 			return nil
 		}
+
+		if pieces != nil {
+			settled = r.move(b, pieces)
+			if settled == nil {
+				return nil
+			}
+		}
+
+		b = settled
 	}
 
 	switch t.kind {
