@@ -96,7 +96,9 @@ func complete(set *descriptorpb.FileDescriptorSet) error {
 }
 
 // compile compiles .proto sources. Its error holds all that is wrong with them,
-// each as file:line:column.
+// each as file:line:column. The compiler's own descriptors differ from those that the
+// same files have by reflection or in a descriptor set (required fields, checks of
+// UTF-8, MessageSets), so its result is built anew by protodesc.
 func compile(importPaths, names []string) (*protoregistry.Files, error) {
 	var errs []error
 	compiler := protocompile.Compiler{
@@ -119,7 +121,12 @@ func compile(importPaths, names []string) (*protoregistry.Files, error) {
 			return nil, err
 		}
 	}
-	return files, nil
+	set := new(descriptorpb.FileDescriptorSet)
+	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+		return true
+	})
+	return protodesc.NewFiles(set)
 }
 
 // readProto reads a .proto file.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
@@ -47,6 +50,43 @@ func TestSchemaFromSources(t *testing.T) {
 		ImportPaths: []string{"../proto"}, ProtoFiles: []string{"ssebridge/test/v1/feed.proto"},
 	}})
 	checkFeed(t, u.Schema())
+}
+
+// TestSourcesMeanWhatADescriptorSetMeans: a schema of sources is the same as that of the set which a compiler makes of them,
+// also where the compiler's own descriptors differ: required fields, and the checks of UTF-8.
+func TestSourcesMeanWhatADescriptorSetMeans(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "old.proto", []byte(`edition = "2023"; package old;
+message Event { string text = 1 [features.field_presence = LEGACY_REQUIRED]; repeated int32 numbers = 2; }
+message Ask {}
+service Feed { rpc Watch(Ask) returns (stream Event); }`))
+	u := connect(t, Params{Target: "127.0.0.1:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"old.proto"}}})
+	method, err := u.Schema().Method("old.Feed/Watch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := method.Output()
+	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{protodesc.ToFileDescriptorProto(event.ParentFile())}}
+	path := write(t, dir, "old.binpb", wire(t, set))
+	same := connect(t, Params{Target: "127.0.0.1:1", Schema: SchemaParams{DescriptorSet: path}}).Schema()
+	if same.sum != u.Schema().sum {
+		t.Error("the schemas differ")
+	}
+	for _, message := range [][]byte{{}, {0x0a, 0x01, 0xff}} { // a required field is missing; a string that is no UTF-8
+		from := func(s *Schema) string {
+			method, err := s.Method("old.Feed/Watch")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprint(proto.Unmarshal(message, dynamicpb.NewMessage(method.Output())) == nil)
+		}
+		if a, b := from(u.Schema()), from(same); a != b {
+			t.Errorf("%x is taken: by sources %s, by a descriptor set %s", message, a, b)
+		}
+	}
+	if event.Fields().ByName("text").Cardinality() != protoreflect.Required || event.RequiredNumbers().Len() != 1 {
+		t.Error("the required field is not required")
+	}
 }
 
 func TestSchemaFromDescriptors(t *testing.T) {

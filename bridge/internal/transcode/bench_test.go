@@ -105,7 +105,7 @@ var errWalk = errors.New("not the wire format")
 
 // walkTags looks at every tag of fields that the type knows, entries of maps included, and writes nothing: the floor under
 // anything that reads the wire format. Like the transcoder it is one loop without calls for what most messages are made of.
-func walkTags(b []byte, t *table) error { //nolint:gocognit // flat for its speed, as fields is
+func walkTags(b []byte, t *table) error {
 	for i := 0; i < len(b); {
 		start := i
 

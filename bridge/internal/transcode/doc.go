@@ -10,9 +10,10 @@
 //  2. [Plan.AppendJSON] and [Plan.AppendTapped] run for each message. The first pass takes the bytes as they come, and
 //     allocates nothing (fields.go). Types whose fields are not declared in the order that serializers write them in are
 //     printed as they come and put right afterwards (loose.go).
-//  3. A message whose fields are out of order, repeated or split makes the first pass give up. The orderly pass puts each
-//     message level in order before it prints it, by the rules of merging (settle.go), and checks what it leaves out as
-//     decoding would have (check.go). It comes once, for the whole message: giving up level by level could double the
+//  3. A message whose fields are out of order, repeated or split makes the first pass give up. The orderly pass sorts the
+//     fields of each message level by their tags and prints them from where they are; parts of a split field are put
+//     together first, by the rules of merging (settle.go), and what is left out is checked as decoding would have
+//     (check.go). It comes once, for the whole message: giving up level by level could double the
 //     work at each.
 //  4. What neither pass does (extensions, MessageSets, map entries that the library panics on), and errors, go to
 //     dynamicpb and protojson under recover (library.go). So no message is refused that protojson would print. [Stats]

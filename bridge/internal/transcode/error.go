@@ -21,7 +21,8 @@ const (
 	// KindTooDeep is nesting beyond Options.MaxDepth.
 	KindTooDeep
 	// KindTooLarge is JSON beyond Options.MaxBytes, or a message of more parts than are put in order or given to the
-	// library: a million, or so many inside each other that they would be moved more than 16 times.
+	// library: a million, or so many parts of split messages inside each other that they would
+	// be moved more than 16 times.
 	KindTooLarge
 	// KindPanic is a panic of the protobuf library, caught.
 	KindPanic
