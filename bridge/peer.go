@@ -19,15 +19,47 @@ type clientKey struct{}
 // identified is a request that knows its client's address, by the configuration
 // that there is when it comes.
 func (b *Bridge) identified(r *http.Request) *http.Request {
-	addr := trust(b.site.Load().config.TrustedProxies).client(r)
-	return r.WithContext(context.WithValue(r.Context(), clientKey{}, addr))
+	from := trust(b.site.Load().config.TrustedProxies).from(r)
+	return r.WithContext(context.WithValue(r.Context(), clientKey{}, from))
+}
+
+// client is where a request comes from.
+type client struct {
+	addr netip.Addr // invalid where there is none
+	// own is set where the address stands for one client, or for those that share it in
+	// the Internet: a trusted proxy has named it, or it is public and the peer's. A private
+	// one may be that of a proxy which nobody has named.
+	own bool
+}
+
+// from returns where a request comes from.
+func (t trust) from(r *http.Request) client {
+	addr := t.client(r)
+	peer, known := hostAddr(r.RemoteAddr)
+	if known && addr == peer {
+		return client{addr, !t.includes(peer) && isPublic(peer)}
+	}
+	return client{addr, addr.IsValid() && !t.includes(addr)}
+}
+
+// shared is the address space of carriers' NAT (RFC 6598), which is as private as those
+// of RFC 1918.
+var shared = netip.MustParsePrefix("100.64.0.0/10") //nolint:gochecknoglobals // never changes
+
+func isPublic(addr netip.Addr) bool {
+	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !shared.Contains(addr)
+}
+
+// clientOf returns where a request comes from that knows it.
+func clientOf(r *http.Request) client {
+	from, _ := r.Context().Value(clientKey{}).(client)
+	return from
 }
 
 // clientAddr returns the address of a request's client. It is invalid where there is
 // none.
 func clientAddr(r *http.Request) netip.Addr {
-	addr, _ := r.Context().Value(clientKey{}).(netip.Addr)
-	return addr
+	return clientOf(r).addr
 }
 
 // maxHops is how many entries of X-Forwarded-For are looked at. Nobody has so

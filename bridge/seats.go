@@ -15,8 +15,9 @@ import (
 // hold at once. The methods are safe for concurrent use.
 type seats struct {
 	mu          sync.Mutex
-	most        int // limits.clients
-	mostPerAddr int // limits.clients_per_ip; 0: as many as there are
+	most        int  // limits.clients
+	mostPerAddr int  // limits.clients_per_ip; 0: as many as there are
+	ownOnly     bool // mostPerAddr is for addresses that are a client's own
 	taken       int
 	takenByAddr map[netip.Addr]int // of those that have any
 }
@@ -25,25 +26,26 @@ type seats struct {
 type seat struct {
 	seats   *seats
 	addr    netip.Addr // the household's
+	own     bool       // it is a client's own, as far as is known
 	holders int        // guarded by seats.mu
 }
 
 // limit sets how many places there are. Who has one keeps it.
-func (s *seats) limit(clients, perAddr int) {
+func (s *seats) limit(clients, perAddr int, ownOnly bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.most, s.mostPerAddr = clients, perAddr
+	s.most, s.mostPerAddr, s.ownOnly = clients, perAddr, ownOnly
 }
 
 // take gives a client a place, which is to be left. The error is a *fullError.
-func (s *seats) take(client netip.Addr) (*seat, error) {
-	addr := household(client)
+func (s *seats) take(from client) (*seat, error) {
+	addr := household(from.addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.taken >= s.most:
 		return nil, &fullError{limit: limitClients}
-	case s.mostPerAddr > 0 && s.takenByAddr[addr] >= s.mostPerAddr:
+	case s.mostPerAddr > 0 && (from.own || !s.ownOnly) && s.takenByAddr[addr] >= s.mostPerAddr:
 		return nil, &fullError{limit: limitClientsPerIP}
 	}
 	if s.takenByAddr == nil {
@@ -51,7 +53,7 @@ func (s *seats) take(client netip.Addr) (*seat, error) {
 	}
 	s.taken++
 	s.takenByAddr[addr]++
-	return &seat{seats: s, addr: addr, holders: 1}, nil
+	return &seat{seats: s, addr: addr, own: from.own, holders: 1}, nil
 }
 
 // count returns how many clients there are.

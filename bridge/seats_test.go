@@ -39,12 +39,12 @@ func TestSeatsAreCounted(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"limit": func(t *rapid.T) {
 				most, perAddr = rapid.IntRange(1, 8).Draw(t, "clients"), rapid.IntRange(0, 3).Draw(t, "clients per ip")
-				all.limit(most, perAddr)
+				all.limit(most, perAddr, false)
 			},
 			"take": func(t *rapid.T) {
 				addr := rapid.SampledFrom(addresses()).Draw(t, "from")
 				clients, here := count(addr)
-				s, err := all.take(addr)
+				s, err := all.take(client{addr: addr})
 				switch {
 				case clients >= most:
 					wantFull(t, err, limitClients)
@@ -99,7 +99,7 @@ func wantFull(t interface {
 func TestSeatsUnderConcurrency(t *testing.T) {
 	const most, perAddr = 20, 6
 	var all seats
-	all.limit(most, perAddr)
+	all.limit(most, perAddr, false)
 	var in, refused atomic.Int64
 	inByAddr := map[netip.Addr]*atomic.Int64{}
 	for _, addr := range addresses() {
@@ -110,7 +110,7 @@ func TestSeatsUnderConcurrency(t *testing.T) {
 		clients.Go(func() {
 			for range 500 {
 				addr := addresses()[rand.IntN(len(addresses()))]
-				s, err := all.take(addr)
+				s, err := all.take(client{addr: addr})
 				if err != nil {
 					refused.Add(1)
 					continue

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -45,6 +46,9 @@ type shedding struct {
 	seats  seats
 	guests seats
 	opens  opens
+	// opensOwn is set where opens is for addresses that are a client's own.
+	opensOwn atomic.Bool
+	aborts   aborts
 
 	pending pending
 
@@ -54,10 +58,14 @@ type shedding struct {
 }
 
 // limit takes a configuration's limits over. Nobody who is there has to go.
-func (s *shedding) limit(limits config.Limits) {
-	s.seats.limit(limits.Clients, limits.ClientsPerIP)
-	s.guests.limit(limits.Clients, limits.ClientsPerIP)
-	s.opens.limit(limits.OpensPerIP)
+//
+// Limits by address that are not written hold for addresses only that are a client's own:
+// an ingress that is not in trusted_proxies would use them up for all of its clients.
+func (s *shedding) limit(limits, written config.Limits) {
+	s.seats.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
+	s.guests.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
+	s.opens.limit(*limits.OpensPerIP)
+	s.opensOwn.Store(written.OpensPerIP == nil)
 	s.pending.limit(int64(limits.PendingBytes))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +79,7 @@ func (e *endpoint) seat(r *http.Request) (*seat, error) {
 	if known != nil && known.unary() || e.bridge.leaving.Load() || sse.ParseID(e.mode, lastEventID(r)).Final {
 		return nil, nil //nolint:nilnil // it needs none
 	}
-	return e.bridge.shedding.seats.take(clientAddr(r))
+	return e.bridge.shedding.seats.take(clientOf(r))
 }
 
 // guest gives a request its place that has a body to be read, or is a call of a unary
@@ -82,7 +90,7 @@ func (e *endpoint) guest(r *http.Request) (*seat, error) {
 	if known := e.bound.Load(); !hasBody(r) && (known == nil || !known.unary()) {
 		return nil, nil //nolint:nilnil // it needs none
 	}
-	return e.bridge.shedding.guests.take(clientAddr(r))
+	return e.bridge.shedding.guests.take(clientOf(r))
 }
 
 // mayOpen says whether a topic may be opened for a request, which it keeps as long
@@ -91,6 +99,9 @@ func (e *endpoint) mayOpen(c *call) func() error {
 	return func() error {
 		if kept := requestSize(c) - freeBytes; kept > 0 && !e.bridge.shedding.pending.requests.fits(int64(kept)) {
 			return &fullError{limit: limitPendingBytes}
+		}
+		if e.bridge.shedding.opensOwn.Load() && !c.seat.own {
+			return nil
 		}
 		return e.bridge.shedding.opens.take(c.seat.addr)
 	}

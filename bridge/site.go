@@ -16,6 +16,7 @@ import (
 // of. It does not change once it is the bridge's.
 type site struct {
 	config    config.Config // with defaults
+	written   config.Limits // without
 	hash      string        // of the configuration
 	table     *route.Table
 	endpoints []*endpoint // by the route's index
@@ -31,7 +32,7 @@ func (b *Bridge) assemble(cfg config.Config, old *site) (*site, error) {
 		return nil, err
 	}
 	full := cfg.WithDefaults()
-	s := &site{config: full, hash: fingerprint(full), upstreams: make(map[string]*backend, len(full.Upstreams))}
+	s := &site{config: full, written: cfg.Limits, hash: fingerprint(full), upstreams: make(map[string]*backend, len(full.Upstreams))}
 	var tableErr error
 	s.table, tableErr = newTable(full.Routes)
 	if err := joinConfig(tableErr, b.dial(s, old)); err != nil {
@@ -50,7 +51,7 @@ func (b *Bridge) open(s *site) {
 	for _, up := range s.upstreams {
 		up.catchUps.SetLimit(s.config.Limits.Catchups)
 	}
-	b.shedding.limit(s.config.Limits)
+	b.shedding.limit(s.config.Limits, s.written)
 	b.site.Store(s)
 	for _, up := range s.upstreams {
 		if up.stop != nil {

@@ -32,6 +32,13 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 			return e.turnAway(w, r, sse.Retry{Reason: sse.RetryMaxAge})
 		}
 	}
+	if err := r.Context().Err(); err != nil {
+		e.bridge.shedding.aborts.count(r)
+		return nil, err // nothing is opened for a client that has gone
+	}
+	if !e.bridge.shedding.aborts.allows(r) {
+		return e.shed(w, r, &fullError{limit: limitOpensPerIP})
+	}
 	sub, err := e.bridge.topics.Join(e.join(c, id))
 	switch {
 	case isFull(err):
@@ -41,6 +48,9 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	}
 	if err := e.accepted(r.Context(), sub, wantsStatus(r)); err != nil {
 		sub.Leave()
+		if r.Context().Err() != nil {
+			e.bridge.shedding.aborts.count(r)
+		}
 		return nil, err
 	}
 	sub.Opened()

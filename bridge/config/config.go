@@ -44,11 +44,12 @@ type Limits struct {
 	// descriptors leaves room for; a written number above that is refused at start.
 	Clients int `yaml:"clients"`
 	// ClientsPerIP is how many of them one address may be, an IPv6 /64 being one; 0 is no limit. Behind a
-	// proxy it needs trusted_proxies. Default 0.
-	ClientsPerIP int `yaml:"clients_per_ip"`
+	// proxy it needs trusted_proxies. Default 500, for addresses that are a client's own: public ones, and
+	// those that a trusted proxy names; a written number is for all.
+	ClientsPerIP *int `yaml:"clients_per_ip"`
 	// OpensPerIP is how many new topics a second one address may open, after ten times as many at once;
-	// 0 is no limit. Joining a topic that runs is never limited. Default 0.
-	OpensPerIP int `yaml:"opens_per_ip"`
+	// 0 is no limit. Joining a topic that runs is never limited. Default 20, for the same addresses.
+	OpensPerIP *int `yaml:"opens_per_ip"`
 	// Topics is how many topics (upstream streams with those who listen to them) may exist at once.
 	// Default 10000.
 	Topics int `yaml:"topics"`

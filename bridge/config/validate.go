@@ -187,8 +187,8 @@ func (v *validator) limits() {
 	at := place{}.key("limits")
 	l := v.config.Limits
 	v.number(at.key("clients").path, l.Clients, maxClients)
-	v.limit(at.key("clients_per_ip").path, l.ClientsPerIP, maxClients)
-	v.limit(at.key("opens_per_ip").path, l.OpensPerIP, maxOpensPerIP)
+	v.limit(at.key("clients_per_ip").path, *ptrOr(l.ClientsPerIP, 0), maxClients)
+	v.limit(at.key("opens_per_ip").path, *ptrOr(l.OpensPerIP, 0), maxOpensPerIP)
 	v.number(at.key("topics").path, l.Topics, maxTopics)
 	v.number(at.key("idle_topics").path, l.IdleTopics, maxTopics)
 	v.size(at.key("replay_bytes").path, l.ReplayBytes, maxReplay)

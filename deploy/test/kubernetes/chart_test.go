@@ -105,7 +105,7 @@ func TestChartWithDefaultValues(t *testing.T) {
 	found, notes := rendered(t, withImage(nil))
 	found.checkPod(t, "test-ssebridge")
 	found.checkService(t, "test-ssebridge")
-	if len(found.scalers)+len(found.ingresses)+len(found.monitors)+len(found.rules) > 0 || len(found.services) != 1 {
+	if len(found.scalers)+len(found.ingresses)+len(found.policies)+len(found.monitors)+len(found.rules) > 0 || len(found.services) != 1 {
 		t.Error("something is there that nobody asked for")
 	}
 	if !strings.Contains(notes, "http://test-ssebridge.events:80") || !strings.Contains(notes, "/health") {
@@ -139,6 +139,10 @@ func TestChartWithEveryValue(t *testing.T) {
 	}
 	if s := found.scalers["events"]; s == nil || s.Spec.ScaleTargetRef.Name != "events" || len(s.Spec.Metrics) != 2 {
 		t.Errorf("the autoscaler is %+v", s)
+	}
+	if p := found.policies["events"]; p == nil || len(p.Spec.Ingress) != 2 || !includes(found.deployments["events"].Spec.Template.Labels, p.Spec.PodSelector.MatchLabels) ||
+		p.Spec.Ingress[0].Ports[0].Port.StrVal != "http" || len(p.Spec.Ingress[0].From) != 1 || p.Spec.Ingress[1].Ports[0].Port.StrVal != "admin" {
+		t.Errorf("the network policy is %+v", p)
 	}
 	if i := found.ingresses["events"]; i == nil || i.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name != "events" {
 		t.Errorf("the ingress is %+v", i)

@@ -33,6 +33,7 @@ type objects struct {
 	budgets     map[string]*policyv1.PodDisruptionBudget
 	scalers     map[string]*autoscalingv2.HorizontalPodAutoscaler
 	ingresses   map[string]*networkingv1.Ingress
+	policies    map[string]*networkingv1.NetworkPolicy
 	monitors    map[string]*monitoringv1.ServiceMonitor
 	rules       map[string]*monitoringv1.PrometheusRule
 }
@@ -58,6 +59,7 @@ func decode(t testing.TB, manifests string) objects {
 		map[string]*policyv1.PodDisruptionBudget{},
 		map[string]*autoscalingv2.HorizontalPodAutoscaler{},
 		map[string]*networkingv1.Ingress{},
+		map[string]*networkingv1.NetworkPolicy{},
 		map[string]*monitoringv1.ServiceMonitor{},
 		map[string]*monitoringv1.PrometheusRule{},
 	}
@@ -105,6 +107,8 @@ func (o objects) add(t testing.TB, object runtime.Object) {
 		o.scalers[object.Name] = object
 	case *networkingv1.Ingress:
 		o.ingresses[object.Name] = object
+	case *networkingv1.NetworkPolicy:
+		o.policies[object.Name] = object
 	case *monitoringv1.ServiceMonitor:
 		o.monitors[object.Name] = object
 	case *monitoringv1.PrometheusRule:

@@ -1,0 +1,87 @@
+package bridge
+
+import (
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+// The defaults by address hold for addresses that are a client's own, so that an ingress which nobody has named locks
+// nobody out; written limits hold for all.
+func TestDefaultsByAddress(t *testing.T) {
+	proxies := trust{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("198.51.100.7/32")}
+	for _, test := range []struct {
+		peer, forwarded string
+		own             bool
+	}{
+		{"203.0.113.5:1", "", true},
+		{"[2001:db8::1]:1", "", true},
+		{"203.0.113.5:1", "192.0.2.1", true}, // it is not believed
+		{"192.168.1.1:1", "", false},         // perhaps an ingress
+		{"192.168.1.1:1", "203.0.113.5", false},
+		{"127.0.0.1:1", "", false},
+		{"100.64.1.1:1", "", false},
+		{"[fd00::1]:1", "", false},
+		{"[fe80::1]:1", "", false},
+		{"10.1.2.3:1", "", false}, // a trusted proxy that names nobody
+		{"198.51.100.7:1", "", false},
+		{"10.1.2.3:1", "203.0.113.5", true},
+		{"10.1.2.3:1", "192.168.1.1", true}, // a client in the company's network
+		{"10.1.2.3:1", "10.9.9.9", false},
+		{"@", "", false},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = test.peer
+		if test.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", test.forwarded)
+		}
+		if got := proxies.from(r).own; got != test.own {
+			t.Errorf("from %s for %q: own %t", test.peer, test.forwarded, got)
+		}
+	}
+	limits := config.Config{}.WithDefaults().Limits
+	taken := func(written config.Limits, from client) (n int) {
+		var s shedding
+		s.limit(limits, written)
+		for ; n < 2000; n++ {
+			if _, err := s.seats.take(from); err != nil {
+				break
+			}
+		}
+		return n
+	}
+	addr := netip.MustParseAddr("203.0.113.5")
+	if n := taken(config.Limits{}, client{addr, true}); n != 500 {
+		t.Errorf("an address has %d places", n)
+	}
+	if n := taken(config.Limits{}, client{addr, false}); n != 2000 {
+		t.Errorf("what may be an ingress has %d places", n)
+	}
+	if n := taken(config.Limits{ClientsPerIP: limits.ClientsPerIP}, client{addr, false}); n != 500 {
+		t.Errorf("with a written limit there are %d places", n)
+	}
+}
+
+// A connection of HTTP/2 that gives up what it begins has to slow down; others are not concerned.
+func TestAborts(t *testing.T) {
+	var a aborts
+	r, other := httptest.NewRequest("GET", "/", nil), httptest.NewRequest("GET", "/", nil)
+	r.ProtoMajor, r.RemoteAddr = 2, "203.0.113.5:1"
+	other.ProtoMajor, other.RemoteAddr = 2, "203.0.113.5:2"
+	began := time.Now()
+	for range abortsBurst {
+		if !a.allows(r) {
+			t.Fatal("a connection is held back too early")
+		}
+		a.count(r)
+	}
+	if a.allows(r) && time.Since(began) < time.Second/abortsPerSecond {
+		t.Error("a connection that resets all that it begins may go on")
+	}
+	if !a.allows(other) {
+		t.Error("another connection is held back")
+	}
+}
