@@ -83,7 +83,7 @@ func metrics() []metric {
 		{"ssebridge_upstream_moves_total", counter, "RPCs moved to another address, for balance.rebalance.", []string{labelUpstream}},
 		{"ssebridge_upstream_accept_seconds", 0, "From the opening of a stream's RPC to its headers.", []string{labelUpstream}},
 		{"ssebridge_upstream_catchups", gauge, "Catch-up RPCs that count against limits.catchups, and those that wait.", []string{labelUpstream, labelState}},
-		{"ssebridge_upstream_certificate_not_after_seconds", gauge, "When the client certificate for the upstream expires, as Unix time.", []string{labelUpstream}},
+		{"ssebridge_upstream_certificate_not_after_seconds", gauge, "When the upstream's client certificate expires, as Unix time.", []string{labelUpstream}},
 		{"ssebridge_upstream_certificate_not_before_seconds", gauge, "From when it is valid, as Unix time.", []string{labelUpstream}},
 		{"ssebridge_upstream_schema_known", gauge, "1 once the upstream's schema has been read.", []string{labelUpstream}},
 		{"ssebridge_config_reloads_total", counter, "Reloads of the configuration.", []string{"result"}},
