@@ -27,7 +27,7 @@ function listen(name, view, { names = ['message'], position }) {
       if (kind === 'seam') view.seam();
       if (kind === 'gap') wire.say(`${name}: events are missing (${detail}).`);
       if (kind === 'state' && stream.state === 'live') view.live?.();
-      if (kind === 'state' && stream.state === 'ended') view.end?.();
+      if (kind === 'state' && ['ended', 'broken'].includes(stream.state)) view.end?.();
       show(name);
     },
   });

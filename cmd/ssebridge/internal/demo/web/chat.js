@@ -15,12 +15,18 @@ export class Chat {
       submit.preventDefault();
       this.#send(submit.target.elements.text);
     });
+    document.getElementById('text').addEventListener('input', () => this.live());
   }
 
   event(event, { caughtUp }) {
     if (event.message) this.#message(event.message, caughtUp);
     else if (event.joined) this.#aside(`${event.joined.user} joined`);
     else if (event.left) this.#aside(`${event.left.user} left`);
+  }
+
+  // live is called when the stream is back: what could not be sent can be now.
+  live() {
+    this.#note.textContent = '';
   }
 
   // seam shows where the connection was lost.

@@ -7,7 +7,7 @@ const SLOTS = 120;
 
 const LABELS = {
   idle: 'not started', connecting: 'connecting', live: 'live', stale: 'backend away', lost: 'reconnecting',
-  cut: 'cut off', paused: 'paused', ended: 'ended', failed: 'refused, trying again',
+  cut: 'cut off', paused: 'paused', ended: 'ended', broken: 'failed', failed: 'refused, trying again',
 };
 
 export class Meter {
@@ -29,7 +29,7 @@ export class Meter {
 
   // show writes a stream's numbers; cut says that the page knows why it is lost.
   show(stream, cut) {
-    const state = cut && stream.state !== 'live' && stream.state !== 'ended' ? 'cut' : stream.state;
+    const state = cut && !['live', 'ended', 'broken'].includes(stream.state) ? 'cut' : stream.state;
     this.card.dataset.state = state;
     write(this.#pill, LABELS[state]);
     this.#showId(stream.lastId || 'none yet');

@@ -11,7 +11,7 @@ const CATCH_UP_MS = 350;
 
 export class Stream {
   // Read by the page's meters.
-  state = 'idle'; // idle, connecting, live, stale, lost, paused, ended, failed
+  state = 'idle'; // idle, connecting, live, stale, lost, paused, ended, broken, failed
   lastId = '';
   events = 0;
   caught = 0;
@@ -27,6 +27,7 @@ export class Stream {
   #resumedAt = -Infinity;
   #opened = false;      // since start()
   #over = false;        // the stream's end was told
+  #broken = false;      // and it was an error
 
   // options: names (event names to listen to), position(message, id) (a number that
   // grows by one with each event), onEvent(message, {name, caughtUp}), and
@@ -41,7 +42,7 @@ export class Stream {
     this.#close();
     this.#url = url;
     this.#position = first;
-    this.#opened = this.#over = false;
+    this.#opened = this.#over = this.#broken = false;
     this.lastId = '';
     if (document.hidden) this.#become('paused');
     else this.#open();
@@ -111,8 +112,8 @@ export class Stream {
         break;
       case 'stream-stale': this.#become('stale'); break;
       case 'stream-live': this.#become('live'); break;
-      case 'stream-end':
-      case 'stream-error': this.#over = true; break; // the 204 that follows stops EventSource
+      case 'stream-error': this.#broken = true; // falls through
+      case 'stream-end': this.#over = true; break; // the 204 that follows stops EventSource
     }
     this.#options.onChange('id');
   }
@@ -124,7 +125,7 @@ export class Stream {
 
   #onError() {
     if (this.#over) {
-      this.#become('ended');
+      this.#become(this.#broken ? 'broken' : 'ended');
     } else if (this.#source.readyState === EventSource.CLOSED) {
       // A status other than 200 ends an EventSource for good: open another, later.
       this.#become('failed');
