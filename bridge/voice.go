@@ -44,6 +44,7 @@ func (v *voice) Watches() bool {
 
 // Sending says how far the client is to get now.
 func (v *voice) Sending(position uint64) {
+	v.sub.Sending(position)
 	if v.endpoint.route.SlowClient != config.SlowClientSkip {
 		return
 	}
