@@ -4,16 +4,25 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
@@ -160,7 +169,7 @@ func (e *endpoint) detailTypes() detailTypes {
 	if b := e.bound.Load(); b != nil {
 		return detailTypes{b.schema.Resolver()}
 	}
-	return detailTypes{protoregistry.GlobalTypes}
+	return detailTypes{rpcTypes()}
 }
 
 // resolver finds message and extension types.
@@ -176,7 +185,7 @@ func (d detailTypes) FindMessageByURL(url string) (protoreflect.MessageType, err
 	if found, err := d.resolver.FindMessageByURL(url); err == nil {
 		return found, nil
 	}
-	return protoregistry.GlobalTypes.FindMessageByURL(url)
+	return rpcTypes().FindMessageByURL(url)
 }
 
 // FindMessageByName does the same.
@@ -184,8 +193,30 @@ func (d detailTypes) FindMessageByName(name protoreflect.FullName) (protoreflect
 	if found, err := d.resolver.FindMessageByName(name); err == nil {
 		return found, nil
 	}
-	return protoregistry.GlobalTypes.FindMessageByName(name)
+	return rpcTypes().FindMessageByName(name)
 }
 
-// Links google.rpc's detail types in.
-var _ = errdetails.File_google_rpc_error_details_proto
+// rpcTypes are google.rpc's types for details, and the well-known types. The
+// registry of the process would have whatever else the program links: more in
+// the command, which links OTLP, than in a program that embeds the bridge.
+//
+//nolint:gochecknoglobals // immutable
+var rpcTypes = sync.OnceValue(func() *dynamicpb.Types {
+	files := new(protoregistry.Files)
+	for _, file := range []protoreflect.FileDescriptor{
+		errdetails.File_google_rpc_error_details_proto,
+		rpcstatus.File_google_rpc_status_proto,
+		anypb.File_google_protobuf_any_proto,
+		durationpb.File_google_protobuf_duration_proto,
+		emptypb.File_google_protobuf_empty_proto,
+		fieldmaskpb.File_google_protobuf_field_mask_proto,
+		structpb.File_google_protobuf_struct_proto,
+		timestamppb.File_google_protobuf_timestamp_proto,
+		wrapperspb.File_google_protobuf_wrappers_proto,
+	} {
+		if err := files.RegisterFile(file); err != nil {
+			panic(err) // two of them in conflict
+		}
+	}
+	return dynamicpb.NewTypes(files)
+})
