@@ -80,6 +80,12 @@ type connection struct {
 	generation uint64
 	// starting are the RPCs that are placed and do not have their streams yet.
 	starting map[*slot]struct{}
+	// opening are the RPCs that are not accepted yet, and since when.
+	opening map[*Stream]time.Time
+	// live is the newest transport; nil while none is up.
+	live *liveConn
+	// mute is set while the server does not answer: it gets no RPCs.
+	mute bool
 	// movable are the running RPCs that may be moved.
 	movable map[*Stream]struct{}
 	// active is the number of RPCs placed and not yet ended. RPCs that go on
@@ -105,7 +111,11 @@ type connection struct {
 }
 
 // room says whether the connection can take an RPC without blocking.
-func (c *connection) room() bool { return c.ready && int64(c.active) < int64(c.limit) }
+func (c *connection) room() bool { return c.usable() && int64(c.active) < int64(c.limit) }
+
+// usable says whether the connection is up and, as far as is known, its server
+// is alive.
+func (c *connection) usable() bool { return c.ready && !c.mute }
 
 // grpcJitter is how much longer than its MaxDelay a pause of grpc-go's may be.
 const grpcJitter = 0.2

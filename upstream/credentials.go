@@ -32,9 +32,15 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 		var info credentials.AuthInfo
 		var conn net.Conn
 		if conn, info, err = inner.ClientHandshake(ctx, authority, raw); err == nil {
+			l := newLiveConn(conn, raw)
+			l.heard = func() { c.pool.heard(c.conn, l) }
 			return newWindowConn(newAnswerConn(&settingsConn{
-				Conn:   conn,
-				limit:  func(streams uint32) { c.pool.limited(c.conn, streams) },
+				Conn: l,
+				limit: func(streams uint32) {
+					c.pool.live(c.conn, l)
+					c.pool.limited(c.conn, streams)
+				},
+				calm:   func() { c.pool.calm(c.conn) },
 				refuse: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, err)) },
 			}), c.pool.params.Intake), info, nil
 		}

@@ -46,9 +46,9 @@ type endpoint struct {
 	tried bool
 }
 
-// ready reports whether a connection to the address is up.
+// ready reports whether a connection to the address is up and its server alive.
 func (e *endpoint) ready() bool {
-	return slices.ContainsFunc(e.connections, func(c *connection) bool { return c.ready })
+	return slices.ContainsFunc(e.connections, (*connection).usable)
 }
 
 // pick returns a connection with room, or nil. A fixed number of connections is
@@ -79,7 +79,7 @@ func (e *endpoint) growing() bool {
 // backend allows.
 func (e *endpoint) full() bool {
 	for _, c := range e.connections {
-		if !c.ready || c.limit == 0 || c.room() {
+		if !c.usable() || c.limit == 0 || c.room() {
 			return false
 		}
 	}

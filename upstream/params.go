@@ -46,6 +46,10 @@ type Params struct {
 	// the backend serves. An address that does not gets no new RPC; those that
 	// run go on. A backend without the service is taken to serve.
 	Health *Health
+	// Ping, if not nil, has silent connections with RPCs asked by HTTP/2 PINGs
+	// whether the backend is alive. Without it only an RPC that is not accepted
+	// within OpenTimeout has its connection asked.
+	Ping *Ping
 	// Retry spaces the attempts to connect to an address.
 	Retry Retry
 	// Opens is how many RPCs may wait for a place on a connection at once,
@@ -86,6 +90,11 @@ type Balance struct {
 
 // Health names the service whose health is asked for; empty is the server's.
 type Health struct{ Service string }
+
+// Ping says when a silent connection is asked by a PING, and when one without an
+// answer is given up. Servers close connections that are pinged more often than
+// they permit, as few as once in 5 minutes by default.
+type Ping struct{ Every, Timeout time.Duration }
 
 // Retry spaces attempts to connect: the first pause is at most Initial, 100 ms
 // if 0, and doubles up to Max, 3 s if 0.
@@ -186,6 +195,9 @@ func (p Params) validate() error {
 	negative("balance.rebalance", p.Balance.Rebalance < 0)
 	negative("reconnect.initial", p.Retry.Initial < 0)
 	negative("reconnect.max", p.Retry.Max < 0)
+	if p.Ping != nil && (p.Ping.Every <= 0 || p.Ping.Timeout <= 0) {
+		errs = append(errs, &ParamError{"ping", errors.New("every and timeout must be positive")})
+	}
 	if p.Balance.First && p.Balance.Rebalance != 0 {
 		errs = append(errs, &ParamError{"balance", errors.New("first leaves nothing to rebalance")})
 	}

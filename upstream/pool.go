@@ -59,6 +59,8 @@ type pool struct {
 	generation uint64
 	// allDown is set while no connection is up, after one was.
 	allDown bool
+	// pingEvery is Params.Ping's, doubled each time that a server refuses it.
+	pingEvery time.Duration
 	// settling is set while RPCs wait for the addresses to be tried.
 	settling *time.Timer
 	// lookupErr is why the addresses could not be found last, nil if they were.
@@ -80,6 +82,9 @@ func newPool(params Params, reconnected func()) (*pool, error) {
 	p := &pool{
 		params: params, target: target, reconnected: reconnected, seed: maphash.MakeSeed(),
 		resolveEvery: cmp.Or(params.resolveEvery, resolveEvery), again: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+	if params.Ping != nil {
+		p.pingEvery = params.Ping.Every
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
@@ -103,7 +108,7 @@ func newPool(params Params, reconnected func()) (*pool, error) {
 func (p *pool) addLocked(e *endpoint) error {
 	c := &connection{
 		endpoint: e, watched: make(chan struct{}), limit: unlimitedStreams, idleSince: time.Now(),
-		starting: map[*slot]struct{}{}, movable: map[*Stream]struct{}{},
+		starting: map[*slot]struct{}{}, movable: map[*Stream]struct{}{}, opening: map[*Stream]time.Time{},
 	}
 	cc, err := grpc.NewClient(p.dialTarget(e), p.dialOptions(c)...)
 	if err != nil {
@@ -126,7 +131,7 @@ type slot struct {
 	counts     bool   // in endpoint.active: not an RPC that reads the schema
 	// cancel is called if the connection is lost before the RPC has its stream.
 	cancel context.CancelFunc
-	stream *Stream // once it may be moved
+	stream *Stream // once it has begun
 }
 
 // place waits for a connection with room and takes a share of it. With
@@ -334,9 +339,11 @@ func (p *pool) reasonLocked() *waitError {
 	ready, active := 0, 0
 	lastErr := p.lookupErr
 	for c := range p.connectionsLocked() {
-		if c.ready {
+		if c.usable() {
 			ready++
 			active += c.active
+		} else if c.mute {
+			lastErr = ErrSilent
 		} else if c.lastErr != nil {
 			lastErr = c.lastErr
 		}
@@ -428,6 +435,7 @@ func (p *pool) release(s *slot) {
 	c := s.connection
 	delete(c.starting, s)
 	delete(c.movable, s.stream)
+	delete(c.opening, s.stream)
 	c.active--
 	if s.counts {
 		c.endpoint.active--
@@ -540,6 +548,11 @@ func (p *pool) lostLocked(c *connection) {
 		s.cancel()
 	}
 	clear(c.starting)
+	if c.live != nil {
+		c.live.timer.Stop()
+	}
+	c.live, c.mute = nil, false
+	p.lostOpeningLocked(c)
 	p.allDown = !p.readyLocked()
 	p.resolveSoon()
 }
@@ -605,7 +618,13 @@ func (p *pool) close() error {
 	p.mu.Lock()
 	p.closed = true
 	connections := slices.Collect(p.connectionsLocked())
-	for _, timer := range []*time.Timer{p.idle, p.settling} {
+	timers := []*time.Timer{p.idle, p.settling}
+	for _, c := range connections {
+		if c.live != nil {
+			timers = append(timers, c.live.timer)
+		}
+	}
+	for _, timer := range timers {
 		if timer != nil {
 			timer.Stop()
 		}

@@ -5,15 +5,29 @@ import (
 	"time"
 )
 
-// opened notes an RPC that has begun, if it may be moved.
+// opened notes an RPC that has begun.
 func (s *slot) opened(stream *Stream) {
-	if s.pool == nil || s.pool.params.Balance.Rebalance == 0 || stream.movable == nil {
+	if s.pool == nil {
 		return
 	}
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
 	s.stream = stream
-	s.connection.movable[stream] = struct{}{}
+	s.connection.opening[stream] = time.Now()
+	s.pool.lookNow(s.connection)
+	if s.pool.params.Balance.Rebalance > 0 && stream.movable != nil {
+		s.connection.movable[stream] = struct{}{}
+	}
+}
+
+// accepted notes that the RPC is accepted.
+func (s *slot) accepted() {
+	if s.pool == nil {
+		return
+	}
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	delete(s.connection.opening, s.stream)
 }
 
 // move ends the RPC with ErrMoved, if it may be moved now.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"os"
 )
 
 // HTTP/2 framing, as far as SETTINGS need it (RFC 9113, sections 4.1 and 6.5).
@@ -13,6 +14,7 @@ const (
 	frameHeaderLen           = 9
 	frameTypeSettings        = 0x4
 	flagAck                  = 0x1
+	frameTypeGoAway          = 0x7
 	settingLen               = 6
 	settingMaxStreams        = 0x3
 	unlimitedStreams  uint32 = math.MaxUint32
@@ -31,6 +33,8 @@ type settingsConn struct {
 	// limit is called for each SETTINGS frame that says how many streams are
 	// allowed, and for a first one that does not.
 	limit func(streams uint32)
+	// calm is called when the server closes the connection for too many PINGs.
+	calm func()
 	// refuse is called at most once, if what the server says first is not
 	// HTTP/2.
 	refuse func(err error)
@@ -40,6 +44,8 @@ type settingsConn struct {
 	have     int // bytes of header
 	left     int // bytes of payload to come
 	settings bool
+	goAway   bool
+	farewell []byte // the payload of a GOAWAY, as far as it matters
 	setting  [settingLen]byte
 	partial  int // bytes of setting
 	begun    bool
@@ -53,18 +59,26 @@ func (c *settingsConn) Read(p []byte) (int, error) {
 		c.observe(p[:n])
 		if err != nil && !c.begun && !c.refused {
 			c.refused = true
-			c.refuse(fmt.Errorf("%w: %w", errHungUp, err))
+			c.refuse(hungUp(err))
 		}
 	}
 	return n, err
 }
 
+// hungUp says why a connection ended before HTTP/2 began.
+func hungUp(err error) error {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) { // by this side
+		return fmt.Errorf("%w: it took the connection and said nothing: %w", ErrSilent, err)
+	}
+	return fmt.Errorf("%w: %w", errHungUp, err)
+}
+
 func (c *settingsConn) observe(p []byte) {
 	for len(p) > 0 && !c.refused {
 		if c.left == 0 {
-			if c.begun && c.have == 0 && len(p) >= frameHeaderLen && p[3] != frameTypeSettings {
+			if c.begun && c.have == 0 && len(p) >= frameHeaderLen && p[3] != frameTypeSettings && p[3] != frameTypeGoAway {
 				// The usual case, without copying the header.
-				c.settings = false
+				c.settings, c.goAway = false, false
 				c.left = payloadLen(p)
 				p = p[frameHeaderLen:]
 			} else {
@@ -77,6 +91,9 @@ func (c *settingsConn) observe(p []byte) {
 			c.observeSettings(p[:n])
 		}
 		c.left -= n
+		if c.goAway {
+			c.observeGoAway(p[:n])
+		}
 		p = p[n:]
 	}
 }
@@ -89,6 +106,7 @@ func (c *settingsConn) observeHeader(p []byte) []byte {
 	c.have, c.partial = 0, 0
 	c.left = payloadLen(c.header[:])
 	c.settings = c.header[3] == frameTypeSettings && c.header[4]&flagAck == 0
+	c.goAway, c.farewell = c.header[3] == frameTypeGoAway, nil
 	if !c.begun {
 		if !c.settings {
 			c.refused = true
@@ -104,6 +122,15 @@ func (c *settingsConn) observeHeader(p []byte) []byte {
 // payloadLen is the length that a frame's header gives its payload.
 func payloadLen(header []byte) int {
 	return int(header[0])<<16 | int(header[1])<<8 | int(header[2])
+}
+
+// observeGoAway keeps what a GOAWAY says, and reads it when it is whole.
+func (c *settingsConn) observeGoAway(p []byte) {
+	const most = 64
+	c.farewell = append(c.farewell, p[:min(len(p), most-len(c.farewell))]...)
+	if c.left == 0 && tooManyPings(c.farewell) && c.calm != nil {
+		c.calm()
+	}
 }
 
 func (c *settingsConn) observeSettings(p []byte) {

@@ -25,7 +25,9 @@ type Stream struct {
 	once    sync.Once
 	slot    *slot
 	movable func() bool // Call.Movable
-	moved   atomic.Bool // it was ended for another address
+	// Why this side has ended the RPC: for another address, by GiveUp, for a
+	// backend that does not answer.
+	moved, idle, silent atomic.Bool
 
 	// Owned by the goroutine that reads.
 	stream  grpc.ClientStream
@@ -54,6 +56,7 @@ func (s *Stream) Accepted() error {
 			return s.end
 		}
 		s.asked, s.header = true, header
+		s.slot.accepted()
 		return nil
 	}
 	// Without headers the status tells how the RPC ended. A connection of the
@@ -114,13 +117,21 @@ func (s *Stream) receive() error {
 	if err := s.stream.RecvMsg(&s.frame); err != nil {
 		s.frame.free()
 		s.end = s.upstream.ending(s.stream, s.givenUp()).error(err)
-		if s.moved.Load() {
+		switch {
+		case s.moved.Load():
 			s.end = ErrMoved
+		case s.idle.Load():
+			s.end = ErrIdle
+		case s.silent.Load():
+			s.end = s.errSilentRPC()
 		}
 		s.Close()
 		return s.end
 	}
-	s.asked = true
+	if !s.asked {
+		s.asked = true
+		s.slot.accepted()
+	}
 	return nil
 }
 

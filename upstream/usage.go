@@ -9,8 +9,9 @@ import (
 
 // Usage is how much of an upstream is in use at one time.
 type Usage struct {
-	// Connections is how many there are, and Ready how many of them are up.
-	Connections, Ready int
+	// Connections is how many there are, Ready how many of them are up, and Silent
+	// how many are up with a backend that does not answer.
+	Connections, Ready, Silent int
 	// Streams are RPCs that have their place, those that read the schema left out.
 	Streams int
 	// Opening are RPCs that wait for a place, at most Params.Opens.
@@ -67,8 +68,11 @@ func (p *pool) count(usage *Usage) {
 		usage.Addresses = append(usage.Addresses, AddressUsage{Address: e.name, Ready: e.ready(), Gone: e.gone, Streams: e.active})
 		usage.Connections += len(e.connections)
 		for _, c := range e.connections {
-			if c.ready {
+			switch {
+			case c.usable():
 				usage.Ready++
+			case c.ready:
+				usage.Silent++
 			}
 		}
 	}

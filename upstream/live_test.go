@@ -1,0 +1,299 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+// freezer is a TCP proxy in front of a backend, which stops like a process that
+// gets SIGSTOP: its kernel takes connections and bytes, and nothing is answered.
+type freezer struct {
+	t      *testing.T
+	addr   string
+	mu     sync.Mutex
+	thawed *sync.Cond
+	frozen bool
+	ended  bool
+}
+
+func startFreezer(t *testing.T, backend string) *freezer {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &freezer{t: t, addr: listener.Addr().String()}
+	f.thawed = sync.NewCond(&f.mu)
+	var all sync.WaitGroup
+	var conns []net.Conn
+	all.Go(func() {
+		for {
+			front, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			back, err := new(net.Dialer).Dial("tcp", backend)
+			if err != nil {
+				_ = front.Close()
+				continue
+			}
+			f.mu.Lock()
+			conns = append(conns, front, back)
+			f.mu.Unlock()
+			all.Go(func() { f.pass(back, front) })
+			all.Go(func() { f.pass(front, back) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		f.mu.Lock()
+		f.ended = true
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		f.thawed.Broadcast()
+		f.mu.Unlock()
+		all.Wait()
+	})
+	return f
+}
+
+// pass copies until one side ends.
+func (f *freezer) pass(to, from net.Conn) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		f.mu.Lock()
+		for f.frozen && !f.ended {
+			f.thawed.Wait()
+		}
+		f.mu.Unlock()
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				_ = to.Close()
+			}
+			return
+		}
+	}
+}
+
+func (f *freezer) freeze(frozen bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.frozen = frozen
+	f.thawed.Broadcast()
+}
+
+// permissive lets clients ping as often as they like.
+func permissive() backendtest.Option {
+	return backendtest.WithServerOptions(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 1, PermitWithoutStream: true}))
+}
+
+// A backend that hangs is given up within Ping.Every and Ping.Timeout, in clear
+// and by TLS, and found again.
+func TestPingFindsABackendThatHangs(t *testing.T) {
+	authority := backendtest.NewAuthority(t)
+	for name, c := range map[string]struct {
+		opts []backendtest.Option
+		tls  *TLS
+	}{
+		"clear": {opts: []backendtest.Option{permissive()}},
+		"TLS":   {opts: []backendtest.Option{permissive(), backendtest.WithTLS(authority)}, tls: &TLS{CA: authority.CAFile}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			backend := backendtest.Start(t, c.opts...)
+			backend.OnWatch(silent)
+			f := startFreezer(t, backend.Addr())
+			var log lines
+			ping := Ping{Every: 300 * time.Millisecond, Timeout: time.Second}
+			u := connect(t, Params{Target: f.addr, Schema: quiet(), Ping: &ping, TLS: c.tls, Logger: log.logger()})
+			s := watch(t, u, nil)
+			backend.AwaitRunning(1)
+			// Silent for long, and alive.
+			u.pool.mu.Lock()
+			l := s.slot.connection.live
+			u.pool.mu.Unlock()
+			for begin := time.Now(); time.Since(begin) < 5*ping.Every; {
+				if !sleep(within(t), 10*time.Millisecond) || s.end != nil {
+					t.Fatal("the RPC ended")
+				}
+			}
+			if l.dead.Load() {
+				t.Fatal("a backend that answers PINGs was given up")
+			}
+			f.freeze(true)
+			froze := time.Now()
+			err := s.Next(discard)
+			wantCode(t, err, codes.Unavailable)
+			if took := time.Since(froze); took > ping.Every+ping.Timeout+700*time.Millisecond || took < ping.Timeout {
+				t.Errorf("it took %v", took)
+			}
+			if log.count("does not answer a PING") != 1 {
+				t.Errorf("the log says:\n%s", log.text.String())
+			}
+			f.freeze(false)
+			awaitConnections(t, u, 1)
+			s.Close()
+			backend.AwaitRunning(0)
+			checkCarriesSilently(t, u, backend)
+		})
+	}
+}
+
+// Without Ping, an RPC that is not accepted has its connection asked once. A
+// backend that hangs gets no more RPCs until it answers; one that is merely
+// silent keeps them.
+func TestAnRPCThatIsNotAccepted(t *testing.T) {
+	backend := backendtest.Start(t) // with the default enforcement
+	backend.OnWatch(silent)
+	f := startFreezer(t, backend.Addr())
+	u := connect(t, Params{Target: f.addr, Schema: quiet(), OpenTimeout: 600 * time.Millisecond})
+	quietly := watch(t, u, nil)
+	backend.AwaitRunning(1)
+	ended := make(chan error, 1)
+	go func() { ended <- quietly.Accepted() }()
+	select {
+	case err := <-ended:
+		t.Fatalf("an RPC of a backend that is merely silent ended with %v", err)
+	case <-time.After(4 * u.params.OpenTimeout):
+	}
+	quietly.Close()
+	<-ended
+
+	// As if the last PING were long ago.
+	f.freeze(true)
+	u.pool.mu.Lock()
+	for c := range u.pool.connectionsLocked() {
+		c.live.last = time.Time{}
+	}
+	u.pool.mu.Unlock()
+	hung := watch(t, u, nil)
+	begin := time.Now()
+	err := hung.Accepted()
+	wantCode(t, err, codes.Unavailable)
+	if took := time.Since(begin); !errors.Is(err, ErrSilent) || took < u.params.OpenTimeout || took > u.params.OpenTimeout+700*time.Millisecond {
+		t.Errorf("ended after %v with %v", took, err)
+	}
+	if usage := u.Usage(); usage.Ready != 0 || usage.Silent != 1 {
+		t.Errorf("%+v", usage)
+	}
+	_, err = u.Open(t.Context(), Call{Method: watchMethod})
+	wantCode(t, err, codes.Unavailable)
+	wantHidden(t, err, ErrSilent.Error())
+	f.freeze(false)
+	awaitUsage(t, u, "not up again", func(usage Usage) bool { return usage.Ready == 1 && usage.Silent == 0 })
+	checkCarriesSilently(t, u, backend)
+}
+
+// Of two addresses, one that hangs does not draw the RPCs that it loses.
+func TestAnIdleRPCGoesToAnotherAddress(t *testing.T) {
+	f := startFleet(t, 2)
+	u := connectTo(t, f, Params{})
+	streams := []*Stream{watch(t, u, nil), watch(t, u, nil)}
+	for _, b := range f.Backends {
+		b.AwaitRunning(1)
+	}
+	streams[0].GiveUp()
+	if err := streams[0].Next(discard); err != ErrIdle { //nolint:errorlint // it is the sentinel itself
+		t.Fatalf("ended with %v", err)
+	}
+	// The backend answers the PING at once and is used as before.
+	awaitUsage(t, u, "mute for good", func(usage Usage) bool { return usage.Ready == 2 })
+	watch(t, u, nil)
+	for _, b := range f.Backends {
+		b.AwaitRunning(1)
+	}
+}
+
+// A backend that does not permit PINGs this often is pinged less often.
+func TestTooManyPings(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithServerOptions(
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 250 * time.Millisecond, PermitWithoutStream: true})))
+	backend.OnWatch(silent)
+	var log lines
+	u := connect(t, Params{Target: backend.Addr(), Schema: quiet(), Ping: &Ping{Every: 100 * time.Millisecond, Timeout: 5 * time.Second}, Logger: log.logger()})
+	ctx := within(t)
+	for lost := 0; ; {
+		s := watch(t, u, nil)
+		ended := make(chan error, 1)
+		go func() { ended <- s.Next(discard) }()
+		select {
+		case <-ended:
+			if lost++; lost > 3 {
+				t.Fatalf("lost again and again:\n%s", log.text.String())
+			}
+			continue
+		case <-time.After(2 * time.Second): // 5 PINGs at 400 ms
+		case <-ctx.Done():
+			t.Fatal("no end")
+		}
+		s.Close()
+		<-ended
+		break
+	}
+	if log.count("too_many_pings") == 0 {
+		t.Errorf("the log does not say why:\n%s", log.text.String())
+	}
+}
+
+// PINGs go between frames, wherever grpc-go's writes begin and end.
+func TestPingsGoBetweenFrames(t *testing.T) {
+	backend := backendtest.Start(t, permissive())
+	u := connect(t, Params{Target: backend.Addr(), Schema: quiet(), Ping: &Ping{Every: time.Millisecond, Timeout: 10 * time.Second}})
+	large := wire(t, &testv1.GetRequest{Name: string(make([]byte, 1<<20))})
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 5 {
+				if _, err := u.Invoke(within(t), Call{Method: getMethod, Request: large}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	pinging := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-pinging:
+				return
+			default:
+			}
+			u.pool.mu.Lock()
+			for c := range u.pool.connectionsLocked() {
+				if l := c.live; l != nil {
+					u.pool.mu.Unlock()
+					if err := l.ping(); err != nil {
+						t.Error(err)
+					}
+					u.pool.mu.Lock()
+				}
+				break
+			}
+			u.pool.mu.Unlock()
+			time.Sleep(100 * time.Microsecond)
+		}
+	}()
+	all.Wait()
+	close(pinging)
+	<-stopped
+}
