@@ -135,6 +135,9 @@ func (b *Bridge) upstreamParams(s *site, name string, cfg config.Upstream) upstr
 			DescriptorSet: cfg.Schema.DescriptorSet,
 		},
 	}
+	if cfg.Ping != nil {
+		p.Ping = &upstream.Ping{Every: time.Duration(cfg.Ping.Every), Timeout: time.Duration(cfg.Ping.Timeout)}
+	}
 	if cfg.Health.On {
 		p.Health = &upstream.Health{Service: cfg.Health.Service}
 	}

@@ -208,7 +208,8 @@ func contradicts(s *site, c *routeCounts) bool {
 func (r reading) upstream(name string, up *backend) {
 	usage := up.Usage()
 	r.value("ssebridge_upstream_connections", float64(usage.Ready), name, "ready")
-	r.value("ssebridge_upstream_connections", float64(usage.Connections-usage.Ready), name, "connecting")
+	r.value("ssebridge_upstream_connections", float64(usage.Silent), name, "silent")
+	r.value("ssebridge_upstream_connections", float64(usage.Connections-usage.Ready-usage.Silent), name, "connecting")
 	r.addresses(name, usage.Addresses)
 	r.value("ssebridge_upstream_streams", float64(usage.Streams), name)
 	r.value("ssebridge_upstream_opening", float64(usage.Opening), name)
@@ -218,6 +219,7 @@ func (r reading) upstream(name string, up *backend) {
 	}
 	r.count("ssebridge_upstream_reconnects_total", up.counts.reconnects.Load(), name)
 	r.count("ssebridge_upstream_moves_total", up.counts.moves.Load(), name)
+	r.count("ssebridge_upstream_idle_total", up.counts.idle.Load(), name)
 	r.histogram("ssebridge_upstream_accept_seconds", up.counts.accept, name)
 	running, waiting := up.catchUps.Usage()
 	r.value("ssebridge_upstream_catchups", float64(running), name, "running")

@@ -92,6 +92,7 @@ type upstreamCounts struct {
 	streams, unary calls
 	reconnects     atomic.Uint64
 	moves          atomic.Uint64 // RPCs that ended to be opened at another address
+	idle           atomic.Uint64 // RPCs that ended since they sent nothing for idle_timeout
 	accept         *tally.Histogram
 }
 

@@ -310,6 +310,7 @@ func streamKeys(r config.Route) []string {
 		"heartbeat":      r.Heartbeat != config.Heartbeat{},
 		"retry":          r.Retry != 0,
 		"max_age":        r.MaxAge != 0,
+		"idle_timeout":   r.IdleTimeout != 0,
 		"compress":       r.Compress != nil,
 		"trailers":       len(r.Trailers) > 0,
 		"done":           r.Done != "",

@@ -111,7 +111,7 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 		return nil, f.endpoint.noted(err)
 	}
 	f.binding, f.stream = b, stream
-	return rpc{stream, f, counted, f.span}, nil
+	return rpc{stream, f, counted, f.span, newIdleWatch(time.Duration(f.endpoint.route.IdleTimeout), stream)}, nil
 }
 
 // rpc is an RPC whose internal failures are noted once, however many clients
@@ -121,11 +121,15 @@ type rpc struct {
 	feed    *feed
 	counted *counted
 	span    *rpcSpan
+	idle    *idleWatch // nil: for ever
 }
 
 // Accepted waits for the backend's headers.
 func (r rpc) Accepted() error {
+	r.idle.begin()
+	defer r.idle.end()
 	if err := r.Stream.Accepted(); err != nil {
+		r.noteEnd(err)
 		r.counted.ended(err)
 		r.span.ended(err)
 		return r.feed.endpoint.noted(err)
@@ -138,10 +142,10 @@ func (r rpc) Accepted() error {
 
 // Next hands over the next message.
 func (r rpc) Next(message func(wire []byte) error) error {
+	r.idle.begin()
 	err := r.Stream.Next(message)
-	if errors.Is(err, upstream.ErrMoved) {
-		r.counted.counts.moves.Add(1)
-	}
+	r.idle.end()
+	r.noteEnd(err)
 	if _, isStatus := status.FromError(err); err != nil && isStatus {
 		r.counted.ended(err)
 		r.span.ended(err)
@@ -152,6 +156,17 @@ func (r rpc) Next(message func(wire []byte) error) error {
 		r.span.ended(err)
 	}
 	return err // io.EOF, or the function's own
+}
+
+// noteEnd counts an end that is this side's doing.
+func (r rpc) noteEnd(err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, upstream.ErrMoved):
+		r.counted.counts.moves.Add(1)
+	case errors.Is(err, upstream.ErrIdle):
+		r.counted.counts.idle.Add(1)
+	}
 }
 
 // Close ends the RPC, if it has not ended.

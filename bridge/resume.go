@@ -34,7 +34,8 @@ func (e *endpoint) cursors() *topic.Cursors {
 		Repeats:   e.route.Event.Cursor == config.CursorRepeats,
 		Repeating: e.repeats.found.Load,
 		Expired: func(err error) bool {
-			return errors.Is(err, errNoCursor) || !errors.Is(err, upstream.ErrMoved) && slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
+			endedHere := errors.Is(err, upstream.ErrMoved) || errors.Is(err, upstream.ErrIdle)
+			return errors.Is(err, errNoCursor) || !endedHere && slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
 		},
 	}
 	if b := e.bound.Load(); b != nil && b.resume != nil {

@@ -31,7 +31,7 @@ import (
 
 // judge says what an RPC's error means to its topic.
 func (e *endpoint) judge(err error) topic.Verdict {
-	if errors.Is(err, upstream.ErrMoved) {
+	if errors.Is(err, upstream.ErrMoved) || errors.Is(err, upstream.ErrIdle) {
 		return topic.Again
 	}
 	if errors.Is(err, upstream.ErrMessageTooLarge) || errors.Is(err, upstream.ErrHeadersTooLarge) {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -145,6 +146,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 		Source:   f,
 		Renderer: f,
 		Judge:    e.judge,
+		Silent:   func(err error) bool { return errors.Is(err, upstream.ErrSilent) },
 		Cursors:  e.cursors(),
 		Turns:    e.upstream.catchUps,
 		Log: replay.Params{

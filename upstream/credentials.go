@@ -41,7 +41,7 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 					c.pool.limited(c.conn, streams)
 				},
 				calm:   func() { c.pool.calm(c.conn) },
-				refuse: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, err)) },
+				refuse: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, l.refused(err))) },
 			}), c.pool.params.Intake), info, nil
 		}
 	}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -24,11 +25,8 @@ var ErrSilent = errors.New("the backend does not answer")
 // PINGs that it did not send.
 const pingFrame = "\x00\x00\x08\x06\x00\x00\x00\x00\x00ssebridg"
 
-const (
-	clientPrefaceLen = len(http2.ClientPreface)
-	// maxLook is how long a connection is not looked at.
-	maxLook = time.Second
-)
+// maxLook is how long a connection is not looked at.
+const maxLook = time.Second
 
 // liveConn finds out whether a connection's server is alive. It knows when the
 // server last said something, and it can send a PING between grpc-go's frames.
@@ -62,6 +60,15 @@ func newLiveConn(conn, raw net.Conn) *liveConn {
 
 // lastRead is when the server last said something.
 func (c *liveConn) lastRead() time.Time { return c.began.Add(time.Duration(c.read.Load())) }
+
+// refused is why HTTP/2 did not begin. A connection that this side closes after a
+// while was taken by a server that says nothing.
+func (c *liveConn) refused(err error) error {
+	if errors.Is(err, net.ErrClosed) && time.Since(c.began) >= time.Second {
+		return fmt.Errorf("%w: it took the connection and said nothing for %v", ErrSilent, time.Since(c.began).Round(time.Millisecond))
+	}
+	return err
+}
 
 // Read notes that the server is alive.
 func (c *liveConn) Read(p []byte) (int, error) {

@@ -2,8 +2,6 @@ package upstream
 
 import (
 	"errors"
-	"io"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -15,90 +13,6 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
-
-// freezer is a TCP proxy in front of a backend, which stops like a process that
-// gets SIGSTOP: its kernel takes connections and bytes, and nothing is answered.
-type freezer struct {
-	t      *testing.T
-	addr   string
-	mu     sync.Mutex
-	thawed *sync.Cond
-	frozen bool
-	ended  bool
-}
-
-func startFreezer(t *testing.T, backend string) *freezer {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &freezer{t: t, addr: listener.Addr().String()}
-	f.thawed = sync.NewCond(&f.mu)
-	var all sync.WaitGroup
-	var conns []net.Conn
-	all.Go(func() {
-		for {
-			front, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			back, err := new(net.Dialer).Dial("tcp", backend)
-			if err != nil {
-				_ = front.Close()
-				continue
-			}
-			f.mu.Lock()
-			conns = append(conns, front, back)
-			f.mu.Unlock()
-			all.Go(func() { f.pass(back, front) })
-			all.Go(func() { f.pass(front, back) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		f.mu.Lock()
-		f.ended = true
-		for _, c := range conns {
-			_ = c.Close()
-		}
-		f.thawed.Broadcast()
-		f.mu.Unlock()
-		all.Wait()
-	})
-	return f
-}
-
-// pass copies until one side ends.
-func (f *freezer) pass(to, from net.Conn) {
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		f.mu.Lock()
-		for f.frozen && !f.ended {
-			f.thawed.Wait()
-		}
-		f.mu.Unlock()
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				_ = to.Close()
-			}
-			return
-		}
-	}
-}
-
-func (f *freezer) freeze(frozen bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.frozen = frozen
-	f.thawed.Broadcast()
-}
 
 // permissive lets clients ping as often as they like.
 func permissive() backendtest.Option {
@@ -119,10 +33,10 @@ func TestPingFindsABackendThatHangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			backend := backendtest.Start(t, c.opts...)
 			backend.OnWatch(silent)
-			f := startFreezer(t, backend.Addr())
+			f := backendtest.StartFreezer(t, backend.Addr())
 			var log lines
 			ping := Ping{Every: 300 * time.Millisecond, Timeout: time.Second}
-			u := connect(t, Params{Target: f.addr, Schema: quiet(), Ping: &ping, TLS: c.tls, Logger: log.logger()})
+			u := connect(t, Params{Target: f.Addr(), Schema: quiet(), Ping: &ping, TLS: c.tls, Logger: log.logger()})
 			s := watch(t, u, nil)
 			backend.AwaitRunning(1)
 			// Silent for long, and alive.
@@ -137,7 +51,7 @@ func TestPingFindsABackendThatHangs(t *testing.T) {
 			if l.dead.Load() {
 				t.Fatal("a backend that answers PINGs was given up")
 			}
-			f.freeze(true)
+			f.Freeze(true)
 			froze := time.Now()
 			err := s.Next(discard)
 			wantCode(t, err, codes.Unavailable)
@@ -147,7 +61,7 @@ func TestPingFindsABackendThatHangs(t *testing.T) {
 			if log.count("does not answer a PING") != 1 {
 				t.Errorf("the log says:\n%s", log.text.String())
 			}
-			f.freeze(false)
+			f.Freeze(false)
 			awaitConnections(t, u, 1)
 			s.Close()
 			backend.AwaitRunning(0)
@@ -162,8 +76,8 @@ func TestPingFindsABackendThatHangs(t *testing.T) {
 func TestAnRPCThatIsNotAccepted(t *testing.T) {
 	backend := backendtest.Start(t) // with the default enforcement
 	backend.OnWatch(silent)
-	f := startFreezer(t, backend.Addr())
-	u := connect(t, Params{Target: f.addr, Schema: quiet(), OpenTimeout: 600 * time.Millisecond})
+	f := backendtest.StartFreezer(t, backend.Addr())
+	u := connect(t, Params{Target: f.Addr(), Schema: quiet(), OpenTimeout: 600 * time.Millisecond})
 	quietly := watch(t, u, nil)
 	backend.AwaitRunning(1)
 	ended := make(chan error, 1)
@@ -174,10 +88,10 @@ func TestAnRPCThatIsNotAccepted(t *testing.T) {
 	case <-time.After(4 * u.params.OpenTimeout):
 	}
 	quietly.Close()
-	<-ended
+	wantCode(t, <-ended, codes.Canceled)
 
 	// As if the last PING were long ago.
-	f.freeze(true)
+	f.Freeze(true)
 	u.pool.mu.Lock()
 	for c := range u.pool.connectionsLocked() {
 		c.live.last = time.Time{}
@@ -196,7 +110,7 @@ func TestAnRPCThatIsNotAccepted(t *testing.T) {
 	_, err = u.Open(t.Context(), Call{Method: watchMethod})
 	wantCode(t, err, codes.Unavailable)
 	wantHidden(t, err, ErrSilent.Error())
-	f.freeze(false)
+	f.Freeze(false)
 	awaitUsage(t, u, "not up again", func(usage Usage) bool { return usage.Ready == 1 && usage.Silent == 0 })
 	checkCarriesSilently(t, u, backend)
 }
@@ -234,7 +148,8 @@ func TestTooManyPings(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- s.Next(discard) }()
 		select {
-		case <-ended:
+		case err := <-ended:
+			wantCode(t, err, codes.Unavailable)
 			if lost++; lost > 3 {
 				t.Fatalf("lost again and again:\n%s", log.text.String())
 			}
@@ -244,7 +159,7 @@ func TestTooManyPings(t *testing.T) {
 			t.Fatal("no end")
 		}
 		s.Close()
-		<-ended
+		wantCode(t, <-ended, codes.Canceled)
 		break
 	}
 	if log.count("too_many_pings") == 0 {

@@ -339,12 +339,13 @@ func (p *pool) reasonLocked() *waitError {
 	ready, active := 0, 0
 	lastErr := p.lookupErr
 	for c := range p.connectionsLocked() {
-		if c.usable() {
+		switch {
+		case c.usable():
 			ready++
 			active += c.active
-		} else if c.mute {
+		case c.mute:
 			lastErr = ErrSilent
-		} else if c.lastErr != nil {
+		case c.lastErr != nil:
 			lastErr = c.lastErr
 		}
 	}

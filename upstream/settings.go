@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"os"
 )
 
 // HTTP/2 framing, as far as SETTINGS need it (RFC 9113, sections 4.1 and 6.5).
@@ -59,18 +58,10 @@ func (c *settingsConn) Read(p []byte) (int, error) {
 		c.observe(p[:n])
 		if err != nil && !c.begun && !c.refused {
 			c.refused = true
-			c.refuse(hungUp(err))
+			c.refuse(fmt.Errorf("%w: %w", errHungUp, err))
 		}
 	}
 	return n, err
-}
-
-// hungUp says why a connection ended before HTTP/2 began.
-func hungUp(err error) error {
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) { // by this side
-		return fmt.Errorf("%w: it took the connection and said nothing: %w", ErrSilent, err)
-	}
-	return fmt.Errorf("%w: %w", errHungUp, err)
 }
 
 func (c *settingsConn) observe(p []byte) {

@@ -117,6 +117,10 @@ type Upstream struct {
 	Opens int `yaml:"opens"`
 	// OpenTimeout bounds the time until a connection is up and the RPC has its place on it. Default 10s.
 	OpenTimeout Duration `yaml:"open_timeout"`
+	// Ping has silent connections with RPCs asked by HTTP/2 PINGs whether the backend is alive; one without
+	// an answer is given up. The backend must permit it: many servers close connections that are pinged
+	// more than once in 5 minutes. Default none.
+	Ping *Ping `yaml:"ping"`
 	// Keepalive is how long a connection may be silent before it is probed. Default 30s.
 	Keepalive Duration `yaml:"keepalive"`
 	// Reconnect says which failures clients are not told of, because the bridge opens the RPC again.
@@ -142,6 +146,15 @@ type Reconnect struct {
 
 // Connections is a number of connections to an upstream; 0 is auto.
 type Connections int
+
+// Ping says when a silent connection is asked whether its backend is alive, and when
+// one without an answer is given up.
+type Ping struct {
+	// Every is how long a connection with RPCs may be silent before it is asked. Default 30s.
+	Every Duration `yaml:"every"`
+	// Timeout is how long the backend may take to answer. Default 10s.
+	Timeout Duration `yaml:"timeout"`
+}
 
 // Balance says which of an upstream's addresses gets an RPC, in YAML spread, first or
 // {rebalance: DURATION}. The zero value is spread.
@@ -246,6 +259,9 @@ type Route struct {
 	Heartbeat Heartbeat `yaml:"heartbeat"`
 	// Retry is the time after which a client reconnects, jittered by 20 %. Default 3s.
 	Retry Duration `yaml:"retry"`
+	// IdleTimeout is how long an RPC may send no message before it is opened again, at the last cursor if the
+	// route has one and else behind a stream-gap; 0s is for ever. Default 0s.
+	IdleTimeout Duration `yaml:"idle_timeout"`
 	// MaxAge is how long a stream lives before its client is asked to come back, jittered; 0s is
 	// unlimited. Default 0s.
 	MaxAge Duration `yaml:"max_age"`

@@ -24,7 +24,7 @@ func (d Drain) withDefaults() Drain {
 
 // WithDefaults is c with the default in place of every key that was left out. It
 // shares no memory with c. Afterwards every pointer but TLS, Event.ID,
-// Route.Resume, Upstream.TLS and Schema.Proto is set, every route has Methods, Request.Body is
+// Route.Resume, Upstream.Ping, Upstream.TLS and Schema.Proto is set, every route has Methods, Request.Body is
 // resolved, and a route's Reconnect holds what its upstream's says too.
 func (c Config) WithDefaults() Config {
 	c.Listen = or(c.Listen, defaultListen)
@@ -103,6 +103,10 @@ func (u Upstream) withDefaults(only bool) Upstream {
 	}
 	u.Opens = or(u.Opens, 100)
 	u.OpenTimeout = or(u.OpenTimeout, seconds(10))
+	if u.Ping = clonePtr(u.Ping); u.Ping != nil {
+		u.Ping.Every = or(u.Ping.Every, seconds(30))
+		u.Ping.Timeout = or(u.Ping.Timeout, seconds(10))
+	}
 	u.Keepalive = or(u.Keepalive, seconds(30))
 	u.Reconnect = new(u.Reconnect.over(defaultReconnect()))
 

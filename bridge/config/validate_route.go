@@ -27,6 +27,9 @@ func (v *validator) route(r *Route, at place) {
 	v.span(at.key("open_grace").path, r.OpenGrace, seconds(60))
 	v.heartbeat(r.Heartbeat, at.key("heartbeat"))
 	v.duration(at.key("retry").path, r.Retry, least, hour)
+	if r.IdleTimeout != 0 && (r.IdleTimeout < 100*least || r.IdleTimeout > month) {
+		v.errorf(at.key("idle_timeout").path, "must be 0s, which is off, or from %s to %s", 100*least, month)
+	}
 	if r.MaxAge != 0 && (r.MaxAge < 100*least || r.MaxAge > month) {
 		v.errorf(at.key("max_age").path, "must be 0s, which is unlimited, or from %s to %s", 100*least, month)
 	}

@@ -39,6 +39,10 @@ func (v *validator) upstream(name string, at place) {
 	}
 	v.number(at.key("opens").path, u.Opens, maxOpens)
 	v.duration(at.key("open_timeout").path, u.OpenTimeout, least, hour)
+	if u.Ping != nil {
+		v.duration(at.key("ping").key("every").path, u.Ping.Every, 100*least, hour)
+		v.duration(at.key("ping").key("timeout").path, u.Ping.Timeout, 100*least, hour)
+	}
 	// Below it a backend that is merely silent would be probed again and again.
 	v.duration(at.key("keepalive").path, u.Keepalive, seconds(10), hour)
 	v.reconnect(u.Reconnect, defaultReconnect(), "left at its default", at.key("reconnect"))

@@ -61,12 +61,15 @@ func (r role) String() string {
 }
 
 // States are those in which topics may be: lingering ones have no clients, whatever
-// else they are; the others are in the phase of the name.
+// else they are; stale ones are opening, and their clients were notified; the others are in the phase of the name.
 func States() []string {
-	return []string{Opening.String(), Live.String(), Broken.String(), Finished.String(), lingering}
+	return []string{Opening.String(), stale, Live.String(), Broken.String(), Finished.String(), lingering}
 }
 
-const lingering = "lingering"
+const (
+	lingering = "lingering"
+	stale     = "stale"
+)
 
 // String is the phase as a metric's label.
 func (p Phase) String() string {
@@ -105,7 +108,11 @@ func (t *Topic) kind() Kind {
 	if t.clients == 0 {
 		return Kind{t.role().String(), lingering}
 	}
-	return Kind{t.role().String(), t.Status().Phase.String()}
+	status := t.Status()
+	if status.Phase == Opening && status.Stale {
+		return Kind{t.role().String(), stale}
+	}
+	return Kind{t.role().String(), status.Phase.String()}
 }
 
 // Usage returns how many RPCs have a turn, and how many wait for one.

@@ -19,7 +19,7 @@ func (u unshown) Unwrap() error { return u.error }
 // pump plays RPC after RPC into the log until one ends the stream, the topic
 // breaks, or ctx ends.
 func (t *Topic) pump(ctx context.Context, registry *Registry) {
-	stale := t.watchPlace()
+	stale := t.watchPlace(staleAfter)
 	defer func() { stale.stop() }()
 	for t.pace.wait(ctx) {
 		if registry.unwanted(t) {
@@ -36,17 +36,30 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 			return
 		}
 		if t.Status().Placed {
-			stale = t.watchPlace()
+			stale = t.watchPlace(t.staleAfter(err))
 		} // else the watch under way goes on: it was not placed then, and is not now
 	}
 	registry.stopped(t, func(*Status) {})
 }
 
-// watchPlace notifies clients once no RPC has had a place for staleAfter; an
-// RPC's placing stops it.
-func (t *Topic) watchPlace() *placeWatch {
+// silentStaleAfter is staleAfter for a backend that has not answered for long
+// enough already. It leaves time to open the RPC at another address.
+const silentStaleAfter = 500 * time.Millisecond
+
+// staleAfter is how long the topic may be without an RPC, after one that ended
+// with err, before clients are notified.
+func (t *Topic) staleAfter(err error) time.Duration {
+	if t.params.Silent != nil && !endedOK(err) && t.params.Silent(err) {
+		return silentStaleAfter
+	}
+	return staleAfter
+}
+
+// watchPlace notifies clients once no RPC has had a place for so long; an RPC's
+// placing stops it.
+func (t *Topic) watchPlace(after time.Duration) *placeWatch {
 	t.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
-	return &placeWatch{due: time.Now().Add(staleAfter), timer: time.AfterFunc(staleAfter, func() {
+	return &placeWatch{due: time.Now().Add(after), timer: time.AfterFunc(after, func() {
 		t.update(func(s *Status) { s.Stale = s.Phase == Opening && !s.Placed })
 	})}
 }

@@ -15,6 +15,9 @@ type Params struct {
 	Renderer Renderer
 	// Judge says what the error of an RPC, never nil or io.EOF, means.
 	Judge func(error) Verdict
+	// Silent reports whether the error of an RPC, never nil or io.EOF, says that
+	// the backend does not answer; nil: none does.
+	Silent func(error) bool
 	// Cursors are set where RPCs can be opened at a cursor.
 	Cursors *Cursors
 	// Turns bounds the catch-ups of the backend; nil: there is no bound.
