@@ -154,6 +154,20 @@ func (p *pool) live(c *connection, l *liveConn) {
 	l.timer = time.AfterFunc(maxLook, func() { p.look(c, l) })
 }
 
+// forgetLocked stops looking at a connection's transport.
+func (c *connection) forgetLocked() {
+	if c.live != nil {
+		c.live.timer.Stop()
+	}
+	c.live, c.mute = nil, false
+}
+
+func (p *pool) forget(c *connection) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.forgetLocked()
+}
+
 // heard notes that a mute server has said something.
 func (p *pool) heard(c *connection, l *liveConn) {
 	p.mu.Lock()
@@ -181,10 +195,7 @@ func (p *pool) muteLocked(c *connection) {
 // look again.
 func (p *pool) look(c *connection, l *liveConn) {
 	p.mu.Lock()
-	if c.live != l || p.closed || !c.ready {
-		if c.live == l && !p.closed {
-			l.timer.Reset(maxLook)
-		}
+	if c.live != l || p.closed {
 		p.mu.Unlock()
 		return
 	}

@@ -498,6 +498,8 @@ func (p *pool) failed(c *connection, err error) {
 func (p *pool) changedState(c *connection, state connectivity.State) {
 	p.mu.Lock()
 	was := c.ready
+	// With Params.Health, a connection that is up may be said to fail.
+	serves := state != connectivity.TransientFailure || c.upSince.IsZero()
 	c.ready = state == connectivity.Ready
 	first := slices.Index(c.endpoint.connections, c) == 0
 	switch {
@@ -509,11 +511,12 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 		c.generation = p.generation
 		p.triedLocked(c.endpoint, true)
 		p.allDown = false
-	case was:
+	case was && serves:
 		p.lostLocked(c)
+	case was:
+		p.startElsewhereLocked(c)
 	}
-	serves := state != connectivity.TransientFailure || c.upSince.IsZero()
-	if !serves { // the connection is up
+	if !serves {
 		c.lastErr = errNotServing
 		p.triedLocked(c.endpoint, false)
 	}
@@ -542,17 +545,19 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 // errNotServing is why a connection that is up takes no RPCs.
 var errNotServing = errors.New("the backend does not serve, by grpc.health.v1")
 
-// lostLocked has the RPCs that do not have their streams yet placed anew, and
-// the addresses looked up: the backend may have moved.
-func (p *pool) lostLocked(c *connection) {
+// startElsewhereLocked has the RPCs that do not have their streams yet placed anew.
+func (p *pool) startElsewhereLocked(c *connection) {
 	for s := range c.starting {
 		s.cancel()
 	}
 	clear(c.starting)
-	if c.live != nil {
-		c.live.timer.Stop()
-	}
-	c.live, c.mute = nil, false
+}
+
+// lostLocked has the RPCs that do not have their streams yet placed anew, and
+// the addresses looked up: the backend may have moved.
+func (p *pool) lostLocked(c *connection) {
+	p.startElsewhereLocked(c)
+	c.forgetLocked()
 	p.lostOpeningLocked(c)
 	p.allDown = !p.readyLocked()
 	p.resolveSoon()
@@ -643,6 +648,7 @@ func (p *pool) close() error {
 func (p *pool) closeAll(connections []*connection) error {
 	errs := make([]error, 0, len(connections))
 	for _, c := range connections {
+		p.forget(c)
 		c.cancel()
 		errs = append(errs, c.cc.Close())
 		<-c.watched
