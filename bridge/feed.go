@@ -38,6 +38,8 @@ type feed struct {
 	stream   *upstream.Stream // the newest RPC
 	binding  *binding         // of the newest RPC
 	atCursor bool             // the newest RPC was opened at a cursor, and no message of it has carried one
+	caughtUp bool             // the log begins after a client's cursor, and no gap has broken it since
+	frames   uint64           // in the log so far
 	latest   []byte           // the newest cursor of the newest RPC; only where cursors are to differ
 	asked    bool             // the log begins after a client's cursor, and no other has come since
 	warned   time.Time        // of a message that cannot be shown
@@ -203,12 +205,16 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 // that a client brought, which the backend does not know. Soon after its start the
 // bridge cannot tell: clients that were connected before come back then.
 func (f *feed) clientsOwn() bool {
+	if most := f.endpoint.maxCatchUp(); f.caughtUp && most > 0 && f.frames == most {
+		return true // it was away for too long
+	}
 	return f.asked && time.Since(f.endpoint.bridge.born) >= time.Duration(*f.endpoint.route.Replay.Linger)
 }
 
 // Event renders the message that was read.
 func (f *feed) Event() (frame []byte, id string) {
 	f.asked = f.asked && len(f.tapped.ID) == 0
+	f.frames++
 	f.ids.Message(f.tapped.ID)
 	f.id = f.ids.AppendID(f.id[:0])
 	f.endpoint.counts.rendered(f.tapped.Path, f.id)
@@ -320,7 +326,8 @@ func (f *feed) logID(id []byte) string {
 func (f *feed) Gap(reason string) (frame []byte, id string) {
 	f.gapped(reason)
 	f.endpoint.counts.gaps.inLog(reason, reason == sse.GapExpired && f.clientsOwn())
-	f.asked = false
+	f.frames++
+	f.asked, f.caughtUp = false, f.caughtUp && reason == sse.GapUntranscodable
 	last := string(f.ids.AppendID(nil))
 	if reason == sse.GapUntranscodable {
 		f.ids.Message(f.tapped.ID) // in the message's place

@@ -28,6 +28,8 @@ type ledger struct {
 	origin  origin
 	inBand  bool       // a cursor that is too old is told by a message
 	refusal codes.Code // else by this code; OUT_OF_RANGE if it is OK
+	// snapshot is how many of the newest events a history has; 0: all that are kept.
+	snapshot int64
 
 	mu       sync.Mutex
 	newest   int64
@@ -122,7 +124,11 @@ func (l *ledger) begin(request *testv1.WatchRequest) (next int64, err error) {
 	at := after(request)
 	switch {
 	case at == 0 && request.GetHistory():
-		return l.trimmed + 1, nil
+		first := l.trimmed + 1
+		if l.snapshot > 0 {
+			first = max(first, l.newest-l.snapshot+1)
+		}
+		return first, nil
 	case at == 0:
 		return l.newest + 1, nil
 	case l.origin == afterCursor:

@@ -85,7 +85,7 @@ func kinds(seen ssetest.Snapshot) string {
 // The bridge sees the first such pair, says so, and loses nothing from then on, whatever breaks where.
 func TestCursorsThatRepeatAreFoundOut(t *testing.T) {
 	for _, keys := range []string{"share: true", "share: false", "share: true, join: own", "share: true, resume: {ordered: false}", "share: true, resume: {inclusive: true}"} {
-		for seed := range uint64(20) {
+		for seed := range uint64(6) {
 			t.Run(keys+"/"+strconv.FormatUint(seed, 10), func(t *testing.T) {
 				route := feedRoute("event: {id: seq}, replay: {events: 2, linger: 5s}, " + withResume(keys, "field: after"))
 				inWorld(t, route, func(t *testing.T, w *world) {
@@ -113,7 +113,7 @@ func TestCursorsThatRepeatAreFoundOut(t *testing.T) {
 							if random.IntN(2) == 0 {
 								time.Sleep(time.Duration(random.IntN(8)) * time.Second) // its topic may be gone
 							}
-							if !open {
+							if !open || c.Snapshot().Ended != nil { // a burst makes it lag
 								c.Reconnect()
 								open = true
 							}
@@ -129,11 +129,14 @@ func TestCursorsThatRepeatAreFoundOut(t *testing.T) {
 						}
 						synctest.Wait()
 					}
-					if !open {
-						c.Reconnect()
+					for range 10 {
+						if !open || c.Snapshot().Ended != nil {
+							c.Reconnect()
+							open = true
+						}
+						time.Sleep(10 * time.Second)
+						synctest.Wait()
 					}
-					time.Sleep(time.Minute)
-					synctest.Wait()
 					if got := kinds(c.Snapshot()); got != strings.Join(want, " ") || c.Snapshot().Gaps > 0 {
 						t.Fatalf("got %s\n%s", got, c.Snapshot())
 					}

@@ -61,6 +61,23 @@ func integerNotAfter(cursor, other []byte) bool {
 	return errA == nil && errB == nil && a <= b
 }
 
+// maxCatchUp is how many events a client is sent of what it has missed; 0 is any number.
+func (e *endpoint) maxCatchUp() uint64 {
+	if e.route.Resume == nil {
+		return 0
+	}
+	return uint64(e.route.Resume.MaxEvents) //nolint:gosec // not negative
+}
+
+// tooOld reports whether a cursor is of a time too long ago to go on at.
+func (e *endpoint) tooOld(cursor []byte) bool {
+	if e.route.Resume == nil || e.route.Resume.MaxAge == 0 || cursor == nil {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339Nano, string(cursor))
+	return err == nil && time.Since(at) > time.Duration(e.route.Resume.MaxAge)
+}
+
 // timestampNotAfter compares cursors that are timestamps, as JSON has them.
 func timestampNotAfter(cursor, other []byte) bool {
 	a, errA := time.Parse(time.RFC3339Nano, string(cursor))
@@ -84,6 +101,10 @@ func (e *endpoint) compileResume(b *binding) error {
 	}
 	if b.binder != nil {
 		b.resume = b.binder.Resume()
+	}
+	if b.resume != nil && e.route.Resume.MaxAge != 0 && b.resume.Kind() != route.CursorTimestamp {
+		return config.Errorf("resume.max_age", "needs cursors that are google.protobuf.Timestamp, and %s is %s; write max_events instead",
+			e.route.Resume.Field, b.resume.Kind())
 	}
 	path := e.route.Resume.Expired.Field
 	if path == "" {

@@ -82,6 +82,8 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 
 // join says which topic a request listens to.
 func (e *endpoint) join(c *call, id sse.ID) topic.Join {
+	place := e.place(id)
+	place.TooOld = e.tooOld(place.Cursor)
 	return topic.Join{
 		Key:       e.key(c),
 		Owner:     &e.owner,
@@ -90,7 +92,8 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Own:       e.ownRPC(),
 		Resumable: e.route.Resume != nil,
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
-		Place:     e.place(id),
+		Place:     place,
+		MaxEvents: e.maxCatchUp(),
 		Parse:     e.parse,
 		Admit:     e.mayOpen(c),
 		Starts:    c.visit.starter(),
@@ -134,6 +137,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 	f := &feed{
 		endpoint: e,
 		asked:    after != nil,
+		caughtUp: after != nil,
 		call:     upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata},
 		ids: sse.NewNumbering(sse.NumberingParams{
 			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == config.CursorRepeats, Own: e.ownRPC(), After: after,
@@ -160,6 +164,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 			Max:     time.Duration(e.route.Reconnect.Max),
 		},
 		Attempts:  *e.route.Reconnect.Attempts,
+		CatchUp:   e.maxCatchUp(),
 		Ended:     kept.leave,
 		Reopen:    e.route.OnComplete == config.OnCompleteReopen,
 		StopOnBad: e.route.OnBadMessage == config.OnBadMessageStop,

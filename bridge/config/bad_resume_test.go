@@ -239,12 +239,44 @@ app.yaml:6:20: limits.catchups: must be from 1 to 1000000
 	})
 }
 
+// TestBadCatchUp: bounds on what a client is sent that comes back.
+func TestBadCatchUp(t *testing.T) {
+	testBad(t, []badConfig{
+		{
+			"negative", resuming + "      max_events: -1\n      max_age: -1s\n    share: true\n", `
+app.yaml:9:19: routes[0].resume.max_events: must not be negative; 0 is unlimited
+          max_events: -1
+                      ^
+app.yaml:10:16: routes[0].resume.max_age: must be from 1ms to 720h
+          max_age: -1s
+                   ^
+`,
+		},
+		{
+			"not shared", resuming + "      max_events: 5\n", `
+app.yaml:9:19: routes[0].resume.max_events: needs share: true, since only a shared stream shows where a client has caught up; remove it, or write share: true
+          max_events: 5
+                      ^
+`,
+		},
+		{
+			"not ordered", resuming + "      max_events: 5\n      ordered: false\n    share: true\n", `
+app.yaml:9:19: routes[0].resume.max_events: needs resume.ordered: true, since only RPCs of one order show where a client has caught up; remove one of them
+          max_events: 5
+                      ^
+`,
+		},
+	})
+}
+
 // What goes together is taken as it stands.
 func TestGoodResume(t *testing.T) {
 	for _, good := range []string{
 		resuming,
 		resuming + "    share: true\n    join: own\n",
 		resuming + "    share: false\n",
+		resuming + "      max_age: 12h\n",
+		resuming + "      max_events: 1000\n      max_age: 0s\n    share: true\n",
 		resuming + "      inclusive: true\n      offset: 0\n      ordered: false\n      expired: {codes: [], field: compact_revision}\n",
 		resuming + "      offset: -9223372036854775808\n      set: {start.at: OFFSET, kinds: [1, 2]}\n    request: {set: {start.from: 1}, query: true}\n",
 		resuming + "      set: {start_at: OFFSET, id: b}\n    methods: [GET, POST]\n    request: {set: {startAt: EARLIEST}, headers: {last: after}}\n",

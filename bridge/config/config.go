@@ -378,6 +378,13 @@ type Resume struct {
 	Ordered *bool `yaml:"ordered"`
 	// Expired says how the backend tells that a cursor is too old.
 	Expired Expired `yaml:"expired"`
+	// MaxEvents bounds the events that a client is sent of what it has missed; beyond it
+	// stream-gap expired is sent and the client begins anew. 0 is unlimited. Needs share: true and
+	// ordered: true. Default 0.
+	MaxEvents int `yaml:"max_events"`
+	// MaxAge bounds how old a cursor may be, which is a google.protobuf.Timestamp; beyond it
+	// stream-gap expired is sent and the client begins anew. 0s is unlimited. Default 0s.
+	MaxAge Duration `yaml:"max_age"`
 }
 
 // Expired says how a backend tells that a cursor is too old.

@@ -26,10 +26,27 @@ func (v *validator) resume(r *Route, route place) {
 		v.errorf(at.key("offset").path,
 			"resume.offset starts after the cursor's message, and resume.inclusive: true says that it is sent again; remove one of them")
 	}
+	v.catchUp(r, at)
 	expired := at.key("expired")
 	v.codes(r.Resume.Expired.Codes, expired.key("codes"))
 	if field := r.Resume.Expired.Field; field != "" && !isFieldPath(field) {
 		v.errorf(expired.key("field").path, "must be the path of a field, such as compact_revision")
+	}
+}
+
+// catchUp checks the bounds of what a client is sent that comes back.
+func (v *validator) catchUp(r *Route, at place) {
+	switch events := at.key("max_events").path; {
+	case r.Resume.MaxEvents < 0:
+		v.errorf(events, "must not be negative; 0 is unlimited")
+	case r.Resume.MaxEvents == 0:
+	case !r.Share:
+		v.errorf(events, "needs share: true, since only a shared stream shows where a client has caught up; remove it, or write share: true")
+	case r.Resume.Ordered != nil && !*r.Resume.Ordered:
+		v.errorf(events, "needs resume.ordered: true, since only RPCs of one order show where a client has caught up; remove one of them")
+	}
+	if r.Resume.MaxAge != 0 {
+		v.duration(at.key("max_age").path, r.Resume.MaxAge, least, month)
 	}
 }
 

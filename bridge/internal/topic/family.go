@@ -107,7 +107,7 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 // mergeAt merges the catch-ups that stand at an id into a log that holds it. One
 // that is apart, since its client is slow, meets main alone.
 func (f *family) mergeAt(id string, t *Topic) {
-	if id == "" || t.apart || f.index.standing[id] == nil || !t.reaches(id) {
+	if id == "" || t.apart || f.index.standing[id] == nil || !t.takesIn(id) {
 		return
 	}
 	for other := f.index.standing[id]; other != nil; {
@@ -178,7 +178,7 @@ func (f *family) meetOthers(t *Topic) {
 		f.merge(t)
 		return
 	}
-	if other := f.index.holders[t.newest]; !t.apart && other != nil && other != t && other.reaches(t.newest) {
+	if other := f.index.holders[t.newest]; !t.apart && other != nil && other != t && other.takesIn(t.newest) {
 		f.merge(t)
 	}
 }
@@ -190,6 +190,13 @@ func (t *Topic) reaches(id string) bool {
 	}
 	position, ok := t.log.Find(id)
 	return ok && position >= t.gapAt
+}
+
+// takesIn reports whether a catch-up that stands at the id may merge into this log.
+// Where catch-ups are bounded, each has a bound of its own, and none takes in another
+// while it replays: a chain of catch-ups would have no bound.
+func (t *Topic) takesIn(id string) bool {
+	return (t.role() == mainRole || t.params.CatchUp == 0 || t.replayed.Load()) && t.reaches(id)
 }
 
 // merge ends a catch-up. Its clients read what it holds and are then placed
@@ -289,7 +296,7 @@ func (f *family) catchUp(place Place) *Topic {
 // holds reports whether the log has the place, or the cursor that it counts
 // from.
 func (t *Topic) holds(place Place) bool {
-	if place.ID == "" || place.Epoch != "" {
+	if place.ID == "" || place.Epoch != "" || place.TooOld {
 		return false
 	}
 	_, _, ok := t.locate(place)

@@ -120,6 +120,9 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 		if err != nil {
 			return began, err
 		}
+		if t.params.CatchUp > 0 {
+			t.asked = time.Now()
+		}
 		err = stream.Next(message)
 		room.done()
 		if err != nil {
@@ -152,6 +155,23 @@ func (e expired) Unwrap() error { return e.error }
 // errExpired is what a message says that is no event but the word that the cursor
 // is too old.
 var errExpired = errors.New("topic: the cursor is too old")
+
+// errTooFar ends a catch-up that has brought as much as it may: what follows is as
+// after a cursor that is too old.
+var errTooFar = errors.New("topic: the cursor is too far back")
+
+// tooFar reports whether a catch-up has brought as much as it may, and the message
+// that it has got is one more of its replay: what comes after a silence is new.
+func (t *Topic) tooFar() bool {
+	most := t.params.CatchUp
+	if most == 0 || t.role() != catchUpRole {
+		return false
+	}
+	if time.Since(t.asked) >= silence {
+		t.replayed.Store(true)
+	}
+	return t.start != "" && t.gapAt == 0 && !t.replayed.Load() && t.log.Newest() >= most
+}
 
 // resume returns the cursor at which the RPC is to be opened, nil for none.
 func (t *Topic) resume() []byte {
@@ -251,6 +271,9 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 	drop, reason := t.overlap.drops(m)
 	if drop {
 		return nil
+	}
+	if t.tooFar() {
+		return expired{errTooFar}
 	}
 	if reason != "" {
 		if err := t.tellGap(reason); err != nil {

@@ -83,7 +83,7 @@ func (r *Registry) Topics() int {
 // listen to, making it if need be. Its pump is not started yet.
 func (r *Registry) find(join Join) (*Topic, error) {
 	if f := r.families[join.Key]; f != nil {
-		if t := f.byEpoch(join.Place.Epoch); t != nil && t != join.lost {
+		if t := f.byEpoch(join.Place.Epoch); t != nil && t != join.lost && !join.Place.TooOld {
 			return t, nil
 		}
 		if t := f.choose(join); t != nil {

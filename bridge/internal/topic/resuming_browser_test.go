@@ -51,7 +51,7 @@ func (b *browser) connect(bridge *topic.Registry) {
 	place.Forgotten = s.epochsOf(bridge).Wrote(0, place.Epoch)
 	sub, err := bridge.Join(topic.Join{
 		Key: "k", Held: s.held, Own: s.own, Resumable: s.resumable, Ordered: !s.unordered, Private: s.private,
-		Place: place,
+		Place: place, MaxEvents: s.most,
 		Parse: s.place,
 		Open:  func(after []byte, catchUp bool) (string, topic.Params) { return s.open(bridge, after, catchUp) },
 	})
@@ -61,7 +61,7 @@ func (b *browser) connect(bridge *topic.Registry) {
 	b.bridge, b.sub, b.position, b.own, b.written = bridge, sub, sub.Position, false, written{}
 	b.attach()
 	s.sayf("client %d connects with %q: start %d at %d of %s %s", b.name, b.lastID, sub.Start, sub.Position, sub.Topic.Epoch()[:3], sub.Missed)
-	if sub.Start != topic.Resumed && kept.holds(s.place(b.lastID)) {
+	if sub.Start != topic.Resumed && s.most == 0 && kept.holds(s.place(b.lastID)) {
 		s.errorf("client %d came with %q, which could be resumed at, and was told %q", b.name, b.lastID, sub.Missed)
 	}
 	if from := s.feeds[place.Epoch]; sub.Missed == topic.MissedRestarted && from != nil && from.bridge == bridge {

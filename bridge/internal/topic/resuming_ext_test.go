@@ -97,6 +97,7 @@ type schedule struct {
 	ends       bool // RPCs end with OK
 	fails      bool // RPCs fail for good
 	attempts   int
+	most       uint64 // what a client is sent of what it has missed; 0: all
 	log        replay.Params
 
 	// The backend.
@@ -172,8 +173,8 @@ func newSchedule(t *testing.T, seed uint64, verbose bool) *schedule {
 	for range 1 + r.IntN(4) {
 		s.clients = append(s.clients, &browser{schedule: s, name: len(s.clients), next: -1})
 	}
-	s.sayf("mode %d resumable=%v rules %+v own=%v held=%v history=%v unordered=%v private=%v skips=%v cursorless=%v greets=%v bad=%v reopen=%v ends=%v attempts=%d log=%+v bridges=%d",
-		s.mode, s.resumable, s.rules, s.own, s.held, s.history, s.unordered, s.private, s.skips, s.cursorless, s.greets, s.bad, s.reopen, s.ends, s.attempts, s.log, len(s.bridges))
+	s.sayf("mode %d resumable=%v rules %+v own=%v held=%v history=%v unordered=%v private=%v skips=%v cursorless=%v greets=%v bad=%v reopen=%v ends=%v attempts=%d most=%d log=%+v bridges=%d",
+		s.mode, s.resumable, s.rules, s.own, s.held, s.history, s.unordered, s.private, s.skips, s.cursorless, s.greets, s.bad, s.reopen, s.ends, s.attempts, s.most, s.log, len(s.bridges))
 	return s
 }
 
@@ -192,6 +193,9 @@ func (s *schedule) consistent() {
 		s.held, s.history = false, true
 	}
 	s.skips = s.skips && !s.private
+	if s.resumable && !s.private && !s.unordered && s.random.IntN(6) == 0 {
+		s.most = 2 + s.random.Uint64N(6)
+	}
 }
 
 func newBridge() *topic.Registry {

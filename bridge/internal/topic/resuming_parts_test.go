@@ -250,7 +250,7 @@ func (f *feed) avoidable(reason string) string {
 			return "no RPC was lost that had sent a message"
 		}
 	case "expired":
-		if !f.refused {
+		if !f.refused && (f.schedule.most == 0 || uint64(len(f.frames)) <= f.schedule.most) {
 			return "the backend has refused no cursor"
 		}
 	case "restarted":
@@ -306,7 +306,7 @@ func (s *schedule) open(bridge *topic.Registry, after []byte, catchUp bool) (str
 	}
 	s.feeds[epoch], s.epochs = f, append(s.epochs, epoch)
 	params := topic.Params{
-		Source: f, Renderer: f, Judge: f.judge, Log: s.log, Linger: linger, Attempts: s.attempts, Reopen: s.reopen,
+		Source: f, Renderer: f, Judge: f.judge, Log: s.log, Linger: linger, Attempts: s.attempts, CatchUp: s.most, Reopen: s.reopen,
 		Backoff: topic.Backoff{Initial: 100 * time.Millisecond, Max: time.Second},
 	}
 	if s.resumable {

@@ -25,6 +25,9 @@ type Join struct {
 	// same order, so that they may merge.
 	Resumable, Ordered bool
 	Place              Place
+	// MaxEvents is how many frames of a log the client may have missed; 0 is any
+	// number. One that has missed more begins anew.
+	MaxEvents uint64
 	// Admit is asked before a topic is made for the client, and its error is Join's;
 	// nil lets everybody. It is called under the registry's lock, and not by Move,
 	// which is none of the client's doing.
@@ -58,6 +61,9 @@ type Place struct {
 	// this bridge, has ended while the client was away, or no bridge wrote the
 	// id. Else the log is that of another bridge, or has ended by a restart.
 	Forgotten bool
+	// TooOld says that the client has missed more than it is to be sent. It begins
+	// anew, behind a gap.
+	TooOld bool
 }
 
 // Start is how a subscription begins.
@@ -120,7 +126,7 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 		}
 		return nil, err
 	}
-	s.join.Admit = nil
+	s.join.Admit, s.join.MaxEvents = nil, 0 // where it moves later is no new beginning
 	if !s.join.Resumable && s.passes.Load() == 0 {
 		s.join = nil // and with it the request, of which there are many
 	}
@@ -149,6 +155,8 @@ func (s *Subscription) enter() error {
 		s.registry.revive(t)
 		s.attach(t)
 		switch {
+		case s.Start == Resumed && s.missesTooMuch():
+			s.join.Place.TooOld = true
 		case s.Start == Missed && s.join.resumes():
 			// The pump has pushed the cursor out of the log in which it was found: now
 			// it is found elsewhere, or a catch-up begins there.
@@ -169,7 +177,7 @@ func (j *Join) anywhere() Join {
 }
 
 // resumes reports whether the client can go on wherever its cursor is known.
-func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil }
+func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil && !j.Place.TooOld }
 
 // anew reports whether the client begins anew where its place has left its log. What
 // the log still holds is the rest of a snapshot then, which is of no use: the client
@@ -207,10 +215,12 @@ func (s *Subscription) place() {
 	s.passes.Store(0)
 	s.Missed, s.Absent = "", false
 	switch {
-	case place.ID == "":
-		s.Start = Fresh
+	case place.ID == "", place.TooOld:
 		if s.Position, s.ID = log.Head(); s.join.Held {
 			s.Position, s.ID = log.Floor()
+		}
+		if s.Start = Fresh; place.TooOld {
+			s.Start, s.Missed, s.Absent = Missed, MissedExpired, true
 		}
 		return
 	case place.Epoch == "":
@@ -226,6 +236,13 @@ func (s *Subscription) place() {
 	s.Start = Missed
 	s.Position, s.ID = log.Floor()
 	s.explain()
+}
+
+// missesTooMuch reports whether more has come after the client's place than it is to
+// be sent.
+func (s *Subscription) missesTooMuch() bool {
+	most := s.join.MaxEvents
+	return most > 0 && s.Topic.log.Newest()-s.Position > most
 }
 
 // explain says why the client cannot be where it says that it stands.

@@ -29,6 +29,9 @@ type Params struct {
 	// Attempts is how often in a row a lost RPC is opened before clients are
 	// told; 0 is without end.
 	Attempts int
+	// CatchUp bounds the messages of a catch-up that begins after a cursor: then a
+	// gap is told, and it begins anew. 0 is without bound.
+	CatchUp uint64
 	// Reopen opens the RPC again when it ends with OK.
 	Reopen bool
 	// StopOnBad ends the stream at a message that cannot be shown, instead
@@ -71,12 +74,14 @@ type Topic struct {
 	delivered bool // one that the log had not got
 	broken    bool // an RPC that had delivered was lost, and none was opened since
 	overlap   overlap
-	last      int64 // the size of the newest message, or of its frame
+	asked     time.Time // when the pump began to wait for the next message; only where catch-ups are bounded
+	last      int64     // the size of the newest message, or of its frame
 
 	// room wakes the pump of a topic that holds its log: a client has read on,
 	// has come back or has left, or main has moved. One wake-up is enough, so
 	// it holds one; never closed.
 	room      chan struct{}
+	replayed  atomic.Bool // a bounded catch-up has brought all that there was when it began
 	waiting   atomic.Bool // the pump waits for room, or is about to
 	listening atomic.Int32
 	turn      atomic.Pointer[turn] // of a catch-up's newest RPC

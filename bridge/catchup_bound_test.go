@@ -1,0 +1,111 @@
+package bridge_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+// TestResumeMaxEvents: a page that comes back after hours is sent so many of the events that it missed, by log or by an RPC at its cursor,
+// and then begins anew behind a gap. Nobody is alerted.
+func TestResumeMaxEvents(t *testing.T) {
+	for _, test := range []struct {
+		name, keys, id, want string
+	}{
+		{"within the bound", "", "37", "open 38 39 40"},
+		{"by an RPC", "", "1", "open 2 3 4 5 6 gap:expired"},
+		{"by an RPC, and then a snapshot", "join: own, request: {set: {history: true}}, ", "1", "open 2 3 4 5 6 gap:expired 31 32 33 34 35 36 37 38 39 40"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			route := "share: true, " + test.keys + "event: {id: seq}, resume: {field: after, max_events: 5}"
+			inWorld(t, feedRoute(route), func(t *testing.T, w *world) {
+				time.Sleep(time.Hour)
+				w.backend().snapshot = 10
+				w.backend().publish(40)
+				c := w.listen("/feed", ssetest.Options{LastEventID: test.id})
+				time.Sleep(time.Second)
+				expect(t, c, test.want)
+				if gaps := gapsOf(t, w.Bridge); strings.Contains(gaps, "stream") {
+					t.Errorf("counted %q", gaps)
+				}
+				before := len(c.Snapshot().Messages())
+				w.backend().publish(8) // and it goes on, for as long as it likes
+				time.Sleep(time.Second)
+				if n := len(c.Snapshot().Messages()) - before; n != 8 || c.Snapshot().Gaps > 1 {
+					t.Errorf("of 8 more it got %d: %s", n, story(c.Snapshot()))
+				}
+			})
+		})
+	}
+	t.Run("by log", func(t *testing.T) {
+		inWorld(t, feedRoute("share: true, event: {id: seq}, resume: {field: after, max_events: 5}"), func(t *testing.T, w *world) {
+			w.backend()
+			w.listen("/feed", ssetest.Options{})
+			w.backend().publish(40)
+			near, far := w.listen("/feed", ssetest.Options{LastEventID: "35"}), w.listen("/feed", ssetest.Options{LastEventID: "34"})
+			w.backend().publish(1)
+			expect(t, near, "open 36 37 38 39 40 41")
+			expect(t, far, "gap:expired 41")
+			if got := gapsOf(t, w.Bridge); got != "expired client/client 1" {
+				t.Errorf("counted %q", got)
+			}
+		})
+	})
+}
+
+// TestResumeMaxAge: a cursor that is a time too long ago is not gone on at, whoever holds it; by other cursors the age cannot be told, and the
+// key is refused.
+func TestResumeMaxAge(t *testing.T) {
+	for _, share := range []string{"share: true", "share: false", "share: true, join: own"} {
+		t.Run(share, func(t *testing.T) {
+			inWorld(t, feedRoute(share+", event: {id: at}, resume: {field: kinds.timestamp, max_age: 1h}"), func(t *testing.T, w *world) {
+				asked := make(chan *testv1.WatchRequest, 100)
+				w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+					asked <- request
+					if err := stream.Send(&testv1.FeedEvent{Seq: 1, At: timestamppb.Now()}); err != nil {
+						return err
+					}
+					<-stream.Context().Done()
+					return stream.Context().Err()
+				}
+				c := w.listen("/feed", ssetest.Options{})
+				expect(t, c, "open 1")
+				id := c.Snapshot().LastEventID
+				time.Sleep(61 * time.Minute)
+				old := w.listen("/feed", ssetest.Options{LastEventID: id})
+				synctest.Wait()
+				if got := story(old.Snapshot()); !strings.HasPrefix(got, "gap:expired") {
+					t.Errorf("saw %s", got)
+				}
+				for range len(asked) {
+					if request := <-asked; request.GetKinds().GetTimestamp() != nil {
+						t.Errorf("the backend was asked for %v", request)
+					}
+				}
+				recent := w.listen("/feed", ssetest.Options{LastEventID: time.Now().Add(-time.Minute).UTC().Format(time.RFC3339Nano)})
+				synctest.Wait()
+				if got := story(recent.Snapshot()); !strings.HasPrefix(got, "open") {
+					t.Errorf("within the bound it saw %s", got)
+				}
+			})
+		})
+	}
+	t.Run("integers", func(t *testing.T) {
+		_, err := bridge.New(parse(t, "upstreams: {app: {target: 'localhost:1'}}\n"+feedRoute("event: {id: seq}, resume: {field: after, max_age: 1h}")),
+			bridge.Options{Descriptors: map[string]*protoregistry.Files{"app": protoregistry.GlobalFiles}})
+		if !errors.As(err, new(config.Errors)) || !strings.Contains(err.Error(), "resume.max_age: needs cursors that are google.protobuf.Timestamp, and after is an integer; write max_events instead") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
