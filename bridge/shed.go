@@ -124,8 +124,10 @@ func requestSize(c *call) int {
 func (e *endpoint) shed(w http.ResponseWriter, r *http.Request, full error) (answer, error) {
 	e.bridge.tellShed(r, full)
 	e.counts.turnedAway(limitOf(full))
-	if limit := limitOf(full); (limit == limitClients || limit == limitTopics) && !forwarded(r) {
-		closeConnection(w) // another bridge may have room
+	if limit := limitOf(full); (limit == limitClients || limit == limitTopics) && !forwarded(r) && !hasBody(r) {
+		// Another bridge may have room. Not where bodies are on their way: a client may be
+		// unable to send again what GOAWAY finds unprocessed.
+		closeConnection(w)
 	}
 	if known := e.bound.Load(); known == nil && !wantsStream(r) || known != nil && known.unary() {
 		w.Header().Set("Retry-After", retryAfter(shedRetry()))
