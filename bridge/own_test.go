@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
@@ -33,7 +34,7 @@ func TestDefaultsByAddress(t *testing.T) {
 		{"10.1.2.3:1", "10.9.9.9", false},
 		{"@", "", false},
 	} {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		r.RemoteAddr = test.peer
 		if test.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", test.forwarded)
@@ -68,7 +69,7 @@ func TestDefaultsByAddress(t *testing.T) {
 // A connection of HTTP/2 that gives up what it begins has to slow down; others are not concerned.
 func TestAborts(t *testing.T) {
 	var a aborts
-	r, other := httptest.NewRequest("GET", "/", nil), httptest.NewRequest("GET", "/", nil)
+	r, other := httptest.NewRequest(http.MethodGet, "/", http.NoBody), httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	r.ProtoMajor, r.RemoteAddr = 2, "203.0.113.5:1"
 	other.ProtoMajor, other.RemoteAddr = 2, "203.0.113.5:2"
 	began := time.Now()

@@ -87,7 +87,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	var slow []net.Conn
 	for range 6 {
 		conn := dialled(t, g, "")
-		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:forcetypeassert // it is one
+		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck,forcetypeassert // it is one
 		if _, err := io.WriteString(conn, "GET /things/large HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func TestRequestsOfTopicsAreBounded(t *testing.T) {
 	var last reply
 	for i := range 12 {
 		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
+		t.Cleanup(cancel)
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/feed?topic=%d%s", g.URL, i, strings.Repeat("x", 50<<10)), http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +154,7 @@ func TestRequestsOfTopicsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i < 11 {
-			defer func() { _ = response.Body.Close() }()
+			t.Cleanup(func() { _ = response.Body.Close() })
 			continue
 		}
 		text, err := io.ReadAll(response.Body)

@@ -24,7 +24,7 @@ func TestStreamsByPeer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := new(http2.Transport).NewClientConn(conn)
+		client, err := new(http2.Transport).NewClientConn(conn) //nolint:staticcheck // only it tells how many streams there may be
 		if err != nil {
 			t.Fatal(err)
 		}
