@@ -13,6 +13,9 @@ import (
 // up, may wait for hours.
 const silence = 250 * time.Millisecond
 
+// longestSilence bounds the silence of an upstream whose RPCs are slow to begin.
+const longestSilence = 5 * time.Second
+
 // Turns bounds the catch-up RPCs that replay at once, over all topics of a
 // backend. It does not bound the RPCs that wait for messages: Limits.Topics does.
 // A family always gets one turn, so that the catch-ups of a slow service do not
@@ -20,8 +23,9 @@ const silence = 250 * time.Millisecond
 type Turns struct {
 	mu      sync.Mutex
 	limit   int
-	free    int // negative after the limit was lowered below the turns that are taken
-	running int // turns that are taken, counted or not
+	free    int           // negative after the limit was lowered below the turns that are taken
+	running int           // turns that are taken, counted or not
+	usual   time.Duration // from an RPC's place to its first message, on the average
 	lines   map[*family]*line
 	waiting list.List // of *waiter, all families' in the order of their coming
 }
@@ -64,6 +68,8 @@ type turn struct {
 	once    sync.Once
 	quiet   *time.Timer   // gives the turn back after a silence; nil until the RPC is placed
 	waited  time.Duration // how long the pump has not read, in all; the pump's
+	since   time.Time     // when the RPC was placed; zero once it has sent a message; the pump's
+	silence time.Duration
 }
 
 // try returns a turn if the family can have one at once.
@@ -170,8 +176,25 @@ func (s *Turns) serveElementLocked(e *list.Element) {
 // their headers with the first message only.
 func (t *turn) placed() {
 	if t != nil {
-		t.quiet = time.AfterFunc(silence, t.giveBack)
+		t.since, t.silence = time.Now(), t.turns.silence()
+		t.quiet = time.AfterFunc(t.silence, t.giveBack)
 	}
+}
+
+// silence is how long an RPC may bring nothing. Where RPCs are slow to begin, since
+// the backend or this machine is busy, it is longer: else ever more RPCs would be
+// opened, and make them slower still.
+func (s *Turns) silence() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(max(silence, 4*s.usual), longestSilence)
+}
+
+// begins notes how long an RPC has taken to its first message.
+func (s *Turns) begins(took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.usual += (took - s.usual) / 8
 }
 
 // accepted says that the backend serves a topic's RPC. One that never ends by
@@ -184,8 +207,15 @@ func (t *turn) accepted(topic *Topic) {
 
 // moved says that the RPC has sent a message.
 func (t *turn) moved() {
-	if t != nil && t.quiet != nil && t.quiet.Stop() {
-		t.quiet.Reset(silence)
+	if t == nil || t.quiet == nil {
+		return
+	}
+	if !t.since.IsZero() {
+		t.turns.begins(time.Since(t.since))
+		t.since = time.Time{}
+	}
+	if t.quiet.Stop() {
+		t.quiet.Reset(t.silence)
 	}
 }
 
@@ -195,7 +225,7 @@ func (t *turn) wait(d time.Duration) {
 	if t == nil {
 		return
 	}
-	if t.waited += d; t.waited >= silence {
+	if t.waited += d; t.waited >= max(t.silence, silence) {
 		t.giveBack()
 	}
 }
