@@ -147,7 +147,7 @@ func (r *Registry) run(t *Topic) {
 	case !t.runs():
 		r.start(t)
 	case t.isMerged(): // maybe before it had a pump, which would say so
-		t.update(func(s *Status) { s.Phase, s.Err, s.Placed, s.Stale = Live, nil, true, false })
+		t.update(goesOn)
 	}
 }
 
@@ -297,14 +297,20 @@ func (r *Registry) unwanted(t *Topic) bool {
 	return true
 }
 
+// goesOn is the status of a topic that is merged. The log it is merged into has an
+// RPC, and messages: its clients need not wait for either.
+func goesOn(s *Status) {
+	s.Phase, s.Err, s.Placed, s.Stale, s.Messages = Live, nil, true, false, true
+}
+
 func (r *Registry) stoppedLocked(t *Topic, change func(*Status)) {
 	t.home.mu.Lock()
 	t.haltLocked()
 	t.stop = nil
 	merged := t.merged
 	t.home.mu.Unlock()
-	if merged { // into a log with an RPC: nobody need wait for one
-		change = func(s *Status) { s.Phase, s.Err, s.Placed, s.Stale = Live, nil, true, false }
+	if merged {
+		change = goesOn
 	}
 	t.update(change)
 	r.mainStopped(t)

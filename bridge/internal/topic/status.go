@@ -23,7 +23,7 @@ type Status struct {
 	Stale bool
 	// Placed is set while an RPC has its place on a connection.
 	Placed bool
-	// Messages is set once the topic has delivered a message.
+	// Messages is set once the topic has delivered a message, or is merged.
 	Messages bool
 	// Accepted is when the backend accepted the newest RPC that it has accepted.
 	Accepted time.Time
