@@ -112,7 +112,7 @@ func (f *family) mergeAt(id string, t *Topic) {
 	}
 	for other := f.index.standing[id]; other != nil; {
 		next := other.entry.next // it is taken out of the list when it merges
-		if other != t && (t == f.main || !other.apart) {
+		if other != t && (t == f.main || !other.apart) && !other.skipping() {
 			f.merge(other)
 		}
 		other = next
@@ -171,7 +171,7 @@ func (f *family) welcome(t *Topic) {
 
 // meetOthers merges a catch-up into a log that holds its newest id, main first.
 func (f *family) meetOthers(t *Topic) {
-	if t.role() != catchUpRole || t.merged || t.newest == "" {
+	if t.role() != catchUpRole || t.merged || t.newest == "" || t.skipping() {
 		return
 	}
 	if f.main != nil && f.main.reaches(t.newest) {
@@ -191,6 +191,12 @@ func (t *Topic) reaches(id string) bool {
 	position, ok := t.log.Find(id)
 	return ok && position >= t.gapAt
 }
+
+// skipping reports whether a client of the log may still skip what it has got, by an
+// ordinal of its id. Its own place is ahead of the log then: another log that holds
+// the log's newest id need not hold that place, and the client would open the next
+// catch-up, over and over.
+func (t *Topic) skipping() bool { return t.log.Newest() < t.skips.Load() }
 
 // takesIn reports whether a catch-up that stands at the id may merge into this log.
 // Where catch-ups are bounded, each has a bound of its own, and none takes in another

@@ -50,6 +50,9 @@ func (t *Topic) place(s *Subscription) {
 	t.log.Release(0) // nothing goes while it is placed
 	s.place()
 	s.read, s.began, s.stood = s.Position, s.Position, s.Position
+	if skips := s.Position + s.passes.Load(); skips > t.skips.Load() {
+		t.skips.Store(skips)
+	}
 	if place := s.join.Place; place.Epoch == t.epoch && place.Seq < s.stood {
 		s.stood = place.Seq
 	}

@@ -81,8 +81,9 @@ type Topic struct {
 	// has come back or has left, or main has moved. One wake-up is enough, so
 	// it holds one; never closed.
 	room      chan struct{}
-	replayed  atomic.Bool // a bounded catch-up has brought all that there was when it began
-	waiting   atomic.Bool // the pump waits for room, or is about to
+	replayed  atomic.Bool   // a bounded catch-up has brought all that there was when it began
+	skips     atomic.Uint64 // the position up to which clients of a catch-up skip what they have got; changed under readersMu
+	waiting   atomic.Bool   // the pump waits for room, or is about to
 	listening atomic.Int32
 	turn      atomic.Pointer[turn] // of a catch-up's newest RPC
 
