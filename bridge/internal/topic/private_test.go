@@ -158,38 +158,30 @@ func TestNewestReaderCounts(t *testing.T) {
 // A client that comes back to find its log with another, who has come by a cursor that
 // is as good there, is no sign that the other's connection is dead: both are waited for.
 func TestBothReadersCountWhereTheyAreTwoClients(t *testing.T) {
-	for name, gone := range map[string]bool{"its place is held": false, "its place has gone": true} {
-		t.Run(name, func(t *testing.T) {
-			inWorld(t, anyLimits, func(t *testing.T, w *world) {
-				w.params.Log.Events = 2
-				w.params.Renderer = &renderer{cursors: true}
-				meets := func(j *Join) { j.Private, j.Resumable, j.Ordered = true, true, true }
-				opener := w.join("k", meets)
-				w.backend.send(t, "c1", "c2")
-				opener.leave() // and nothing of it has arrived
-				other := w.join("k", meets, after("c1"))
-				other.expect("c2")
-				if other.sub.Topic != opener.sub.Topic {
-					t.Fatal("a log that lingers is found by its cursors")
-				}
-				if gone {
-					w.backend.send(t, "c3")
-					other.expect("c3")
-				}
-				back := w.join("k", meets, at("e1", 0))
-				back.read()
-				w.backend.send(t, "c4", "c5")
-				back.expect("c4 c5")
-				if w.backend.offer(part{wire: "c6"}) {
-					t.Fatal("the pump reads over what the other has not got")
-				}
-				other.expect("c4 c5")
-				w.backend.send(t, "c6")
-				other.expect("c6")
-				back.expect("c6")
-			})
-		})
-	}
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
+		w.params.Log.Events = 2
+		w.params.Renderer = &renderer{cursors: true}
+		meets := func(j *Join) { j.Private, j.Resumable, j.Ordered = true, true, true }
+		opener := w.join("k", meets)
+		w.backend.send(t, "c1", "c2")
+		opener.leave() // and nothing of it has arrived
+		other := w.join("k", meets, after("c1"))
+		other.expect("c2")
+		if other.sub.Topic != opener.sub.Topic {
+			t.Fatal("a log that lingers is found by its cursors")
+		}
+		back := w.join("k", meets, at("e1", 0))
+		back.read()
+		w.backend.send(t, "c4", "c5")
+		back.expect("c4 c5")
+		if w.backend.offer(part{wire: "c6"}) {
+			t.Fatal("the pump reads over what the other has not got")
+		}
+		other.expect("c4 c5")
+		w.backend.send(t, "c6")
+		other.expect("c6")
+		back.expect("c6")
+	})
 }
 
 // When the newest leaves, the one before it is waited for again, wherever it

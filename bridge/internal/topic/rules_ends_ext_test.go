@@ -179,9 +179,10 @@ func TestExpiredBeforeTheFirstMessageOnly(t *testing.T) {
 		s.sends("c1 -")
 		s.breaks("-", errLost)
 		s.pause()
-		s.delivers("c1", 1) // m1, which the log has
+		s.delivers("c1", 1) // m1, which the log has and which carries no cursor
+		s.sends("c2")
 		s.breaks("c1", errGone)
-		s.hears(c, "open(~e1-0) m0(c1) m1(c1~1) end:the cursor is too old(c1~1~end)")
+		s.hears(c, "open(~e1-0) m0(c1) m1(c1~1) m2(c2) end:the cursor is too old(c2~end)")
 	})
 }
 
