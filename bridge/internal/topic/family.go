@@ -112,7 +112,7 @@ func (f *family) mergeAt(id string, t *Topic) {
 	}
 	for other := f.index.standing[id]; other != nil; {
 		next := other.entry.next // it is taken out of the list when it merges
-		if other != t && (t == f.main || !other.apart) && !other.skipping() {
+		if other != t && (t == f.main || !other.apart) && other.goesOnIn(t) {
 			f.merge(other)
 		}
 		other = next
@@ -171,14 +171,14 @@ func (f *family) welcome(t *Topic) {
 
 // meetOthers merges a catch-up into a log that holds its newest id, main first.
 func (f *family) meetOthers(t *Topic) {
-	if t.role() != catchUpRole || t.merged || t.newest == "" || t.skipping() {
+	if t.role() != catchUpRole || t.merged || t.newest == "" {
 		return
 	}
-	if f.main != nil && f.main.reaches(t.newest) {
+	if f.main != nil && f.main.reaches(t.newest) && t.goesOnIn(f.main) {
 		f.merge(t)
 		return
 	}
-	if other := f.index.holders[t.newest]; !t.apart && other != nil && other != t && other.takesIn(t.newest) {
+	if other := f.index.holders[t.newest]; !t.apart && other != nil && other != t && other.takesIn(t.newest) && t.goesOnIn(other) {
 		f.merge(t)
 	}
 }
@@ -192,11 +192,14 @@ func (t *Topic) reaches(id string) bool {
 	return ok && position >= t.gapAt
 }
 
-// skipping reports whether a client of the log may still skip what it has got, by an
-// ordinal of its id. Its own place is ahead of the log then: another log that holds
-// the log's newest id need not hold that place, and the client would open the next
-// catch-up, over and over.
-func (t *Topic) skipping() bool { return t.log.Newest() < t.skips.Load() }
+// goesOnIn reports whether the clients of a catch-up can be placed in a log that
+// holds its newest id. A client that still skips what it has got, by an ordinal of its
+// id, has its own place ahead of the catch-up: it needs that place, or the cursor that
+// the ordinal counts from. Else it would open the next catch-up at the same cursor,
+// over and over.
+func (t *Topic) goesOnIn(other *Topic) bool {
+	return t.log.Newest() >= t.skips.Load() || other.reaches(t.start)
+}
 
 // takesIn reports whether a catch-up that stands at the id may merge into this log.
 // Where catch-ups are bounded, each has a bound of its own, and none takes in another
