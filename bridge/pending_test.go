@@ -87,7 +87,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	var slow []net.Conn
 	for range 6 {
 		conn := dialled(t, g, "")
-		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck,forcetypeassert // it is one
+		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck // it is one
 		if _, err := io.WriteString(conn, "GET /things/large HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}

@@ -2,9 +2,9 @@ package upstream
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,7 +78,7 @@ service Feed { rpc Watch(Ask) returns (stream Event); }`))
 			if err != nil {
 				t.Fatal(err)
 			}
-			return fmt.Sprint(proto.Unmarshal(message, dynamicpb.NewMessage(method.Output())) == nil)
+			return strconv.FormatBool(proto.Unmarshal(message, dynamicpb.NewMessage(method.Output())) == nil)
 		}
 		if a, b := from(u.Schema()), from(same); a != b {
 			t.Errorf("%x is taken: by sources %s, by a descriptor set %s", message, a, b)

@@ -64,7 +64,7 @@ func (t target) dial(ctx context.Context) (net.Conn, func()) {
 	if err != nil {
 		return nil, nil
 	}
-	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:forcetypeassert // it is one
+	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck,forcetypeassert // it is one
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 
 	return conn, func() { stop(); _ = conn.Close() }
@@ -155,7 +155,7 @@ func heads(ctx context.Context, t target) {
 			if _, err := fmt.Fprintf(conn, "X-%d: %s\r\n", line, strings.Repeat("x", 8<<10)); err != nil {
 				return
 			}
-			time.Sleep(500 * time.Millisecond) //nolint:forbidigo // the pace is the attack
+			time.Sleep(500 * time.Millisecond)
 		}
 	})
 }
@@ -209,7 +209,9 @@ func (t target) speak(ctx context.Context) (*h2, func()) {
 // open sends a request's head, and returns its stream.
 func (c *h2) open(path string, more ...hpack.HeaderField) (stream uint32, err error) {
 	c.head.Reset()
-	fields := []hpack.HeaderField{{Name: ":method", Value: http.MethodGet}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "bridge"}, {Name: ":path", Value: path}}
+	fields := []hpack.HeaderField{
+		{Name: ":method", Value: http.MethodGet}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "bridge"}, {Name: ":path", Value: path},
+	}
 	for _, field := range append(fields, more...) {
 		if err := c.encoder.WriteField(field); err != nil {
 			return 0, err
@@ -265,7 +267,7 @@ func reset(ctx context.Context, t target) {
 				return
 			}
 			if i%50 == 0 {
-				time.Sleep(time.Millisecond) //nolint:forbidigo // the pace is the attack
+				time.Sleep(time.Millisecond)
 			}
 		}
 	})

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -48,9 +47,6 @@ func (h *honest) listen(ctx context.Context, number int) {
 		}
 	}
 }
-
-// errStatus is an answer that is no stream.
-var errStatus = errors.New("not a stream")
 
 // follow reads one response to its end.
 func (h *honest) follow(ctx context.Context, transport *http.Transport, path string, last *string, retry *time.Duration) {

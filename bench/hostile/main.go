@@ -127,7 +127,7 @@ type started struct {
 }
 
 func start(ctx context.Context, log string, env []string, args ...string) (*started, error) {
-	output, err := os.Create(log)
+	output, err := os.Create(log) //nolint:gosec // a file in our own folder
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +201,8 @@ func run(ctx context.Context, set settings) error {
 	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, public, set.admin, app), 0o600); err != nil {
 		return err
 	}
-	bridge, err := start(ctx, filepath.Join(set.dir, "bridge.log"), []string{"GOMEMLIMIT=" + goMemoryLimit}, set.bridge, "serve", "--access-log", "off", "--pprof", "--config", file)
+	bridge, err := start(ctx, filepath.Join(set.dir, "bridge.log"), []string{"GOMEMLIMIT=" + goMemoryLimit},
+		set.bridge, "serve", "--access-log", "off", "--pprof", "--config", file)
 	if err != nil {
 		return err
 	}
@@ -255,7 +256,7 @@ type trial struct {
 }
 
 func (t *trial) play(ctx context.Context) error {
-	fmt.Printf("%-10s %8s %8s %8s %6s %6s %8s %8s\n", "attack", "p50", "p99", "events", "lost", "gaps", "connects", "memory")
+	_, _ = fmt.Fprintf(os.Stdout, "%-10s %8s %8s %8s %6s %6s %8s %8s\n", "attack", "p50", "p99", "events", "lost", "gaps", "connects", "memory")
 	t.measure(ctx, "none", t.set.each, nil)
 	for _, kind := range t.set.kinds {
 		t.measure(ctx, kind.name, t.set.each, []attack{kind})
@@ -288,7 +289,8 @@ func (t *trial) measure(ctx context.Context, name string, lasts time.Duration, k
 	all.Wait()
 	lost, gaps, refused, events = h.lost.Load()-lost, h.gaps.Load()-gaps, h.refused.Load()-refused, h.events.Load()-events
 	peak := t.bridge.peak()
-	fmt.Printf("%-10s %8s %8s %8d %6d %6d %8d %5d MiB\n", name, p50.Round(100*time.Microsecond), p99.Round(100*time.Microsecond), events, lost, gaps, h.connects.Load(), peak>>20)
+	_, _ = fmt.Fprintf(os.Stdout, "%-10s %8s %8s %8d %6d %6d %8d %5d MiB\n",
+		name, p50.Round(100*time.Microsecond), p99.Round(100*time.Microsecond), events, lost, gaps, h.connects.Load(), peak>>20)
 	complain := func(format string, args ...any) {
 		t.errs = append(t.errs, fmt.Errorf(name+": "+format, args...))
 	}

@@ -198,7 +198,7 @@ func startApache(t testing.TB, public string, bridges []*bridge) {
 	t.Helper()
 	folder := t.TempDir()
 	for _, f := range []string{folder, filepath.Dir(folder)} { // its workers run as another user, and read the file for a bridge's absence
-		if err := os.Chmod(f, 0o755); err != nil { //nolint:gosec // nothing in it is secret
+		if err := os.Chmod(f, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -43,6 +43,7 @@ func misfortunes() map[string]func(t *testing.T, b *bridge, all func(while strin
 // TestTwoBridgesBehindAProxy kills, drains and starts each of two bridges. Whatever the order, all pages have a stream again
 // within 5 s, no page stops for good, and each hears everything once.
 func TestTwoBridgesBehindAProxy(t *testing.T) {
+	t.Parallel()
 	for _, f := range fronts() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
