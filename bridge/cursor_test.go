@@ -366,9 +366,21 @@ func TestCursorsShare(t *testing.T) {
 		if running, _ := l.now(); running != 1 {
 			t.Errorf("%d RPCs run in the end", running)
 		}
-		for _, query := range []string{"after=5", "limit=1"} {
-			if got := w.do(http.MethodGet, "/feed?"+query, ""); got.Status != http.StatusBadRequest {
-				t.Errorf("%s is answered %d", query, got.Status)
+		if got := w.do(http.MethodGet, "/feed?after=5", ""); got.Status != http.StatusBadRequest {
+			t.Errorf("after=5 is answered %d", got.Status)
+		}
+		// A field of resume.set is open to clients until they resume.
+		for id, want := range map[string]int32{"": 1, "3": 7} {
+			before := len(l.opened())
+			w.listen("/feed?topic=b"+id+"&limit=1", ssetest.Options{LastEventID: id})
+			synctest.Wait()
+			for _, request := range l.opened()[before:] {
+				if resumes := request.GetAfter() > 0; resumes == (id != "") && request.GetLimit() != want {
+					t.Errorf("limit=1 with the id %q: an RPC is opened with %v", id, request)
+				}
+			}
+			if len(l.opened()) == before {
+				t.Errorf("limit=1 with the id %q: no RPC is opened", id)
 			}
 		}
 	})

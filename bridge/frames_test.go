@@ -190,9 +190,9 @@ func TestFirstBytes(t *testing.T) {
 		act  func(c *rpc)
 		want time.Duration
 	}{
-		{"with the backend's headers", func(c *rpc) { c.accept() }, 100 * time.Millisecond},
 		{"with its first message", func(c *rpc) { c.count(1, 1) }, 100 * time.Millisecond},
 		{"with its end", func(c *rpc) { c.end(nil) }, 100 * time.Millisecond},
+		{"not with the backend's headers, which a refusal may follow", func(c *rpc) { c.accept() }, 250 * time.Millisecond},
 		{"after open_grace", func(*rpc) {}, 250 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
