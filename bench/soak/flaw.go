@@ -22,6 +22,6 @@ func flaws() []flaw {
 		{"an unknown key", more("rotues: []")},
 		{"an upstream that is none", more(strings.Replace(route, "feed", "none", 1) + "}")},
 		{"two routes for one request", more(route+"}", route+", retry: 1s}")},
-		{"a field that the schema has not", more(route + ", event: {id: none}}")},
+		{"a field that the schema has not", more(route + ", share: true, event: {id: none}}")},
 	}
 }

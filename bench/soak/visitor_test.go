@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// TestVisitor: who listens to a route that is removed has to be told the end.
+// A client of a route that is removed has to be told the end.
 func TestVisitor(t *testing.T) {
 	const begin = "retry: 1\nid: ~0\nevent: stream-open\ndata: {}\n\n"
 	for _, c := range []struct{ name, body, word string }{
-		{name: "told", body: begin + "id: ~end\nevent: stream-end\ndata: {}\n\n"},
+		{name: "told", body: begin + "id: ~0~K4Q~end\nevent: stream-end\ndata: {}\n\n"},
 		{name: "asked to come back", body: begin + retry("reload"), word: "stream-retry"},
 		{name: "cut", body: begin, word: "stream-open"},
 	} {

@@ -73,7 +73,7 @@ func TestWatcherNotices(t *testing.T) {
 		{name: "trimmed, and then fallen out", kind: "trimmed", responses: []string{open("4"), open("4") + gapped("expired", "4", "~"+epoch+"-1"), "retry: 1\n" + gapped("expired", "~"+epoch+"-1", "3599") + message("3600", "3600")}},
 		{name: "not trimmed", kind: "trimmed", responses: []string{open("3590"), open("3590") + gapped("expired", "3590", "~"+epoch+"-1")}, failures: 1, word: "excuses"},
 		{name: "a message without a place", kind: "hello", responses: []string{open("4") + message("4~1", "hello") + message("5", "5")}},
-		{name: "an end", kind: "exclusive", responses: []string{open("4") + "id: 4~end\nevent: stream-end\ndata: {}\n\n"}, failures: 1, word: "stream-end"},
+		{name: "an end", kind: "exclusive", responses: []string{open("4") + "id: 4~K4Q~end\nevent: stream-end\ndata: {}\n\n"}, failures: 1, word: "stream-end"},
 		{name: "a breach of the wire contract", kind: "exclusive", responses: []string{open("4") + "data: {}\n\n"}, failures: 1, word: "same block"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
