@@ -128,6 +128,17 @@ func (s *Subscription) Progress(position uint64) {
 	t.release()
 }
 
+// waitsForClient reports whether the log is full of frames that are being written to
+// a client, which takes its time.
+func (t *Topic) waitsForClient() bool {
+	if !t.log.Full() {
+		return false
+	}
+	t.readersMu.Lock()
+	defer t.readersMu.Unlock()
+	return slices.ContainsFunc(t.readers, func(s *Subscription) bool { return s.writing && s.read == t.least })
+}
+
 // unhold holds the log for the other readers.
 func (t *Topic) unhold(s *Subscription) {
 	t.readersMu.Lock()

@@ -227,10 +227,6 @@ func (t *Topic) awaitReaders(ctx context.Context) error {
 	}
 	t.waiting.Store(true) // before it is looked at again, so that no wake-up is missed
 	defer t.waiting.Store(false)
-	if turn := t.turn.Load(); turn != nil {
-		began := time.Now()
-		defer func() { turn.wait(time.Since(began)) }()
-	}
 	again := time.NewTimer(silence) // main may have passed by
 	defer again.Stop()
 	defer t.stalls(false)
@@ -239,12 +235,16 @@ func (t *Topic) awaitReaders(ctx context.Context) error {
 		if t.listening.Load() == 0 && ctx.Err() == nil {
 			t.turn.Load().giveBack() // it lingers
 		}
+		began, slow := time.Now(), t.waitsForClient()
 		select {
 		case <-t.room:
 		case <-again.C:
 			again.Reset(silence)
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if slow && t.waitsForClient() {
+			t.turn.Load().wait(time.Since(began))
 		}
 	}
 	return ctx.Err()

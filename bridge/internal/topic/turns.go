@@ -219,8 +219,10 @@ func (t *turn) moved() {
 	}
 }
 
-// wait says that the pump has not read for a while, since a client or the main
-// log was behind. A replay at the pace of a slow client holds up no other one.
+// wait says that the pump has not read for a while, since the socket of a client
+// was slow. A replay at the pace of a slow client holds up no other one. The time in
+// which the bridge has not come round to a client does not count: else a busy
+// machine would open ever more RPCs.
 func (t *turn) wait(d time.Duration) {
 	if t == nil {
 		return
