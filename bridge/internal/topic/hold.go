@@ -136,7 +136,7 @@ func (t *Topic) waitsForClient() bool {
 	}
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
-	return slices.ContainsFunc(t.readers, func(s *Subscription) bool { return s.writing && s.read == t.least })
+	return slices.ContainsFunc(t.readers, func(s *Subscription) bool { return s.writing && s.target > s.read && s.read == t.least })
 }
 
 // unhold holds the log for the other readers.

@@ -243,7 +243,7 @@ func (t *Topic) awaitReaders(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if slow && t.waitsForClient() {
+		if slow {
 			t.turn.Load().wait(time.Since(began))
 		}
 	}

@@ -218,8 +218,12 @@ func TestWaitingForATurnIsNotStale(t *testing.T) {
 // A replay at the pace of a slow client gives its turn to the next one.
 func TestASlowClientHoldsNoTurn(t *testing.T) {
 	inScriptOfTurns(t, func(h *house, c *client) {
+		c.sub.Sending(1)
+		synctest.Wait() // the pump waits for the client, which is being written to
+		c.sub.Topic.wakePump()
 		time.Sleep(200 * time.Millisecond)
 		c.sub.Progress(1)
+		c.sub.Sending(2)
 		synctest.Wait()
 		if running, _ := h.turns.Usage(); running != 1 {
 			t.Fatalf("%d RPCs have a turn while the first replays", running)
