@@ -71,7 +71,8 @@ func TestMadeUpCursorsHoldUpNobody(t *testing.T) {
 	alone := beside(t, messages, 0)
 	took := beside(t, messages, 5000)
 	t.Logf("up to date after %v, and after %v alone", took, alone)
-	if took > max(2*time.Second, 8*alone) {
+	// With work that grows with the logs it is 35 times; on a busy machine the RPCs of 5,000 clients take their part, too.
+	if took > max(2*time.Second, 16*alone) {
 		t.Error("clients wait for those at cursors that do not exist")
 	}
 }
