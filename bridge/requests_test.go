@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
@@ -37,7 +38,7 @@ func TestRequestsAreCountedByStatus(t *testing.T) {
 				w.do(http.MethodGet, "/another", "")
 				w.do(http.MethodDelete, "/feeds/a", "")
 				w.do(http.MethodGet, "/feeds/a?limit=x", "")
-				w.do(http.MethodGet, "/feeds/a", "", "Last-Event-ID", "~end")
+				w.do(http.MethodGet, "/feeds/a", "", "Last-Event-ID", sse.FinalID(""))
 				w.do(http.MethodHead, "/feeds/a", "")
 				c := w.listen("/feeds/a", ssetest.Options{H2C: h2c})
 				w.rpc().accept()

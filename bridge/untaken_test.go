@@ -128,25 +128,39 @@ func unopened(t *testing.T, path string) []byte {
 	return all.Bytes()
 }
 
-// TestSlowlyTakenAnswer: who takes a large answer slowly gets all of it.
+// TestSlowlyTakenAnswer: a client that takes a large answer slowly gets all of it. It has 20 s, and a second for each 64 KiB.
 func TestSlowlyTakenAnswer(t *testing.T) {
-	inWorld(t, oneCall, func(t *testing.T, w *world) {
-		largeThings(w)
-		response, err := http.ReadResponse(bufio.NewReader(slowly{requestOver(t, w, "/things/large")}), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
-		var thing struct {
-			Name string `json:"name"`
-		}
-		if err := errors.Join(json.NewDecoder(response.Body).Decode(&thing), response.Body.Close()); err != nil || len(thing.Name) != mebibyte {
-			t.Errorf("got %d bytes, %v", len(thing.Name), err)
-		}
-		if took := time.Since(began); took < 2*bridge.AnswerTimeout {
-			t.Errorf("it was there after %v", took)
-		}
-	})
+	const most = bridge.AnswerTimeout + 16*time.Second
+	for _, test := range []struct {
+		name     string
+		each     time.Duration // to read a KiB
+		complete bool
+	}{{"32 KiB/s", 30 * time.Millisecond, true}, {"10 KiB/s", 100 * time.Millisecond, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, oneCall, func(t *testing.T, w *world) {
+				largeThings(w)
+				began := time.Now()
+				response, err := http.ReadResponse(bufio.NewReader(slowly{requestOver(t, w, "/things/large"), test.each}), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var thing struct {
+					Name string `json:"name"`
+				}
+				err = errors.Join(json.NewDecoder(response.Body).Decode(&thing), response.Body.Close())
+				if complete := err == nil && len(thing.Name) == mebibyte; complete != test.complete {
+					t.Errorf("got %d bytes, %v", len(thing.Name), err)
+				}
+				if took := time.Since(began); took < bridge.AnswerTimeout+5*time.Second || took > most+time.Second {
+					t.Errorf("it was there after %v", took)
+				}
+				synctest.Wait() // for the call's place
+				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
+					t.Errorf("the client that comes next is answered %d, %d bytes", got.Status, len(got.Body))
+				}
+			})
+		})
+	}
 }
 
 // TestAnswersOfOneConnection: the time of an answer is not that of the next one, whose body is waited for.
@@ -178,9 +192,13 @@ func TestAnswersOfOneConnection(t *testing.T) {
 }
 
 // slowly reads a kilobyte each tenth of a second.
-type slowly struct{ net.Conn }
+type slowly struct {
+	net.Conn
+
+	each time.Duration
+}
 
 func (s slowly) Read(p []byte) (int, error) {
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(s.each)
 	return s.Conn.Read(p[:min(len(p), 1<<10)])
 }
