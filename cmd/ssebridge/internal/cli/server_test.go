@@ -102,24 +102,26 @@ func TestServeSpeaksHTTP2InClear(t *testing.T) {
 	}
 }
 
-// Those above limits.clients come in over the same connection, and are told so.
+// A trusted proxy's clients above limits.clients come in over the same connection, and are told to come back: their proxy's
+// connection is not closed for them. One that is a client's own gets GOAWAY, as another bridge may have room.
 func TestServeShedsOverHTTP2(t *testing.T) {
 	const clients, above = 20, 100
-	_, public, _ := startServe(t, "limits: {clients: 20}")
+	_, public, _ := startServe(t, "limits: {clients: 20}\ntrusted_proxies: [127.0.0.1]")
+	header := http.Header{"X-Forwarded-For": {"192.0.2.1"}}
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	transport.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true} // one connection, or wait
 	t.Cleanup(transport.CloseIdleConnections)
 	seated := make([]*ssetest.Client, clients)
 	for i := range seated {
-		seated[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport})
+		seated[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport, Header: header})
 	}
 	for _, client := range seated {
 		client.AwaitMessages(1)
 	}
 	all := make([]*ssetest.Client, above)
 	for i := range all {
-		all[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport})
+		all[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport, Header: header})
 	}
 	for _, client := range all {
 		if told := client.AwaitNamed("stream-retry", 0).Data; told != `{"reason":"shed"}` {
