@@ -17,12 +17,18 @@ import (
 // each waits for the one before it. A frame that misses one client holds up all
 // of them: until a heartbeat.
 func TestClientsWithAsManyCursorsAreSoonUpToDate(t *testing.T) {
-	// A busy machine needs longer, also where nothing waits for a turn.
-	atMost := max(2*time.Second, 4*upToDateAfter(t, 256))
-	took := upToDateAfter(t, 1)
-	t.Logf("100 clients are up to date after %v", took.Round(time.Millisecond))
-	if took > atMost {
-		t.Errorf("100 clients are up to date after %v, want at most %v", took, atMost)
+	// A busy machine needs longer, also where nothing waits for a turn, and may
+	// become busy in between. A frame that misses a client delays each attempt.
+	for attempt := 1; ; attempt++ {
+		atMost := max(2*time.Second, 4*upToDateAfter(t, 256))
+		took := upToDateAfter(t, 1)
+		t.Logf("100 clients are up to date after %v", took.Round(time.Millisecond))
+		if took <= atMost {
+			return
+		}
+		if attempt == 3 {
+			t.Fatalf("100 clients are up to date after %v, want at most %v", took, atMost)
+		}
 	}
 }
 

@@ -397,7 +397,7 @@ func TestUnaryCallsAreCounted(t *testing.T) {
 // TestMetricsOfTheShard: of clients on real sockets, plain and compressed, one of whom reads nothing.
 func TestMetricsOfTheShard(t *testing.T) {
 	b := backend(t)
-	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, replay: {events: 100000}}")
+	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, replay: {events: 100000}, write_timeout: 5m}")
 	for range 3 {
 		ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}).AwaitEvents(1)
 	}
@@ -408,6 +408,9 @@ func TestMetricsOfTheShard(t *testing.T) {
 	defer func() { _ = drained.Close() }()
 	stuck := wire(t, g.URL, "GET /feed HTTP/1.1\r\nHost: x\r\n\r\n")
 	b.AwaitRunning(1)
+	await(t, g.Bridge, func(all map[string]float64) bool { // else one that comes late is sent fewer frames
+		return all[`ssebridge_clients{route="/feed",transport="`+transportHere()+`"}`] == 5
+	})
 	for i := range 400 {
 		b.Feed.Publish(&testv1.FeedEvent{Kind: strings.Repeat("x", 20<<10+i)})
 	}
@@ -451,8 +454,10 @@ func wire(t *testing.T, url, request string) net.Conn {
 // await scrapes until the metrics are as they should be.
 func await(t *testing.T, b *bridge.Bridge, done func(map[string]float64) bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
+	deadline := time.Now().Add(time.Minute)
+	each := time.NewTicker(10 * time.Millisecond) // the processors are for the bridge
+	defer each.Stop()
+	for ; ; <-each.C {
 		all := scrape(t, b)
 		if done(all) {
 			return
@@ -465,7 +470,6 @@ func await(t *testing.T, b *bridge.Bridge, done func(map[string]float64) bool) {
 			}
 			t.Fatal("the metrics are not as they should be")
 		}
-		runtime.Gosched()
 	}
 }
 
