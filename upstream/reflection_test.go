@@ -368,6 +368,12 @@ func TestHostileReflection(t *testing.T) {
 				backendtest.WithService(&reflectionv1.ServerReflection_ServiceDesc, hostileReflection{answer: c.answer}))
 			u := connect(t, Params{Target: backend.Addr()})
 			_, err := u.RefreshSchema(within(t))
+			for range 2 { // thousands of requests, one after the other: a busy machine may need longer
+				if !strings.Contains(fmt.Sprint(err), context.DeadlineExceeded.Error()) && status.Code(err) != codes.DeadlineExceeded {
+					break
+				}
+				_, err = u.RefreshSchema(within(t))
+			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want it to say %q", err, c.want)
 			}
