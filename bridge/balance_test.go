@@ -133,7 +133,8 @@ func TestAnAddressThatDiesLosesItsRPCsToTheOthers(t *testing.T) {
 	stop := publishing(f)
 	f.Backends[1].Stop()
 	took := awaitFleet(t, f, "the RPCs go on elsewhere", func(running []int) bool { return sum(running) == 30 })
-	if took > time.Second {
+	t.Logf("all RPCs are open again after %v", took)
+	if took > 5*time.Second { // a second on a quiet machine
 		t.Errorf("it took %v until all RPCs were open again", took)
 	}
 	if got := f.Running(); got[0] < 13 || got[2] < 13 {
@@ -161,7 +162,7 @@ func TestRebalanceMovesRPCsWithoutAGap(t *testing.T) {
 	}
 	stop := publishing(f)
 	r.UpdateState(state(f.Backends...))
-	if took := awaitFleet(t, f, "spread", evenly(10)); took > 4*time.Second || took < time.Second {
+	if took := awaitFleet(t, f, "spread", evenly(10)); took > 10*time.Second || took < time.Second { // later on a busy machine, never earlier
 		t.Errorf("the RPCs were spread over %v, want 3s", took)
 	}
 	// Down again: the RPCs leave the addresses that are gone.
