@@ -282,7 +282,7 @@ func TestCloseEndsWhoIsWaitedFor(t *testing.T) {
 	}
 }
 
-// broken is a listener that fails: for now, as without descriptors, and then for good.
+// broken is a listener whose Accept fails first with a passing error, as without descriptors, and then with a lasting one.
 type broken struct {
 	net.Listener
 
