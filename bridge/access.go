@@ -12,7 +12,7 @@ import (
 // AccessLog says which lines about requests a Logger gets, at slog.LevelInfo.
 type AccessLog int
 
-// What is told of requests. docs/logs-and-traces.md has the lines' fields.
+// What is logged of requests; docs/logs-and-traces.md has the fields of the lines.
 const (
 	AccessOff  AccessLog = iota // nothing
 	AccessEnds                  // a line for each request, when its answer has ended
@@ -57,11 +57,11 @@ type line struct {
 	log     slog.Handler
 	at      time.Time
 	message string
-	visit   *visit // of which only what no longer changes is read
+	visit   *visit // only the fields that no longer change are read
 	more    []slog.Attr
 }
 
-// newJournal makes a journal, nil where nothing is logged of requests.
+// newJournal makes a journal. It is nil where requests are not logged.
 func newJournal(log slog.Handler, lines *logqueue.Queue, access AccessLog) *journal {
 	if access == AccessOff || !log.Enabled(context.Background(), slog.LevelInfo) {
 		return nil

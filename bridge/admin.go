@@ -63,8 +63,8 @@ func (b *Bridge) Ready() error {
 	return nil
 }
 
-// awaited names the upstreams, or the required ones, whose schema has never been
-// known; nil if there is none.
+// awaited names the upstreams, or only the required ones, whose schema has never
+// been known. The error is nil if there are none.
 func (s *site) awaited(onlyRequired bool) error {
 	var waiting []string
 	for _, e := range s.endpoints {
@@ -93,9 +93,9 @@ func (b *Bridge) remarks() []string {
 // maxKeys is how many keys of a configuration /readyz names.
 const maxKeys = 20
 
-// report tells of reloads, if there were any. Of one that has failed it names the keys
-// and nothing else, since anybody may ask: what is wrong with them quotes the file, in
-// which there are secrets, and says where it lies. The log has it all.
+// report describes the reloads, if there were any. Of a failed one it names only the
+// keys: the page is public, and the full error quotes the file, which may hold
+// secrets, and its path. The log has the full error.
 func (r Reloads) report() []string {
 	if r.Last.IsZero() {
 		return nil

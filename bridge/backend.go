@@ -27,7 +27,7 @@ type backend struct {
 
 	sites atomic.Int32 // that have it
 
-	// Set by whoever made the first of those sites the bridge's.
+	// Set when the first of those sites becomes the bridge's.
 	stop      context.CancelFunc // ends the follower; nil: there is none
 	following sync.WaitGroup
 }
@@ -67,8 +67,8 @@ func (b *Bridge) dial(s, old *site) error {
 	return joinConfig(found)
 }
 
-// intakeBytes is the memory of large messages that are being received from an upstream
-// at once. More would not be faster, and small ones of the same connection wait behind them.
+// intakeBytes is the memory of large messages that are received from an upstream at once.
+// More would not be faster, and small messages of the same connection would wait longer.
 const intakeBytes = 16 << 20
 
 // backend returns the old site's backend of a name if it is the same, or else a

@@ -58,9 +58,9 @@ type Bridge struct {
 	http10 sync.Once // the log line about HTTP/1.0
 }
 
-// New makes a bridge. It does not wait for the upstreams. What is wrong with
-// the configuration comes back as config.Errors, all of it at once; a
-// contradiction between a route and a schema from files is found here, too.
+// New makes a bridge. It does not wait for the upstreams. The faults of the
+// configuration come back as config.Errors, all at once, with the contradictions
+// between routes and schemas from files.
 func New(cfg config.Config, opts Options) (*Bridge, error) {
 	b := newBridge(opts)
 	s, err := b.assemble(cfg, nil)
@@ -101,7 +101,7 @@ func (b *Bridge) Drain(ctx context.Context) error {
 	grace := time.Duration(*cfg.Grace)
 	b.beginLeaving(grace)
 	if err == nil {
-		// Who comes back meanwhile, to this bridge, is turned away.
+		// Clients that come back to this bridge meanwhile are asked to reconnect again.
 		enough, cancel := context.WithTimeout(ctx, grace+closeGrace)
 		defer cancel()
 		if b.clients.Drain(enough, grace) == nil {

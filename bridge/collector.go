@@ -16,12 +16,13 @@ import (
 )
 
 // Collector returns the bridge's metrics for a registry of the caller's; docs/metrics.md
-// tells of them. Nothing is registered anywhere else. Reading them costs some time for
-// each client and topic, most of it none of those who serve them: for every few
-// seconds, not for each request. After Close they are those of a bridge without
-// clients.
+// describes them. Nothing is registered anywhere else. A scrape looks at each client and
+// topic once and takes little time from the goroutines that serve them: it is for every
+// few seconds, not for each request. After Close the metrics are those of a bridge
+// without clients.
 //
-// A process with several bridges tells them apart by prometheus.WrapRegistererWith.
+// A process with several bridges tells their metrics apart by
+// prometheus.WrapRegistererWith.
 func (b *Bridge) Collector() prometheus.Collector {
 	c := &collector{bridge: b, metrics: map[string]described{}}
 	for _, m := range metrics() {
@@ -154,9 +155,9 @@ func (r reading) route(path string, c *routeCounts, lag delivery.Lag) {
 	r.count("ssebridge_frames_sent_total", c.delivery.Frames.Load(), path)
 	r.count("ssebridge_sent_bytes_total", c.delivery.Bytes.Load(), path, "identity")
 	r.count("ssebridge_sent_bytes_total", c.delivery.GzipBytes.Load(), path, "gzip")
-	for who, behind := range map[string]delivery.Behind{"slowest": lag.Slowest, "median": lag.Median} {
-		r.count("ssebridge_client_lag_frames", behind.Frames, path, who)
-		r.value("ssebridge_client_lag_seconds", behind.Time.Seconds(), path, who)
+	for client, behind := range map[string]delivery.Behind{"slowest": lag.Slowest, "median": lag.Median} {
+		r.count("ssebridge_client_lag_frames", behind.Frames, path, client)
+		r.value("ssebridge_client_lag_seconds", behind.Time.Seconds(), path, client)
 	}
 	r.count("ssebridge_replays_total", c.replays.Load(), path)
 	r.count("ssebridge_replayed_frames_total", c.replayed.Load(), path)
@@ -235,7 +236,7 @@ func (r reading) upstream(name string, up *backend) {
 const maxAddresses = 32
 
 // addresses reads how many RPCs each address has. Those beyond maxAddresses are
-// told as one.
+// added up.
 func (r reading) addresses(name string, addresses []upstream.AddressUsage) {
 	states := map[string]int{"ready": 0, "connecting": 0, "gone": 0}
 	others := 0

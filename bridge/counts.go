@@ -70,7 +70,7 @@ func (c *routeCounts) joined(sub *topic.Subscription) {
 // shedLabel is a limit as a label.
 func shedLabel(limit string) string { return strings.TrimPrefix(limit, "limits.") }
 
-// turnedAway counts a client for whom a limit leaves no room.
+// turnedAway counts a client that was shed by a limit.
 func (c *routeCounts) turnedAway(limit string) { c.shed.Add(shedLabel(limit), 1) }
 
 // received counts a message of the backend's.

@@ -13,7 +13,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// RESUMING rule 13a. TestRefusedAfterAGreeting: etcd sends `created` and then, for a revision that is compacted, a refusal: by a
+// docs/resuming.md, rule 13a. TestRefusedAfterAGreeting: etcd sends `created` and then, for a revision that is compacted, a refusal: by a
 // field or by a code, before the first message with a cursor. What refuses behind one ends the stream, or is an event.
 func TestRefusedAfterAGreeting(t *testing.T) {
 	greeting := &testv1.FeedEvent{Kind: "created"}

@@ -98,7 +98,7 @@ func drained(t *testing.T, w *world) {
 	}
 }
 
-// TestTurnedAway: who comes to a bridge that drains is asked to come back, and keeps its place; RESUMING rule 6: no block
+// TestTurnedAway: who comes to a bridge that drains is asked to come back, and keeps its place; docs/resuming.md, rule 6: no block
 // without an id comes first.
 func TestTurnedAway(t *testing.T) {
 	long := strings.Repeat("z", 9000)

@@ -7,7 +7,7 @@ import (
 )
 
 // acceptsGzip reports whether a client takes a response compressed (RFC 9110,
-// section 12.5.3). Who says nothing does not.
+// section 12.5.3). One that does not say so does not.
 func acceptsGzip(r *http.Request) bool {
 	accepts := false
 	for _, line := range r.Header.Values("Accept-Encoding") {

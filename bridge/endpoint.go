@@ -284,7 +284,8 @@ func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
 	return joinConfig(found)
 }
 
-// hasNoSideEffects says whether the schema says so of a method.
+// hasNoSideEffects reports whether the schema declares a method free of side
+// effects.
 func hasNoSideEffects(method protoreflect.MethodDescriptor) bool {
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	return options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS

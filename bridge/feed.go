@@ -179,7 +179,7 @@ func (r rpc) Close() {
 }
 
 // errGivenUp is the end of an RPC that the bridge has no use for any more.
-var errGivenUp = status.Error(codes.Canceled, "nobody listens")
+var errGivenUp = status.Error(codes.Canceled, "the topic has no clients")
 
 // Read transcodes a message.
 func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
@@ -201,9 +201,9 @@ func (f *feed) Read(ctx context.Context, wire []byte) (topic.Message, error) {
 	return topic.Message{Cursor: f.tapped.ID}, err
 }
 
-// clientsOwn reports whether the cursor at which the newest RPC was opened is one
-// that a client brought, which the backend does not know. Soon after its start the
-// bridge cannot tell: clients that were connected before come back then.
+// clientsOwn reports whether the cursor at which the newest RPC was opened came
+// from a client and is unknown to the backend. Soon after its start the bridge
+// cannot tell: clients that were connected before come back then.
 func (f *feed) clientsOwn() bool {
 	if most := f.endpoint.maxCatchUp(); f.caughtUp && most > 0 && f.frames == most {
 		return true // it was away for too long
@@ -224,8 +224,8 @@ func (f *feed) Event() (frame []byte, id string) {
 	return f.frame, f.logID(f.id)
 }
 
-// moves reports whether the upstream moves RPCs between addresses. Only those of
-// routes with cursors are moved.
+// moves reports whether the upstream moves RPCs of this route between addresses.
+// Only routes with cursors are moved.
 func (f *feed) moves() bool { return f.endpoint.upstream.moves && f.endpoint.route.Resume != nil }
 
 // noteMovable notes whether an RPC that ends now is opened again at a cursor.

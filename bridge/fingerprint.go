@@ -9,9 +9,9 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// fingerprint tells configurations apart, and tells which replicas have the same. It
-// is of what holds, defaults included, however that was written; values of metadata are
-// left out: whoever reads it may guess at a secret and see whether it was right.
+// fingerprint is a hash of the configuration in force, defaults included, however it
+// was written. It shows which replicas have the same one. Values of metadata are left
+// out: a reader of the hash could guess at a secret and check the guess.
 func fingerprint(cfg config.Config) string {
 	cfg.Upstreams = maps.Clone(cfg.Upstreams)
 	for name, up := range cfg.Upstreams {
@@ -21,7 +21,7 @@ func fingerprint(cfg config.Config) string {
 		}
 		cfg.Upstreams[name] = up
 	}
-	text, err := json.Marshal(cfg) //nolint:musttag // whatever the names are: nobody reads it
+	text, err := json.Marshal(cfg) //nolint:musttag // the text is hashed and not read, so its names do not matter
 	if err != nil {
 		return "unknown" // a value of request.set that an embedder made
 	}

@@ -5,12 +5,12 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 )
 
-// gapCounts counts the gaps of a route by whom they are told to, and by what they
-// come from: something that happened to the stream, or the client alone, which was
-// away for too long or came with an id that no bridge wrote. Operators are alerted
-// to the first kind only; anybody can cause the second.
+// gapCounts counts the gaps of a route by their receiver and their cause. The cause
+// is the stream, or the client alone: it was away for too long, or came with an id
+// that no bridge wrote. Alerts are for the first kind only, since any client can
+// cause the second.
 type gapCounts struct {
-	log, logAbsent       *tally.Family // in a log, for all who read it
+	log, logAbsent       *tally.Family // in a log, for all of its clients
 	client, clientAbsent *tally.Family // for one client
 	told                 *tally.Family // those of logs, once for each client that was sent them
 }
@@ -25,7 +25,7 @@ func newGapCounts() gapCounts {
 	}
 }
 
-// inLog counts a gap that a log tells. absent says that the client alone causes it.
+// inLog counts a gap in a log. absent says that the client alone causes it.
 func (c gapCounts) inLog(reason string, absent bool) {
 	if absent {
 		c.logAbsent.Add(reason, 1)
@@ -34,7 +34,7 @@ func (c gapCounts) inLog(reason string, absent bool) {
 	c.log.Add(reason, 1)
 }
 
-// toClient counts a gap that one client is told.
+// toClient counts a gap that a single client is sent.
 func (c gapCounts) toClient(reason string, absent bool) {
 	if absent {
 		c.clientAbsent.Add(reason, 1)
@@ -49,7 +49,7 @@ const (
 	causeClient = "client"
 )
 
-// read tells the counts to a scrape.
+// read sends the counts to a scrape.
 func (c gapCounts) read(r reading, path string) {
 	for _, series := range []struct {
 		told, cause string

@@ -50,8 +50,8 @@ type answer func(ctx context.Context)
 // answered is the answer of a request of which nothing is left to do.
 func answered(context.Context) {}
 
-// aside calls a function on a stack of its own. What reading a request needs is
-// given back then, where the caller's own stack lasts as long as a stream.
+// aside calls a function on a stack of its own. The stack that reading a request
+// needs is freed then; the caller's lasts as long as its stream.
 func aside(f func() (answer, error)) (answer, error) {
 	type outcome struct {
 		rest     answer
@@ -162,11 +162,11 @@ type call struct {
 	route.Bound
 
 	seat  *seat  // nil where none is needed
-	visit *visit // nil if nobody watches
+	visit *visit // nil where requests are neither logged nor traced
 }
 
-// receive reads a request of at most limit bytes, and returns its body. What it
-// takes in memory is counted in load.
+// receive reads a request of at most limit bytes, and returns its body. Its memory
+// is counted in load.
 func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, limit int, load *load) ([]byte, error) {
 	if err := route.CheckSize(r, limit); err != nil {
 		return nil, err
@@ -198,8 +198,8 @@ const (
 	pressedTimeout = 2 * time.Second
 )
 
-// limitBody gives the body its time, for any reader of it: where an answer comes
-// before the body's end, net/http reads on, and has no deadline of its own.
+// limitBody sets a deadline for the body, for any reader of it: where an answer
+// precedes the body's end, net/http reads on without a deadline of its own.
 func (b *Bridge) limitBody(w http.ResponseWriter, r *http.Request) {
 	if !hasBody(r) {
 		return
@@ -228,10 +228,9 @@ const (
 	answerRate    = 64 << 10
 )
 
-// limitAnswer gives what is written next its time: until a deadline for the whole
-// answer at the latest, if there is one. Nobody else would: a client that
-// opens no window, or reads nothing, would be waited for as long as its connection
-// lasts, with all that its request holds.
+// limitAnswer sets a deadline for the next write, no later than whole if that is
+// set. net/http has none: a client that opens no window, or reads nothing, would
+// hold its request and answer for as long as its connection lasts.
 func (w *witness) limitAnswer(whole time.Time) {
 	timeout := answerTimeout
 	if w.visit.bridge.shedding.pending.answers.pressed() {
@@ -375,9 +374,9 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		writeJSON(w, bad.Status, badRequest(bad))
 	case r.Context().Err() != nil:
-		// Nobody is there to read it; and if a middleware ran out of patience,
-		// an answer made up here would stop an EventSource for good. (A body
-		// that did not come in time ends the context, too.)
+		// The client has gone; and if a middleware ran out of patience, an answer
+		// made up here would stop an EventSource for good. (A body that did not
+		// come in time ends the context, too.)
 		panic(http.ErrAbortHandler)
 	case errors.As(err, new(*config.Error)):
 		f := failure{code: codes.Unimplemented, message: "the route does not fit what the backend serves; the bridge's log says why"}

@@ -13,7 +13,7 @@ type idleWatch struct {
 	timer   *time.Timer
 }
 
-// newIdleWatch watches an RPC; nil if timeout is 0.
+// newIdleWatch returns a watch of an RPC, nil if timeout is 0.
 func newIdleWatch(timeout time.Duration, stream *upstream.Stream) *idleWatch {
 	if timeout == 0 {
 		return nil

@@ -72,10 +72,10 @@ func Check(cfg config.Config, opts Options) error {
 	return errors.Join(err, b.closeLog())
 }
 
-// Inspect asks the backends for their schemas, and tells what every route is. A
-// backend that is away is waited for as long as an RPC would wait for its place.
-// Routes that do not fit are left out and come back as config.Errors; so do
-// upstreams without a schema, once each, at the key that is to be looked at.
+// Inspect asks the backends for their schemas and describes every route. A backend
+// that is away is waited for as long as an RPC would wait for its place. Routes
+// that do not fit are left out and come back as config.Errors; so do upstreams
+// without a schema, once each, at the key to look at.
 func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo, error) {
 	b := newBridge(opts)
 	s, err := b.assemble(cfg, nil)
@@ -106,7 +106,7 @@ func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo,
 	return infos, errors.Join(joinConfig(wrong...), s.release(), b.closeLog())
 }
 
-// schemaAnswer is what an upstream answers that is asked for its schema.
+// schemaAnswer is an upstream's answer to the request for its schema.
 type schemaAnswer struct {
 	schema *upstream.Schema
 	err    error
@@ -145,7 +145,7 @@ func schemaError(name string, err error) *config.Error {
 	return configError(why, "upstreams.%s.schema", name)
 }
 
-// inspect tells what the route is by a schema.
+// inspect describes the route by a schema.
 func (e *endpoint) inspect(schema *upstream.Schema) (RouteInfo, error) {
 	if err := e.bind(schema); err != nil {
 		return RouteInfo{}, err

@@ -10,8 +10,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 )
 
-// leave is the end of a bridge, from the moment when it begins to ask its
-// clients to reconnect.
+// leave is the end of a bridge, from the moment when it begins to ask its clients
+// to reconnect.
 type leave struct {
 	once sync.Once
 	over atomic.Int64 // when all clients will have been asked, since Bridge.born
@@ -36,13 +36,14 @@ func (b *Bridge) leaveLeft() time.Duration {
 // alone reports whether no other bridge takes the clients of this one.
 func (b *Bridge) alone() bool { return b.site.Load().config.Drain.Alone }
 
-// afterRestart is when a client of a bridge that drains finds the next process
-// at its place. A client that connects too early would wait as long again.
+// afterRestart returns the reconnection time of a client that is to find the next
+// process at its place. A client that connects too early would wait as long again.
 func (b *Bridge) afterRestart() time.Duration {
 	return b.leaveLeft() + 500*time.Millisecond + rand.N(time.Second)
 }
 
-// afterDrain is when a client reconnects that the drain asks to.
+// afterDrain returns the reconnection time of a client that the drain asks to
+// leave.
 func (b *Bridge) afterDrain() time.Duration {
 	if b.alone() {
 		return b.afterRestart()
@@ -54,9 +55,9 @@ func (b *Bridge) afterDrain() time.Duration {
 // its next one is new.
 func reconnect() time.Duration { return rand.N(200 * time.Millisecond) }
 
-// returnedLater is when a client comes back that has connected to a bridge that
-// drains. By an old connection of HTTP/2 it could not reach another bridge; by
-// a new one it could, so this bridge seems to be the only one.
+// returnedLater returns the reconnection time of a client that has connected to a
+// bridge that drains. By an old connection of HTTP/2 it could not reach another
+// bridge; by a new one it could, so this bridge seems to be the only one.
 func (b *Bridge) returnedLater(r *http.Request) time.Duration {
 	if !b.alone() && b.asked.take(r) {
 		return reconnect()
@@ -69,8 +70,8 @@ func (b *Bridge) returnedLater(r *http.Request) time.Duration {
 // (RFC 9113, section 6.8), where streams that run go on.
 func closeConnection(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
-// reconnects are the connections of HTTP/2 on which a client was asked to
-// connect anew, so that a balancer places it. A handler cannot send GOAWAY on the
+// reconnects are the connections of HTTP/2 on which a client was asked to connect
+// anew, so that a balancer places it. A handler cannot send GOAWAY on the
 // connection of a stream that runs. So the next request on the connection is
 // answered with it, if the server has not sent it before.
 type reconnects struct {

@@ -46,7 +46,7 @@ func metrics() []metric {
 		{"ssebridge_client_lag_frames", gauge, "How many frames a client is behind its topic.", []string{labelRoute, "client"}},
 		{"ssebridge_client_lag_seconds", gauge, "How long the next frame of a client has been there.", []string{labelRoute, "client"}},
 		{"ssebridge_replays_total", counter, "Clients that have come back and resumed in a log.", []string{labelRoute}},
-		{"ssebridge_replayed_frames_total", counter, "Frames that were there for those who resumed.", []string{labelRoute}},
+		{"ssebridge_replayed_frames_total", counter, "Frames that were there for clients that resumed.", []string{labelRoute}},
 		{
 			"ssebridge_gaps_total", counter, "stream-gap events: once for a log, and once for each client that has one of its own.",
 			[]string{labelRoute, labelReason, "told", "cause"},

@@ -15,22 +15,23 @@ const (
 	// comes back together when the bridge has been restarted.
 	openBurst = 10
 	// maxBuckets bounds the memory, some 300 bytes each. Beyond it the bucket that has
-	// not been asked longest is forgotten, and its address is as if it had been quiet;
-	// who has so many addresses to push it out with could open from each of them.
+	// not been asked longest is forgotten, and its address is as if it had been quiet.
+	// A peer with enough addresses to push one out could open from each of them
+	// anyway.
 	maxBuckets = 1 << 16
 )
 
-// opens holds back who opens topics: limits.opens_per_ip a second for each address.
-// Only buckets are kept that are not full, as far as that has been looked at. The
-// methods are safe for concurrent use.
+// opens limits the topics that an address opens: limits.opens_per_ip a second for
+// each. Only buckets are kept that are not full, as far as that has been looked at.
+// The methods are safe for concurrent use.
 type opens struct {
 	mu      sync.Mutex
 	perAddr int // limits.opens_per_ip; 0: no limit
 	buckets *simplelru.LRU[netip.Addr, *rate.Limiter]
 }
 
-// limit sets how many topics an address may open in a second. What it has used
-// stays used.
+// limit sets how many topics an address may open in a second. Openings before count
+// on.
 func (o *opens) limit(perAddr int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -67,7 +68,7 @@ func (o *opens) take(client netip.Addr) error {
 	if o.perAddr == 0 {
 		return nil
 	}
-	now, addr := time.Now(), household(client)
+	now, addr := time.Now(), addrKey(client)
 	o.forgetFull(now)
 	bucket, ok := o.buckets.Get(addr)
 	if !ok {

@@ -33,7 +33,7 @@ func TestOpensPerAddress(t *testing.T) {
 		o.limit(2)
 		want("at once", opened(&o, a), 20)
 		wantFull(t, o.take(a), limitOpensPerIP)
-		want("by the same household", opened(&o, sameHousehold), 0)
+		want("by the same /64", opened(&o, sameHousehold), 0)
 		want("by another", opened(&o, b), 20)
 		time.Sleep(time.Second)
 		want("after a second", opened(&o, a), 2)

@@ -26,9 +26,9 @@ func (b *Bridge) identified(r *http.Request) *http.Request {
 // client is where a request comes from.
 type client struct {
 	addr netip.Addr // invalid where there is none
-	// own is set where the address stands for one client, or for those that share it in
-	// the Internet: a trusted proxy has named it, or it is public and the peer's. A private
-	// one may be that of a proxy which nobody has named.
+	// own is set where the address stands for one client, or for those that share it in the
+	// Internet: a trusted proxy has named it, or it is public and the peer's. A private one
+	// may be that of a proxy that is not in trusted_proxies.
 	own bool
 }
 
@@ -50,7 +50,7 @@ func isPublic(addr netip.Addr) bool {
 	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !shared.Contains(addr)
 }
 
-// clientOf returns where a request comes from that knows it.
+// clientOf returns where a request that was identified comes from.
 func clientOf(r *http.Request) client {
 	from, _ := r.Context().Value(clientKey{}).(client)
 	return from
@@ -62,20 +62,19 @@ func clientAddr(r *http.Request) netip.Addr {
 	return clientOf(r).addr
 }
 
-// maxHops is how many entries of X-Forwarded-For are looked at. Nobody has so
-// many proxies of their own, and the rest is what a client made up.
+// maxHops is how many entries of X-Forwarded-For are looked at. No deployment has
+// so many proxies of its own, and the rest is made up by a client.
 const maxHops = 64
 
-// client returns the address that a request comes from: the peer's or, when
-// the peer is trusted, the rightmost one in X-Forwarded-For that is not. What a
-// client writes there itself stands further to the left and is never reached.
-// An entry that is no address ends the walk: the address before it is the last
-// that somebody trusted has vouched for. IPv4 in IPv6 is IPv4, zones and ports
-// are left out.
+// client returns the address that a request comes from: the peer's or, when the
+// peer is trusted, the rightmost one in X-Forwarded-For that is not. Entries that a
+// client writes itself stand further to the left and are never reached. An entry
+// that is no address ends the walk: the address before it is the last that a
+// trusted peer has vouched for. IPv4 in IPv6 is IPv4, zones and ports are left out.
 //
-// A peer on a unix socket has no address. It is trusted if anybody is: the
-// socket's file says who it may be. Where nobody has named an address, it is
-// invalid.
+// A peer on a unix socket has no address. It is trusted if any peer is: the mode of
+// the socket's file decides who may connect. Where no address is named, the result
+// is invalid.
 func (t trust) client(r *http.Request) netip.Addr {
 	addr, known := hostAddr(r.RemoteAddr)
 	if known && !t.includes(addr) || !known && (len(t) == 0 || !overUnix(r)) {

@@ -10,14 +10,14 @@ import (
 // are to get in while others use the limit up.
 const freeBytes = 4 << 10
 
-// pending is what the bridge holds in memory for peers, beside logs
+// pending is the memory that the bridge holds for peers, beside logs
 // (limits.pending_bytes): one half is for requests, the other for answers of unary
 // methods. Its methods are safe for concurrent use.
 type pending struct {
 	requests, answers pool
 }
 
-// limit sets how much there may be. What is held stays.
+// limit sets how much there may be. Bytes that are held stay.
 func (p *pending) limit(bytes int64) {
 	p.requests.limit(bytes / 2)
 	p.answers.limit(bytes - bytes/2)
@@ -35,8 +35,8 @@ func (p *pool) limit(bytes int64) {
 	p.most = bytes
 }
 
-// take takes bytes out of the pool, if it has as many. One request alone is never
-// too large for it: limits.request_bytes and limits.message_bytes are for that.
+// take takes bytes out of the pool, if it has as many. A single request always
+// fits: limits.request_bytes and limits.message_bytes bound it.
 func (p *pool) take(bytes int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,7 +47,7 @@ func (p *pool) take(bytes int64) bool {
 	return true
 }
 
-// fits reports whether take would have bytes to give.
+// fits reports whether take would succeed.
 func (p *pool) fits(bytes int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,15 +74,15 @@ func (p *pool) pressed() bool {
 	return p.taken > p.most/4*3
 }
 
-// load is what one request, or one answer, has of a pool. It is used by one
-// goroutine at a time.
+// load is the part of a pool that one request, or one answer, has taken. It is used
+// by one goroutine at a time.
 type load struct {
 	pool  *pool
 	size  int64 // all of it
 	taken int64 // what is beyond freeBytes
 }
 
-// grow says that the load is so much larger from now on. The error is a *fullError.
+// grow makes the load larger. The error is a *fullError.
 func (l *load) grow(bytes int) error {
 	l.size += int64(bytes)
 	more := max(l.size-freeBytes, 0) - l.taken
@@ -97,7 +97,8 @@ func (l *load) grow(bytes int) error {
 	return nil
 }
 
-// force is grow where it is known that there is room, or was a moment ago.
+// force is grow without the limit, for a load that fits has found room for a moment
+// ago.
 func (l *load) force(bytes int) {
 	l.size += int64(bytes)
 	more := max(l.size-freeBytes, 0) - l.taken
@@ -126,6 +127,6 @@ func headSize(r *http.Request) int {
 	return size
 }
 
-// fieldSize is what a header field takes beside its bytes (RFC 7541, section 4.1,
-// counts as much).
+// fieldSize is the memory of a header field beside its bytes (RFC 7541, section
+// 4.1, counts as much).
 const fieldSize = 32

@@ -25,10 +25,10 @@ func prefers(r *http.Request, preference string) bool {
 // failure in band.
 func wantsStatus(r *http.Request) bool { return prefers(r, "status") }
 
-// passesOn answers 503 to a request that comes while the bridge drains from a proxy
-// that has other bridges to ask. The proxy says so by the preference drain=status,
-// which it adds to each request. A proxy that learns of readiness by checks of its
-// own needs none of it.
+// passesOn answers 503 to a request that a proxy can pass on: the bridge drains,
+// and the request carries the preference drain=status, which a proxy with other
+// bridges adds to each request. A proxy that asks for readiness itself needs none
+// of it.
 func (b *Bridge) passesOn(w http.ResponseWriter, r *http.Request) bool {
 	if !b.draining.Load() || !prefers(r, "drain=status") {
 		return false

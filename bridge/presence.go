@@ -11,11 +11,11 @@ import (
 // on its way to it: a passing failure.
 var errRetired = status.Error(codes.Unavailable, "come back later: reload")
 
-// presence is what a route is busy with: requests and streams. When a reload
-// retires the route nobody comes any more, and what it needs is kept until the
-// last has left. Its methods are safe for concurrent use.
+// presence counts the requests and streams of a route. When a reload retires the
+// route it takes no more of them, and is kept until the last has left. Its methods
+// are safe for concurrent use.
 type presence struct {
-	retired chan struct{} // closed when nobody comes any more
+	retired chan struct{} // closed when the route takes no more requests
 	gone    chan struct{} // closed when the last has left after that
 
 	mu     sync.Mutex
@@ -53,7 +53,7 @@ func (p *presence) leave() {
 	p.settle()
 }
 
-// retire lets nobody come any more. It is called once.
+// retire ends the taking of requests. It is called once.
 func (p *presence) retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

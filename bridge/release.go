@@ -5,11 +5,11 @@ import (
 	"net/url"
 )
 
-// ReleaseRequests has requests of HTTP/2 forgotten by the server once next has no
-// use for them: net/http keeps each request, with headers and target, for as
-// long as its handler runs, and an event stream runs for hours. A program that
-// serves a bridge to the public wraps it, outside of all other handlers; the server
-// itself must not ask for a request's headers afterwards, as net/http does not.
+// ReleaseRequests lets an HTTP/2 server free each request as soon as next has no
+// use for it: net/http keeps a request, with headers and target, for as long as its
+// handler runs, and an event stream runs for hours. A program that serves a bridge
+// to the public wraps it, outside of all other handlers; the server itself must not
+// read a request's headers afterwards, as net/http does not.
 func ReleaseRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor < 2 {

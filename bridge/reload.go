@@ -15,11 +15,10 @@ import (
 // errTooLate refuses a reload since the bridge drains.
 var errTooLate = fmt.Errorf("the configuration is not reloaded: %w", errDraining)
 
-// Reload puts another configuration in place of the bridge's. It does not wait
-// for the upstreams, nor for clients to leave. What is wrong with the
-// configuration comes back as New's errors do, contradictions with schemas that
-// are known by now included; then nothing has changed. Once Drain or Close has
-// begun it is refused.
+// Reload puts another configuration in place of the bridge's. It does not wait for
+// the upstreams, nor for clients to leave. The faults of the configuration come
+// back as New's errors do, contradictions with schemas that are known by now
+// included; then nothing has changed. Once Drain or Close has begun it is refused.
 //
 // Requests that come after Reload has returned are served by the new
 // configuration. Streams of routes that are the same, at an upstream that is the
@@ -129,12 +128,12 @@ func (b *Bridge) dismiss(grace time.Duration, dismissals []delivery.Dismissal, l
 		return
 	}
 	b.clients.CutDismissed(dismissals)
-	// What is left are calls of unary methods, which have a timeout.
+	// The rest are calls of unary methods, which have a timeout.
 	awaitGone(b.life, left)
 }
 
-// awaitGone waits until nobody is with some endpoints, which are retired. It is
-// false where ctx ended before.
+// awaitGone waits until some retired endpoints have neither requests nor streams.
+// It is false where ctx ended before.
 func awaitGone(ctx context.Context, left []*endpoint) bool {
 	for _, e := range left {
 		select {
@@ -184,7 +183,7 @@ func (r *record) loaded() time.Time {
 }
 
 func (r *record) note(err error) {
-	err = copied(err) // whoever has the error may give it positions while others read it
+	err = copied(err) // a caller may give its error positions while others read theirs
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {

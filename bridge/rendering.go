@@ -7,9 +7,9 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// largeRendering is from which size on of its wire bytes a message waits to be
-// rendered until a processor is free for it. Rendering takes several times a
-// message's size in memory, and a hundred that are half done are of no use.
+// largeRendering is the size of wire bytes from which a message waits for a free
+// processor to be rendered. Rendering takes several times a message's size in
+// memory, and a hundred that are half done are of no use.
 const largeRendering = 64 << 10
 
 // renderings are the processors that large messages may be rendered on: all that

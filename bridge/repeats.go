@@ -8,13 +8,14 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 )
 
-// repeats is what a route that says `event.cursor: unique` finds out about its
-// backend. Where two messages in a row carry one cursor, the cursor does not say
-// which of them a client has got: resuming there would lose the second. Once that
-// has been seen, ids and RPCs follow the rules of `event.cursor: repeats`.
+// repeats notes whether a route that says `event.cursor: unique` has a backend that
+// repeats cursors. Where two messages in a row carry one cursor, the cursor does
+// not say which of them a client has got: resuming there would lose the second.
+// Once that has been seen, ids and RPCs follow the rules of `event.cursor:
+// repeats`.
 type repeats struct{ found atomic.Bool }
 
-// apply makes the ids of a log follow what was found in any log of the route.
+// apply makes the ids of a log follow a discovery in any log of the route.
 func (r *repeats) apply(ids *sse.Numbering) {
 	if r.found.Load() {
 		ids.Repeat()

@@ -13,7 +13,7 @@ const (
 	// requestIDHeader names a request in logs on its whole way: it is taken from
 	// a proxy in front, answered with, and forwarded where the route says so.
 	requestIDHeader = "X-Request-Id"
-	// requestIDBytes bounds an id that somebody else has chosen.
+	// requestIDBytes bounds an id that a client has chosen.
 	requestIDBytes = 64
 	// requestIDLetters is how many letters an id of the bridge's own has: 80
 	// random bits.

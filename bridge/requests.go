@@ -55,7 +55,7 @@ func (c *answerCounts) add(status int) {
 	}
 }
 
-// answers sends the counts of a route.
+// answers sends the counts of a route to a scrape.
 func (r reading) answers(path string, c *answerCounts) {
 	for at, status := range answerStatuses() {
 		r.count("ssebridge_requests_total", c.byStatus[at].Load(), path, strconv.Itoa(status))

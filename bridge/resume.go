@@ -61,7 +61,7 @@ func integerNotAfter(cursor, other []byte) bool {
 	return errA == nil && errB == nil && a <= b
 }
 
-// maxCatchUp is how many events a client is sent of what it has missed; 0 is any number.
+// maxCatchUp returns how many missed events a client is sent; 0 is any number.
 func (e *endpoint) maxCatchUp() uint64 {
 	if e.route.Resume == nil {
 		return 0
@@ -69,7 +69,7 @@ func (e *endpoint) maxCatchUp() uint64 {
 	return uint64(e.route.Resume.MaxEvents) //nolint:gosec // not negative
 }
 
-// tooOld reports whether a cursor is of a time too long ago to go on at.
+// tooOld reports whether a cursor is older than resume.max_age.
 func (e *endpoint) tooOld(cursor []byte) bool {
 	if e.route.Resume == nil || e.route.Resume.MaxAge == 0 || cursor == nil {
 		return false

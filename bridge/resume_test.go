@@ -281,7 +281,7 @@ func TestIDsAreOfTheirOwnTopic(t *testing.T) {
 	})
 }
 
-// TestOrdinals (RESUMING rule 1): messages without a cursor are counted from the last one that has it, and each is a
+// TestOrdinals (docs/resuming.md, rule 1): messages without a cursor are counted from the last one that has it, and each is a
 // place to resume from.
 func TestOrdinals(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {

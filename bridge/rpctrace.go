@@ -54,8 +54,8 @@ func (u *backend) spanAttributes() []attribute.KeyValue {
 	return all
 }
 
-// tracedMetadata is metadata as a propagator fills it. What gRPC could not send,
-// since a stranger's header was taken over, is left out: it must not cost the RPC.
+// tracedMetadata is metadata as a propagator fills it. Values of a client's headers
+// that gRPC could not send are left out: they must not cost the RPC.
 type tracedMetadata metadata.MD
 
 // Get is what propagation.TextMapCarrier asks for.
@@ -92,8 +92,8 @@ func (s *rpcSpan) accepted() {
 	}
 }
 
-// ended ends the span with what the RPC ended with: io.EOF is OK, nil that the bridge
-// has closed it, since nobody needs it any more. Only the first time counts.
+// ended ends the span with the RPC's end: io.EOF is OK, and nil says that the bridge
+// has closed an RPC that has no clients any more. Only the first call counts.
 func (s *rpcSpan) ended(err error) {
 	if s == nil || !s.IsRecording() {
 		return

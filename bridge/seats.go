@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// seats are the places for clients: limits.clients in all, and limits.clients_per_ip
+// seats are the slots of clients: limits.clients in all, and limits.clients_per_ip
 // for one address. A stream has one from when its request has been read (so also
-// while it waits to be accepted) until it has ended, whoever serves it. Calls of
-// unary methods need none: they end by themselves, and who listens is to be able to
-// call while the house is full. Nor do answers that only ask a client to come back.
+// while it waits to be accepted) until it has ended. Calls of unary methods need
+// none: they end by themselves, and a page with a stream is to be able to call while
+// no slot is free. Nor do answers that only ask a client to come back.
 //
 // All is counted at any time, also by address, so that limits which a reload brings
 // hold at once. The methods are safe for concurrent use.
@@ -22,24 +22,24 @@ type seats struct {
 	takenByAddr map[netip.Addr]int // of those that have any
 }
 
-// seat is one client's place. The nil seat is nobody's.
+// seat is one client's slot. The nil seat is none.
 type seat struct {
 	seats   *seats
-	addr    netip.Addr // the household's
+	addr    netip.Addr // see addrKey
 	own     bool       // it is a client's own, as far as is known
 	holders int        // guarded by seats.mu
 }
 
-// limit sets how many places there are. Who has one keeps it.
+// limit sets how many slots there are. Taken ones stay taken.
 func (s *seats) limit(clients, perAddr int, ownOnly bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.most, s.mostPerAddr, s.ownOnly = clients, perAddr, ownOnly
 }
 
-// take gives a client a place, which is to be left. The error is a *fullError.
+// take gives a client a slot, which is to be left. The error is a *fullError.
 func (s *seats) take(from client) (*seat, error) {
-	addr := household(from.addr)
+	addr := addrKey(from.addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -63,7 +63,7 @@ func (s *seats) count() int {
 	return s.taken
 }
 
-// stay holds the place for somebody else, too: the stream that outlives its request.
+// stay adds a holder: the stream that outlives its request.
 func (s *seat) stay() {
 	s.seats.mu.Lock()
 	defer s.seats.mu.Unlock()
@@ -90,10 +90,10 @@ func (s *seat) leave() {
 	}
 }
 
-// household is whom an address stands for: itself or, for IPv6, its /64, all of
-// which whoever has one address of it can use. Who comes without an address, over
-// a unix socket, stands for all that do.
-func household(addr netip.Addr) netip.Addr {
+// addrKey returns the rate-limit key of an address: itself or, for IPv6, its /64,
+// since one host usually owns a whole /64. Clients without an address, over a unix
+// socket, share one key.
+func addrKey(addr netip.Addr) netip.Addr {
 	if !addr.Is6() {
 		return addr
 	}

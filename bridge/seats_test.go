@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// addresses are the ones that clients have here: the last two are one household.
+// addresses are the ones that clients have here: the last two share a rate-limit key.
 func addresses() []netip.Addr {
 	return []netip.Addr{
 		{},
@@ -29,7 +29,7 @@ func TestSeatsAreCounted(t *testing.T) {
 		count := func(addr netip.Addr) (clients, here int) {
 			different := map[*seat]bool{}
 			for _, s := range held {
-				if !different[s] && s.addr == household(addr) {
+				if !different[s] && s.addr == addrKey(addr) {
 					here++
 				}
 				different[s] = true
@@ -103,7 +103,7 @@ func TestSeatsUnderConcurrency(t *testing.T) {
 	var in, refused atomic.Int64
 	inByAddr := map[netip.Addr]*atomic.Int64{}
 	for _, addr := range addresses() {
-		inByAddr[household(addr)] = new(atomic.Int64)
+		inByAddr[addrKey(addr)] = new(atomic.Int64)
 	}
 	var clients sync.WaitGroup
 	for range 64 {
@@ -115,7 +115,7 @@ func TestSeatsUnderConcurrency(t *testing.T) {
 					refused.Add(1)
 					continue
 				}
-				here := inByAddr[household(addr)]
+				here := inByAddr[addrKey(addr)]
 				if n, h := in.Add(1), here.Add(1); n > most || h > perAddr {
 					t.Errorf("%d clients, %d of one address", n, h)
 				}
@@ -143,11 +143,11 @@ func TestHousehold(t *testing.T) {
 		"::1":                    "::",
 		"fe80::1234:5678:9abc:1": "fe80::",
 	} {
-		if got := household(netip.MustParseAddr(addr)); got != netip.MustParseAddr(want) {
+		if got := addrKey(netip.MustParseAddr(addr)); got != netip.MustParseAddr(want) {
 			t.Errorf("%s: got %s, want %s", addr, got, want)
 		}
 	}
-	if household(netip.Addr{}).IsValid() {
+	if addrKey(netip.Addr{}).IsValid() {
 		t.Error("who has no address got one")
 	}
 }

@@ -40,7 +40,7 @@ func (e *fullError) GRPCStatus() *status.Status {
 	return status.New(codes.Unavailable, "come back later: "+sse.RetryShed)
 }
 
-// shedding is who is let in, and what operators are told of those who are not. Its
+// shedding decides which clients are let in, and what is logged of the others. Its
 // methods are safe for concurrent use.
 type shedding struct {
 	seats  seats
@@ -57,9 +57,9 @@ type shedding struct {
 	toldProxy bool                       // since the limits were set
 }
 
-// limit takes a configuration's limits over. Nobody who is there has to go.
+// limit takes a configuration's limits over. Clients that are there stay.
 //
-// Limits by address that are not written hold for addresses only that are a client's own:
+// Limits by address that are not written hold only for addresses that are a client's own:
 // an ingress that is not in trusted_proxies would use them up for all of its clients.
 func (s *shedding) limit(limits, written config.Limits) {
 	s.seats.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
@@ -82,10 +82,10 @@ func (e *endpoint) seat(r *http.Request) (*seat, error) {
 	return e.bridge.shedding.seats.take(clientOf(r))
 }
 
-// guest gives a request its place that has a body to be read, or is a call of a unary
-// method: such do not stay, but each takes memory as long as it is there. There are as
-// many places as for clients, and they are others, so that slow bodies do not fill the
-// house. It is nil for other requests.
+// guest gives a slot to a request that has a body to be read, or is a call of a unary
+// method: it does not stay, but takes memory while it is there. There are as many of
+// these slots as for clients, and they are others, so that slow bodies do not take the
+// slots of streams. It is nil for other requests.
 func (e *endpoint) guest(r *http.Request) (*seat, error) {
 	if known := e.bound.Load(); !hasBody(r) && (known == nil || !known.unary()) {
 		return nil, nil //nolint:nilnil // it needs none
@@ -93,8 +93,8 @@ func (e *endpoint) guest(r *http.Request) (*seat, error) {
 	return e.bridge.shedding.guests.take(clientOf(r))
 }
 
-// mayOpen says whether a topic may be opened for a request, which it keeps as long
-// as it lasts.
+// mayOpen says whether a topic may be opened for a request. The topic keeps the
+// request for as long as it lasts.
 func (e *endpoint) mayOpen(c *call) func() error {
 	return func() error {
 		if kept := requestSize(c) - freeBytes; kept > 0 && !e.bridge.shedding.pending.requests.fits(int64(kept)) {
@@ -119,8 +119,8 @@ func requestSize(c *call) int {
 	return size
 }
 
-// shed answers a client for whom a limit leaves no room. Who may be calling a unary
-// method, as far as is known, gets a status: 200 would be its success.
+// shed answers a client that a limit leaves no room for. One that may be calling a
+// unary method, as far as is known, gets a status: 200 would be its success.
 func (e *endpoint) shed(w http.ResponseWriter, r *http.Request, full error) (answer, error) {
 	e.bridge.tellShed(r, full)
 	e.counts.turnedAway(limitOf(full))
@@ -152,7 +152,7 @@ func limitOf(err error) string {
 // retryAfter is a time as Retry-After has it (RFC 9110, 10.2.3), never less.
 func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
-// tellShed tells the operator, and not once for each client.
+// tellShed logs that clients are shed, and not once for each client.
 func (b *Bridge) tellShed(r *http.Request, err error) {
 	limit := limitOf(err)
 	line, proxy := b.shedding.lines(limit, r)
@@ -165,8 +165,8 @@ func (b *Bridge) tellShed(r *http.Request, err error) {
 	}
 }
 
-// lines returns who tells of a limit, and whether to tell that a proxy seems not to
-// be trusted.
+// lines returns the limiter of a limit's log line, and whether to log that a proxy
+// seems not to be trusted.
 func (s *shedding) lines(limit string, r *http.Request) (line *rate.Sometimes, proxy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestASnapshotIsNeverResumedInItsMiddle: RESUMING rule 5a. A client is cut anywhere in a snapshot that is longer than the log, and
+// TestASnapshotIsNeverResumedInItsMiddle: docs/resuming.md, rule 5a. A client is cut anywhere in a snapshot that is longer than the log, and
 // returns to the bridge that sent it: it goes on exactly, or is told and gets the snapshot from its beginning.
 func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 	const snapshot = 40

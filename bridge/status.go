@@ -87,10 +87,10 @@ func (e *endpoint) failureOf(err error) failure {
 	return failure{code: s.Code(), message: s.Message(), details: e.details(s.Proto().GetDetails())}
 }
 
-// details renders what a backend added to a status. What cannot be shown as
-// JSON, such as a type that nobody knows, is left out: it would be bytes to a
-// page. It goes through transcode like all that a backend sends, since the
-// protobuf library panics on some bytes.
+// details renders the details that a backend added to a status. One that cannot be
+// shown as JSON, such as one of an unknown type, is left out: it would be bytes to
+// a page. It goes through transcode like all bytes of a backend, since the protobuf
+// library panics on some.
 func (e *endpoint) details(packed []*anypb.Any) []json.RawMessage {
 	if len(packed) == 0 {
 		return nil
@@ -197,8 +197,8 @@ func (d detailTypes) FindMessageByName(name protoreflect.FullName) (protoreflect
 }
 
 // rpcTypes are google.rpc's types for details, and the well-known types. The
-// registry of the process would have whatever else the program links: more in
-// the command, which links OTLP, than in a program that embeds the bridge.
+// registry of the process would have all types that the program links: more in the
+// command, which links OTLP, than in a program that embeds the bridge.
 //
 //nolint:gochecknoglobals // immutable
 var rpcTypes = sync.OnceValue(func() *dynamicpb.Types {

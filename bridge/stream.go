@@ -114,7 +114,7 @@ func (e *endpoint) place(id sse.ID) topic.Place {
 	return place
 }
 
-// parse is where a client stands that has the id of a frame.
+// parse returns the place of a client that has the id of a frame.
 func (e *endpoint) parse(id string) topic.Place { return e.place(sse.ParseID(e.mode, id)) }
 
 // ownRPC reports whether a client without an id has an RPC of its own.
@@ -182,7 +182,7 @@ func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Param
 func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsStatus bool) error {
 	now := sub.Topic.Status()
 	if decided, err := e.decided(now, wantsStatus); decided {
-		return err // without a timer, for those who join a live topic
+		return err // without a timer, for clients that join a live topic
 	}
 	grace := time.NewTimer(time.Duration(*e.route.OpenGrace))
 	defer grace.Stop()
@@ -241,8 +241,8 @@ func (e *endpoint) policy() delivery.Policy {
 func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *delivery.Client) (answer, error) {
 	client.Gzip = e.setStreamHead(w.Header(), r)
 	if r.ProtoMajor == 1 {
-		// The write deadline of a stream must not reach a next request, and
-		// who is asked to come back should come by a new connection.
+		// The write deadline of a stream must not reach a next request, and a
+		// client that is asked to come back should come by a new connection.
 		w.Header().Set("Connection", "close")
 	}
 	if !r.ProtoAtLeast(1, 1) {

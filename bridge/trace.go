@@ -30,7 +30,7 @@ type tracing struct {
 }
 
 // newTracing returns nil where nothing is to be traced. The global provider and
-// propagator are not asked: whoever wants them hands them in.
+// propagator are not used; a program that wants them passes them in.
 func newTracing(opts Options) *tracing {
 	if opts.TracerProvider == nil {
 		return nil
@@ -46,7 +46,7 @@ func newTracing(opts Options) *tracing {
 }
 
 // journey is the trace of a visit: one span, from the request to the true end of
-// its answer, however long that takes. What happens meanwhile are its events. Its
+// its answer, however long that takes. Happenings in between are its events. Its
 // methods do nothing on a nil journey.
 type journey struct {
 	span   trace.Span
@@ -213,7 +213,7 @@ func (j *journey) fails(err error) {
 	}
 }
 
-// isServerFault reports whether a code is an error of who answers with it, by the
+// isServerFault reports whether a code is the answering side's error, by the
 // conventions for servers; others are the client's.
 func isServerFault(code codes.Code) bool {
 	switch code {
@@ -232,7 +232,7 @@ func (j *journey) ends(v *visit, bytes uint64) {
 	j.span.SetAttributes(
 		attribute.Int("http.response.status_code", http.StatusOK),
 		attribute.String("ssebridge.end", v.reason),
-		attribute.Int64("ssebridge.events", int64(v.events)),     //nolint:gosec // nobody sends so many
+		attribute.Int64("ssebridge.events", int64(v.events)),     //nolint:gosec // no stream has so many
 		attribute.Int64("http.response.body.size", int64(bytes)), //nolint:gosec // nor so much
 	)
 	j.span.End()

@@ -22,12 +22,12 @@ const (
 	errorBytes  = 1 << 10
 )
 
-// visit is a request as operators see it, in the log and in traces, from its
-// coming to the true end of its answer: a stream may go on for long without its
-// handler. What differs little from client to client is kept once for all.
+// visit is a request as operators see it, in the log and in traces, from its coming
+// to the true end of its answer: a stream may go on for long without its handler.
+// Strings that differ little from client to client are kept once for all.
 //
-// Its methods are called by whoever serves the request, one at a time, and do
-// nothing on a nil visit, which is one that nobody watches.
+// Its methods are called by the goroutine that serves the request at the time, and
+// do nothing on a nil visit, which is neither logged nor traced.
 type visit struct {
 	bridge   *Bridge
 	endpoint *endpoint     // nil while the route is not known
@@ -94,7 +94,7 @@ func (b *Bridge) receive(w http.ResponseWriter, r *http.Request) *witness {
 	return &witness{w, v}
 }
 
-// watched reports whether anybody is told of requests.
+// watched reports whether requests are logged or traced.
 func (b *Bridge) watched() bool { return b.journal != nil || b.tracing != nil }
 
 // transportOf names what a request came over.
@@ -277,8 +277,8 @@ func (v *visit) returned(r *http.Request) {
 	v.journey.answers(v)
 }
 
-// shown cuts and quotes what somebody else has chosen, for a log or a span. What is
-// printable is left as it is.
+// shown cuts and quotes a text from outside, for a log or a span. Printable
+// characters are left as they are.
 func shown(text string, most int) string {
 	if len(text) <= most && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' || c == '\\' || c == '"' }) {
 		return text

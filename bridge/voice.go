@@ -24,7 +24,7 @@ type voice struct {
 	// written, as far as a gap may have to name them: their frames may be gone
 	// by then.
 	last, sent []byte
-	// visit is told what becomes of the stream; nil: nobody watches.
+	// visit follows the stream for the log and traces; nil: there are none.
 	visit *visit
 }
 
@@ -78,7 +78,7 @@ func (v *voice) Move() (position uint64, moved bool, err error) {
 		v.visit.happens(what)
 	}
 	if isFull(err) {
-		v.endpoint.counts.turnedAway(limitOf(err)) // also who is being asked to leave just then
+		v.endpoint.counts.turnedAway(limitOf(err)) // also a client that is being asked to leave just then
 	}
 	return v.sub.Position, moved, err
 }
@@ -211,17 +211,17 @@ func (e *endpoint) retry() time.Duration {
 	return base - base/5 + rand.N(2*base/5+1)
 }
 
-// atOnce spreads those over a second who were told at spread moments already.
+// atOnce spreads clients over a second that were asked at spread moments already.
 func atOnce() time.Duration { return rand.N(time.Second) }
 
-// upstreamRetryAfter spreads those who were told at one moment.
+// upstreamRetryAfter spreads clients that were asked at one moment.
 func (e *endpoint) upstreamRetryAfter() time.Duration {
 	most := time.Duration(e.route.Reconnect.Max)
 	least := min(time.Duration(e.route.Reconnect.Initial), most)
 	return least + rand.N(most-least+1)
 }
 
-// shedRetry keeps those away for whom there is no room.
+// shedRetry keeps clients away that a limit leaves no room for.
 func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) }
 
 // turnAway asks a client to come back that has no topic. It keeps its place.

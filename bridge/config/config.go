@@ -128,7 +128,7 @@ type Upstream struct {
 }
 
 // Reconnect says which failures of an RPC are hidden by opening it again, and how
-// often that is tried. What a route's leaves out is as its upstream has it.
+// often that is tried. A key that a route's leaves out is as in its upstream's.
 type Reconnect struct {
 	// Codes are the gRPC codes that are hidden, such as UNAVAILABLE; [] is none. Default [UNAVAILABLE].
 	Codes []string `yaml:"codes"`

@@ -15,8 +15,8 @@ type decoder struct {
 	lookup lookupFunc
 	// values and keys are where each path that was written is shown.
 	values, keys map[string]position
-	// failed are the paths whose value could not be taken. What validation finds at or
-	// below them would only be a consequence.
+	// failed are the paths whose value could not be taken. An error that validation
+	// finds at or below one would only be a consequence.
 	failed map[string]bool
 	errs   Errors
 }

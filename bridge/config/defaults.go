@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The addresses that hold when none are given: nobody but this machine is served.
+// The default addresses. They are loopback, so that only this machine is served.
 const (
 	defaultListen = "127.0.0.1:8080"
 	defaultAdmin  = "127.0.0.1:9901"

@@ -160,8 +160,8 @@ func (f *File) locate(err *Error) {
 	}
 }
 
-// maxErrors is how many errors of a file are told; a file with more is none that
-// somebody wrote.
+// maxErrors is how many errors of a file are reported. A file with more is not a
+// configuration.
 const maxErrors = 100
 
 // inOrder sorts errs by their positions and bounds their number.

@@ -23,8 +23,8 @@ func (d *decoder) expanded(n *node, at place) (text string, fromEnv, ok bool) {
 	return text, fromEnv, true
 }
 
-// text takes n as a string. What YAML reads as something else must be quoted, so that
-// nobody wonders what `no` or 1.10 became.
+// text takes n as a string. A value that YAML reads as something else must be quoted,
+// so that `no` and 1.10 stay what they look like.
 func (d *decoder) text(n *node, at place) string {
 	switch n.kind {
 	case kindString:
@@ -153,9 +153,9 @@ func (v *Connections) decodeNode(d *decoder, n *node, at place) {
 }
 
 // constant takes n as a value of request.set or resume.set, which is any JSON: nil, a
-// string, bool, int64, uint64 or float64, or a []any or map[string]any of those. What was
-// refused is nil. A value from the environment is a string, which proto3 JSON takes for
-// numbers too.
+// string, bool, int64, uint64 or float64, or a []any or map[string]any of those. A
+// refused value is nil. A value from the environment is a string, which proto3 JSON takes
+// for numbers too.
 func (d *decoder) constant(n *node, at place) any {
 	switch n.kind {
 	case kindBool:

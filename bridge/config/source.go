@@ -20,8 +20,8 @@ type source struct {
 	lines []string
 }
 
-// newSource takes the bytes of a file as text: UTF-8, its byte order mark and carriage
-// returns before newlines dropped. What no text holds is an error.
+// newSource takes the bytes of a file as text: UTF-8, without its byte order mark and
+// the carriage returns before newlines. Bytes that are not text are an error.
 func newSource(name string, data []byte) (*source, *Error) {
 	if len(data) > maxFileBytes {
 		return nil, tooLarge(name)
@@ -83,7 +83,7 @@ const (
 )
 
 // snippet is the line, indented, and below it a caret under the column. Long lines are
-// cut around the column. What a terminal would obey is shown as U+FFFD.
+// cut around the column. Characters that a terminal would obey are shown as U+FFFD.
 func snippet(line string, column int) string {
 	runes := []rune(line)
 	column = min(column, len(runes)+1)

@@ -114,8 +114,9 @@ func checkShape(src *source, tokens token.Tokens) *Error {
 	return nil
 }
 
-// maxKeys and maxItems bound what stands side by side: the parser takes time that grows
-// with the square of it. The contract needs a thousand keys and ten thousand items.
+// maxKeys and maxItems bound the keys of a mapping and the items of a list: the parser
+// takes time that grows with their square. A thousand keys and ten thousand items are
+// allowed with room to spare.
 const (
 	maxKeys  = 2000
 	maxItems = 20000

@@ -214,7 +214,7 @@ func (v *validator) addresses() {
 	admin, adminOK := v.address(place{}.key("admin"), given, defaultAdmin)
 	if listenOK && adminOK && sameListener(listen, admin) {
 		path, other := "admin", "listen"
-		if given == defaultAdmin { // listen is the one that somebody chose
+		if given == defaultAdmin { // listen was chosen, the default of admin was not
 			path, other = other, path
 		}
 		v.errorf(path, "asks for the same address as %s; change the %s of one", other,

@@ -34,7 +34,7 @@ func (v *validator) resume(r *Route, route place) {
 	}
 }
 
-// catchUp checks the bounds of what a client is sent that comes back.
+// catchUp checks the bounds on what a returning client is sent.
 func (v *validator) catchUp(r *Route, at place) {
 	switch events := at.key("max_events").path; {
 	case r.Resume.MaxEvents < 0:
@@ -50,8 +50,8 @@ func (v *validator) catchUp(r *Route, at place) {
 	}
 }
 
-// lacksID says whether a route's messages carry no ids of the backend. What the file
-// says of ids and could not be taken counts as one.
+// lacksID says whether a route's messages carry no ids of the backend. An event.id
+// that was refused counts as an id.
 func (v *validator) lacksID(r *Route, at place) bool {
 	return (r.Event.ID == nil || *r.Event.ID == "") && !v.refused(at.key("event").key("id").path)
 }

@@ -90,7 +90,7 @@ func (v *validator) methods(methods []string, at place) {
 	}
 }
 
-// safe checks that a route whose RPC is said to be safe has a use for it.
+// safe checks that safe is written only where GET is allowed.
 func (v *validator) safe(r *Route, at place) {
 	gets := len(r.Methods) == 0 || slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, "GET") })
 	if !gets && v.wrote(at.path, r.Safe) {

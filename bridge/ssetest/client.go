@@ -173,7 +173,7 @@ func (c *Client) judge(ctx context.Context, err error) {
 	}
 }
 
-// update changes what was seen and wakes who waits for it.
+// update changes the snapshot and wakes its waiters.
 func (c *Client) update(change func(s *Snapshot)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -35,7 +35,7 @@ func (b *block) has(name string) bool { return slices.Contains(b.fields, name) }
 
 func (b *block) get(name string) string { return b.values[slices.Index(fieldOrder, name)] }
 
-// contract is the state of one stream against DESIGN.md section 2. It reads lines and interprets them by itself, strictly,
+// contract is the state of one stream against docs/events.md. It reads lines and interprets them by itself, strictly,
 // so that the Parser's forgiving reading can be compared with its own.
 //
 //	with ids      stream-open | stream-gap    {event | control | comment…}    stream-retry | stream-end | stream-error

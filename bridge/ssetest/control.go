@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// The words that control events may use, as DESIGN.md section 2 lists them.
+// The words that control events may use, as docs/events.md lists them.
 var (
 	gapReasons   = []string{"expired", "forgotten", "restarted", "lagged", "upstream", "untranscodable"}
 	retryReasons = []string{"shed", "drain", "reload", "max_age", "expired", "upstream", "lagged", "idle"}

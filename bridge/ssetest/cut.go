@@ -53,7 +53,7 @@ func CutTransport(n int64) *http.Transport {
 }
 
 // Cut wraps a connection on which one HTTP/1.1 response is read: after exactly n bytes of its body the connection is
-// reset, and reading gives io.ErrUnexpectedEOF. What the peer sees is a client that is gone.
+// reset, and reading gives io.ErrUnexpectedEOF. The peer sees a client that is gone.
 func Cut(conn net.Conn, n int64) net.Conn {
 	return &cutConn{Conn: conn, body: bodyCounter{wanted: n}}
 }

@@ -40,7 +40,7 @@ type Parser struct {
 	hasRetry bool
 	raw      []byte
 
-	// What outlives a block.
+	// State that outlives a block.
 	idBuffer  string // the standard's last event id buffer; new with each stream
 	lastID    string // what was dispatched of it
 	reconnect time.Duration
@@ -161,7 +161,8 @@ func (p *Parser) dispatch() (Event, bool) {
 	return event, true
 }
 
-// milliseconds reads a retry value: ASCII digits only, else the field is ignored. What no clock can hold is cut.
+// milliseconds reads a retry value: ASCII digits only, else the field is ignored. A value that no clock can hold
+// is cut.
 func milliseconds(value string) (time.Duration, bool) {
 	if value == "" || strings.Trim(value, "0123456789") != "" {
 		return 0, false

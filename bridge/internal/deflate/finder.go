@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// longestPiece is how many bytes are compressed at once. What is longer is
-	// cut, each piece having the end of the one before as its dictionary.
+	// longestPiece is how many bytes are compressed at once. Longer input is cut,
+	// and each piece has the end of the one before as its dictionary.
 	longestPiece = 4 << 10
 	// tries is how many earlier places a match is looked for at, latest first.
 	tries = 16
@@ -20,9 +20,9 @@ const (
 	hashBits = 11
 )
 
-// What a parse goes by are guesses of the bits that things will take, since
-// their codes are made when it is over. They suit text with numbers, whose
-// digits are most of what is left as literals and so have the shortest codes.
+// A parse goes by guesses of the bits that things will take, since their codes are
+// made when it is over. They suit text with numbers, whose digits are most of the
+// remaining literals and so have the shortest codes.
 const (
 	priceOfDigit   = 3
 	priceOfLiteral = 7

@@ -69,8 +69,8 @@ func depths(nodes []uint32) {
 		return
 	}
 	join(nodes)
-	// What is left of join is a parent for each inner node but the root, which
-	// is the last but one. Parents stand behind their children.
+	// join leaves a parent for each inner node but the root, which is the last but
+	// one. Parents stand behind their children.
 	root := len(nodes) - 2
 	nodes[root] = 0
 	for at := root - 1; at >= 0; at-- {

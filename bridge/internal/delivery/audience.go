@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Audience is clients who are dismissed together: those of what may change or
-// go while others are served on. The zero Audience is ready; it must not be
+// Audience is the clients that are dismissed together: those of a route that may
+// change or go while others stay. The zero Audience is ready; it must not be
 // copied.
 type Audience struct {
 	reason Reason // for which its clients leave, if they do; guarded by Clients.mu
@@ -21,9 +21,9 @@ type Dismissal struct {
 }
 
 // Dismiss asks the clients of some audiences to leave, spread evenly over grace
-// whichever audience they are of, and returns when all have been asked or ctx
-// has ended. Who comes to one of them from now on is asked at once. It does not
-// wait for the streams to end.
+// across all of the audiences, and returns when all have been asked or ctx has
+// ended. A client that joins one of them from now on is asked at once. Dismiss does
+// not wait for the streams to end.
 func (c *Clients) Dismiss(ctx context.Context, grace time.Duration, dismissals []Dismissal) error {
 	c.mu.Lock()
 	reasons := reasonsOf(dismissals)

@@ -114,7 +114,7 @@ type Client struct {
 	Sent uint64
 	// Frames is how many of the logs' frames the client has been sent whole; for Done.
 	Frames uint64
-	// Audience is whom the client is dismissed with; nil: nobody.
+	// Audience is the group that the client is dismissed with; nil: none.
 	Audience *Audience
 	// Counts is where what becomes of the client is counted; nil: nowhere.
 	Counts *Counts
@@ -122,13 +122,13 @@ type Client struct {
 	// that; the zero Reason: it is not.
 	Says    Reason
 	cutting atomic.Value // a func() that ends the stream; none until it is served
-	// Done is told once how the stream ended, by whoever served it; it should
-	// be quick, for others may wait. Nil: nobody wants to know.
+	// Done is called once, with how the stream ended, by the goroutine that served
+	// it. It should be quick, for other clients may wait. It may be nil.
 	Done func(End)
 }
 
-// Cut ends the client's stream at once, without a word, if it is being served. It
-// does not wait, and may be called from any goroutine.
+// Cut ends the client's stream at once, without a last block, if it is being
+// served. It does not wait, and may be called from any goroutine.
 func (c *Client) Cut() {
 	if cut, ok := c.cutting.Load().(func()); ok {
 		cut()

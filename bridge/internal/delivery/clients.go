@@ -11,13 +11,13 @@ import (
 // errNotStreaming says what an embedder has to mend.
 var errNotStreaming = errors.New("delivery: the ResponseWriter cannot flush; a middleware that wraps it needs an Unwrap method (see http.ResponseController)")
 
-// Clients is everyone who is being streamed to. The zero Clients is ready.
+// Clients is all clients that are being streamed to. The zero Clients is ready.
 // Close it.
 type Clients struct {
 	mu       sync.Mutex
 	streams  map[served]*Audience
 	draining bool
-	empty    chan struct{} // closed when the last stream ends; nil while nobody waits
+	empty    chan struct{} // closed when the last stream ends; nil without a waiter
 
 	takeover takeover
 }
@@ -96,8 +96,8 @@ func (c *Clients) Cut() {
 	}
 }
 
-// Close cuts who is left of those whose connections have been taken over, and
-// returns when none of their goroutines runs any more. Nobody is to be served
+// Close cuts the remaining clients whose connections have been taken over, and
+// returns when none of their goroutines runs any more. No client may be served
 // after it.
 func (c *Clients) Close() error { return c.takeover.close() }
 

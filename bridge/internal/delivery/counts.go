@@ -8,7 +8,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 )
 
-// Transport is who writes to a client's socket.
+// Transport is what writes to a client's socket.
 type Transport int
 
 // The transports.
@@ -28,7 +28,7 @@ type Counts struct {
 	// Frames of logs that were written whole.
 	Frames atomic.Uint64
 	// Marked is how often clients were sent the marked frames of logs, by mark; nil:
-	// nobody wants to know.
+	// not counted.
 	Marked *tally.Family
 	// Bytes handed to connections as they are, and GzipBytes compressed ones:
 	// chunks of HTTP/1.1 included where the bridge makes them, but neither
@@ -37,10 +37,10 @@ type Counts struct {
 	// Ends is how streams ended: an End, or the Reason for which the client was
 	// asked to leave.
 	Ends *tally.Family
-	// Reached is how old the newest frame was when all clients of a log that
-	// keep up had it, by Transport; where they are few, for some of the frames.
-	// For HTTP, where nobody goes round all clients, it is how old it was when
-	// one client had it, for some of the writes.
+	// Reached is how old the newest frame was when all clients of a log that keep
+	// up had it, by Transport; where they are few, for some of the frames. For
+	// HTTP, where each client has a goroutine of its own, it is how old the frame
+	// was when one client had it, for some of the writes.
 	Reached [2]*tally.Histogram
 }
 
@@ -151,8 +151,9 @@ func (s *sampler) begin(log *replay.Log) {
 	}
 }
 
-// observe ends a turn that has been written. Who has not got what was the newest
-// frame then is behind, and no measure for those who keep up.
+// observe ends a step that has been written. A client that does not have the newest
+// frame of the step's beginning is behind, and says nothing about those that keep
+// up.
 func (s *sampler) observe(client *Client, frames bool) {
 	if !frames {
 		return

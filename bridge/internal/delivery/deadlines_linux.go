@@ -22,7 +22,7 @@ func (d *deadlines) Swap(i, j int) {
 
 // Push takes a *member.
 func (d *deadlines) Push(x any) {
-	m := x.(*member) //nolint:errcheck,forcetypeassert // by nobody but heap.Push in set
+	m := x.(*member) //nolint:errcheck,forcetypeassert // only heap.Push in set calls it
 	m.place = len(*d)
 	*d = append(*d, m)
 }

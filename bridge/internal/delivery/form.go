@@ -5,8 +5,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// form is how a client's blocks are spelt on its connection. What it returns is
-// valid until it is asked again, and counts as sent.
+// form is how a client's blocks are spelt on its connection. Its result is valid
+// until the next call, and counts as sent.
 type form interface {
 	// read returns frames of a log after a position, and the position behind
 	// them, as replay.Log.Read does.

@@ -57,8 +57,7 @@ func (g *group) remove(m *member) {
 	m.group = nil
 }
 
-// begin begins a round: the log has grown, or its members have something else
-// to look at.
+// begin begins a round: the log has grown, or has notified its watchers.
 func (g *group) begin() { g.round = g.visits }
 
 // waits reports whether the round has members left to visit.

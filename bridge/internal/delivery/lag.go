@@ -15,8 +15,9 @@ type Behind struct {
 	Time time.Duration
 }
 
-// Lag is that of the clients who share a Counts. Frames and times are looked at
-// apart: the client that is most frames behind need not be longest behind.
+// Lag is how far the clients that share a Counts are behind. Frames and times are
+// looked at apart: the client that is most frames behind need not be longest
+// behind.
 type Lag struct{ Slowest, Median Behind }
 
 // spot is how far a client has got.
@@ -26,9 +27,9 @@ type spot struct {
 	position uint64
 }
 
-// Lags returns how far clients are behind, by their Counts; who has no clients is
-// left out. It takes the time of a short write to each client, little of it
-// from those who write.
+// Lags returns how far clients are behind, by their Counts; a Counts without
+// clients is left out. It takes the time of a short write to each client, little of
+// it from the writers.
 func (c *Clients) Lags() map[*Counts]Lag {
 	behind := map[*Counts][]Behind{}
 	for _, s := range append(c.standing(), c.takeover.spots()...) {
@@ -58,7 +59,7 @@ func lagOf(all []Behind) (lag Lag) {
 	return lag
 }
 
-// standing is how far those have got who are served by goroutines of their own.
+// standing returns the positions of the clients that goroutines of their own serve.
 func (c *Clients) standing() []spot {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// closing is how long a client may take to close its side of a response that
-// has ended. Who closes first, with bytes unread, would lose it the tail.
+// closing is how long a client may take to close its side of a response that has
+// ended. If the bridge closed first, with bytes unread, the client would lose the
+// tail.
 const closing = time.Second
 
 // member is a client of a shard. All but tell and cut is the shard's loop's.
@@ -160,7 +161,7 @@ func (s *shard) expire(m *member) {
 // hear reacts to what the poller says of a member's socket.
 func (s *shard) hear(m *member, e events) {
 	open := true
-	if e.input { // also of who has gone: closed with bytes unread, a socket takes back what it has not sent
+	if e.input { // also where the client has gone: a socket closed with bytes unread drops what it has not sent
 		var n int
 		n, open = m.socket.discard(furtherInput - m.input)
 		m.input += n

@@ -61,8 +61,8 @@ func (s *shard) tellReached() {
 	s.reached = s.reached[:0]
 }
 
-// spots is how far the members have got. It is some nanoseconds for each; what
-// that means is for who asked to find out.
+// spots returns the members' positions. It takes some nanoseconds for each; the
+// caller evaluates them.
 func (s *shard) spots() []spot {
 	all := make([]spot, 0, s.slots.len())
 	for _, m := range s.slots.members {

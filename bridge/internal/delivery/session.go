@@ -20,9 +20,9 @@ const (
 	commentsInRow = 16 << 10
 )
 
-// session decides what a client is sent next. It knows no socket and does not
-// wait: whoever writes asks for a turn, writes it, and says that it did. All but
-// tell is called by one goroutine at a time.
+// session decides what a client is sent next. It knows no socket and does not wait:
+// the writer asks for a step, writes it, and reports that it did. All methods but
+// tell are called by one goroutine at a time.
 type session struct {
 	client *Client
 	form   form
@@ -60,8 +60,8 @@ func newSession(client *Client, form form, now moment) *session {
 	return s
 }
 
-// attend begins to serve the client from its source's log. Who compresses fills memory,
-// and its source looks after that when it is told the progress.
+// attend begins to serve the client from its source's log. Compressing fills memory,
+// and the source looks after that when it learns of the progress.
 func (s *session) attend() {
 	s.log = s.client.Source.Log()
 	s.passing = s.client.Follower != nil
@@ -308,9 +308,9 @@ func (s *session) heartbeat() (blocks [][]byte, end End) {
 	return beat, ""
 }
 
-// lastWord asks the client to leave, after what the log holds by now: a
-// log may be gone when the client returns. Who has read the end of the stream
-// by then is not to come back.
+// lastWord asks the client to leave, after the frames that the log holds by now: a
+// log may be gone when the client returns. A client that has read the end of the
+// stream by then is not to come back.
 func (s *session) lastWord(reason Reason) {
 	_, s.until = s.log.Bounds()
 	s.leaving, s.reason = true, reason

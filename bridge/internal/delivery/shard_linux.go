@@ -12,18 +12,17 @@ import (
 )
 
 // visits is how many members are served before the shard looks at what else has
-// happened, and gives way. Where processors are short, fewer make a longer round,
-// in which the logs of those who come late in it grow.
+// happened, and gives way. Where processors are short, fewer visits make a longer
+// round, in which the logs of the members that come last grow.
 const visits = 16
 
 // shard writes to the sockets of many clients from one goroutine: to each, in
 // one call that does not block, what its log holds behind it. A client costs no
 // goroutine, no channel and no timer.
 //
-// Its loop is woken by the writers of logs, without a system call; by the
-// poller, where a socket takes bytes again or has ended; and by the earliest
-// deadline. While it goes round, logs grow, and who comes later in the round
-// gets more with one call.
+// Its loop is woken by the writers of logs, without a system call; by the poller,
+// where a socket takes bytes again or has ended; and by the earliest deadline. Logs
+// grow during a round, and a member that comes later in it gets more with one call.
 type shard struct {
 	poller  *poller
 	running sync.WaitGroup
@@ -41,9 +40,9 @@ type shard struct {
 	quitting  bool
 	spare     asked
 	groups    map[*replay.Log]*group
-	came      []*member // those who are to be welcomed
+	came      []*member // members to be welcomed
 	round     queue     // those with members to be visited
-	behind    []*member // those who have more to write than they had turns for
+	behind    []*member // members with more to write than they had steps for
 	slots     slots
 	reached   []reach // that have reached all, of the visits under way
 	deadlines deadlines
@@ -54,7 +53,7 @@ type asked struct {
 	came  []*member
 	grown []*group
 	told  []told
-	lags  []chan<- []spot // who wants to know how far the members have got
+	lags  []chan<- []spot // waiting for the members' positions
 }
 
 // told is a member that is to be asked to leave.
@@ -112,7 +111,7 @@ func (s *shard) start(m *member) (started bool) {
 	return started
 }
 
-// finished reports whether the loop may end, and then nobody is started any more.
+// finished reports whether the loop may end. From then on no member is started.
 func (s *shard) finished() bool {
 	if !s.quitting || s.slots.len() > 0 || len(s.came) > 0 {
 		return false
@@ -138,8 +137,8 @@ func (s *shard) run() {
 	defer close(s.ended)
 	for !s.finished() {
 		s.wait()
-		// Who fills logs goes first, if somebody waits for a processor: else the events
-		// of many small streams would each be written with a call of its own.
+		// Pumps that wait for a processor run first: else the events of many small
+		// streams would each be written with a call of its own.
 		runtime.Gosched()
 		s.look()
 		s.welcomeSome()
@@ -167,7 +166,7 @@ func (s *shard) wait() {
 	s.hearAll(heard)
 }
 
-// hearAll reacts to what the poller says of sockets.
+// hearAll reacts to the poller's events.
 func (s *shard) hearAll(heard []unix.EpollEvent) {
 	for i := range heard {
 		if m := s.slots.of(&heard[i]); m != nil {
@@ -249,7 +248,7 @@ func (s *shard) goRound(left int) {
 	s.tellReached()
 }
 
-// catchUp gives some of those who are behind their next turns.
+// catchUp gives some of the members that are behind their next steps.
 func (s *shard) catchUp() {
 	some := min(visits, len(s.behind))
 	for _, m := range s.behind[:some] {
@@ -259,7 +258,7 @@ func (s *shard) catchUp() {
 	s.behind = slices.Delete(s.behind, 0, some)
 }
 
-// welcomeSome begins to serve some of those who came.
+// welcomeSome begins to serve some of the new members.
 func (s *shard) welcomeSome() {
 	some := min(visits, len(s.came))
 	for _, m := range s.came[:some] {

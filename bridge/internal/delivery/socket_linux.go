@@ -19,11 +19,11 @@ const (
 	furtherInput = 4 << 10
 )
 
-// socket is a descriptor that does not block, and is nobody else's.
+// socket is a descriptor that does not block and has no other owner.
 type socket int
 
-// hasSocket reports whether a connection is one of the kernel's, and nobody
-// else has an interest in it: a listener's own connection may count on its Close.
+// hasSocket reports whether a connection is one of the kernel's and unwrapped: a
+// listener's own connection may count on its Close.
 func hasSocket(conn net.Conn) bool {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -60,9 +60,9 @@ const spare = 64
 var errNeeded = errors.New("delivery: the last descriptors are for others")
 
 // isNeeded reports whether a descriptor is one of the last, by its number. Listeners
-// close connections that have such a one; a duplicate, which has a higher number
-// than what it is made of, would climb over their bound: with each that is made a
-// lower one is given back to whoever comes next.
+// close connections with such a number. A duplicate has a higher number than its
+// original and would climb over their bound: each duplicate frees a lower number for
+// the next connection.
 func isNeeded(fd int) bool {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -132,7 +132,7 @@ func (s socket) discard(limit int) (n int, open bool) {
 // shutdown says that nothing more is written.
 func (s socket) shutdown() error { return unix.Shutdown(int(s), unix.SHUT_WR) }
 
-// close closes the descriptor. What was written still goes out.
+// close closes the descriptor. Bytes that were written still go out.
 func (s socket) close() {
 	_ = unix.Close(int(s)) // whatever it says, the descriptor is gone
 }

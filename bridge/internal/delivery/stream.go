@@ -124,7 +124,7 @@ func (s *Stream) turn() (idle bool, end End) {
 	if end == "" {
 		return len(blocks) == 0, ""
 	}
-	if err := s.arm(); err != nil { // for the server's last bytes; who is cut now gets none
+	if err := s.arm(); err != nil { // for the server's last bytes; a client that is cut now gets none
 		return false, s.failed(err)
 	}
 	return false, end
@@ -135,7 +135,7 @@ func (s *Stream) wait(ctx context.Context) {
 	source := s.session.client.Source
 	told := s.told
 	if s.session.leaving {
-		told = nil // it has heard; one who was told since the turn has not
+		told = nil // seen; only a step sets leaving, so a reason that came since is still waited for
 	}
 	status, changed := source.Status()
 	if status.Leave || status.Stale != s.session.stale {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An event of 250 bytes, as DESIGN.md section 9 measures with.
+// An event of 250 bytes, as make bench measures with.
 func BenchmarkAppend(b *testing.B) {
 	for name, budget := range map[string]*Budget{"budget=none": nil, "budget=shared": NewBudget(1 << 40)} {
 		b.Run(name, func(b *testing.B) {

@@ -24,11 +24,11 @@ type Budget struct {
 	used  atomic.Int64 // all logs' memory
 	held  atomic.Int64 // of it, that of frames kept for readers
 
-	waiting atomic.Bool // somebody waits for freed
+	waiting atomic.Bool // there is a waiter for freed
 
 	heldMu   sync.Mutex
 	reserved int64         // for large frames to come
-	freed    chan struct{} // closed when held or reserved has become less; nil while nobody waits
+	freed    chan struct{} // closed when held or reserved has become less; nil without a waiter
 
 	mu   sync.Mutex
 	logs logHeap // those with memory that Trim may find something in

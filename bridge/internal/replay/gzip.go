@@ -7,11 +7,12 @@ import (
 )
 
 const (
-	// chainLength is how many frames a chain has. The first of each is
-	// compressed without a dictionary, to four fifths and not to a third, and
-	// who is not whole gets all frames so until the next begins: a longer chain
-	// is better for who stays, a shorter one for who comes. BenchmarkGzipChunks
-	// measures it: 32 % of the bytes with 16 frames, 29 % with 32, 28 % with 64.
+	// chainLength is how many frames a chain has. The first of each is compressed
+	// without a dictionary, to four fifths and not to a third, and a client that
+	// has not had all of the chain gets all frames so until the next begins: a
+	// longer chain is better for clients that stay, a shorter one for new ones.
+	// BenchmarkGzipChunks measures it: 32 % of the bytes with 16 frames, 29 % with
+	// 32, 28 % with 64.
 	chainLength = 32
 	// workLimit is after how many plain bytes that had to be compressed a call
 	// returns: the log is locked meanwhile, for half a millisecond to a whole
@@ -103,7 +104,7 @@ func (l *Log) compressed(number, whole uint64, work *int) piece {
 	}
 	begin := number - (number-1)%chainLength
 	after := max(begin-1, l.frames.floor) // frames behind it can be the dictionary
-	// The first of a chain has one form for everybody. Where the dictionary has
+	// The first of a chain has one form for all clients. Where the dictionary has
 	// left the log, the form without one is right too.
 	form, memory := &f.forms.chained, &l.chained
 	if number != begin && (whole >= begin || (form.segment == nil && after+1 == number)) {

@@ -26,7 +26,7 @@ func (l *Log) Release(position uint64) {
 	l.account()
 }
 
-// What frames that must be held are to a log.
+// How much of the log the frames that must be held fill.
 const (
 	holdsNothing int32 = iota
 	holdsSome

@@ -15,8 +15,8 @@ var ErrEvicted = errors.New("replay: position has fallen out of the log")
 // frames; the newest frame is always held.
 type Params struct {
 	Events int // frames held; at least 1
-	// Bytes of frames held, as Append was given them; at least 1. What they
-	// take is more: see Log.
+	// Bytes of frames held, as Append was given them; at least 1. Their memory is
+	// more: see Log.
 	Bytes int64
 	Age   time.Duration // how long a frame is held; 0 is for ever
 	// Hold keeps every frame after the position last given to Release, over
@@ -81,7 +81,7 @@ type Log struct {
 // frame is where one frame lies, and what is known of it.
 type frame struct {
 	plain piece
-	forms *forms // for those who take it compressed; nil until one does
+	forms *forms // for clients that take gzip; nil until one reads the frame
 	id    string // as Append was given it
 	at    time.Duration
 }

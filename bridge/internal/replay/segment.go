@@ -10,9 +10,9 @@ const (
 	largestShared = largestSegment / 4
 )
 
-// segment is memory that chunks are laid into one after another. What is
-// written is never written again, and the memory never moves, so that readers
-// need no lock to use a slice of it.
+// segment is memory that chunks are laid into one after another. Written bytes are
+// never changed, and the memory never moves, so that readers need no lock to use a
+// slice of it.
 type segment struct {
 	bytes  []byte
 	pieces int // those that the log still holds

@@ -28,7 +28,7 @@ var always = func() <-chan struct{} {
 	return ch
 }()
 
-// wake tells those who wait for Grown.
+// wake wakes the readers that wait for Grown.
 func (l *Log) wake() {
 	if l.grown != nil {
 		close(l.grown)
@@ -38,9 +38,9 @@ func (l *Log) wake() {
 
 // Watch has wake called after each Append, Close, Discard and Notify, by the
 // goroutine that calls these, until stop is called. The log is not locked
-// meanwhile, so wake may call it; it should be quick, for the writer waits. It
-// may be called by several goroutines at once, and a last time while stop
-// returns. What happened before Watch returned is not told.
+// meanwhile, so wake may call it; it should be quick, for the writer waits. It may
+// be called by several goroutines at once, and a last time while stop returns.
+// Changes from before Watch returned are not reported.
 func (l *Log) Watch(wake func()) (stop func()) {
 	added := &watcher{wake: wake}
 	l.watch(func(all []*watcher) []*watcher { return append(all, added) })
@@ -72,8 +72,8 @@ func (l *Log) tell() {
 	}
 }
 
-// Notify wakes everybody, those who wait for Grown and the watchers, for
-// something that is not a frame.
+// Notify wakes the readers that wait for Grown and the watchers, for something that
+// is not a frame.
 func (l *Log) Notify() {
 	l.notices.Add(1)
 	l.mu.Lock()

@@ -16,9 +16,9 @@
 // under its JSON and its proto name, nested too.
 //
 // The package is not a server: it knows nothing of event streams, sockets,
-// configuration files or upstreams. Whatever a client sends ends in a message or
-// in an [*Error] that names the field; nothing it sends makes the package panic,
-// and what an error repeats of it is quoted and cut.
+// configuration files or upstreams. Any input of a client ends in a message or in
+// an [*Error] that names the field; none makes the package panic, and an error
+// quotes and cuts what it repeats.
 //
 // Tables and binders are immutable once made and are shared by goroutines.
 package route

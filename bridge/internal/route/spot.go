@@ -13,9 +13,9 @@ type spot struct {
 	written string
 	depth   int
 
-	// What of the message's sets is at the spot. given is nil in lists and
-	// extensions, which no key of the route and no query can name: what is there is
-	// open, and given by nobody else.
+	// The parts of the message's sets at the spot. given is nil in lists and
+	// extensions, which no key of the route and no query can name: such a spot is
+	// open and has no other source.
 	given  *ledger
 	closed *fieldSet
 	open   openness

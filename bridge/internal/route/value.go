@@ -123,7 +123,8 @@ func syntaxOf(f protoreflect.FieldDescriptor, err error) string {
 	return fmt.Sprintf("the value is not valid JSON after byte %d%s", after, hint)
 }
 
-// hintFor says what a field takes whose text is not meant as its JSON, "" where it may be.
+// hintFor says which values a field takes whose text cannot be meant as its JSON, "" where
+// it may be.
 func hintFor(f protoreflect.FieldDescriptor, name, text string) string {
 	begins := strings.TrimLeft(text, " \t\r\n")
 
@@ -155,9 +156,9 @@ func nameSpot(err error, at *spot) error {
 	return err
 }
 
-// merge adds what a message has to another of the same type. Lists grow and maps get
-// entries; a message that both have is merged in turn, in a map too, which proto.Merge
-// would replace. What is added belongs to both from then on.
+// merge adds the fields of a message to another of the same type. Lists grow and maps
+// get entries; a message that both have is merged in turn, in a map too, where
+// proto.Merge would replace it. Added values belong to both from then on.
 func merge(dst, src protoreflect.Message) {
 	src.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {

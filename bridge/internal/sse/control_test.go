@@ -10,7 +10,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// The exact bytes of what DESIGN.md section 2 promises.
+// The exact bytes that docs/events.md promises.
 func TestControlEvents(t *testing.T) {
 	gap := Gap{Reason: GapExpired, LastEventID: "E-3", ResumedFrom: "E-7"}
 	gapBlock := "id: E-7\nevent: stream-gap\ndata: {\"reason\":\"expired\",\"lastEventId\":\"E-3\",\"resumedFrom\":\"E-7\"}\n\n"

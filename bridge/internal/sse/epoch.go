@@ -11,7 +11,7 @@ import (
 
 // The parts of an epoch, in letters and digits of 5 bits each.
 const (
-	secretChars = 20 // random, so that nobody can guess the epoch of another's log
+	secretChars = 20 // random, so that a client cannot guess the epoch of another one's log
 	checkChars  = 3  // a checksum of them: text that no bridge wrote lacks it
 	markChars   = 3  // a keyed checksum: only the bridge that wrote it knows its own
 	epochBytes  = secretChars + checkChars + markChars

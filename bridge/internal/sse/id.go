@@ -48,8 +48,8 @@ const (
 
 // ID is an id that a client came back with, taken apart. The zero ID is none.
 //
-// Text that no bridge has written parses into an ID that no log holds; it is
-// never an error, and the client is told a gap.
+// Text that no bridge has written parses into an ID that no log holds; it is never
+// an error, and the client is sent a gap.
 type ID struct {
 	// Text is the id in the bridge's own spelling: what a log's frames are
 	// compared with, and what stream-open repeats. Empty: no id.

@@ -27,7 +27,7 @@ func NewFamily(labels ...string) *Family {
 func (f *Family) Add(label string, n uint64) {
 	at := slices.Index(f.labels, label)
 	if at < 0 {
-		panic(fmt.Sprintf("tally: nobody has said that %q is counted", label))
+		panic(fmt.Sprintf("tally: %q is not a label of the family", label))
 	}
 	f.counts[at].Add(n)
 }

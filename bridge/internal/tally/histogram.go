@@ -54,8 +54,8 @@ type Snapshot struct {
 	Within map[float64]uint64
 }
 
-// Snapshot reads the histogram. What is observed meanwhile may be in the sum and
-// not in the count; both never go back.
+// Snapshot reads the histogram. A value that is observed meanwhile may be in the
+// sum and not in the count; both never go back.
 func (h *Histogram) Snapshot() Snapshot {
 	s := Snapshot{Sum: time.Duration(h.sum.Load()), Within: make(map[float64]uint64, len(h.bounds))}
 	for i, bound := range h.bounds {

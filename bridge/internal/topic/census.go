@@ -22,8 +22,8 @@ type Counts struct {
 	// Trims is how often the largest log gave up its oldest frames, since all logs
 	// together had more memory than they may.
 	Trims atomic.Uint64
-	// Parted is how many clients were placed in another log, since they, or others in
-	// theirs, kept the others waiting.
+	// Parted is how many clients were placed in another log, since they kept others
+	// of theirs waiting or were kept waiting.
 	Parted atomic.Uint64
 }
 
@@ -60,8 +60,8 @@ func (r role) String() string {
 	}
 }
 
-// States are those in which topics may be: lingering ones have no clients, whatever
-// else they are; stale ones are opening, and their clients were notified; the others are in the phase of the name.
+// States are those in which topics may be. Lingering topics have no clients, in any phase; stale ones are opening
+// and have notified their clients; the others are named for their phase.
 func States() []string {
 	return []string{Opening.String(), stale, Live.String(), Broken.String(), Finished.String(), lingering}
 }
@@ -85,8 +85,8 @@ func (p Phase) String() string {
 	}
 }
 
-// Census counts the topics of each owner. It looks at all of them, and nobody joins
-// or leaves meanwhile: to be asked by scrapes, not by requests.
+// Census counts the topics of each owner. It looks at all of them, and no client
+// joins or leaves meanwhile: it is for scrapes, not for requests.
 func (r *Registry) Census() map[*Owner]map[Kind]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -25,7 +25,7 @@ type family struct {
 
 	// Guarded by the registry's lock; changed under both, so that either
 	// suffices to read.
-	main    *Topic              // whom new clients join; nil for private topics
+	main    *Topic              // the topic that new clients join; nil for private topics
 	topics  map[string]*Topic   // by epoch: main, catch-ups, private ones, finished ones that linger
 	resting map[*Topic]struct{} // private ones without a client; under the registry's lock alone
 
@@ -203,7 +203,7 @@ func (t *Topic) goesOnIn(other *Topic) bool {
 
 // takesIn reports whether a catch-up that stands at the id may merge into this log.
 // Where catch-ups are bounded, each has a bound of its own, and none takes in another
-// while it replays: a chain of catch-ups would have no bound.
+// one while it replays: a chain of catch-ups would have no bound.
 func (t *Topic) takesIn(id string) bool {
 	return (t.role() == mainRole || t.params.CatchUp == 0 || t.replayed.Load()) && t.reaches(id)
 }
@@ -254,10 +254,10 @@ func (f *family) wakeAhead() {
 // byEpoch returns the topic whose log has the name, or nil.
 func (f *family) byEpoch(epoch string) *Topic { return f.topics[epoch] }
 
-// byCursor returns the topic whose log goes on from a place, or nil: main,
-// unless its stream has ended and another is to follow, then catch-ups, and
-// private topics without a client.
-// A client that is alone shares no log that waits for its readers.
+// byCursor returns the topic whose log goes on from a place, or nil: main, unless
+// its stream has ended and another is to follow, then catch-ups, and private topics
+// without a client. A client that is alone shares no log that waits for its
+// readers.
 func (f *family) byCursor(place Place, alone bool) *Topic {
 	if main := f.main; main != nil && (!alone || !main.held()) && main.holds(place) {
 		return main

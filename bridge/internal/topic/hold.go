@@ -147,8 +147,8 @@ func (t *Topic) unhold(s *Subscription) {
 	t.release()
 }
 
-// drop takes a reader out. Only those of a private log are in the order of their
-// coming, and they are few.
+// drop takes a reader out. The readers of a private log stay in the order of their
+// coming, and they are few; those of a catch-up have no order.
 func (t *Topic) drop(s *Subscription) {
 	if !s.holds {
 		return
@@ -242,7 +242,7 @@ func (t *Topic) stalls(stalled bool) {
 	t.watchStall()
 }
 
-// watchStall has an eye on a pump that waits, where a reader may be waiting for
+// watchStall begins to sample a pump that waits, where a reader may be waiting for
 // another one.
 func (t *Topic) watchStall() {
 	contested := len(t.readers) > 1 || len(t.readers) > 0 && t.role() == mainRole && t.shared

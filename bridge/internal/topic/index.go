@@ -26,7 +26,8 @@ type entry struct {
 	tidy       int      // how long held may get until what the log has evicted is taken out
 }
 
-// stand notes that a catch-up's newest id has changed; empty: none that another log could hold.
+// stand notes that a catch-up's newest id has changed. An empty id is one that no other log can
+// hold.
 func (x *index) stand(t *Topic, id string) {
 	x.unlink(t)
 	if t.newest = id; id == "" || t.role() != catchUpRole {
@@ -81,13 +82,13 @@ func (x *index) forget(t *Topic, id string) bool {
 	return true
 }
 
-// drop takes a catch-up out: it is found by no cursor, and meets no other log.
+// drop takes a catch-up out: no cursor finds it, and it meets no other log.
 func (x *index) drop(t *Topic) {
 	x.unlink(t)
 	x.hide(t)
 }
 
-// hide has a catch-up found by no cursor any more.
+// hide removes a catch-up's ids, so that no cursor finds it.
 func (x *index) hide(t *Topic) {
 	for _, id := range t.entry.held {
 		x.forget(t, id)

@@ -40,8 +40,8 @@ type intake struct {
 	relieved atomic.Int64 // when relieve last looked at all topics; since begun
 }
 
-// message is the room for the next message of an RPC. It is given back once,
-// when the message is in the log or has not come for a while.
+// message is the room for the next message of an RPC. It is given back once, when
+// the message is in the log or has not come for a while.
 type message struct {
 	once  sync.Once
 	quiet *time.Timer
@@ -62,7 +62,7 @@ func (t *Topic) makeRoom(ctx context.Context) (*message, error) {
 	if t.intake == nil || !t.held() {
 		return nil, nil //nolint:nilnil // see above
 	}
-	kept, err := t.reserve(ctx, t.frames())
+	kept, err := t.reserve(ctx, t.nextSize())
 	if err != nil || kept == 0 {
 		return nil, err
 	}
@@ -71,8 +71,9 @@ func (t *Topic) makeRoom(ctx context.Context) (*message, error) {
 	return m, nil
 }
 
-// frames returns how large the next frame is expected to be, if it is large.
-func (t *Topic) frames() int64 {
+// nextSize returns how large the next frame is expected to be, 0 unless it is
+// large.
+func (t *Topic) nextSize() int64 {
 	size := t.last
 	if !t.heard {
 		size = max(size, t.home.owner.expects())
@@ -85,8 +86,8 @@ func (t *Topic) frames() int64 {
 
 // reserve waits for room among the frames that are kept for readers, and returns
 // what it has reserved. For its first message an RPC waits no longer than patience
-// and then does without, since it may well be a small one: a client that has just
-// come is not to wait for those that have taken nothing for long.
+// and then does without, since that message may well be small: a new client is not
+// to wait for clients that have taken nothing for long.
 func (t *Topic) reserve(ctx context.Context, bytes int64) (reserved int64, err error) {
 	if bytes == 0 {
 		return 0, nil
@@ -167,13 +168,12 @@ type keeper struct {
 	since  time.Duration // for how long its readers have got nothing
 }
 
-// relieve gives memory of frames back that are kept for readers, where they have
-// more than their share: first that of topics to which nobody listens, then that
-// of clients that have taken nothing for a while, the largest first, and that of
-// any client only where it is far more than the share. Such a client is cut, since
-// what it does not read cannot be told it either; it comes back by itself. Where a
-// pump has waited for so many bytes that are wanted, clients that have been stuck
-// for long are cut although the share is kept.
+// relieve gives back memory of frames that are kept for readers, where these have
+// more than their share: first that of topics without clients, then that of clients
+// that have taken nothing for a while, the largest first, and that of any client
+// only where it is far above the share. Such a client is cut, since it would not
+// read a last block either; it comes back by itself. For a pump that has waited for
+// wanted bytes, clients that have been stuck for long are cut even below the share.
 func (r *Registry) relieve(wanted int64) {
 	now := time.Since(r.intake.begun)
 	if wanted == 0 && (!r.budget.HeldOver() || now < time.Duration(r.intake.relieved.Load())+relieveAgain) {

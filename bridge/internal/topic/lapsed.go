@@ -5,10 +5,10 @@ import "hash/maphash"
 // lapsedKeys is how many keys are remembered at least, at some 16 bytes each.
 const lapsedKeys = 1 << 14
 
-// lapsed remembers keys whose topics have ended while the bridge ran. A client
-// that comes back to one was away for too long; to any other it comes from another
-// bridge, or from before a restart. The ids of topics with positions tell that
-// themselves; cursors of the backend do not. The zero value is ready, and is
+// lapsed remembers keys whose topics have ended while the bridge ran. A client that
+// comes back to one was away for too long; a client of any other key comes from
+// another bridge, or from before a restart. The ids of topics with positions show
+// that themselves; cursors of the backend do not. The zero value is ready, and is
 // guarded by the registry's lock.
 type lapsed struct {
 	seed          maphash.Seed

@@ -9,10 +9,10 @@ type Owner struct {
 
 func (o *Owner) isRetired() bool { return o != nil && o.retired }
 
-// Retire lets the topics of some owners go: those that linger end now, the
-// others when their last client leaves. Their number does not count any more,
-// so that who is sent away from them finds room. Clients may still join; none is
-// expected to stay.
+// Retire lets the topics of some owners go: those that linger end now, the others
+// when their last client leaves. They do not count against the limit any more, so
+// that their clients find room elsewhere. Clients may still join; none is expected
+// to stay.
 func (r *Registry) Retire(owners ...*Owner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

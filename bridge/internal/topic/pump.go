@@ -218,9 +218,9 @@ func (t *Topic) mayRead(ctx context.Context) (*message, error) {
 	}
 }
 
-// awaitReaders holds the pump of a held log back while nobody listens or a client
-// has not got what the log holds, so that flow control reaches the backend; and
-// that of a catch-up which is ahead of main.
+// awaitReaders holds the pump of a held log back while the topic has no clients or
+// one of them has not got what the log holds, so that flow control reaches the
+// backend. It also holds back the pump of a catch-up that is ahead of main.
 func (t *Topic) awaitReaders(ctx context.Context) error {
 	if !t.mustWait() {
 		return ctx.Err()
@@ -377,8 +377,8 @@ func (t *Topic) judge(err error, worked bool) Verdict {
 }
 
 // finish writes the last frame and closes the log, together with the change of
-// status: who joined in between would start behind the last frame and be told
-// nothing, each time it comes back.
+// status: a client that joined in between would start behind the last frame and
+// hear nothing, each time it comes back.
 func (t *Topic) finish(err error) func(*Status) {
 	frame, id := t.params.Renderer.End(err)
 	return func(s *Status) {

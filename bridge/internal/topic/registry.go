@@ -27,7 +27,7 @@ type Limits struct {
 	Bytes int64
 }
 
-// Registry holds all topics of a bridge and knows who shares which. Its
+// Registry holds all topics of a bridge and knows which clients share which. Its
 // methods are safe for concurrent use.
 type Registry struct {
 	limits Limits
@@ -116,7 +116,7 @@ func (r *Registry) lean(t *Topic, join Join) {
 	}
 	main := t.home.main
 	if main != nil && t.apart && main.finished() {
-		main = nil // slow clients alone have RPCs, and would have them for good
+		main = nil // only slow clients would have RPCs, and for good
 	}
 	if main == nil && r.makeRoom() == nil {
 		main = r.open(join.anywhere())
@@ -276,8 +276,8 @@ func (t *Topic) haltLocked() {
 	}
 }
 
-// stopped is the pump's last act: with the status that says why, it leaves
-// the topic to whoever joins or ends it next.
+// stopped is the pump's last act: with the status that says why, it leaves the
+// topic to the next client that joins, or to its end.
 func (r *Registry) stopped(t *Topic, change func(*Status)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -285,8 +285,8 @@ func (r *Registry) stopped(t *Topic, change func(*Status)) {
 }
 
 // unwanted stops the pump of a topic that lingers without a client, instead of
-// opening its RPC again: an RPC that harms the backend would be repeated for
-// nobody. The first client to come back has it opened.
+// opening its RPC again: an RPC that harms the backend would be repeated without a
+// reader. The first client to come back has it opened.
 func (r *Registry) unwanted(t *Topic) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -316,8 +316,8 @@ func (r *Registry) stoppedLocked(t *Topic, change func(*Status)) {
 	r.mainStopped(t)
 }
 
-// rest lets a topic without clients linger. A catch-up need not whose ids are
-// all cursors: whoever comes back with one opens another.
+// rest lets a topic without clients linger. A catch-up whose ids are all cursors
+// need not: a client that comes back with one opens another.
 func (r *Registry) rest(t *Topic) {
 	linger := t.params.Linger
 	if r.closed || t.home.owner.isRetired() || t.params.Abandon || !t.opened || linger <= 0 || t.disposable() {
@@ -329,7 +329,7 @@ func (r *Registry) rest(t *Topic) {
 			r.evict(oldest, evictedIdle)
 		}
 	}
-	if t.isMerged() { // whoever comes back only reads on in it
+	if t.isMerged() { // a client that comes back only reads on in it
 		r.release(t.leansOn)
 		t.leansOn = nil
 	}
@@ -373,8 +373,8 @@ func (r *Registry) release(t *Topic) {
 	}
 }
 
-// lingered ends a topic whose time is up, unless somebody came in between,
-// and may have left again.
+// lingered ends a topic whose time is up, unless a client came in between, even if
+// it has left again.
 func (r *Registry) lingered(t *Topic, rest int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -23,11 +23,10 @@ type Stream interface {
 	Close()
 }
 
-// Renderer makes the frames of one log, in order, and knows their ids. The
-// pump calls one method at a time. What they return is valid until the next
-// call.
+// Renderer makes the frames of one log, in order, and knows their ids. The pump
+// calls one method at a time. Results are valid until the next call.
 //
-//nolint:interfacebloat // one type fills it, and nobody needs a part of it.
+//nolint:interfacebloat // one type fills it, and no caller needs a part of it
 type Renderer interface {
 	// Read reads an upstream message. An error says that it cannot be shown.
 	// Nothing is counted yet.
@@ -65,7 +64,7 @@ type Cursors struct {
 	// Repeats: several messages may carry one cursor.
 	Repeats bool
 	// Repeating reports whether messages have been found to do so where Repeats is
-	// false; nil: nobody looks.
+	// false; nil: that is not looked for.
 	Repeating func() bool
 	// NotAfter reports whether a cursor does not come after another, for
 	// cursors that have an order of their own; nil for others. It is not asked

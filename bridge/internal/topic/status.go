@@ -38,8 +38,8 @@ func (s *Status) Changed() <-chan struct{} { return s.changed }
 // Status returns how the topic stands.
 func (t *Topic) Status() *Status { return t.status.Load() }
 
-// update replaces the status and wakes whoever looked at the old one, and those
-// who watch the log.
+// update replaces the status and wakes the waiters of the old one and the watchers
+// of the log.
 func (t *Topic) update(change func(*Status)) {
 	defer t.log.Notify()
 	t.mu.Lock()

@@ -29,8 +29,8 @@ type Join struct {
 	// number. One that has missed more begins anew.
 	MaxEvents uint64
 	// Admit is asked before a topic is made for the client, and its error is Join's;
-	// nil lets everybody. It is called under the registry's lock, and not by Move,
-	// which is none of the client's doing.
+	// nil admits every client. It is called under the registry's lock, and not by
+	// Move, which the client did not ask for.
 	Admit func() error
 	// Parse reads the id of a frame as that of a client that comes back with it.
 	Parse func(id string) Place
@@ -39,9 +39,9 @@ type Join struct {
 	Open  func(after []byte, catchUp bool) (epoch string, params Params)
 	alone bool // the client keeps others waiting: it is to have a catch-up of its own
 
-	// Starts is told of the source of a topic whose RPC is opened, or opened
-	// again, because the client comes; called under the registry's lock, before the
-	// opening. Nil: nobody wants to know.
+	// Starts is called with the source of a topic whose RPC is opened, or opened
+	// again, because the client comes; under the registry's lock, before the
+	// opening. It may be nil.
 	Starts func(Source)
 
 	lost *Topic // has lost the place
@@ -57,9 +57,9 @@ type Place struct {
 	Cursor  []byte
 	Base    string
 	Ordinal uint64
-	// Forgotten says what it means that no log holds the place: its log, one of
-	// this bridge, has ended while the client was away, or no bridge wrote the
-	// id. Else the log is that of another bridge, or has ended by a restart.
+	// Forgotten says why no log holds the place: its log, one of this bridge, has
+	// ended while the client was away, or no bridge wrote the id. Otherwise the log
+	// is another bridge's, or ended by a restart.
 	Forgotten bool
 	// TooOld says that the client has missed more than it is to be sent. It begins
 	// anew, behind a gap.
@@ -85,7 +85,7 @@ const (
 
 // Subscription is a client's hold on a topic.
 type Subscription struct {
-	// Topic is whom the client listens to.
+	// Topic is the topic that the client listens to.
 	Topic *Topic
 	// Position is where the client starts to read the topic's log.
 	Position uint64
@@ -147,7 +147,7 @@ func (s *Subscription) enter() error {
 			return err
 		}
 		if s.Topic != nil && !s.left {
-			t.clients++ // who leaves a catch-up may have been the last that kept main
+			t.clients++ // leaving a catch-up may have dropped the last client of main
 			s.leave()
 			t.clients--
 		}
@@ -169,7 +169,7 @@ func (s *Subscription) enter() error {
 	}
 }
 
-// anywhere is the wish of a client without a place.
+// anywhere returns the join of a client without a place.
 func (j *Join) anywhere() Join {
 	wish := *j
 	wish.Place, wish.alone = Place{}, false
@@ -179,9 +179,9 @@ func (j *Join) anywhere() Join {
 // resumes reports whether the client can go on wherever its cursor is known.
 func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil && !j.Place.TooOld }
 
-// anew reports whether the client begins anew where its place has left its log. What
-// the log still holds is the rest of a snapshot then, which is of no use: the client
-// has an RPC of its own, and can have another one.
+// anew reports whether the client begins anew where its place has left its log. The
+// log holds only the rest of a snapshot then, which is of no use: the client has an
+// RPC of its own, and can have another one.
 func (j *Join) anew() bool { return j.Own || j.Private && j.Resumable }
 
 // attach makes the subscriber a client of a topic, and sees to it that the topic
@@ -238,14 +238,14 @@ func (s *Subscription) place() {
 	s.explain()
 }
 
-// missesTooMuch reports whether more has come after the client's place than it is to
+// missesTooMuch reports whether more frames follow the client's place than it is to
 // be sent.
 func (s *Subscription) missesTooMuch() bool {
 	most := s.join.MaxEvents
 	return most > 0 && s.Topic.log.Newest()-s.Position > most
 }
 
-// explain says why the client cannot be where it says that it stands.
+// explain says why the client cannot stand at its place.
 func (s *Subscription) explain() {
 	t, place := s.Topic, s.join.Place
 	if from := t.home.byEpoch(place.Epoch); from != nil {
@@ -326,8 +326,8 @@ func (s *Subscription) Opened() {
 	s.opened, s.Topic.opened = true, true
 }
 
-// SetCut says how the client's stream is ended at once, where its log keeps too
-// much for it while it takes nothing. The function is called while the registry is
+// SetCut sets the function that ends the client's stream at once, where its log
+// keeps too much for it while it takes nothing. It is called while the registry is
 // locked, and must not wait.
 func (s *Subscription) SetCut(cut func()) {
 	s.registry.mu.Lock()

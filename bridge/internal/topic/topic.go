@@ -40,8 +40,8 @@ type Params struct {
 	// NoReturn is set where clients have no place to come back to: what would
 	// be Retry is Fatal.
 	NoReturn bool
-	// Ended is called once the registry does not know the topic any more, while it
-	// is locked; nil does nothing.
+	// Ended is called once the registry has forgotten the topic, while it is
+	// locked; nil does nothing.
 	Ended func()
 	// Abandon ends the RPC at once when its last client leaves.
 	Abandon bool
@@ -51,7 +51,7 @@ type Params struct {
 type role int32
 
 const (
-	mainRole    role = iota // whom clients without a place join
+	mainRole    role = iota // the topic that clients without a place join
 	privateRole             // one client's own
 	catchUpRole             // follows what main has not got, until it meets it
 )
@@ -66,7 +66,7 @@ type Topic struct {
 	status  atomic.Pointer[Status]
 	mu      sync.Mutex // of update
 
-	// Owned by the pump while it runs, else by whoever starts it.
+	// Owned by the pump while it runs, else by the goroutine that starts it.
 	pace      pace
 	failures  int  // openings in a row that failed with what may be a bug
 	attempts  int  // openings again in a row, after what is held

@@ -140,7 +140,7 @@ func (r *run) weighAny(b []byte, t *table, depth int) bool {
 }
 
 // tooHeavy reports whether a message is made of more messages than the library should be given: each takes it some 400
-// bytes, be it empty. What is inside extensions, and what cannot be decoded anyway, is not counted.
+// bytes, even an empty one. Messages inside extensions, and bytes that cannot be decoded anyway, are not counted.
 func (p *Plan) tooHeavy(wire []byte) bool {
 	if len(wire) <= askLimit {
 		return false

@@ -148,7 +148,7 @@ func (c *compiler) enumEntry(e *entry, ed protoreflect.EnumDescriptor) {
 	}
 
 	e.enum = c.enum(ed)
-	// What an absent value of a map's entry prints as. Elsewhere only fields without presence print a default, and
+	// The print of an absent value of a map's entry. Elsewhere only fields without presence print a default, and
 	// theirs is 0, which a type without presence has first.
 	if e.field.Cardinality() != protoreflect.Repeated {
 		e.zero = string(appendEnum(nil, int32(e.field.Default().Enum()), e.enum))

@@ -3,7 +3,7 @@ package transcode
 import "google.golang.org/protobuf/reflect/protoreflect"
 
 // looseLimit is how many fields a type may have for its messages to be printed in the order they come in and put right
-// afterwards. What is larger goes to the orderly pass when it is out of order.
+// afterwards. Messages of a larger type go to the orderly pass when they are out of order.
 const looseLimit = 256
 
 // part is what a field printed as.

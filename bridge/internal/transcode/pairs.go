@@ -27,7 +27,8 @@ func (r *run) pairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 		return r.stopAt(tooDeep)
 	}
 
-	// What prints in no time may be printed twice. Messages may not: maps inside maps would double that at each level.
+	// Scalars print in no time and may be printed twice. Messages may not: maps inside maps would double that at each
+	// level.
 	if e.pair.value.sub == nil {
 		if out, next := r.risingPairs(dst, b, i, e, depth); next >= 0 {
 			return out, next
@@ -39,8 +40,8 @@ func (r *run) pairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	return r.sortedPairs(dst, b, i, e, depth)
 }
 
-// risingPairs appends entries as they come, as long as their keys rise and they are written as everyone writes them. Else
-// it gives up, with an offset below zero.
+// risingPairs appends entries as they come, as long as their keys rise and they are written as serializers write them.
+// Else it gives up, with an offset below zero.
 func (r *run) risingPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	var (
 		both  [2]pair
@@ -167,7 +168,7 @@ func (r *run) collect(b []byte, i int, e *entry) (next int, sorted bool) {
 	}
 }
 
-// read reads an entry as everyone writes it: a key, a value, and nothing else.
+// read reads an entry as serializers write it: a key, a value, and nothing else.
 func (p *pair) read(b []byte, t *pairTable) bool {
 	if len(b) == 0 || b[0] != t.key.tag[0] {
 		return false
@@ -252,7 +253,7 @@ func keyNumber(raw uint64, op op) uint64 {
 }
 
 // readAny reads an entry that is written in any other way: without key or value, with one of them twice, or with fields
-// that it does not have. What the entry has twice counts the last time, and messages are merged.
+// that it does not have. The last of two counts, and messages are merged.
 func (r *run) readAny(p *pair, b []byte, t *pairTable) bool {
 	*p = pair{at: p.at, number: keyNumber(0, t.key.op)}
 	keyed := false

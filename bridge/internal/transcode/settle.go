@@ -19,9 +19,9 @@ type piece struct {
 // maxPieces is how many pieces, and how many entries of maps, are put in order at once. They take some 20 and 70 MiB.
 const maxPieces = 1 << 20
 
-// settle puts the fields of a message in the order they are printed in, each whole and in one place: of a scalar and of a
-// oneof what came last, of a message all parts, of a list all elements. What is left out is checked, for the library would
-// have decoded it. What is inside the fields is not looked at.
+// settle puts the fields of a message in the order they are printed in, each whole and in one place: the last of a scalar
+// and of a oneof, all parts of a message, all elements of a list. Left-out parts are checked, for the library would have
+// decoded them. The insides of the fields are not looked at.
 //
 // A body in order comes back as it is. Where each field is in one place, its pieces come back instead, sorted: they are
 // printed from where they are, and nothing is moved, however deep such messages are nested. Both are nil after a failure.

@@ -29,7 +29,7 @@ func Paths() [3]string {
 	return [3]string{Direct: "direct", Reordered: "reordered", Library: "library"}
 }
 
-// counters are the numbers behind Stats. The common path has none: whoever knows how many messages there were knows it.
+// counters are the numbers behind Stats. The common path has none: it is all messages less those counted here.
 type counters struct {
 	reordered atomic.Uint64
 	library   [oddEntry + 1]atomic.Uint64
