@@ -20,9 +20,9 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		cancel(cli.Cause(<-signals)) // tell clients, end cleanly
+		cancel(cli.Cause(<-signals)) // ask clients to reconnect, end cleanly
 		<-signals
-		os.Exit(cli.ExitKilled) // somebody cannot wait
+		os.Exit(cli.ExitKilled) // the second signal does not wait
 	}()
 
 	os.Exit(cli.Run(ctx, os.Args[1:], cli.Process{

@@ -28,7 +28,7 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.log.Enabled(ctx, level)
 }
 
-// Handle never waits, and never fails: the queue counts what is lost.
+// Handle never waits, and never fails: the queue counts lost lines.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	h.queue.Put(&record{context.WithoutCancel(ctx), h.log, r.Clone()})
 	return nil

@@ -10,15 +10,16 @@ const (
 	// maxLength is the length in bytes above which names are not compared: the work grows
 	// with the square of it, and a typo of more is none.
 	maxLength = 64
-	// minLength is how many letters and digits a name needs: any shorter one is near to
-	// whatever is as short.
+	// minLength is how many letters and digits a name needs: a shorter one is near to
+	// every name as short.
 	minLength = 3
 )
 
 // Name returns the known name that is the fewest edits away from a word, if those are few
 // enough to be a slip (one, or a third of its length), else "". Case, and whether words
-// are joined by - or _, are no edits. Of several, it is the first in order. Where none is
-// near it is the one that has the word and more, as room_id has room.
+// are joined by - or _, do not count. Of several equally near names it is the first in
+// order. Where none is near it is the only one that extends the word, as room_id extends
+// room.
 func Name(word string, known []string) string {
 	if len(word) > maxLength {
 		return ""
@@ -34,7 +35,7 @@ func Name(word string, known []string) string {
 		if edits == 0 {
 			return k
 		}
-		// What has nothing in common is no slip.
+		// A name with no letter in common is not a slip.
 		if !short && edits < bestEdits && edits < len(k) {
 			best, bestEdits = k, edits
 		}
@@ -47,7 +48,7 @@ func Name(word string, known []string) string {
 	return best
 }
 
-// extended returns the one known name that is a word and more, as room_id is for room;
+// extended returns the only known name that extends a word, as room_id extends room;
 // "" where there is none, or several.
 func extended(word string, known []string) string {
 	found := ""

@@ -1,7 +1,7 @@
 // Package regular reads the files that a configuration names, and the configuration
-// itself. They are small and regular; whatever else is found under such a name (a pipe
-// that nobody writes to, a device without an end, a file of gigabytes) must neither hold
-// the process up nor fill its memory.
+// itself. They are small and regular; anything else under such a name (a pipe without a
+// writer, a device without an end, a file of gigabytes) must neither hold the process up
+// nor fill its memory.
 //
 // It says nothing about what is in a file.
 package regular

@@ -18,8 +18,9 @@ type TooLargeError struct{ Most int64 }
 // Error says how many it may have.
 func (e *TooLargeError) Error() string { return fmt.Sprintf("larger than %d bytes", e.Most) }
 
-// Unreadable is an error of this package, whose text is without the file's name, which
-// may have come from the environment. want is what the name should be of: "a PEM file".
+// Unreadable returns an error of this package in words without the file's name, which
+// may have come from the environment. want is the kind of file that the name should be
+// of: "a PEM file".
 func Unreadable(err error, want string) error {
 	why := err
 	if in, ok := errors.AsType[*fs.PathError](err); ok {
@@ -45,8 +46,8 @@ func (e *unreadableError) Error() string { return e.text }
 // Unwrap is the error with the file's name.
 func (e *unreadableError) Unwrap() error { return e.err }
 
-// Open opens a file for reading. Whatever the name stands for, it does not wait for
-// anybody to write there. Errors are *fs.PathError.
+// Open opens a file for reading. It does not wait for a writer, whatever kind of
+// file it is. Errors are *fs.PathError.
 func Open(name string) (*os.File, error) {
 	// A device may do something by being opened.
 	info, err := os.Stat(name)

@@ -102,7 +102,7 @@ type file struct {
 	content []byte
 }
 
-// newLayer packs files of nobody's and no time's.
+// newLayer packs files without an owner or a time.
 func newLayer(files []file) (v1.Layer, error) {
 	var packed bytes.Buffer
 	archive := tar.NewWriter(&packed)

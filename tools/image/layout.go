@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
 
-// write writes an index as a layout in a folder, and the same as one archive. Whatever
-// the two held before is gone. The name and the tag are what engines call
-// the image when they load it.
+// write writes an index as a layout in a folder, and the same as one archive. Earlier
+// content of the two is gone. The name and the tag are those that engines call the
+// image by when they load it.
 func write(index v1.ImageIndex, folder, archive, name, tag string) error {
 	if err := os.RemoveAll(folder); err != nil {
 		return err

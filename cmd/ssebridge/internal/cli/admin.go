@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// newAdmin makes the handler of the admin listener. The bridge's own is asked for all that
-// there is; health, readiness and metrics are for anybody who reaches the listener, and
+// newAdmin makes the handler of the admin listener. The bridge's own serves the paths;
+// health, readiness and metrics are for every caller that reaches the listener, and
 // everything else for callers on this machine.
 func newAdmin(bridge, metrics http.Handler, profiles bool) http.Handler {
 	mux := http.NewServeMux()
@@ -34,7 +34,7 @@ func newAdmin(bridge, metrics http.Handler, profiles bool) http.Handler {
 	})
 }
 
-// isOpen reports whether a path says nothing about anybody's data.
+// isOpen reports whether a path shows no data of clients.
 func isOpen(path string) bool {
 	switch path {
 	case "/healthz", "/readyz", "/metrics":
@@ -44,10 +44,10 @@ func isOpen(path string) bool {
 	}
 }
 
-// isLocal reports whether somebody on this machine asks, for this machine, and by
-// themselves: the Host keeps out a page whose name resolves to a loopback address (DNS
-// rebinding), Sec-Fetch-Site, Origin and Referer one that links to it, and the others a
-// proxy beside us.
+// isLocal reports whether a request comes from this machine, is for this machine, and
+// was not made for another site: the Host keeps out a page whose name resolves to a
+// loopback address (DNS rebinding), Sec-Fetch-Site, Origin and Referer one that links
+// to it, and the others a proxy beside us.
 func isLocal(r *http.Request) bool {
 	for name := range r.Header {
 		if isOfProxies(name) {

@@ -14,12 +14,12 @@ import (
 // Exit codes of the command.
 const (
 	ExitOK     = 0   // done; for serve and demo: ended cleanly on a signal
-	ExitError  = 1   // what was asked for failed; the reason is on stderr
+	ExitError  = 1   // the command failed; the reason is on stderr
 	ExitUsage  = 2   // the command line is wrong
 	ExitKilled = 130 // a second signal came before the clean end
 )
 
-// errInterrupted is why a command's context ends when somebody pressed Ctrl-C.
+// errInterrupted is the cause of a context that Ctrl-C ended.
 var errInterrupted = errors.New("interrupted")
 
 // Cause is the cause with which a signal cancels the context of Run.
@@ -50,11 +50,11 @@ type Process struct {
 	// LeaveHangups makes the signal what it always is, for commands that do not. It may
 	// be nil.
 	LeaveHangups func()
-	// LeaveSignals has the signals that ask a command to end do so at once, for commands
-	// that have nothing to end cleanly. It may be nil.
+	// LeaveSignals makes the signals that ask a command to end do so at once, for
+	// commands that have nothing to end cleanly. It may be nil.
 	LeaveSignals func()
-	// Serves is called with the logger of a command that serves, before it does. It may be
-	// nil.
+	// Serves is called with the logger of a command that serves, before the command starts
+	// to. It may be nil.
 	Serves func(logger *slog.Logger)
 }
 

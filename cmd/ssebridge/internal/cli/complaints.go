@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// complainAgain is how often the log tells of what anybody who connects can have said.
+// complainAgain is how often the log repeats a line that any peer can provoke.
 const complainAgain = 10 * time.Second
 
 // handshakeFailed begins what http.Server says of a TLS handshake that failed.
@@ -20,9 +20,9 @@ func provoked() []string {
 	return []string{handshakeFailed, "http2: server", "timeout waiting for SETTINGS"}
 }
 
-// complaints takes what http.Server says. Whoever connects can have it say that a handshake
-// or HTTP/2 has failed as often as they like: of each of these it tells the first, and how
-// many were left out since the one before. Everything else, panics above all, is told as it
+// complaints takes the lines that http.Server logs. Any peer can make it log failed
+// handshakes and HTTP/2 errors as often as it likes: of each of these the first is logged,
+// and later how many were left out. Everything else, panics above all, is logged as it
 // comes.
 type complaints struct {
 	logger     *slog.Logger

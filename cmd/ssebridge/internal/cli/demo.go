@@ -78,8 +78,8 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	return s.run(ctx)
 }
 
-// listenDemo opens the page's listener. An address that nobody chose gives way to a
-// free port when it is taken.
+// listenDemo opens the page's listener. If the default address is taken it opens a
+// free port; a chosen address is never replaced.
 func listenDemo(ctx context.Context, out io.Writer, address string, chosen bool) (net.Listener, error) {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", address)

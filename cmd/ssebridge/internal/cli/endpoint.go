@@ -25,7 +25,7 @@ type endpoint struct {
 
 	mu      sync.Mutex
 	shared  *sharedListener // listener, once it is needed
-	next    *h2c.Server     // which takes the place of server; nil: none does
+	next    *h2c.Server     // replaces server; nil: none does
 	stopped bool
 	retired sync.WaitGroup // the shutdown of the first server
 }
@@ -41,7 +41,7 @@ func (e *endpoint) serve() error {
 	return nil
 }
 
-// share returns what the servers accept from.
+// share returns the listener that the servers accept from.
 func (e *endpoint) share() *sharedListener {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -73,9 +73,9 @@ func (e *endpoint) after(server *h2c.Server) *h2c.Server {
 }
 
 // renew shuts the server down, whose requests go on, and has another one accept
-// connections. It is how net/http is made to send GOAWAY on the connections that there
-// are (RFC 9113, section 6.8): their clients make new ones for what they request next.
-// It is called once.
+// connections. This is how net/http is made to send GOAWAY on the open connections
+// (RFC 9113, section 6.8): their clients make new ones for their next requests. It is
+// called once.
 func (e *endpoint) renew(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -167,14 +167,14 @@ func (s *sharedListener) over() bool {
 	}
 }
 
-// end closes the listener. Calls of Accept wait for their lease to be closed.
+// end closes the listener. Calls of Accept wait until their lease is closed.
 func (s *sharedListener) end() {
 	close(s.ended)
 	_ = s.Close() // it may have been closed, of which Accept tells
 	s.running.Wait()
 }
 
-// lease is the listener for one server, which closes the lease alone.
+// lease returns the listener for one server, which closes the lease alone.
 func (s *sharedListener) lease() net.Listener { return &lease{s, make(chan struct{}), sync.Once{}} }
 
 type lease struct {

@@ -9,7 +9,7 @@ import (
 
 const (
 	day = 24 * time.Hour
-	// lookAgain is how often the time that a certificate has left is looked at. It is short,
+	// lookAgain is how often the remaining time of a certificate is looked at. It is short,
 	// because a timer stands still while a machine sleeps.
 	lookAgain = time.Minute
 	// expiredAgain is how often the log repeats that a certificate has expired.
@@ -52,8 +52,8 @@ func (e *expiry) run(ctx context.Context) {
 	}
 }
 
-// look logs what is due. Of several notices that are due at once it logs the last. A nil
-// expiry, of a listener without TLS, has nothing to look at.
+// look logs the notice that is due. Of several that are due at once it logs the last. A
+// nil expiry, of a listener without TLS, has nothing to look at.
 func (e *expiry) look() {
 	if e == nil {
 		return

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// garbagePercent is how much garbage may pile up, in percent of what is in use. What a bridge
-	// has in use is small things of clients that stay, and logs, which cost a collection nothing.
+	// garbagePercent is how much garbage may pile up, in percent of the memory in use. A bridge
+	// in use has small objects of clients that stay, and logs, which cost a collection nothing.
 	// Go's 100 would have a crowd that connects at once take half as much memory again.
 	garbagePercent = 30
 	// collectAfter is how much a busy bridge may allocate between two collections, however
 	// little it has in use. 30 % of a heap of 2 MiB are used up by 1,800 small messages, and
 	// collecting that often was a fifth of all processor time (docs/benchmarks.md).
 	collectAfter = 16 << 20
-	// collectEvery is how far apart collections of a less busy bridge come to lie, so that an
-	// idle one does not keep memory for garbage.
+	// collectEvery is the distance of collections in a less busy bridge, so that an idle one
+	// does not keep memory for garbage.
 	collectEvery = time.Second
 	// leastHeap is Go's own least heap at 100 %, to which it applies the percentage as well.
 	leastHeap = 4 << 20
@@ -48,7 +48,7 @@ type pacer struct {
 	rate          uint64 // bytes a second
 }
 
-// arm has adjust called after the next collection: what nothing refers to is found then.
+// arm has adjust called after the next collection, which finds the unreachable object.
 func (p *pacer) arm() {
 	runtime.AddCleanup(&struct{ *pacer }{p}, (*pacer).adjust, p)
 }

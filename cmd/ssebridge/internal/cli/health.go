@@ -70,7 +70,7 @@ func adminAddress(path string) (string, error) {
 	}
 	admin := *file.Config.WithDefaults().Admin
 	if admin == "" {
-		return "", file.Locate(config.Errorf("admin", "is off, so that there is nobody to ask; write 127.0.0.1:9901"))
+		return "", file.Locate(config.Errorf("admin", "is off, so the bridge cannot be asked; write 127.0.0.1:9901"))
 	}
 
 	return admin, nil
@@ -94,7 +94,7 @@ func askAdmin(ctx context.Context, address, question string) (string, error) {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", fmt.Errorf("nobody answers at %s: %w", address, err)
+		return "", fmt.Errorf("no answer at %s: %w", address, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read from
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxHealth))
@@ -109,8 +109,8 @@ func askAdmin(ctx context.Context, address, question string) (string, error) {
 }
 
 // dialHere connects to a listener from this machine: to one on all addresses by that of
-// the machine itself, of the one family or the other. Its name, localhost, is not asked
-// for: there may be nobody who knows it in a container without files.
+// the machine itself, of the one family or the other. Its name, localhost, is not
+// looked up: a container without files has no resolver for it.
 func dialHere(ctx context.Context, where config.Address) (net.Conn, error) {
 	var errs []error
 	for _, address := range fromHere(where) {

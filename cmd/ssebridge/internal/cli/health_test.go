@@ -41,7 +41,7 @@ func TestHealthOfABadFile(t *testing.T) {
 		"routes for one path":  {rest[:len(rest)-2] + ", {path: /a, rpc: a.B/C, upstream: app}]\n", "ssebridge.yaml:2:56: routes[1].path: GET /a matches routes[0]"},
 		"a file that is away":  {"-", "there is no configuration "},
 		"a folder for a file":  {"/", "not a regular file"},
-		"admin that is not on": {"admin: \"\"\n" + rest, "ssebridge.yaml:1:8: admin: is off, so that there is nobody to ask"},
+		"admin that is not on": {"admin: \"\"\n" + rest, "ssebridge.yaml:1:8: admin: is off, so the bridge cannot be asked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := file(t, "ssebridge.yaml", tc.text)

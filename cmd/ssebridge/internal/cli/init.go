@@ -80,7 +80,7 @@ before it is written, to standard output or to a file. For a backend without ref
 	return cmd
 }
 
-// check finds what is wrong with the flags alone.
+// check finds faults of the flags alone.
 func (f initFlags) check() error {
 	switch {
 	case f.target == "":
@@ -96,7 +96,7 @@ func (f initFlags) check() error {
 	}
 }
 
-// schema is where the flags say that the types come from.
+// schema returns the source of the types that the flags name.
 func (f initFlags) schema() config.Schema {
 	if len(f.protos) == 0 {
 		return config.Schema{DescriptorSet: f.descriptors}
@@ -155,7 +155,7 @@ func generate(ctx context.Context, flags initFlags) (generated, error) {
 	return made, nil
 }
 
-// explain says what is wrong in terms of the flags, and the way out.
+// explain words an error in terms of the flags, and names the way out.
 func (f initFlags) explain(err error) error {
 	var wrong *config.Error
 	if !errors.As(err, &wrong) {
@@ -181,7 +181,8 @@ Have it serve reflection (in Go: reflection.Register(server)), or name the files
 	}
 }
 
-// report says what was made, what was left out, and what to do next.
+// report lists the routes that were made, the methods that were left out, and the
+// next commands.
 func (g generated) report(out io.Writer, path string) error {
 	var text strings.Builder
 	if path != "" {

@@ -97,15 +97,15 @@ func (f *logFlags) fail(stderr io.Writer, err error, hint string) {
 	}
 }
 
-// flush waits until the last lines are written, for a while.
+// flush waits for the last lines, for lastWords at most.
 func (f *logFlags) flush() {
 	if f.lines != nil {
 		f.lines.Flush(lastWords)
 	}
 }
 
-// RedirectLogs has the loggers that Go and gRPC keep for the whole process log to logger.
-// They would write to stderr themselves, and wait for it.
+// RedirectLogs makes the loggers that Go and gRPC keep for the whole process log to
+// logger. They would write to stderr themselves, and wait for it.
 func RedirectLogs(logger *slog.Logger) {
 	slog.SetDefault(logger)
 	info, warning, failure := io.Discard, io.Discard, io.Discard

@@ -10,12 +10,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// scrapesAtOnce is how many may read the metrics at a time: two Prometheus servers, and an
-// operator who looks.
+// scrapesAtOnce is how many scrapes run at a time: of two Prometheus servers, and of an
+// operator.
 const scrapesAtOnce = 4
 
-// newMetrics makes the handler of /metrics: those of own, of the Go runtime and of the process.
-// What cannot be read is left out and logged.
+// newMetrics makes the handler of /metrics: the metrics of own, of the Go runtime and of the
+// process. Metrics that cannot be read are left out and logged.
 func newMetrics(logger *slog.Logger, own ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(own...)
@@ -28,7 +28,7 @@ func newMetrics(logger *slog.Logger, own ...prometheus.Collector) http.Handler {
 	})
 }
 
-// collectors are the metrics of what serve has around the bridge.
+// collectors are the metrics of the parts that serve has around the bridge.
 func (s *starting) collectors() []prometheus.Collector {
 	counters := []prometheus.Collector{
 		prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -46,7 +46,7 @@ type reloading struct {
 	doubted *config.File  // is taken over if it is the same after steady; nil: there is none
 	retry   time.Duration // after the next failure to read a file
 
-	wrong    string // what is wrong with the certificates and has been told; "": nothing
+	wrong    string // the fault of the certificates that has been logged; "": none
 	onlyPair bool   // and nothing else is
 }
 
@@ -64,7 +64,7 @@ func (r *reloading) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.params.hangups:
-			r.wrong = "" // who asks is told
+			r.wrong = "" // a signal has the error logged again
 			again = r.reload("SIGHUP", false)
 		case <-changes:
 			r.doubted, r.retry = nil, 0

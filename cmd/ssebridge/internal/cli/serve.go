@@ -154,7 +154,7 @@ func serve(ctx context.Context, params serveParams) error {
 }
 
 // awaitReload waits until reloading has ended, but not for ever: a file on a disk that is
-// away may take for ever to be read, and nobody is served any more.
+// away may never be read, and clients are not served any more.
 func awaitReload(ended <-chan struct{}, patience time.Duration, logger *slog.Logger) {
 	late := time.NewTimer(patience)
 	defer late.Stop()

@@ -24,7 +24,7 @@ const (
 	headerTable = 1
 )
 
-// patience is how long a server waits for whom.
+// patience is how long a server waits for its peers.
 type patience struct {
 	// header is how long a client may take to send a request's head, and before it to
 	// shake hands (TLS) and to be named by its proxy.
@@ -65,8 +65,8 @@ type serverParams struct {
 	// tls secures the connections; nil is in clear.
 	tls      *tls.Config
 	patience patience
-	// trusts says whether a peer is a proxy that may carry many clients over one connection of
-	// HTTP/2 in clear; nil trusts nobody. By TLS it is one number for all peers: with trusts that of proxies.
+	// trusts reports whether a peer is a proxy that may carry many clients over one connection of clear
+	// HTTP/2; nil trusts no peer. By TLS one number holds for all peers: that of proxies if trusts is set.
 	trusts func(peer net.Addr) bool
 	// handshakes counts the TLS handshakes that fail; nil where there are none.
 	handshakes *atomic.Uint64
@@ -105,9 +105,9 @@ func newServer(params serverParams) *h2c.Server {
 		},
 		ReadHeaderTimeout: params.patience.header, // for the TLS handshake, too
 		IdleTimeout:       params.patience.idle,
-		// Target and headers may have as much each, but not both. What is somewhat above
-		// that is told by the bridge, in words; what is far above does not get there: a
-		// head takes memory before anything can be known of its request.
+		// The target and the headers may have request_bytes each, but not both. The
+		// bridge answers somewhat larger heads itself, with a message; much larger ones
+		// are refused here, since a head takes memory before its request is known.
 		MaxHeaderBytes: int(params.limits.RequestBytes) * 3 / 2,
 		ErrorLog:       newComplaints(params.logger, params.handshakes),
 	})
@@ -149,7 +149,7 @@ func (s *serving) run(ctx context.Context) error {
 	// A request outlives the signal that ends the command; draining ends it.
 	base := context.WithoutCancel(ctx)
 	manager := listen.Notifier{Logger: s.logger}
-	failed := make(chan error, len(endpoints)) // one result each, so that nobody waits
+	failed := make(chan error, len(endpoints)) // one result each, so that no endpoint waits
 	for _, e := range endpoints {
 		e.contexts = func(net.Listener) context.Context { return base }
 		s.logger.Info("listening", "on", e.name, "addr", e.listener.Addr().String(), "tls", e.server.TLSConfig != nil)
@@ -181,19 +181,18 @@ func (s *serving) run(ctx context.Context) error {
 	return err
 }
 
-// What systemctl status shows of the command.
+// The statuses that systemctl status shows.
 const (
 	statusServing = "serving"
 	statusRefused = "serving; the newest configuration is refused, and the one before holds (see the log)"
 )
 
-// drain tells the clients. That some had to be cut is worth a line, but no failure.
-// There is no deadline here: how long it takes is the application's, by the
-// configuration that holds now.
+// drain asks the clients to reconnect. Cut clients are worth a log line, but are no
+// failure. There is no deadline here: the application decides how long it takes, by
+// the configuration in force.
 //
-// Nobody who presses Ctrl-C waits for a balancer to notice, so without a client there is
-// nothing to wait for then. SIGTERM comes from a service manager, and a balancer may still
-// send clients.
+// After Ctrl-C no balancer has to notice anything, so without clients there is nothing to
+// wait for. SIGTERM comes from a service manager, and a balancer may still send clients.
 func (s *serving) drain(ctx context.Context, cause error) {
 	if errors.Is(cause, errInterrupted) && s.app.Clients() == 0 {
 		s.logger.Info("stopping: there are no clients")

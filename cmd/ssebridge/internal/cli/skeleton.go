@@ -41,7 +41,7 @@ type stream struct {
 // leftOut is a method that becomes no route.
 type leftOut struct{ rpc, why string }
 
-// nameFiles takes the files of the flags, as seen from a folder.
+// nameFiles sets the files that the flags name, as seen from a folder.
 func (s *skeleton) nameFiles(folder string, flags initFlags) error {
 	var err error
 	if flags.ca != "" {
@@ -95,8 +95,8 @@ func quoteAll(texts []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// routesOf are the methods that become routes, each with a path of its own, and those
-// that do not. Reflection itself is neither.
+// routesOf returns the methods that become routes, each with a path of its own, and
+// those that do not. Reflection itself is in neither list.
 func routesOf(methods []bridge.RouteInfo, unary bool) (routes []stream, left []leftOut) {
 	taken := map[string]bool{}
 	for _, m := range methods {

@@ -13,8 +13,8 @@ import (
 // errorBytes bounds what is logged of an error of the SDK's.
 const errorBytes = 500
 
-// plain is the text of an error, cut and with a ? for what is not printable: it may quote a
-// header, and the log's handler escapes it once more.
+// plain returns the text of an error, cut and with a ? for characters that are not
+// printable: it may quote a header, and the log's handler escapes it once more.
 func plain(err error) string {
 	text := err.Error()
 
@@ -59,7 +59,7 @@ type exporting struct {
 	lost uint64 // since exporting began to fail; the SDK calls ExportSpans one at a time
 }
 
-// ExportSpans exports a batch, and returns no error: the SDK would do nothing but log it.
+// ExportSpans exports a batch. It returns no error, since the SDK would only log it.
 func (e *exporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	err := e.SpanExporter.ExportSpans(ctx, spans)
 	switch {
@@ -85,7 +85,7 @@ type droppedSpans struct {
 	losses *spanLosses
 }
 
-// Enabled lets all lines come.
+// Enabled accepts all lines.
 func (d *droppedSpans) Enabled(context.Context, slog.Level) bool { return true }
 
 // Handle takes the count from a line, and passes the line on where its level is logged.

@@ -25,8 +25,8 @@ type Params struct {
 }
 
 // Demo is the whole demo in one process: the backend on a port of its own, a bridge
-// that is connected to it over TCP as it would be to any service, and the site. Who
-// makes it serves Handler, with ConnContext in the http.Server, and in the end calls
+// that is connected to it over TCP as it would be to any service, and the site. The
+// caller serves Handler, with ConnContext in the http.Server, and in the end calls
 // Drain and Close.
 type Demo struct {
 	bridge  *bridge.Bridge

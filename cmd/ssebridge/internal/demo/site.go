@@ -11,7 +11,7 @@ import (
 //go:embed web
 var web embed.FS
 
-// policy lets the page load nothing but its own files and talk to nobody but its server.
+// policy lets the page load only its own files and talk only to its server.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 

@@ -40,8 +40,8 @@ type Server struct {
 	closed  bool                 // no more are
 }
 
-// New makes a server of one that is not used otherwise. What that says of HTTP/2 holds in
-// clear, too. A server with a TLSConfig stays as it is.
+// New makes a server of one that is not used otherwise. The settings of its HTTP2 hold
+// for clear HTTP/2, too. A server with a TLSConfig stays as it is.
 func New(server *http.Server) *Server {
 	s := &Server{Server: server, conns: map[*begun]struct{}{}, configs: map[int]*http.Server{}}
 	s.framed = &http.Server{
@@ -79,7 +79,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// Of the context only the values last: net/http is done with the connection.
 	if !s.take(context.WithoutCancel(r.Context()), &begun{Conn: conn, sent: read(buffered.Reader), patience: s.IdleTimeout}) {
-		_ = conn.Close() // as net/http does to who begins while it shuts down
+		_ = conn.Close() // as net/http closes connections that begin while it shuts down
 	}
 }
 
@@ -122,7 +122,7 @@ func (s *Server) serveConn(ctx context.Context, conn *begun) {
 	s.protocol.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, BaseConfig: s.configFor(conn)}) //nolint:staticcheck // as above
 }
 
-// configFor is what a connection's requests are served with.
+// configFor returns the configuration that serves a connection.
 func (s *Server) configFor(conn *begun) *http.Server {
 	if s.Streams == nil {
 		return s.framed

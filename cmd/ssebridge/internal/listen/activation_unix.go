@@ -10,7 +10,7 @@ import (
 )
 
 // unfit says why a descriptor cannot be listened on, and what to write instead; it is nil
-// where it can. A connection passes for a listener until somebody accepts.
+// where it can. A connected socket passes for a listener until Accept is called.
 func unfit(file *os.File) error {
 	raw, err := file.SyscallConn()
 	if err != nil {

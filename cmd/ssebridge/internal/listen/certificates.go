@@ -130,8 +130,8 @@ func readPEM(name string) ([]byte, error) {
 	return data, nil
 }
 
-// errCut says that a file is being written, or was not to its end: what it holds besides
-// could be read, and would be without those who are missing.
+// errCut says that a file is being written, or was not written to its end: its whole
+// blocks could be read, but the certificates behind them would be missing.
 var errCut = errors.New("a PEM block in the file is cut or broken; write it again")
 
 // isWhole reports whether each block that begins in a PEM file can be read.

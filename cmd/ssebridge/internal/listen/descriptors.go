@@ -45,15 +45,15 @@ func Fit(cfg config.Config) (fitting config.Config, lowered int, err error) {
 	}
 }
 
-// Ceiling is the number up to which descriptors may be had by whoever connects to the
-// public listener, in a configuration that fits; 0 where there is no limit. Those above
-// are left to everything else: the admin listener, connections to upstreams, files.
+// Ceiling is the number up to which descriptors may go to peers of the public listener,
+// in a configuration that fits; 0 where there is no limit. Those above are left to
+// everything else: the admin listener, connections to upstreams, files.
 func Ceiling(cfg config.Config) int {
 	limit, known := descriptors()
 	if !known {
 		return 0
 	}
-	// Of what is reserved half is in use before anybody comes, and lies below.
+	// Half of the reserve is in use before any peer connects, and lies below.
 	fixed, share := costs(cfg)
 	upstreams := cfg.WithDefaults().Limits.Clients * (share - 100 - passing) / 100
 
@@ -70,7 +70,7 @@ func needed(clients int, cfg config.Config) int {
 // clientsWithin is how many clients so many descriptors have room for.
 func clientsWithin(descriptors uint64, cfg config.Config) int {
 	fixed, share := costs(cfg)
-	left := int(min(descriptors, math.MaxInt32)) - fixed // more than that nobody has
+	left := int(min(descriptors, math.MaxInt32)) - fixed // no system has more
 
 	return max(left, 0) * 100 / share
 }

@@ -35,8 +35,9 @@ const (
 )
 
 // readHeader reads the header that a connection begins with and returns the client's
-// address; an invalid one where there is no header, or one without an IP address. What
-// is not a header is left to be read, and so is one of version 1, with errVersion1.
+// address; an invalid one where there is no header, or one without an IP address.
+// Bytes that are not a header are left to be read, and so is a header of version 1,
+// with errVersion1.
 func readHeader(conn net.Conn, deadline time.Time) (netip.AddrPort, error) {
 	if err := conn.SetReadDeadline(deadline); err != nil {
 		return netip.AddrPort{}, err

@@ -11,13 +11,13 @@ import (
 )
 
 // notifyTimeout is how long the service manager may take to take a message. It reads them
-// from a queue at once; whoever does not is not waited for.
+// from a queue at once; one that does not is not waited for.
 const notifyTimeout = 100 * time.Millisecond
 
 // Notifier tells the service manager how the command is (sd_notify(3)), where one
 // listens: NOTIFY_SOCKET, of a unit with Type=notify or notify-reload.
 type Notifier struct {
-	// Logger takes what could not be told. Nobody is served worse for it.
+	// Logger logs notifications that could not be sent. Serving does not depend on them.
 	Logger *slog.Logger
 }
 
@@ -47,7 +47,7 @@ func (n Notifier) tell(state string) {
 	}
 }
 
-// send sends a datagram, and does not wait for long where nobody reads.
+// send sends a datagram, and does not wait for long where it is not read.
 func send(path, text string) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {

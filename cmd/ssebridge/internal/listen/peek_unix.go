@@ -18,7 +18,7 @@ import (
 func beginsWith(conn net.Conn, wants ...string) (string, error) {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		return "", nil // not the kernel's: nobody asked for a proxy in front of it
+		return "", nil // not the kernel's: no proxy was asked for in front of it
 	}
 	raw, err := socket.SyscallConn()
 	if err != nil {

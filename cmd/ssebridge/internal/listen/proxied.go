@@ -14,20 +14,20 @@ import (
 )
 
 // Proxied is a listener whose trusted peers may begin a connection with a PROXY protocol
-// header of version 2, which names the client behind them. A peer that begins with
-// anything else is served as it is, and so is one that is not trusted, whatever it
-// begins with: to HTTP and to TLS a header is garbage. That a trusted peer sends one of
-// version 1 is told in the log.
+// header of version 2, which names the client behind them. A trusted peer that begins
+// with anything else is served as it is, and so is an untrusted peer in any case: to
+// HTTP and to TLS a header is garbage. A header of version 1 from a trusted peer is
+// logged.
 //
 // A header is read to its last byte and not further, so that the connection that Accept
-// returns is the kernel's own. The addresses that headers gave are had by ConnContext and
+// returns is the kernel's own. The addresses of headers are passed on by ConnContext and
 // Handler.
 //
-// Whoever connects may take descriptors up to a ceiling only, so that a flood leaves
-// some for everything else that the process does. The kernel gives each new descriptor
-// the lowest number that is free: a connection whose number is at the ceiling or above
-// it has found all lower ones taken, and is closed. So nothing is counted, and nobody
-// has to say when a connection ends, whoever serves it by then.
+// Peers may take descriptors up to a ceiling only, so that a flood leaves some for
+// everything else that the process does. The kernel gives each new descriptor the
+// lowest free number: a connection whose number is at the ceiling or above it has
+// found all lower ones taken, and is closed. So nothing is counted, and no code has to
+// report the end of a connection.
 type Proxied struct {
 	net.Listener
 
@@ -57,7 +57,7 @@ type ProxiedParams struct {
 	Logger *slog.Logger
 }
 
-// NewProxied begins to accept connections. It trusts nobody yet.
+// NewProxied begins to accept connections. It trusts no peer yet.
 func NewProxied(params ProxiedParams) *Proxied {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Proxied{
@@ -73,8 +73,8 @@ func NewProxied(params ProxiedParams) *Proxied {
 }
 
 // Trust sets the peers whose headers are believed, for connections from now on. If there
-// are any, the peers of a unix socket are, too: they have no address, and the mode of the
-// socket's file says who they may be.
+// are any, the peers of a unix socket are believed, too: they have no address, and the
+// mode of the socket's file decides who may connect.
 func (l *Proxied) Trust(peers []netip.Prefix) { l.trusted.Store(&peers) }
 
 // Bound sets the number that the descriptors of connections from now on must be below; 0
@@ -92,7 +92,8 @@ func (l *Proxied) hasRoom(conn net.Conn) bool {
 	return !known || int64(number) < ceiling
 }
 
-// run accepts until the listener ends. Who has to be waited for is waited for elsewhere.
+// run accepts until the listener ends. Connections that have to be waited for are waited
+// for elsewhere.
 func (l *Proxied) run() {
 	defer l.cut()
 	var told time.Time // that there was no room
@@ -159,7 +160,7 @@ func (l *Proxied) wait(d time.Duration) bool {
 	}
 }
 
-// Trusts reports whether a peer is one of those whose headers are believed.
+// Trusts reports whether a peer's headers are believed.
 func (l *Proxied) Trusts(peer net.Addr) bool { return l.isTrusted(peer) }
 
 func (l *Proxied) isTrusted(addr net.Addr) bool {
@@ -257,7 +258,7 @@ func (l *Proxied) Accept() (net.Conn, error) {
 	}
 }
 
-// cut ends whoever has not been accepted.
+// cut ends the connections that have not been accepted.
 func (l *Proxied) cut() {
 	l.stop()
 	l.mu.Lock()
@@ -267,7 +268,7 @@ func (l *Proxied) cut() {
 	}
 }
 
-// Close ends the listener and whoever has not been accepted.
+// Close ends the listener and the connections that have not been accepted.
 func (l *Proxied) Close() error {
 	l.cut()
 	err := l.Listener.Close()

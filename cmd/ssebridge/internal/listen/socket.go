@@ -57,7 +57,7 @@ func openSocket(ctx context.Context, at config.Address) (net.Listener, error) {
 	return s, nil
 }
 
-// clearWay removes the file at path if it is a socket on which nobody answers.
+// clearWay removes the file at path if it is a socket without a listener.
 func clearWay(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {

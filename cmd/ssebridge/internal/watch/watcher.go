@@ -14,8 +14,8 @@ const (
 	// settle is how long nothing more must happen before the files are read: writing a
 	// file is several events, and swapping a ConfigMap's link is a dozen.
 	settle = 200 * time.Millisecond
-	// longest is after which time they are read though events go on, as in a folder that
-	// somebody writes a log to.
+	// longest is the time after which they are read though events go on, as in a folder
+	// that a log is written to.
 	longest = 2 * time.Second
 	// tellAgain is how often the system's errors are told: a folder that is replaced again
 	// and again gives rise to thousands.
@@ -70,8 +70,8 @@ func (w *Watcher) Set(files ...string) error {
 }
 
 // Run calls changed each time that a file has another content, is gone or is there again,
-// until ctx ends. It returns nil then, or an error when the system watches no longer.
-// Whatever else the system finds wrong may have hidden a change: failed is told, once a
+// until ctx ends. It returns nil then, or an error when the system watches no longer. Any
+// other error of the system may have hidden a change: failed is called with it, once a
 // minute at most, and the files are read.
 func (w *Watcher) Run(ctx context.Context, changed func(), failed func(error)) error {
 	var told time.Time  // when failed was, last
@@ -130,7 +130,7 @@ func (w *Watcher) look() (different, again bool) {
 }
 
 // follow watches the folders that the files' names go through by now, and reports whether
-// it watches one that it did not watch before. Who calls it holds mu.
+// it watches one that it did not watch before. The caller holds mu.
 func (w *Watcher) follow() (more bool, err error) {
 	wanted := map[string]bool{}
 	for file := range w.files {
