@@ -49,7 +49,7 @@ func Command() string {
 func Root() string {
 	_, file, _, ok := runtime.Caller(0)
 	if !ok {
-		panic("nobody knows where this file is")
+		panic("the path of this file is unknown")
 	}
 	return filepath.Join(filepath.Dir(file), "../../../..")
 }

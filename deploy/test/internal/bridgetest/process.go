@@ -30,7 +30,7 @@ type Process struct {
 }
 
 // Start starts a command, which is killed when the test ends, if it has not been stopped.
-// What it says is shown when the test has failed.
+// Its output is shown when the test has failed.
 func Start(t testing.TB, name string, args ...string) *Process {
 	t.Helper()
 	p := &Process{cmd: exec.Command(name, args...), ended: make(chan struct{})}
@@ -98,8 +98,8 @@ func (p *Process) Kill(t testing.TB) {
 	<-p.ended
 }
 
-// FreeAddress is an address of this machine that nobody listens on. Its port is none of those that connections
-// are given, from 32768 on: one might be given it before whoever is to listen there does.
+// FreeAddress returns an address of this machine without a listener. Its port is below those that the kernel
+// gives to connections, from 32768 on: else a connection might take it before the listener does.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
@@ -142,7 +142,7 @@ func Await(t testing.TB, url string, want int) {
 	})
 }
 
-// AwaitAddress waits until somebody listens.
+// AwaitAddress waits until an address has a listener.
 func AwaitAddress(t testing.TB, address string) {
 	t.Helper()
 	Until(t, address, func() bool {
