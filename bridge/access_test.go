@@ -302,10 +302,10 @@ func (g *gate) Write(line []byte) (int, error) {
 	return g.logs.Write(line)
 }
 
-// TestStalledLogHoldsNobodyUp: clients connect, are sent their events and leave, a lost upstream is reconnected, the
+// TestStalledLogBlocksNoClient: clients connect, are sent their events and leave, a lost upstream is reconnected, the
 // configuration is reloaded and the bridge is drained while the embedder's log accepts nothing; and Close does not wait
 // for ever.
-func TestStalledLogHoldsNobodyUp(t *testing.T) {
+func TestStalledLogBlocksNoClient(t *testing.T) {
 	backend := backend(t)
 	log := &gate{}
 	log.mu.Lock()
@@ -351,8 +351,8 @@ func TestStalledLogHoldsNobodyUp(t *testing.T) {
 	log.mu.Unlock()
 }
 
-// TestCloseWritesWhatWaits: the last lines are not lost.
-func TestCloseWritesWhatWaits(t *testing.T) {
+// TestCloseWritesWaitingLines: the last lines are not lost.
+func TestCloseWritesWaitingLines(t *testing.T) {
 	log := &logs{}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, feedRoute(""), withAccess(log, bridge.AccessAll))

@@ -17,8 +17,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestResumeMaxEvents: a page that comes back after hours is sent so many of the events that it missed, by log or by an RPC at its cursor,
-// and then begins anew behind a gap. Nobody is alerted.
+// TestResumeMaxEvents: a page that comes back after hours is sent max_events of the events that it missed, from the log or by an RPC at
+// its cursor, and then begins anew behind a gap. No alert fires.
 func TestResumeMaxEvents(t *testing.T) {
 	for _, test := range []struct {
 		name, keys, id, want string
@@ -64,7 +64,7 @@ func TestResumeMaxEvents(t *testing.T) {
 	})
 }
 
-// TestResumeMaxAge: a cursor that is a time too long ago is not gone on at, whoever holds it; by other cursors the age cannot be told, and the
+// TestResumeMaxAge: a cursor that is older than max_age is not resumed at, on any kind of route. Other kinds of cursors have no age, and the
 // key is refused.
 func TestResumeMaxAge(t *testing.T) {
 	for _, share := range []string{"share: true", "share: false", "share: true, join: own"} {

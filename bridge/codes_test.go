@@ -288,7 +288,8 @@ func TestInternalFiveTimesBeforeTheFirstBytes(t *testing.T) {
 	})
 }
 
-// TestUnavailableIsHeld: a backend that is away for a while is no news to anybody, and is not stormed.
+// TestUnavailableIsHeld: clients do not notice a backend that is away for a while, and it is not
+// stormed.
 func TestUnavailableIsHeld(t *testing.T) {
 	inWorld(t, feedRoute("heartbeat: {every: 0s}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
@@ -388,7 +389,7 @@ func TestInternalDetailsStayInTheLog(t *testing.T) {
 	}
 }
 
-// TestDetailsOfOtherCodesPass: they are a backend's words to its clients; of a type that nobody knows, they would be bytes.
+// TestDetailsOfOtherCodesPass: details are a backend's words to its clients; details of an unknown type would be bytes.
 func TestDetailsOfOtherCodesPass(t *testing.T) {
 	info := &errdetails.ErrorInfo{Reason: "NO_SUCH_ROOM", Domain: "chat", Metadata: map[string]string{"room": "<&>"}}
 	s := status.New(codes.NotFound, "no room\n\x00 \u2028").Proto()
@@ -441,8 +442,8 @@ func TestDetailsOfOtherCodesPass(t *testing.T) {
 	})
 }
 
-// TestLostConnection: hardening. What grpc-go says of a connection that broke names the addresses of both ends, and is not
-// for pages.
+// TestLostConnection: hardening. grpc-go's error of a broken connection names the addresses of both ends, and is not for
+// pages.
 func TestLostConnection(t *testing.T) {
 	for _, test := range []struct{ keys, want string }{
 		{"reconnect: {codes: [ABORTED]}", "open 1 retry:upstream"}, {`event: {id: ""}`, "1 error:UNAVAILABLE"},

@@ -81,7 +81,8 @@ func TestHeartbeats(t *testing.T) {
 	})
 }
 
-// TestIdle: two clients of eight buffer comments, so that nobody gets more than 16 KiB of them in a row.
+// TestIdle: two clients of eight buffer comments, so that no client gets more than 16 KiB of them in a
+// row.
 func TestIdle(t *testing.T) {
 	onBoth(t, "heartbeat: {every: 1s}", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
@@ -162,7 +163,8 @@ func TestMaxAgeUnderLoad(t *testing.T) {
 	})
 }
 
-// TestStale: who listens hears that nothing has a place, that it has again, and nothing of a backend that is silent.
+// TestStale: clients hear that no RPC has a place, and that one has again, and hear nothing of a backend that is
+// silent.
 func TestStale(t *testing.T) {
 	onBoth(t, "heartbeat: {every: 0s}, open_grace: 1ms", func(t *testing.T, w *world) {
 		refuse := status.Error(codes.Unavailable, "starting")
@@ -251,7 +253,8 @@ func (c *rpc) flood() {
 	}
 }
 
-// TestSlowClient: who is too slow for the log is told so, and hurts nobody else.
+// TestSlowClient: a client that is too slow for the log hears so, and disturbs no
+// other one.
 func TestSlowClient(t *testing.T) {
 	for _, test := range []struct{ slow, want string }{
 		{"disconnect", "retry:lagged"}, {"skip", "gap:lagged 38 39 40 41"},

@@ -13,8 +13,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// docs/resuming.md, rule 13a. TestRefusedAfterAGreeting: etcd sends `created` and then, for a revision that is compacted, a refusal: by a
-// field or by a code, before the first message with a cursor. What refuses behind one ends the stream, or is an event.
+// TestRefusedAfterAGreeting (docs/resuming.md, rule 13a): etcd sends `created` and then, for a compacted revision, a refusal: by a field
+// or by a code, before the first message with a cursor. A refusal behind one ends the stream, or is an event.
 func TestRefusedAfterAGreeting(t *testing.T) {
 	greeting := &testv1.FeedEvent{Kind: "created"}
 	compacted := &testv1.FeedEvent{Body: &testv1.FeedEvent_Error{Error: "compacted"}}
@@ -82,7 +82,8 @@ func withResume(keys, resume string) string {
 	return keys + ", resume: {" + resume + "}"
 }
 
-// TestNumbersThatGoBack: integers and timestamps that begin anew are told, where the route says that RPCs have one order, and only there.
+// TestNumbersThatGoBack: integers and timestamps that begin anew are a gap, where the route says that RPCs have one order, and only
+// there.
 func TestNumbersThatGoBack(t *testing.T) {
 	at := func(seconds int64) *testv1.FeedEvent {
 		return &testv1.FeedEvent{Seq: seconds, At: &timestamppb.Timestamp{Seconds: 1_700_000_000 + seconds}}

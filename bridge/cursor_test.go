@@ -142,8 +142,8 @@ func counts(t *testing.T, c *ssetest.Client, first, last int64) {
 	}
 }
 
-// TestRefusedCursor: who comes with a cursor that the backend does not know any more is told, and goes on; so are those
-// whose RPC breaks.
+// TestRefusedCursor: a client with a cursor that the backend does not know any more hears a gap, and goes on; so do
+// clients whose RPC breaks.
 func TestRefusedCursor(t *testing.T) {
 	for _, test := range []struct {
 		name, keys string
@@ -170,7 +170,7 @@ func TestRefusedCursor(t *testing.T) {
 					t.Errorf("told %s, want %s", gap.Data, want)
 				}
 
-				// What is still known is exact.
+				// A cursor that is still known is resumed exactly.
 				at := w.listen("/feed", ssetest.Options{LastEventID: "5"})
 				expect(t, at, "open 6 7 8 9 10 11")
 
@@ -247,7 +247,8 @@ func TestJoinOwn(t *testing.T) {
 	})
 }
 
-// TestJoinOwnOfALongSnapshot: the log waits for who had it opened as an RPC of its own, and for those who come after.
+// TestJoinOwnOfALongSnapshot: the log waits for the client that opened it as an RPC of its own, and for the clients
+// that come later.
 func TestJoinOwnOfALongSnapshot(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, join: own, request: {set: {history: true}}, replay: {events: 3}"), func(t *testing.T, w *world) {
 		l := newLedger()
@@ -263,7 +264,8 @@ func TestJoinOwnOfALongSnapshot(t *testing.T) {
 	})
 }
 
-// TestNeverPlacedAtAnOwnRoute (rule 5): who is turned away without an id has none.
+// TestNeverPlacedAtAnOwnRoute (rule 5): a client that is turned away without an id
+// has none.
 func TestNeverPlacedAtAnOwnRoute(t *testing.T) {
 	inWorld(t, "limits: {topics: 1}\n"+feedRoute("event: {id: seq}, resume: {field: after}, join: own, request: {query: true, set: {history: true}}"),
 		func(t *testing.T, w *world) {
@@ -321,7 +323,8 @@ func TestReconnectIsTheRoutes(t *testing.T) {
 	play("for ever", "attempts: 0", codes.Unavailable, "open 1", -1)
 }
 
-// TestStaleWhileReconnecting: after 5 s without an RPC clients hear it, those who join at once, and when it is back.
+// TestStaleWhileReconnecting: after 5 s without an RPC clients hear stream-stale, new clients at once, and later
+// stream-live.
 func TestStaleWhileReconnecting(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}"), func(t *testing.T, w *world) {
 		l := newLedger()

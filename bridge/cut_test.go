@@ -129,8 +129,8 @@ func TestCutAtEveryByteOfAGap(t *testing.T) {
 	})
 }
 
-// keepsThePromise checks what a client saw. The backend begins each RPC with 1, so that this is what follows a gap, and
-// what the client sees first that has known its place, or found nobody else on the topic.
+// keepsThePromise checks a client's events. The backend begins each RPC with 1, so 1 follows a gap, and is the first
+// event of a client that has known its place or found no other client on the topic.
 func keepsThePromise(t *testing.T, s ssetest.Snapshot, fromTheStart bool, newest int64) {
 	t.Helper()
 	next := int64(0) // 0: any

@@ -90,7 +90,7 @@ func onBothWith(t *testing.T, top, keys string, play func(t *testing.T, w *world
 	}
 }
 
-// drained is a bridge that has drained: it turns everybody away.
+// drained is a bridge that has drained: it turns every client away.
 func drained(t *testing.T, w *world) {
 	t.Helper()
 	if err := w.Bridge.Drain(t.Context()); err != nil {
@@ -98,7 +98,7 @@ func drained(t *testing.T, w *world) {
 	}
 }
 
-// TestTurnedAway: who comes to a bridge that drains is asked to come back, and keeps its place; docs/resuming.md, rule 6: no block
+// TestTurnedAway: a client of a bridge that drains is asked to come back, and keeps its place; docs/resuming.md, rule 6: no block
 // without an id comes first.
 func TestTurnedAway(t *testing.T) {
 	long := strings.Repeat("z", 9000)
@@ -169,7 +169,7 @@ func TestDrainThatMayTakeNoLonger(t *testing.T) {
 	})
 }
 
-// TestClose: clients are asked to come back, stuck ones are cut after a second, RPCs are cancelled, and who comes later is
+// TestClose: clients are asked to come back, stuck ones are cut after a second, RPCs are cancelled, and later clients are
 // turned away.
 func TestClose(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
@@ -254,8 +254,8 @@ func TestShed(t *testing.T) {
 	})
 }
 
-// TestDrainDoesNotWaitForWhoTakesNothing: a stuck stream is cut a second after drain.grace, whatever its write_timeout.
-func TestDrainDoesNotWaitForWhoTakesNothing(t *testing.T) {
+// TestDrainDoesNotWaitForStalledClients: a stuck stream is cut a second after drain.grace, whatever its write_timeout.
+func TestDrainDoesNotWaitForStalledClients(t *testing.T) {
 	inWorld(t, "drain: {delay: 5s, grace: 10s}\n"+feedRoute("write_timeout: 1m"), func(t *testing.T, w *world) {
 		rpc, end := w.listenStuck()
 		rpc.flood()

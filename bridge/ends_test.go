@@ -59,7 +59,7 @@ func TestFinalIDs(t *testing.T) {
 					t.Errorf("ended by %s with the id %q, want %s and %q", last.Name, seen.LastEventID, test.last, test.id)
 				}
 
-				for range 2 { // a browser comes back once; whoever comes again is told the same
+				for range 2 { // a browser comes back once; a client that comes again hears the same
 					c.Reconnect()
 					_ = c.AwaitEnd()
 					if got := c.Snapshot(); got.Status != http.StatusNoContent || got.Body != "" {
@@ -104,7 +104,8 @@ func TestFinalIDsThatNoBridgeWrote(t *testing.T) {
 	}
 }
 
-// TestDone: the literal comes after OK only, and who has it has seen the end.
+// TestDone: the literal comes after OK only, and a client that has it has seen the
+// end.
 func TestDone(t *testing.T) {
 	inWorld(t, feedRoute(`done: "[DONE]"`), func(t *testing.T, w *world) {
 		o := ssetest.Options{Literals: []string{"[DONE]"}}

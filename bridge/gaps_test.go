@@ -14,7 +14,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// gapsOf returns the gaps that a bridge has counted: "restarted client/stream" is a reason, to whom it was told, and its cause.
+// gapsOf returns the gaps that a bridge has counted: "restarted client/stream" is a reason, its receiver, and its cause.
 func gapsOf(t *testing.T, b *bridge.Bridge) string {
 	t.Helper()
 	var found []string
@@ -31,7 +31,8 @@ func gapsOf(t *testing.T, b *bridge.Bridge) string {
 	return strings.Join(found, ", ")
 }
 
-// ways are how a client comes to miss events without a cursor to resume at. Each returns the bridge that tells it.
+// ways are how a client comes to miss events without a cursor to resume at. Each returns the bridge that sends it
+// the gap.
 var ways = []struct {
 	name string
 	play func(w *world, s *sites, c *ssetest.Client) *bridge.Bridge
@@ -80,9 +81,9 @@ var ways = []struct {
 	}, "expired", "expired client/client 1"},
 }
 
-// TestGapsTellWhoWasAway: what only a client's own absence causes is told and counted apart from what has happened to the
-// stream, which operators are alerted to.
-func TestGapsTellWhoWasAway(t *testing.T) {
+// TestGapsOfAbsentClientsAreCountedApart: a gap that only a client's own absence causes is sent and counted apart from those of the
+// stream, for which alerts fire.
+func TestGapsOfAbsentClientsAreCountedApart(t *testing.T) {
 	for name, ids := range map[string]string{"positions": "", "cursors": "event: {id: seq}, "} {
 		for _, way := range ways {
 			t.Run(name+"/"+way.name, func(t *testing.T) {
@@ -107,7 +108,7 @@ func TestGapsTellWhoWasAway(t *testing.T) {
 	}
 }
 
-// backend is the ledger that the world's RPCs are served by.
+// backend is the ledger that serves the world's RPCs.
 func (w *world) backend() *ledger {
 	if w.ledger == nil {
 		w.ledger = newLedger()
@@ -116,8 +117,9 @@ func (w *world) backend() *ledger {
 	return w.ledger
 }
 
-// TestMadeUpIDsAlertNobody: an id that no bridge wrote is told as forgotten, wherever a bridge can tell.
-func TestMadeUpIDsAlertNobody(t *testing.T) {
+// TestMadeUpIDsFireNoAlert: an id that no bridge wrote is answered with forgotten, where a bridge can
+// tell.
+func TestMadeUpIDsFireNoAlert(t *testing.T) {
 	for _, keys := range []string{"", "event: {id: seq}", "event: {id: seq}, resume: {field: after}", "share: false"} {
 		for _, id := range []string{"~ABCDEFGHIJKLMNOPQRSTUVWXYZ-5", "~x", "ABC%zz", "7~x"} {
 			t.Run(keys+"/"+id, func(t *testing.T) {

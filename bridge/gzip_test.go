@@ -47,7 +47,8 @@ func ask(t *testing.T, method, url, accept string, h2c bool) *http.Response {
 	return response
 }
 
-// Who takes gzip gets it, unless the route says otherwise; caches are told.
+// A client that takes gzip gets it, unless the route says otherwise; caches are
+// told.
 func TestCompression(t *testing.T) {
 	b := backend(t)
 	b.Feed.Publish(&testv1.FeedEvent{Seq: 1})
@@ -102,7 +103,8 @@ func readAs(t *testing.T, body io.Reader, encoding string) string {
 	return string(text)
 }
 
-// What Go's own client, which asks for gzip by itself, gets before there is any event.
+// Go's own client, which asks for gzip by itself, gets the head and the first bytes
+// before there is any event.
 func TestGoClientsHearAtOnce(t *testing.T) {
 	b := backend(t)
 	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, heartbeat: {every: 100ms, as: event}}\n")

@@ -19,7 +19,7 @@ const mebibyte = 1 << 20
 // addressesOf is X-Forwarded-For with so many entries.
 func addressesOf(n int) string { return strings.Repeat("10.0.0.1, ", n-1) + "10.0.0.1" }
 
-// hostileHeads are requests that cost nobody anything but who sends them.
+// hostileHeads are requests that cost only their sender.
 func hostileHeads() map[string]func(r *http.Request) {
 	return map[string]func(r *http.Request){
 		"many headers": func(r *http.Request) {
@@ -107,8 +107,8 @@ func TestHostileHeadsWhereTheyAreAllowed(t *testing.T) {
 	}
 }
 
-// TestSlowBodies: who does not send the body is refused in time, and holds no client's place meanwhile. Of such there are no
-// more than there may be clients; the others are sent away at once.
+// TestSlowBodies: a client that does not send the body is refused in time, and holds no client's slot meanwhile. There are
+// no more of such requests than there may be clients; the others are turned away at once.
 func TestSlowBodies(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("h2c %v", h2), func(t *testing.T) {

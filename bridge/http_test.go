@@ -159,7 +159,8 @@ func TestHeadOfHEAD(t *testing.T) {
 	})
 }
 
-// TestHTTP10: whoever speaks it is served close-delimited, by the same bytes, and the log says once how to do better.
+// TestHTTP10: a client of HTTP/1.0 is served close-delimited, by the same bytes, and the log says once how to do
+// better.
 func TestHTTP10(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		var bodies []string
@@ -200,7 +201,7 @@ func TestHTTP10(t *testing.T) {
 	})
 }
 
-// TestSlowBody: hardening. Who sends its body for ever is not listened to for ever, and neither holds a topic nor an RPC.
+// TestSlowBody: hardening. A client that sends its body for ever is cut, and holds neither a topic nor an RPC.
 func TestSlowBody(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		conn, err := w.front.Dial(t.Context())
@@ -248,7 +249,8 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestLateBody: who takes its time within the limit is served, and for as long as it listens.
+// TestLateBody: a client that takes its time within the limit is served, and for as long as
+// it listens.
 func TestLateBody(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		body, writer := io.Pipe()

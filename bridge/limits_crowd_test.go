@@ -48,7 +48,7 @@ type rush struct {
 	shed  atomic.Int64
 	// toServe is how many have not been let in yet.
 	toServe atomic.Int64
-	// leave asks anyone who listens to go; closed when all have been let in.
+	// leave asks all clients to go; closed when all have been let in.
 	leave chan struct{}
 }
 
@@ -87,7 +87,7 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 	defer func() { _ = response.Body.Close() }()
 	var got strings.Builder
 	first := make([]byte, 1)
-	// A gap is the first block of a stream: nobody knows the id.
+	// A gap is the first block of a stream: its id is unknown.
 	for !strings.Contains(got.String(), "stream-gap") {
 		if _, err = io.ReadFull(response.Body, first); err != nil {
 			break
@@ -108,7 +108,7 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 		c.tb.Errorf("%d clients are counted", n)
 	}
 	if c.toServe.Add(-1) == 0 {
-		close(c.leave) // nobody asks any more
+		close(c.leave) // no client asks any more
 	}
 	<-c.leave
 	c.in.Add(-1)
@@ -134,8 +134,8 @@ func (c *rush) glance(ctx context.Context, transport http.RoundTripper) {
 	}
 }
 
-// TestClientsComeAndGoAtTheLimit: 200 clients at 50 places, taken over by the shard, or in clear HTTP/2, or both. There are never
-// more, each is served in the end, who is shed gets the right bytes, and no place is lost.
+// TestClientsComeAndGoAtTheLimit: 200 clients at 50 slots, taken over by the shard, or in clear HTTP/2, or both. There are never
+// more, each is served in the end, a shed client gets the right bytes, and no slot is lost.
 func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 	const clients, places = 200, 50
 	for name, h2s := range map[string][]bool{"HTTP/1.1": {false}, "h2c": {true}, "both": {false, true}} {
@@ -167,8 +167,8 @@ func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 	}
 }
 
-// TestClientsPerIP: each address has its own places, over whatever it comes, and there is one line about a proxy that
-// nobody has named.
+// TestClientsPerIP: each address has its own slots, over whatever it comes, and there is one line about a proxy that
+// is not in trusted_proxies.
 func TestClientsPerIP(t *testing.T) {
 	b := backend(t)
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
@@ -225,7 +225,8 @@ func TestClientsPerIPBehindAProxy(t *testing.T) {
 		t.Errorf("the log tells of a proxy that is trusted:\n%s", g.Log)
 	}
 
-	// Nobody is trusted any more: from now on all of the proxy's clients are one, beside those that are there.
+	// No proxy is trusted any more: from now on all of the proxy's clients count as one, beside those that are
+	// there.
 	if err := g.Bridge.Reload(parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
 		limited("clients_per_ip: 1", "open_grace: 0s"))); err != nil {
 		t.Fatal(err)

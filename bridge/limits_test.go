@@ -46,7 +46,7 @@ func wantShedStatus(tb testing.TB, got reply) {
 	}
 }
 
-// TestShedBytes: for whom there is no room, it is told so in band and keeps its place, whatever the limit and the route.
+// TestShedBytes: a client that is shed hears so in band and keeps its place, whatever the limit and the route.
 func TestShedBytes(t *testing.T) {
 	const epochID = "ABCDEFGHIJKLMNOPQRSTUVWXYZ-5"
 	for name, limits := range map[string]string{"clients": "clients: 1", "clients_per_ip": "clients_per_ip: 1", "topics": "topics: 1"} {
@@ -103,8 +103,8 @@ func TestShedIsLoggedOnceAMinute(t *testing.T) {
 	})
 }
 
-// TestSeatsAreGivenBack: however a stream ends, or does not begin, its place is free afterwards; and whoever needs none gets
-// its answer while the house is full.
+// TestSeatsAreGivenBack: however a stream ends, or does not begin, its slot is free afterwards; and a request that needs
+// none gets its answer while no slot is free.
 func TestSeatsAreGivenBack(t *testing.T) {
 	refused := status.Error(codes.PermissionDenied, "not you")
 	for name, test := range map[string]struct {
@@ -172,7 +172,7 @@ func TestBadRequestsHoldNoSeat(t *testing.T) {
 	})
 }
 
-// TestUnaryCallsInAFullHouse: who listens can call.
+// TestUnaryCallsInAFullHouse: a page that has a stream can call.
 func TestUnaryCallsInAFullHouse(t *testing.T) {
 	const settings = "limits: {clients: 1}\nroutes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: true}\n" +
 		"  - {path: '/things/{name}', rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n"
@@ -187,7 +187,7 @@ func TestUnaryCallsInAFullHouse(t *testing.T) {
 	})
 }
 
-// TestReloadedLimitsHoldAtOnce: nobody who is there has to go, and nobody comes in above them.
+// TestReloadedLimitsHoldAtOnce: no client has to go, and none comes in above them.
 func TestReloadedLimitsHoldAtOnce(t *testing.T) {
 	for _, limit := range []string{"clients", "clients_per_ip"} {
 		t.Run(limit, func(t *testing.T) {
@@ -236,7 +236,8 @@ func TestReloadedLimitsHoldAtOnce(t *testing.T) {
 	}
 }
 
-// TestOpensPerIP: an address opens so many topics at once and then so many a second; who joins what runs is let in.
+// TestOpensPerIP: an address opens so many topics at once and then so many a second; a client that joins a running
+// topic is let in.
 func TestOpensPerIP(t *testing.T) {
 	for name, test := range map[string]struct {
 		keys string
@@ -273,8 +274,8 @@ func TestOpensPerIP(t *testing.T) {
 	}
 }
 
-// TestOpensSparesWhoComesBack: a client that finds its topic lingering, or broken, opens none.
-func TestOpensSparesWhoComesBack(t *testing.T) {
+// TestReturningClientsOpenNothing: a client that finds its topic lingering, or broken, opens none.
+func TestReturningClientsOpenNothing(t *testing.T) {
 	for _, share := range []string{"true", "false"} {
 		t.Run("share "+share, func(t *testing.T) {
 			inWorld(t, limited("opens_per_ip: 1", "open_grace: 0s, share: "+share), func(t *testing.T, w *world) {
@@ -296,7 +297,8 @@ func TestOpensSparesWhoComesBack(t *testing.T) {
 	}
 }
 
-// TestDrainOfAFullHouse: who comes while the house empties is not sent away for long.
+// TestDrainOfAFullHouse: a client that comes while clients leave is not turned away
+// for long.
 func TestDrainOfAFullHouse(t *testing.T) {
 	inWorld(t, "drain: {delay: 0s, grace: 20s}\n"+limited("clients: 2", ""), func(t *testing.T, w *world) {
 		for range 2 {

@@ -168,7 +168,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 		start := scrape(t, w.Bridge)
 		step := func(name string, want map[string]float64) {
 			t.Helper()
-			time.Sleep(time.Second) // so that what was there is older than who comes next
+			time.Sleep(time.Second) // so that the frames are older than the next clients
 			synctest.Wait()
 			now := scrape(t, w.Bridge)
 			if diff := cmp.Diff(want, moved(start, now)); diff != "" {
@@ -239,8 +239,8 @@ func TestMetricsTellTheStory(t *testing.T) {
 	})
 }
 
-// TestWhoIsTurnedAwayIsCountedByWhy: the stream of a client without a place is complete in itself, but not the client's.
-func TestWhoIsTurnedAwayIsCountedByWhy(t *testing.T) {
+// TestShedClientsAreCountedByReason: the stream of a client without a place is complete in itself, but not the client's.
+func TestShedClientsAreCountedByReason(t *testing.T) {
 	for _, limit := range []string{"topics", "clients"} {
 		t.Run(limit, func(t *testing.T) {
 			inWorld(t, "limits: {"+limit+": 1}\n"+feedRoute("request: {query: true}"), func(t *testing.T, w *world) {
@@ -327,7 +327,7 @@ func TestCountersSurviveAReload(t *testing.T) {
 	})
 }
 
-// TestReadinessKeepsTheLinesOfAFile that could not be read: anybody may ask, and one of them may hold a secret.
+// TestReadinessKeepsTheLinesOfAFile that could not be read: the page is public, and a line may hold a secret.
 func TestReadinessKeepsTheLinesOfAFile(t *testing.T) {
 	inWorld(t, feedRoute(""), func(t *testing.T, w *world) {
 		_, err := config.Parse("test.yaml", []byte("upstreams: {app: {metadata: {authorization: hunter2}, tarhet: x}}"), func(string) (string, bool) { return "", false })
@@ -394,7 +394,8 @@ func TestUnaryCallsAreCounted(t *testing.T) {
 	})
 }
 
-// TestMetricsOfTheShard: of clients on real sockets, plain and compressed, one of whom reads nothing.
+// TestMetricsOfTheShard: of clients on real sockets, plain and compressed, one of which reads
+// nothing.
 func TestMetricsOfTheShard(t *testing.T) {
 	b := backend(t)
 	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, replay: {events: 100000}, write_timeout: 5m}")
@@ -473,7 +474,7 @@ func await(t *testing.T, b *bridge.Bridge, done func(map[string]float64) bool) {
 	}
 }
 
-// transportHere is who writes to sockets in clear on this system.
+// transportHere is the transport of clear sockets on this system.
 func transportHere() string {
 	if runtime.GOOS == "linux" {
 		return "shard"

@@ -29,7 +29,7 @@ func TestMovesWithoutLinger(t *testing.T) {
 }
 
 // The same where the client that main was opened for was gone before it was told anything.
-func TestMovesToAMainThatNobodyWasTold(t *testing.T) {
+func TestMovesToAMainWithoutAStreamOpen(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, open_grace: 1m"), func(t *testing.T, w *world) {
 		fresh := w.connect("/feed", ssetest.Options{})
 		main := w.rpc() // that does not accept yet

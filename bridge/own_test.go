@@ -10,8 +10,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// The defaults by address hold for addresses that are a client's own, so that an ingress which nobody has named locks
-// nobody out; written limits hold for all.
+// The defaults by address hold for addresses that are a client's own, so that an ingress that is not in
+// trusted_proxies locks no client out; written limits hold for all.
 func TestDefaultsByAddress(t *testing.T) {
 	proxies := trust{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("198.51.100.7/32")}
 	for _, test := range []struct {
@@ -27,7 +27,7 @@ func TestDefaultsByAddress(t *testing.T) {
 		{"100.64.1.1:1", "", false},
 		{"[fd00::1]:1", "", false},
 		{"[fe80::1]:1", "", false},
-		{"10.1.2.3:1", "", false}, // a trusted proxy that names nobody
+		{"10.1.2.3:1", "", false}, // a trusted proxy that names no client
 		{"198.51.100.7:1", "", false},
 		{"10.1.2.3:1", "203.0.113.5", true},
 		{"10.1.2.3:1", "192.168.1.1", true}, // a client in the company's network

@@ -34,7 +34,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-// Dial makes a connection. What is written to it waits until it is read.
+// Dial makes a connection. A write to it waits until it is read.
 func (p *pipes) Dial(ctx context.Context) (net.Conn, error) {
 	if p.refuse.Load() {
 		return nil, errRefused

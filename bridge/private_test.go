@@ -45,8 +45,8 @@ func TestPrivateWithoutIDs(t *testing.T) {
 	})
 }
 
-// TestPrivateReturns: a client finds its topic by the epoch in its id, and continues without a hole; another client, who
-// has another id or none, does not come near it.
+// TestPrivateReturns: a client finds its topic by the epoch in its id, and continues without a hole; a client with
+// another id, or none, does not reach it.
 func TestPrivateReturns(t *testing.T) {
 	inWorld(t, feedRoute("share: false, request: {query: true}, methods: [GET, POST], replay: {linger: 30s}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
@@ -94,8 +94,8 @@ func (f *flood) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingS
 	return nil
 }
 
-// TestBackPressure: who reads slowly on a private route stops its backend by flow control, with bounded memory and
-// nothing dropped.
+// TestBackPressure: a client that reads slowly on a private route stops its backend by flow control, with bounded
+// memory and nothing dropped.
 func TestBackPressure(t *testing.T) {
 	for _, replay := range []string{"bytes: 64KiB", "events: 8"} {
 		t.Run(replay, func(t *testing.T) {
@@ -132,8 +132,8 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
-// TestNobodyListens: while a private topic's client is away, its pump stops; the client misses nothing.
-func TestNobodyListens(t *testing.T) {
+// TestThePumpStopsWithoutClients: while a private topic's client is away, its pump stops; the client misses nothing.
+func TestThePumpStopsWithoutClients(t *testing.T) {
 	inWorld(t, feedRoute("share: false, request: {set: {limit: 1000}}, replay: {events: 8}"), func(t *testing.T, w *world) {
 		backend := &flood{}
 		gone := make(chan struct{})
@@ -202,7 +202,8 @@ func TestCutUnderLoad(t *testing.T) {
 	}
 }
 
-// TestStalledNeighbour: on a shared route a reader that takes nothing hurts nobody else.
+// TestStalledNeighbour: on a shared route a client that takes nothing disturbs no other
+// one.
 func TestStalledNeighbour(t *testing.T) {
 	inWorld(t, feedRoute("request: {set: {limit: 300}}"), func(t *testing.T, w *world) {
 		backend := &flood{}

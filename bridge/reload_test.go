@@ -49,9 +49,9 @@ func routesOf(keys ...string) string {
 	return text.String()
 }
 
-// TestReloadSparesWhatIsTheSame: a route that is the same, be it written otherwise or at another place, goes on with its
+// TestReloadSparesUnchangedRoutes: a route that is the same, be it written otherwise or at another place, goes on with its
 // topic and its RPC, and newcomers join them.
-func TestReloadSparesWhatIsTheSame(t *testing.T) {
+func TestReloadSparesUnchangedRoutes(t *testing.T) {
 	const other = "  - {path: /b, rpc: " + watch + ", upstream: app, share: true, retry: 5s}\n"
 	for name, settings := range map[string]string{
 		"the same":        routesOf("retry: 3s"),
@@ -145,8 +145,8 @@ func TestReloadOfAChangedRoute(t *testing.T) {
 	})
 }
 
-// TestReloadServesOnUntilTold: what breaks behind a route that is on its way out is still hidden from its clients.
-func TestReloadServesOnUntilTold(t *testing.T) {
+// TestReloadServesClientsUntilTheyAreAsked: what breaks behind a route that is on its way out is still hidden from its clients.
+func TestReloadServesClientsUntilTheyAreAsked(t *testing.T) {
 	inWorld(t, "drain: {grace: 0s}\n"+routesOf("event: {id: seq}, resume: {field: after}"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -311,8 +311,8 @@ func TestReloadRefused(t *testing.T) {
 	})
 }
 
-// TestReloadCutsWhoTakesNothing, a second after drain.grace, and leaves nothing of the old route behind.
-func TestReloadCutsWhoTakesNothing(t *testing.T) {
+// TestReloadCutsStalledClients, a second after drain.grace, and leaves nothing of the old route behind.
+func TestReloadCutsStalledClients(t *testing.T) {
 	inWorld(t, "drain: {grace: 10s}\n"+feedRoute("write_timeout: 1m"), func(t *testing.T, w *world) {
 		rpc, end := w.listenStuck()
 		rpc.flood()
@@ -439,8 +439,8 @@ func TestReloadToALongerDrain(t *testing.T) {
 	})
 }
 
-// TestReadyzTellsNoLines: what is wrong with a file quotes it, and anybody may ask.
-func TestReadyzTellsNoLines(t *testing.T) {
+// TestReadyzShowsNoLines: what is wrong with a file quotes it, and anybody may ask.
+func TestReadyzShowsNoLines(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		line := config.Errorf("upstreams.app.schema.descriptor_set", "open /etc/hidden: no such file")
 		line.File, line.Line, line.Snippet = "/etc/hidden.yaml", 3, "metadata: {authorization: hidden}"

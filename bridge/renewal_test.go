@@ -90,7 +90,7 @@ func (r *renewed) describe(otherwise bool) {
 // An upstream's certificates and descriptor set are renewed under 1,000 clients,
 // whose stream could not be resumed. No client notices, the connection stays, and
 // the next one uses the new files.
-func TestRenewedFilesOfAnUpstreamDisturbNobody(t *testing.T) {
+func TestRenewedFilesOfAnUpstreamDisturbNoClient(t *testing.T) {
 	const clients = 1000
 	counted := countConnections()
 	authority, next := backendtest.NewAuthority(t), backendtest.NewAuthority(t)

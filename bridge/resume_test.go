@@ -30,7 +30,8 @@ func onBoth(t *testing.T, keys string, play func(t *testing.T, w *world)) {
 	}
 }
 
-// TestResumeWithoutAHole: who comes back within linger gets what it missed, and stream-open moves it past nothing.
+// TestResumeWithoutAHole: a client that comes back within linger gets the events that it missed, and stream-open
+// moves it past nothing.
 func TestResumeWithoutAHole(t *testing.T) {
 	onBoth(t, "", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})

@@ -38,8 +38,8 @@ func TestRule2TheGapOfALaggingClient(t *testing.T) {
 	})
 }
 
-// TestRule10WhatAClientPassesIsNotHeldForIt: a catch-up's log is full of what its client has got already, and is not sent.
-func TestRule10WhatAClientPassesIsNotHeldForIt(t *testing.T) {
+// TestRule10PassedFramesAreNotHeld: a catch-up's log is full of what its client has got already, and is not sent.
+func TestRule10PassedFramesAreNotHeld(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, replay: {events: 3}"), func(t *testing.T, w *world) {
 		w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 			if request.GetAfter() == 1 {

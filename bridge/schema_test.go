@@ -26,7 +26,8 @@ import (
 
 const feedRoutes = "  - {path: /feed, rpc: " + watch + ", upstream: app, share: true, methods: [GET, POST], request: {query: true}}\n"
 
-// TestStartBeforeTheBackend: who comes meanwhile is held, and served when the backend is there. Ready follows.
+// TestStartBeforeTheBackend: clients that come meanwhile are held, and served when the backend is there. Ready
+// follows.
 func TestStartBeforeTheBackend(t *testing.T) {
 	b := backend(t)
 	b.Stop()
@@ -67,8 +68,8 @@ func TestStartBeforeTheBackend(t *testing.T) {
 	}
 }
 
-// TestNoBackend: within open_timeout nothing came, so that clients are asked to come back, with their place; those who
-// would rather have a status have one. Hardening: nobody learns the backend's address.
+// TestNoBackend: no backend comes within open_timeout, so that clients are asked to come back, with their place; those
+// that prefer a status get one. Hardening: no client learns the backend's address.
 func TestNoBackend(t *testing.T) {
 	b := backend(t)
 	b.Stop()
@@ -276,7 +277,8 @@ func TestAnyOfAnUnknownType(t *testing.T) {
 		t.Error("the schema was not read again")
 	}
 
-	// A flood of messages that nobody knows is a flood of gaps, and no flood of questions.
+	// A flood of messages of an unknown type is a flood of gaps, and no flood of
+	// questions.
 	for range 50 {
 		b.Feed.Publish(proto.CloneOf(unknownAny("")))
 	}

@@ -20,7 +20,7 @@ func addresses() []netip.Addr {
 	}
 }
 
-// TestSeatsAreCounted plays with seats, limits and those who hold a seat twice, and compares with counting anew.
+// TestSeatsAreCounted plays with seats, limits and seats with two holders, and compares with counting anew.
 func TestSeatsAreCounted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all seats

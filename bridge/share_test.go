@@ -56,7 +56,8 @@ func TestEachPageLoadGetsTheHistory(t *testing.T) {
 	}
 }
 
-// TestMoreTopicsThanStreams: a backend that allows 100 streams a connection gets a second connection, and nobody hangs.
+// TestMoreTopicsThanStreams: a backend that allows 100 streams a connection gets a second connection, and no client
+// hangs.
 func TestMoreTopicsThanStreams(t *testing.T) {
 	b := backend(t, backendtest.WithMaxConcurrentStreams(100))
 	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, request: {query: true}}")
@@ -76,8 +77,8 @@ func TestMoreTopicsThanStreams(t *testing.T) {
 	}
 }
 
-// TestWhoShares: two clients share an RPC only if the backend cannot tell them apart, but by names that it is told to.
-func TestWhoShares(t *testing.T) {
+// TestEqualRequestsShareAnRPC: two clients share an RPC only if the backend cannot tell them apart, but by names that it is told to.
+func TestEqualRequestsShareAnRPC(t *testing.T) {
 	const metadata = "request: {query: true, metadata: [authorization, {name: x-experiment, key: false}, x-request-id, traceparent]}"
 	header := func(pairs ...string) http.Header {
 		h := http.Header{}
@@ -171,7 +172,7 @@ func TestMetadata(t *testing.T) {
 	})
 }
 
-// TestTheLastOneOut: an RPC lives as long as somebody listens, and lingers.
+// TestTheLastOneOut: an RPC lives as long as it has clients, and lingers.
 func TestTheLastOneOut(t *testing.T) {
 	onBoth(t, "replay: {linger: 10s}", func(t *testing.T, w *world) {
 		one, two := w.listen("/feed", ssetest.Options{}), w.listen("/feed", ssetest.Options{})

@@ -287,7 +287,7 @@ func TestTraceTellsTheStory(t *testing.T) {
 		if n := value(span, "ssebridge.events").AsInt64(); n != 5 {
 			t.Errorf("%d events, want 5", n)
 		}
-		time.Sleep(time.Minute) // until nobody lingers
+		time.Sleep(time.Minute) // until no topic lingers
 		rpcs := ended(spans, watch)
 		if len(rpcs) != 2 || rpcs[1].Parent().SpanID() != span.SpanContext().SpanID() {
 			t.Fatalf("the RPCs' spans are %v", rpcs)
@@ -305,8 +305,9 @@ func TestTraceTellsTheStory(t *testing.T) {
 	})
 }
 
-// TestTraceOfWhoComesBack: who has a broken RPC opened again is the parent of the next, and a resumed stream says so.
-func TestTraceOfWhoComesBack(t *testing.T) {
+// TestTraceOfAReturningClient: the client that has a broken RPC opened again is the parent of the next, and a resumed
+// stream says so.
+func TestTraceOfAReturningClient(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, feedRoute(""), traced(spans), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{H2C: true})
@@ -424,9 +425,9 @@ func TestTraceOfAFailedStream(t *testing.T) {
 	}
 }
 
-// TestTraceOfWhoLeavesMeanwhile: that the upstream is away is no failure of a stream whose client leaves; and who joined
-// before there was an RPC is linked to it all the same.
-func TestTraceOfWhoLeavesMeanwhile(t *testing.T) {
+// TestTraceOfAClientThatLeavesEarly: an absent upstream is no failure of a stream whose client leaves; and a client that
+// joined before there was an RPC is linked to it all the same.
+func TestTraceOfAClientThatLeavesEarly(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, feedRoute("reconnect: {codes: [UNAVAILABLE]}"), traced(spans), func(t *testing.T, w *world) {
 		first := w.listen("/feed", ssetest.Options{})
@@ -448,7 +449,8 @@ func TestTraceOfWhoLeavesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestHostileTraceHeaders: what is no trace context is none; it costs nobody the RPC.
+// TestHostileTraceHeaders: a header that is no trace context is ignored; it costs no
+// client its RPC.
 func TestHostileTraceHeaders(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, "limits: {request_bytes: 64KiB}\n"+feedRoute("share: false"), traced(spans), func(t *testing.T, w *world) {

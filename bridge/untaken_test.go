@@ -48,7 +48,8 @@ func requestOver(t *testing.T, w *world, path string) net.Conn {
 	return conn
 }
 
-// TestUntakenAnswers: hardening. Who does not take an answer is not waited for for ever, and gives its place to others.
+// TestUntakenAnswers: hardening. A client that does not take an answer is not waited for for ever, and its slot goes to
+// others.
 func TestUntakenAnswers(t *testing.T) {
 	for _, path := range []string{"/nothing", "/things/large"} {
 		t.Run(path, func(t *testing.T) {
@@ -191,7 +192,7 @@ func TestAnswersOfOneConnection(t *testing.T) {
 	})
 }
 
-// slowly reads a kilobyte each tenth of a second.
+// slowly reads a kilobyte at a time, slowly.
 type slowly struct {
 	net.Conn
 

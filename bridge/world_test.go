@@ -359,7 +359,7 @@ func numbers(n int64, err error) func(*testv1.WatchRequest, grpc.ServerStreaming
 	}
 }
 
-// unknownAny is an event that cannot be shown: it holds a message of a type that nobody knows.
+// unknownAny is an event that cannot be shown: it holds a message of an unknown type.
 func unknownAny(kind string) *testv1.FeedEvent {
 	return &testv1.FeedEvent{Kind: kind, Extra: &anypb.Any{TypeUrl: "type.example/nobody.knows.This"}}
 }

@@ -124,7 +124,8 @@ app.yaml:9:24: routes[0].resume.expired.field: must be the path of a field, such
 	})
 }
 
-// TestBadResumeSources: one field, two sources within resume. What resume and request both set is resume's while resuming.
+// TestBadResumeSources: one field, two sources within resume. A field that resume and request both set is resume's while
+// resuming.
 func TestBadResumeSources(t *testing.T) {
 	testBad(t, []badConfig{
 		{
@@ -269,7 +270,7 @@ app.yaml:9:19: routes[0].resume.max_events: needs resume.ordered: true, since on
 	})
 }
 
-// What goes together is taken as it stands.
+// Keys that fit together are accepted as they stand.
 func TestGoodResume(t *testing.T) {
 	for _, good := range []string{
 		resuming,

@@ -249,8 +249,8 @@ app.yaml:6:25: ',' or '}' must be specified; inside { } and [ ] a variable stand
 	})
 }
 
-// What stands side by side is bounded: the parser takes time that grows with the square
-// of it, and fifty thousand keys in a row kept it busy for a minute.
+// The keys of a mapping and the items of a list are bounded: the parser takes time that
+// grows with their square, and fifty thousand keys in a row kept it busy for a minute.
 func TestWideFilesAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"keys":       {"upstreams:\n" + strings.Repeat("  a: b\n", 2001), "app.yaml:2002:3: more than 2000 keys side by side; a configuration has fewer"},

@@ -136,7 +136,7 @@ func valueAt(v reflect.Value, path string) (reflect.Value, bool) {
 	return v, true
 }
 
-// A bridge that is alone has nobody to wait for, but waits where that is asked for.
+// A lone bridge does not wait when it drains, unless the keys ask for it.
 func TestDefaultsOfDrain(t *testing.T) {
 	for text, want := range map[string][2]Duration{
 		"{}":                                   {seconds(5), seconds(25)},
@@ -228,7 +228,7 @@ func TestDefaultsOfResuming(t *testing.T) {
 }
 
 // A set pointer is taken as it is, and only those that mean something by nil stay nil.
-func TestDefaultsKeepWhatIsSet(t *testing.T) {
+func TestDefaultsKeepSetKeys(t *testing.T) {
 	c := Config{
 		Admin: new(""), Drain: Drain{Delay: new(Duration(0)), Grace: new(Duration(0))},
 		Upstreams: map[string]Upstream{"a": {Reconnect: &Reconnect{Attempts: new(3)}}},

@@ -27,7 +27,8 @@ func TestExamplesLoad(t *testing.T) {
 	}
 }
 
-// What is no file, or endless, is refused without being read: by then it may stand for anything.
+// A special or endless file is refused without being read: by the time it is read it may stand
+// for anything.
 func TestSpecialFilesAreNotLoaded(t *testing.T) {
 	folder := t.TempDir()
 	pipe, large := filepath.Join(folder, "pipe"), filepath.Join(folder, "large.yaml")
@@ -86,7 +87,7 @@ func TestLoadOfNoFile(t *testing.T) {
 	}
 }
 
-func TestParseKeepsWhatIsWritten(t *testing.T) {
+func TestParseKeepsWrittenValues(t *testing.T) {
 	const text = "\ufefflisten: \":80\"\r\nadmin: \"\"\r\n" + `
 limits: {topics: 5, message_bytes: 2048}
 drain: {delay: 0s}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestSourceRefusesWhatIsNoText(t *testing.T) {
+func TestSourceRefusesBytesThatAreNoText(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"not UTF-8", "a: é\nbé: \"\xff\"\n", "app.yaml:2:6: not UTF-8; save the file as UTF-8\n    bé: \"\ufffd\"\n         ^"},
 		{"NUL", "a: \x00\n", "app.yaml:1:4: a control character; remove it, or write it as an escape in double quotes\n    a: \ufffd\n       ^"},

@@ -112,8 +112,8 @@ func TestConstantsAreNormal(t *testing.T) {
 	}
 }
 
-// What Validate takes it takes with its defaults written out, and what it refuses it
-// refuses then too.
+// A configuration that Validate accepts is accepted with its defaults written out,
+// and one that it refuses is refused then too.
 func TestValidateAgreesWithDefaults(t *testing.T) {
 	of := func(words ...string) *rapid.Generator[string] { return rapid.SampledFrom(append(words, "")) }
 	duration := rapid.SampledFrom([]Duration{0, 0, -1, Duration(1e6), seconds(1), seconds(30), 100 * hour})
@@ -169,7 +169,7 @@ func TestValidateAgreesWithDefaults(t *testing.T) {
 	})
 }
 
-// What is listed as unsupported is refused, and told by its name.
+// Keys that are listed as unsupported are refused by name.
 func TestUnsupportedIsRefused(t *testing.T) {
 	listed := unsupported()
 	for _, l := range listed {

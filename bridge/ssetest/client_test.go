@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// recorder is a testing.TB that takes failures instead of failing. What it embeds does the rest.
+// recorder is a testing.TB that takes failures instead of failing. The embedded one does the
+// rest.
 type recorder struct {
 	testing.TB
 
@@ -165,7 +166,7 @@ func TestClientPosts(t *testing.T) {
 	}
 }
 
-// TestClientFailsTheTest holds that a violation reaches the test without anybody asking for it.
+// TestClientFailsTheTest holds that a violation fails the test by itself.
 func TestClientFailsTheTest(t *testing.T) {
 	for name, tc := range map[string]struct {
 		handler http.HandlerFunc

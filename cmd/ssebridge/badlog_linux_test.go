@@ -24,16 +24,16 @@ import (
 // moreThanRoom is more lines than the log's queue has room for.
 const moreThanRoom = 9000
 
-// TestBadLogStopsNothing runs the command with a log that nobody reads, whose reader is gone, or whose disk is full.
+// TestBadLogStopsNothing runs the command with a log that is not read, whose reader is gone, or whose disk is full.
 // Requests, the reconnect of the backend, a reload, the drain and the exit go on as ever, and the lost lines are counted.
 func TestBadLogStopsNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		log    func(t *testing.T) *os.File
 		reason string // of the lost lines
 	}{
-		"nobody reads":       {stalledPipe, "queue_full"},
-		"the reader is gone": {brokenPipe, "write_failed"},
-		"the disk is full":   {fullDisk, "write_failed"},
+		"the log is not read": {stalledPipe, "queue_full"},
+		"the reader is gone":  {brokenPipe, "write_failed"},
+		"the disk is full":    {fullDisk, "write_failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			backend, public, admin := freeAddress(t), freeAddress(t), freeAddress(t)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // TestCommand runs the scripts in testdata, each against the real command in processes
 // of its own. Beside testscript's own commands they have:
 //
-//	freeport NAME          puts an address that nobody listens on into $NAME
+//	freeport NAME          puts an address without a listener into $NAME
 //	await URL [PATTERN]    waits until URL answers 200 (with PATTERN in its first bytes)
 //	listening ADDR         waits until ADDR accepts connections
 //	flood ADDR COUNT       connects so many times, and says nothing, until the script ends

@@ -88,7 +88,7 @@ func TestLinesAreWrittenInOrder(t *testing.T) {
 	}
 }
 
-func TestStalledLogBlocksNobody(t *testing.T) {
+func TestStalledLogBlocksNoCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSink()
 		q := logqueue.New(s.handler())

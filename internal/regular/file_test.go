@@ -46,7 +46,7 @@ func TestReadOfAnEndlessFile(t *testing.T) {
 	}
 }
 
-func TestReadOfWhatIsNoFile(t *testing.T) {
+func TestReadOfSpecialFiles(t *testing.T) {
 	folder := t.TempDir()
 	at := func(name string) string { return filepath.Join(folder, name) }
 	listener, err := net.Listen("unix", at("socket"))
@@ -65,7 +65,7 @@ func TestReadOfWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// What cannot be read is told without the file's name, and known by its cause.
+// An unreadable file is reported without its name, and keeps its cause.
 func TestUnreadableKeepsTheCauseAndNotTheName(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "secret")
 	_, err := Read(name, 1)

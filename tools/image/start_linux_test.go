@@ -56,9 +56,9 @@ type container struct {
 	GID     uint32   `json:"gid"`
 }
 
-// The image is unpacked and started in namespaces of its own: its files are all that
-// there are, they cannot be written to, no network but loopback's, and the image's user. Who is
-// not root is root of a namespace of users, and the bridge runs as the one user that it has.
+// The image is unpacked and started in namespaces of its own: its files are all that there are,
+// they cannot be written to, no network but loopback's, and the image's user. Without root the
+// test is root of a namespace of users, and the bridge runs as the one user that it has.
 func TestImageStartsWithNothingAround(t *testing.T) {
 	image, ok := images(t, filepath.Join(written(t, native+"="+build(t)), "layout"))[native]
 	if !ok {
@@ -70,7 +70,7 @@ func TestImageStartsWithNothingAround(t *testing.T) {
 	}
 	unpack(t, image, root)
 	checkFiles(t, root)
-	// What a ConfigMap or a volume brings.
+	// The file of a ConfigMap or a volume.
 	if err := os.WriteFile(filepath.Join(root, configFolder, "ssebridge.yaml"), []byte(sample), 0o644); err != nil {
 		t.Fatal(err)
 	}

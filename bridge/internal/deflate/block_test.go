@@ -35,7 +35,7 @@ func TestTheCheapestKindIsTaken(t *testing.T) {
 }
 
 // The choice is right only if sizes are what is written.
-func TestSizesAreWhatIsWritten(t *testing.T) {
+func TestSizesAreThoseWritten(t *testing.T) {
 	random := rand.New(rand.NewPCG(43, 44))
 	e := new(encoder)
 	written := func(w *bitWriter) int { return 8*len(w.out) + int(w.n) }

@@ -146,7 +146,7 @@ func TestEveryLength(t *testing.T) {
 	}
 }
 
-// What is longer than a piece, in every kind of content.
+// Input longer than a piece, in every kind of content.
 func TestLongFrames(t *testing.T) {
 	random := rand.New(rand.NewPCG(13, 14))
 	dict := sample(random, Window)

@@ -51,8 +51,8 @@ func frames(n int) (frames, dicts [][]byte) {
 	return frames, dicts
 }
 
-// What it is for: events like these take a third, with the chunks that they are
-// in, and with the beginnings of chains.
+// Events like these take a third, with the chunks that they are in, and with the
+// beginnings of chains.
 func TestRatio(t *testing.T) {
 	const framing = len("xx\r\n\r\n")
 	plain, compressed := 0, 0
@@ -81,7 +81,7 @@ func TestNothingIsAllocated(t *testing.T) {
 		},
 		"large": func() { out = AppendBlocks(out[:0], large, quotes[0]) },
 	} {
-		// What the pool loses now and then is less than one a run.
+		// The pool loses less than one a run.
 		if n := testing.AllocsPerRun(100, run); n > 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}

@@ -52,7 +52,7 @@ func TestDismiss(t *testing.T) {
 			t.Errorf("asked at %s", got)
 		}
 
-		s.listenIn(t, changed).expectEnd(t, true, "first\n\n1\n\nleave reload\n\n") // who comes late is asked at once
+		s.listenIn(t, changed).expectEnd(t, true, "first\n\n1\n\nleave reload\n\n") // a client that comes late is asked at once
 		s.expectEnd(t, EndAsked)
 		source.append("2")
 		for _, l := range staying {
@@ -66,7 +66,8 @@ func TestDismiss(t *testing.T) {
 	})
 }
 
-// Whoever has been asked for one reason is not asked for another, and a drain need not wait for a dismissal.
+// A client that has been asked for one reason is not asked for another, and a drain need not wait for a
+// dismissal.
 func TestDismissWhileDraining(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {
 		changed := &Audience{}

@@ -46,14 +46,15 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-func TestDrainOfNobody(t *testing.T) {
+func TestDrainWithoutClients(t *testing.T) {
 	var clients Clients
 	if err := clients.Drain(t.Context(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Who comes while the bridge drains is told where it stands, and asked.
+// A client that comes while the bridge drains hears its position, and is asked to
+// leave.
 func TestComesWhileDraining(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {
 		s.serve(newSource(100).append("1"), Policy{})
@@ -118,7 +119,7 @@ func TestDrainGivesUp(t *testing.T) {
 	})
 }
 
-// A cut is no clean end, also for who waits, and nothing more is said.
+// A cut is no clean end, also for a client that waits, and nothing more is sent.
 func TestCut(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {
 		source := newSource(100).append("1")

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Who is still served when Clients is closed is cut.
+// Clients that are still served when Clients is closed are cut.
 func TestCloseWhileStreamsAreOpen(t *testing.T) {
 	onShard(t, func(t *testing.T, s *stand) {
 		s.serve(newSource(100).append("1"), Policy{Heartbeat: time.Hour})
@@ -82,11 +82,11 @@ func TestTakenOverWhileClosing(t *testing.T) {
 	})
 }
 
-// Connections come while everything ends; nobody is left behind.
+// Connections come while everything ends; none is left behind.
 func TestComeAndClose(t *testing.T) {
 	for range 20 {
 		way := shardWays[0]
-		way.either = true // those who come late are served by their goroutines
+		way.either = true // late ones are served by their goroutines
 		s := newStand(t, way)
 		s.serve(newSource(100).append("1"), Policy{Heartbeat: time.Millisecond})
 		var coming sync.WaitGroup

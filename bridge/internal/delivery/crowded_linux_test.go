@@ -54,7 +54,7 @@ func TestTheLastDescriptorsAreLeft(t *testing.T) {
 	}
 }
 
-// TestWaysWithFewDescriptors: who is not taken over is served as well.
+// TestWaysWithFewDescriptors: a client that is not taken over is served as well.
 func TestWaysWithFewDescriptors(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
 		fewDescriptors(t)

@@ -32,7 +32,7 @@ func half(t testing.TB, conn net.Conn) {
 	}
 }
 
-// Who ends its side has gone: there is no other way to hear of it in time.
+// A client that ends its side has gone: there is no other way to notice in time.
 func TestHalfClose(t *testing.T) {
 	onShard(t, func(t *testing.T, s *stand) {
 		s.serve(newSource(100).append("1"), Policy{})
@@ -48,7 +48,7 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
-// Up to 4 KiB behind a request are nobody's business.
+// Up to 4 KiB behind a request are ignored.
 func TestFurtherInput(t *testing.T) {
 	onShard(t, func(t *testing.T, s *stand) {
 		source := newSource(100).append("1")
@@ -95,8 +95,7 @@ func TestTooMuchFurtherInput(t *testing.T) {
 	})
 }
 
-// What was written last reaches a client that reads slowly, whatever it sends
-// meanwhile.
+// The last bytes reach a client that reads slowly, whatever it sends meanwhile.
 func TestTailIsNotLost(t *testing.T) {
 	for name, send := range map[string]func(t *testing.T, e *ear){
 		"silent":         func(*testing.T, *ear) {},
@@ -152,7 +151,7 @@ func (l *limited) Read(p []byte) (n int, err error) {
 	case <-l.free:
 	}
 	if n, err = l.Reader.Read(p); err != nil {
-		close(l.over) // nobody reads on after an error
+		close(l.over) // a reader ends at an error
 	}
 	return n, err
 }
@@ -253,7 +252,7 @@ func expectFrames(t testing.TB, text string, want []string) {
 	}
 }
 
-// Clients that reset their connections at any point harm nobody else.
+// Clients that reset their connections at any point disturb no other client.
 func TestResets(t *testing.T) {
 	onShard(t, func(t *testing.T, s *stand) {
 		source := newSource(1 << 20)

@@ -199,8 +199,8 @@ func TestWaysMove(t *testing.T) {
 	})
 }
 
-// A log that a client moves to may end, and be followed by another, before
-// anybody watches it.
+// A log that a client moves to may end, and be followed by another, before it is
+// watched.
 func TestWaysMoveTwiceAtOnce(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
 		r := newRoad()
@@ -245,9 +245,9 @@ func TestWaysMoveShed(t *testing.T) {
 	})
 }
 
-// What comes when all that there was has been passed is looked at before it is sent,
-// also where it comes in the moment between the two.
-func TestWaysPassWhatComesMeanwhile(t *testing.T) {
+// A frame that comes when all frames there were have been passed is looked at before
+// it is sent, also where it comes in the moment between the two.
+func TestWaysPassFramesThatComeMeanwhile(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
 		r := newRoad()
 		const passed = 20
@@ -271,8 +271,8 @@ func TestWaysPassWhatComesMeanwhile(t *testing.T) {
 	})
 }
 
-// Frames that a client has already got are passed over in each log that it comes
-// to, wherever in a chain it begins there; then nobody asks for more of them.
+// Frames that a client has already got are passed in each log that it comes to,
+// wherever in a chain it begins there; then Pass is not called any more.
 func TestWaysPass(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
 		const legs, frames = 12, 40
@@ -331,8 +331,9 @@ func TestLeavesFromTheLogThatGoesOn(t *testing.T) {
 	}
 }
 
-// Who is served is asked whether anybody watches, in each log that it comes to; who is served compressed is watched anyway.
-func TestWhoWatchesIsTold(t *testing.T) {
+// A source is asked whether it watches, in each log that its client comes to; the source of a compressed client is always
+// watched.
+func TestWatchingSourcesHearOfProgress(t *testing.T) {
 	for _, test := range []struct {
 		gzip    bool
 		watches []bool // in the logs
@@ -362,9 +363,9 @@ func TestWhoWatchesIsTold(t *testing.T) {
 	}
 }
 
-// What a client has got without being sent it, by an ordinal or because there are no bytes, is progress, for which a pump may
-// wait; but nobody has been sent it.
-func TestWhatIsNotSentIsProgress(t *testing.T) {
+// Frames that a client has got without being sent them, by an ordinal or because they have no bytes, are progress, for which
+// a pump may wait; but they do not count as sent.
+func TestPassedFramesAreProgress(t *testing.T) {
 	for name, frame := range map[string]string{"passed": "a", "without bytes": ""} {
 		r := &watchedRoad{road: newRoad(), watches: []bool{true}}
 		r.pass = func(position uint64) (next uint64, more bool) { return position + uint64(len(frame)), false }
@@ -403,7 +404,7 @@ func TestWaysMoveIntoAChain(t *testing.T) {
 	})
 }
 
-// watchedRoad is a road on which somebody watches, or not.
+// watchedRoad is a road whose source watches, or not.
 type watchedRoad struct {
 	*road
 

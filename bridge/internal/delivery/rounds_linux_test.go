@@ -210,7 +210,7 @@ func (m *roundsModel) settle(t *rapid.T) {
 		left = append(left, c)
 	}
 	m.clients = left
-	m.step(visits) // hears who has closed
+	m.step(visits) // sees which clients have closed
 }
 
 // change changes something about a lane's clients. No other log than only

@@ -29,8 +29,8 @@ func TestStuckReader(t *testing.T) {
 	})
 }
 
-// Who takes something now and then is slow, not stuck, even if a single frame
-// takes longer than the timeout.
+// A client that takes something now and then is slow, not stuck, even if a single
+// frame takes longer than the timeout.
 func TestSlowReaderOfALargeFrame(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {
 		source := newSource(100).append(strings.Repeat("x", 1<<20))

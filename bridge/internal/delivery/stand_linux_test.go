@@ -48,7 +48,7 @@ var ways = append(slices.Clone(shardWays),
 	wayOf{name: "net/http, h2c", network: "tcp", h2c: true},
 )
 
-// ownListener has connections that are no sockets to whoever asks.
+// ownListener has connections that do not show their sockets.
 type ownListener struct{ net.Listener }
 
 // Accept returns the next connection.
@@ -60,7 +60,7 @@ func (l ownListener) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{conn}, nil
 }
 
-// withoutHijack is a middleware that lets nobody hijack but by unwrapping.
+// withoutHijack is a middleware that permits hijacking by unwrapping only.
 func withoutHijack(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(wrapped{w}, r)

@@ -113,7 +113,7 @@ func TestHeartbeatEventsMayBeMany(t *testing.T) {
 	})
 }
 
-// A stream ends at its age, or up to a tenth before, so that those who came
+// A stream ends at its age, or up to a tenth before, so that clients that came
 // together part.
 func TestMaxAge(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {
@@ -144,7 +144,7 @@ func TestStaleAndLive(t *testing.T) {
 		source := newSource(100).append("1")
 		source.set(Status{Stale: true})
 		s.serve(source, Policy{})
-		l := s.listen(t) // who comes while it is stale is told at once
+		l := s.listen(t) // a client that comes while it is stale hears so at once
 		time.Sleep(time.Second)
 		source.set(Status{Stale: true}) // once
 		time.Sleep(time.Second)
@@ -174,14 +174,15 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// What has ended is over, also for who is asked to leave just then.
-func TestNobodyIsAskedToLeaveAfterTheEnd(t *testing.T) {
+// A stream that has ended is over, also for a client that is asked to leave just
+// then.
+func TestNoClientIsAskedToLeaveAfterTheEnd(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {
 		source := newSource(100).append(strings.Repeat("x", 2*batch), "end")
 		source.log.Close()
 		source.set(Status{Leave: true})
 		s.serve(source, Policy{})
-		s.clients.Cut() // of nobody: whoever comes is asked to leave
+		s.clients.Cut() // without clients: later ones are asked to leave
 		s.listen(t).expectEnd(t, true, "first\n\n"+strings.Repeat("x", 2*batch)+"\n\nend\n\n")
 		s.expectEnd(t, EndComplete)
 	})
@@ -237,8 +238,9 @@ func TestOwnBlocksStandBetweenFrames(t *testing.T) {
 	})
 }
 
-// Who is told to leave when its turn is over, and it does not wait yet, hears of it all the same.
-func TestToldBetweenTheTurnAndTheWait(t *testing.T) {
+// A client that is asked to leave when its step is over, and that does not wait yet, hears of it
+// all the same.
+func TestToldBetweenTheStepAndTheWait(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {
 		source := newSource(100)
 		s.serve(source, Policy{})

@@ -12,8 +12,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
 )
 
-// What stream_test.go, slow_test.go and clients_test.go show with a fake clock
-// over pipes, on every way to a real socket, plain and with gzip.
+// The cases of stream_test.go, slow_test.go and clients_test.go, which use a fake
+// clock and pipes, on every way to a real socket, plain and with gzip.
 
 func TestWaysStream(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
@@ -154,7 +154,7 @@ func TestWaysStaleAndLive(t *testing.T) {
 		source := newSource(100).append("1")
 		source.tell(Status{Stale: true})
 		s.serve(source, Policy{})
-		e := s.listen(t) // who comes while it is stale is told at once
+		e := s.listen(t) // a client that comes while it is stale hears so at once
 		e.awaitText(t, "first\n\n1\n\nstale\n\n")
 		source.tell(Status{Stale: true}) // once
 		source.tell(Status{})
@@ -205,8 +205,8 @@ func TestWaysLaggedSkip(t *testing.T) {
 	})
 }
 
-// A client that does not get to the head of its log still hears that it is to
-// come back, or that it has gone; and so does everybody else meanwhile.
+// A client that does not get to the head of its log still hears that it is to come
+// back, or that it has gone; and so do all others meanwhile.
 func TestWaysAlwaysBehind(t *testing.T) {
 	for name, endless := range map[string]func(client *Client, source *source){
 		"more at each read": func(_ *Client, source *source) {
@@ -285,7 +285,7 @@ func TestWaysDrain(t *testing.T) {
 		if took := time.Since(began); took < 60*time.Millisecond {
 			t.Errorf("four were asked within %v", took)
 		}
-		late := s.listen(t) // who comes later is asked at once
+		late := s.listen(t) // a later client is asked at once
 		late.expectEnd(t, true, "first\n\n"+want+"leave drain\n\n")
 		before := strings.TrimSuffix(want, "last\n\n")
 		for _, e := range all {
@@ -365,7 +365,7 @@ func TestWaysCutOfAStuckWrite(t *testing.T) {
 	})
 }
 
-// Nobody reads; the end comes by the clock.
+// No client reads; the end comes by the clock.
 func TestWaysStuck(t *testing.T) {
 	onWays(t, ways, func(t *testing.T, s *stand) {
 		source := newSource(100).noisy()

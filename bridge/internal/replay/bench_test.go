@@ -81,7 +81,7 @@ func BenchmarkLive(b *testing.B) {
 	}
 }
 
-// What a frame costs once, with the first client, and how many of its bytes are
+// The cost of a frame with its first client, and the share of its bytes that is
 // left: ids, names, and the chunks' framing included on both sides.
 func BenchmarkGzipChunks(b *testing.B) {
 	for name, whole := range map[string]bool{"form=chained": true, "form=alone": false} {

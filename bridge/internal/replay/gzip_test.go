@@ -131,8 +131,8 @@ func TestEveryJoinAndEveryInjectedBlock(t *testing.T) {
 	}
 }
 
-// What the rule of whole is for: without it clients decode to something else,
-// and the test above would see it.
+// The rule of whole is needed: without it clients decode to something else, and the
+// test above would see it.
 func TestAWrongWholeIsSeen(t *testing.T) {
 	l := ticking(2*chainLength, Params{Events: 1000, Bytes: 1 << 30})
 	client := newRecipient(l, 0)
@@ -173,7 +173,7 @@ func TestFormsAreShared(t *testing.T) {
 	}
 }
 
-// Frames that have left the log are no dictionary, for nobody.
+// Frames that have left the log are no dictionary.
 func TestDictionariesThatHaveGone(t *testing.T) {
 	const frames = 2 * chainLength
 	for held := 1; held < chainLength+3; held++ {

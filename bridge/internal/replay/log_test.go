@@ -209,8 +209,8 @@ func TestReadAppends(t *testing.T) {
 	}
 }
 
-// What a reader got stays as it is, whatever comes and goes; and it has no
-// capacity by which its holder could write into what follows.
+// A reader's slices stay as they are when frames come and go; and they have no
+// capacity by which their holder could write into the frames behind.
 func TestSlicesAreImmutable(t *testing.T) {
 	l := New(Params{Events: 2, Bytes: 1 << 20})
 	frame := []byte("first")

@@ -176,8 +176,8 @@ func TestMemoryOfFormsIsBounded(t *testing.T) {
 	}
 }
 
-// What is trimmed and discarded is really the collector's, and readers have
-// what they have.
+// Trimmed and discarded memory is really the collector's, and readers keep their
+// slices.
 func TestMemoryIsReturned(t *testing.T) {
 	const logs, megabytes = 16, 2
 	budget := NewBudget(1)

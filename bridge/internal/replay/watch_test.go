@@ -42,7 +42,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestNotifyWakesThoseWhoWait(t *testing.T) {
+func TestNotifyWakesTheWaiters(t *testing.T) {
 	l := fill(New(roomy), "a")
 	waiting := l.Grown(1)
 	l.Notify()

@@ -106,7 +106,7 @@ func compare(t *rapid.T, templates []Template, found iter.Seq[int], wanted func(
 }
 
 // The first of several is the one that is told, wherever the index has it.
-func TestFirstConflictIsTold(t *testing.T) {
+func TestFirstConflictIsReported(t *testing.T) {
 	t.Parallel()
 
 	for range 20 { // whatever the order of a map is

@@ -86,8 +86,8 @@ func TestIdentity(t *testing.T) {
 		"other credentials": {"A: 1", "B: 2", "Authorization: y"},
 	} {
 		if name == "looks like B" {
-			// What a value would need to look like the end of A and all of B has
-			// control characters, which are refused.
+			// A value that looks like the end of A and all of B has control
+			// characters, which are refused.
 			if _, err := (request{headers: lines}).bind(compile(t, metadataSpec)); err == nil {
 				t.Errorf("%s: no error", name)
 			}

@@ -53,7 +53,7 @@ func TestControlEventsAppend(t *testing.T) {
 	}
 }
 
-// What a backend says in an error is one line of JSON, whatever it holds.
+// A backend's error is one line of JSON, whatever it holds.
 func TestHostileMessage(t *testing.T) {
 	hostile := "a\r\n\nid: evil\ndata: x\x00\xff\u2028</script>" + strings.Repeat("é", 1000)
 	event := readOne(t, AppendRetry(nil, 0, Retry{Reason: RetryUpstream, Message: hostile}))

@@ -7,7 +7,7 @@ import (
 )
 
 // An epoch is known to the bridge and the route that wrote it, and by its checksum to all others as one that some bridge wrote.
-func TestEpochsAreTold(t *testing.T) {
+func TestEpochsAreRecognised(t *testing.T) {
 	here, elsewhere := NewEpochs(), NewEpochs()
 	const rounds = 2000
 	var foreign, madeUp int

@@ -134,7 +134,7 @@ func TestAppendCursor(t *testing.T) {
 	}
 }
 
-// What is too long is cut, and stays safe where it is cut.
+// An id that is too long is cut, and stays safe where it is cut.
 func TestParseIDIsBounded(t *testing.T) {
 	for _, text := range []string{
 		strings.Repeat("a", 1<<20),

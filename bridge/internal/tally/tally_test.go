@@ -57,7 +57,7 @@ func TestLatenciesGrow(t *testing.T) {
 	}
 }
 
-func TestNothingIsLostOfWhatManyCount(t *testing.T) {
+func TestConcurrentCountsLoseNothing(t *testing.T) {
 	f, h := NewFamily("a", "b"), NewHistogram(Latencies())
 	var all sync.WaitGroup
 	for range 8 {

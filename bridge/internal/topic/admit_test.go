@@ -7,7 +7,8 @@ import (
 
 var errNotAdmitted = errors.New("not admitted")
 
-// Who may not open a topic still joins those that there are, and nobody is put out for it.
+// A client that may not open a topic still joins those that there are, and none is ended
+// for it.
 func TestAdmitIsAskedForNewTopicsAlone(t *testing.T) {
 	inWorld(t, Limits{Topics: 2, Idle: 2, Bytes: 1 << 30}, func(t *testing.T, w *world) {
 		asked, answer := 0, error(nil)

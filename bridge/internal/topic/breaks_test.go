@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// After a message, a passing failure tells clients to come back; the first who
-// does opens the RPC again, and a gap says that messages may be missing.
+// After a message, a passing failure asks clients to come back; the first to do so
+// opens the RPC again, and a gap says that messages may be missing.
 func TestBreakAfterMessages(t *testing.T) {
 	for _, err := range []error{errRetry, errFlaky} {
 		t.Run(err.Error(), func(t *testing.T) {
@@ -23,7 +23,7 @@ func TestBreakAfterMessages(t *testing.T) {
 					t.Fatal("the clients are not told")
 				}
 				time.Sleep(time.Minute)
-				w.expectOpens(1) // nobody wants it
+				w.expectOpens(1) // the topic has no client
 				back := w.join("k", at("e1", 1))
 				if back.toldToLeave() {
 					t.Fatal("told to leave for what was before")
@@ -80,7 +80,7 @@ func TestHungUpIsNoEnd(t *testing.T) {
 	}
 }
 
-// What is held is held for as many attempts as there may be.
+// A held failure is held for as many attempts as there may be.
 func TestAttemptsAreUsedUp(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Attempts = 2
@@ -118,7 +118,7 @@ func TestBreakBeforeMessages(t *testing.T) {
 }
 
 // A gap that is due is told even if the RPC after it fails, too, and once only.
-func TestGapIsToldOnce(t *testing.T) {
+func TestGapIsSentOnce(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.backend.then(answer{}, answer{openErr: errRetry})
 		c := w.join("k", held)
@@ -190,7 +190,7 @@ func TestBackoffBeginsAnew(t *testing.T) {
 	}
 }
 
-// Nobody hurries the backoff by coming back at once.
+// Coming back at once does not hurry the backoff.
 func TestRejoiningKeepsThePace(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		began := time.Now()
@@ -227,7 +227,7 @@ func TestFlaky(t *testing.T) {
 	})
 }
 
-// What is known to be passing is not held against a backend: it may have been
+// A failure that is known to pass is not held against a backend: it may have been
 // away for long before it answers with what may be a bug.
 func TestFlakyCountsOnlyItself(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {

@@ -23,7 +23,7 @@ func (w *world) expectBytesWithin(limits Limits) {
 	}
 }
 
-// Where all logs together are too large, topics to which nobody listens go first, the longest idle one before others.
+// Where all logs together are too large, topics without clients go first, the longest idle one before others.
 func TestIdleTopicsMakeRoomForBytes(t *testing.T) {
 	inWorld(t, smallBytes, func(_ *testing.T, w *world) {
 		for _, key := range []string{"a", "b"} {
@@ -46,7 +46,8 @@ func TestIdleTopicsMakeRoomForBytes(t *testing.T) {
 	})
 }
 
-// Without an idle one the largest log loses its oldest frames, and who has not read them lags.
+// Without an idle one the largest log loses its oldest frames, and a client that has not read
+// them lags.
 func TestTheLargestLogIsTrimmed(t *testing.T) {
 	limits := Limits{Topics: 100, Idle: 100, Bytes: 400 << 10} // some segments
 	inWorld(t, limits, func(t *testing.T, w *world) {
@@ -90,9 +91,9 @@ func TestPrivateTopicsWaitForBytes(t *testing.T) {
 	})
 }
 
-// What is compressed for a reader takes room, too: others make it when the reader tells its progress, not only when
-// the next message comes.
-func TestIdleTopicsMakeRoomForWhatIsCompressed(t *testing.T) {
+// Forms that are compressed for a reader take room, too: other logs make it when the reader reports its progress,
+// not only when the next message comes.
+func TestIdleTopicsMakeRoomForCompressedForms(t *testing.T) {
 	inWorld(t, smallBytes, func(t *testing.T, w *world) {
 		noise := rand.NewChaCha8([32]byte{1})
 		send := func(n int) {

@@ -9,9 +9,9 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// BenchmarkFrame is what a frame costs that is appended to a log of a family with
+// BenchmarkFrame is the cost of a frame that is appended to a log of a family with
 // so many others: it is to be the same. Half of the others stand at cursors that
-// nobody ever gets to, and half have replayed something.
+// never come, and half have replayed something.
 func BenchmarkFrame(b *testing.B) {
 	for _, logs := range []int{1, 100, 10_000} {
 		for _, role := range []role{mainRole, catchUpRole} {

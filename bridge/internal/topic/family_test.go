@@ -63,7 +63,7 @@ func follow(sub *Subscription, messages []string) error {
 
 // Thousands of clients at cursors that they have made up cost the others nothing:
 // no frame, no client that comes and no lock waits for a look through all logs.
-func TestMadeUpCursorsHoldUpNobody(t *testing.T) {
+func TestMadeUpCursorsDelayNoClient(t *testing.T) {
 	messages := make([]string, 10_000)
 	for i := range messages {
 		messages[i] = "m" + strconv.Itoa(i)

@@ -6,7 +6,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// A client that has to change logs makes room for the one that it needs: its own, which nobody else reads.
+// A client that has to change logs makes room for the one that it needs: its own, which has no other
+// reader.
 func TestMoveAtTheLimitOfTopics(t *testing.T) {
 	inScript(t, func(s *schedule) {
 		s.log.Events = 2

@@ -78,8 +78,8 @@ func TestStuckClientsMakeRoom(t *testing.T) {
 	})
 }
 
-// Messages that come at once to RPCs which have been silent are beyond what anybody could wait for. Then what is kept is
-// brought back by cutting clients, and those go first that have taken nothing for longest.
+// Messages that come at once to RPCs that have been silent cannot be waited for. The kept memory is then brought back by
+// cutting clients, those first that have taken nothing for longest.
 func TestMessagesOutOfSilence(t *testing.T) {
 	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
 		var cuts atomic.Int64

@@ -43,7 +43,8 @@ type atCursor struct {
 
 func (r *atCursor) Resume() ([]byte, uint64, bool) { return r.cursor, 0, r.cursor != nil }
 
-// A catch-up that ends while its RPC is being accepted is nobody's any more: who comes back with the same cursor gets an RPC.
+// A catch-up that ends while its RPC is being accepted is not found any more: a client that comes back with the same cursor
+// gets an RPC.
 func TestEndedWhileAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &lateHeaders{headers: make(chan struct{})}

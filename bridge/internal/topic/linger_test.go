@@ -35,7 +35,7 @@ func TestLinger(t *testing.T) {
 	})
 }
 
-// Rule 15: nobody can come back to a topic that never sent a stream-open.
+// Rule 15: a client cannot come back to a topic that never sent a stream-open.
 func TestNeverOpenedDoesNotLinger(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c, err := w.tryJoin("k")
@@ -127,7 +127,7 @@ func TestLimitOfTopics(t *testing.T) {
 		if _, err := w.tryJoin("c"); !errors.Is(err, ErrFull) {
 			t.Fatalf("err %v", err)
 		}
-		w.join("a").leave() // who shares needs no room
+		w.join("a").leave() // a client that shares needs no room
 		w.expectTopics(2)
 		a.leave()
 		w.join("c") // room is made of the idle one
@@ -157,7 +157,7 @@ func TestRoomFromTheSameFamily(t *testing.T) {
 	})
 }
 
-// With nothing to come back to, nobody waits: the RPC ends with its client.
+// With nothing to come back to, nothing waits: the RPC ends with its client.
 func TestAbandon(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Abandon = true
@@ -202,8 +202,8 @@ func TestClose(t *testing.T) {
 }
 
 // An RPC that is lost while its topic lingers is opened again by the first client
-// to come back, and for nobody before.
-func TestALostRPCIsNotReopenedForNobody(t *testing.T) {
+// to come back, and not before.
+func TestALostRPCIsNotReopenedWithoutClients(t *testing.T) {
 	for name, play := range map[string]func(leave, lose func()){
 		"lost after the client left":  func(leave, lose func()) { leave(); lose() },
 		"lost before the client left": func(leave, lose func()) { lose(); leave() },

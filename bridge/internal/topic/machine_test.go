@@ -15,9 +15,9 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// Whatever clients, backends and the clock do: who follows positions sees
-// every message exactly once between gaps, nobody is refused while there is
-// room, and nothing is left when all have gone.
+// Whatever clients, backends and the clock do: a client that follows positions sees
+// every message exactly once between gaps, none is refused while there is room, and
+// nothing is left when all have gone.
 func TestAnythingMayHappen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// A bubble has no deadline to ask for; testing.TB hides the method.
@@ -164,7 +164,7 @@ func (m *machine) one(t *rapid.T, here bool) *follower {
 func (m *machine) comeBack(t *rapid.T) {
 	f := m.one(t, false)
 	m.forget(f)
-	// What was written last may not have arrived.
+	// The last frames may not have arrived.
 	if lost := rapid.IntRange(0, min(2, len(f.before))).Draw(t, "lost"); lost > 0 {
 		f.mark = f.before[len(f.before)-lost]
 		f.before = f.before[:len(f.before)-lost]
@@ -339,7 +339,7 @@ func (m *machine) check(t *rapid.T) {
 	}
 }
 
-// finish lets everyone read to the end and leave.
+// finish lets all clients read to the end and leave.
 func (m *machine) finish(t *rapid.T) {
 	for _, f := range m.clients {
 		if f.sub != nil {

@@ -42,7 +42,8 @@ func TestRetire(t *testing.T) {
 	})
 }
 
-// Whoever is sent away from a retired owner's topics finds room, though the limit of topics was reached.
+// A client that is sent away from a retired owner's topics finds room, though the limit of topics was
+// reached.
 func TestRetiredTopicsDoNotCount(t *testing.T) {
 	inWorld(t, Limits{Topics: 2, Idle: 2, Bytes: 1 << 30}, func(t *testing.T, w *world) {
 		gone := &Owner{}
@@ -65,7 +66,8 @@ func TestRetiredTopicsDoNotCount(t *testing.T) {
 	})
 }
 
-// A retired topic whose stream has ended does not wait for those who could come back to its tail.
+// A retired topic whose stream has ended does not wait for clients that could come back to its
+// tail.
 func TestRetiredTail(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		gone := &Owner{}

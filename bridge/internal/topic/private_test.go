@@ -83,8 +83,8 @@ func TestPrivateTopicPerClient(t *testing.T) {
 	})
 }
 
-// While nobody listens the pump stops; its client finds the topic by epoch.
-func TestNobodyListens(t *testing.T) {
+// Without a client the pump stops; a returning client finds the topic by its epoch.
+func TestThePumpStopsWithoutClients(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("k", private)
 		w.backend.send(t, "1", "2")
@@ -121,7 +121,7 @@ func TestPrivateTopicIsNotFoundByOthers(t *testing.T) {
 	})
 }
 
-// What was written to a socket before it was cut need not have arrived: who
+// Frames written to a socket before it was cut need not have arrived: a client that
 // comes back further behind is waited for from there.
 func TestReturnsFurtherBehind(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
@@ -139,8 +139,8 @@ func TestReturnsFurtherBehind(t *testing.T) {
 	})
 }
 
-// Of several clients with one id the newest counts: an older one is a
-// connection that nobody has noticed to be dead.
+// Of several clients with one id the newest counts: an older one is a connection
+// that is not known to be dead.
 func TestNewestReaderCounts(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Events = 2
@@ -155,8 +155,8 @@ func TestNewestReaderCounts(t *testing.T) {
 	})
 }
 
-// A client that comes back to find its log with another, who has come by a cursor that
-// is as good there, is no sign that the other's connection is dead: both are waited for.
+// A client that comes back to find its log with another one, which came by an equally
+// good cursor, does not prove the other's connection dead: both are waited for.
 func TestBothReadersCountWhereTheyAreTwoClients(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Log.Events = 2

@@ -130,8 +130,8 @@ func (b *browser) hears(kind, what string) {
 	}
 }
 
-// attach notes whom the client listens to, so that it is known how long a log
-// can be come back to.
+// attach notes the log that the client listens to, so that it is known for how long
+// the client can come back to it.
 func (b *browser) attach() {
 	b.feed = b.schedule.feeds[b.sub.Topic.Epoch()]
 	b.feed.topic = b.sub.Topic

@@ -121,7 +121,7 @@ type schedule struct {
 type message struct {
 	cursor string
 	bad    bool
-	// passing: it is sent to those who listen, and not again.
+	// passing: it is sent to the clients of the moment, and not again.
 	passing bool
 }
 

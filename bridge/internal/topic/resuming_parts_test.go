@@ -116,11 +116,11 @@ type feed struct {
 	bridge  *topic.Registry
 	topic   *topic.Topic
 	clients int
-	latest  *browser  // who came last
+	latest  *browser  // the one that came last
 	left    time.Time // when the last one did
 }
 
-// What stands in a log that is no message.
+// Entries of a log that are no messages.
 const (
 	isGap      = -1
 	isEnd      = -2

@@ -192,7 +192,7 @@ func TestACatchUpRevivesMain(t *testing.T) {
 		main := s.comes(0, "")
 		s.sends("c1 c2 c3 c4")
 		main.cut()
-		s.breaks("-", errRetry) // nobody is there to come back
+		s.breaks("-", errRetry) // no client is there to come back
 		s.pause()
 		s.runs()
 		x := s.comes(0, "c1")
@@ -203,7 +203,7 @@ func TestACatchUpRevivesMain(t *testing.T) {
 	})
 }
 
-// A catch-up that has merged before its RPC had a place is not one that waits for a place: nobody need wait with it.
+// A catch-up that has merged before its RPC had a place does not wait for one, and neither do its clients.
 func TestMergedIsPlaced(t *testing.T) {
 	inScript(t, func(s *schedule) { s.history = true }, func(s *script) {
 		s.says("c1 c2 c3")
@@ -221,7 +221,7 @@ func TestMergedIsPlaced(t *testing.T) {
 	})
 }
 
-// Rule 15: whoever was in a catch-up that has told no gap has a cursor, and can do without it.
+// Rule 15: a client of a catch-up without a gap has a cursor, and can do without it.
 func TestRule15ACatchUpOfCursorsDoesNotLinger(t *testing.T) {
 	inScript(t, func(*schedule) {}, func(s *script) {
 		s.says("c1")

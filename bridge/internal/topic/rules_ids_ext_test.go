@@ -60,7 +60,8 @@ func TestRule1InclusiveCursorsNeedNotRise(t *testing.T) {
 	})
 }
 
-// Rule 2: who begins after the newest message, or after what it has missed, has its cursor, and no position.
+// Rule 2: a client that begins after the newest message, or after the messages it has missed, has a cursor,
+// and no position.
 func TestRule2TheFirstBlockHasTheCursorBeforeIt(t *testing.T) {
 	inScript(t, func(*schedule) {}, func(s *script) {
 		s.comes(0, "")
@@ -97,8 +98,8 @@ func TestRule3ABadMessageJustCounts(t *testing.T) {
 	})
 }
 
-// Rule 7: of two tabs of one user, each with a topic of its own, neither finds the other's; its own it does, once nobody
-// listens to it.
+// Rule 7: of two tabs of one user, each with a topic of its own, neither finds the other's; each finds its own once that
+// has no client.
 func TestRule7TabsDoNotFindEachOther(t *testing.T) {
 	inScript(t, func(s *schedule) { s.private = true }, func(s *script) {
 		first := s.comes(0, "")

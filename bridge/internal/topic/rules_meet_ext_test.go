@@ -133,7 +133,8 @@ func TestRule9ACatchUpWaitsForMain(t *testing.T) {
 	})
 }
 
-// Rule 9: who has to change logs and finds that main has moved on gets another catch-up, and no gap.
+// Rule 9: a client that has to change logs and finds that main has moved on gets another catch-up,
+// and no gap.
 func TestRule9MainHasMovedOn(t *testing.T) {
 	inScript(t, func(s *schedule) { s.log.Events = 2 }, func(s *script) {
 		s.says("c1")
@@ -176,7 +177,7 @@ func TestRule10ACatchUpWaitsForItsClients(t *testing.T) {
 	}
 }
 
-// Rule 10: nobody is evicted by another client of the same catch-up.
+// Rule 10: no client is evicted by another client of the same catch-up.
 func TestRule10TheSlowestCounts(t *testing.T) {
 	inScript(t, func(s *schedule) { s.log.Events = 3 }, func(s *script) {
 		s.says("c0 c1 c2 c3 c4 c5")

@@ -54,7 +54,7 @@ func TestMainWaitsNoLongerThanForItsFirstClient(t *testing.T) {
 }
 
 // And it does not wait for one that has left.
-func TestMainDoesNotWaitForWhoHasLeft(t *testing.T) {
+func TestMainDoesNotWaitForClientsThatLeft(t *testing.T) {
 	inScript(t, ownInSmallLog, func(s *script) {
 		s.says("- - - - - c5 c6")
 		gone := s.comes(0, "")
@@ -100,7 +100,7 @@ func TestRule5aALostSnapshotBeginsAnew(t *testing.T) {
 	}
 }
 
-// Rule 5a: the same for an RPC that its client shares with nobody.
+// Rule 5a: the same for a client's unshared RPC.
 func TestRule5aAPrivateRPCBeginsAnew(t *testing.T) {
 	inScript(t, func(s *schedule) { s.log.Events, s.private, s.history, s.cursorless = 3, true, true, true }, func(s *script) {
 		s.says("- - - - - c5 c6")

@@ -219,7 +219,7 @@ func TestRule10NothingGoesWhileAClientIsPlaced(t *testing.T) {
 	})
 }
 
-// Rule 14: the end of a catch-up is for those who were in it; a cursor opens an RPC, which knows better.
+// Rule 14: the end of a catch-up is for its clients; a cursor opens an RPC, which knows better.
 func TestRule14AFinishedCatchUpIsNotFoundAgain(t *testing.T) {
 	inScript(t, func(s *schedule) { s.ends = true }, func(s *script) {
 		s.says("c1")
@@ -236,7 +236,8 @@ func TestRule14AFinishedCatchUpIsNotFoundAgain(t *testing.T) {
 	})
 }
 
-// Rule 14: who begins anew after the end has the family's main log, also where each client begins with an RPC of its own.
+// Rule 14: a client that begins anew after the end has the family's main log, also where each client begins with an RPC
+// of its own.
 func TestRule14AnOwnRPCAfterTheEndIsMain(t *testing.T) {
 	inScript(t, func(s *schedule) { s.own, s.history, s.ends = true, true, true }, func(s *script) {
 		first := s.comes(0, "")

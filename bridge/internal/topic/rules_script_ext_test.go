@@ -14,8 +14,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// script is a schedule that a test plays by hand, step after step. What clients see is checked as in a random one, and
-// against what the test says.
+// script is a schedule that a test plays by hand, step after step. The clients are checked as in a random one, and
+// against the expectations of the test.
 type script struct {
 	*schedule
 

@@ -108,7 +108,8 @@ func TestRule10AClientThatIsNotServedIsNotSlow(t *testing.T) {
 	})
 }
 
-// Rule 10: the log of a slow client takes no newcomers, who would wait for it again.
+// Rule 10: the log of a slow client takes no new clients, which would wait for it
+// again.
 func TestRule10ASlowClientsLogIsItsOwn(t *testing.T) {
 	inScript(t, func(s *schedule) { s.log.Events = 3 }, func(s *script) {
 		s.says("c0 c1 c2 c3 c4 c5 c6 c7 c8 c9")
@@ -127,8 +128,8 @@ func TestRule10ASlowClientsLogIsItsOwn(t *testing.T) {
 	})
 }
 
-// Rule 10: the client that opened main with an RPC of its own is frozen in a snapshot, which is to be had in no other
-// log. Main is left to it; the others get another main, and nobody hears a gap.
+// Rule 10: the client that opened main with an RPC of its own is frozen in a snapshot that no other log has. Main is
+// left to it; the others get another main, and no client hears a gap.
 func TestRule10MainIsLeftToAFrozenSnapshot(t *testing.T) {
 	inScript(t, ownInSmallLog, func(s *script) {
 		s.says("- - - - - c5 c6")

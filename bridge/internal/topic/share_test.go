@@ -38,7 +38,7 @@ func TestJoinOpensOnce(t *testing.T) {
 				w.expectTopics(1)
 				clients.Wait()
 				w.expectOpens(1)
-				w.expectTopics(0) // nobody was sent a stream-open
+				w.expectTopics(0) // no client was sent a stream-open
 				w.expectRunning(0)
 			})
 		})
@@ -92,7 +92,7 @@ func TestKeysKeepClientsApart(t *testing.T) {
 		a.expect("1")
 		b.expect("2")
 		w.expectOpens(2)
-		// Whoever knows another's epoch does not get its log.
+		// A client that knows another one's epoch does not get its log.
 		spy := w.join("b", at("e1", 0))
 		if spy.sub.Start != Missed || spy.sub.Topic != b.sub.Topic {
 			t.Fatalf("start %d in topic %s", spy.sub.Start, spy.sub.Topic.Epoch())
@@ -170,8 +170,8 @@ func TestPlaceInANewLog(t *testing.T) {
 	})
 }
 
-// Rules 14 and 15 of the resuming rules: a finished log serves its own
-// places while it lingers; whoever has none opens the RPC anew.
+// Rules 14 and 15 of the resuming rules: a finished log serves its own places while
+// it lingers; a client without one opens the RPC anew.
 func TestFinishedLog(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Renderer = &renderer{cursors: true}

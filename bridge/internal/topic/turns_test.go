@@ -120,8 +120,8 @@ func (h *house) gets(clients []*client, want string) (got int) {
 }
 
 // A bridge is restarted, and its rooms are silent. Clients that have everything
-// come back first, and hold up nobody who has missed something.
-func TestQuietRoomsStarveNobody(t *testing.T) {
+// come back first, and delay no client that has missed something.
+func TestQuietRoomsStarveNoClient(t *testing.T) {
 	for _, headers := range []bool{true, false} {
 		for _, rooms := range []int{300, 3000} {
 			t.Run(fmt.Sprintf("%d rooms, headers %t", rooms, headers), func(t *testing.T) {

@@ -243,8 +243,8 @@ const (
 	ratioSlice  = 20 * time.Millisecond
 )
 
-// BenchmarkRatios is what docs/benchmarks.md has: medians of ten rounds in one process, in each of which every way has
-// its turn, so that a noisy neighbour is everyone's. It fails below what the design promises.
+// BenchmarkRatios measures the table of docs/benchmarks.md: medians of ten rounds in one process, in each of which
+// every way has its turn, so that other work on the machine falls on all. It fails below the promised ratios.
 func BenchmarkRatios(b *testing.B) {
 	for b.Loop() {
 		b.Log("\n" + ratioTable(b))
@@ -267,7 +267,7 @@ func ratioTable(b *testing.B) string {
 		all = append(all, contender{reorderedWay, appending(benchPlan(b, m.msg, Options{}))})
 		inputs = append(inputs, backwards(b, m.msg))
 
-		// What the library takes for bytes in that order is a little less than for the others, and so the ratio.
+		// The library takes a little less for bytes in that order, and so the ratio is lower.
 		backwardsDynamic := contender{"protojson on dynamicpb, out of order", all[2].run}
 		all = append(all, backwardsDynamic)
 		inputs = append(inputs, inputs[len(inputs)-1])
@@ -346,7 +346,7 @@ func medians(b *testing.B, all []contender, inputs [][]byte) []float64 {
 	return result
 }
 
-// perMessage runs a way for a slice of CPU time. What the one before it left to collect is not its.
+// perMessage runs a way for a slice of CPU time. Garbage of the way before is collected first.
 func perMessage(b *testing.B, w contender, wire []byte) float64 {
 	b.Helper()
 	runtime.GC()

@@ -258,7 +258,7 @@ func TestErrorsKeepTheMessage(t *testing.T) {
 	}
 }
 
-// TestUnresolvableNamesTheType: a type's name is no secret, and whoever reads the log needs it.
+// TestUnresolvableNamesTheType: a type's name is no secret, and a reader of the log needs it.
 func TestUnresolvableNamesTheType(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{})
 	_, err := plan.AppendJSON(nil, marshalWire(t, &testv1.Kinds{Any: &anypb.Any{TypeUrl: "example.com/acme.v1.Lost"}}))

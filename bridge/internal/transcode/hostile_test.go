@@ -19,8 +19,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// What a hostile message may take, whatever it is: generous for a slow machine under the race detector, and far below
-// what a cost that grows with the square of its size would be.
+// The time that a hostile message may take: generous for a slow machine under the race detector, and far below a cost
+// that grows with the square of its size.
 const (
 	hostileTime   = 20 * time.Second
 	hostileMemory = 1 << 30
@@ -256,7 +256,7 @@ func TestDeepMessagesAsGoSerializesThem(t *testing.T) {
 func TestHostileMaps(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit, Resolver: protoregistry.GlobalTypes})
 
-	// Falling keys, the worst for whoever inserts in order; and one key a million times.
+	// Falling keys, the worst for an insertion in order; and one key a million times.
 	var falling, same []byte
 	for i := range 80_000 {
 		falling = append(falling, field(stringMapNumber, field(1, []byte(strings.Repeat("k", 8)+string(rune('z'-i%26))+hexNumber(80_000-i))))...)
@@ -292,7 +292,7 @@ func TestHostileMaps(t *testing.T) {
 func TestHostileAny(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit, Resolver: protoregistry.GlobalTypes})
 
-	// Any inside Any, around a large text: each level would be copied by who decodes it.
+	// Any inside Any, around a large text: a decoder would copy each level.
 	wire := field(14, bytes.Repeat([]byte("x"), 1<<20))
 	url := field(1, []byte("x/ssebridge.test.v1.Kinds"))
 

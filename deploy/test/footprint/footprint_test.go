@@ -19,7 +19,7 @@ import (
 // starts is how often the bridge is started to see how long that takes.
 var starts = flag.Int("starts", 0, "measure the time to readiness by so many starts, and hold it")
 
-// What a sidecar may take.
+// The most that a sidecar may take.
 const (
 	mostSize     = 30_000_000 // bytes of the stripped binary
 	mostResident = 25 << 20   // bytes
@@ -54,7 +54,7 @@ func TestBinarySize(t *testing.T) {
 	}
 }
 
-// The bridge is idle: it has read the schema, and nobody listens.
+// The bridge is idle: it has read the schema, and has no clients.
 func TestResidentMemory(t *testing.T) {
 	config, admin := place(t)
 	p := bridgetest.Start(t, bridgetest.Command(), "serve", "--config", config)

@@ -18,8 +18,8 @@ import (
 // topics is how many there are, each with a client.
 const topics = 500
 
-// What a topic and its client may take of the bridge's memory, in bytes: heap and stacks behind a forced collection. The
-// figures are in docs/operations.md.
+// The most memory of the bridge that a topic and its client may take, in bytes: heap and stacks behind a forced
+// collection. The figures are in docs/operations.md.
 const (
 	mostPrivate    = 28 << 10 // with one event in its log
 	mostPrivateTen = 36 << 10 // with ten
@@ -65,7 +65,7 @@ routes:
 			for range tc.events {
 				say(t, public)
 			}
-			listen(t, public, 0, tc.events) // what there is once
+			listen(t, public, 0, tc.events) // memory that is needed once
 			before := memory(t, admin)
 			for i := range topics {
 				listen(t, public, i+1, tc.events)

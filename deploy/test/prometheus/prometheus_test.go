@@ -133,7 +133,7 @@ func TestPrometheusOfARunningBridge(t *testing.T) {
 		t.Error("nobody was turned away")
 	}
 	s.listen(t, "/rooms/two/events", "")
-	s.listen(t, "/rooms/three/events", "") // for whom there is no topic
+	s.listen(t, "/rooms/three/events", "") // there is no topic for it
 	happens("SSEBridgeShedding")
 	if p.firing(t)["SSEBridgeUpstreamDown"] {
 		t.Error("the upstream is up")

@@ -159,7 +159,7 @@ func checkAway(t testing.TB, url string) {
 	}
 }
 
-// What no test runs says so, and is YAML at least.
+// A file that no test runs says so, and is YAML at least.
 func TestFilesThatWereNotRunSaySo(t *testing.T) {
 	for _, name := range []string{"envoy.yaml", "traefik.yaml"} {
 		content := bridgetest.Read(t, "deploy/proxy/"+name)

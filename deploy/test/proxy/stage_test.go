@@ -119,7 +119,7 @@ func readdressed(t testing.TB, name string, oldnew ...string) string {
 	return strings.NewReplacer(oldnew...).Replace(content)
 }
 
-// write writes a file for a proxy that may run as somebody else.
+// write writes a file for a proxy that may run as another user.
 func write(t testing.TB, folder, name, content string) string {
 	t.Helper()
 	file := filepath.Join(folder, name)

@@ -20,7 +20,8 @@ const (
 	soon = 5 * time.Second
 )
 
-// What happens to one of two bridges while the other runs. Each leaves it as it was.
+// misfortunes are the faults of one of two bridges while the other runs. Each leaves
+// it running again.
 func misfortunes() map[string]func(t *testing.T, b *bridge, all func(while string)) {
 	return map[string]func(t *testing.T, b *bridge, all func(while string)){
 		"killed": func(t *testing.T, b *bridge, all func(string)) {

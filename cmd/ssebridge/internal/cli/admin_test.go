@@ -19,7 +19,7 @@ func adminOf(profiles bool) http.Handler {
 	return newAdmin(say("bridge"), say("metrics"), profiles)
 }
 
-func TestAdminAnswersOthersOnlyWhatIsOpen(t *testing.T) {
+func TestAdminAnswersOthersOnlyOpenPaths(t *testing.T) {
 	const local = "127.0.0.1:4711"
 	for _, tc := range []struct {
 		name, path, peer, host string
@@ -75,7 +75,7 @@ func TestAdminAnswersOthersOnlyWhatIsOpen(t *testing.T) {
 	}
 }
 
-// Who may open the socket's file is somebody on this machine.
+// A peer that may open the socket's file is on this machine.
 func TestAdminTakesUnixPeersForLocal(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/topics", nil)
 	r.RemoteAddr, r.Host = "@", "localhost"

@@ -90,7 +90,7 @@ func TestRoutesThatAreGoneAreNotBelievedAtOnce(t *testing.T) {
 		{fewer, true, steady, 1},
 		{fewer, true, 0, 2},                              // it stays so
 		{someText("", "", "/a", "/b", "/c"), true, 0, 3}, // more of them
-		{some, false, 0, 4},                              // somebody asks for it
+		{some, false, 0, 4},                              // SIGHUP asks for it
 		{fewer, true, steady, 4},
 		{"nonsense", true, 0, 4},
 		{fewer, true, steady, 4}, // was not the same in between
@@ -102,7 +102,7 @@ func TestRoutesThatAreGoneAreNotBelievedAtOnce(t *testing.T) {
 	}
 }
 
-// Whatever is wrong, the bridge hears of it, for its admin listener and its metrics.
+// The bridge hears of each failure, for its admin listener and its metrics.
 func TestEachFailureIsCounted(t *testing.T) {
 	folder := t.TempDir()
 	cert, key := selfSigned(t, "first")
@@ -134,7 +134,7 @@ func TestEachFailureIsCounted(t *testing.T) {
 	_, alien := selfSigned(t, "second")
 	replace(t, filepath.Join(folder, "tls.key"), alien)
 	fail("half of a renewal", good)
-	// What the bridge itself refuses it counts by itself.
+	// Refusals of the bridge itself are counted by it.
 	before := k.failed
 	replace(t, filepath.Join(folder, "tls.key"), key)
 	k.during = func() error { return errors.New("no") }
@@ -144,7 +144,7 @@ func TestEachFailureIsCounted(t *testing.T) {
 }
 
 // Descriptors that are wanting, or a disk, say nothing when they are back; a file that is bad, or not there, is watched.
-func TestWhatCannotBeReadIsReadAgain(t *testing.T) {
+func TestUnreadableFilesAreReadAgain(t *testing.T) {
 	r, k := newReloading(t, t.TempDir(), someText("", "", "/a"))
 	refuse := func(err error) time.Duration {
 		k.during = func() error { return err }
@@ -235,7 +235,7 @@ func TestFileThatChangesDuringAReload(t *testing.T) {
 	}
 }
 
-// The file that was missing comes; nobody asks for it.
+// The missing file comes; no signal asks for it.
 func TestRefusedConfigurationIsTakenOverWhenItsCauseGoes(t *testing.T) {
 	folder := t.TempDir()
 	s := serveFile(t, filepath.Join(folder, "ssebridge.yaml"), func(s *served) { s.write(s.text("", "/clock")) })
@@ -254,7 +254,7 @@ func TestRefusedConfigurationIsTakenOverWhenItsCauseGoes(t *testing.T) {
 }
 
 // An expired certificate is presented, for want of another, and never without a word.
-func TestExpiredCertificateIsTold(t *testing.T) {
+func TestExpiredCertificateIsLogged(t *testing.T) {
 	folder := t.TempDir()
 	files := config.ServerTLS{Cert: filepath.Join(folder, "tls.crt"), Key: filepath.Join(folder, "tls.key")}
 	present := func(until time.Time) {

@@ -47,8 +47,9 @@ func TestComplaintsAreCounted(t *testing.T) {
 	})
 }
 
-// TestBadHTTP2IsNotToldEachTime: hardening. Who does not speak HTTP/2 although it says so does not fill the log.
-func TestBadHTTP2IsNotToldEachTime(t *testing.T) {
+// TestBadHTTP2IsNotLoggedEachTime: hardening. A peer that claims HTTP/2 and does not speak it does not fill the
+// log.
+func TestBadHTTP2IsNotLoggedEachTime(t *testing.T) {
 	r, public, _ := startServe(t)
 	for range 50 {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(public, "http://"))

@@ -10,7 +10,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-func TestDemoReplacesOnlyAnAddressThatNobodyChose(t *testing.T) {
+func TestDemoReplacesOnlyItsDefaultAddress(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// A container of one program has no file that says who localhost is.
-func TestHealthAsksNobodyWhoThisIs(t *testing.T) {
+// A container of one program has no file with the address of localhost.
+func TestHealthLooksUpNoName(t *testing.T) {
 	own := []string{"127.0.0.1:9901", "[::1]:9901"}
 	for address, want := range map[string][]string{
 		":9901": own, "0.0.0.0:9901": own, "[::]:9901": own, "localhost:9901": own,
@@ -29,7 +29,7 @@ func TestHealthAsksNobodyWhoThisIs(t *testing.T) {
 	}
 }
 
-// What is wrong with the file is told as check tells it, and what else there is to do.
+// A fault of the file is reported as check reports it, with the way out.
 func TestHealthOfABadFile(t *testing.T) {
 	const rest = "upstreams: {app: {target: \"127.0.0.1:1\"}}\nroutes: [{path: /a, rpc: a.B/C, upstream: app}]\n"
 	for name, tc := range map[string]struct{ text, want string }{
@@ -66,7 +66,7 @@ func TestHealthOfABadFile(t *testing.T) {
 	}
 }
 
-// Where nobody answers, both are told.
+// Where neither family answers, both errors are reported.
 func TestHealthTriesBothFamilies(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -29,8 +29,8 @@ func (b broken) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.NewInvalidMetric(b.bad, errors.New("not to be had"))
 }
 
-// What cannot be read does not take the rest away, and the log says what it was.
-func TestMetricsTellWhatTheyCan(t *testing.T) {
+// A metric that cannot be read does not take the rest away, and is logged.
+func TestMetricsLeaveOutTheUnreadable(t *testing.T) {
 	var log bytes.Buffer
 	handler := newMetrics(slog.New(slog.NewTextHandler(&log, nil)),
 		broken{prometheus.NewDesc("good", "Good.", nil, nil), prometheus.NewDesc("bad", "Bad.", nil, nil)})

@@ -46,7 +46,7 @@ func TestProtoFilesAreThoseThatAreRead(t *testing.T) {
 	}
 }
 
-// A source that is only imported changes: nobody has to ask for the schema to be read again.
+// A source that is only imported changes: the schema is read again without a signal.
 func TestSourceThatChangesIsTakenOver(t *testing.T) {
 	const good, bad = "package ssebridge.demo.v1;\nmessage WatchRequest {}\nmessage Tick { uint64 count = 2; }\n", "message {"
 	folder := t.TempDir()

@@ -311,8 +311,8 @@ func TestCertificateIsRenewedUnderStreams(t *testing.T) {
 	}
 }
 
-// One of the two files is written, and the other a while later: what is presented is whole all the time, and nobody has
-// to ask. What is half is told once.
+// One of the two files is written, and the other a while later: the presented pair is whole all the time, without a
+// signal. The half pair is logged once.
 func TestHalfRotatedCertificateIsTakenWhenWhole(t *testing.T) {
 	folder := t.TempDir()
 	certFile, keyFile := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
@@ -339,7 +339,7 @@ func TestHalfRotatedCertificateIsTakenWhenWhole(t *testing.T) {
 	}
 }
 
-func TestBadCertificateIsToldAtStartAndByCheck(t *testing.T) {
+func TestBadCertificateIsReportedAtStartAndByCheck(t *testing.T) {
 	path := file(t, "ssebridge.yaml", "listen: 127.0.0.1:0\ntls: {cert: tls.crt, key: tls.key}\n"+
 		"upstreams: {app: {target: \"127.0.0.1:1\"}}\nroutes:\n"+fmt.Sprintf(clockRoute, "/clock"))
 	for _, command := range []string{"serve", "check"} {

@@ -179,7 +179,7 @@ func (s *script) serving(t *testing.T) *serving {
 	}
 }
 
-func TestRunTellsClientsWhileEverythingIsStillServed(t *testing.T) {
+func TestRunAsksClientsWhileEverythingIsStillServed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	app := &script{}
 	s := app.serving(t)

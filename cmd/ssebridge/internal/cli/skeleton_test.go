@@ -60,7 +60,7 @@ func TestKebab(t *testing.T) {
 	}
 }
 
-// Whatever the target is called, what is written reads back as it.
+// Any target reads back from the file as it was given.
 func TestSkeletonKeepsTheTarget(t *testing.T) {
 	for _, target := range []string{"localhost:1", "unix:///run/$HOME/x.sock", `a"b:1`, "dns:///[::1]:5", "${X}:1", "a#b:1", "{{.}}:1"} {
 		text, err := (&skeleton{Target: target, Streams: []stream{{Path: "/a", RPC: "p.S/M", Event: "p.M"}}}).render()
@@ -123,7 +123,7 @@ func TestInitRefusesABackendWithoutStreams(t *testing.T) {
 	}
 }
 
-// A backend without reflection is told of at once, with the flags that help.
+// A backend without reflection is reported at once, with the flags that help.
 func TestInitSaysTheWayOutWithoutReflection(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone))
 	code, stdout, stderr := run(t, "init", "--upstream", backend.Target(), "--timeout", "10m")
@@ -143,8 +143,8 @@ func TestInitSaysTheWayOutWithoutReflection(t *testing.T) {
 	}
 }
 
-// What init writes can be opened by a GET, whatever the request is made of.
-func TestInitWritesWhatWorks(t *testing.T) {
+// The routes of init can be opened by a GET, whatever the request is made of.
+func TestInitWritesRoutesThatWork(t *testing.T) {
 	backend := backendtest.Start(t)
 	out := filepath.Join(t.TempDir(), "conf.yaml")
 	if code, _, stderr := run(t, "init", "--upstream", backend.Target(), "--unary", "--out", out); code != ExitOK {

@@ -120,7 +120,7 @@ func TestSlowClientsAreCut(t *testing.T) {
 	}
 }
 
-// Who is connected and asks for nothing is cut, too.
+// A peer that connects and asks for nothing is cut, too.
 func TestIdleClientsAreCut(t *testing.T) {
 	address := serveHasty(t, nil).String()
 	for _, first := range []string{"", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"} {
@@ -141,7 +141,7 @@ func TestIdleClientsAreCut(t *testing.T) {
 	}
 }
 
-// The head of a request is bounded, before anybody looks at it.
+// The head of a request is bounded, before its route is known.
 func TestLargeHeadersAreRefused(t *testing.T) {
 	address := serveHasty(t, nil).String()
 	for size, want := range map[int]int{2 << 10: http.StatusOK, 20 << 10: http.StatusRequestHeaderFieldsTooLarge} {

@@ -135,8 +135,8 @@ func TestServeRefusesAnEndpointThatItCannotRead(t *testing.T) {
 	}
 }
 
-// What the SDK says of its environment is in the log, in the log's form.
-func TestServeTellsWhatTheExporterCannotRead(t *testing.T) {
+// The SDK's complaints about its environment are in the log, in the log's form.
+func TestServeReportsSettingsThatTheExporterCannotRead(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "ten")
 	r, _, _ := startServe(t)

@@ -99,7 +99,7 @@ func TestBackendStopEndsStreamsForClientsToComeBack(t *testing.T) {
 	wantCode(t, err, codes.Unavailable)
 }
 
-func TestBackendTellsOfItsHealth(t *testing.T) {
+func TestBackendServesItsHealth(t *testing.T) {
 	conn, stop := startBackend(t)
 	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(within(t), &grpc_health_v1.HealthCheckRequest{
 		Service: demov1.ClockService_ServiceDesc.ServiceName,

@@ -105,7 +105,7 @@ func TestChatGoesOnLive(t *testing.T) {
 	wantEvents(t, live, "2 Ada: now")
 }
 
-func TestChatTellsWhoComesAndGoes(t *testing.T) {
+func TestChatAnnouncesJoinsAndLeaves(t *testing.T) {
 	conn, _ := startBackend(t)
 	chat := demov1.NewChatServiceClient(conn)
 	watcher := subscribe(within(t), t, chat, &demov1.SubscribeRequest{RoomId: "r"})
@@ -138,7 +138,7 @@ func TestChatRefusesAPositionThatItDoesNotHold(t *testing.T) {
 	wantEvents(t, held, "3 Ada: 2")
 }
 
-func TestChatRefusesWhatIsOutOfBounds(t *testing.T) {
+func TestChatRefusesValuesOutOfBounds(t *testing.T) {
 	conn, _ := startBackend(t)
 	chat := demov1.NewChatServiceClient(conn)
 	long := strings.Repeat("x", maxText+1)

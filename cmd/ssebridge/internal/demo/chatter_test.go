@@ -33,7 +33,7 @@ func newestOf(r *room) int64 {
 	return newest
 }
 
-func TestChattersTalkOnlyWhileSomebodyListens(t *testing.T) {
+func TestChattersTalkOnlyToListeners(t *testing.T) {
 	inLobby(t, func(t *testing.T, rs *rooms) {
 		time.Sleep(time.Hour)
 		r := rs.enter(lobby)

@@ -38,7 +38,8 @@ func startDemo(t *testing.T, wrap func(http.Handler) http.Handler) (url string, 
 	return url, d
 }
 
-// serveHTTP serves on a port of its own until the test ends; then it cuts who is left.
+// serveHTTP serves on a port of its own until the test ends; then it cuts the
+// remaining clients.
 func serveHTTP(t *testing.T, server *http.Server) (url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -42,7 +42,7 @@ func TestMetricsMeasureTheSeriesAskedFor(t *testing.T) {
 	}
 }
 
-func TestMetricsRefuseWhatIsOutOfBounds(t *testing.T) {
+func TestMetricsRefuseValuesOutOfBounds(t *testing.T) {
 	conn, _ := startBackend(t)
 	for name, req := range map[string]*demov1.MetricsServiceWatchRequest{
 		"too many series": {Series: make([]string, maxSeries+1)},

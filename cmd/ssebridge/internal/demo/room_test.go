@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestRoomsForgetWhatNobodyNeeds(t *testing.T) {
+func TestUnusedRoomsAreForgotten(t *testing.T) {
 	rs := newRooms()
 	empty := rs.enter("empty")
 	rs.exit(empty)
@@ -20,7 +20,7 @@ func TestRoomsForgetWhatNobodyNeeds(t *testing.T) {
 	}
 }
 
-func TestRoomTellsOfEachChange(t *testing.T) {
+func TestRoomNotifiesOfEachChange(t *testing.T) {
 	rs := newRooms()
 	r := rs.enter("r")
 	_, _, changed := r.watched()

@@ -58,7 +58,7 @@ func TestTokensStopAtTheMost(t *testing.T) {
 	}
 }
 
-func TestTokensRefuseWhatIsOutOfBounds(t *testing.T) {
+func TestTokensRefuseValuesOutOfBounds(t *testing.T) {
 	for name, req := range map[string]*demov1.GenerateRequest{
 		"no prompt":         {},
 		"a prompt too long": {Prompt: strings.Repeat("x", maxPrompt+1)},

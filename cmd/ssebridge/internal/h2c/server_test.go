@@ -187,8 +187,8 @@ func TestNothingOfABeginningIsLostWhereverItIsCut(t *testing.T) {
 	}
 }
 
-// What is not the preface of HTTP/2 is a request of HTTP/1.1, or nothing.
-func TestWhoOnlyLooksLikeHTTP2IsNotServedAsIt(t *testing.T) {
+// Bytes that are not the preface of HTTP/2 are a request of HTTP/1.1, or nothing.
+func TestConnectionsThatOnlyLookLikeHTTP2AreNotServedAsIt(t *testing.T) {
 	_, addr := start(t, newHeld(), nil)
 	for _, sent := range []string{
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX garbage",
@@ -215,7 +215,7 @@ func TestShutdownLetsRequestsEndAndBeginsNone(t *testing.T) {
 	<-h.begun
 	down := make(chan error, 1)
 	go func() { down <- s.Shutdown(t.Context()) }()
-	// It has been told by GOAWAY when it wants another connection, which nobody accepts.
+	// It has got GOAWAY when it wants another connection, which is not accepted.
 	for {
 		again, err := c.Get("http://" + addr + "/now")
 		if err != nil {
@@ -263,8 +263,8 @@ func TestCloseCutsRequests(t *testing.T) {
 	}
 }
 
-// A connection that is handed over in the moment of shutting down is nobody's otherwise.
-func TestWhoComesWhileShuttingDownIsNotServed(t *testing.T) {
+// A connection that is handed over in the moment of shutting down has no other owner.
+func TestConnectionsDuringShutdownAreNotServed(t *testing.T) {
 	s, addr := start(t, newHeld(), nil)
 	s.refuse()
 	conn := dial(t, addr)
@@ -295,7 +295,7 @@ func TestAnIdleConnectionIsEnded(t *testing.T) {
 }
 
 // Its client has a moment to hear of it, in which requests are still served.
-func TestWhatIsAskedWhileAnIdleConnectionEndsIsAnswered(t *testing.T) {
+func TestRequestsOnAnEndingIdleConnectionAreAnswered(t *testing.T) {
 	_, addr := start(t, newHeld(), func(s *http.Server) { s.IdleTimeout = 50 * time.Millisecond })
 	conn := dial(t, addr)
 	if _, err := conn.Write(opened(t, "/now")); err != nil {

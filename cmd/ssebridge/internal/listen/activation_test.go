@@ -71,7 +71,7 @@ func counted(t *testing.T, count int, names, pid string, sockets ...filer) strin
 	return string(out)
 }
 
-// waiting is a listener to which somebody has connected already.
+// waiting is a listener with a connection that waits.
 func waiting(t *testing.T) *net.TCPListener {
 	t.Helper()
 	listener, ok := tcp(t).(*net.TCPListener)

@@ -40,7 +40,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
-// issue signs a certificate; nobody signs their own.
+// issue signs a certificate; none is self-signed.
 func (a *authority) issue(t *testing.T, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, []byte, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -116,7 +116,8 @@ func put(t *testing.T, name string, data []byte) {
 	}
 }
 
-// serveTLS serves a certificate until the test ends, to anybody or to callers of a CA.
+// serveTLS serves a certificate until the test ends, to all callers or to those of a
+// CA.
 func serveTLS(t *testing.T, server, callers *authority) *secured {
 	t.Helper()
 	folder := t.TempDir()
@@ -192,7 +193,7 @@ func (s *secured) call(c *tls.Config) (*tls.Conn, error) {
 	return conn, nil
 }
 
-// mustCall is call, of somebody who is let in.
+// mustCall is call by a caller that is let in.
 func (s *secured) mustCall(c *tls.Config) *tls.Conn {
 	s.t.Helper()
 	conn, err := s.call(c)
@@ -270,7 +271,7 @@ func TestBadFilesKeepTheOldCertificate(t *testing.T) {
 	}
 }
 
-func TestMissingFilesAreToldByTheirKeys(t *testing.T) {
+func TestMissingFilesAreReportedByTheirKeys(t *testing.T) {
 	folder := t.TempDir()
 	_, err := NewCertificates(config.ServerTLS{Cert: folder + "/a", Key: folder, ClientCA: folder + "/c"})
 	want := `tls.cert: the file cannot be read: no such file or directory; name a PEM file that the user of this process may read

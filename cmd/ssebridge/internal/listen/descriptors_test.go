@@ -65,8 +65,8 @@ func TestClientsFitTheDescriptors(t *testing.T) {
 	}
 }
 
-// What fits is what is needed, at every size.
-func TestNeededIsWhatFits(t *testing.T) {
+// The needed number fits, at every size.
+func TestNeededDescriptorsFit(t *testing.T) {
 	cfg := config.Config{Upstreams: map[string]config.Upstream{"a": {}, "b": {}, "c": {Connections: 7}}}
 	for _, clients := range []int{1, 2, 99, 100, 101, 4321, 10_000, 1_000_000} {
 		n := needed(clients, cfg)

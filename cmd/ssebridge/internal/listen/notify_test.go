@@ -22,7 +22,7 @@ func serviceManager(t *testing.T) *net.UnixConn {
 	return manager
 }
 
-func TestNotifierTellsTheServiceManager(t *testing.T) {
+func TestNotifierNotifiesTheServiceManager(t *testing.T) {
 	manager := serviceManager(t)
 	log := &journal{}
 	notifier := Notifier{Logger: log.logger()}
@@ -54,11 +54,11 @@ func TestNotifierTellsTheServiceManager(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	t.Setenv("NOTIFY_SOCKET", "")
-	(Notifier{}).Ready("") // nobody listens
+	(Notifier{}).Ready("") // there is no service manager
 }
 
-// A queue that nobody reads is full after some messages; whoever serves is not held up by it.
-func TestNotifierWaitsForNobody(t *testing.T) {
+// A queue that is not read is full after some messages; serving is not held up by it.
+func TestNotifierDoesNotWait(t *testing.T) {
 	serviceManager(t) // which reads nothing
 	log := &journal{}
 	for !strings.Contains(log.String(), "i/o timeout") { // without a deadline, for ever

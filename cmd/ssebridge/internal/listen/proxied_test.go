@@ -114,9 +114,9 @@ func TestHeaderOfAnUntrustedPeerIsGarbage(t *testing.T) {
 	}
 }
 
-// Version 1 is garbage to HTTP, too, and who looks for the reason finds it in the log; once,
-// however many connections begin like that. A method that begins like it is none.
-func TestVersion1OfATrustedPeerIsTold(t *testing.T) {
+// Version 1 is garbage to HTTP, too, and the log has the reason; once, however many
+// connections begin like that. A method that begins like it is none.
+func TestVersion1OfATrustedPeerIsLogged(t *testing.T) {
 	proxied, log := behind(t, tcp(t), time.Minute, loopback, nil)
 	if status, _ := get(t, dial(t, proxied), "PRO"); status != http.StatusOK { // PROGET
 		t.Errorf("a method that begins with the same letters: %d", status)
@@ -155,7 +155,7 @@ func TestTrustIsForConnectionsFromNowOn(t *testing.T) {
 	}
 }
 
-// Headers that are wrong or never end keep nobody else waiting, and are cut.
+// Headers that are wrong or never end keep no other peer waiting, and are cut.
 func TestBadAndSlowHeaders(t *testing.T) {
 	proxied, log := behind(t, tcp(t), 300*time.Millisecond, loopback, nil)
 	var bad []net.Conn
@@ -252,13 +252,14 @@ func TestUnixPeersAreTrustedIfAnybodyIs(t *testing.T) {
 	}
 }
 
-// Close ends those who have not been accepted, and waits for none of them.
-func TestCloseEndsWhoIsWaitedFor(t *testing.T) {
+// Close ends the connections that have not been accepted, and waits for none of
+// them.
+func TestCloseEndsWaitingConnections(t *testing.T) {
 	proxied := NewProxied(ProxiedParams{Listener: tcp(t), Timeout: time.Hour, Logger: (&journal{}).logger()})
 	proxied.Trust(loopback)
 	slow := dial(t, proxied)
 	named := dial(t, proxied)
-	write(t, named, proxyHeader(proxy, tcp4, addresses4, 0)) // and nobody accepts it
+	write(t, named, proxyHeader(proxy, tcp4, addresses4, 0)) // and it is not accepted
 	for {
 		proxied.mu.Lock()
 		reading, read := len(proxied.reading), len(proxied.clients)

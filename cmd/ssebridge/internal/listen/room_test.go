@@ -12,8 +12,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// A flood takes descriptors up to the ceiling, whoever has the connections; those above are left, and when it ends there is
-// room again.
+// A flood takes descriptors up to the ceiling; those above are left, and when it ends there is room again.
 func TestFloodLeavesDescriptors(t *testing.T) {
 	proxied, log := behind(t, tcp(t), time.Minute, nil, nil)
 	if code, _ := get(t, dial(t, proxied), ""); code != http.StatusOK {

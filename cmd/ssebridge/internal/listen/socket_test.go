@@ -91,7 +91,7 @@ func TestLiveSocketIsAnError(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSocketStays(t *testing.T) {
+func TestFilesThatAreNoSocketsStay(t *testing.T) {
 	folder := t.TempDir()
 	regular := filepath.Join(folder, "file")
 	if err := os.WriteFile(regular, []byte("precious"), 0o600); err != nil {

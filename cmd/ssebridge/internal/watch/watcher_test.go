@@ -96,7 +96,7 @@ func write(t *testing.T, name, text string) {
 	do(t, os.WriteFile(name, []byte(text), 0o600))
 }
 
-// put replaces a file in one step, so that nobody sees it half written.
+// put replaces a file in one step, so that it is never seen half written.
 func put(t *testing.T, name, text string) {
 	t.Helper()
 	write(t, name+".new", text)
@@ -214,7 +214,8 @@ func TestFileThatVanishesAndComesBack(t *testing.T) {
 	w.await("all are back")
 }
 
-// What leaves the content as it is, and what happens to others, is not told.
+// Events that leave the content as it is, and those of other files, are not
+// reported.
 func TestOnlyContentCounts(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "ssebridge.yaml")
@@ -305,7 +306,7 @@ func TestLinksInACircle(t *testing.T) {
 	w.await("a file in the circle's place")
 }
 
-func TestRunTellsWhenTheSystemEndsIt(t *testing.T) {
+func TestRunReportsTheEndOfWatching(t *testing.T) {
 	w, err := New()
 	do(t, err, w.Close())
 	if err := w.Run(t.Context(), nil, nil); err == nil {
@@ -323,7 +324,7 @@ func TestTailOfALargeFile(t *testing.T) {
 	w.await("another last byte")
 }
 
-// What the system finds wrong in passing (EINVAL, of a folder that is gone before it is let go of) ends nothing, is told
+// A passing error of the system (EINVAL, of a folder that is gone before it is let go of) ends nothing, is reported
 // once, and the files are read.
 func TestPassingErrorsEndNothing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ssebridge.yaml")
