@@ -10,18 +10,27 @@ import (
 )
 
 const (
-	// abortsPerSecond and abortsBurst are how many requests a connection of HTTP/2 may
-	// give up before they are accepted. A page that is left gives up a few.
+	// abortsPerSecond and abortsBurst are how many requests a client of HTTP/2 may give
+	// up before they are accepted. A page that is left gives up a few.
 	abortsPerSecond = 10
 	abortsBurst     = 100
 )
 
-// aborts holds back connections of HTTP/2 whose client opens streams and resets them
-// before they are accepted: each has cost an RPC. Only connections that do so are
-// kept, by the peer's address and port. Its methods are safe for concurrent use.
+// aborts slows down clients of HTTP/2 that open streams and reset them before they
+// are accepted: each has cost an RPC. Only those that do so are kept, by abortKey.
+// Its methods are safe for concurrent use.
 type aborts struct {
-	mu    sync.Mutex
-	conns *simplelru.LRU[string, *rate.Limiter]
+	mu      sync.Mutex
+	clients *simplelru.LRU[string, *rate.Limiter]
+}
+
+// abortKey is the key of a request's bucket: its connection, or the client's address
+// where a trusted proxy names it, since such a connection carries many clients.
+func abortKey(r *http.Request) string {
+	if forwarded(r) {
+		return addrKey(clientAddr(r)).String()
+	}
+	return r.RemoteAddr
 }
 
 // count counts a request that its client gave up.
@@ -31,39 +40,41 @@ func (a *aborts) count(r *http.Request) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.conns == nil {
-		conns, err := simplelru.NewLRU[string, *rate.Limiter](maxBuckets, nil)
+	if a.clients == nil {
+		clients, err := simplelru.NewLRU[string, *rate.Limiter](maxBuckets, nil)
 		if err != nil {
 			panic(err) // a size below 1
 		}
-		a.conns = conns
+		a.clients = clients
 	}
-	bucket, ok := a.conns.Get(r.RemoteAddr)
+	key := abortKey(r)
+	bucket, ok := a.clients.Get(key)
 	if !ok {
 		bucket = rate.NewLimiter(abortsPerSecond, abortsBurst)
-		a.conns.Add(r.RemoteAddr, bucket)
+		a.clients.Add(key, bucket)
 	}
 	bucket.Allow()
 }
 
-// allows reports whether a request's connection may open streams: it has not given up
-// too many just now.
+// allows reports whether a request's client may open streams: it has not given up too
+// many just now.
 func (a *aborts) allows(r *http.Request) bool {
 	if r.ProtoMajor < 2 {
 		return true
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.conns == nil {
+	if a.clients == nil {
 		return true
 	}
-	bucket, ok := a.conns.Peek(r.RemoteAddr)
+	key := abortKey(r)
+	bucket, ok := a.clients.Peek(key)
 	if !ok {
 		return true
 	}
 	tokens := bucket.TokensAt(time.Now())
 	if tokens >= abortsBurst {
-		a.conns.Remove(r.RemoteAddr)
+		a.clients.Remove(key)
 	}
 	return tokens >= 1
 }

@@ -1,11 +1,15 @@
 package bridge
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
@@ -84,5 +88,39 @@ func TestAborts(t *testing.T) {
 	}
 	if !a.allows(other) {
 		t.Error("another connection is held back")
+	}
+}
+
+// A trusted proxy has many clients on one connection of HTTP/2. One that gives up what it begins costs the others nothing.
+func TestAbortsOfAProxiedClientAreItsOwn(t *testing.T) {
+	var a aborts
+	proxies := trust{netip.MustParsePrefix("10.0.0.0/8")}
+	from := func(client string) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.ProtoMajor, r.RemoteAddr = 2, "10.0.0.1:1"
+		r.Header.Set("X-Forwarded-For", client)
+		return r.WithContext(context.WithValue(r.Context(), clientKey{}, proxies.from(r)))
+	}
+	for range 2 * abortsBurst {
+		a.count(from("203.0.113.5"))
+	}
+	if a.allows(from("203.0.113.5")) {
+		t.Error("a client that resets all that it begins may go on")
+	}
+	if !a.allows(from("203.0.113.6")) {
+		t.Error("another client of the same proxy is held back")
+	}
+}
+
+// A unary call whose time is up while its answer waits for a processor is DEADLINE_EXCEEDED, and no unknown failure.
+func TestACallThatWaitsForAProcessorKeepsItsTimeout(t *testing.T) {
+	e := &endpoint{bridge: &Bridge{rendering: newRenderings()}, upstream: &backend{}}
+	for range cap(e.bridge.rendering.free) {
+		e.bridge.rendering.free <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := e.render(ctx, nil, make([]byte, largeRendering)); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("got %v", err)
 	}
 }

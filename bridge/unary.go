@@ -50,11 +50,12 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, c *call) error
 	return nil
 }
 
-// render transcodes a response when a processor is free for it.
+// render transcodes a response when a processor is free for it. Its error is a status
+// where ctx ends before.
 func (e *endpoint) render(ctx context.Context, plan *transcode.Plan, wire []byte) ([]byte, error) {
 	end, err := e.bridge.rendering.begin(ctx, e.upstream.intake, wire)
 	if err != nil {
-		return nil, err
+		return nil, status.FromContextError(err).Err()
 	}
 	defer end()
 	return plan.AppendJSON(nil, wire)
