@@ -10,7 +10,7 @@ import (
 // The words that control events may use, as docs/events.md lists them.
 var (
 	gapReasons   = []string{"expired", "forgotten", "restarted", "lagged", "upstream", "untranscodable"}
-	retryReasons = []string{"shed", "drain", "reload", "max_age", "expired", "upstream", "lagged", "idle"}
+	retryReasons = []string{"shed", "drain", "reload", "max_age", "upstream", "lagged", "idle"}
 
 	// statusName is a code as google.rpc.Code spells it; one of the backend's own is its number.
 	statusName = regexp.MustCompile(`^(CANCELLED|UNKNOWN|INVALID_ARGUMENT|DEADLINE_EXCEEDED|NOT_FOUND|ALREADY_EXISTS|` +
