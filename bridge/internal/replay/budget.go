@@ -12,8 +12,9 @@ import (
 //
 // A quarter of it is for the frames that logs with Params.Hold keep for a
 // reader, the rest for all other frames. Neither takes memory of the other, so a
-// reader that takes nothing costs other logs no frame. While the quarter is used
-// up each log with such a frame is Full, and a log takes no large one (Reserve).
+// reader that takes nothing costs other logs no frame. The less of the
+// quarter is left, the less each log may keep until it is Full; while nothing is
+// left a single frame is enough, and a log takes no large one (Reserve).
 // While the rest is exceeded a log with Params.Hold keeps no frame that has been
 // released.
 //

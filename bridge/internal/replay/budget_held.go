@@ -19,13 +19,28 @@ func (b *Budget) Held() int64 {
 	return b.held.Load()
 }
 
-// HeldFull reports whether no more frames should be kept. It is so from three
-// quarters on: the rest is for the first frames of logs whose readers had got
-// all there was, which nothing holds back.
-func (b *Budget) HeldFull() bool { return b != nil && b.held.Load() > b.heldPace() }
+// HeldFull reports whether a log that keeps frames in so much memory should keep
+// no more: where that is more than a quarter of what is left for all such logs.
+// So many logs come to keep about as much each, and those whose readers are slow
+// leave something to the others.
+func (b *Budget) HeldFull(memory int64) bool { return b != nil && memory > b.heldLeft()/4 }
 
-// heldPace is the memory of kept frames up to which logs take more.
-func (b *Budget) heldPace() int64 { return b.HeldLimit() / 4 * 3 }
+// heldPace is the memory of kept frames up to which logs take more. The rest is
+// for the first frames of logs whose readers had got all there was, which nothing
+// holds back.
+func (b *Budget) heldPace() int64 { return b.HeldLimit() / 8 * 7 }
+
+// heldLeft is how much less than heldPace the kept frames have.
+func (b *Budget) heldLeft() int64 { return max(b.heldPace()-b.held.Load(), 0) }
+
+// heldSegment is how large a new segment of a log that keeps frames may be. A single
+// frame keeps its whole segment, so this is a small part of what the log may keep.
+func (b *Budget) heldSegment() int {
+	if b == nil {
+		return largestSegment
+	}
+	return int(min(max(b.heldLeft()/16, smallestSegment), largestSegment))
+}
 
 // HeldOver reports whether the frames that are kept have more memory than they
 // may.

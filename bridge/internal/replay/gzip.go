@@ -122,7 +122,7 @@ func (l *Log) compressed(number, whole uint64, work *int) piece {
 	dict := l.dictionary(desk.dict[:0], after, number, deflate.Window)
 	desk.dict = dict
 	desk.out = deflate.AppendBlocks(desk.out[:0], f.plain.content(), dict)
-	*form = memory.lay(desk.out)
+	*form = memory.lay(desk.out, l.largestSegment())
 	if l.params.Hold && number > l.released {
 		l.pinPiece(*form)
 	}

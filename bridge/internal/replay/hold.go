@@ -49,12 +49,20 @@ func (l *Log) weigh() {
 	}
 }
 
-// Full reports whether the frames that must be held fill the log. While the
-// share of the budget that such frames have is used up a single frame does. It
-// takes no lock.
+// Full reports whether the frames that must be held fill the log: as many as
+// Params allows, or fewer while the share of the budget that such frames have is
+// used up (Budget.HeldFull). It takes no lock.
 func (l *Log) Full() bool {
 	weight := l.unread.Load()
-	return weight == holdsAll || weight == holdsSome && l.params.Budget.HeldFull()
+	return weight == holdsAll || weight == holdsSome && l.params.Budget.HeldFull(l.pinnedCounted.Load())
+}
+
+// largestSegment is how large a new segment may be.
+func (l *Log) largestSegment() int {
+	if !l.params.Hold {
+		return largestSegment
+	}
+	return l.params.Budget.heldSegment()
 }
 
 // Pinned returns the memory of the frames that Params.Hold keeps, and for how

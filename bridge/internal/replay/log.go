@@ -69,7 +69,7 @@ type Log struct {
 	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
 	parked   bool              // the budget looks at the log again when it has changed
 
-	pinnedCounted int64        // pinned, as the budget knows it
+	pinnedCounted atomic.Int64 // pinned, as the budget knows it; written with mu held
 	movedAt       atomic.Int64 // when pinned memory was last released, or first pinned; since begun
 
 	// Owned by params.Budget, and guarded by it. counted is written with both
@@ -112,7 +112,7 @@ func (l *Log) add(bytes []byte, id string) bool {
 		return false
 	}
 	now := time.Since(l.begun)
-	l.frames.push(frame{plain: l.plain.lay(bytes), id: id, at: now})
+	l.frames.push(frame{plain: l.plain.lay(bytes, l.largestSegment()), id: id, at: now})
 	l.newestAt.Store(int64(now))
 	l.newest.Store(l.frames.head())
 	l.pin(l.frames.head())

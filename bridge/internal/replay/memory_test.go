@@ -74,8 +74,8 @@ func audit(t rapid.TB, l *Log) (total int64) {
 		}
 		total += size
 	}
-	if pinned := pinnedBy(l); pinned != l.pinned || pinned != l.pinnedCounted && l.params.Budget != nil {
-		t.Fatalf("%d bytes are kept for readers, %d are counted and %d reported", pinned, l.pinned, l.pinnedCounted)
+	if pinned := pinnedBy(l); pinned != l.pinned || pinned != l.pinnedCounted.Load() && l.params.Budget != nil {
+		t.Fatalf("%d bytes are kept for readers, %d are counted and %d reported", pinned, l.pinned, l.pinnedCounted.Load())
 	}
 	if bytes != l.bytes {
 		t.Fatalf("frames of %d bytes, %d are counted", bytes, l.bytes)

@@ -52,12 +52,13 @@ type segments struct {
 	memory int64 // the capacities of all segments that pieces are held in
 }
 
-// lay copies a content into a segment, as a chunk.
-func (s *segments) lay(content []byte) piece {
+// lay copies a content into a segment, as a chunk. A new segment has at most
+// largest bytes, unless the chunk has more.
+func (s *segments) lay(content []byte, largest int) piece {
 	if len(content) == 0 {
 		return piece{}
 	}
-	room := s.room(chunkSize(len(content)))
+	room := s.room(chunkSize(len(content)), largest)
 	start := len(room.bytes)
 	room.bytes = appendChunk(room.bytes, content)
 	room.pieces++
@@ -65,7 +66,7 @@ func (s *segments) lay(content []byte) piece {
 }
 
 // room returns a segment with so much room.
-func (s *segments) room(size int) *segment {
+func (s *segments) room(size, largest int) *segment {
 	if size > largestShared {
 		// Grow rounds up to what the allocator hands out anyway, so that it is
 		// counted.
@@ -78,7 +79,10 @@ func (s *segments) room(size int) *segment {
 		if s.newest != nil {
 			// Doubled from segment to segment, so that a quiet topic stays
 			// small and a busy one makes few.
-			next = min(2*cap(s.newest.bytes), largestSegment)
+			next = 2 * cap(s.newest.bytes)
+		}
+		for next > max(largest, smallestSegment) {
+			next /= 2
 		}
 		for next < size {
 			next *= 2

@@ -8,9 +8,9 @@ func (l *Log) account() {
 	if budget == nil {
 		return
 	}
-	if l.pinned != l.pinnedCounted {
-		budget.reportHeld(l.pinned - l.pinnedCounted)
-		l.pinnedCounted = l.pinned
+	if before := l.pinnedCounted.Load(); l.pinned != before {
+		budget.reportHeld(l.pinned - before)
+		l.pinnedCounted.Store(l.pinned)
 	}
 	if memory := l.memory(); memory != l.counted || l.parked {
 		l.parked = false
@@ -21,7 +21,7 @@ func (l *Log) account() {
 // unreported is how much more the log counts against what logs may have beside
 // the frames that are held, than the budget knows.
 func (l *Log) unreported() int64 {
-	return l.memory() - l.counted - (l.pinned - l.pinnedCounted)
+	return l.memory() - l.counted - (l.pinned - l.pinnedCounted.Load())
 }
 
 // trim gives some memory back, and reports whether there was any to give.
