@@ -1,0 +1,199 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+)
+
+// extraIdle is how long the pool keeps a connection without RPCs that it opened
+// because the others were full.
+const extraIdle = 2 * time.Minute
+
+// addLocked opens one more connection to an address.
+func (p *pool) addLocked(e *endpoint) error {
+	c := &connection{
+		endpoint: e, watched: make(chan struct{}), limit: unlimitedStreams, idleSince: time.Now(),
+		starting: map[*slot]struct{}{}, movable: map[*Stream]struct{}{}, opening: map[*Stream]time.Time{},
+	}
+	cc, err := grpc.NewClient(p.dialTarget(e), p.dialOptions(c)...)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cc, c.cancel = cc, cancel
+	e.connections = append(e.connections, c)
+	p.armLocked(extraIdle)
+	go p.watch(ctx, c)
+	return nil
+}
+
+// armLocked schedules closeIdle after d, if there is a connection that it could
+// close.
+func (p *pool) armLocked(d time.Duration) {
+	extra := slices.ContainsFunc(p.endpoints, func(e *endpoint) bool { return len(e.connections) > 1 })
+	if p.params.Connections == 0 && extra && p.idle == nil && !p.closed {
+		p.idle = time.AfterFunc(d, p.closeIdle)
+	}
+}
+
+// limited records how many RPCs the backend allows on a connection.
+func (p *pool) limited(c *connection, streams uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.params.Health != nil && streams > 1 && streams < unlimitedStreams {
+		streams-- // the one that watches health
+	}
+	c.limit = streams
+	if c.upSince.IsZero() {
+		c.upSince = time.Now()
+	}
+	p.signalLocked()
+}
+
+// failed records why a connection could not be established.
+func (p *pool) failed(c *connection, err error) {
+	p.mu.Lock()
+	if c.lastErr == nil || !errors.Is(err, net.ErrClosed) { // closed by this side: what follows from another error
+		c.lastErr = clip(err)
+	}
+	c.endpoint.failures++
+	p.triedLocked(c.endpoint, false)
+	// An attempt that this side has cancelled, since the bridge ends, says nothing of the backend.
+	told := c.toldFailing || p.closed || errors.Is(err, context.Canceled)
+	c.toldFailing = c.toldFailing || !told
+	p.signalLocked()
+	p.mu.Unlock()
+	p.resolveSoon()
+	if !told {
+		p.log(c.endpoint).Warn("cannot connect, retrying", "error", clip(err))
+	}
+}
+
+// changedState records that a connection's state has changed. It does not log
+// connections that come and go while the address flaps.
+func (p *pool) changedState(c *connection, state connectivity.State) {
+	p.mu.Lock()
+	was := c.ready
+	// With Params.Health, a connection that is up may be said to fail.
+	serves := state != connectivity.TransientFailure || c.upSince.IsZero()
+	c.ready = state == connectivity.Ready
+	first := slices.Index(c.endpoint.connections, c) == 0
+	switch {
+	case c.ready:
+		c.lastErr = nil
+		if first {
+			p.generation++
+		}
+		c.generation = p.generation
+		p.triedLocked(c.endpoint, true)
+		p.allDown = false
+	case was && serves:
+		p.lostLocked(c)
+	case was:
+		p.startElsewhereLocked(c)
+	}
+	if !serves {
+		c.lastErr = errNotServing
+		p.triedLocked(c.endpoint, false)
+	}
+	tellUp, tellLost := c.ready && !p.flapping(c), !c.ready && c.toldUp && !p.closed
+	c.toldUp = tellUp || (c.toldUp && !tellLost)
+	c.toldFailing = c.toldFailing && !tellUp
+	gone := c.endpoint.gone
+	p.signalLocked()
+	p.mu.Unlock()
+
+	switch {
+	case tellUp:
+		p.log(c.endpoint).Info("connected")
+	case tellLost && !serves:
+		p.log(c.endpoint).Warn("the backend does not serve, by grpc.health.v1: no new RPCs go there")
+	case tellLost && gone:
+		p.log(c.endpoint).Info("the connection to an address that is gone has ended")
+	case tellLost:
+		p.log(c.endpoint).Warn("the connection is lost, connecting again")
+	}
+	if c.ready && first {
+		p.reconnected()
+	}
+}
+
+// errNotServing is the reason why a connection that is up takes no RPCs.
+var errNotServing = errors.New("the backend does not serve, by grpc.health.v1")
+
+// startElsewhereLocked cancels the RPCs that do not have their streams yet, so
+// that they are placed anew.
+func (p *pool) startElsewhereLocked(c *connection) {
+	for s := range c.starting {
+		s.cancel()
+	}
+	clear(c.starting)
+}
+
+// lostLocked cancels the RPCs that do not have their streams yet, so that they
+// are placed anew, and looks the addresses up, since the backend may have moved.
+func (p *pool) lostLocked(c *connection) {
+	p.startElsewhereLocked(c)
+	c.forgetLocked()
+	p.lostOpeningLocked(c)
+	p.allDown = !p.readyLocked()
+	p.resolveSoon()
+}
+
+// steady logs a connection that has stayed up for steadyAfter, unless ctx has
+// ended.
+func (p *pool) steady(ctx context.Context, c *connection) {
+	p.mu.Lock()
+	tell := !c.toldUp && ctx.Err() == nil
+	if tell {
+		c.toldUp, c.toldFailing = true, false
+	}
+	p.mu.Unlock()
+	if tell {
+		p.log(c.endpoint).Info("connected")
+	}
+}
+
+// closeIdle closes the extra connections that have been idle for extraIdle, and
+// schedules itself again for those that have not.
+func (p *pool) closeIdle() {
+	p.mu.Lock()
+	p.idle = nil
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	var idle []*connection
+	next := extraIdle
+	for _, e := range p.endpoints {
+		if len(e.connections) < 2 {
+			continue
+		}
+		kept := e.connections[:1:1]
+		for _, c := range e.connections[1:] {
+			left := extraIdle - time.Since(c.idleSince)
+			if c.active == 0 && left <= 0 {
+				idle = append(idle, c)
+				continue
+			}
+			kept = append(kept, c)
+			if c.active == 0 {
+				next = min(next, left)
+			}
+		}
+		e.connections = kept
+	}
+	p.armLocked(next)
+	p.wg.Add(1)
+	p.mu.Unlock()
+	defer p.wg.Done()
+	if err := p.closeAll(idle); err != nil {
+		p.params.Logger.Warn("closing idle connections", "error", err)
+	}
+}

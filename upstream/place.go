@@ -1,0 +1,223 @@
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// maxConnections bounds the connections to one address. Without it the stream
+// limit that a backend announces would decide how many there are.
+const maxConnections = 256
+
+// slot is the place of one RPC on a connection.
+type slot struct {
+	pool       *pool // nil for a connection of the embedder's
+	connection *connection
+	cc         grpc.ClientConnInterface
+	generation uint64 // of the pool, when the RPC was placed
+	counts     bool   // in endpoint.active: not an RPC that reads the schema
+	// cancel is called if the connection is lost before the RPC has its stream.
+	cancel context.CancelFunc
+	stream *Stream // once it has begun
+}
+
+// place waits for a connection with room and takes a place on it. With impatient
+// it gives up as soon as no connection is up and an attempt to connect to each
+// address has failed since the call.
+func (p *pool) place(ctx context.Context, impatient bool) (*slot, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var failures failures
+	if impatient {
+		failures = p.failuresLocked()
+	}
+	for {
+		if p.closed {
+			return nil, errClosed
+		}
+		if p.settling == nil {
+			if c := p.pickLocked(); c != nil {
+				s := p.takeLocked(c)
+				s.counts = true
+				c.endpoint.active++
+				return s, nil
+			}
+			if err := p.growLocked(); err != nil {
+				return nil, err
+			}
+		}
+		if impatient && p.failedSinceLocked(failures) {
+			return nil, p.reasonLocked()
+		}
+		if err := p.waitLocked(ctx); err != nil {
+			return nil, p.reasonLocked()
+		}
+	}
+}
+
+// placeNewest places an RPC that reads the schema. It prefers the connection that
+// came up last, since a new process of the backend may have a new schema.
+func (p *pool) placeNewest(ctx context.Context) (*slot, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		if p.closed {
+			return nil, errClosed
+		}
+		var newest *connection
+		for c := range p.connectionsLocked() {
+			if c.room() && !c.endpoint.gone && (newest == nil || c.generation > newest.generation) {
+				newest = c
+			}
+		}
+		if newest == nil {
+			newest = p.pickLocked()
+		}
+		if newest != nil {
+			return p.takeLocked(newest), nil
+		}
+		if err := p.growLocked(); err != nil {
+			return nil, err
+		}
+		if err := p.waitLocked(ctx); err != nil {
+			return nil, p.reasonLocked()
+		}
+	}
+}
+
+// takeLocked takes a place on c.
+func (p *pool) takeLocked(c *connection) *slot {
+	c.active++
+	return &slot{pool: p, connection: c, cc: c.cc, generation: p.generation}
+}
+
+// pickLocked returns a connection with room to the address with the fewest RPCs,
+// or nil. It breaks ties at random, so that many bridges with few RPCs each do not
+// all choose the same address.
+func (p *pool) pickLocked() *connection {
+	var best *connection
+	ties := 0
+	for _, e := range p.endpoints {
+		c := e.pick(p.params.Connections > 0)
+		if c == nil {
+			continue
+		}
+		order := -1
+		if best != nil {
+			order = e.compare(best.endpoint)
+		}
+		if order > 0 {
+			continue
+		}
+		if order < 0 {
+			ties = 0
+		}
+		ties++
+		if rand.N(ties) == 0 {
+			best = c
+		}
+	}
+	return best
+}
+
+// compare is negative if e should get an RPC before other.
+func (e *endpoint) compare(other *endpoint) int {
+	if e.gone != other.gone {
+		if e.gone {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Compare(e.active, other.active)
+}
+
+// growLocked opens one more connection if no address has room. It chooses the
+// address with the fewest RPCs among those whose connections are all up. At most
+// one such connection is being established at a time.
+func (p *pool) growLocked() error {
+	if p.params.Connections > 0 {
+		return nil
+	}
+	var least *endpoint
+	for _, e := range p.endpoints {
+		if e.growing() {
+			return nil
+		}
+		if e.gone || !e.full() || len(e.connections) >= maxConnections {
+			continue
+		}
+		if least == nil || e.active < least.active {
+			least = e
+		}
+	}
+	if least == nil {
+		return nil
+	}
+	p.log(least).Info("the backend's concurrent streams are used up: opening a further connection", "connections", len(least.connections))
+	if err := p.addLocked(least); err != nil {
+		return &waitError{what: "no further connection", cause: err}
+	}
+	return nil
+}
+
+// start arranges for cancel to be called if the connection is lost before the RPC
+// has its stream. Without it grpc-go would wait for the same address to come back.
+func (s *slot) start(cancel context.CancelFunc) {
+	if s.pool == nil {
+		return
+	}
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	s.cancel = cancel
+	if !s.connection.ready {
+		cancel()
+		return
+	}
+	s.connection.starting[s] = struct{}{}
+}
+
+// started records that an RPC has its stream. It returns false if the connection
+// was lost before, and the RPC must be placed anew.
+func (s *slot) started() bool {
+	if s.pool == nil {
+		return true
+	}
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	_, waits := s.connection.starting[s]
+	delete(s.connection.starting, s)
+	return waits
+}
+
+// release gives the place back. It must be called once.
+func (s *slot) release() {
+	if s.pool != nil {
+		s.pool.release(s)
+	}
+}
+
+// release gives a place back.
+func (p *pool) release(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := s.connection
+	delete(c.starting, s)
+	delete(c.movable, s.stream)
+	delete(c.opening, s.stream)
+	c.active--
+	if s.counts {
+		c.endpoint.active--
+	}
+	if c.active == 0 {
+		c.idleSince = time.Now()
+		p.armLocked(extraIdle)
+	}
+	if c.endpoint.gone {
+		p.sweepLocked()
+	}
+	p.signalLocked()
+}
