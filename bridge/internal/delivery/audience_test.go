@@ -115,10 +115,10 @@ func TestLeavesThoughThereIsNoRoom(t *testing.T) {
 	source := newSource(100)
 	source.log.Close()
 	session := newSession(&Client{Source: source, Blocks: blocks{source: source}, Follower: nowhere{}}, newForm(false, false), 0)
-	session.turn(0) // the first block
+	session.step(0) // the first block
 	session.tell(Removed)
 	session.tell(Drain) // later, and in vain
-	written, end := session.turn(0)
+	written, end := session.step(0)
 	if got := string(slices.Concat(written...)); got != "leave removed\n\n" || end != EndComplete {
 		t.Errorf("got %q, %s", got, end)
 	}

@@ -132,17 +132,17 @@ const sampleEach = 16
 type sampler struct {
 	log    *replay.Log
 	since  time.Duration // it has been the client's, by its time; what was there before is no measure
-	turns  uint
-	newest uint64 // the head of the log when the turn began; 0: it is not measured
+	steps  uint
+	newest uint64 // the head of the log when the step began; 0: it is not measured
 	came   time.Duration
 }
 
-// begin is that of a turn.
+// begin is that of a step.
 func (s *sampler) begin(log *replay.Log) {
 	if log != s.log {
 		s.log, s.since = log, log.Time(time.Now())
 	}
-	if s.newest = 0; s.turns%sampleEach != 0 {
+	if s.newest = 0; s.steps%sampleEach != 0 {
 		return
 	}
 	s.came = log.NewestAt() // first: a frame that comes in between is newer
@@ -158,7 +158,7 @@ func (s *sampler) observe(client *Client, frames bool) {
 	if !frames {
 		return
 	}
-	if s.turns++; s.newest > 0 && client.Position >= s.newest {
+	if s.steps++; s.newest > 0 && client.Position >= s.newest {
 		reach{client.Counts, s.log, s.came}.observe(HTTP, time.Now())
 	}
 }

@@ -119,7 +119,7 @@ func TestSamplesAreOfNewFrames(t *testing.T) {
 		if got := client.Counts.Reached[HTTP].Snapshot(); got.Count != 2 || got.Sum != 2*time.Second {
 			t.Errorf("%d samples of 39 writes took %v, want 2 in 2s", got.Count, got.Sum)
 		}
-		s.turns = 0
+		s.steps = 0
 		log.Append([]byte("a"), "")
 		log.Append([]byte("b"), "")
 		write(40)

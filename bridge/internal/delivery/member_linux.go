@@ -27,7 +27,7 @@ type member struct {
 	look  moment // deadlines: when the member is looked at, at the latest
 	place int    // deadlines: in the heap; -1: it is not
 
-	rest   [][]byte // of the turn, as yet unwritten
+	rest   [][]byte // of the step, as yet unwritten
 	end    End      // of the stream, when rest has been written
 	full   bool     // the socket takes nothing
 	behind bool     // it has more to write, and is in shard.behind
@@ -46,19 +46,19 @@ func (m *member) cut() {
 	m.tell(Drain) // wakes it; what it is told for is of no matter any more
 }
 
-// turnsInRow is how many turns a member has before others have theirs: a log
+// stepsInRow is how many steps a member has before others have theirs: a log
 // that grows as fast as its reader reads has no end.
-const turnsInRow = 4
+const stepsInRow = 4
 
 // serve writes until the socket is full, there is nothing to write, the stream
-// has ended, or the member has had its turns.
+// has ended, or the member has had its steps.
 func (s *shard) serve(m *member) {
 	if m.session != nil && m.wasCut.Load() { // also where the socket takes nothing
 		s.abort(m, EndCut)
 		return
 	}
-	for range turnsInRow {
-		if m.session == nil || m.full || len(m.rest) == 0 && !s.turn(m) {
+	for range stepsInRow {
+		if m.session == nil || m.full || len(m.rest) == 0 && !s.step(m) {
 			s.schedule(m)
 			return
 		}
@@ -78,24 +78,24 @@ func (s *shard) serve(m *member) {
 const nothing = ^uint64(0)
 
 // atHead reports whether there is surely nothing to write: what comes next wakes
-// the shard. It spares most of a live client's turns.
+// the shard. It spares most of a live client's steps.
 func (m *member) atHead() bool {
 	return m.session != nil && len(m.rest) == 0 && m.session.quiet() &&
 		m.session.client.Position >= m.group.log.Newest() && m.heard == m.group.log.Notices()
 }
 
-// turn takes a member's next turn, and reports whether there is something to
+// step takes a member's next step, and reports whether there is something to
 // write.
-func (s *shard) turn(m *member) bool {
+func (s *shard) step(m *member) bool {
 	heard := m.group.log.Notices() // before it is looked at what they are
-	blocks, end := m.session.turn(s.now)
+	blocks, end := m.session.step(s.now)
 	for m.session.log != m.group.log {
 		s.leaveGroup(m)
 		s.joinGroup(m)
 		m.heard, heard = nothing, nothing // what it heard were notices of another log
 		if len(blocks) == 0 && end == "" {
 			// The new log may have grown before it was watched, or have ended.
-			blocks, end = m.session.turn(s.now)
+			blocks, end = m.session.step(s.now)
 		}
 	}
 	if len(blocks) == 0 {
@@ -105,7 +105,7 @@ func (s *shard) turn(m *member) bool {
 	return len(m.rest) > 0
 }
 
-// write writes what the turn has left.
+// write writes what the step has left.
 func (s *shard) write(m *member) {
 	for len(m.rest) > 0 {
 		block := m.rest[0]

@@ -29,22 +29,22 @@ func TestAPartedClientMovesBeforeItReadsOn(t *testing.T) {
 	put(r.lead(1), "b")
 	client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r}
 	session := newSession(client, newForm(false, false), 0)
-	turn := func(want string) {
+	step := func(want string) {
 		t.Helper()
-		blocks, end := session.turn(0)
+		blocks, end := session.step(0)
 		if got := string(slices.Concat(blocks...)); got != want || end != "" {
 			t.Fatalf("got %q %q, want %q", got, end, want)
 		}
 		session.wrote(0)
 	}
 	session.begun = true
-	blocks, _ := session.turn(0)
+	blocks, _ := session.step(0)
 	r.parted = true // while a is being written
 	put(r.log, "c")
 	session.wrote(0)
 	if got := string(slices.Concat(blocks...)); got != "a\n\n" || !slices.Equal(r.progress, []uint64{1}) {
 		t.Fatalf("got %q, progress %v", got, r.progress)
 	}
-	turn("b\n\n")
-	turn("")
+	step("b\n\n")
+	step("")
 }

@@ -321,11 +321,11 @@ func TestLeavesFromTheLogThatGoesOn(t *testing.T) {
 	r.log.Close()
 	client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r}
 	session := newSession(client, newForm(false, false), 0)
-	session.turn(0) // the first block
-	session.turn(0)
+	session.step(0) // the first block
+	session.step(0)
 	session.wrote(0)
 	session.tell(Drain)
-	written, end := session.turn(0)
+	written, end := session.step(0)
 	if got := string(slices.Concat(written...)); got != "leave drain\n\n" || end != EndAsked || client.Position != 5 {
 		t.Errorf("got %q, %s, at %d", got, end, client.Position)
 	}
@@ -352,7 +352,7 @@ func TestWatchingSourcesHearOfProgress(t *testing.T) {
 		session := newSession(client, newForm(test.gzip, false), 0)
 		for range 3 { // the first block, a, b
 			before := client.Frames
-			if session.turn(0); client.Frames != before {
+			if session.step(0); client.Frames != before {
 				t.Error("what is not written yet is counted")
 			}
 			session.wrote(0)
@@ -371,9 +371,9 @@ func TestPassedFramesAreProgress(t *testing.T) {
 		r.pass = func(position uint64) (next uint64, more bool) { return position + uint64(len(frame)), false }
 		client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r}
 		session := newSession(client, newForm(false, false), 0)
-		session.turn(0) // the first block
+		session.step(0) // the first block
 		r.log.Append([]byte(frame), "")
-		if written, end := session.turn(0); len(written) > 0 || end != "" || !slices.Equal(r.progress, []uint64{1}) || client.Frames != 0 {
+		if written, end := session.step(0); len(written) > 0 || end != "" || !slices.Equal(r.progress, []uint64{1}) || client.Frames != 0 {
 			t.Errorf("%s: wrote %q, end %q, progress %v, %d frames", name, written, end, r.progress, client.Frames)
 		}
 	}

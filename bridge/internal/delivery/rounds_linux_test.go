@@ -151,7 +151,7 @@ func (m *roundsModel) members(log *replay.Log) (all []*modelClient) {
 	return all
 }
 
-// step is one turn of the shard's loop.
+// step is one step of the shard's loop.
 func (m *roundsModel) step(visits int) {
 	s := m.shard
 	s.hearAll(m.poll())
@@ -243,7 +243,7 @@ func (m *roundsModel) change(t *rapid.T, lane *modelLane, only *modelLeg) {
 		lane.legs = append(lane.legs, newModelLeg())
 		leg.log.Close()
 		return
-	case 8: // more than a member's turns in a row
+	case 8: // more than a member's steps in a row
 		for range 6 {
 			m.append(leg, batch)
 		}

@@ -68,11 +68,11 @@ func (s *session) attend() {
 	s.watched = s.client.Gzip || s.client.Source.Watches()
 }
 
-// turn returns what is to be written now: whole blocks, valid until the next
-// turn. With an end the stream is over when they have been written. With
+// step returns what is to be written now: whole blocks, valid until the next
+// step. With an end the stream is over when they have been written. With
 // neither there is nothing to do until the log grows, the status changes, the
 // client is told, or due has come.
-func (s *session) turn(now moment) (blocks [][]byte, end End) {
+func (s *session) step(now moment) (blocks [][]byte, end End) {
 	blocks, end = s.next(now)
 	if len(blocks) > 0 && !s.frames {
 		s.sending(s.client.Position)
@@ -141,7 +141,7 @@ func (s *session) ended() bool {
 	return errors.Is(err, io.EOF)
 }
 
-// idle is a turn at the head of the log.
+// idle is a step at the head of the log.
 func (s *session) idle(now moment) (blocks [][]byte, end End) {
 	status, _ := s.client.Source.Status()
 	switch {
@@ -163,7 +163,7 @@ func (s *session) tellStale(stale bool) [][]byte {
 	return s.own(s.client.Blocks.Live(nil))
 }
 
-// wrote says that the blocks of the last turn have been written.
+// wrote says that the blocks of the last step have been written.
 func (s *session) wrote(now moment) {
 	s.spoke = now
 	if s.frames {
@@ -180,7 +180,7 @@ func (s *session) wrote(now moment) {
 	}
 }
 
-// sending says how far the blocks of a turn go.
+// sending says how far the blocks of a step go.
 func (s *session) sending(position uint64) {
 	if s.watched {
 		s.client.Source.Sending(position)
@@ -226,7 +226,7 @@ func (s *session) countMarks() {
 	}
 }
 
-// due returns when the next turn is to be taken at the latest.
+// due returns when the next step is to be taken at the latest.
 func (s *session) due() moment {
 	due := s.oldest
 	if every := s.client.Policy.Heartbeat; every > 0 {
@@ -235,7 +235,7 @@ func (s *session) due() moment {
 	return due
 }
 
-// tell has the client asked to leave at its next turn. The first reason stays.
+// tell has the client asked to leave at its next step. The first reason stays.
 func (s *session) tell(reason Reason) { s.told.CompareAndSwap(int32(noReason), int32(reason)) }
 
 func (s *session) isTold() bool { return Reason(s.told.Load()) != noReason }
@@ -254,7 +254,7 @@ func (s *session) jump(position uint64) {
 	s.form.broken(position)
 }
 
-// quiet reports whether nothing but the log and the clock make the client a turn.
+// quiet reports whether only the log and the clock give the client a next step.
 func (s *session) quiet() bool { return !s.leaving && !s.stale && !s.isTold() }
 
 // spot is how far the client has got.

@@ -66,7 +66,7 @@ func (s *Stream) begin() {
 	s.session.client.servedBy(s)
 	s.note()
 	s.clients.add(s, s.session.client.Audience)
-	_, s.end = s.turn()
+	_, s.end = s.step()
 }
 
 // Run writes until the stream ends. Where it ends otherwise than by EndComplete or
@@ -97,7 +97,7 @@ func (s *Stream) run(ctx context.Context) End {
 	end := s.end
 	for end == "" && ctx.Err() == nil {
 		var idle bool
-		if idle, end = s.turn(); idle {
+		if idle, end = s.step(); idle {
 			s.wait(ctx)
 		}
 	}
@@ -107,11 +107,11 @@ func (s *Stream) run(ctx context.Context) End {
 	return end
 }
 
-// turn writes what comes next. It returns whether that was nothing, and how the
+// step writes what comes next. It returns whether that was nothing, and how the
 // stream has ended, if it has.
-func (s *Stream) turn() (idle bool, end End) {
+func (s *Stream) step() (idle bool, end End) {
 	s.sampler.begin(s.session.log)
-	blocks, end := s.session.turn(clock())
+	blocks, end := s.session.step(clock())
 	if len(blocks) > 0 {
 		if err := s.send(blocks...); err != nil {
 			return false, s.failed(err)
@@ -151,7 +151,7 @@ func (s *Stream) wait(ctx context.Context) {
 	}
 }
 
-// alarm returns a channel that tells when the next turn is due, nil for never.
+// alarm returns a channel that tells when the next step is due, nil for never.
 func (s *Stream) alarm() <-chan time.Time {
 	at := s.session.due()
 	switch {

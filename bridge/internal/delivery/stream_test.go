@@ -264,7 +264,7 @@ type interrupted struct {
 	at   func()
 }
 
-// Status is asked last in a turn that finds nothing to write.
+// Status is asked last in a step that finds nothing to write.
 func (i *interrupted) Status() (Status, <-chan struct{}) {
 	i.once.Do(i.at)
 	return i.source.Status()
