@@ -3,7 +3,6 @@ package bridge_test
 import (
 	"fmt"
 	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,25 +13,22 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// history is a backend that tells each RPC all that its topic ever had, beginning with 1: three messages to begin with.
+// history is a backend that sends each RPC all that its topic ever had, beginning with 1: three messages to begin with.
 type history struct {
-	mu      sync.Mutex
-	newest  map[string]int64 // beyond the three
-	changed chan struct{}    // closed and replaced with each message
+	changing
+
+	newest map[string]int64 // beyond the three
 }
 
-func newHistory() *history {
-	return &history{newest: map[string]int64{}, changed: make(chan struct{})}
-}
+func newHistory() *history { return &history{newChanging(), map[string]int64{}} }
 
 // publish adds messages and returns the seq of the newest one.
-func (h *history) publish(topic string, n int64) int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.newest[topic] += n
-	close(h.changed)
-	h.changed = make(chan struct{})
-	return 3 + h.newest[topic]
+func (h *history) publish(topic string, n int64) (newest int64) {
+	h.change(func() {
+		h.newest[topic] += n
+		newest = 3 + h.newest[topic]
+	})
+	return newest
 }
 
 func (h *history) look(topic string) (newest int64, changed <-chan struct{}) {

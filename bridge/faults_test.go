@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,21 +16,13 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// broadcast is a backend that tells each RPC what is published while it runs, and nothing of before.
+// broadcast is a backend that sends each RPC the messages that are published while it runs, and none of before.
 type broadcast struct {
-	mu      sync.Mutex
-	newest  int64
-	broken  map[int]error // by the RPC's number, of those that were failed
-	opens   int
-	changed chan struct{} // closed and replaced with each change
-}
+	changing
 
-func (b *broadcast) change(change func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	change()
-	close(b.changed)
-	b.changed = make(chan struct{})
+	newest int64
+	broken map[int]error // by the RPC's number, of those that were failed
+	opens  int
 }
 
 // publish adds messages.
@@ -95,7 +86,7 @@ func TestFaults(t *testing.T) {
 
 func playFaults(t *testing.T, w *world, random *rand.Rand) {
 	t.Helper()
-	backend := &broadcast{broken: map[int]error{}, changed: make(chan struct{})}
+	backend := &broadcast{changing: newChanging(), broken: map[int]error{}}
 	w.Stage.watch = backend.watch
 	var clients []*ssetest.Client
 	for range 3 {

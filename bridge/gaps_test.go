@@ -31,6 +31,14 @@ func gapsOf(t *testing.T, b *bridge.Bridge) string {
 	return strings.Join(found, ", ")
 }
 
+// expectGaps checks the gaps that a bridge has counted.
+func expectGaps(t *testing.T, b *bridge.Bridge, want string) {
+	t.Helper()
+	if got := gapsOf(t, b); got != want {
+		t.Errorf("counted %q, want %q", got, want)
+	}
+}
+
 // ways are how a client comes to miss events without a cursor to resume at. Each returns the bridge that sends it
 // the gap.
 var ways = []struct {
@@ -99,9 +107,7 @@ func TestGapsOfAbsentClientsAreCountedApart(t *testing.T) {
 					if got := story(c.Snapshot()); !strings.HasPrefix(got, "open 1 2 gap:"+way.want) {
 						t.Errorf("the client saw %s", got)
 					}
-					if got := gapsOf(t, b); got != way.told {
-						t.Errorf("counted %q, want %q", got, way.told)
-					}
+					expectGaps(t, b, way.told)
 				})
 			})
 		}
@@ -128,9 +134,7 @@ func TestMadeUpIDsFireNoAlert(t *testing.T) {
 					c := w.listen("/feed", ssetest.Options{LastEventID: id})
 					c.AwaitEvents(1)
 					expect(t, c, "gap:forgotten")
-					if got := gapsOf(t, w.Bridge); got != "forgotten client/client 1" {
-						t.Errorf("counted %q", got)
-					}
+					expectGaps(t, w.Bridge, "forgotten client/client 1")
 				})
 			})
 		}
@@ -148,9 +152,7 @@ func TestRefusedCursorsOfClients(t *testing.T) {
 			c := w.listen("/feed", ssetest.Options{LastEventID: "999"})
 			c.AwaitEvents(2)
 			expect(t, c, "open gap:expired")
-			if got := gapsOf(t, w.Bridge); got != "expired log/client 1" {
-				t.Errorf("counted %q", got)
-			}
+			expectGaps(t, w.Bridge, "expired log/client 1")
 		})
 	})
 	t.Run("after a restart", func(t *testing.T) {
@@ -160,9 +162,7 @@ func TestRefusedCursorsOfClients(t *testing.T) {
 			c := w.listen("/feed", ssetest.Options{LastEventID: "5"})
 			c.AwaitEvents(2)
 			expect(t, c, "open gap:expired")
-			if got := gapsOf(t, w.Bridge); got != "expired log/stream 1" {
-				t.Errorf("counted %q", got)
-			}
+			expectGaps(t, w.Bridge, "expired log/stream 1")
 		})
 	})
 	t.Run("an RPC's that broke", func(t *testing.T) {
@@ -180,9 +180,7 @@ func TestRefusedCursorsOfClients(t *testing.T) {
 			time.Sleep(time.Minute)
 			c.AwaitEvents(3)
 			expect(t, c, "open 10 gap:expired")
-			if got := gapsOf(t, w.Bridge); got != "expired log/stream 1" {
-				t.Errorf("counted %q", got)
-			}
+			expectGaps(t, w.Bridge, "expired log/stream 1")
 		})
 	})
 }

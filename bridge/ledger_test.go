@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing/synctest"
 	"time"
@@ -31,15 +30,15 @@ type ledger struct {
 	// snapshot is how many of the newest events a history has; 0: all that are kept.
 	snapshot int64
 
-	mu       sync.Mutex
+	changing
+
 	newest   int64
 	trimmed  int64 // events up to it are gone
 	down     error // what RPCs meet, those under way too
 	requests []*testv1.WatchRequest
 	times    []time.Time
 	running  int
-	most     int           // at once
-	changed  chan struct{} // closed and replaced with each change
+	most     int // at once
 }
 
 // origin is which event an RPC at a cursor begins with.
@@ -52,15 +51,7 @@ const (
 
 var errTooOld = errors.New("the cursor is too old")
 
-func newLedger() *ledger { return &ledger{changed: make(chan struct{})} }
-
-func (l *ledger) change(change func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	change()
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
+func newLedger() *ledger { return &ledger{changing: newChanging()} }
 
 // publish adds events and lets them get as far as they will.
 func (l *ledger) publish(n int64) {

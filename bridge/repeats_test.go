@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,18 +18,10 @@ import (
 
 // batches is a backend whose messages share cursors: the cursor of each is its batch's, and its kind is its number.
 type batches struct {
-	mu      sync.Mutex
+	changing
+
 	cursors []int64 // of the messages so far
 	down    bool
-	changed chan struct{} // closed and replaced with each change
-}
-
-func (b *batches) change(change func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	change()
-	close(b.changed)
-	b.changed = make(chan struct{})
 }
 
 // publish adds messages, each with a cursor.
@@ -90,7 +81,7 @@ func TestCursorsThatRepeatAreFoundOut(t *testing.T) {
 				route := feedRoute("event: {id: seq}, replay: {events: 2, linger: 5s}, " + withResume(keys, "field: after"))
 				inWorld(t, route, func(t *testing.T, w *world) {
 					random := rand.New(rand.NewPCG(seed, 1))
-					b := &batches{changed: make(chan struct{})}
+					b := &batches{changing: newChanging()}
 					w.Stage.watch = b.watch
 					if strings.Contains(keys, "inclusive") {
 						w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {

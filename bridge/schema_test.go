@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -137,20 +136,7 @@ func TestBackendGoesAway(t *testing.T) {
 // changed is the test backend's schema after a change to feed.proto.
 func changed(t *testing.T, change func(feed *descriptorpb.FileDescriptorProto)) *protoregistry.Files {
 	t.Helper()
-	set := &descriptorpb.FileDescriptorSet{}
-	seen := map[string]bool{}
-	var add func(file protoreflect.FileDescriptor)
-	add = func(file protoreflect.FileDescriptor) {
-		if seen[file.Path()] {
-			return
-		}
-		seen[file.Path()] = true
-		for i := range file.Imports().Len() {
-			add(file.Imports().Get(i).FileDescriptor)
-		}
-		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
-	}
-	add(testv1.File_ssebridge_test_v1_feed_proto)
+	set := backendtest.Descriptors()
 	change(set.GetFile()[len(set.GetFile())-1])
 	files, err := protodesc.NewFiles(set)
 	if err != nil {

@@ -82,14 +82,20 @@ func (e *EventData) decodeNode(d *decoder, n *node, at place) {
 // decodeNode takes reflection, {descriptor_set:} or {proto:}.
 func (s *Schema) decodeNode(d *decoder, n *node, at place) {
 	const want = "must be reflection, {descriptor_set: FILE} or {proto: {import_paths: [DIR], files: [FILE]}}"
+	d.decodeWordOrStruct(n, reflect.ValueOf(s).Elem(), at, want, func(word string) bool { return word == "reflection" })
+}
+
+// decodeWordOrStruct takes a mapping as a struct, which must not be empty, and a string
+// as a word, for which take is false if the key has no such word.
+func (d *decoder) decodeWordOrStruct(n *node, v reflect.Value, at place, want string, take func(word string) bool) {
 	switch n.kind {
 	case kindMap:
-		d.decodeStruct(n, reflect.ValueOf(s).Elem(), at)
+		d.decodeStruct(n, v, at)
 		if len(n.entries) == 0 {
 			d.fail(d.shown(n, at), at.path, want)
 		}
 	case kindString:
-		if word, _, ok := d.expanded(n, at); ok && word != "reflection" {
+		if word, _, ok := d.expanded(n, at); ok && !take(word) {
 			d.fail(d.shown(n, at), at.path, want)
 		}
 	default:
@@ -100,23 +106,11 @@ func (s *Schema) decodeNode(d *decoder, n *node, at place) {
 // decodeNode takes spread, first or {rebalance:}.
 func (b *Balance) decodeNode(d *decoder, n *node, at place) {
 	const want = "must be spread, first or {rebalance: DURATION}"
-	switch n.kind {
-	case kindMap:
-		d.decodeStruct(n, reflect.ValueOf(b).Elem(), at)
-		if len(n.entries) == 0 {
-			d.fail(d.shown(n, at), at.path, want)
-		}
-	case kindString:
-		switch word, _, ok := d.expanded(n, at); {
-		case !ok:
-		case word == balanceFirst:
-			b.First = true
-		case word != balanceSpread:
-			d.fail(d.shown(n, at), at.path, want)
-		}
-	default:
-		d.fail(d.shown(n, at), at.path, want)
-	}
+	d.decodeWordOrStruct(n, reflect.ValueOf(b).Elem(), at, want, func(word string) bool {
+		b.First = word == balanceFirst
+
+		return b.First || word == balanceSpread
+	})
 }
 
 // The words of Balance.

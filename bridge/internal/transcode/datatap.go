@@ -15,29 +15,17 @@ type dataTap struct {
 }
 
 func compileData(md protoreflect.MessageDescriptor, tap DataTap) (*dataTap, error) {
-	var (
-		t   dataTap
-		err error
-	)
-
-	switch {
-	case tap.Field != "" && tap.Oneof != "":
-		return nil, errBothTaps
-	case tap.Oneof != "":
-		t.path, t.oneof, err = resolveOneof(md, tap.Oneof)
-	default:
-		t.path, t.field, err = resolveField(md, tap.Field)
-	}
-
-	if err == nil {
-		err = t.checkParent()
-	}
-
+	path, field, oneof, err := resolveTap(md, tap.Field, tap.Oneof)
 	if err != nil {
 		return nil, err
 	}
 
-	return &t, nil
+	t := &dataTap{path, field, oneof}
+	if err := t.checkParent(); err != nil {
+		return nil, err
+	}
+
+	return t, nil
 }
 
 // checkParent refuses parts of messages that do not print as an object of their fields: there the part has no JSON of

@@ -18,29 +18,34 @@ type nameTap struct {
 // errBothTaps is a tap that names a field and a oneof.
 var errBothTaps = errors.New("field and oneof exclude each other")
 
-func compileName(md protoreflect.MessageDescriptor, tap NameTap) (*nameTap, error) {
-	var (
-		t   nameTap
-		err error
-	)
-
+// resolveTap finds the field or the oneof that a tap names.
+func resolveTap(md protoreflect.MessageDescriptor, field, oneof string) (
+	path fieldPath, f protoreflect.FieldDescriptor, o protoreflect.OneofDescriptor, err error,
+) {
 	switch {
-	case tap.Field != "" && tap.Oneof != "":
-		return nil, errBothTaps
-	case tap.Oneof != "":
-		t.path, t.oneof, err = resolveOneof(md, tap.Oneof)
+	case field != "" && oneof != "":
+		err = errBothTaps
+	case oneof != "":
+		path, o, err = resolveOneof(md, oneof)
 	default:
-		if t.path, t.field, err = resolveField(md, tap.Field); err == nil && !namesEvents(t.field) {
-			err = fmt.Errorf("%q in %s is %s; a name is a string, an enum, a bool or an integer",
-				tap.Field, t.field.Parent().FullName(), kindText(t.field))
-		}
+		path, f, err = resolveField(md, field)
 	}
 
+	return path, f, o, err
+}
+
+func compileName(md protoreflect.MessageDescriptor, tap NameTap) (*nameTap, error) {
+	path, field, oneof, err := resolveTap(md, tap.Field, tap.Oneof)
 	if err != nil {
 		return nil, err
 	}
 
-	return &t, nil
+	if field != nil && !namesEvents(field) {
+		return nil, fmt.Errorf("%q in %s is %s; a name is a string, an enum, a bool or an integer",
+			tap.Field, field.Parent().FullName(), kindText(field))
+	}
+
+	return &nameTap{path, field, oneof}, nil
 }
 
 func namesEvents(fd protoreflect.FieldDescriptor) bool {
