@@ -185,7 +185,7 @@ func TestManyLogsKeepFramesTogether(t *testing.T) {
 	logs := make([]*Log, 50)
 	for i := range logs {
 		logs[i] = New(Params{Events: 10_000, Bytes: 1 << 20, Hold: true, Budget: budget})
-		defer logs[i].Discard()
+		t.Cleanup(logs[i].Discard)
 	}
 	for round := range 300 {
 		for _, l := range logs {

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,9 @@ const (
 	// collectEvery is the distance of collections in a less busy bridge, so that an idle one
 	// does not keep memory for garbage.
 	collectEvery = time.Second
+	// idleAfter is how long no collection may come until a bridge that was busy counts
+	// as idle. Go's own collections of an idle program are two minutes apart.
+	idleAfter = 2 * collectEvery
 	// leastHeap is Go's own least heap at 100 %, to which it applies the percentage as well.
 	leastHeap = 4 << 20
 )
@@ -31,14 +35,20 @@ func limitGarbage() {
 	}
 	debug.SetGCPercent(garbagePercent)
 	p := &pacer{percent: garbagePercent, since: time.Now()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.read()
 	p.allocatedThen = p.allocated()
+	p.idle = time.AfterFunc(idleAfter, p.pace)
 	p.arm()
 }
 
-// pacer sets the percentage of garbage after each collection. Its methods are called by one
-// goroutine at a time: each collection arms it for the next.
+// pacer sets the percentage of garbage after each collection, and once none has come for
+// idleAfter, so that a bridge which was busy does not keep the garbage of that time.
 type pacer struct {
+	idle *time.Timer
+
+	mu      sync.Mutex
 	samples [4]metrics.Sample
 	percent int
 
@@ -48,13 +58,20 @@ type pacer struct {
 	rate          uint64 // bytes a second
 }
 
-// arm has adjust called after the next collection, which finds the unreachable object.
+// arm has collected called after the next collection, which finds the unreachable object.
 func (p *pacer) arm() {
-	runtime.AddCleanup(&struct{ *pacer }{p}, (*pacer).adjust, p)
+	runtime.AddCleanup(&struct{ *pacer }{p}, (*pacer).collected, p)
 }
 
-// adjust sets the percentage for what is in use and how fast it is allocated now.
-func (p *pacer) adjust() {
+func (p *pacer) collected() {
+	p.pace()
+	p.arm()
+}
+
+// pace sets the percentage for what is in use and how fast it is allocated now.
+func (p *pacer) pace() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.read()
 	if age := time.Since(p.since); age >= collectEvery {
 		allocated := p.allocated()
@@ -67,7 +84,9 @@ func (p *pacer) adjust() {
 		p.percent = percent
 		debug.SetGCPercent(percent)
 	}
-	p.arm()
+	if p.percent > garbagePercent {
+		p.idle.Reset(idleAfter)
+	}
 }
 
 func (p *pacer) read() {
