@@ -16,13 +16,13 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// attack is one kind of harm. Run does it until ctx ends, and waits for all that it began.
+// attack is one kind of harm. run does it until ctx ends, and waits for all that it began.
 type attack struct {
 	name string
 	run  func(ctx context.Context, target target)
 }
 
-// target is the bridge's public address.
+// target is the address of a server.
 type target struct{ addr string }
 
 func attacks() []attack {
@@ -260,7 +260,7 @@ func reset(ctx context.Context, t target) {
 			return
 		}
 		defer hangUp()
-		go func() { drained(io.NopCloser(c.conn)) }() // until the connection is closed
+		go func() { _, _ = io.Copy(io.Discard, c.conn) }() // until the connection is closed
 		for i := 0; ctx.Err() == nil; i++ {
 			stream, err := c.open(fmt.Sprintf("/shared?topic=t-%d-%d", number, rand.Int64()))
 			if err != nil || c.WriteRSTStream(stream, http2.ErrCodeCancel) != nil {

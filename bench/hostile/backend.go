@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// asBackend is the first argument with which the program is the backend.
-	asBackend = "backend"
 	// every is the time between two messages of a stream.
 	every = 100 * time.Millisecond
 	// largeText makes a message of 3 MB.

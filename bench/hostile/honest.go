@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/histogram"
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
 // honest are the clients that listen and check.
@@ -21,11 +20,42 @@ type honest struct {
 	h1, h2c *http.Transport
 
 	lateness histogram.Histogram // of events that came live
-	events   atomic.Int64
-	connects atomic.Int64
-	lost     atomic.Int64 // events that nothing announced
-	gaps     atomic.Int64 // gaps that were told
-	refused  atomic.Int64 // answers that would stop a browser
+
+	events, connects, lost, gaps, refused, wrong atomic.Int64 // see tally
+}
+
+// tally is what honest clients have seen.
+type tally struct {
+	events, connects int64
+	lost             int64 // events that nothing announced
+	gaps             int64 // that they were told of
+	refused          int64 // answers that would stop a browser
+	wrong            int64 // streams that break the bridge's contract
+}
+
+func (h *honest) tally() tally {
+	return tally{h.events.Load(), h.connects.Load(), h.lost.Load(), h.gaps.Load(), h.refused.Load(), h.wrong.Load()}
+}
+
+// since returns what has come since an earlier tally.
+func (t tally) since(before tally) tally {
+	return tally{
+		t.events - before.events, t.connects - before.connects, t.lost - before.lost, t.gaps - before.gaps, t.refused - before.refused, t.wrong - before.wrong,
+	}
+}
+
+// ready waits until the clients listen.
+func (h *honest) ready(ctx context.Context, clients int) error {
+	for range 300 {
+		if h.events.Swap(0) >= int64(clients) {
+			return nil
+		}
+		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+
+	return errors.New("the honest clients do not get their events")
 }
 
 // listen keeps one client listening, as an EventSource would.
@@ -67,40 +97,30 @@ func (h *honest) follow(ctx context.Context, transport *http.Transport, path str
 
 		return
 	}
-	opened := time.Now()
-	var event struct{ id, name string }
-	for lines := bufio.NewReader(response.Body); ; {
-		line, err := lines.ReadString('\n')
+	opened, events := time.Now(), ssetest.NewReader(response.Body, ssetest.Mode{IDs: true})
+	for {
+		event, err := events.Next()
+		if violation := new(ssetest.Violation); errors.As(err, &violation) {
+			h.wrong.Add(1)
+		}
 		if err != nil {
 			return
 		}
-		field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		switch field {
-		case "id":
-			event.id = value
-		case "event":
-			event.name = value
-		case "retry":
-			if ms, err := strconv.Atoi(value); err == nil {
-				*retry = time.Duration(ms) * time.Millisecond
-			}
-		case "":
-			h.hear(event.id, event.name, *last, opened)
-			if event.id != "" {
-				*last = event.id
-			}
-			event.id, event.name = "", ""
+		if event.HasRetry {
+			*retry = event.Retry
 		}
+		h.hear(event, *last, opened)
+		*last = events.LastEventID()
 	}
 }
 
 // hear checks one event.
-func (h *honest) hear(id, name, last string, opened time.Time) {
-	switch name {
+func (h *honest) hear(event ssetest.Event, last string, opened time.Time) {
+	switch event.Name {
 	case "stream-gap":
 		h.gaps.Add(1)
 	case "":
-		seq, err := strconv.ParseInt(id, 10, 64)
+		seq, err := strconv.ParseInt(event.ID, 10, 64)
 		if err != nil {
 			return
 		}
@@ -112,10 +132,4 @@ func (h *honest) hear(id, name, last string, opened time.Time) {
 			h.lateness.Count(time.Since(at))
 		}
 	}
-}
-
-// drained reads a body to its end.
-func drained(body io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, body)
-	_ = body.Close()
 }

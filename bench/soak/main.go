@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/program"
 )
 
 // asBackend is the first argument with which the program is the backend.
@@ -21,27 +19,7 @@ const asBackend = "backend"
 // have to put up with that now and then.
 const connectionAge = 45 * time.Second
 
-func main() {
-	if len(os.Args) > 1 && os.Args[1] == asBackend {
-		fail(runBackend(os.Args[2:]))
-		return
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := byFlags(ctx); err != nil {
-		stop()
-		fail(err)
-	}
-	_, _ = fmt.Fprintln(os.Stdout, "PASS") // to nobody, if the terminal is gone
-}
-
-func fail(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		fmt.Fprintln(os.Stderr, "FAIL")
-		os.Exit(1)
-	}
-}
+func main() { program.Main(map[string]func([]string) error{asBackend: runBackend}, byFlags) }
 
 // byFlags runs a rollout or a soak.
 func byFlags(ctx context.Context) error {
@@ -79,7 +57,7 @@ func soakByFlags(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder of its own
-	if set.command, err = build(ctx, dir, *race); err != nil {
+	if set.command, err = program.Build(ctx, dir, *race); err != nil {
 		return err
 	}
 	self, err := os.Executable()
@@ -105,26 +83,4 @@ func chosen(names string) ([]kind, error) {
 		kinds = append(kinds, k)
 	}
 	return kinds, nil
-}
-
-// build builds the bridge into a folder. The module that it is in is the one
-// that this module's go.mod says, wherever the program runs from.
-func build(ctx context.Context, dir string, race bool) (string, error) {
-	find := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ssebridge/ssebridge")
-	root, err := find.Output()
-	if err != nil {
-		return "", fmt.Errorf("the bridge's module is not found; run the soak in bench/: %w", err)
-	}
-	command := filepath.Join(dir, "ssebridge")
-	args := []string{"build", "-o", command}
-	if race {
-		args = append(args, "-race")
-	}
-	compile := exec.CommandContext(ctx, "go", append(args, "./cmd/ssebridge")...) //nolint:gosec // a folder of our own
-	compile.Dir = strings.TrimSpace(string(root))
-	compile.Stderr = os.Stderr
-	if err := compile.Run(); err != nil {
-		return "", fmt.Errorf("building the bridge: %w", err)
-	}
-	return command, nil
 }

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/program"
 )
 
 // asRollout is the first argument with which the program shows what clients see of
@@ -51,7 +53,7 @@ func rolloutByFlags(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder of its own
-	command, err := build(ctx, dir, false)
+	command, err := program.Build(ctx, dir, false)
 	if err != nil {
 		return err
 	}

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/ssebridge/ssebridge/bench/internal/program"
 )
 
 // folder is where the bridge is built.
 var folder string
 
 // building builds it once.
-var building = sync.OnceValues(func() (string, error) { return build(context.Background(), folder, raceEnabled) })
+var building = sync.OnceValues(func() (string, error) { return program.Build(context.Background(), folder, raceEnabled) })
 
 // built returns a bridge that is built as the test is.
 func built(t *testing.T) string {
@@ -30,12 +32,12 @@ func built(t *testing.T) string {
 // cuts it leaves who reads from it, and the toxic before the one that cut.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == asBackend {
-		fail(runBackend(os.Args[2:]))
+		program.Fail(runBackend(os.Args[2:]))
 		return
 	}
 	var err error
 	folder, err = os.MkdirTemp("", "soak")
-	fail(err)
+	program.Fail(err)
 	goleak.VerifyTestMain(m,
 		goleak.Cleanup(func(code int) {
 			_ = os.RemoveAll(folder) // nothing of it is needed
