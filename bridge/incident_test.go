@@ -1,0 +1,53 @@
+package bridge
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// A backend that fails each call, each time with other words, as a client of a hostile backend or a client that chooses the
+// words can bring about, writes a bounded number of lines, and no call is left uncounted.
+func TestLinesOfFailedCallsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		log := newIncidentLog(slog.New(slog.NewTextHandler(&text, nil)))
+		const calls, windows = 15_000, 3
+		for range windows {
+			for i := range calls {
+				id := log.note(cause{route: fmt.Sprintf("/%d", i%7), code: codes.Code(i%17 + 1), text: fmt.Sprintf("failure %d", i)})
+				if id == "" {
+					t.Fatal("a failure has no id")
+				}
+			}
+			time.Sleep(incidentWindow)
+			synctest.Wait()
+		}
+		log.close()
+		// A cause has a line at its beginning, and one at its end. Beyond the number of causes there is one for each code.
+		const most = 2 * (incidentCauses + 17) * windows
+		lines := strings.Count(text.String(), "\n")
+		if lines > most || lines < incidentCauses {
+			t.Errorf("%d calls wrote %d lines, at most %d are allowed", calls*windows, lines, most)
+		}
+		counted := strings.Count(text.String(), "a call failed")
+		for line := range strings.Lines(text.String()) {
+			var more int
+			if _, number, ok := strings.Cut(line, " calls="); ok {
+				if _, err := fmt.Sscan(number, &more); err != nil {
+					t.Fatal(err)
+				}
+			}
+			counted += more
+		}
+		if counted != calls*windows {
+			t.Errorf("the log tells of %d calls, want %d", counted, calls*windows)
+		}
+	})
+}
