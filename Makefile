@@ -61,7 +61,7 @@ soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, th
 	@$(MAKE) property
 
 .PHONY: hostile
-hostile: ## Ten kinds of hostile peers beside honest clients, in the memory that deploy/ grants: HOSTILE_FLAGS="-all 30s -only bodies,reset"
+hostile: ## Ten kinds of hostile peers beside honest clients, in the memory that deploy/ grants, for 20 minutes: HOSTILE_FLAGS="-all 30s -only bodies,reset"
 	cd bench && go run ./hostile $(HOSTILE_FLAGS)
 
 .PHONY: rollout
@@ -99,9 +99,10 @@ lint: $(GOLANGCI) $(BUF) portable ## Run golangci-lint, gofmt, go mod tidy, buf 
 	$(BUF) format --diff --exit-code proto
 
 .PHONY: generate
-generate: $(BUF) ## Generate gen/ from proto/, and the chart's copy of the alert rules
+generate: $(BUF) ## Generate gen/ from proto/, the chart's copy of the alert rules, and THIRD_PARTY_NOTICES
 	$(BUF) generate
 	cp deploy/prometheus/rules.yaml deploy/helm/ssebridge/rules.yaml
+	cd tools/notices && go run . > notices.new && mv notices.new ../../THIRD_PARTY_NOTICES
 
 .PHONY: check-generate
 check-generate: $(BUF) ## Fail when gen/ is not what proto/ generates

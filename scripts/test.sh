@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # What is deployed is tested as a binary in processes of its own: without the race
 # detector, and never from the cache, which does not know that these tests read files
 # and build a binary of other modules.
-deployed="deploy/test tools/image tools/embedded"
+deployed="deploy/test tools/image tools/embedded tools/notices"
 
 summary=() failed=0
 stage() {

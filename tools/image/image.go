@@ -42,7 +42,7 @@ func labels(version, revision string) map[string]string {
 func newIndex(c contents, labels map[string]string) (v1.ImageIndex, error) {
 	var adds []mutate.IndexAddendum
 	for _, b := range c.binaries {
-		image, err := newImage(b, c.certificates, labels)
+		image, err := newImage(b, c, labels)
 		if err != nil {
 			return nil, err
 		}
@@ -54,18 +54,23 @@ func newIndex(c contents, labels map[string]string) (v1.ImageIndex, error) {
 
 // newImage makes the image of one platform: two layers, so that a new version brings
 // only the binary's.
-func newImage(b binary, certificates []byte, labels map[string]string) (v1.Image, error) {
+func newImage(b binary, c contents, labels map[string]string) (v1.Image, error) {
 	base, err := newLayer([]file{
 		{name: "etc/"},
 		{name: configFolder},
 		{name: "etc/ssl/"},
 		{name: "etc/ssl/certs/"},
-		{name: "etc/ssl/certs/ca-certificates.crt", mode: 0o444, content: certificates},
+		{name: "etc/ssl/certs/ca-certificates.crt", mode: 0o444, content: c.certificates},
 	})
 	if err != nil {
 		return nil, err
 	}
-	program, err := newLayer([]file{{name: "ssebridge", mode: 0o555, content: b.content}})
+	// The licences belong to what is linked.
+	program, err := newLayer([]file{
+		{name: "ssebridge", mode: 0o555, content: b.content},
+		{name: "LICENSE", mode: 0o444, content: c.licence},
+		{name: "THIRD_PARTY_NOTICES", mode: 0o444, content: c.notices},
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -180,6 +180,15 @@ func TestImageSaysHowItIsRun(t *testing.T) {
 		if err != nil || string(content) != "for "+file.Architecture {
 			t.Errorf("%s holds %q, %v", platform, content, err)
 		}
+		for _, name := range []string{"LICENSE", "THIRD_PARTY_NOTICES"} {
+			want, err := os.ReadFile(filepath.Join("../..", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(filepath.Join(root, name)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: %s is not the project's (%v)", platform, name, err)
+			}
+		}
 	}
 }
 
@@ -207,6 +216,8 @@ func TestImageIsRefused(t *testing.T) {
 		"a binary of no machine": {"-out", t.TempDir(), "-version", "1", "-binary", "ssebridge"},
 		"a missing binary":       {"-out", t.TempDir(), "-version", "1", "-binary", "linux/amd64=" + missing},
 		"no certificates":        {"-out", t.TempDir(), "-version", "1", "-binary", "linux/amd64=image.go", "-ca", missing},
+		"no licence":             {"-out", t.TempDir(), "-version", "1", "-binary", "linux/amd64=image.go", "-license", missing},
+		"no notices":             {"-out", t.TempDir(), "-version", "1", "-binary", "linux/amd64=image.go", "-notices", missing},
 		"not certificates":       {"-out", t.TempDir(), "-version", "1", "-binary", "linux/amd64=image.go", "-ca", "image.go"},
 	} {
 		if err := run(args, io.Discard); err == nil {

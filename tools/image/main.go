@@ -29,6 +29,8 @@ func run(args []string, stdout io.Writer) error {
 	version := flags.String("version", "", "the version, which becomes a label and the image's tag")
 	revision := flags.String("revision", "", "the commit, which becomes a label")
 	bundle := flags.String("ca", certificates, "the certificates, as PEM")
+	licence := flags.String("license", "../../LICENSE", "the project's licence")
+	notices := flags.String("notices", "../../THIRD_PARTY_NOTICES", "the licences of what is linked")
 	contents := contents{}
 	flags.Func("binary", "`os/arch=file` of a static binary; once for each platform", contents.addBinary)
 	if err := flags.Parse(args); err != nil {
@@ -38,6 +40,9 @@ func run(args []string, stdout io.Writer) error {
 		return errors.New("want -out, -version and at least one -binary, and nothing else; see -help")
 	}
 	if err := contents.readCertificates(*bundle); err != nil {
+		return err
+	}
+	if err := contents.readLicences(*licence, *notices); err != nil {
 		return err
 	}
 	index, err := newIndex(contents, labels(*version, *revision))
@@ -67,6 +72,9 @@ type binary struct {
 type contents struct {
 	binaries     []binary
 	certificates []byte
+	// licence is the project's own, and notices are those of what is linked: whoever gets
+	// the binary is to get them.
+	licence, notices []byte
 }
 
 // addBinary reads a binary, given as os/arch=file.
@@ -84,6 +92,25 @@ func (c *contents) addBinary(given string) error {
 		return err
 	}
 	c.binaries = append(c.binaries, binary{*platform, content})
+
+	return nil
+}
+
+// readLicences reads the licences.
+func (c *contents) readLicences(licence, notices string) error {
+	for _, f := range []struct {
+		name string
+		into *[]byte
+	}{{licence, &c.licence}, {notices, &c.notices}} {
+		content, err := os.ReadFile(f.name)
+		if err == nil && len(content) == 0 {
+			err = fmt.Errorf("%s is empty", f.name)
+		}
+		if err != nil {
+			return fmt.Errorf("the licences: %w", err)
+		}
+		*f.into = content
+	}
 
 	return nil
 }

@@ -1,0 +1,3 @@
+module github.com/ssebridge/ssebridge/tools/notices
+
+go 1.26.0
