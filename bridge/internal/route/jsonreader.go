@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -114,14 +113,19 @@ func (r *jsonReader) readValue(f protoreflect.FieldDescriptor, at *spot) error {
 
 // readFields reads the rest of an object whose names are a message's fields.
 func (r *jsonReader) readFields(m protoreflect.MessageDescriptor, at *spot) error {
-	seen := make(map[protoreflect.FieldNumber]bool)
+	var seen map[protoreflect.FieldNumber]bool // only where there is a field
 
 	chosen := at.given
-	if chosen == nil {
-		chosen = &ledger{}
-	}
 
 	for r.decoder.More() {
+		if seen == nil {
+			seen = make(map[protoreflect.FieldNumber]bool)
+		}
+
+		if chosen == nil {
+			chosen = &ledger{}
+		}
+
 		name, err := r.key()
 		if err != nil {
 			return err
@@ -277,7 +281,7 @@ func (r *jsonReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at
 	}
 
 	for i := 0; r.decoder.More(); i++ {
-		if err := r.readElement(f, at.beyond(fmt.Sprintf("[%d]", i))); err != nil {
+		if err := r.readElement(f, at.item(i)); err != nil {
 			return err
 		}
 	}

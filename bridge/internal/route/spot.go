@@ -1,6 +1,7 @@
 package route
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -11,6 +12,9 @@ type spot struct {
 	up *spot
 	// written is how the client wrote the last part of the way.
 	written string
+	// element counts the element of a list from 1; 0 is no element. It is written only
+	// for an error, since a body may have thousands.
+	element int
 	depth   int
 
 	// The parts of the message's sets at the spot. given is nil in lists and
@@ -38,10 +42,21 @@ func (at *spot) beyond(written string) *spot {
 	return &spot{up: at, written: written, depth: at.depth + 1, open: openness{all: true}}
 }
 
+// item returns the spot of an element of a list.
+func (at *spot) item(index int) *spot {
+	return &spot{up: at, element: index + 1, depth: at.depth + 1, open: openness{all: true}}
+}
+
 // String returns the spot as the client would name it, each part cut.
 func (at *spot) String() string {
 	var parts []string
 	for ; at.up != nil; at = at.up {
+		if at.element > 0 {
+			parts = append(parts, fmt.Sprintf("[%d]", at.element-1))
+
+			continue
+		}
+
 		parts = append(parts, cut(at.written))
 	}
 

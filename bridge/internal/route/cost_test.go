@@ -1,0 +1,70 @@
+package route
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// costly are requests of about 56 KB that take most work, by what they have many of.
+func costly() map[string]request {
+	const size = 56 << 10
+
+	filled := func(piece string) string { return strings.TrimSuffix(strings.Repeat(piece, size/len(piece)), ",") }
+
+	entries := func(format string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < size; i++ {
+			fmt.Fprintf(&b, format, i)
+		}
+
+		return strings.TrimSuffix(b.String(), ",")
+	}
+
+	return map[string]request{
+		"empty objects in a list":      {body: `{"kinds":{"nestedList":[` + filled(`{},`) + `]}}`},
+		"objects in a list":            {body: `{"kinds":{"nestedList":[` + filled(`{"child":{}},`) + `]}}`},
+		"empty objects in a map":       {body: `{"kinds":{"int32NestedMap":{` + entries(`"%d":{},`) + `}}}`},
+		"entries of a map":             {body: `{"kinds":{"stringStringMap":{` + entries(`"%d":"",`) + `}}}`},
+		"values in a Struct's list":    {body: `{"kinds":{"struct":{"a":[` + filled(`1,`) + `]}}}`},
+		"objects in a Struct's list":   {body: `{"kinds":{"struct":{"a":[` + filled(`{},`) + `]}}}`},
+		"entries of a Struct":          {body: `{"kinds":{"struct":{` + entries(`"%d":1,`) + `}}}`},
+		"numbers":                      {body: `{"kinds":{"int32List":[` + filled(`1,`) + `]}}`},
+		"parameters":                   {query: filled("kinds.int32_list=1&")},
+		"objects in the query":         {query: filled("kinds.nested_list={}&")},
+		"entries of a map, one by one": {query: entries("kinds.int32_nested_map[%d]={}&")},
+		"unknown parameters":           {query: filled("utmm=1&")},
+		"deep places":                  {query: filled("kinds." + strings.Repeat("recursive.", 90) + "int32_list=1&")},
+	}
+}
+
+// BenchmarkCostlyRequests prints what the library alone takes to read as much JSON, too.
+func BenchmarkCostlyRequests(b *testing.B) {
+	spec := openSpec
+	spec.Ignored = []string{"utm*"}
+	binder := compile(b, spec)
+
+	for name, q := range costly() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+
+			for b.Loop() {
+				if _, err := q.bind(binder); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+
+	body := costly()["empty objects in a list"].body
+
+	b.Run("encoding/json", func(b *testing.B) {
+		for b.Loop() {
+			var v any
+			if err := json.Unmarshal([]byte(body), &v); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
