@@ -2,79 +2,107 @@ package bridge
 
 import (
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/internal/address"
 )
 
 const (
-	// abortsPerSecond and abortsBurst are how many requests a client of HTTP/2 may give
-	// up before they are accepted. A page that is left gives up a few.
+	// abortsPerSecond and abortsBurst are how many requests a peer may give up in vain:
+	// before they are accepted, or within abortedWithin of that. A page that is left gives
+	// up a few.
 	abortsPerSecond = 10
 	abortsBurst     = 100
+	// abortedWithin is how soon after its beginning a stream is left that counts.
+	abortedWithin = time.Second
 )
 
-// aborts slows down clients of HTTP/2 that open streams and reset them before they
-// are accepted: each has cost an RPC. Only those that do so are kept, by abortKey.
-// Its methods are safe for concurrent use.
+// aborts holds back peers of HTTP/2 whose clients open topics and leave them at once,
+// rapid reset above all (CVE-2023-44487): each has cost an RPC. Only peers that do so
+// are kept. Its methods are safe for concurrent use.
 type aborts struct {
-	mu      sync.Mutex
-	clients *simplelru.LRU[string, *rate.Limiter]
+	mu    sync.Mutex
+	peers *simplelru.LRU[peerKey, *rate.Limiter]
 }
 
-// abortKey is the key of a request's bucket: its connection, or the client's address
-// where a trusted proxy names it, since such a connection carries many clients.
-func abortKey(r *http.Request) string {
-	if forwarded(r) {
-		return addrKey(clientAddr(r)).String()
+// peerKey is what is held back: an address that is a client's own, else a connection. A
+// trusted proxy that names no client is nobody's, and so is HTTP/1.1, where each stream
+// that is left costs its client a connection; both have the zero peerKey.
+type peerKey struct {
+	addr netip.Addr
+	conn string // the peer's address and port
+}
+
+func peerKeyOf(r *http.Request) peerKey {
+	from := clientOf(r)
+	switch {
+	case r.ProtoMajor < 2:
+		return peerKey{}
+	case from.own:
+		return peerKey{addr: address.Key(from.addr)}
+	case from.proxy:
+		return peerKey{}
 	}
-	return r.RemoteAddr
+	return peerKey{conn: r.RemoteAddr}
 }
 
 // count counts a request that its client gave up.
-func (a *aborts) count(r *http.Request) {
-	if r.ProtoMajor < 2 {
-		return // its connection has ended with it
+func (a *aborts) count(peer peerKey) {
+	if peer == (peerKey{}) {
+		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.clients == nil {
-		clients, err := simplelru.NewLRU[string, *rate.Limiter](maxBuckets, nil)
+	if a.peers == nil {
+		peers, err := simplelru.NewLRU[peerKey, *rate.Limiter](maxBuckets, nil)
 		if err != nil {
 			panic(err) // a size below 1
 		}
-		a.clients = clients
+		a.peers = peers
 	}
-	key := abortKey(r)
-	bucket, ok := a.clients.Get(key)
+	bucket, ok := a.peers.Get(peer)
 	if !ok {
 		bucket = rate.NewLimiter(abortsPerSecond, abortsBurst)
-		a.clients.Add(key, bucket)
+		a.peers.Add(peer, bucket)
 	}
 	bucket.Allow()
 }
 
-// allows reports whether a request's client may open streams: it has not given up too
-// many just now.
-func (a *aborts) allows(r *http.Request) bool {
-	if r.ProtoMajor < 2 {
-		return true
+// watch has a stream that opens a topic counted if its client leaves it at once. It
+// returns what is to be called when the stream ends.
+func (a *aborts) watch(peer peerKey, done func(delivery.End)) func(delivery.End) {
+	if peer == (peerKey{}) {
+		return done
 	}
+	began := time.Now()
+	return func(end delivery.End) {
+		if end == delivery.EndGone && time.Since(began) < abortedWithin {
+			a.count(peer)
+		}
+		done(end)
+	}
+}
+
+// allows reports whether a peer may open topics: it has not given up too many just now.
+func (a *aborts) allows(peer peerKey) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.clients == nil {
+	if a.peers == nil {
 		return true
 	}
-	key := abortKey(r)
-	bucket, ok := a.clients.Peek(key)
+	bucket, ok := a.peers.Peek(peer)
 	if !ok {
 		return true
 	}
 	tokens := bucket.TokensAt(time.Now())
 	if tokens >= abortsBurst {
-		a.clients.Remove(key)
+		a.peers.Remove(peer)
 	}
 	return tokens >= 1
 }

@@ -163,6 +163,9 @@ type call struct {
 
 	seat  *seat  // nil where none is needed
 	visit *visit // nil where requests are neither logged nor traced
+
+	peer  peerKey // that is held back where it opens topics in vain
+	opens bool    // a topic is made for the request
 }
 
 // receive reads a request of at most limit bytes, and returns its body. Its memory

@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
+
+	"github.com/ssebridge/ssebridge/internal/address"
 )
 
 const (
@@ -68,7 +70,7 @@ func (o *opens) take(client netip.Addr) error {
 	if o.perAddr == 0 {
 		return nil
 	}
-	now, addr := time.Now(), addrKey(client)
+	now, addr := time.Now(), address.Key(client)
 	o.forgetFull(now)
 	bucket, ok := o.buckets.Get(addr)
 	if !ok {

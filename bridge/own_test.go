@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -59,47 +60,62 @@ func TestDefaultsByAddress(t *testing.T) {
 		return n
 	}
 	addr := netip.MustParseAddr("203.0.113.5")
-	if n := taken(config.Limits{}, client{addr, true}); n != 500 {
+	if n := taken(config.Limits{}, client{addr: addr, own: true}); n != 500 {
 		t.Errorf("an address has %d places", n)
 	}
-	if n := taken(config.Limits{}, client{addr, false}); n != 2000 {
+	if n := taken(config.Limits{}, client{addr: addr}); n != 2000 {
 		t.Errorf("what may be an ingress has %d places", n)
 	}
-	if n := taken(config.Limits{ClientsPerIP: limits.ClientsPerIP}, client{addr, false}); n != 500 {
+	if n := taken(config.Limits{ClientsPerIP: limits.ClientsPerIP}, client{addr: addr}); n != 500 {
 		t.Errorf("with a written limit there are %d places", n)
 	}
 }
 
-// A connection of HTTP/2 that gives up what it begins has to slow down; others are not concerned.
+// A peer of HTTP/2 that gives up what it begins has to slow down; other peers do not.
 func TestAborts(t *testing.T) {
-	var a aborts
-	r, other := httptest.NewRequest(http.MethodGet, "/", http.NoBody), httptest.NewRequest(http.MethodGet, "/", http.NoBody)
-	r.ProtoMajor, r.RemoteAddr = 2, "203.0.113.5:1"
-	other.ProtoMajor, other.RemoteAddr = 2, "203.0.113.5:2"
-	began := time.Now()
-	for range abortsBurst {
-		if !a.allows(r) {
-			t.Fatal("a connection is held back too early")
+	synctest.Test(t, func(t *testing.T) {
+		var a aborts
+		from := func(conn string, c client) peerKey {
+			r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+			r.ProtoMajor, r.RemoteAddr = 2, conn
+			return peerKeyOf(r.WithContext(context.WithValue(r.Context(), clientKey{}, c)))
 		}
-		a.count(r)
-	}
-	if a.allows(r) && time.Since(began) < time.Second/abortsPerSecond {
-		t.Error("a connection that resets all that it begins may go on")
-	}
-	if !a.allows(other) {
-		t.Error("another connection is held back")
-	}
+		allowed := func(peer peerKey) (n int) {
+			for ; n < 1000 && a.allows(peer); n++ {
+				a.count(peer)
+			}
+			return n
+		}
+		want := func(what string, got, want int) {
+			t.Helper()
+			if got != want {
+				t.Errorf("%s: %d requests are given up before the peer is held back, want %d", what, got, want)
+			}
+		}
+		private, public := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("203.0.113.5")
+		want("a connection", allowed(from("10.0.0.1:1", client{addr: private})), abortsBurst)
+		want("the same", allowed(from("10.0.0.1:1", client{addr: private})), 0)
+		want("another connection of an address that may be an ingress", allowed(from("10.0.0.1:2", client{addr: private})), abortsBurst)
+		want("a client's own address", allowed(from("203.0.113.5:1", client{addr: public, own: true})), abortsBurst)
+		want("another connection of it", allowed(from("203.0.113.5:2", client{addr: public, own: true})), 0)
+		want("a client that a trusted proxy names", allowed(from("10.0.0.2:1", client{addr: public.Next(), own: true, proxy: true})), abortsBurst)
+		want("a trusted proxy that names nobody", allowed(from("10.0.0.2:1", client{addr: private.Next(), proxy: true})), 1000)
+		time.Sleep(time.Second)
+		want("a second later", allowed(from("10.0.0.1:1", client{addr: private})), abortsPerSecond)
+		time.Sleep(time.Minute)
+		want("a minute later", allowed(from("10.0.0.1:1", client{addr: private})), abortsBurst)
+	})
 }
 
 // A trusted proxy has many clients on one connection of HTTP/2. One that gives up what it begins costs the others nothing.
 func TestAbortsOfAProxiedClientAreItsOwn(t *testing.T) {
 	var a aborts
 	proxies := trust{netip.MustParsePrefix("10.0.0.0/8")}
-	from := func(client string) *http.Request {
+	from := func(client string) peerKey {
 		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		r.ProtoMajor, r.RemoteAddr = 2, "10.0.0.1:1"
 		r.Header.Set("X-Forwarded-For", client)
-		return r.WithContext(context.WithValue(r.Context(), clientKey{}, proxies.from(r)))
+		return peerKeyOf(r.WithContext(context.WithValue(r.Context(), clientKey{}, proxies.from(r))))
 	}
 	for range 2 * abortsBurst {
 		a.count(from("203.0.113.5"))

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/ssebridge/ssebridge/internal/address"
 )
 
 // trust is the networks of the proxies in front, whose X-Forwarded-For is
@@ -30,24 +32,19 @@ type client struct {
 	// Internet: a trusted proxy has named it, or it is public and the peer's. A private one
 	// may be that of a proxy that is not in trusted_proxies.
 	own bool
+	// proxy is set where the peer is a trusted proxy, or that of a unix socket.
+	proxy bool
 }
 
 // from returns where a request comes from.
 func (t trust) from(r *http.Request) client {
 	addr := t.client(r)
 	peer, known := hostAddr(r.RemoteAddr)
+	trusted := known && t.includes(peer)
 	if known && addr == peer {
-		return client{addr, !t.includes(peer) && isPublic(peer)}
+		return client{addr, !trusted && address.Public(peer), trusted}
 	}
-	return client{addr, addr.IsValid() && !t.includes(addr)}
-}
-
-// shared is the address space of carriers' NAT (RFC 6598), which is as private as those
-// of RFC 1918.
-var shared = netip.MustParsePrefix("100.64.0.0/10") //nolint:gochecknoglobals // never changes
-
-func isPublic(addr netip.Addr) bool {
-	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !shared.Contains(addr)
+	return client{addr, addr.IsValid() && !t.includes(addr), trusted || overUnix(r)}
 }
 
 // clientOf returns where a request that was identified comes from.

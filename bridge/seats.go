@@ -3,6 +3,8 @@ package bridge
 import (
 	"net/netip"
 	"sync"
+
+	"github.com/ssebridge/ssebridge/internal/address"
 )
 
 // seats are the slots of clients: limits.clients in all, and limits.clients_per_ip
@@ -25,7 +27,7 @@ type seats struct {
 // seat is one client's slot. The nil seat is none.
 type seat struct {
 	seats   *seats
-	addr    netip.Addr // see addrKey
+	addr    netip.Addr // see address.Key
 	own     bool       // it is a client's own, as far as is known
 	holders int        // guarded by seats.mu
 }
@@ -39,7 +41,7 @@ func (s *seats) limit(clients, perAddr int, ownOnly bool) {
 
 // take gives a client a slot, which is to be left. The error is a *fullError.
 func (s *seats) take(from client) (*seat, error) {
-	addr := addrKey(from.addr)
+	addr := address.Key(from.addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -70,6 +72,14 @@ func (s *seat) stay() {
 	s.holders++
 }
 
+// ownAddr returns the seat's address if it is a client's own, else an invalid one.
+func (s *seat) ownAddr() netip.Addr {
+	if !s.own {
+		return netip.Addr{}
+	}
+	return s.addr
+}
+
 // leave ends what take or stay began.
 func (s *seat) leave() {
 	if s == nil {
@@ -88,18 +98,4 @@ func (s *seat) leave() {
 	if all.taken == 0 {
 		all.takenByAddr = nil // a map keeps the room that it had once
 	}
-}
-
-// addrKey returns the rate-limit key of an address: itself or, for IPv6, its /64,
-// since one host usually owns a whole /64. Clients without an address, over a unix
-// socket, share one key.
-func addrKey(addr netip.Addr) netip.Addr {
-	if !addr.Is6() {
-		return addr
-	}
-	prefix, err := addr.Prefix(64)
-	if err != nil {
-		panic(err) // 64 is within 128
-	}
-	return prefix.Addr()
 }

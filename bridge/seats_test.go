@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/ssebridge/ssebridge/internal/address"
 )
 
 // addresses are the ones that clients have here: the last two share a rate-limit key.
@@ -29,7 +31,7 @@ func TestSeatsAreCounted(t *testing.T) {
 		count := func(addr netip.Addr) (clients, here int) {
 			different := map[*seat]bool{}
 			for _, s := range held {
-				if !different[s] && s.addr == addrKey(addr) {
+				if !different[s] && s.addr == address.Key(addr) {
 					here++
 				}
 				different[s] = true
@@ -103,7 +105,7 @@ func TestSeatsUnderConcurrency(t *testing.T) {
 	var in, refused atomic.Int64
 	inByAddr := map[netip.Addr]*atomic.Int64{}
 	for _, addr := range addresses() {
-		inByAddr[addrKey(addr)] = new(atomic.Int64)
+		inByAddr[address.Key(addr)] = new(atomic.Int64)
 	}
 	var clients sync.WaitGroup
 	for range 64 {
@@ -115,7 +117,7 @@ func TestSeatsUnderConcurrency(t *testing.T) {
 					refused.Add(1)
 					continue
 				}
-				here := inByAddr[addrKey(addr)]
+				here := inByAddr[address.Key(addr)]
 				if n, h := in.Add(1), here.Add(1); n > most || h > perAddr {
 					t.Errorf("%d clients, %d of one address", n, h)
 				}
@@ -132,22 +134,4 @@ func TestSeatsUnderConcurrency(t *testing.T) {
 		t.Errorf("%d clients are left, of %d addresses", left, len(all.takenByAddr))
 	}
 	t.Logf("%d of %d were refused", refused.Load(), 64*500)
-}
-
-func TestHousehold(t *testing.T) {
-	for addr, want := range map[string]string{
-		"192.0.2.1":              "192.0.2.1",
-		"2001:db8::1":            "2001:db8::",
-		"2001:db8:0:0:ffff::":    "2001:db8::",
-		"2001:db8:0:1:ffff::":    "2001:db8:0:1::",
-		"::1":                    "::",
-		"fe80::1234:5678:9abc:1": "fe80::",
-	} {
-		if got := addrKey(netip.MustParseAddr(addr)); got != netip.MustParseAddr(want) {
-			t.Errorf("%s: got %s, want %s", addr, got, want)
-		}
-	}
-	if addrKey(netip.Addr{}).IsValid() {
-		t.Error("who has no address got one")
-	}
 }

@@ -100,10 +100,16 @@ func (e *endpoint) mayOpen(c *call) func() error {
 		if kept := requestSize(c) - freeBytes; kept > 0 && !e.bridge.shedding.pending.requests.fits(int64(kept)) {
 			return &fullError{limit: limitPendingBytes}
 		}
-		if e.bridge.shedding.opensOwn.Load() && !c.seat.own {
-			return nil
+		if !e.bridge.shedding.aborts.allows(c.peer) {
+			return &fullError{limit: limitOpensPerIP}
 		}
-		return e.bridge.shedding.opens.take(c.seat.addr)
+		if !e.bridge.shedding.opensOwn.Load() || c.seat.own {
+			if err := e.bridge.shedding.opens.take(c.seat.addr); err != nil {
+				return err
+			}
+		}
+		c.opens = true
+		return nil
 	}
 }
 

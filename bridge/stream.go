@@ -33,12 +33,10 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 			return e.turnAway(w, r, sse.Retry{Reason: sse.RetryMaxAge})
 		}
 	}
+	c.peer = peerKeyOf(r)
 	if err := r.Context().Err(); err != nil {
-		e.bridge.shedding.aborts.count(r)
+		e.bridge.shedding.aborts.count(c.peer)
 		return nil, err // nothing is opened for a client that has gone
-	}
-	if !e.bridge.shedding.aborts.allows(r) {
-		return e.shed(w, r, &fullError{limit: limitOpensPerIP})
 	}
 	sub, err := e.bridge.topics.Join(e.join(c, id))
 	switch {
@@ -49,8 +47,8 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 	}
 	if err := e.accepted(r.Context(), sub, wantsStatus(r)); err != nil {
 		sub.Leave()
-		if r.Context().Err() != nil {
-			e.bridge.shedding.aborts.count(r)
+		if r.Context().Err() != nil && c.opens {
+			e.bridge.shedding.aborts.count(c.peer)
 		}
 		return nil, err
 	}
@@ -77,6 +75,9 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		sub.Leave()
 		seat.leave()
 	}
+	if c.opens {
+		client.Done = e.bridge.shedding.aborts.watch(c.peer, client.Done)
+	}
 	return e.deliver(w, r, client)
 }
 
@@ -94,6 +95,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Ordered:   e.route.Resume != nil && *e.route.Resume.Ordered,
 		Place:     place,
 		MaxEvents: e.maxCatchUp(),
+		From:      c.seat.ownAddr(),
 		Parse:     e.parse,
 		Admit:     e.mayOpen(c),
 		Starts:    c.visit.starter(),

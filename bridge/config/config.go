@@ -50,10 +50,15 @@ type Limits struct {
 	// OpensPerIP is how many new topics a second one address may open, after ten times as many at once;
 	// 0 is no limit. Joining a topic that runs is never limited. Default 20, for the same addresses.
 	OpensPerIP *int `yaml:"opens_per_ip"`
+	// IdlePerIP is how many connections of one address may be without a request: while they shake
+	// hands, while a request's head is on its way, and between two requests. Beyond it the one that has
+	// waited longest is closed; 0 is no limit. Default 100, for the same addresses.
+	IdlePerIP *int `yaml:"idle_per_ip"`
 	// Topics is how many topics (upstream streams with those who listen to them) may exist at once.
 	// Default 10000.
 	Topics int `yaml:"topics"`
-	// IdleTopics is how many topics may linger at once; the least recently used goes first. Default 1000.
+	// IdleTopics is how many topics may linger at once; the least recently used goes first, and before it
+	// those that no client has listened to for a second, which may be a tenth of it. Default 1000.
 	IdleTopics int `yaml:"idle_topics"`
 	// ReplayBytes is the memory of all logs together: beyond it idle topics go first, then the oldest
 	// events of the largest log. A quarter of it is for events that logs keep until their own client has

@@ -36,6 +36,7 @@ func (c Config) WithDefaults() Config {
 	c.Limits.IdleTopics = or(c.Limits.IdleTopics, 1000)
 	c.Limits.ClientsPerIP = ptrOr(c.Limits.ClientsPerIP, 500)
 	c.Limits.OpensPerIP = ptrOr(c.Limits.OpensPerIP, 20)
+	c.Limits.IdlePerIP = ptrOr(c.Limits.IdlePerIP, 100)
 	c.Limits.ReplayBytes = or(c.Limits.ReplayBytes, 256*MiB)
 	c.Limits.PendingBytes = or(c.Limits.PendingBytes, 64*MiB)
 	c.Limits.Catchups = or(c.Limits.Catchups, 256)

@@ -189,6 +189,7 @@ func (v *validator) limits() {
 	v.number(at.key("clients").path, l.Clients, maxClients)
 	v.limit(at.key("clients_per_ip").path, *ptrOr(l.ClientsPerIP, 0), maxClients)
 	v.limit(at.key("opens_per_ip").path, *ptrOr(l.OpensPerIP, 0), maxOpensPerIP)
+	v.limit(at.key("idle_per_ip").path, *ptrOr(l.IdlePerIP, 0), maxClients)
 	v.number(at.key("topics").path, l.Topics, maxTopics)
 	v.number(at.key("idle_topics").path, l.IdleTopics, maxTopics)
 	v.size(at.key("replay_bytes").path, l.ReplayBytes, maxReplay)

@@ -102,19 +102,34 @@ func flood(ts *testscript.TestScript, args []string) {
 }
 
 func certificate(ts *testscript.TestScript, args []string) {
+	ts.Check(makeCertificate(args[0], ts.MkAbs(args[0])))
+}
+
+// makeCertificate writes a certificate for 127.0.0.1 and its key, path.crt and path.key.
+func makeCertificate(name, path string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: args[0]}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	ts.Check(err)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	ts.Check(err)
-	for name, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: secret}} {
-		ts.Check(os.WriteFile(ts.MkAbs(args[0]+name), pem.EncodeToMemory(block), 0o600))
+	if err != nil {
+		return err
 	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	for name, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path+name, pem.EncodeToMemory(block), 0o600); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 func sigterm(ts *testscript.TestScript, _ []string) {

@@ -57,8 +57,8 @@ func (r *Registry) SetLimits(limits Limits) {
 		if r.topics > limits.Topics {
 			reason = evictedTopics
 		}
-		oldest, _, ok := r.idle.RemoveOldest()
-		if !ok {
+		oldest := r.oldestIdle()
+		if oldest == nil {
 			break
 		}
 		r.evict(oldest, reason)

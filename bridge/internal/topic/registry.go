@@ -35,22 +35,23 @@ type Registry struct {
 	pumps  sync.WaitGroup
 	budget *replay.Budget
 	intake intake
+	began  time.Time
 
 	mu       sync.Mutex
 	families map[string]*family
 	topics   int // those not gone, but for those of retired owners
 	idle     *simplelru.LRU[*Topic, struct{}]
+	briefs   briefs // among the idle ones
 	lapsed   lapsed // the keys of topics that have ended
 	closed   bool
 }
 
 // NewRegistry returns an empty registry. Close it.
 func NewRegistry(limits Limits) *Registry {
-	idle, err := simplelru.NewLRU[*Topic, struct{}](limits.Idle, nil)
-	if err != nil {
-		panic(err) // Limits.Idle < 1, which the configuration excludes
+	r := &Registry{
+		limits: limits, counts: newCounts(), families: map[string]*family{}, budget: replay.NewBudget(limits.Bytes),
+		idle: newIdle(limits.Idle), briefs: newBriefs(), began: time.Now(),
 	}
-	r := &Registry{limits: limits, counts: newCounts(), families: map[string]*family{}, idle: idle, budget: replay.NewBudget(limits.Bytes)}
 	r.intake.budget, r.intake.relieve, r.intake.begun = r.budget, r.relieve, time.Now().Add(-relieveAgain)
 	return r
 }
@@ -156,6 +157,7 @@ func (r *Registry) wake(t *Topic) {
 	if t.linger != nil {
 		t.linger.Stop()
 		r.idle.Remove(t)
+		r.briefs.topics.Remove(t)
 		delete(t.home.resting, t)
 	}
 }
@@ -208,6 +210,7 @@ func (r *Registry) open(join Join) *Topic {
 	t := newTopic(epoch, role, start, f, params)
 	t.intake, t.registry = &r.intake, r
 	t.apart = join.alone && role == catchUpRole
+	t.from = join.From
 	f.add(t)
 	r.count(t, 1)
 	return t
@@ -215,13 +218,14 @@ func (r *Registry) open(join Join) *Topic {
 
 func (t *Topic) finished() bool { return t.Status().Phase == Finished }
 
-// makeRoom ends the topic that has been idle longest if the limit is reached.
+// makeRoom ends an idle topic if the limit is reached: a brief one, or that which has
+// been idle longest.
 func (r *Registry) makeRoom() error {
 	if r.topics < r.limits.Topics {
 		return nil
 	}
-	oldest, _, ok := r.idle.RemoveOldest()
-	if !ok {
+	oldest := r.oldestIdle()
+	if oldest == nil {
 		return ErrFull
 	}
 	r.evict(oldest, evictedTopics)
@@ -325,13 +329,10 @@ func (r *Registry) rest(t *Topic) {
 		return
 	}
 	if r.idle.Len() >= r.limits.Idle {
-		if oldest, _, ok := r.idle.RemoveOldest(); ok {
-			r.evict(oldest, evictedIdle)
-		}
+		r.evict(r.oldestIdle(), evictedIdle)
 	}
 	if t.isMerged() { // a client that comes back only reads on in it
-		r.release(t.leansOn)
-		t.leansOn = nil
+		r.unlean(t)
 	}
 	t.turn.Load().giveBack() // it may linger for long
 	r.idle.Add(t, struct{}{})
@@ -341,6 +342,7 @@ func (r *Registry) rest(t *Topic) {
 	t.rests++
 	rest := t.rests
 	t.linger = time.AfterFunc(linger, func() { r.lingered(t, rest) })
+	r.restBrief(t)
 }
 
 // disposable reports whether all of a topic's clients can resume elsewhere: none
@@ -364,9 +366,6 @@ func (t *Topic) isMerged() bool {
 
 // release gives up a hold on a topic.
 func (r *Registry) release(t *Topic) {
-	if t == nil {
-		return
-	}
 	t.clients--
 	if t.clients == 0 && !t.gone {
 		r.rest(t)
@@ -391,8 +390,9 @@ func (r *Registry) end(t *Topic) {
 	}
 	t.gone = true
 	r.count(t, -1)
-	defer r.release(t.leansOn)
+	defer r.unlean(t)
 	r.idle.Remove(t)
+	r.briefs.topics.Remove(t)
 	if t.linger != nil {
 		t.linger.Stop()
 	}

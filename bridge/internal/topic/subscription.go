@@ -2,9 +2,11 @@ package topic
 
 import (
 	"errors"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
@@ -28,6 +30,9 @@ type Join struct {
 	// MaxEvents is how many frames of a log the client may have missed; 0 is any
 	// number. One that has missed more begins anew.
 	MaxEvents uint64
+	// From is the address of the client where it is the client's own, to be fair among
+	// addresses whose topics have to make room; else it is invalid.
+	From netip.Addr
 	// Admit is asked before a topic is made for the client, and its error is Join's;
 	// nil admits every client. It is called under the registry's lock, and not by
 	// Move, which the client did not ask for.
@@ -105,8 +110,9 @@ type Subscription struct {
 	passes   atomic.Uint64 // frames that count from the cursor of join.Place and are not sent; changed by the client
 	registry *Registry
 	breaks   int
-	opened   bool   // guarded by the registry's lock
-	cut      func() // see SetCut; guarded by the registry's lock
+	opened   bool          // guarded by the registry's lock
+	openedAt time.Duration // of the registry's time; the same
+	cut      func()        // see SetCut; guarded by the registry's lock
 
 	reader
 }
@@ -323,7 +329,7 @@ func (s *Subscription) Log() *replay.Log { return s.Topic.log }
 func (s *Subscription) Opened() {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
-	s.opened, s.Topic.opened = true, true
+	s.opened, s.openedAt, s.Topic.opened = true, s.registry.now(), true
 }
 
 // SetCut sets the function that ends the client's stream at once, where its log
@@ -351,6 +357,7 @@ func (s *Subscription) leave() {
 	}
 	s.left = true
 	t := s.Topic
+	t.settled = t.settled || s.opened && s.registry.now()-s.openedAt >= settles
 	t.listening.Add(-1)
 	t.unhold(s)
 	s.registry.release(t)

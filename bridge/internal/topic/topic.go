@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -117,7 +118,9 @@ type Topic struct {
 	wish     *Join  // a catch-up that is apart: a client of its, by which main is opened
 	start    string // a catch-up: the id of the cursor that its log begins after; empty: an own RPC
 	clients  int
-	opened   bool // some client has been sent a stream-open
+	opened   bool       // some client has been sent a stream-open
+	settled  bool       // a client has listened for long: see settles
+	from     netip.Addr // see Join.From
 	gone     bool
 	linger   *time.Timer // runs while clients == 0
 	rests    int         // how often it has begun to linger

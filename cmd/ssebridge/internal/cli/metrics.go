@@ -28,6 +28,36 @@ func newMetrics(logger *slog.Logger, own ...prometheus.Collector) http.Handler {
 	})
 }
 
+// waitingCollectors are the metrics of connections that wait for a request.
+func (s *starting) waitingCollectors() []prometheus.Collector {
+	closed := func(reason string, number func() uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "ssebridge_idle_connections_closed_total", Help: "Connections without a request that were closed for others, by reason.",
+			ConstLabels: prometheus.Labels{"reason": reason},
+		}, func() float64 { return float64(number()) })
+	}
+
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ssebridge_idle_connections", Help: "Connections over which no request is under way.",
+		}, func() float64 {
+			waits, _, _ := s.proxied.Waiting()
+
+			return float64(waits)
+		}),
+		closed("idle_per_ip", func() uint64 {
+			_, perIP, _ := s.proxied.Waiting()
+
+			return perIP
+		}),
+		closed("no_room", func() uint64 {
+			_, _, room := s.proxied.Waiting()
+
+			return room
+		}),
+	}
+}
+
 // collectors are the metrics of the parts that serve has around the bridge.
 func (s *starting) collectors() []prometheus.Collector {
 	counters := []prometheus.Collector{
@@ -36,6 +66,7 @@ func (s *starting) collectors() []prometheus.Collector {
 		}, func() float64 { return float64(s.handshakes.Load()) }),
 		s.spans,
 	}
+	counters = append(counters, s.waitingCollectors()...)
 	if s.certificates == nil {
 		return counters
 	}

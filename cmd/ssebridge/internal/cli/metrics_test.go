@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
 // broken is a collector one of whose metrics cannot be read.
@@ -120,6 +122,12 @@ func TestMetricsOfTheCommandAreDocumented(t *testing.T) {
 	if err := s.loadCertificates(); err != nil {
 		t.Fatal(err)
 	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listener, Timeout: time.Second, Logger: s.params.logger})
+	defer closing(t, s.proxied)
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(s.collectors()...)
 	families, err := registry.Gather()

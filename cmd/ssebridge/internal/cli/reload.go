@@ -217,6 +217,7 @@ func (r *reloading) apply(cfg config.Config, file *config.File) error {
 	full := cfg.WithDefaults()
 	r.public.Trust(full.TrustedProxies)
 	r.public.Bound(listen.Ceiling(full))
+	r.public.LimitWaiting(waitLimits(full, cfg.Limits))
 	r.current = full
 	r.watcher.set(filesOf(r.params.path, full))
 

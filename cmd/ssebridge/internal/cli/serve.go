@@ -105,7 +105,7 @@ func serve(ctx context.Context, params serveParams) error {
 		return err
 	}
 	watcher.set(filesOf(params.path, cfg))
-	s := &starting{params: params, config: cfg.WithDefaults()}
+	s := &starting{params: params, config: cfg.WithDefaults(), written: cfg.Limits}
 	if err := s.loadCertificates(); err != nil {
 		return invalid(file.Locate(err))
 	}

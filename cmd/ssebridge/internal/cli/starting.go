@@ -17,6 +17,8 @@ import (
 type starting struct {
 	params serveParams
 	config config.Config // with its defaults
+	// written is the configuration's limits without their defaults.
+	written config.Limits
 
 	certificates *listen.Certificates // nil without tls
 	expiry       *expiry              // the same
@@ -48,6 +50,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: usualPatience().header, Logger: logger})
 	s.proxied.Trust(cfg.TrustedProxies)
 	s.proxied.Bound(listen.Ceiling(cfg))
+	s.proxied.LimitWaiting(waitLimits(cfg, s.written))
 	public := serverParams{
 		handler: bridge.ReleaseRequests(s.proxied.Handler(b)), logger: logger, limits: cfg.Limits, patience: usualPatience(), handshakes: &s.handshakes,
 	}
@@ -59,7 +62,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	}
 	successor := func() *h2c.Server {
 		server := newServer(public)
-		server.ConnContext = s.proxied.ConnContext
+		server.ConnContext, server.ConnState, server.Begun = s.proxied.ConnContext, s.proxied.ConnState, s.proxied.Begun
 
 		return server
 	}
@@ -77,6 +80,14 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	}
 
 	return all, nil
+}
+
+// waitLimits is how many connections may wait for a request: in all, as many as there may be
+// clients, who may all come at one moment, and those that come and go besides.
+func waitLimits(cfg config.Config, written config.Limits) listen.WaitLimits {
+	return listen.WaitLimits{
+		PerIP: *cfg.Limits.IdlePerIP, OwnOnly: written.IdlePerIP == nil, Total: maxStreams(cfg.Limits.Clients),
+	}
 }
 
 // listen opens the listeners by their names. A socket that systemd passes is used in place

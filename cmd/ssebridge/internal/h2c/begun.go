@@ -18,7 +18,8 @@ type begun struct {
 	net.Conn
 
 	sent     []byte
-	patience time.Duration // with an idle connection; 0 is for ever
+	patience time.Duration                  // with an idle connection; 0 is for ever
+	states   func(net.Conn, http.ConnState) // nil: nobody wants to know
 
 	mu    sync.Mutex
 	timer *time.Timer // nil while it has not been idle
@@ -45,7 +46,11 @@ func (c *begun) Read(p []byte) (int, error) {
 // written whose beginning it is told of.
 func stand(conn net.Conn, state http.ConnState) {
 	c, ok := conn.(*begun)
-	if !ok || c.patience <= 0 {
+	if !ok {
+		return
+	}
+	c.tell(state)
+	if c.patience <= 0 {
 		return
 	}
 	c.mu.Lock()
@@ -111,9 +116,17 @@ func (c *begun) sayGoodbye() error {
 	return errors.Join(err, c.SetWriteDeadline(time.Time{}))
 }
 
+// tell notifies the server of a state.
+func (c *begun) tell(state http.ConnState) {
+	if c.states != nil {
+		c.states(c.Conn, state)
+	}
+}
+
 // end closes the connection, and keeps nothing waiting for it.
 func (c *begun) end() {
 	_ = c.Close() // most are closed by now
+	c.tell(http.StateClosed)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true

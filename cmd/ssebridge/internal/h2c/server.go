@@ -28,6 +28,12 @@ type Server struct {
 	// before the server is served; nil: as many as HTTP2 says.
 	Streams func(peer net.Addr) int
 
+	// Begun is told of a connection in clear that begins with HTTP/2, after ConnState has
+	// been told that it was hijacked. ctx is the connection's. ConnState is told then of the
+	// states that it has with HTTP/2. Both are set before the server is served; nil: nobody
+	// wants to know.
+	Begun func(ctx context.Context, conn net.Conn)
+
 	// framed has what the requests of those connections are served with, and no listener.
 	framed   *http.Server
 	protocol *http2.Server //nolint:staticcheck // it is deprecated for what net/http does, which this is to do without
@@ -78,8 +84,13 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return // its client has gone
 	}
 	// Of the context only the values last: net/http is done with the connection.
-	if !s.take(context.WithoutCancel(r.Context()), &begun{Conn: conn, sent: read(buffered.Reader), patience: s.IdleTimeout}) {
-		_ = conn.Close() // as net/http closes connections that begin while it shuts down
+	ctx := context.WithoutCancel(r.Context())
+	c := &begun{Conn: conn, sent: read(buffered.Reader), patience: s.IdleTimeout, states: s.ConnState}
+	if s.Begun != nil {
+		s.Begun(ctx, conn)
+	}
+	if !s.take(ctx, c) {
+		c.end() // as net/http closes connections that begin while it shuts down
 	}
 }
 

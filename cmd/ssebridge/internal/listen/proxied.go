@@ -26,13 +26,15 @@ import (
 // Peers may take descriptors up to a ceiling only, so that a flood leaves some for
 // everything else that the process does. The kernel gives each new descriptor the
 // lowest free number: a connection whose number is at the ceiling or above it has
-// found all lower ones taken, and is closed. So nothing is counted, and no code has to
-// report the end of a connection.
+// found all lower ones taken, and is closed. So connections that carry a stream are not
+// counted, and no code has to report their end. Below the ceiling, connections that wait
+// for a request make room: see waiters.
 type Proxied struct {
 	net.Listener
 
 	trusted atomic.Pointer[[]netip.Prefix]
 	ceiling atomic.Int64 // 0: none
+	waiting *waiters
 	timeout time.Duration
 	logger  *slog.Logger
 
@@ -62,6 +64,7 @@ func NewProxied(params ProxiedParams) *Proxied {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Proxied{
 		Listener: params.Listener,
+		waiting:  newWaiters(params.Logger),
 		timeout:  params.Timeout, logger: params.Logger,
 		ready: make(chan net.Conn), stop: stop, stopped: ctx.Done(),
 		reading: map[net.Conn]struct{}{}, clients: map[net.Conn]netip.AddrPort{},
@@ -81,15 +84,33 @@ func (l *Proxied) Trust(peers []netip.Prefix) { l.trusted.Store(&peers) }
 // is no bound.
 func (l *Proxied) Bound(ceiling int) { l.ceiling.Store(int64(ceiling)) }
 
-// hasRoom reports whether a connection leaves enough descriptors to others.
+const (
+	// spare is how many descriptors below the ceiling are kept free for newcomers: where
+	// one of these is used, connections that wait are closed, relief at a time. So a
+	// newcomer has one though all others are taken.
+	spare  = 64
+	relief = 16
+	// longestFull is the longest pause after a connection for which there was no room:
+	// others may be closed for the next one by then.
+	longestFull = crowdRipe
+)
+
+// hasRoom reports whether a connection leaves enough descriptors to others, and makes
+// room for those that are to come.
 func (l *Proxied) hasRoom(conn net.Conn) bool {
 	ceiling := l.ceiling.Load()
 	if ceiling == 0 {
 		return true
 	}
 	number, known := descriptorOf(conn)
+	if !known {
+		return true
+	}
+	if int64(number) >= ceiling-min(spare, ceiling/8) {
+		l.waiting.relieve(relief)
+	}
 
-	return !known || int64(number) < ceiling
+	return int64(number) < ceiling
 }
 
 // run accepts until the listener ends. Connections that have to be waited for are waited
@@ -113,6 +134,9 @@ func (l *Proxied) run() {
 		case isPassing(err):
 			// As net/http does: there may be descriptors again in a moment.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			if errors.Is(err, errNoRoom) {
+				pause = min(pause, longestFull)
+			}
 			if now := time.Now(); now.Sub(told) >= tellAgain {
 				told = now
 				l.logger.Warn("connections could not be accepted; trying again", "error", err)
@@ -164,14 +188,17 @@ func (l *Proxied) wait(d time.Duration) bool {
 func (l *Proxied) Trusts(peer net.Addr) bool { return l.isTrusted(peer) }
 
 func (l *Proxied) isTrusted(addr net.Addr) bool {
-	trusted := *l.trusted.Load()
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
-		return len(trusted) > 0
+		return len(*l.trusted.Load()) > 0
 	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
 
-	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
+	return l.includes(tcp.AddrPort().Addr().Unmap().WithZone(""))
+}
+
+// includes reports whether an address is that of a trusted peer.
+func (l *Proxied) includes(addr netip.Addr) bool {
+	return slices.ContainsFunc(*l.trusted.Load(), func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // begin reads what a trusted peer begins with, and hands its connection over.
@@ -293,12 +320,11 @@ type clientKey struct{}
 
 // ConnContext is for the http.Server that serves the listener, also behind TLS.
 func (l *Proxied) ConnContext(ctx context.Context, conn net.Conn) context.Context {
-	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = secured.NetConn()
-	}
+	conn = kernels(conn)
 	if client := l.client(conn); client.IsValid() {
-		return context.WithValue(ctx, clientKey{}, client)
+		ctx = context.WithValue(ctx, clientKey{}, client)
 	}
+	l.Begun(ctx, conn)
 
 	return ctx
 }
