@@ -35,6 +35,7 @@ type member struct {
 	input  int      // bytes that came after the request
 	heard  uint64   // the log's notices when there was last nothing to write
 	leave  moment   // the stream has ended well, and the socket closes by then
+	acks   acks
 }
 
 func (m *member) tell(reason Reason) {
@@ -120,6 +121,7 @@ func (s *shard) write(m *member) {
 			if n > 0 {
 				m.moved = s.now
 				m.rest[0] = block[n:]
+				m.acks.sent(s.now, m.session.client.Policy.WriteTimeout)
 			}
 			m.full = true
 			return
@@ -127,6 +129,7 @@ func (s *shard) write(m *member) {
 		m.rest[0] = nil // lets go of the segment
 		m.rest = m.rest[1:]
 	}
+	m.acks.sent(s.now, m.session.client.Policy.WriteTimeout)
 	m.session.wrote(s.now)
 	if m.end != "" {
 		s.finish(m)
@@ -142,7 +145,7 @@ func (s *shard) schedule(m *member) {
 	case m.full:
 		s.deadlines.set(m, m.moved.after(m.session.client.Policy.WriteTimeout))
 	default:
-		s.deadlines.set(m, m.session.due())
+		s.deadlines.set(m, min(m.session.due(), m.acks.look))
 	}
 }
 
@@ -151,7 +154,8 @@ func (s *shard) expire(m *member) {
 	switch {
 	case m.session == nil:
 		s.drop(m)
-	case m.full && s.now.since(m.moved) >= m.session.client.Policy.WriteTimeout:
+	case m.full && s.now.since(m.moved) >= m.session.client.Policy.WriteTimeout,
+		m.acks.stuck(s.now, m.session.client.Policy.WriteTimeout, m.socket):
 		s.abort(m, EndStuck)
 	default:
 		s.serve(m)

@@ -17,6 +17,9 @@ const (
 	unsent = 16 << 10
 	// furtherInput is how much a client may send after its request.
 	furtherInput = 4 << 10
+	// maxKeepalive and maxProbes are the kernel's bounds: MAX_TCP_KEEPIDLE, which is
+	// MAX_TCP_KEEPINTVL, and MAX_TCP_KEEPCNT.
+	maxKeepalive, maxProbes = 32767, 127
 )
 
 // socket is a descriptor that does not block and has no other owner.
@@ -71,18 +74,20 @@ func isNeeded(fd int) bool {
 	return uint64(fd)+spare+limit.Cur/100 >= limit.Cur //nolint:gosec // no descriptor is below 0
 }
 
-// setUp sets the options by which a dead or a stuck client is noticed. A socket
-// that has no such options, as those of AF_UNIX, has no use for them.
+// setUp sets the options by which a dead client is noticed that is sent nothing; acks
+// watches the others, instead of the TCP_USER_TIMEOUT that listeners may have set. A
+// socket that has no such options, as those of AF_UNIX, has no use for them.
 func (s socket) setUp(policy Policy) {
-	timeout := int(policy.WriteTimeout / time.Millisecond)
+	seconds := int(policy.WriteTimeout / time.Second)
+	idle, every := max(1, seconds/2), max(1, seconds/8)
 	for _, option := range []struct{ level, name, value int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout},
+		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 0},
 		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent},
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, max(1, timeout/2000)},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(1, timeout/8000)},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, min(idle, maxKeepalive)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, min(every, maxKeepalive)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, min(max(1, (seconds-idle)/every), maxProbes)},
 	} {
 		_ = unix.SetsockoptInt(int(s), option.level, option.name, option.value)
 	}

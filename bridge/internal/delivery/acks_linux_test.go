@@ -1,0 +1,77 @@
+package delivery
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialNarrow connects as a client with a small receive buffer, over a link with
+// Ethernet's segments.
+func (s *stand) dialNarrow(t testing.TB) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		var failed error
+		err := raw.Control(func(fd uintptr) {
+			failed = errors.Join(
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10),
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1400),
+			)
+		})
+		return errors.Join(err, failed)
+	}}
+	conn, err := dialer.DialContext(t.Context(), s.way.network, s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// A client that reads slowly, and keeps reading, is not cut: its kernel acknowledges
+// some bytes again and again. TCP_USER_TIMEOUT cut it.
+func TestASlowReaderIsNotStuck(t *testing.T) {
+	const timeout = 2 * time.Second
+	s := newStand(t, shardWays[0])
+	source := newSource(1000)
+	for range 100 {
+		source.append(strings.Repeat("x", 8<<10))
+	}
+	s.serve(source, Policy{WriteTimeout: timeout})
+	e := s.request(t, s.dialNarrow(t), "")
+	buffer := make([]byte, 1<<10)
+	each := time.NewTicker(40 * time.Millisecond)
+	defer each.Stop()
+	for began := time.Now(); time.Since(began) < 3*timeout; <-each.C {
+		if _, err := e.body.Read(buffer); err != nil {
+			t.Fatalf("after %v: %v", time.Since(began), err)
+		}
+	}
+}
+
+// A client that has stopped reading is cut, also where the kernel has room for all
+// that it is sent.
+func TestAReaderThatTakesNothingIsStuck(t *testing.T) {
+	const timeout = time.Second
+	for name, frames := range map[string]int{"the socket is full": 100, "the socket has room": 5} {
+		t.Run(name, func(t *testing.T) {
+			s := newStand(t, shardWays[0])
+			source := newSource(1000)
+			s.serve(source, Policy{WriteTimeout: timeout})
+			s.request(t, s.dialNarrow(t), "") // and does not read
+			for range frames {
+				source.append(strings.Repeat("x", 8<<10))
+			}
+			began := time.Now()
+			s.expectEnds(t, 1, EndStuck)
+			if took := time.Since(began); took < timeout-100*time.Millisecond {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
