@@ -24,6 +24,7 @@ type reader struct {
 	// the client that takes its time, and not the bridge.
 	writing bool
 	target  uint64
+	skips   bool // it skips what it has got, and is in Topic.skippers
 	parting
 }
 
@@ -50,8 +51,10 @@ func (t *Topic) place(s *Subscription) {
 	t.log.Release(0) // nothing goes while it is placed
 	s.place()
 	s.read, s.began, s.stood = s.Position, s.Position, s.Position
-	if skips := s.Position + s.passes.Load(); skips > t.skips.Load() {
-		t.skips.Store(skips)
+	if passes := s.passes.Load(); passes > 0 {
+		s.skips = true
+		t.skippers++
+		t.skips.Store(max(t.skips.Load(), s.Position+passes))
 	}
 	if place := s.join.Place; place.Epoch == t.epoch && place.Seq < s.stood {
 		s.stood = place.Seq
@@ -154,6 +157,7 @@ func (t *Topic) drop(s *Subscription) {
 		return
 	}
 	s.holds = false
+	t.endSkip(s)
 	last := len(t.readers) - 1
 	if t.role() == catchUpRole {
 		t.readers[s.at] = t.readers[last]
@@ -164,6 +168,35 @@ func (t *Topic) drop(s *Subscription) {
 	t.readers = t.readers[:last]
 	for i := s.at; i < last && (i == s.at || t.role() != catchUpRole); i++ {
 		t.readers[i].at = i
+	}
+}
+
+// endSkip notes that a reader skips nothing any more. An ordinal says how many frames
+// the client has got, and there may be fewer of them, or none: the client may have made
+// it up. So a log waits for what its clients skip only while one does.
+func (t *Topic) endSkip(s *Subscription) {
+	if !s.skips {
+		return
+	}
+	s.skips = false
+	if t.skippers--; t.skippers == 0 {
+		t.skips.Store(0)
+	}
+}
+
+// hasPassed notes that the client has come past all that it skips, so that its log may
+// merge.
+func (t *Topic) hasPassed(s *Subscription) {
+	t.readersMu.Lock()
+	t.endSkip(s)
+	t.readersMu.Unlock()
+	if t.skips.Load() > 0 || t.role() != catchUpRole || !t.home.meets {
+		return
+	}
+	t.home.mu.Lock()
+	defer t.home.mu.Unlock()
+	if t.accepted && !t.removed {
+		t.home.meetOthers(t)
 	}
 }
 

@@ -232,3 +232,19 @@ func TestRule8SharedWhileNothingIsMissing(t *testing.T) {
 		s.runs("-")
 	})
 }
+
+// Rule 8: an ordinal may count events that never come, since the client has made it up or the backend sends fewer
+// messages without a cursor. The client gets all that follows, and its catch-up merges as if it had come without one.
+func TestRule8AnOrdinalOfEventsThatDoNotComeDelaysNoMerge(t *testing.T) {
+	inScript(t, func(s *schedule) { s.log.Events = 2 }, func(s *script) {
+		s.says("c1 c2 c3")
+		x := s.comes(0, "c1~1000000")
+		s.sends("c4 c5 c6 c7")
+		s.runs("-", "c1")
+		s.settles(x, "open(c1~1000000) m1(c2) m2(c3) m3(c4) m4(c5) m5(c6) m6(c7)")
+		s.runs("-")
+		s.sends("c8 c9")
+		s.settles(x, "m7(c8) m8(c9)")
+		s.runs("-")
+	})
+}

@@ -284,6 +284,7 @@ func (s *Subscription) Pass(position uint64) (next uint64, more bool) {
 	})
 	if !more {
 		s.passes.Store(0)
+		s.Topic.hasPassed(s)
 	}
 	return next, more
 }

@@ -83,7 +83,7 @@ type Topic struct {
 	// it holds one; never closed.
 	room      chan struct{}
 	replayed  atomic.Bool   // a bounded catch-up has brought all that there was when it began
-	skips     atomic.Uint64 // the position up to which clients of a catch-up skip what they have got; changed under readersMu
+	skips     atomic.Uint64 // the position up to which clients of a catch-up skip what they have got, 0: none does; changed under readersMu
 	waiting   atomic.Bool   // the pump waits for room, or is about to
 	listening atomic.Int32
 	turn      atomic.Pointer[turn] // of a catch-up's newest RPC
@@ -93,6 +93,7 @@ type Topic struct {
 
 	readersMu sync.Mutex      // above the log's
 	readers   []*Subscription // of a log that is held; of a private one as they came
+	skippers  int             // how many of them skip what they have got
 	shared    bool            // other clients than the one that opened it need main to go on
 	least     uint64          // how far the last of the readers has read
 	atLeast   int             // how many have read no further
