@@ -160,19 +160,71 @@ func TestMaxAgeEndsTheConnectionToo(t *testing.T) {
 	})
 }
 
-// A client for which a bridge has no room may find room at another one.
+// A client for which a bridge has no room may find room at another one. So does a page
+// all of whose streams are shed, whatever the limit.
 func TestShedClientsConnectAnew(t *testing.T) {
-	onFramed(t, "limits: {clients: 1}\ndrain: {delay: 0s, grace: 0s}", "", func(t *testing.T, p *page) {
-		stays := p.listen(5)
-		for want := int32(1); want <= 2; want++ {
-			c := ssetest.Connect(t, p.url, ssetest.Options{Transport: p.web})
-			p.askedFor(c, "shed")
-			p.expectDials(want)
+	for _, limit := range []string{"clients", "topics"} {
+		t.Run(limit, func(t *testing.T) {
+			onFramed(t, "limits: {"+limit+": 1}\ndrain: {delay: 0s, grace: 0s}", "", func(t *testing.T, p *page) {
+				other := &http.Transport{Protocols: p.web.Protocols, TLSClientConfig: p.web.TLSClientConfig}
+				t.Cleanup(other.CloseIdleConnections)
+				ssetest.Connect(t, p.url, ssetest.Options{Transport: other, LastEventID: "5"}).AwaitMessages(5)
+				for want := int32(1); want <= 2; want++ {
+					c := ssetest.Connect(t, p.url, ssetest.Options{Transport: p.web})
+					p.askedFor(c, "shed")
+					p.expectDials(want)
+				}
+			})
+		})
+	}
+}
+
+// To shed a client costs the others of its connection nothing. The connection may be that
+// of a proxy, which would need a new one for each client that is shed.
+func TestShedClientsLeaveTheConnectionToOthers(t *testing.T) {
+	for _, limit := range []string{"clients", "topics"} {
+		t.Run(limit, func(t *testing.T) {
+			onFramed(t, "limits: {"+limit+": 1}\ndrain: {delay: 0s, grace: 0s}", "", func(t *testing.T, p *page) {
+				stays := p.listen(5)
+				for range 3 {
+					p.askedFor(ssetest.Connect(t, p.url, ssetest.Options{Transport: p.web}), "shed")
+				}
+				p.expectDials(1)
+				if s := stays.Snapshot(); s.Ended != nil {
+					t.Errorf("the stream of the same connection has ended\n%s", s)
+				}
+				stays.Close()
+				eventually(t, "the place", func() bool { return p.bridge.Seated() == 0 })
+				eventually(t, "a stream by the same connection", func() bool {
+					c := ssetest.Connect(t, p.url, ssetest.Options{Transport: p.web, LastEventID: "5"})
+					defer c.Close()
+					c.Await("an answer", func(s ssetest.Snapshot) bool { return s.Ended != nil || len(s.Messages()) > 0 })
+					return len(c.Snapshot().Messages()) > 0
+				})
+			})
+		})
+	}
+}
+
+// Over HTTP/1.1 a connection has one client: the one that is shed gives it up.
+func TestShedClientsOfHTTP1ConnectAnew(t *testing.T) {
+	g := startWith(t, parse(t, "upstreams: {app: {target: '"+backend(t).Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
+		limited("clients: 1", "open_grace: 0s")), bridge.Options{})
+	stays := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
+	stays.AwaitEvents(1)
+	for range 2 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/feed", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if s := stays.Snapshot(); s.Ended != nil {
-			t.Errorf("the stream of the same connection has ended\n%s", s)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		if err := response.Body.Close(); err != nil || !response.Close {
+			t.Errorf("Connection: close %t, %v", response.Close, err)
+		}
+	}
 }
 
 // A lone bridge that drains is found again by each client that it has asked to

@@ -77,9 +77,6 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 	}
 	request.Header.Set("Last-Event-ID", id)
 	response, err := transport.RoundTrip(request)
-	if err != nil && strings.Contains(err.Error(), "graceful shutdown GOAWAY") {
-		return false // others that share its connections were shed, more often than net/http tries again
-	}
 	if err != nil {
 		c.tb.Error(err)
 		return true

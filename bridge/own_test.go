@@ -53,7 +53,7 @@ func TestDefaultsByAddress(t *testing.T) {
 		var s shedding
 		s.limit(limits, written)
 		for ; n < 2000; n++ {
-			if _, err := s.seats.take(from); err != nil {
+			if _, err := s.seats.take(from, ""); err != nil {
 				break
 			}
 		}

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net/http"
 	"net/netip"
 	"sync"
 
@@ -22,6 +23,7 @@ type seats struct {
 	ownOnly     bool // mostPerAddr is for addresses that are a client's own
 	taken       int
 	takenByAddr map[netip.Addr]int // of those that have any
+	takenByConn map[string]int     // the same, of connections of HTTP/2
 }
 
 // seat is one client's slot. The nil seat is none.
@@ -29,6 +31,7 @@ type seat struct {
 	seats   *seats
 	addr    netip.Addr // see address.Key
 	own     bool       // it is a client's own, as far as is known
+	conn    string     // the peer's address on HTTP/2; empty on HTTP/1
 	holders int        // guarded by seats.mu
 }
 
@@ -39,8 +42,9 @@ func (s *seats) limit(clients, perAddr int, ownOnly bool) {
 	s.most, s.mostPerAddr, s.ownOnly = clients, perAddr, ownOnly
 }
 
-// take gives a client a slot, which is to be left. The error is a *fullError.
-func (s *seats) take(from client) (*seat, error) {
+// take gives a client a slot, which is to be left; conn is its framedConn. The error is a
+// *fullError.
+func (s *seats) take(from client, conn string) (*seat, error) {
 	addr := address.Key(from.addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,11 +55,30 @@ func (s *seats) take(from client) (*seat, error) {
 		return nil, &fullError{limit: limitClientsPerIP}
 	}
 	if s.takenByAddr == nil {
-		s.takenByAddr = map[netip.Addr]int{}
+		s.takenByAddr, s.takenByConn = map[netip.Addr]int{}, map[string]int{}
 	}
 	s.taken++
 	s.takenByAddr[addr]++
-	return &seat{seats: s, addr: addr, own: from.own, holders: 1}, nil
+	if conn != "" {
+		s.takenByConn[conn]++
+	}
+	return &seat{seats: s, addr: addr, own: from.own, conn: conn, holders: 1}, nil
+}
+
+// framedConn names a request's connection of HTTP/2 by the peer's address. It is empty
+// on HTTP/1, where a connection has one request at a time.
+func framedConn(r *http.Request) string {
+	if r.ProtoMajor < 2 {
+		return ""
+	}
+	return r.RemoteAddr
+}
+
+// onConn returns how many slots the clients of a connection of HTTP/2 have.
+func (s *seats) onConn(conn string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.takenByConn[conn]
 }
 
 // count returns how many clients there are.
@@ -95,7 +118,12 @@ func (s *seat) leave() {
 	if all.takenByAddr[s.addr]--; all.takenByAddr[s.addr] == 0 {
 		delete(all.takenByAddr, s.addr)
 	}
+	if s.conn != "" {
+		if all.takenByConn[s.conn]--; all.takenByConn[s.conn] == 0 {
+			delete(all.takenByConn, s.conn)
+		}
+	}
 	if all.taken == 0 {
-		all.takenByAddr = nil // a map keeps the room that it had once
+		all.takenByAddr, all.takenByConn = nil, nil // a map keeps the room that it had once
 	}
 }

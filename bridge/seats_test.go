@@ -28,6 +28,7 @@ func TestSeatsAreCounted(t *testing.T) {
 		var all seats
 		most, perAddr := 0, 0
 		held := []*seat{} // one entry for each hold
+		conns := []string{"", "192.0.2.1:1", "192.0.2.1:2"}
 		count := func(addr netip.Addr) (clients, here int) {
 			different := map[*seat]bool{}
 			for _, s := range held {
@@ -46,7 +47,7 @@ func TestSeatsAreCounted(t *testing.T) {
 			"take": func(t *rapid.T) {
 				addr := rapid.SampledFrom(addresses()).Draw(t, "from")
 				clients, here := count(addr)
-				s, err := all.take(client{addr: addr})
+				s, err := all.take(client{addr: addr}, rapid.SampledFrom(conns).Draw(t, "by"))
 				switch {
 				case clients >= most:
 					wantFull(t, err, limitClients)
@@ -82,9 +83,28 @@ func TestSeatsAreCounted(t *testing.T) {
 				if len(all.takenByAddr) > clients {
 					t.Fatalf("%d addresses are kept of %d clients", len(all.takenByAddr), clients)
 				}
+				byConn := map[string]int{}
+				for s := range heldOnce(held) {
+					byConn[s.conn]++
+				}
+				byConn[""] = 0 // HTTP/1
+				for _, conn := range conns {
+					if got := all.onConn(conn); got != byConn[conn] {
+						t.Fatalf("%d clients are counted on %q, want %d", got, conn, byConn[conn])
+					}
+				}
 			},
 		})
 	})
+}
+
+// heldOnce are the seats among holds.
+func heldOnce(holds []*seat) map[*seat]bool {
+	different := map[*seat]bool{}
+	for _, s := range holds {
+		different[s] = true
+	}
+	return different
 }
 
 func wantFull(t interface {
@@ -112,7 +132,7 @@ func TestSeatsUnderConcurrency(t *testing.T) {
 		clients.Go(func() {
 			for range 500 {
 				addr := addresses()[rand.IntN(len(addresses()))]
-				s, err := all.take(client{addr: addr})
+				s, err := all.take(client{addr: addr}, "")
 				if err != nil {
 					refused.Add(1)
 					continue

@@ -79,7 +79,7 @@ func (e *endpoint) seat(r *http.Request) (*seat, error) {
 	if known != nil && known.unary() || e.bridge.leaving.Load() || sse.ParseID(e.mode, lastEventID(r)).Final {
 		return nil, nil //nolint:nilnil // it needs none
 	}
-	return e.bridge.shedding.seats.take(clientOf(r))
+	return e.bridge.shedding.seats.take(clientOf(r), framedConn(r))
 }
 
 // guest gives a slot to a request that has a body to be read, or is a call of a unary
@@ -90,7 +90,7 @@ func (e *endpoint) guest(r *http.Request) (*seat, error) {
 	if known := e.bound.Load(); !hasBody(r) && (known == nil || !known.unary()) {
 		return nil, nil //nolint:nilnil // it needs none
 	}
-	return e.bridge.shedding.guests.take(clientOf(r))
+	return e.bridge.shedding.guests.take(clientOf(r), framedConn(r))
 }
 
 // mayOpen says whether a topic may be opened for a request. The topic keeps the
@@ -130,9 +130,7 @@ func requestSize(c *call) int {
 func (e *endpoint) shed(w http.ResponseWriter, r *http.Request, full error) (answer, error) {
 	e.bridge.tellShed(r, full)
 	e.counts.turnedAway(limitOf(full))
-	if limit := limitOf(full); (limit == limitClients || limit == limitTopics) && !forwarded(r) && !hasBody(r) {
-		// Another bridge may have room. Not where bodies are on their way: a client may be
-		// unable to send again what GOAWAY finds unprocessed.
+	if e.bridge.movesOn(r, limitOf(full)) {
 		closeConnection(w)
 	}
 	if known := e.bound.Load(); known == nil && !wantsStream(r) || known != nil && known.unary() {
@@ -140,6 +138,22 @@ func (e *endpoint) shed(w http.ResponseWriter, r *http.Request, full error) (ans
 		return nil, e.at(full)
 	}
 	return e.turnAway(w, r, sse.Retry{Reason: sse.RetryShed})
+}
+
+// movesOn reports whether the client that is shed had better come back by another
+// connection, since the bridge that a balancer gives to it may have room.
+//
+// A connection on which others have slots is kept. It may be that of a proxy, whose
+// users all would lose it for the one that is shed: GOAWAY lets their streams go on, but
+// each client that is shed would cost the proxy a connection, and requests that cross
+// GOAWAY have to be sent again, which a client with a body may be unable to do.
+func (b *Bridge) movesOn(r *http.Request, limit string) bool {
+	own := 0 // slots of the request itself
+	if limit == limitTopics {
+		own = 1
+	}
+	conn, mayMove := framedConn(r), (limit == limitClients || limit == limitTopics) && !forwarded(r) && !hasBody(r)
+	return mayMove && b.shedding.seats.onConn(conn)+b.shedding.guests.onConn(conn) <= own
 }
 
 // isFull reports whether an error is that of a limit.
