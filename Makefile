@@ -68,6 +68,10 @@ hostile: ## Ten kinds of hostile peers beside honest clients, in the memory that
 rollout: ## Stop a bridge under 10,000 clients (and over h2c and TLS under 2,000), restart a lone one, reload 100 times: ROLLOUT_FLAGS="-only h2c"
 	cd bench && go run ./soak rollout $(ROLLOUT_FLAGS)
 
+.PHONY: paces
+paces: ## Bring 60 clients back at one cursor, 4,000 messages behind, with slow clients among them and without: PACES_FLAGS="-rounds 5"
+	cd bench && go run ./soak paces $(PACES_FLAGS)
+
 .PHONY: bench
 bench: ## Measure fanning out against others and write docs/benchmarks.md: 20 minutes, or BENCH_FLAGS="-case fanout-1k-30"
 	@scripts/bench.sh $(BENCH_FLAGS)

@@ -17,9 +17,11 @@
 // on as it says. A run in which a kind has not shown what it is there for (a
 // client that lagged, a cursor that was refused) fails too.
 //
-// Some kinds have clients with small socket buffers that read more slowly than
-// their stream comes, directly from the bridges: a proxy between would read what
-// they do not.
+// Some kinds have clients with small socket buffers that are slow, directly from the
+// bridges: a proxy between would read what they do not. Each of their connections crawls
+// at a random pace, takes nothing for a while and is back, or is left behind as a ghost,
+// whose client comes back at once. Before the faults and after them they are as quick as
+// the others, and have buffers like theirs.
 //
 // Before the faults, the bridges' files are written anew a hundred times, half of
 // them broken: the streams of routes that are the same must not end. Among the
@@ -29,6 +31,9 @@
 // see of a bridge that is stopped while another is there, as in a rolling update,
 // over HTTP/1.1 and HTTP/2; of a bridge without another that is restarted; and of
 // configurations that are written anew.
+//
+// "soak paces" measures how much longer clients take that come back at one cursor, far
+// behind, where slow ones come with them.
 //
 // It is no benchmark: it measures no speed.
 package main

@@ -43,44 +43,22 @@ type drainage struct {
 
 // drained has a bridge drain that all clients are on, and another take them.
 func (s *soak) drained(ctx context.Context) error {
-	s.balancer = newBalancer(s.bridges)
-	d := &drainage{soak: s, from: s.bridges[0]}
-	if err := s.awaitReady(ctx); err != nil {
-		return err
-	}
-	err := s.attended(ctx, d.play)
-	if d.exit.IsZero() {
-		return errors.Join(err, s.verdict())
-	}
-	d.read()
-	d.report()
-	s.table()
-	return errors.Join(err, d.verdict(), s.quiet(), s.verdict())
+	return s.watched(ctx, &drainage{soak: s, from: s.bridges[0]})
 }
 
-// play lasts from the first client to when all are up to date at the other bridge.
-func (d *drainage) play(ctx context.Context) error {
-	s, began := d.soak, time.Now()
-	ctx, cancel := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	defer all.Wait()
-	defer cancel() // before the wait
-	all.Go(func() { s.balancer.run(ctx) })
-	if err := s.settle(ctx, began, "the first messages"); err != nil {
-		return err
-	}
+func (d *drainage) act(ctx context.Context, all *sync.WaitGroup, began time.Time) error {
+	set := d.soak.settings
 	d.resident = d.from.process.resident()
 	d.signal = time.Now()
 	all.Go(func() { d.unready = d.awaitUnready(ctx) })
 	d.from.lives.Add(1)
-	d.from.process.end(s.settings.delay + s.settings.grace + exitMargin)
+	d.from.process.end(set.delay + set.grace + exitMargin)
 	d.exit = time.Now()
-	s.sayf("%s: %s has ended\n", time.Since(began).Round(time.Second), d.from.name)
-	if err := s.settle(ctx, began, "the end"); err != nil {
-		return err
-	}
-	return s.fewRPCs(ctx)
+	d.soak.sayf("%s: %s has ended\n", time.Since(began).Round(time.Second), d.from.name)
+	return nil
 }
+
+func (d *drainage) acted() bool { return !d.exit.IsZero() }
 
 // awaitUnready returns when the bridge first says that it is not ready.
 func (d *drainage) awaitUnready(ctx context.Context) time.Time {
@@ -92,7 +70,6 @@ func (d *drainage) awaitUnready(ctx context.Context) time.Time {
 	return time.Now()
 }
 
-// read reads the clients' journals, who have left.
 func (d *drainage) read() {
 	for _, w := range d.soak.watchers {
 		d.clients++
@@ -123,7 +100,6 @@ func (d *drainage) read() {
 // mean is how many clients a second are to come back.
 func (d *drainage) mean() float64 { return float64(d.clients) / d.soak.settings.grace.Seconds() }
 
-// report prints it.
 func (d *drainage) report() {
 	set, say := d.soak.settings, d.soak.sayf
 	since := func(at time.Time) string {
@@ -153,8 +129,7 @@ func (d *drainage) report() {
 	}
 	n := busiest(d.again)
 	say("any one second: at most %d; the mean over the grace: %.0f; busiest / mean: %.2f\n", n, d.mean(), float64(n)/d.mean())
-	say("without a stream: p50 %s, p99 %s, max %s\n", d.without.Quantile(0.5).Round(time.Millisecond),
-		d.without.Quantile(0.99).Round(time.Millisecond), d.without.Max().Round(time.Millisecond))
+	d.soak.sayWithout(&d.without)
 	if set.silence > 0 {
 		say("the longest silence may be %s\n", set.silence)
 	}
@@ -168,7 +143,6 @@ func (d *drainage) connections() string {
 	return fmt.Sprintf("%s, %d streams a connection", d.soak.settings.framing, streamsOfPage)
 }
 
-// verdict returns what must not have been.
 func (d *drainage) verdict() error {
 	set := d.soak.settings
 	var wrong []error
@@ -189,17 +163,4 @@ func (d *drainage) verdict() error {
 	ratio := float64(busiest(d.again)) / d.mean()
 	no(set.busiest > 0 && ratio > set.busiest, "the busiest second has %.2f times the mean, at most %.2f were to be", ratio, set.busiest)
 	return errors.Join(wrong...)
-}
-
-// quiet returns an error where a stream has ended without a word, or a gap was told.
-func (s *soak) quiet() error {
-	var all counts
-	for _, t := range s.tallies {
-		c, _ := t.now()
-		all.add(c)
-	}
-	if all.untold+int64(total(all.gaps)) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d streams ended without a word, and there were gaps: %s", all.untold, listed(all.gaps))
 }

@@ -67,7 +67,7 @@ func lostLog(w *watcher) bool { return w.displaced() || w.kind.changes }
 // lostTopic: the log has lingered to its end. When it began to linger, a slow client
 // cannot tell; and a cursor may be of a topic that did at another bridge.
 func lostTopic(w *watcher) bool {
-	return w.displaced() || time.Since(w.heard) >= w.kind.log.linger-w.mood.longest() || w.slow && w.kind.private
+	return w.displaced() || time.Since(w.heard) >= w.kind.log.linger-w.mood.longest() || w.slow() && w.kind.private
 }
 
 // wasTrimmed: the backend has not got what follows the client's place any more.

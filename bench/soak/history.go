@@ -44,9 +44,11 @@ func (k kind) message(place int64) *testv1.FeedEvent {
 	case groupsHaveToken:
 		event.Cursor = token(place / group)
 	}
+	weight := k.weight
 	if k.bulky {
-		event.Kind = strings.Repeat("x", ballast)
+		weight = ballast
 	}
+	event.Kind = strings.Repeat("x", weight)
 	return event
 }
 

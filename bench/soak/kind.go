@@ -21,6 +21,8 @@ const (
 	lap = 40
 	// ballast: so many bytes are in each message that is bulky.
 	ballast = 8 << 10
+	// writeTimeout is the routes' write_timeout.
+	writeTimeout = 5 * time.Second
 )
 
 // cursors says which messages of a stream carry what cursor.
@@ -53,6 +55,7 @@ type kind struct {
 	hello   bool // every RPC begins with a message that has no cursor
 	ends    bool // an RPC ends with OK now and then, and another goes on
 	bulky   bool // the messages are long, and every other client is a slow reader
+	weight  int  // so many bytes are in each message, if it is not bulky
 
 	// The route.
 	keys      string // its configuration but what follows, path, rpc, upstream and share
@@ -195,12 +198,17 @@ func privateKinds() []kind {
 	}
 }
 
+// pacesKind is the kind of "soak paces". Its log is much shorter than what clients miss.
+func pacesKind() kind {
+	return kind{name: asPaces, keys: exclusive, log: logSize{128, 2 * time.Second}, weight: 1 << 10, resumes: true, place: seqPlace}
+}
+
 // route is the kind's entry in a configuration. Clients come back after about
 // retry.
 func (k kind) route(retry time.Duration) string {
 	keys := []string{
 		fmt.Sprintf("path: %q, rpc: ssebridge.test.v1.FeedService/Watch, upstream: %s", "/"+k.name+"/{topic}", k.upstream()),
-		fmt.Sprintf("retry: %s, write_timeout: 5s, replay: {events: %d, linger: %s}, share: %t", retry, k.log.events, k.log.linger, !k.private),
+		fmt.Sprintf("retry: %s, write_timeout: %s, replay: {events: %d, linger: %s}, share: %t", retry, writeTimeout, k.log.events, k.log.linger, !k.private),
 	}
 	if k.keys != "" {
 		keys = append(keys, k.keys)
@@ -239,7 +247,7 @@ func (k kind) mayLag() bool { return !k.private && !strings.Contains(k.keys, "sl
 // kindOf returns the kind of a topic, which is <kind>-<room>.
 func kindOf(topic string) (kind, bool) {
 	name, _, _ := strings.Cut(topic, "-")
-	kinds := allKinds()
+	kinds := append(allKinds(), pacesKind())
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 	if i < 0 {
 		return kind{}, false

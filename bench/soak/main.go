@@ -21,12 +21,19 @@ const connectionAge = 45 * time.Second
 
 func main() { program.Main(map[string]func([]string) error{asBackend: runBackend}, byFlags) }
 
-// byFlags runs a rollout or a soak.
+// byFlags runs a rollout, paces or a soak.
 func byFlags(ctx context.Context) error {
-	if len(os.Args) > 1 && os.Args[1] == asRollout {
-		return rolloutByFlags(ctx, os.Args[2:])
+	if len(os.Args) < 2 {
+		return soakByFlags(ctx)
 	}
-	return soakByFlags(ctx)
+	switch os.Args[1] {
+	case asRollout:
+		return rolloutByFlags(ctx, os.Args[2:])
+	case asPaces:
+		return pacesByFlags(ctx, os.Args[2:])
+	default:
+		return soakByFlags(ctx)
+	}
 }
 
 // soakByFlags runs a soak as the command line says.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/histogram"
 )
 
 // report prints a table of all that has been counted.
@@ -19,11 +21,19 @@ func (s *soak) report(began time.Time) {
 	s.sayf("faults: %s\n", listed(s.faults))
 }
 
+// quantiles shows how durations are spread.
+func quantiles(h *histogram.Histogram) string {
+	if h.Total() == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s, %s", h.Quantile(0.5).Round(time.Millisecond), h.Quantile(0.99).Round(time.Millisecond))
+}
+
 // table prints what has been counted of each kind.
 func (s *soak) table() {
 	table := tabwriter.NewWriter(s.settings.out, 0, 0, 2, ' ', 0)
 	// A terminal that is gone has nobody to tell, here and below.
-	_, _ = fmt.Fprintln(table, "route\tclients\tconnections\tmessages\tlost\tdoubled\tfailures\texcused gaps\tother gaps\tstream-retry")
+	_, _ = fmt.Fprintln(table, "route\tclients\tconnections\tmessages\tlost\tdoubled\tfailures\tlate: p50, p99\texcused gaps\tother gaps\tstream-retry\tread slowly")
 	var all, promised counts
 	clients := s.audience()
 	for i, k := range s.kinds {
@@ -32,9 +42,9 @@ func (s *soak) table() {
 		if k.resumes {
 			promised.add(c)
 		}
-		row(table, k.name, clients[k.name], c)
+		row(table, k.name, clients[k.name], c, quantiles(&s.tallies[i].late))
 	}
-	row(table, "all", len(s.watchers), all)
+	row(table, "all", len(s.watchers), all, "")
 	_ = table.Flush()
 	s.sayf("gaps: %d excused, %d others; where the backend keeps a promise on cursors: %d\n",
 		total(all.gaps), total(all.unexcused), total(promised.unexcused))
@@ -49,9 +59,10 @@ func (s *soak) audience() map[string]int {
 	return clients
 }
 
-func row(table *tabwriter.Writer, name string, clients int, c counts) {
-	_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
-		name, clients, c.connections, c.messages, c.lost, c.doubled, c.failures, listed(c.gaps), listed(c.unexcused), listed(c.retries))
+func row(table *tabwriter.Writer, name string, clients int, c counts, late string) {
+	_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n",
+		name, clients, c.connections, c.messages, c.lost, c.doubled, c.failures, late,
+		listed(c.gaps), listed(c.unexcused), listed(c.retries), listed(c.gaits))
 }
 
 // injected returns how many faults there were.

@@ -34,32 +34,10 @@ type restart struct {
 }
 
 // restarted ends and starts the only bridge, under its clients.
-func (s *soak) restarted(ctx context.Context) error {
-	s.balancer = newBalancer(s.bridges)
-	r := &restart{soak: s}
-	if err := s.awaitReady(ctx); err != nil {
-		return err
-	}
-	err := s.attended(ctx, r.play)
-	if r.started.IsZero() {
-		return errors.Join(err, s.verdict())
-	}
-	r.read()
-	r.report()
-	s.table()
-	return errors.Join(err, r.verdict(), s.quiet(), s.verdict())
-}
+func (s *soak) restarted(ctx context.Context) error { return s.watched(ctx, &restart{soak: s}) }
 
-func (r *restart) play(ctx context.Context) error {
-	s, began := r.soak, time.Now()
-	ctx, cancel := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	defer all.Wait()
-	defer cancel() // before the wait
-	all.Go(func() { s.balancer.run(ctx) })
-	if err := s.settle(ctx, began, "the first messages"); err != nil {
-		return err
-	}
+func (r *restart) act(ctx context.Context, _ *sync.WaitGroup, _ time.Time) error {
+	s := r.soak
 	r.signal = time.Now()
 	s.bridges[0].stop()
 	r.started = time.Now()
@@ -70,13 +48,11 @@ func (r *restart) play(ctx context.Context) error {
 		return err
 	}
 	r.ready = time.Now()
-	if err := s.settle(ctx, began, "the end"); err != nil {
-		return err
-	}
-	return s.fewRPCs(ctx)
+	return nil
 }
 
-// read reads the clients' journals, who have left.
+func (r *restart) acted() bool { return !r.started.IsZero() }
+
 func (r *restart) read() {
 	from := r.started
 	if slow := r.ready.Add(-goneAndBack); slow.After(from) {
@@ -119,11 +95,9 @@ func (r *restart) report() {
 		r.connects, r.each(r.connects), connectsEach, r.early, r.ready.Sub(r.signal).Round(time.Millisecond))
 	say("all clients were back %s after the start (or %s before it was ready, if that is later); at most %s\n",
 		r.late.Round(time.Millisecond), goneAndBack, backWithin)
-	say("without a stream: p50 %s, p99 %s, max %s\n", r.without.Quantile(0.5).Round(time.Millisecond),
-		r.without.Quantile(0.99).Round(time.Millisecond), r.without.Max().Round(time.Millisecond))
+	r.soak.sayWithout(&r.without)
 }
 
-// verdict returns what must not have been.
 func (r *restart) verdict() error {
 	var wrong []error
 	if r.asks != r.clients() {

@@ -39,6 +39,8 @@ type settings struct {
 	silence  time.Duration // how long a drain may leave a client without a stream; 0: any time
 	framing  framing       // how clients that go by the balancer speak
 	alone    bool          // there is one bridge
+	past     int           // so many messages are due before the first client comes, beside a hundred
+	rounds   int           // of paces
 	reloads  int           // in calm, before the faults
 	table    time.Duration // between two tables
 	command  string        // the ssebridge binary
@@ -91,7 +93,7 @@ func newSoak(set settings) *soak {
 	s := &soak{
 		settings: set, kinds: set.kinds, faults: map[string]int{}, mood: &mood{lasts: set.lasts, every: set.every},
 		// Whole seconds ago, so that each stream has a past.
-		history: history{time.Now().Add(-100 * set.every).Truncate(time.Second), set.every},
+		history: history{time.Now().Add(-time.Duration(100+set.past) * set.every).Truncate(time.Second), set.every},
 	}
 	for range s.kinds {
 		s.tallies = append(s.tallies, &tally{})
@@ -155,7 +157,8 @@ func (s *soak) watch(ctx context.Context, watching *sync.WaitGroup) {
 			random: rand.New(rand.NewPCG(s.settings.seed, uint64(i))),
 		}
 		if k.bulky && nth%2 == 1 {
-			w.slow, w.http, w.doors = true, &http.Client{Transport: narrow}, s.direct(k, nth)
+			w.narrow, w.doors = &http.Client{Transport: narrow}, s.direct(k, nth)
+			w.gaits = func() gait { return randomGait(s.mood, w.random) }
 		}
 		if s.settings.direct {
 			w.stays, w.journal = true, &journal{}
@@ -202,20 +205,14 @@ func (s *soak) direct(k kind, nth int) []door {
 	return doors
 }
 
-// shown waits until every kind has shown what it is there for.
+// shown waits until every kind has shown what it is there for, and clients have read in
+// every way in which they are slow.
 func (s *soak) shown(ctx context.Context, began time.Time) error {
 	var missing []string
 	s.sayf("%s: the faults are over\n", time.Since(began).Round(time.Second))
 	return s.await(ctx, func() error {
 		were := len(missing)
-		missing = nil
-		for i, k := range s.kinds {
-			for _, what := range k.shows {
-				if !s.tallies[i].shown(what) {
-					missing = append(missing, k.name+" "+what)
-				}
-			}
-		}
+		missing = s.missing()
 		if len(missing) != were {
 			s.sayf("%s: missing %q\n", time.Since(began).Round(time.Second), missing)
 		}
@@ -224,6 +221,29 @@ func (s *soak) shown(ctx context.Context, began time.Time) error {
 		}
 		return nil
 	})
+}
+
+// missing returns what has not been shown yet.
+func (s *soak) missing() []string {
+	var missing []string
+	gaits := map[string]int{}
+	bulky := false
+	for i, k := range s.kinds {
+		for _, what := range k.shows {
+			if !s.tallies[i].shown(what) {
+				missing = append(missing, k.name+" "+what)
+			}
+		}
+		c, _ := s.tallies[i].now()
+		gaits = sum(gaits, c.gaits)
+		bulky = bulky || k.bulky
+	}
+	for _, gait := range []string{crawls, freeze, ghost} {
+		if bulky && gaits[gait] == 0 {
+			missing = append(missing, "a client that is slow: "+gait)
+		}
+	}
+	return missing
 }
 
 // await waits, but not for ever, until nothing is wrong.
@@ -325,7 +345,9 @@ func (s *soak) late(place int64, ignored func(*watcher) bool) []string {
 
 // fewRPCs waits until the catch-ups have merged: then each bridge has one RPC
 // for each stream that somebody listens to. Where clients have RPCs of their
-// own, each has one besides.
+// own, each has one besides. Where processors are short a client may lag at any
+// time and have a catch-up for a moment, so each kind is looked at by itself, until it
+// has been seen with few.
 func (s *soak) fewRPCs(ctx context.Context) error {
 	conn, err := grpc.NewClient(s.backendAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -333,9 +355,13 @@ func (s *soak) fewRPCs(ctx context.Context) error {
 	}
 	defer conn.Close() //nolint:errcheck // nothing is under way
 	feed := testv1.NewFeedServiceClient(conn)
+	merged := map[string]bool{}
 	return s.await(ctx, func() error {
 		var many []string
 		for _, k := range s.kinds {
+			if merged[k.name] {
+				continue
+			}
 			got, err := feed.Get(ctx, &testv1.GetRequest{Name: k.name}, grpc.WaitForReady(true))
 			if err != nil {
 				return err
@@ -344,12 +370,14 @@ func (s *soak) fewRPCs(ctx context.Context) error {
 			if k.ownRPCs() {
 				enough += int64(s.share())
 			}
-			if n := got.GetKinds().GetInt64Value(); n > enough {
+			n := got.GetKinds().GetInt64Value()
+			if merged[k.name] = n <= enough; n > enough {
 				many = append(many, fmt.Sprintf("%s %d of %d", k.name, n, enough))
 			}
 		}
 		if len(many) > 0 {
-			return fmt.Errorf("more RPCs are running than would do: %s", strings.Join(many, ", "))
+			late := s.late(s.history.newest(time.Now().Add(-behind)), func(*watcher) bool { return false })
+			return fmt.Errorf("more RPCs are running than would do: %s; not up to date: %q", strings.Join(many, ", "), late)
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -56,36 +57,95 @@ func slowTransport() *http.Transport {
 	return &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: dialer.DialContext, ReadBufferSize: sip}
 }
 
-// slowReader reads nothing, or so many bytes a second, for a while, then all
-// there is for a while, and then no more. So the next connection goes on in the
-// log that all share, which can leave the client behind, and not in a catch-up,
-// which would wait for it; and its kernel's buffers begin small. While clients
-// are not difficult it reads at once.
-type slowReader struct {
-	from   io.Reader
-	mood   *mood
-	random *rand.Rand
-	wait   func(time.Duration) error
-
-	phase int
-	until time.Time // the end of the phase
-	rate  int64     // bytes a second; 0: nothing, fast: all
+// stretch is a time during which a client reads at one pace.
+type stretch struct {
+	lasts time.Duration
+	rate  int64 // bytes a second; 0: nothing, fast: all there is
 }
 
 const fast = -1
 
+// forGood is longer than any run.
+const forGood = 24 * time.Hour
+
+// gait is how a client that is not quick reads a connection: the stretches in turn. Then it
+// leaves the connection, or leaves it behind as a ghost: the bridge does not hear that the
+// client is gone, which comes back at once by another connection.
+type gait struct {
+	name      string
+	stretches []stretch
+	quick     bool // instead of the stretches: all at once, by a wide link
+	haunts    bool
+	ghost     time.Duration // how long a ghost takes nothing, if the bridge does not end it before
+}
+
+// The gaits. A run in which there was not one of each kind, where clients are slow, has
+// not tried what it is there for.
+const (
+	crawls = "crawling" // at a random pace
+	freeze = "frozen"   // takes nothing, and is back
+	ghost  = "ghost"    // a connection that takes nothing, and is left behind
+)
+
+// randomGait draws a gait. In the end a client reads all there is for a while, and leaves.
+// So the next connection goes on in the log that all share, which can leave the client
+// behind, and not in a catch-up, which would wait for it; and its kernel's buffers begin
+// small.
+func randomGait(mood *mood, random *rand.Rand) gait {
+	catchesUp := stretch{mood.messages(10 + random.IntN(20)), fast}
+	switch random.IntN(5) {
+	case 0:
+		// Some are back on the same connection, others find that the bridge has ended it.
+		while := writeTimeout/4 + time.Duration(random.Int64N(int64(writeTimeout)))
+		return gait{name: freeze, stretches: []stretch{{mood.messages(5), fast}, {while, 0}, catchesUp}}
+	case 1:
+		return gait{
+			name: ghost, stretches: []stretch{{mood.messages(5), fast}, {mood.messages(2), 0}},
+			haunts: true, ghost: mood.messages(20 + random.IntN(60)),
+		}
+	default:
+		while := mood.messages(30 + random.IntN(40))
+		return gait{name: crawls, stretches: []stretch{{while, randomRate(random)}, catchesUp}}
+	}
+}
+
+// randomRate is between 1 and 16 KiB a second, each doubling as likely as another.
+func randomRate(random *rand.Rand) int64 { return int64(math.Exp2(10 + 4*random.Float64())) }
+
+// slowReader reads as a gait says. While clients are not difficult it reads at once, by a
+// connection whose link is wide: a narrow one is slow by itself where processors are short.
+// So a client leaves its connection when that changes.
+type slowReader struct {
+	from   io.Reader
+	mood   *mood
+	gait   gait
+	narrow bool // the link is
+	wait   func(time.Duration) error
+
+	walked int       // how many of the stretches are begun
+	until  time.Time // the end of the newest
+	rate   int64
+}
+
 // newSlowReader returns a reader that is never slow longer than ctx lasts.
-func newSlowReader(ctx context.Context, from io.Reader, mood *mood, random *rand.Rand) *slowReader {
-	return &slowReader{from: from, mood: mood, random: random, wait: func(d time.Duration) error { return pause(ctx, d) }}
+func newSlowReader(ctx context.Context, from io.Reader, mood *mood, g gait, narrow bool) *slowReader {
+	return &slowReader{from: from, mood: mood, gait: g, narrow: narrow, wait: func(d time.Duration) error { return pause(ctx, d) }}
 }
 
 // Read reads a sip.
 func (s *slowReader) Read(p []byte) (int, error) {
-	for s.mood.difficult.Load() {
-		if time.Now().After(s.until) {
-			if err := s.turn(); err != nil {
-				return 0, err
-			}
+	if !s.narrow {
+		if s.mood.difficult.Load() && !s.gait.quick {
+			return 0, errLeft
+		}
+		return s.from.Read(p)
+	}
+	for {
+		if !s.mood.difficult.Load() {
+			return 0, errLeft
+		}
+		if time.Now().After(s.until) && !s.next() {
+			return 0, errLeft
 		}
 		if s.rate != 0 {
 			break
@@ -95,26 +155,22 @@ func (s *slowReader) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := s.from.Read(p[:min(len(p), sip)])
-	if err == nil && s.rate > 0 && s.mood.difficult.Load() {
+	if err == nil && s.rate > 0 {
 		err = s.wait(time.Duration(n) * time.Second / time.Duration(s.rate))
 	}
 	return n, err
 }
 
-// turn begins the next phase.
-func (s *slowReader) turn() error {
-	s.phase++
-	switch s.phase {
-	case 1:
-		s.until = time.Now().Add(s.mood.messages(30 + s.random.IntN(40)))
-		if s.rate = 0; s.random.IntN(3) > 0 {
-			s.rate = 4<<10 + s.random.Int64N(8<<10)
-		}
-	case 2:
-		s.until = time.Now().Add(s.mood.messages(10 + s.random.IntN(20)))
-		s.rate = fast
-	default:
-		return errLeft
+// next begins the next stretch, if there is one.
+func (s *slowReader) next() bool {
+	if s.walked == len(s.gait.stretches) {
+		return false
 	}
-	return nil
+	begun := s.gait.stretches[s.walked]
+	s.walked++
+	s.until, s.rate = time.Now().Add(begun.lasts), begun.rate
+	return true
 }
+
+// walkedAll reports whether the client has read as its gait says to the end of it.
+func (s *slowReader) walkedAll() bool { return s.walked == len(s.gait.stretches) }

@@ -4,26 +4,30 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// TestSlowReader: it is slow for long enough that a log leaves it behind, then
-// reads the rest at once, then no more.
+// A client that crawls is slow for long enough that a log leaves it behind. Then it reads
+// the rest at once, and then no more. One that is frozen takes nothing for about as long as
+// the bridge puts up with it; one that leaves a ghost behind does so soon.
 func TestSlowReader(t *testing.T) {
-	for seed := range uint64(20) {
+	seen := map[string]bool{}
+	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {
 			mood := &mood{every: 250 * time.Millisecond}
 			mood.difficult.Store(true)
-			reader := newSlowReader(t.Context(), endless{}, mood, rand.New(rand.NewPCG(seed, 0)))
+			gait := randomGait(mood, rand.New(rand.NewPCG(seed, 0)))
+			seen[gait.name] = true
+			reader := newSlowReader(t.Context(), endless{}, mood, gait, true)
 			began := time.Now()
-			slowly, quickly := 0, 0
+			slowly, quickly, stood := 0, 0, time.Duration(0)
 			buffer := make([]byte, 32<<10)
 			for {
 				before := time.Now()
 				n, err := reader.Read(buffer)
+				stood = max(stood, time.Since(before))
 				if errors.Is(err, errLeft) {
 					break
 				}
@@ -38,35 +42,49 @@ func TestSlowReader(t *testing.T) {
 				}
 			}
 			took := time.Since(began)
-			if took < mood.messages(40) || took > mood.messages(110) {
+			switch {
+			case !reader.walkedAll():
+				t.Error("it has not read to the end of its gait")
+			case gait.haunts:
+				if took > mood.messages(8) || stood < mood.messages(2) {
+					t.Errorf("a ghost was left after %v, and had taken nothing for %v", took, stood)
+				}
+			case gait.name == freeze && (stood < writeTimeout/4 || stood > writeTimeout*3/2):
+				t.Errorf("it took nothing for %v", stood)
+			case gait.name == crawls && (took < mood.messages(40) || took > mood.messages(110)):
 				t.Errorf("it read for %v", took)
-			}
-			if most := 12 << 10 * int(mood.messages(70)/time.Second+1); slowly > most || quickly < 10*slowly {
+			case gait.name == crawls && (slowly > 16<<10*int(mood.messages(70)/time.Second+1) || quickly < 10*slowly):
 				t.Errorf("it read %d bytes slowly and %d quickly", slowly, quickly)
 			}
 		})
 	}
+	if len(seen) != 3 {
+		t.Errorf("of the gaits there were %v", seen)
+	}
 }
 
-// TestQuickReader: while clients are not difficult, none is slow, nor goes on
-// being.
+// While clients are not difficult, none is slow, nor goes on being.
 func TestQuickReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		reader := newSlowReader(t.Context(), io.LimitReader(endless{}, 1<<20), &mood{every: time.Second}, rand.New(rand.NewPCG(1, 1)))
+		mood := &mood{every: time.Second}
+		slow := gait{name: crawls, stretches: []stretch{{forGood, 1 << 10}}}
+		reader := newSlowReader(t.Context(), io.LimitReader(endless{}, 1<<20), mood, slow, false)
 		if n, err := io.Copy(io.Discard, reader); n != 1<<20 || err != nil || time.Since(began) > 0 {
 			t.Errorf("it read %d bytes in %v: %v", n, time.Since(began), err)
 		}
-		mood := &mood{every: time.Second}
 		mood.difficult.Store(true)
+		if n, err := reader.Read(make([]byte, 1)); n != 0 || !errors.Is(err, errLeft) {
+			t.Errorf("%d bytes by a wide link, and %v", n, err)
+		}
 		go func() {
 			time.Sleep(time.Second)
 			mood.difficult.Store(false)
 		}()
 		began = time.Now()
-		reader = newSlowReader(t.Context(), strings.NewReader(strings.Repeat("x", 1<<20)), mood, rand.New(rand.NewPCG(1, 1)))
-		if n, err := io.Copy(io.Discard, reader); n != 1<<20 || err != nil || time.Since(began) > 2*time.Second {
-			t.Errorf("it read %d bytes in %v: %v", n, time.Since(began), err)
+		reader = newSlowReader(t.Context(), endless{}, mood, slow, true)
+		if n, err := io.Copy(io.Discard, reader); n > 2<<10 || !errors.Is(err, errLeft) || time.Since(began) > 2*time.Second {
+			t.Errorf("it read %d bytes in %v by a narrow link: %v", n, time.Since(began), err)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/ssebridge/ssebridge/bench/internal/histogram"
 )
 
 // most is how many failures are told in words; the others are counted.
@@ -17,6 +19,8 @@ type tally struct {
 	mu     sync.Mutex
 	counts counts
 	told   []string // the first failures
+
+	late histogram.Histogram // how late messages came to clients that are not so on purpose
 }
 
 // counts are what a tally has counted.
@@ -28,6 +32,7 @@ type counts struct {
 	gaps                  map[string]int // by reason, those that the kind has to put up with
 	unexcused             map[string]int // by reason, the others
 	retries               map[string]int // by reason
+	gaits                 map[string]int // connections that were read slowly, by how
 }
 
 func (t *tally) count(change func(*counts)) {
@@ -72,16 +77,25 @@ func (t *tally) asked(reason string) {
 	t.count(func(c *counts) { c.retries = one(c.retries, reason) })
 }
 
-// shown reports whether a gap or a stream-retry has been seen, which is named
-// as "gap lagged" or "retry lagged".
+// walked counts a connection that was read as a gait says, to its end.
+func (t *tally) walked(gait string) {
+	t.count(func(c *counts) { c.gaits = one(c.gaits, gait) })
+}
+
+// shown reports whether a gap, a stream-retry or a gait has been seen, which is named
+// as "gap lagged", "retry lagged" or "gait ghost".
 func (t *tally) shown(what string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	sort, reason, _ := strings.Cut(what, " ")
-	if sort == "gap" {
+	switch sort {
+	case "gap":
 		return t.counts.gaps[reason] > 0
+	case "gait":
+		return t.counts.gaits[reason] > 0
+	default:
+		return t.counts.retries[reason] > 0
 	}
-	return t.counts.retries[reason] > 0
 }
 
 func one(counted map[string]int, what string) map[string]int {
@@ -107,7 +121,8 @@ func (t *tally) now() (counts, []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	snapshot := t.counts
-	snapshot.gaps, snapshot.unexcused, snapshot.retries = maps.Clone(snapshot.gaps), maps.Clone(snapshot.unexcused), maps.Clone(snapshot.retries)
+	snapshot.gaps, snapshot.unexcused = maps.Clone(snapshot.gaps), maps.Clone(snapshot.unexcused)
+	snapshot.retries, snapshot.gaits = maps.Clone(snapshot.retries), maps.Clone(snapshot.gaits)
 	return snapshot, slices.Clone(t.told)
 }
 
@@ -122,6 +137,7 @@ func (c *counts) add(other counts) {
 	c.gaps = sum(c.gaps, other.gaps)
 	c.unexcused = sum(c.unexcused, other.unexcused)
 	c.retries = sum(c.retries, other.retries)
+	c.gaits = sum(c.gaits, other.gaits)
 }
 
 func sum(counted, more map[string]int) map[string]int {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +36,9 @@ type watcher struct {
 	tally   *tally
 	random  *rand.Rand
 	mood    *mood
-	slow    bool // it reads slowly while clients are difficult
-	stays   bool // it is never replaced by a new visitor
+	narrow  *http.Client // by which a client connects that is slow while clients are difficult; nil: it never is
+	gaits   func() gait  // of such a client, one for each connection
+	stays   bool         // it is never replaced by a new visitor
 	journal *journal
 
 	lastID string
@@ -51,11 +53,15 @@ type watcher struct {
 
 	page *page // that the client is on; nil: it has connections of its own
 
-	seen atomic.Int64 // newest, for who watches the watcher
+	ghosts sync.WaitGroup // connections that the client has left behind
+
+	seen   atomic.Int64              // newest, for the goroutine that watches the watcher
+	upToAt atomic.Pointer[time.Time] // when the client first had the stream's newest messages; nil: not yet
 }
 
 // run watches until ctx ends, connecting again and again.
 func (w *watcher) run(ctx context.Context) {
+	defer w.ghosts.Wait()
 	if w.page != nil && !w.page.await(ctx, w) {
 		return
 	}
@@ -86,8 +92,11 @@ func (w *watcher) wander(ctx context.Context) error {
 	return pause(ctx, w.mood.messages(w.random.IntN(2*kept)))
 }
 
+// slow reports whether the client reads slowly while clients are difficult.
+func (w *watcher) slow() bool { return w.narrow != nil }
+
 // lingers reports whether the client is late on purpose now and then.
-func (w *watcher) lingers() bool { return w.slow || w.kind.trims != keepsAll }
+func (w *watcher) lingers() bool { return w.slow() || w.kind.trims != keepsAll }
 
 // patience ends the connections of clients that wander.
 func (w *watcher) patience(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -102,26 +111,54 @@ func (w *watcher) failed(err error) { w.tally.failsf("%s, at %q: %v", w.path, w.
 // connect reads one response to its end. An error is what no fault excuses.
 func (w *watcher) connect(ctx context.Context) error {
 	ctx, cancel := w.patience(ctx)
-	defer cancel()
-	response, err := w.request(ctx)
+	var reads gait
+	if w.slow() {
+		reads = w.gaits()
+	}
+	narrow := w.slow() && w.mood.difficult.Load() && !reads.quick
+	response, err := w.request(ctx, narrow)
 	if response == nil || err != nil {
+		cancel()
 		return err
 	}
-	defer response.Body.Close() //nolint:errcheck // it has been read, or is given up
+	leave := func() {
+		_ = response.Body.Close() // it has been read, or is given up
+		cancel()
+	}
 	if err := ssetest.CheckHead(response); err != nil {
+		leave()
 		return err
 	}
-	body := io.Reader(response.Body)
-	if w.slow {
-		body = newSlowReader(ctx, body, w.mood, w.random)
+	if !w.slow() {
+		defer leave()
+		return w.read(ctx, ssetest.NewReader(response.Body, ssetest.Mode{IDs: true}))
 	}
-	return w.read(ctx, ssetest.NewReader(body, ssetest.Mode{IDs: true}))
+	body := newSlowReader(ctx, response.Body, w.mood, reads, narrow)
+	err = w.read(ctx, ssetest.NewReader(body, ssetest.Mode{IDs: true}))
+	w.part(ctx, body, leave)
+	return err
+}
+
+// part leaves a connection that was read slowly, or leaves it behind.
+func (w *watcher) part(ctx context.Context, body *slowReader, leave func()) {
+	if body.narrow && body.walkedAll() {
+		w.tally.walked(body.gait.name)
+	}
+	if !body.gait.haunts || !body.walkedAll() {
+		leave()
+		return
+	}
+	w.retry = 0
+	w.ghosts.Go(func() {
+		defer leave()
+		_ = pause(ctx, body.gait.ghost)
+	})
 }
 
 // request asks for the stream through one of the client's doors. The response is
 // nil where there was no connection, or one that was cut: that is what is being
 // tried.
-func (w *watcher) request(ctx context.Context) (*http.Response, error) {
+func (w *watcher) request(ctx context.Context, narrow bool) (*http.Response, error) {
 	through := w.doors[w.random.IntN(len(w.doors))]
 	behind := through.behind()
 	at := "http://" + through.address()
@@ -138,7 +175,11 @@ func (w *watcher) request(ctx context.Context) (*http.Response, error) {
 		request.Header.Set("Last-Event-ID", w.lastID)
 	}
 	w.journal.note(connects, through.address())
-	response, err := w.http.Do(request)
+	client := w.http
+	if narrow {
+		client = w.narrow
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, nil //nolint:nilerr,nilnil // see above
 	}
@@ -158,7 +199,7 @@ func (w *watcher) read(ctx context.Context, reader *ssetest.Reader) error {
 		event, err := reader.Next()
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			if !told && ctx.Err() == nil { // else it is the client that has ended it
+			if !told && ctx.Err() == nil && !errors.Is(err, errLeft) { // else it is the client that has ended it
 				w.tally.ended()
 			}
 			w.journal.note(ends, "")
@@ -299,6 +340,7 @@ func (w *watcher) message(event ssetest.Event) error {
 	want, owed := w.next, w.owed
 	w.next, w.newest, w.owed = place+1, place, nil
 	w.seen.Store(place)
+	w.delayed(place)
 	switch {
 	case want != 0 && place != want:
 		w.tally.broken(place - want)
@@ -310,6 +352,21 @@ func (w *watcher) message(event ssetest.Event) error {
 		err = errors.Join(err, fmt.Errorf("the id %q names place %d, and its message is at %d", event.ID, named, place))
 	}
 	return err
+}
+
+// upTo is how late a message may come to a client that is up to date.
+const upTo = 250 * time.Millisecond
+
+// delayed notes how late a message has come.
+func (w *watcher) delayed(place int64) {
+	now := time.Now()
+	late := now.Sub(w.history.due(place))
+	if late <= upTo && w.upToAt.Load() == nil {
+		w.upToAt.Store(&now)
+	}
+	if !w.lingers() {
+		w.tally.late.Count(late)
+	}
 }
 
 // counted checks that an id that is a position follows the one before.
