@@ -3,6 +3,8 @@ package delivery
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/ssebridge/ssebridge/internal/acked"
 )
 
 // closing is how long a client may take to close its side of a response that has
@@ -35,7 +37,7 @@ type member struct {
 	input  int      // bytes that came after the request
 	heard  uint64   // the log's notices when there was last nothing to write
 	leave  moment   // the stream has ended well, and the socket closes by then
-	acks   acks
+	acks   acked.Watch
 }
 
 func (m *member) tell(reason Reason) {
@@ -121,7 +123,7 @@ func (s *shard) write(m *member) {
 			if n > 0 {
 				m.moved = s.now
 				m.rest[0] = block[n:]
-				m.acks.sent(s.now, m.session.client.Policy.WriteTimeout)
+				m.acks.Sent(time.Duration(s.now), m.session.client.Policy.WriteTimeout)
 			}
 			m.full = true
 			return
@@ -129,7 +131,7 @@ func (s *shard) write(m *member) {
 		m.rest[0] = nil // lets go of the segment
 		m.rest = m.rest[1:]
 	}
-	m.acks.sent(s.now, m.session.client.Policy.WriteTimeout)
+	m.acks.Sent(time.Duration(s.now), m.session.client.Policy.WriteTimeout)
 	m.session.wrote(s.now)
 	if m.end != "" {
 		s.finish(m)
@@ -145,7 +147,11 @@ func (s *shard) schedule(m *member) {
 	case m.full:
 		s.deadlines.set(m, m.moved.after(m.session.client.Policy.WriteTimeout))
 	default:
-		s.deadlines.set(m, min(m.session.due(), m.acks.look))
+		due := m.session.due()
+		if at, waits := m.acks.Due(); waits {
+			due = min(due, moment(at))
+		}
+		s.deadlines.set(m, due)
 	}
 }
 
@@ -154,12 +160,22 @@ func (s *shard) expire(m *member) {
 	switch {
 	case m.session == nil:
 		s.drop(m)
-	case m.full && s.now.since(m.moved) >= m.session.client.Policy.WriteTimeout,
-		m.acks.stuck(s.now, m.session.client.Policy.WriteTimeout, m.socket):
+	case s.stuck(m):
 		s.abort(m, EndStuck)
 	default:
 		s.serve(m)
 	}
+}
+
+// stuck reports whether the member's client has taken nothing for the write timeout: its
+// socket has not, or its kernel has acknowledged nothing.
+func (s *shard) stuck(m *member) bool {
+	timeout := m.session.client.Policy.WriteTimeout
+	if m.full && s.now.since(m.moved) >= timeout {
+		return true
+	}
+	at, waits := m.acks.Due()
+	return waits && s.now >= moment(at) && m.acks.Stuck(time.Duration(s.now), timeout, int(m.socket))
 }
 
 // hear reacts to what the poller says of a member's socket.

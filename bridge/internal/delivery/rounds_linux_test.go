@@ -301,7 +301,7 @@ func (m *roundsModel) join(t *rapid.T, lane *modelLane, replayed, narrow bool) {
 	}
 	c.member = &member{
 		session: newSession(client, newForm(false, true), m.shard.now),
-		shard:   m.shard, socket: socket(pair[0]), place: -1, heard: nothing, acks: acks{look: never},
+		shard:   m.shard, socket: socket(pair[0]), place: -1, heard: nothing,
 		done: func(End) { c.ended = true },
 	}
 	c.member.session.arrive(Shard)

@@ -74,9 +74,9 @@ func isNeeded(fd int) bool {
 	return uint64(fd)+spare+limit.Cur/100 >= limit.Cur //nolint:gosec // no descriptor is below 0
 }
 
-// setUp sets the options by which a dead client is noticed that is sent nothing; acks
-// watches the others, instead of the TCP_USER_TIMEOUT that listeners may have set. A
-// socket that has no such options, as those of AF_UNIX, has no use for them.
+// setUp sets the options by which a dead client is noticed that is sent nothing. The
+// others are watched (package acked), instead of by a TCP_USER_TIMEOUT that the listener
+// may have set. A socket that has no such options, as those of AF_UNIX, has no use for them.
 func (s socket) setUp(policy Policy) {
 	seconds := int(policy.WriteTimeout / time.Second)
 	idle, every := max(1, seconds/2), max(1, seconds/8)

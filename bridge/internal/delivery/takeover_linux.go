@@ -99,7 +99,7 @@ func (c *Clients) member(conn net.Conn, client *Client, input int) (*member, err
 	socket.setUp(client.Policy)
 	m := &member{
 		session: newSession(client, newForm(client.Gzip, true), clock()),
-		shard:   shard, socket: socket, input: input, place: -1, heard: nothing, acks: acks{look: never},
+		shard:   shard, socket: socket, input: input, place: -1, heard: nothing,
 	}
 	done := client.Done // the client itself is not to be kept twice
 	m.done = func(end End) {

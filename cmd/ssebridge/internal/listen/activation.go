@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 )
@@ -75,18 +74,5 @@ func inherit(file *os.File) (net.Listener, error) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("systemd passed a socket named %q that cannot be listened on: %w; it must be a ListenStream= with Accept=no", file.Name(), err)
 	}
-	tcp, ok := listener.(*net.TCPListener)
-	if !ok {
-		return listener, nil // a unix socket, whose file is systemd's
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the socket %q that systemd passed: %w", file.Name(), err), listener.Close())
-	}
-	// An MPTCP socket does not have the option, and is good without it.
-	if err := setUp("", "", raw); err != nil && !errors.Is(err, syscall.ENOPROTOOPT) {
-		return nil, errors.Join(fmt.Errorf("the socket %q that systemd passed: %w", file.Name(), err), listener.Close())
-	}
-
 	return listener, nil
 }

@@ -20,8 +20,7 @@ func Open(ctx context.Context, address string) (net.Listener, error) {
 	if at.Network == "unix" {
 		return openSocket(ctx, at)
 	}
-	lc := net.ListenConfig{Control: setUp}
-	listener, err := lc.Listen(ctx, at.Network, at.Address)
+	listener, err := new(net.ListenConfig).Listen(ctx, at.Network, at.Address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %s", at.Address, Advice(err))
 	}

@@ -29,6 +29,8 @@ import (
 // found all lower ones taken, and is closed. So connections that carry a stream are not
 // counted, and no code has to report their end. Below the ceiling, connections that wait
 // for a request make room: see waiters.
+//
+// A connection whose peer acknowledges nothing of what it is sent is ended after 20 s.
 type Proxied struct {
 	net.Listener
 
@@ -37,6 +39,7 @@ type Proxied struct {
 	waiting *waiters
 	timeout time.Duration
 	logger  *slog.Logger
+	peers   *peers
 
 	ready   chan net.Conn // not buffered: a connection is Accept's, or is closed by Close
 	stop    context.CancelFunc
@@ -65,12 +68,13 @@ func NewProxied(params ProxiedParams) *Proxied {
 	l := &Proxied{
 		Listener: params.Listener,
 		waiting:  newWaiters(params.Logger),
-		timeout:  params.Timeout, logger: params.Logger,
+		timeout:  params.Timeout, logger: params.Logger, peers: newPeers(peerTimeout),
 		ready: make(chan net.Conn), stop: stop, stopped: ctx.Done(),
 		reading: map[net.Conn]struct{}{}, clients: map[net.Conn]netip.AddrPort{},
 	}
 	l.Trust(nil)
 	l.all.Go(l.run)
+	l.all.Go(func() { l.peers.run(l.stopped) })
 
 	return l
 }
@@ -262,6 +266,7 @@ func (l *Proxied) note(conn net.Conn) bool {
 
 // hand gives a connection to Accept.
 func (l *Proxied) hand(conn net.Conn) {
+	l.peers.add(conn)
 	select {
 	case l.ready <- conn:
 	case <-l.stopped:
