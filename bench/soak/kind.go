@@ -200,7 +200,7 @@ func privateKinds() []kind {
 
 // pacesKind is the kind of "soak paces". Its log is much shorter than what clients miss.
 func pacesKind() kind {
-	return kind{name: asPaces, keys: exclusive, log: logSize{128, 2 * time.Second}, weight: 1 << 10, resumes: true, place: seqPlace}
+	return kind{name: asPaces, keys: exclusive, log: logSize{100, 2 * time.Second}, weight: 1 << 10, resumes: true, place: seqPlace}
 }
 
 // route is the kind's entry in a configuration. Clients come back after about

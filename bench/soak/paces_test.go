@@ -13,8 +13,8 @@ func TestPaces(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	set := settings{
-		direct: true, alone: true, rooms: 1, seed: uint64(time.Now().UnixNano()), kinds: []kind{pacesKind()}, clients: 20, past: 1000, rounds: 3,
-		every: 20 * time.Millisecond, command: built(t), backend: []string{os.Args[0], asBackend}, out: t.Output(),
+		direct: true, alone: true, rooms: 1, seed: uint64(time.Now().UnixNano()), kinds: []kind{pacesKind()}, clients: 10, past: 400, rounds: 3,
+		every: 50 * time.Millisecond, command: built(t), backend: []string{os.Args[0], asBackend}, out: t.Output(),
 	}
 	if err := newSoak(set).staged(ctx, (*soak).paced); err != nil {
 		t.Error(err)

@@ -355,7 +355,7 @@ func (w *watcher) message(event ssetest.Event) error {
 }
 
 // upTo is how late a message may come to a client that is up to date.
-const upTo = 250 * time.Millisecond
+const upTo = 500 * time.Millisecond
 
 // delayed notes how late a message has come.
 func (w *watcher) delayed(place int64) {
