@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/program"
 )
 
 // asPaces is the first argument with which the program measures what slow clients cost
@@ -47,7 +49,7 @@ func pacesByFlags(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder of its own
-	if set.command, err = build(ctx, dir, false); err != nil {
+	if set.command, err = program.Build(ctx, dir, false); err != nil {
 		return err
 	}
 	self, err := os.Executable()
