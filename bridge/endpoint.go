@@ -153,7 +153,7 @@ func (e *endpoint) compile(schema *upstream.Schema) (*binding, error) {
 		return nil, joinConfig(config.Errorf("rpc",
 			"%s takes a stream of requests, which a browser cannot send; only unary and server-streaming methods can be bridged", e.route.RPC))
 	}
-	binder, bindErr := route.Compile(e.spec(), method.Input(), schema.Resolver())
+	binder, bindErr := route.Compile(e.spec(), method.Input(), schema.Resolver(e.route.RPC))
 	plan, planErr := transcode.Compile(method.Output(), e.transcoding(schema))
 	b := &binding{schema: schema, method: method, binder: binder, plan: plan}
 	err = joinConfig(e.checkKind(method), e.specErrors(bindErr), e.tapErrors(planErr), e.compileResume(b))
@@ -198,7 +198,7 @@ func (e *endpoint) transcoding(schema *upstream.Schema) transcode.Options {
 		EmitDefaults: event.EmitDefaults,
 		ProtoNames:   event.ProtoNames,
 		EnumNumbers:  event.EnumNumbers,
-		Resolver:     schema.Resolver(),
+		Resolver:     schema.Resolver(e.route.RPC),
 		MaxBytes:     4 * e.messageBytes,
 	}
 	if event.ID != nil {

@@ -133,6 +133,28 @@ func TestBackendGoesAway(t *testing.T) {
 	}
 }
 
+// TestServicesThatContradictEachOther: the files of two services declare one message differently. Each route sends the
+// events of its own service, and the events of the other one in an Any.
+func TestServicesThatContradictEachOther(t *testing.T) {
+	for name, version := range map[string]backendtest.Reflection{"v1": backendtest.ReflectionV1, "v1alpha": backendtest.ReflectionV1Alpha} {
+		t.Run(name, func(t *testing.T) {
+			b := backend(t, backendtest.WithReflection(version), backendtest.WithContradiction(t))
+			g := start(t, b.Target(), "  - {path: /alpha, rpc: "+backendtest.AlphaMethod+", upstream: app}\n  - {path: /beta, rpc: "+backendtest.BetaMethod+", upstream: app}\n"+feedRoutes)
+			for path, want := range map[string]string{"/alpha": backendtest.AlphaEvent, "/beta": backendtest.BetaEvent} {
+				c := ssetest.Connect(t, g.URL+path, ssetest.Options{})
+				c.AwaitMessages(1)
+				if got := c.Snapshot().Messages()[0].Data; got != want {
+					t.Errorf("%s sent %s, want %s", path, got, want)
+				}
+			}
+			c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
+			b.AwaitRunning(1)
+			b.Feed.Publish(&testv1.FeedEvent{})
+			c.AwaitMessages(1)
+		})
+	}
+}
+
 // changed is the test backend's schema after a change to feed.proto.
 func changed(t *testing.T, change func(feed *descriptorpb.FileDescriptorProto)) *protoregistry.Files {
 	t.Helper()

@@ -167,7 +167,7 @@ func codeNumber(c codes.Code) int { return int(int32(c)) } //nolint:gosec // see
 // those of google.rpc that every backend may use.
 func (e *endpoint) detailTypes() detailTypes {
 	if b := e.bound.Load(); b != nil {
-		return detailTypes{b.schema.Resolver()}
+		return detailTypes{b.schema.Resolver(e.route.RPC)}
 	}
 	return detailTypes{rpcTypes()}
 }

@@ -27,16 +27,35 @@ var errReflectionLimit = errors.New("the backend's schema is refused")
 // each other would end the process by overflowing its stack, which no recover
 // can help; and it keeps all that it is sent.
 //
-// A guard belongs to one reading, and to one goroutine.
+// A guard belongs to one file set of one reading, and to one goroutine.
 type reflectionGuard struct {
+	spent   *reflectionSpent
+	imports importGraph
+	err     error // sticky: the client tries again
+
+	// What has come since the caller set these to zero: how many files, and the name of one
+	// that differs from an earlier file of that name.
+	files        int
+	twoOfOneName string
+}
+
+// reflectionSpent is what one reading has taken, over all of its guards.
+type reflectionSpent struct {
 	responses, bytes int
-	imports          importGraph
-	err              error // sticky: the client tries again
+	method           string // of the version that has answered; empty before
 }
 
 func newReflectionGuard() *reflectionGuard {
-	return &reflectionGuard{imports: importGraph{files: map[string]*importedFile{}}}
+	return (&reflectionGuard{spent: new(reflectionSpent)}).sibling()
 }
+
+// sibling returns a guard of the same reading that has seen no file.
+func (g *reflectionGuard) sibling() *reflectionGuard {
+	return &reflectionGuard{spent: g.spent, imports: importGraph{files: map[string]*importedFile{}}}
+}
+
+// clean reports whether the guard has seen no file.
+func (g *reflectionGuard) clean() bool { return g.imports.sent == 0 }
 
 // admit checks a response, which is of either version's type.
 func (g *reflectionGuard) admit(response any) error {
@@ -51,7 +70,7 @@ func (g *reflectionGuard) admit(response any) error {
 // have answered UNIMPLEMENTED to what it was asked. Before the first response
 // that is the client's way to find out the version.
 func (g *reflectionGuard) broke(err error) {
-	if g.err == nil && g.responses > 0 && status.Code(err) == codes.Unavailable {
+	if g.err == nil && g.spent.responses > 0 && status.Code(err) == codes.Unavailable {
 		g.err = err
 	}
 }
@@ -61,10 +80,10 @@ func (g *reflectionGuard) check(response any) error {
 	if !ok {
 		return fmt.Errorf("%w: a response of type %T", errReflectionLimit, response)
 	}
-	if g.responses++; g.responses > maxReflectionResponses {
+	if g.spent.responses++; g.spent.responses > maxReflectionResponses {
 		return fmt.Errorf("%w: it takes more than %d requests", errReflectionLimit, maxReflectionResponses)
 	}
-	if g.bytes += proto.Size(message); g.bytes > maxReflectionBytes {
+	if g.spent.bytes += proto.Size(message); g.spent.bytes > maxReflectionBytes {
 		return fmt.Errorf("%w: it is larger than %d MiB", errReflectionLimit, maxReflectionBytes>>20)
 	}
 	// By name, so that one code serves both versions' types.
@@ -81,8 +100,13 @@ func (g *reflectionGuard) check(response any) error {
 		if err := proto.Unmarshal(list.Get(i).Bytes(), file); err != nil {
 			return fmt.Errorf("%w: a file is not a descriptor: %w", errReflectionLimit, err)
 		}
+		g.files++
+		file.SourceCodeInfo = nil
 		if f := g.imports.add(file.GetName(), file.GetDependency()); f != nil {
+			f.described = file
 			added = append(added, f)
+		} else if !proto.Equal(g.imports.file(file.GetName()).described, file) {
+			g.twoOfOneName = file.GetName()
 		}
 		if g.imports.sent > maxReflectionFiles || g.imports.edges > maxReflectionImports {
 			return fmt.Errorf("%w: it has more than %d files or %d imports", errReflectionLimit, maxReflectionFiles, maxReflectionImports)

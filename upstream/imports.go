@@ -1,5 +1,7 @@
 package upstream
 
+import "google.golang.org/protobuf/types/descriptorpb"
+
 // importGraph is which file imports which, as far as a backend has said. It
 // tells when files import each other.
 //
@@ -16,9 +18,10 @@ type importGraph struct {
 
 // importedFile is a file that was sent, or is only imported yet.
 type importedFile struct {
-	name    string
-	sent    bool
-	imports []*importedFile
+	name      string
+	sent      bool
+	imports   []*importedFile
+	described *descriptorpb.FileDescriptorProto // as it was sent, without comments
 
 	round    int  // in which it was followed last
 	open     bool // it is being followed

@@ -255,6 +255,9 @@ func (k *schemaKeeper) settle(u *Upstream, r *refresh, result reading, err error
 		schema, k.err = k.current, nil
 	default:
 		u.logger.Info("the schema is read", "services", len(schema.services), "unreadable", len(schema.broken))
+		if len(result.misfit) > 0 {
+			u.logger.Warn("services whose files contradict those of others have types of their own", "services", result.misfit)
+		}
 		k.current, k.err = schema, nil
 		close(k.changed)
 		k.changed = make(chan struct{})

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jhump/protoreflect/v2/grpcreflect"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // reflectionTimeout bounds one reading of a schema, the wait for a connection
@@ -22,17 +20,12 @@ const reflectionTimeout = 10 * time.Second
 // errNoReflection is the remedy for a backend without reflection.
 var errNoReflection = errors.New("have it serve reflection, or give the upstream schema: {descriptor_set: FILE} or schema: {proto: {files: [FILE]}}")
 
-// reflector is what is asked of a reflection client.
-type reflector interface {
-	ListServices() ([]protoreflect.FullName, error)
-	FileContainingSymbol(name protoreflect.FullName) (protoreflect.FileDescriptor, error)
-}
-
 // reading is what one reading of a backend's schema gave.
 type reading struct {
 	schema     *Schema
 	generation uint64                  // of the connection that was asked
 	absent     []protoreflect.FullName // of the wanted types, those the backend does not know
+	misfit     []string                // services whose files contradict those of others
 }
 
 // readSchema asks the backend for its services, and for the wanted message types
@@ -53,15 +46,8 @@ func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullNam
 	}
 	ctx, cancel = context.WithTimeout(metadata.NewOutgoingContext(ctx, md), reflectionTimeout)
 	defer cancel()
-	client := grpcreflect.NewClientAuto(ctx,
-		&guardedConn{upstream: u, conn: slot.cc, guard: newReflectionGuard()},
-		grpcreflect.WithFallbackResolvers(wellKnownFiles(), nil),
-		grpcreflect.WithAllowMissingFileDescriptors(),
-	)
-	defer func() {
-		cancel() // first, since Reset reads the stream to its end
-		client.Reset()
-	}()
+	reader := u.newSchemaReader(ctx, slot.cc)
+	defer reader.close()
 	defer func() {
 		// Descriptors are checked by protodesc before they are used, but they
 		// are the backend's, and a backend must not be able to end the bridge.
@@ -69,7 +55,8 @@ func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullNam
 			err = reflectionError(fmt.Errorf("the backend's descriptors are broken: %v", p))
 		}
 	}()
-	err = r.read(client, wanted, u.schema.want)
+	r.schema, r.absent, err = reader.read(wanted, u.schema.want)
+	r.misfit = reader.misfit
 	return r, reflectionError(err)
 }
 
@@ -79,49 +66,6 @@ func (u *Upstream) placeReading(ctx context.Context) (*slot, error) {
 		return &slot{cc: u.params.Conn}, nil
 	}
 	return u.pool.placeNewest(ctx)
-}
-
-func (r *reading) read(client reflector, wanted []protoreflect.FullName, unknown func(protoreflect.FullName)) error {
-	services, err := client.ListServices()
-	if err != nil {
-		return err
-	}
-	files := new(protoregistry.Files)
-	broken := map[protoreflect.FullName]error{}
-	for _, name := range services {
-		if err := add(files, client, name); err != nil {
-			if !undescribed(err) {
-				return err
-			}
-			broken[name] = clip(err)
-		}
-	}
-	if len(services) > 0 && len(broken) == len(services) {
-		return broken[services[0]] // nothing can be read: worth another try
-	}
-	for _, name := range wanted {
-		if err := add(files, client, name); err != nil {
-			// A backend that fails on a type that only its messages name must
-			// not keep its services from being read.
-			if fatal(err) {
-				return err
-			}
-			r.absent = append(r.absent, name)
-		}
-	}
-	r.schema, err = newSchema(files, broken, unknown)
-	return err
-}
-
-func add(files *protoregistry.Files, client reflector, name protoreflect.FullName) error {
-	if _, err := files.FindDescriptorByName(name); err == nil {
-		return nil
-	}
-	file, err := client.FileContainingSymbol(name)
-	if err != nil {
-		return err
-	}
-	return register(files, file)
 }
 
 // undescribed says that the backend has answered, and cannot describe the one
@@ -173,6 +117,7 @@ type guardedConn struct {
 	upstream *Upstream
 	conn     grpc.ClientConnInterface
 	guard    *reflectionGuard
+	cancel   context.CancelFunc // ends the newest stream; nil before the first
 }
 
 // Invoke is for unary RPCs, of which reflection has none.
@@ -186,11 +131,23 @@ func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, meth
 	if c.guard.err != nil {
 		return nil, c.guard.err
 	}
+	if known := c.guard.spent.method; known != "" && method != known {
+		return nil, status.Error(codes.Unimplemented, "the backend has answered in the other version of reflection")
+	}
+	c.giveUp()
+	ctx, c.cancel = context.WithCancel(ctx)
 	stream, err := c.conn.NewStream(ctx, desc, method, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &guardedStream{ClientStream: stream, upstream: c.upstream, guard: c.guard, givenUp: whyOver(ctx)}, nil
+	return &guardedStream{ClientStream: stream, upstream: c.upstream, guard: c.guard, method: method, givenUp: whyOver(ctx)}, nil
+}
+
+// giveUp ends the newest stream.
+func (c *guardedConn) giveUp() {
+	if c.cancel != nil {
+		c.cancel()
+	}
 }
 
 type guardedStream struct {
@@ -198,6 +155,7 @@ type guardedStream struct {
 
 	upstream *Upstream
 	guard    *reflectionGuard
+	method   string
 	givenUp  func() error
 	begun    bool // headers have come
 }
@@ -217,5 +175,6 @@ func (s *guardedStream) RecvMsg(m any) error {
 		s.guard.broke(err)
 		return err
 	}
+	s.guard.spent.method = s.method
 	return s.guard.admit(m)
 }

@@ -11,6 +11,7 @@ import (
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
@@ -178,7 +179,7 @@ func TestAServiceThatIsLostIsLookedForAgain(t *testing.T) {
 }
 
 func TestLostServices(t *testing.T) {
-	had, err := newSchema(feedFiles(t), nil, nil)
+	had, err := newSchema([]*protoregistry.Files{feedFiles(t)}, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -204,7 +204,7 @@ func TestATypeThatNoServiceReaches(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"outside.v1.Outside", "outside.v1.Nowhere"} {
-		if _, err := s.Resolver().FindMessageByURL("type.googleapis.com/" + name); !errors.Is(err, protoregistry.NotFound) {
+		if _, err := s.Resolver("").FindMessageByURL("type.googleapis.com/" + name); !errors.Is(err, protoregistry.NotFound) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
@@ -212,7 +212,7 @@ func TestATypeThatNoServiceReaches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Resolver().FindMessageByURL("type.googleapis.com/outside.v1.Outside"); err != nil {
+	if _, err := s.Resolver(watchMethod).FindMessageByURL("type.googleapis.com/outside.v1.Outside"); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Method("extra.v1.Extra/Watch"); err != nil {
@@ -290,7 +290,8 @@ func TestRefreshesAtTheSameTimeShareAReading(t *testing.T) {
 type hostileReflection struct {
 	reflectionv1.UnimplementedServerReflectionServer
 
-	answer func(*reflectionv1.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto
+	services func() []string // nil: a.A
+	answer   func(*reflectionv1.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto
 }
 
 func (h hostileReflection) ServerReflectionInfo(stream reflectionv1.ServerReflection_ServerReflectionInfoServer) error {
@@ -304,9 +305,15 @@ func (h hostileReflection) ServerReflectionInfo(stream reflectionv1.ServerReflec
 		}
 		response := &reflectionv1.ServerReflectionResponse{}
 		if _, ok := req.GetMessageRequest().(*reflectionv1.ServerReflectionRequest_ListServices); ok {
-			response.MessageResponse = &reflectionv1.ServerReflectionResponse_ListServicesResponse{
-				ListServicesResponse: &reflectionv1.ListServiceResponse{Service: []*reflectionv1.ServiceResponse{{Name: "a.A"}}},
+			names := []string{"a.A"}
+			if h.services != nil {
+				names = h.services()
 			}
+			list := &reflectionv1.ListServiceResponse{}
+			for _, name := range names {
+				list.Service = append(list.Service, &reflectionv1.ServiceResponse{Name: name})
+			}
+			response.MessageResponse = &reflectionv1.ServerReflectionResponse_ListServicesResponse{ListServicesResponse: list}
 		} else {
 			files := &reflectionv1.FileDescriptorResponse{}
 			for _, file := range h.answer(req) {

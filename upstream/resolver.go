@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -9,15 +10,20 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// Resolver finds the types of one Schema. It is a
-// protoregistry.MessageTypeResolver and a protoregistry.ExtensionTypeResolver.
-// All types are dynamic (package dynamicpb), the well-known ones too.
+// Resolver finds the types of one Schema, as one of its services describes them.
+// It is a protoregistry.MessageTypeResolver and a
+// protoregistry.ExtensionTypeResolver. All types are dynamic (package dynamicpb),
+// the well-known ones too.
+//
+// Nearly always all services agree. Where they describe one type differently, a
+// Resolver prefers what its own service's files say. A type that these do not
+// have is taken from the other services' files, in the order of their names.
 //
 // A message type that it does not know it remembers, so that
 // Upstream.RefreshSchema looks it up at the backend: an Any may hold types that
 // no service's signature reaches.
 type Resolver struct {
-	types     *dynamicpb.Types
+	sets      []*dynamicpb.Types // in the order in which they are asked
 	wellKnown *dynamicpb.Types
 	unknown   func(protoreflect.FullName)
 }
@@ -27,14 +33,27 @@ var (
 	_ protoregistry.ExtensionTypeResolver = (*Resolver)(nil)
 )
 
-func newResolver(files *protoregistry.Files, unknown func(protoreflect.FullName)) *Resolver {
-	return &Resolver{types: dynamicpb.NewTypes(files), wellKnown: wellKnownTypes(), unknown: unknown}
+// newResolvers returns one for each of the file sets, and one where there are none.
+func newResolvers(sets []*protoregistry.Files, unknown func(protoreflect.FullName)) []*Resolver {
+	types := make([]*dynamicpb.Types, len(sets))
+	for i, files := range sets {
+		types[i] = dynamicpb.NewTypes(files)
+	}
+	resolvers := make([]*Resolver, max(1, len(sets)))
+	for i := range resolvers {
+		order := slices.Clone(types)
+		if i > 0 {
+			order = slices.Insert(slices.Delete(order, i, i+1), 0, types[i])
+		}
+		resolvers[i] = &Resolver{sets: order, wellKnown: wellKnownTypes(), unknown: unknown}
+	}
+	return resolvers
 }
 
 // FindMessageByName finds a message type. It returns protoregistry.NotFound if
 // there is none.
 func (r *Resolver) FindMessageByName(name protoreflect.FullName) (protoreflect.MessageType, error) {
-	mt, err := r.types.FindMessageByName(name)
+	mt, err := find(r.sets, func(types *dynamicpb.Types) (protoreflect.MessageType, error) { return types.FindMessageByName(name) })
 	if err == nil || !errors.Is(err, protoregistry.NotFound) {
 		return mt, err
 	}
@@ -55,10 +74,25 @@ func (r *Resolver) FindMessageByURL(url string) (protoreflect.MessageType, error
 
 // FindExtensionByName finds an extension field by its full name.
 func (r *Resolver) FindExtensionByName(field protoreflect.FullName) (protoreflect.ExtensionType, error) {
-	return r.types.FindExtensionByName(field)
+	return find(r.sets, func(types *dynamicpb.Types) (protoreflect.ExtensionType, error) {
+		return types.FindExtensionByName(field)
+	})
 }
 
 // FindExtensionByNumber finds the extension of message with a field number.
 func (r *Resolver) FindExtensionByNumber(message protoreflect.FullName, field protoreflect.FieldNumber) (protoreflect.ExtensionType, error) {
-	return r.types.FindExtensionByNumber(message, field)
+	return find(r.sets, func(types *dynamicpb.Types) (protoreflect.ExtensionType, error) {
+		return types.FindExtensionByNumber(message, field)
+	})
+}
+
+// find asks the sets one after the other, until one knows the answer.
+func find[T any](sets []*dynamicpb.Types, ask func(*dynamicpb.Types) (T, error)) (found T, err error) {
+	err = protoregistry.NotFound
+	for _, types := range sets {
+		if found, err = ask(types); err == nil || !errors.Is(err, protoregistry.NotFound) {
+			break
+		}
+	}
+	return found, err
 }

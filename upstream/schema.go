@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"iter"
 	"maps"
 	"slices"
@@ -21,30 +22,47 @@ import (
 // they reach. It never changes; a backend that changes gets a new one, and a
 // backend that is read again without a change keeps the same pointer.
 type Schema struct {
-	services map[protoreflect.FullName]protoreflect.ServiceDescriptor
+	services map[protoreflect.FullName]described
 	// broken are services that the backend lists and cannot describe.
-	broken   map[protoreflect.FullName]error
-	resolver *Resolver
-	sum      [sha256.Size]byte
+	broken map[protoreflect.FullName]error
+	// resolvers are those of the file sets: at least one.
+	resolvers []*Resolver
+	sum       [sha256.Size]byte
 }
 
-// newSchema makes a schema of files. unknown is told the message types that the
-// resolver is asked for in vain; nil if nobody wants to know.
-func newSchema(files *protoregistry.Files, broken map[protoreflect.FullName]error, unknown func(protoreflect.FullName)) (*Schema, error) {
+// described is a service, and the number of the file set that describes it.
+type described struct {
+	service protoreflect.ServiceDescriptor
+	set     int
+}
+
+// newSchema makes a schema of file sets. Most schemas have one; see fileSet.
+// owners names the set of each service that was asked for; any other service
+// belongs to the first set that has it. unknown is told the message types that
+// the resolvers are asked for in vain; nil if nobody wants to know.
+func newSchema(sets []*protoregistry.Files, owners map[protoreflect.FullName]int,
+	broken map[protoreflect.FullName]error, unknown func(protoreflect.FullName),
+) (*Schema, error) {
 	s := &Schema{
-		services: map[protoreflect.FullName]protoreflect.ServiceDescriptor{},
-		broken:   broken,
-		resolver: newResolver(files, unknown),
+		services:  map[protoreflect.FullName]described{},
+		broken:    broken,
+		resolvers: newResolvers(sets, unknown),
 	}
-	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
-		for i := range file.Services().Len() {
-			service := file.Services().Get(i)
-			s.services[service.FullName()] = service
-		}
-		return true
-	})
+	for i, files := range sets {
+		files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+			for j := range file.Services().Len() {
+				service := file.Services().Get(j)
+				name := service.FullName()
+				owner, asked := owners[name]
+				if _, ok := s.services[name]; !ok && (!asked || owner == i) {
+					s.services[name] = described{service, i}
+				}
+			}
+			return true
+		})
+	}
 	var err error
-	s.sum, err = checksum(files, broken)
+	s.sum, err = s.checksum(sets)
 	return s, err
 }
 
@@ -59,10 +77,11 @@ func (s *Schema) Method(rpc string) (protoreflect.MethodDescriptor, error) {
 	if err, ok := s.broken[name]; ok {
 		return nil, fmt.Errorf("service %q is listed by the backend, but its schema could not be read: %w", service, err)
 	}
-	sd, ok := s.services[name]
+	found, ok := s.services[name]
 	if !ok {
 		return nil, fmt.Errorf("service %q is not known to the backend%s", service, suggestion(service, names(s.services)))
 	}
+	sd := found.service
 	md := sd.Methods().ByName(protoreflect.Name(method))
 	if md == nil {
 		return nil, fmt.Errorf("service %q has no method %q%s", service, method, suggestion(method, methodNames(sd)))
@@ -75,19 +94,28 @@ func (s *Schema) Method(rpc string) (protoreflect.MethodDescriptor, error) {
 func (s *Schema) lost(previous *Schema, before map[protoreflect.FullName]bool) map[protoreflect.FullName]bool {
 	lost := map[protoreflect.FullName]bool{}
 	for name := range s.broken {
-		if previous != nil && previous.services[name] != nil || before[name] {
+		if previous.describes(name) || before[name] {
 			lost[name] = true
 		}
 	}
 	return lost
 }
 
+// describes reports whether s has a service. s may be nil.
+func (s *Schema) describes(service protoreflect.FullName) bool {
+	if s == nil {
+		return false
+	}
+	_, ok := s.services[service]
+	return ok
+}
+
 // Methods are all methods, sorted by their full names.
 func (s *Schema) Methods() []protoreflect.MethodDescriptor {
 	var methods []protoreflect.MethodDescriptor
-	for _, service := range s.services {
-		for i := range service.Methods().Len() {
-			methods = append(methods, service.Methods().Get(i))
+	for _, found := range s.services {
+		for i := range found.service.Methods().Len() {
+			methods = append(methods, found.service.Methods().Get(i))
 		}
 	}
 	slices.SortFunc(methods, func(a, b protoreflect.MethodDescriptor) int {
@@ -97,8 +125,23 @@ func (s *Schema) Methods() []protoreflect.MethodDescriptor {
 }
 
 // Resolver finds message types and extensions by name, for the contents of
-// google.protobuf.Any.
-func (s *Schema) Resolver() *Resolver { return s.resolver }
+// google.protobuf.Any in the messages of a method, "package.Service/Method".
+// Where services describe one type differently, the method's own comes first.
+func (s *Schema) Resolver(rpc string) *Resolver {
+	service, _, _ := strings.Cut(strings.TrimPrefix(rpc, "/"), "/")
+	return s.resolvers[s.services[protoreflect.FullName(service)].set]
+}
+
+// apart are the services that are not described by the first file set, sorted.
+func (s *Schema) apart() []string {
+	var apart []string
+	for name := range names(s.services) {
+		if s.services[protoreflect.FullName(name)].set > 0 {
+			apart = append(apart, name)
+		}
+	}
+	return apart
+}
 
 func names[V any](m map[protoreflect.FullName]V) iter.Seq[string] {
 	return func(yield func(string) bool) {
@@ -123,35 +166,47 @@ func methodNames(sd protoreflect.ServiceDescriptor) iter.Seq[string] {
 // checksum is over all that a schema means, so that equal sums mean that nothing
 // has changed. Comments, the order of files and JSON names that are the default
 // mean nothing.
-func checksum(files *protoregistry.Files, broken map[protoreflect.FullName]error) (sum [sha256.Size]byte, err error) {
+func (s *Schema) checksum(sets []*protoregistry.Files) (all [sha256.Size]byte, err error) {
+	sum := sha256.New()
+	errs := make([]error, 0, len(sets))
+	for _, files := range sets {
+		sum.Write(fmt.Appendf(nil, "%d files\n", files.NumFiles()))
+		errs = append(errs, hashFiles(sum, files))
+	}
+	for _, name := range s.apart() {
+		sum.Write(fmt.Appendf(nil, "%q %d\n", name, s.services[protoreflect.FullName(name)].set))
+	}
+	for name := range names(s.broken) {
+		sum.Write(fmt.Appendf(nil, "%q\n", name))
+	}
+	sum.Sum(all[:0])
+	return all, errors.Join(errs...)
+}
+
+// hashFiles writes what a set of files means to a hash.
+func hashFiles(sum hash.Hash, files *protoregistry.Files) error {
 	var paths []string
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		paths = append(paths, file.Path())
 		return true
 	})
 	slices.Sort(paths)
-	hash := sha256.New()
-	var errs []error
-	var head []byte
 	for _, path := range paths {
 		file, err := files.FindFileByPath(path)
 		if err != nil {
-			return sum, err
+			return err
 		}
 		described := protodesc.ToFileDescriptorProto(file)
 		described.SourceCodeInfo = nil
 		nameJSON(described.GetMessageType())
 		wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(described)
-		errs = append(errs, err)
-		head = fmt.Appendf(head[:0], "%q %d\n", path, len(wire))
-		hash.Write(head)
-		hash.Write(wire)
+		if err != nil {
+			return err
+		}
+		sum.Write(fmt.Appendf(nil, "%q %d\n", path, len(wire)))
+		sum.Write(wire)
 	}
-	for name := range names(broken) {
-		hash.Write(fmt.Appendf(head[:0], "%q\n", name))
-	}
-	hash.Sum(sum[:0])
-	return sum, errors.Join(errs...)
+	return nil
 }
 
 // nameJSON writes the JSON names of fields out. Compilers differ in whether they

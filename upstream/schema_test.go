@@ -36,7 +36,7 @@ func parseFile(t testing.TB, file *descriptorpb.FileDescriptorProto, deps protod
 
 func TestSchemaMethod(t *testing.T) {
 	broken := map[protoreflect.FullName]error{"x.Broken": errors.New("its file is missing")}
-	s, err := newSchema(feedFiles(t), broken, nil)
+	s, err := newSchema([]*protoregistry.Files{feedFiles(t)}, nil, broken, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestSchemaMethod(t *testing.T) {
 }
 
 func TestSchemaMethodsAreSorted(t *testing.T) {
-	s, err := newSchema(feedFiles(t), nil, nil)
+	s, err := newSchema([]*protoregistry.Files{feedFiles(t)}, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestSchemaMethodsAreSorted(t *testing.T) {
 
 func TestSchemaChecksum(t *testing.T) {
 	sum := func(files *protoregistry.Files, broken map[protoreflect.FullName]error) string {
-		s, err := newSchema(files, broken, nil)
+		s, err := newSchema([]*protoregistry.Files{files}, nil, broken, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,11 +108,11 @@ func TestSchemaChecksum(t *testing.T) {
 
 func TestResolver(t *testing.T) {
 	var asked []protoreflect.FullName
-	s, err := newSchema(feedFiles(t), nil, func(name protoreflect.FullName) { asked = append(asked, name) })
+	s, err := newSchema([]*protoregistry.Files{feedFiles(t)}, nil, nil, func(name protoreflect.FullName) { asked = append(asked, name) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := s.Resolver()
+	r := s.Resolver(watchMethod)
 	for _, name := range []protoreflect.FullName{"ssebridge.test.v1.Note", "google.protobuf.Timestamp", "google.protobuf.Api"} {
 		mt, err := r.FindMessageByName(name)
 		if err != nil || mt.Descriptor().FullName() != name {

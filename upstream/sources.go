@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/bufbuild/protocompile"
 	"github.com/bufbuild/protocompile/reporter"
@@ -46,7 +47,7 @@ func (p SchemaParams) load() (*Schema, error) {
 	if err != nil {
 		return nil, &ParamError{field, err}
 	}
-	schema, err := newSchema(files, nil, nil)
+	schema, err := newSchema([]*protoregistry.Files{files}, nil, nil, nil)
 	if err != nil {
 		return nil, &ParamError{field, err}
 	}
@@ -104,7 +105,7 @@ func compile(importPaths, names []string) (*protoregistry.Files, error) {
 	compiler := protocompile.Compiler{
 		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths, Accessor: readProto}),
 		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
-			errs = append(errs, err)
+			errs = append(errs, explainEdition(err))
 			return nil // go on, to find the others
 		}, nil),
 	}
@@ -127,6 +128,16 @@ func compile(importPaths, names []string) (*protoregistry.Files, error) {
 		return true
 	})
 	return protodesc.NewFiles(set)
+}
+
+// explainEdition adds the way out to the compiler's error about an edition that is newer than
+// the compiler. Descriptors of newer editions are no problem.
+func explainEdition(err error) error {
+	if strings.Contains(err.Error(), ": edition value ") {
+		return fmt.Errorf("%w; write a descriptor set with buf build -o or protoc --include_imports --descriptor_set_out, "+
+			"and name it as schema: {descriptor_set: FILE}", err)
+	}
+	return err
 }
 
 // readProto reads a .proto file.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
 func write(t *testing.T, dir, name string, content []byte) string {
@@ -89,6 +91,69 @@ service Feed { rpc Watch(Ask) returns (stream Event); }`))
 	}
 }
 
+// edition2024 is a file of edition 2024, as protoc describes it: a field without presence, one with a
+// delimited message, and a closed enum.
+func edition2024() *descriptorpb.FileDescriptorProto {
+	return &descriptorpb.FileDescriptorProto{
+		Name: new("new.proto"), Package: new("new.v1"), Syntax: new("editions"), Edition: descriptorpb.Edition_EDITION_2024.Enum(),
+		MessageType: []*descriptorpb.DescriptorProto{{Name: new("Event"), Field: []*descriptorpb.FieldDescriptorProto{
+			{Name: new("explicit"), Number: new(int32(1)), Type: descriptorpb.FieldDescriptorProto_TYPE_INT32.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()},
+			{
+				Name: new("implicit"), Number: new(int32(2)), Type: descriptorpb.FieldDescriptorProto_TYPE_INT32.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+				Options: &descriptorpb.FieldOptions{Features: &descriptorpb.FeatureSet{FieldPresence: descriptorpb.FeatureSet_IMPLICIT.Enum()}},
+			},
+			{
+				Name: new("next"), Number: new(int32(3)), Type: descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+				TypeName: new(".new.v1.Event"),
+				Options:  &descriptorpb.FieldOptions{Features: &descriptorpb.FeatureSet{MessageEncoding: descriptorpb.FeatureSet_DELIMITED.Enum()}},
+			},
+		}}},
+		Service: []*descriptorpb.ServiceDescriptorProto{{Name: new("Feed"), Method: []*descriptorpb.MethodDescriptorProto{{
+			Name: new("Watch"), InputType: new(".new.v1.Event"), OutputType: new(".new.v1.Event"), ServerStreaming: new(true),
+		}}}},
+		Options: &descriptorpb.FileOptions{Features: &descriptorpb.FeatureSet{
+			EnforceNamingStyle: descriptorpb.FeatureSet_STYLE2024.Enum(),
+		}},
+	}
+}
+
+func TestEdition2024(t *testing.T) {
+	check := func(t *testing.T, s *Schema) {
+		t.Helper()
+		method, err := s.Method("new.v1.Feed/Watch")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := method.Output().Fields()
+		if !fields.ByName("explicit").HasPresence() || fields.ByName("implicit").HasPresence() || fields.ByName("next").Kind() != protoreflect.GroupKind {
+			t.Error("the features of the edition are not those of the file")
+		}
+	}
+	t.Run("a descriptor set", func(t *testing.T) {
+		path := write(t, t.TempDir(), "new.binpb", wire(t, &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{edition2024()}}))
+		check(t, connect(t, Params{Target: "127.0.0.1:1", Schema: SchemaParams{DescriptorSet: path}}).Schema())
+	})
+	t.Run("reflection", func(t *testing.T) {
+		backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone), backendtest.WithService(
+			&reflectionv1.ServerReflection_ServiceDesc, jointReflection(map[string][]*descriptorpb.FileDescriptorProto{"new.v1.Feed": {edition2024()}})))
+		s, err := connect(t, Params{Target: backend.Addr()}).AwaitSchema(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, s)
+	})
+	t.Run("sources", func(t *testing.T) {
+		dir := t.TempDir()
+		write(t, dir, "new.proto", []byte("edition = \"2024\";\npackage new.v1;\nmessage Event {}\n"))
+		_, err := New(Params{Target: "127.0.0.1:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"new.proto"}}})
+		for _, want := range []string{"new.proto:1:11: ", `"2024"`, "schema: {descriptor_set: FILE}"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want it to say %q", err, want)
+			}
+		}
+	})
+}
+
 func TestSchemaFromDescriptors(t *testing.T) {
 	u := connect(t, Params{Target: "127.0.0.1:1", Schema: SchemaParams{Descriptors: feedFiles(t)}})
 	checkFeed(t, u.Schema())
@@ -107,7 +172,7 @@ func checkFeed(t *testing.T, s *Schema) {
 	if !md.IsStreamingServer() || md.Output().FullName() != "ssebridge.test.v1.FeedEvent" {
 		t.Errorf("got %v", md)
 	}
-	mt, err := s.Resolver().FindMessageByURL("type.googleapis.com/ssebridge.test.v1.Note")
+	mt, err := s.Resolver(watchMethod).FindMessageByURL("type.googleapis.com/ssebridge.test.v1.Note")
 	if err != nil {
 		t.Fatal(err)
 	}
