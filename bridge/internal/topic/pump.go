@@ -114,7 +114,10 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	t.update(func(s *Status) { s.Phase, s.Err, s.Accepted = Live, nil, began })
 	t.setAccepted(true)
 	turn.accepted(t)
-	message := func(wire []byte) error { return t.take(ctx, wire) }
+	backlog := t.backlog()
+	message := func(wire []byte) error {
+		return backlog.takes(ctx, func() error { return t.take(ctx, wire) })
+	}
 	for {
 		room, err := t.mayRead(ctx)
 		if err != nil {
@@ -123,6 +126,7 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 		if t.params.CatchUp > 0 {
 			t.asked = time.Now()
 		}
+		backlog.asks()
 		err = stream.Next(message)
 		room.done()
 		if err != nil {

@@ -36,6 +36,7 @@ type Registry struct {
 	budget *replay.Budget
 	intake intake
 	began  time.Time
+	lanes  lanes
 
 	mu       sync.Mutex
 	families map[string]*family
@@ -50,7 +51,7 @@ type Registry struct {
 func NewRegistry(limits Limits) *Registry {
 	r := &Registry{
 		limits: limits, counts: newCounts(), families: map[string]*family{}, budget: replay.NewBudget(limits.Bytes),
-		idle: newIdle(limits.Idle), briefs: newBriefs(), began: time.Now(),
+		idle: newIdle(limits.Idle), briefs: newBriefs(), began: time.Now(), lanes: newLanes(),
 	}
 	r.intake.budget, r.intake.relieve, r.intake.begun = r.budget, r.relieve, time.Now().Add(-relieveAgain)
 	return r

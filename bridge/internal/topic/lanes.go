@@ -1,0 +1,71 @@
+package topic
+
+import (
+	"context"
+	"runtime"
+	"time"
+)
+
+// lanes are the processors that replays may use at once: half of those that the
+// program has. A replay has its next message at hand and never waits, and Go's
+// scheduler lets such a goroutine run for 10 ms at a time: with hundreds of replays, a
+// message that has just come would be behind all of these. So replays enter a lane for
+// each message, one after another, and what is live runs beside them.
+type lanes chan struct{}
+
+func newLanes() lanes { return make(lanes, max(runtime.GOMAXPROCS(0)/2, 1)) }
+
+// enter waits for a lane. The one that has waited longest is the next.
+func (l lanes) enter(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l lanes) leave() { <-l }
+
+// backlog is the part of an RPC that brings what its backend had when the RPC was
+// opened. It is over when the RPC has been silent for a while. It belongs to the pump.
+type backlog struct {
+	lanes lanes     // nil once it is over
+	asked time.Time // when the pump began to wait for the next message
+}
+
+// backlog returns that of a catch-up's RPC. The others have none: main has live clients,
+// for which its RPC is opened again, and a private stream may be one that never rests.
+func (t *Topic) backlog() backlog {
+	if t.role() != catchUpRole {
+		return backlog{}
+	}
+	return backlog{lanes: t.registry.lanes}
+}
+
+// asks says that the pump waits for a message.
+func (b *backlog) asks() {
+	if b.lanes != nil {
+		b.asked = time.Now()
+	}
+}
+
+// takes calls take for a message in a lane, while there is a backlog.
+func (b *backlog) takes(ctx context.Context, take func() error) error {
+	if b.lanes != nil && time.Since(b.asked) >= silence {
+		b.lanes = nil
+	}
+	if b.lanes == nil {
+		return take()
+	}
+	if err := b.lanes.enter(ctx); err != nil {
+		return err
+	}
+	defer b.lanes.leave()
+	return take()
+}
