@@ -104,15 +104,14 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	return nil
 }
 
-// mergeAt merges the catch-ups that stand at an id into a log that holds it. One
-// that is apart, since its client is slow, meets main alone.
+// mergeAt merges the catch-ups that stand at an id into a log that holds it.
 func (f *family) mergeAt(id string, t *Topic) {
 	if id == "" || t.apart || f.index.standing[id] == nil || !t.takesIn(id) {
 		return
 	}
 	for other := f.index.standing[id]; other != nil; {
 		next := other.entry.next // it is taken out of the list when it merges
-		if other != t && (t == f.main || !other.apart) && other.goesOnIn(t) {
+		if other != t && (!other.apart || t.takesSlow()) && other.goesOnIn(t) {
 			f.merge(other)
 		}
 		other = next
@@ -174,7 +173,7 @@ func (f *family) meetOthers(t *Topic) {
 	if t.role() != catchUpRole || t.merged || t.newest == "" {
 		return
 	}
-	if f.main != nil && f.main.reaches(t.newest) && t.goesOnIn(f.main) {
+	if f.main != nil && f.main.reaches(t.newest) && (!t.apart || f.main.takesSlow()) && t.goesOnIn(f.main) {
 		f.merge(t)
 		return
 	}
@@ -207,6 +206,11 @@ func (t *Topic) goesOnIn(other *Topic) bool {
 func (t *Topic) takesIn(id string) bool {
 	return (t.role() == mainRole || t.params.CatchUp == 0 || t.replayed.Load()) && t.reaches(id)
 }
+
+// takesSlow reports whether a catch-up that is apart, since its client is slow, may merge
+// into this log: into main alone, and not while main waits for its readers, or the
+// client would hold these up once more, and again each time it is parted.
+func (t *Topic) takesSlow() bool { return t == t.home.main && !t.held() }
 
 // merge ends a catch-up. Its clients read what it holds and are then placed
 // anew, each by its own id; in which log, is seen then.
@@ -259,7 +263,7 @@ func (f *family) byEpoch(epoch string) *Topic { return f.topics[epoch] }
 // without a client. A client that is alone shares no log that waits for its
 // readers.
 func (f *family) byCursor(place Place, alone bool) *Topic {
-	if main := f.main; main != nil && (!alone || !main.held()) && main.holds(place) {
+	if main := f.main; main != nil && (!alone || main.takesSlow()) && main.holds(place) {
 		return main
 	}
 	if !f.meets {

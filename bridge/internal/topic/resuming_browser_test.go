@@ -31,7 +31,8 @@ type browser struct {
 	feed     *feed               // of the topic that it listens to
 	last     *feed               // and that it last listened to
 	position uint64
-	own      bool // its own RPC is main's, and it has not come to the head of the log yet
+	own      bool          // its own RPC is main's, and it has not come to the head of the log yet
+	every    time.Duration // how long its socket takes for an event; 0: no time
 	written
 }
 
@@ -248,6 +249,16 @@ func (b *browser) read(n int) {
 		defer b.cut()
 	}
 	for range n {
+		if b.line != "" { // its socket is slow
+			if time.Now().Before(b.due) {
+				return
+			}
+			b.wrote(!lost)
+			if b.sub == nil {
+				return
+			}
+			continue
+		}
 		if b.sub.Parted() {
 			if !b.move() {
 				return
@@ -287,6 +298,9 @@ func (b *browser) read(n int) {
 			b.freeze()
 			return
 		}
+		if b.every > 0 {
+			return
+		}
 		if b.wrote(!lost); b.sub == nil {
 			return
 		}
@@ -311,7 +325,7 @@ func (b *browser) move() bool {
 	b.detach()
 	b.attach()
 	s.sayf("client %d moves to %s at %d", b.name, b.sub.Topic.Epoch()[:3], b.sub.Position)
-	b.position, b.froze, b.own = b.sub.Position, false, false
+	b.position, b.late, b.own = b.sub.Position, false, false
 	switch begins := s.place(b.lastID).ID == ""; {
 	case b.sub.Start == topic.Fresh && s.own && begins: // as if it had come back with no id
 		b.standsAt(b.position)
@@ -327,7 +341,7 @@ func (b *browser) lag() {
 	s.sayf("client %d lags", b.name)
 	// Of several that a private log may have, it waits for the newest: the others may be dead.
 	// And a client without a cursor cannot be parted from a log in which it keeps others waiting.
-	late := b.froze && (!s.resumable || s.place(b.lastID).Cursor == nil)
+	late := b.late && (!s.resumable || s.place(b.lastID).Cursor == nil)
 	if !late && (s.private && b.feed.latest == b || b.feed.catchUp || b.own) {
 		s.errorf("client %d has fallen off a log that waits for its clients", b.name)
 	}

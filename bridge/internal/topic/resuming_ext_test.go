@@ -269,11 +269,13 @@ func (s *schedule) step() {
 	case 12, 13:
 		s.pump(s.random.IntN(6))
 	case 14:
-		s.clients[s.random.IntN(len(s.clients))].freeze()
-	case 15:
-		for _, c := range s.clients {
-			c.thaw()
+		if c := s.clients[s.random.IntN(len(s.clients))]; s.random.IntN(2) == 0 {
+			c.freeze()
+		} else {
+			c.slows(time.Duration(1+s.random.IntN(1000)) * time.Millisecond)
 		}
+	case 15:
+		s.hurry()
 	}
 	synctest.Wait()
 }
@@ -394,6 +396,7 @@ func (s *schedule) trim() {
 func (s *schedule) settle() {
 	s.sayf("settle")
 	s.calm = true
+	s.hurry()
 	for range 40 {
 		s.publish(1) // where the stream rests, a live main has nothing that a catch-up could meet
 		for range 30 {

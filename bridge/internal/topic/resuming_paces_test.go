@@ -9,13 +9,14 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// written is what a client is being written. A socket that takes nothing leaves a
-// client there.
+// written is the event that a client is being written. A client whose socket takes
+// nothing stays there.
 type written struct {
 	frozen   bool
-	froze    bool   // it has been, since it came to its log
-	line     string // the event; empty: there is none
-	position uint64 // behind it
+	late     bool      // it has been frozen or slow since it came to its log
+	line     string    // the event; empty: there is none
+	position uint64    // behind it
+	due      time.Time // when a slow socket has taken it
 }
 
 // writes begins to write an event. It is false where the client is to move first.
@@ -24,7 +25,16 @@ func (b *browser) writes(frames [][]byte, position uint64) bool {
 		return false
 	}
 	b.line, b.written.position = string(bytes.TrimSuffix(bytes.Join(frames, nil), []byte("\n"))), position
+	b.due = time.Now().Add(b.every)
+	b.late = b.late || b.every > 0
 	return true
+}
+
+// slows has the client's socket take one event per interval from now on, also on its
+// next connections: a client of 8 KiB/s takes an event of 250 bytes every 30 ms.
+func (b *browser) slows(every time.Duration) {
+	b.schedule.sayf("client %d takes an event every %v", b.name, every)
+	b.every = every
 }
 
 // wrote says that the event has been written, and whether it has arrived.
@@ -46,7 +56,7 @@ func (b *browser) freeze() {
 		return
 	}
 	b.schedule.sayf("client %d is frozen at %d", b.name, b.position)
-	b.frozen, b.froze = true, true
+	b.frozen, b.late = true, true
 	b.stuck()
 }
 
@@ -119,7 +129,8 @@ func (s *schedule) serveSlow() {
 	})
 }
 
-// flowFor lets everything flow for a time, but for clients that are frozen.
+// flowFor lets everything flow for a time. Frozen clients take nothing, and slow ones
+// what their sockets take.
 func (s *schedule) flowFor(d time.Duration) {
 	const tick = 25 * time.Millisecond
 	for range d / tick {
@@ -149,21 +160,23 @@ func (s *schedule) flowFor(d time.Duration) {
 }
 
 // paces has clients that share a cursor come back to more than a log holds. Some of
-// them take nothing any more, and have left dead connections behind: the others
-// have it all within a second, as if they were not there.
+// them take nothing any more, some take an event now and then, and some have left dead
+// connections behind: the others have everything within a second, as if these were not
+// there.
 func (s *schedule) paces() {
 	s.calm = true
 	s.down = nil
-	for _, c := range s.clients {
-		c.thaw()
-	}
+	s.hurry()
 	s.flowFor(3 * time.Second) // also past what the backend's failures have put off
-	var slow []*browser
+	var frozen, slow []*browser
 	for i, c := range s.clients {
 		if c.sub == nil || i == 0 && s.random.IntN(2) == 0 {
 			continue
 		}
-		if s.random.IntN(2) == 0 {
+		switch s.random.IntN(4) {
+		case 0:
+			frozen = append(frozen, c)
+		case 1:
 			slow = append(slow, c)
 		}
 	}
@@ -171,10 +184,13 @@ func (s *schedule) paces() {
 		for _, c := range s.clients {
 			c.cut()
 		}
-		s.publish(1 + s.random.IntN(3*s.log.Events))
+		s.publish(s.backlog())
 		if s.random.IntN(2) == 0 {
 			time.Sleep(linger + time.Second) // no log is left
 		}
+	}
+	for _, c := range slow {
+		c.slows(time.Duration(25+s.random.IntN(500)) * time.Millisecond)
 	}
 	for _, c := range s.clients {
 		if c.sub == nil {
@@ -184,23 +200,39 @@ func (s *schedule) paces() {
 			c.haunt(s.some())
 			c.connect(s.bridges[0])
 		}
-		if slices.Contains(slow, c) {
+		if slices.Contains(frozen, c) {
 			c.freeze()
 		}
 	}
-	s.publish(1 + s.random.IntN(3*s.log.Events))
+	s.publish(s.backlog())
 	s.flowFor(time.Second / 2)
 	s.publish(1)
 	s.flowFor(time.Second / 2)
 	for _, c := range s.clients {
 		// Behind a gap nothing may have come: an RPC opened without a cursor brings only what is new.
 		switch {
-		case c.sub == nil, c.frozen, c.next < 0 && c.position == c.sub.Log().Newest():
+		case c.sub == nil, c.frozen, c.every > 0, c.next < 0 && c.position == c.sub.Log().Newest():
 		case c.next != len(s.messages):
 			s.errorf("client %d has waited for others for a second, at m%d of %d", c.name, c.next, len(s.messages))
 		}
 	}
+	s.hurry()
+}
+
+// backlog is how many messages clients are to miss: more than a log holds, and at
+// times so many that a slow client takes seconds for them.
+func (s *schedule) backlog() int {
+	n := 1 + s.random.IntN(3*s.log.Events)
+	if s.random.IntN(3) == 0 {
+		n += 30
+	}
+	return n
+}
+
+// hurry has all clients take what there is.
+func (s *schedule) hurry() {
 	for _, c := range s.clients {
 		c.thaw()
+		c.every, c.due = 0, time.Time{}
 	}
 }

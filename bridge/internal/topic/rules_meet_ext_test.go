@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
 // Rule 9: of two catch-ups that hold each other's newest id, one goes on.
@@ -230,6 +232,20 @@ func TestRule8SharedWhileNothingIsMissing(t *testing.T) {
 		s.settles(x, "m3(c4) m4(c5)")
 		s.settles(y, "open(c1) m1(c2) m2(c3) m3(c4) m4(c5)")
 		s.runs("-")
+	})
+}
+
+// A catch-up that has brought nothing merges into main. Its clients need not wait for its first message, which never comes.
+func TestAMergedCatchUpHasMessages(t *testing.T) {
+	inScript(t, func(s *schedule) { s.history = true }, func(s *script) {
+		s.says("c1 c2")
+		c := s.comes(0, "c1")
+		s.delivers("-", 1) // main has c1, where the catch-up began
+		s.runs("-")
+		if status := c.sub.Topic.Status(); !status.Messages || status.Phase != topic.Live {
+			s.t.Errorf("the status is %+v", status)
+		}
+		s.settles(c, "open(c1) m1(c2)")
 	})
 }
 

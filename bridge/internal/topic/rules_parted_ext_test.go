@@ -1,0 +1,261 @@
+package topic_test
+
+import (
+	"testing"
+	"time"
+)
+
+// inSmallLog plays with a log of three events, and a backend that has ten.
+func inSmallLog(t *testing.T, play func(s *script)) {
+	t.Helper()
+	inScript(t, func(s *schedule) { s.log.Events, s.ends = 3, true }, func(s *script) {
+		s.says("c0 c1 c2 c3 c4 c5 c6 c7 c8 c9")
+		play(s)
+	})
+}
+
+const (
+	fromC0 = "open(c0) m1(c1) m2(c2) m3(c3) m4(c4) m5(c5) m6(c6) m7(c7) m8(c8) m9(c9)"
+	fromC1 = "open(c1) m2(c2) m3(c3) m4(c4) m5(c5) m6(c6) m7(c7) m8(c8) m9(c9)"
+)
+
+// parts brings two clients at one cursor. One of them is frozen until it is parted from
+// the other, and then has a log of its own, which begins after c1.
+func (s *script) parts() (parted, fast *browser) {
+	s.t.Helper()
+	parted, fast = s.comes(0, "c0"), s.comes(0, "c0")
+	s.flows()
+	parted.freeze()
+	s.passes(300*time.Millisecond, fast)
+	s.hears(fast, fromC0)
+	s.runs("-", "c0")
+	parted.thaw()
+	return parted, fast
+}
+
+// Rule 10: a client that takes an event now and then is parted like one that takes
+// nothing, and has all of its events at its own pace.
+func TestRule10AClientOfASlowLinkIsParted(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		slow, fast := s.comes(0, "c0"), s.comes(0, "c0")
+		slow.slows(100 * time.Millisecond)
+		s.flows()
+		s.passes(400*time.Millisecond, slow, fast)
+		s.heard(fast, fromC0)
+		s.passes(time.Second, slow)
+		s.heard(slow, fromC0)
+		s.sends("c10")
+		s.settles(fast, "m10(c10)")
+		s.passes(200*time.Millisecond, slow)
+		s.heard(slow, "m10(c10)")
+		s.runs("-")
+	})
+}
+
+// Rule 10: a client that takes its part of a replay without a pause for long is not
+// parted, and neither is one on a log that its backend fills more slowly than it reads.
+func TestRule10AClientThatKeepsPaceIsNotParted(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		slow, fast := s.comes(0, "c0"), s.comes(0, "c0")
+		slow.slows(50 * time.Millisecond)
+		s.delivers("c0", 1)
+		for range 8 {
+			s.passesQuietly(100*time.Millisecond, slow, fast)
+			s.delivers("c0", 1)
+		}
+		s.passesQuietly(100*time.Millisecond, slow, fast)
+		s.heard(fast, fromC0)
+		s.heard(slow, fromC0)
+		s.runs("-", "c0")
+	})
+}
+
+// Rule 10: only the clients at the lowest position owe the others the time. One that is
+// being written to meanwhile, ahead of them, does not keep anybody waiting.
+func TestRule10OnlyTheLastReaderOwes(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		last, next, ahead, fast := s.comes(0, "c0"), s.comes(0, "c0"), s.comes(0, "c0"), s.comes(0, "c0")
+		s.delivers("c0", 3)
+		last.freeze()
+		ahead.read(1)
+		ahead.freeze() // while it is written m2, the log waits for another client
+		s.passesQuietly(200*time.Millisecond, next, fast)
+		ahead.thaw()
+		s.passesQuietly(100*time.Millisecond, next, ahead, fast)
+		s.delivers("c0", 3)
+		s.passesQuietly(25*time.Millisecond, next, ahead, fast)
+		s.heard(fast, "open(c0) m1(c1) m2(c2) m3(c3) m4(c4) m5(c5) m6(c6)")
+		s.delivers("c0", 3)
+		next.freeze()
+		ahead.read(1)
+		ahead.freeze()
+		s.passesQuietly(150*time.Millisecond, fast)
+		ahead.thaw()
+		s.passesQuietly(150*time.Millisecond, ahead, fast)
+		s.heard(fast, "m7(c7) m8(c8) m9(c9)")
+		s.heard(ahead, fromC0)
+		s.runs("-", "c0") // ahead has no RPC of its own
+	})
+}
+
+// Rule 10: no other catch-up merges into the log of a slow client, nor that log into
+// another catch-up, whichever comes first to where the other stands. Else the clients of
+// the one would find their place in no log and have another RPC opened, and the client
+// of the other would hold up others again.
+func TestRule10NothingMergesWithASlowClientsLog(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		inSmallLog(t, func(s *script) {
+			parted, fast := s.parts()
+			if first {
+				s.settles(parted, fromC0)
+			}
+			third := s.comes(0, "c0")
+			s.settles(third, fromC0)
+			if !first {
+				s.settles(parted, fromC0)
+			}
+			s.settles(third, "")
+			s.runs("-", "c0", "c0", "c1")
+			s.sends("c10")
+			for _, b := range []*browser{parted, fast, third} {
+				s.settles(b, "m10(c10)")
+			}
+			s.runs("-") // main takes in all
+		})
+	}
+}
+
+// Rule 10: the log of a slow client is found by no cursor, also when its RPC has been
+// lost and opened again.
+func TestRule10ASlowClientsLogStaysItsOwn(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		parted, _ := s.parts()
+		parted.read(2) // m2, by its own RPC
+		parted.freeze()
+		s.flows()
+		s.breaks("c1", errLost)
+		s.pause()
+		s.flows()
+		other := s.comes(0, "c2")
+		s.passes(25*time.Millisecond, other)
+		s.hears(other, "open(c2) m3(c3) m4(c4) m5(c5) m6(c6) m7(c7) m8(c8) m9(c9)")
+	})
+}
+
+// Rule 10: a client that is parted goes to a log of its own, and not to a catch-up that
+// others have opened at its cursor meanwhile.
+func TestRule10APartedClientSharesNoLog(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		parted, fast := s.comes(0, "c0"), s.comes(0, "c0")
+		s.flows()
+		parted.freeze()
+		s.passes(300*time.Millisecond, fast)
+		other := s.comes(0, "c1")
+		s.flows()
+		parted.thaw()
+		parted.read(1) // it is placed after c1
+		s.runs("-", "c0", "c1", "c1")
+		parted.freeze()
+		s.passes(25*time.Millisecond, other)
+		s.hears(other, fromC1)
+	})
+}
+
+// Rule 10: nor is it put back into the log from which it was parted, where that still
+// holds its place.
+func TestRule10APartedClientDoesNotReturn(t *testing.T) {
+	inScript(t, func(s *schedule) { s.log.Events = 3 }, func(s *script) {
+		s.says("c0 c1 c2 c3")
+		parted, fast := s.comes(0, "c0"), s.comes(0, "c0")
+		s.flows()
+		parted.freeze()
+		s.passes(300*time.Millisecond, fast)
+		parted.thaw()
+		parted.read(1)
+		s.runs("-", "c0", "c1")
+		parted.freeze()
+		s.says("c4 c5 c6 c7 c8")
+		s.passes(25*time.Millisecond, fast)
+		s.hears(fast, "open(c0) m1(c1) m2(c2) m3(c3) m4(c4) m5(c5) m6(c6) m7(c7) m8(c8)")
+	})
+}
+
+// Rule 10: nor into a main log that is held for others.
+func TestRule10APartedClientDoesNotReturnToMain(t *testing.T) {
+	inScript(t, func(s *schedule) { s.own, s.history, s.log.Events = true, true, 3 }, func(s *script) {
+		s.says("c0 c1 c2 c3")
+		first := s.comes(0, "")
+		s.flows()
+		first.read(1)
+		s.flows()
+		second := s.comes(0, "c0") // main holds c0, and waits for its readers
+		third := s.comes(0, "c0")
+		s.runs("-")
+		second.freeze()
+		s.passes(300*time.Millisecond, third)
+		second.thaw()
+		second.read(1)
+		s.runs("-", "c1")
+	})
+}
+
+// Rule 10: the stream of main has ended while the RPC of a catch-up goes on. A client
+// that is parted gets another main, or its RPC would meet no log and go on for good.
+func TestRule10APartedClientHasARunningMain(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		inSmallLog(t, func(s *script) {
+			var parted, fast *browser
+			if before {
+				parted, fast = s.comes(0, "c0"), s.comes(0, "c0")
+				s.flows()
+				parted.freeze()
+				s.breaks("-", ok)
+				s.passes(300*time.Millisecond, fast)
+				s.hears(fast, fromC0)
+				parted.thaw()
+				parted.read(1)
+			} else {
+				parted, fast = s.parts()
+				parted.read(1)
+				s.breaks("-", ok)
+			}
+			s.settles(parted, fromC0)
+			s.runs("-", "c0", "c1")
+			s.sends("c10")
+			s.settles(fast, "m10(c10)")
+			s.settles(parted, "m10(c10)")
+			s.runs("-")
+		})
+	}
+}
+
+// Rule 10: main is lost for now while only parted clients are left, which do not come
+// back to have it opened.
+func TestRule10APartedClientKeepsMain(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		parted, fast := s.parts()
+		parted.read(1)
+		fast.cut()
+		s.breaks("-", errRetry)
+		s.pause()
+		s.settles(parted, fromC0)
+		s.runs("-", "c1")
+		s.sends("c10")
+		s.settles(parted, "m10(c10)")
+		s.runs("-")
+	})
+}
+
+// passesQuietly lets time pass in which the backend sends nothing.
+func (s *script) passesQuietly(d time.Duration, clients ...*browser) {
+	const tick = 25 * time.Millisecond
+	for range d / tick {
+		for _, b := range clients {
+			b.read(1000)
+		}
+		time.Sleep(tick)
+	}
+	for _, b := range clients {
+		b.read(1000)
+	}
+}
