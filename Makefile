@@ -69,8 +69,9 @@ rollout: ## Stop a bridge under 10,000 clients (and over h2c and TLS under 2,000
 	cd bench && go run ./soak rollout $(ROLLOUT_FLAGS)
 
 .PHONY: paces
-paces: ## Bring 60 clients back at one cursor, 4,000 messages behind, with slow clients among them and without: PACES_FLAGS="-rounds 5"
+paces: ## Bring 60 clients back at one cursor, 4,000 messages behind, with slow clients among them and without, also over h2c and TLS: PACES_FLAGS="-rounds 5"
 	cd bench && go run ./soak paces $(PACES_FLAGS)
+	go test -vet=off -count=1 -v -run '^TestClientsDoNotWaitForSlowSockets$$' ./bridge -args -pace-clients 60 -pace-behind 4000
 
 .PHONY: bench
 bench: ## Measure fanning out against others and write docs/benchmarks.md: 20 minutes, or BENCH_FLAGS="-case fanout-1k-30"

@@ -17,25 +17,37 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// narrow is a connection that takes so many bytes a second, and behind the head none while it is shut.
+// narrow is a client's connection that takes so many bytes a second, and none while it
+// is shut. The first bytes come at once: what a handshake and the response's head need.
 type narrow struct {
 	net.Conn
-	rate int // 0 is without a bound
-	shut *atomic.Bool
+	link
+
 	gone context.Context // ends the waiting
-	head bool            // the response's head has been read
+	read int
 }
 
+// link is how a client's connection takes what comes.
+type link struct {
+	rate int          // bytes a second; 0 is without a bound
+	free *atomic.Bool // lifts the rate; may be nil
+	shut *atomic.Bool // nothing is read while it is set; nil: never
+	// head is how many bytes are read before that.
+	head int
+}
+
+// Read reads what the link lets through.
 func (n *narrow) Read(p []byte) (int, error) {
-	for n.head && n.shut != nil && n.shut.Load() && n.gone.Err() == nil {
+	slow := func() bool { return n.rate > 0 && (n.free == nil || !n.free.Load()) }
+	for n.read > n.head && n.shut != nil && n.shut.Load() && n.gone.Err() == nil {
 		waitFor(n.gone, 20*time.Millisecond)
 	}
-	if n.rate > 0 {
+	if slow() || n.shut != nil && n.head > 0 {
 		p = p[:min(len(p), 1<<10)]
 	}
 	read, err := n.Conn.Read(p)
-	n.head = true
-	if n.rate > 0 {
+	n.read += read
+	if slow() {
 		waitFor(n.gone, time.Duration(read)*time.Second/time.Duration(n.rate))
 	}
 	return read, err
@@ -52,13 +64,13 @@ func waitFor(ctx context.Context, d time.Duration) {
 }
 
 // listenNarrow is listen over a connection of the client's own.
-func (w *world) listenNarrow(h2 bool, id string, rate int, shut *atomic.Bool) *ssetest.Client {
+func (w *world) listenNarrow(h2 bool, id string, l link) *ssetest.Client {
 	w.Helper()
 	gone, leave := context.WithCancel(context.Background())
 	transport := w.transport(h2)
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := w.front.Dial(ctx)
-		return &narrow{Conn: conn, rate: rate, shut: shut, gone: gone}, err
+		return &narrow{Conn: conn, link: l, gone: gone}, err
 	}
 	w.Cleanup(func() {
 		leave()
@@ -70,21 +82,43 @@ func (w *world) listenNarrow(h2 bool, id string, rate int, shut *atomic.Bool) *s
 // upstreamHistory is how many messages a river begins with.
 const upstreamHistory = 1000
 
-// river is a stream with a history that goes on at 100 messages a second.
+// river is a stream with a history that goes on at 100 messages a second until it is
+// stopped.
 type river struct {
 	history int64
 	began   time.Time
+	last    atomic.Int64 // 0: it goes on
+	rate    int64        // how many messages of its history an RPC gets in a second; 0: all at once
 }
 
-func (r *river) newest() int64 { return r.history + int64(time.Since(r.began)/(10*time.Millisecond)) }
+func (r *river) newest() int64 {
+	if last := r.last.Load(); last > 0 {
+		return last
+	}
+	return r.history + int64(time.Since(r.began)/(10*time.Millisecond))
+}
+
+// stop lets no further message come, and returns the number of the last one.
+func (r *river) stop() (last int64) {
+	last = r.newest() + 1
+	r.last.Store(last)
+	return last
+}
 
 func (r *river) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	seq := request.GetAfter()
 	if seq == 0 {
 		seq = r.newest()
 	}
+	first, began := seq, time.Now()
+	due := func() int64 {
+		if r.rate == 0 {
+			return r.newest()
+		}
+		return min(r.newest(), first+int64(time.Since(began).Seconds()*float64(r.rate)))
+	}
 	for stream.Context().Err() == nil {
-		for ; seq < r.newest(); seq++ {
+		for ; seq < due(); seq++ {
 			if err := stream.Send(&testv1.FeedEvent{Seq: seq + 1, Kind: strings.Repeat("x", 200)}); err != nil {
 				return err
 			}
@@ -117,20 +151,20 @@ func timeOfMany(t *testing.T, h2c bool, clients int, slow bool) (took time.Durat
 	t.Helper()
 	keys := "event: {id: seq}, resume: {field: after}, replay: {events: 64}, write_timeout: 10m, heartbeat: {every: 1h}"
 	inWorld(t, feedRoute(keys), func(t *testing.T, w *world) {
-		r := &river{upstreamHistory, time.Now()}
+		r := &river{history: upstreamHistory, began: time.Now()}
 		w.Stage.watch = r.watch
 		var shut, frozen atomic.Bool
 		shut.Store(true)
 		var slower, many []*ssetest.Client
 		if slow {
-			slower = append(slower, w.listenNarrow(h2c, "1", 8<<10, nil))
-			slower = append(slower, w.listenNarrow(h2c, "1", 0, &shut))
-			w.listenNarrow(h2c, "1", 0, &shut) // the connection before of one of the many
-			slower = append(slower, w.listenNarrow(h2c, "1", 0, &frozen))
+			slower = append(slower, w.listenNarrow(h2c, "1", link{rate: 8 << 10}))
+			slower = append(slower, w.listenNarrow(h2c, "1", link{shut: &shut}))
+			w.listenNarrow(h2c, "1", link{shut: &shut}) // the connection before of one of the many
+			slower = append(slower, w.listenNarrow(h2c, "1", link{shut: &frozen}))
 			frozen.Store(true)
 		}
 		for range clients {
-			many = append(many, w.listenNarrow(h2c, "1", 0, nil))
+			many = append(many, w.listenNarrow(h2c, "1", link{}))
 		}
 		for !upToDate(many, r.newest()) && time.Since(r.began) < time.Minute {
 			time.Sleep(20 * time.Millisecond)
