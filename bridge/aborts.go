@@ -31,9 +31,9 @@ type aborts struct {
 	peers *simplelru.LRU[peerKey, *rate.Limiter]
 }
 
-// peerKey is what is held back: an address that is a client's own, else a connection. A
-// trusted proxy that names no client is nobody's, and so is HTTP/1.1, where each stream
-// that is left costs its client a connection; both have the zero peerKey.
+// peerKey is the peer that is held back: an address that is a client's own, else a
+// connection. It is zero, and nothing is held back, for a trusted proxy that names no
+// client, and on HTTP/1.1, where each stream that is left costs its client a connection.
 type peerKey struct {
 	addr netip.Addr
 	conn string // the peer's address and port

@@ -119,7 +119,7 @@ func TestDone(t *testing.T) {
 		o.LastEventID = events[2].ID
 		cut := w.listen("/feed", o)
 		if _ = cut.AwaitEnd(); cut.Snapshot().Status != http.StatusNoContent {
-			t.Errorf("who was cut after the literal is answered %d", cut.Snapshot().Status)
+			t.Errorf("a client that was cut after the literal is answered %d", cut.Snapshot().Status)
 		}
 	})
 	inWorld(t, feedRoute(`done: "[DONE]"`), func(t *testing.T, w *world) {

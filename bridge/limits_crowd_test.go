@@ -94,7 +94,7 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 	if err != nil {
 		wantShed(c.tb, reply{response.StatusCode, response.Header, got.String()}, id)
 		if err != io.EOF { //nolint:errorlint // exactly so
-			c.tb.Errorf("the answer of who was shed ended with %v", err)
+			c.tb.Errorf("the answer of a client that was shed ended with %v", err)
 		}
 		return false
 	}
@@ -158,7 +158,7 @@ func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 			eventually(t, "the last place", func() bool { return g.Bridge.Seated() == 0 })
 			t.Logf("%d clients at %d places were asked to come back %d times", clients, places, c.shed.Load())
 			if c.shed.Load() == 0 {
-				t.Error("nobody was, so that nobody can have left for another")
+				t.Error("no client was, so that none can have left for another")
 			}
 		})
 	}

@@ -142,7 +142,7 @@ func TestSeatsAreGivenBack(t *testing.T) {
 						}
 					}
 					if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", sse.FinalID("5")); got.Status != http.StatusNoContent {
-						t.Errorf("who has seen the end is answered %d", got.Status)
+						t.Errorf("a client that has seen the end is answered %d", got.Status)
 					}
 					if got := w.do(http.MethodGet, "/feed?nothing=1", ""); got.Status != http.StatusOK {
 						t.Errorf("a bad request is answered %d before there is room", got.Status)
@@ -150,7 +150,7 @@ func TestSeatsAreGivenBack(t *testing.T) {
 					test.play(t, w, c)
 					synctest.Wait()
 					if n := w.Bridge.Seated(); n != 0 {
-						t.Errorf("%d clients are counted, and nobody is there", n)
+						t.Errorf("%d clients are counted, and there is none", n)
 					}
 				})
 			})

@@ -99,7 +99,7 @@ func TestAborts(t *testing.T) {
 		want("a client's own address", allowed(from("203.0.113.5:1", client{addr: public, own: true})), abortsBurst)
 		want("another connection of it", allowed(from("203.0.113.5:2", client{addr: public, own: true})), 0)
 		want("a client that a trusted proxy names", allowed(from("10.0.0.2:1", client{addr: public.Next(), own: true, proxy: true})), abortsBurst)
-		want("a trusted proxy that names nobody", allowed(from("10.0.0.2:1", client{addr: private.Next(), proxy: true})), 1000)
+		want("a trusted proxy that names no client", allowed(from("10.0.0.2:1", client{addr: private.Next(), proxy: true})), 1000)
 		time.Sleep(time.Second)
 		want("a second later", allowed(from("10.0.0.1:1", client{addr: private})), abortsPerSecond)
 		time.Sleep(time.Minute)

@@ -41,7 +41,7 @@ func TestClientIsTheRightmostUntrustedAddress(t *testing.T) {
 		request *http.Request
 		want    string
 	}{
-		{"nobody is trusted", nil, from("10.0.0.1:1", "203.0.113.7"), "10.0.0.1"},
+		{"no peer is trusted", nil, from("10.0.0.1:1", "203.0.113.7"), "10.0.0.1"},
 		{"the peer is not trusted", proxies, from("198.51.100.1:1", "203.0.113.7"), "198.51.100.1"},
 		{"one proxy", proxies, from("10.0.0.1:1", "203.0.113.7"), "203.0.113.7"},
 		{"what the client wrote itself", proxies, from("10.0.0.1:1", "127.0.0.1, 10.9.9.9, 203.0.113.7"), "203.0.113.7"},
@@ -67,7 +67,7 @@ func TestClientIsTheRightmostUntrustedAddress(t *testing.T) {
 		{"everybody is trusted", trusting("0.0.0.0/0"), from("198.51.100.1:1", "203.0.113.7, 203.0.113.8"), "203.0.113.7"},
 		{"a unix peer", proxies, overSocket(from("", "203.0.113.7")), "203.0.113.7"},
 		{"a unix peer without the header", proxies, overSocket(from("")), "invalid IP"},
-		{"a unix peer where nobody is trusted", nil, overSocket(from("", "203.0.113.7")), "invalid IP"},
+		{"a unix peer where none is trusted", nil, overSocket(from("", "203.0.113.7")), "invalid IP"},
 		{"a name where an address should be", proxies, from("middleware", "203.0.113.7"), "invalid IP"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -153,7 +153,7 @@ func TestThePumpStopsWithoutClients(t *testing.T) {
 		stopped := backend.sent.Load()
 		time.Sleep(29 * time.Second)
 		if sent := backend.sent.Load(); sent != stopped || sent > 512<<10/floodBytes {
-			t.Errorf("with nobody listening the backend sent %d messages, and then %d", stopped, sent)
+			t.Errorf("without a client the backend sent %d messages, and then %d", stopped, sent)
 		}
 		c.Reconnect()
 		endedWell(t, c)

@@ -41,7 +41,7 @@ func TestReloadOnTheWay(t *testing.T) {
 		endedWell(t, c)
 		expect(t, c, "open retry:reload")
 		if got := strict.AwaitStatus(); got != http.StatusServiceUnavailable {
-			t.Errorf("who prefers a status is answered %d", got)
+			t.Errorf("a client that prefers a status is answered %d", got)
 		}
 	})
 }

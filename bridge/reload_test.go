@@ -106,7 +106,7 @@ func TestReloadOfAChangedRoute(t *testing.T) {
 		l.publish(1)
 		expect(t, fresh, "open 2 3")
 		if got := fresh.Snapshot().Events[1].Name; got != "changed" {
-			t.Errorf("who came after the reload got an event named %q", got)
+			t.Errorf("a client that came after the reload got an event named %q", got)
 		}
 		for told := 0; time.Since(began) < 20*time.Second; told++ {
 			ended := 0
@@ -168,7 +168,7 @@ func TestReloadServesClientsUntilTheyAreAsked(t *testing.T) {
 				return
 			}
 		}
-		t.Error("nobody is left")
+		t.Error("no client is left")
 	})
 }
 
@@ -272,7 +272,7 @@ func TestReloadOfIdleTopics(t *testing.T) {
 		select {
 		case <-rpc.Gone:
 		default:
-			t.Error("a topic that nobody can come back to lingers")
+			t.Error("a topic that no client can come back to lingers")
 		}
 	})
 }

@@ -61,7 +61,7 @@ func TestSeatsAreCounted(t *testing.T) {
 			},
 			"stay": func(t *rapid.T) {
 				if len(held) == 0 {
-					t.Skip("nobody is there")
+					t.Skip("there is no client")
 				}
 				s := rapid.SampledFrom(held).Draw(t, "who")
 				s.stay()
@@ -69,7 +69,7 @@ func TestSeatsAreCounted(t *testing.T) {
 			},
 			"leave": func(t *rapid.T) {
 				if len(held) == 0 {
-					t.Skip("nobody is there")
+					t.Skip("there is no client")
 				}
 				i := rapid.IntRange(0, len(held)-1).Draw(t, "which")
 				held[i].leave()

@@ -63,7 +63,7 @@ func TestUntakenAnswers(t *testing.T) {
 				}
 				synctest.Wait() // for the call's place
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
-					t.Errorf("who comes next is answered %d, %d bytes", got.Status, len(got.Body))
+					t.Errorf("the next client is answered %d, %d bytes", got.Status, len(got.Body))
 				}
 			})
 		})
@@ -105,7 +105,7 @@ func TestUntakenAnswersOfHTTP2(t *testing.T) {
 				}
 				synctest.Wait() // for the call's place
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
-					t.Errorf("who comes next is answered %d, %d bytes", got.Status, len(got.Body))
+					t.Errorf("the next client is answered %d, %d bytes", got.Status, len(got.Body))
 				}
 			})
 		})

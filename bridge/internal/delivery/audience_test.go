@@ -57,7 +57,7 @@ func TestDismiss(t *testing.T) {
 		source.append("2")
 		for _, l := range staying {
 			if got := l.got(); got != "first\n\n1\n\n2\n\n" {
-				t.Errorf("who stays got %q", got)
+				t.Errorf("the client that stays got %q", got)
 			}
 		}
 		if n := s.clients.Len(); n != len(staying) {
@@ -104,7 +104,7 @@ func TestCutDismissed(t *testing.T) {
 		s.expectEnd(t, EndCut)
 		source.append("2")
 		if got := stays.got(); got != "first\n\n1\n\n2\n\n" {
-			t.Errorf("who stays got %q", got)
+			t.Errorf("the client that stays got %q", got)
 		}
 	})
 }

@@ -78,7 +78,7 @@ func (s *stand) churn(t *testing.T, n int) {
 		})
 	}
 	all.Wait()
-	s.await(t, "those who went to be gone", func() bool { return s.clients.Len() == 1 })
+	s.await(t, "the clients that left to be gone", func() bool { return s.clients.Len() == 1 })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.served -= len(s.ends)

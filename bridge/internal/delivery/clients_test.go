@@ -66,7 +66,7 @@ func TestComesWhileDraining(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		s.listen(t).expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
 		if time.Since(early.began) != 5*time.Second {
-			t.Error("who comes later waits")
+			t.Error("a client that comes later waits")
 		}
 		if err := <-drained; err != nil {
 			t.Error(err)

@@ -128,7 +128,7 @@ func TestHoldUnderABudget(t *testing.T) {
 	}
 	_, head := l.Bounds()
 	if !l.Full() || budget.Over() || budget.Trim() {
-		t.Fatal("frames are taken that nobody has read")
+		t.Fatal("frames are taken that no reader has read")
 	}
 	expectBounds(t, l, 0, head)
 	l.Release(head)

@@ -166,7 +166,7 @@ func TestFormsAreShared(t *testing.T) {
 	case !same(at(chainLength, 0), at(chainLength, chainLength)):
 		t.Fatal("the first frame of a chain has two forms")
 	case !same(at(chainLength+1, 0), at(chainLength+1, chainLength)) || same(at(chainLength+1, 0), at(chainLength+1, chainLength+1)):
-		t.Fatal("who has a chain from its first frame on is not whole, or who has not is")
+		t.Fatal("a reader with a chain from its first frame on is not whole, or one without it is")
 	}
 	if memory := l.memory(); memory == l.plain.memory || audit(t, l) != memory {
 		t.Fatal("the forms are not counted")

@@ -33,7 +33,7 @@ func TestBreakAfterMessages(t *testing.T) {
 				w.backend.send(t, "2")
 				back.expect("gap:upstream 2")
 				if !a.toldToLeave() {
-					t.Fatal("who has not left yet is told no more")
+					t.Fatal("a client that has not left yet is told no more")
 				}
 				a.expect("1 gap:upstream 2")
 			})

@@ -13,7 +13,7 @@ import (
 // and the bridge the rendering of all their messages, for as long as they linger. So
 // brief topics have a small share of the topics that linger: one in briefShare, and
 // leastBrief where that is more. They also go first when others need room, so that
-// such a peer pushes out none that somebody has listened to.
+// such a peer pushes out none that a client has listened to.
 //
 // Within its share a brief topic lingers as any other: a page that is reloaded at
 // once finds its topic.
@@ -80,7 +80,7 @@ func (r *Registry) oldestIdle() *Topic {
 	return t
 }
 
-// unlean gives up a catch-up's hold on the main log. Who listened to the one is a client
+// unlean gives up a catch-up's hold on the main log. The clients of the one are clients
 // of the other.
 func (r *Registry) unlean(t *Topic) {
 	main := t.leansOn

@@ -8,7 +8,7 @@ import (
 )
 
 // A peer that opens topics of ever new keys and leaves each at once costs a few RPCs, whatever their number, and pushes
-// out no topic that somebody has listened to.
+// out no topic that a client has listened to.
 func TestTopicsThatAreLeftAtOnceHaveASmallShare(t *testing.T) {
 	limits := Limits{Topics: 1000, Idle: 200, Bytes: 1 << 30}
 	inWorld(t, limits, func(t *testing.T, w *world) {

@@ -156,7 +156,7 @@ func (m *machine) one(t *rapid.T, here bool) *follower {
 		}
 	}
 	if len(some) == 0 {
-		t.Skip("nobody")
+		t.Skip("there is no client")
 	}
 	return rapid.SampledFrom(some).Draw(t, "client")
 }
@@ -315,7 +315,7 @@ func (m *machine) check(t *rapid.T) {
 		}
 		topic := f.sub.Topic
 		if topic.gone {
-			t.Fatalf("%s is gone though somebody listens", f.epoch)
+			t.Fatalf("%s is gone though it has a client", f.epoch)
 		}
 		if floor, head := topic.log.Bounds(); head-floor > uint64(m.events)+2 { // two gaps may follow what fills it
 			t.Fatalf("the log of %s holds %d frames", f.epoch, head-floor)
@@ -354,7 +354,7 @@ func (m *machine) finish(t *rapid.T) {
 	}
 	for name, f := range m.feeds {
 		if f.backend.open() != 0 {
-			t.Fatalf("%s has an RPC though nobody is left", name)
+			t.Fatalf("%s has an RPC without a client", name)
 		}
 	}
 	m.registry.Close()

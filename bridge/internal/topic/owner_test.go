@@ -18,7 +18,7 @@ func TestRetire(t *testing.T) {
 		gone, kept := &Owner{}, &Owner{}
 		w.join("idle", of(gone)).leave()
 		w.join("idle of another", of(kept)).leave()
-		w.join("of nobody").leave()
+		w.join("without an address").leave()
 		c := w.join("busy", of(gone))
 		w.expectTopics(4)
 		w.registry.Retire(gone)
@@ -172,7 +172,7 @@ func TestSetTurns(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 			if len(got) != want {
-				t.Fatalf("%d of those who wait have a turn, want %d", len(got), want)
+				t.Fatalf("%d of the clients that wait have a turn, want %d", len(got), want)
 			}
 		}
 		expect(0)

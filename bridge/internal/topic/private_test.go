@@ -92,11 +92,11 @@ func TestThePumpStopsWithoutClients(t *testing.T) {
 		c.leave()
 		w.backend.send(t, "3") // it was waiting for this one already
 		if w.backend.offer(part{wire: "4"}) {
-			t.Fatal("the pump reads though nobody listens")
+			t.Fatal("the pump reads without a client")
 		}
 		time.Sleep(29 * time.Second)
 		if w.backend.offer(part{wire: "4"}) {
-			t.Fatal("the pump reads though nobody listens")
+			t.Fatal("the pump reads without a client")
 		}
 		w.expectRunning(1)
 		back := w.join("k", private, at("e1", 2))

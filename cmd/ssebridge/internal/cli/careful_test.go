@@ -231,7 +231,7 @@ func TestFileThatChangesDuringAReload(t *testing.T) {
 	select {
 	case <-changes:
 	case <-late.C:
-		t.Error("nobody is told")
+		t.Error("no client is told")
 	}
 }
 

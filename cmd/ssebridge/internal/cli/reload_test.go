@@ -215,7 +215,7 @@ func TestTrustedProxiesAreTakenOver(t *testing.T) {
 		return answer.StatusCode
 	}
 	if got := proxied(); got != http.StatusBadRequest {
-		t.Errorf("trusting nobody: %d", got)
+		t.Errorf("trusting no proxy: %d", got)
 	}
 	s.write(s.text("trusted_proxies: [127.0.0.1]\n", "/clock"))
 	s.stderr.await(t, "msg=\"the configuration is reloaded\"")

@@ -19,7 +19,7 @@ type begun struct {
 
 	sent     []byte
 	patience time.Duration                  // with an idle connection; 0 is for ever
-	states   func(net.Conn, http.ConnState) // nil: nobody wants to know
+	states   func(net.Conn, http.ConnState) // nil: none is told
 
 	mu    sync.Mutex
 	timer *time.Timer // nil while it has not been idle

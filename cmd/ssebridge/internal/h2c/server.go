@@ -28,10 +28,9 @@ type Server struct {
 	// before the server is served; nil: as many as HTTP2 says.
 	Streams func(peer net.Addr) int
 
-	// Begun is told of a connection in clear that begins with HTTP/2, after ConnState has
-	// been told that it was hijacked. ctx is the connection's. ConnState is told then of the
-	// states that it has with HTTP/2. Both are set before the server is served; nil: nobody
-	// wants to know.
+	// Begun is called for a connection in clear that begins with HTTP/2, after ConnState was
+	// called as for one that is hijacked. ctx is the connection's. From then on ConnState is
+	// called for the states of HTTP/2. Both are optional, and set before the server is served.
 	Begun func(ctx context.Context, conn net.Conn)
 
 	// framed has what the requests of those connections are served with, and no listener.

@@ -286,7 +286,7 @@ func TestCallersMustPresentACertificateOfTheCA(t *testing.T) {
 	server, callers, others := newAuthority(t, "server"), newAuthority(t, "callers"), newAuthority(t, "others")
 	s := serveTLS(t, server, callers)
 	s.mustCall(server.caller(t, callers))
-	for name, of := range map[string]*authority{"nobody's": nil, "another's": others} {
+	for name, of := range map[string]*authority{"no authority's": nil, "another's": others} {
 		if _, err := s.call(server.caller(t, of)); err == nil {
 			t.Errorf("%s certificate was let in", name)
 		}

@@ -71,7 +71,7 @@ func (p *peers) look() {
 			continue
 		}
 		if stuck {
-			_ = conn.SetLinger(0) // nobody takes what is left
+			_ = conn.SetLinger(0) // the peer takes nothing of the rest
 			_ = conn.Close()      // its server notices
 		}
 		p.mu.Lock()

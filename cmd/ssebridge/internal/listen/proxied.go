@@ -208,7 +208,7 @@ func (l *Proxied) includes(addr netip.Addr) bool {
 // begin reads what a trusted peer begins with, and hands its connection over.
 func (l *Proxied) begin(conn net.Conn) {
 	if !l.note(conn) {
-		_ = conn.Close() // nobody will serve it
+		_ = conn.Close() // it will not be served
 
 		return
 	}
@@ -271,7 +271,7 @@ func (l *Proxied) hand(conn net.Conn) {
 	case l.ready <- conn:
 	case <-l.stopped:
 		l.client(conn)
-		_ = conn.Close() // nobody will serve it
+		_ = conn.Close() // it will not be served
 	}
 }
 

@@ -104,7 +104,7 @@ func TestTrustedPeersNameTheClient(t *testing.T) {
 }
 
 func TestHeaderOfAnUntrustedPeerIsGarbage(t *testing.T) {
-	for name, trusted := range map[string][]netip.Prefix{"nobody": nil, "others": {netip.MustParsePrefix("10.0.0.0/8")}} {
+	for name, trusted := range map[string][]netip.Prefix{"none": nil, "others": {netip.MustParsePrefix("10.0.0.0/8")}} {
 		t.Run(name, func(t *testing.T) {
 			proxied, _ := behind(t, tcp(t), time.Minute, trusted, nil)
 			if status, _ := get(t, dial(t, proxied), proxyHeader(proxy, tcp4, addresses4, 0)); status != http.StatusBadRequest {
@@ -320,6 +320,6 @@ func TestConnContextOfOthers(t *testing.T) {
 	defer closing(t, one)
 	defer closing(t, two)
 	if ctx := proxied.ConnContext(context.Background(), one); ctx.Value(clientKey{}) != nil {
-		t.Error("an address of nobody")
+		t.Error("an address where there is none")
 	}
 }

@@ -218,7 +218,7 @@ func waitsFor(peer *list.List, now time.Time) time.Duration {
 	return now.Sub(c.since)
 }
 
-// close closes connections that have been forgotten. Whoever serves them sees it.
+// close closes connections that have been forgotten. Their servers see it.
 func (w *waiters) close(conns []net.Conn, count *atomic.Uint64) {
 	if len(conns) == 0 {
 		return
