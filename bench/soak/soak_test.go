@@ -48,13 +48,22 @@ func TestMain(m *testing.M) {
 	)
 }
 
+// testEvery is the time between two messages. The race detector has its clients take
+// some milliseconds for each bulky one.
+func testEvery() time.Duration {
+	if raceEnabled {
+		return 100 * time.Millisecond
+	}
+	return 50 * time.Millisecond
+}
+
 // TestSoak is the soak at a hundredth of its size: every fault once at least.
 func TestSoak(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	set := settings{
 		seed: uint64(time.Now().UnixNano()), kinds: allKinds(), clients: 40, rooms: 1, proxies: 2,
-		every: 50 * time.Millisecond, lasts: 300 * time.Millisecond, rests: 200 * time.Millisecond,
+		every: testEvery(), lasts: 300 * time.Millisecond, rests: 200 * time.Millisecond,
 		once: true, reloads: 8, age: connectionAge, grace: time.Second, faults: 20, each: 1, table: time.Minute, command: built(t), backend: []string{os.Args[0], asBackend}, out: t.Output(),
 	}
 	t.Logf("seed %d", set.seed)

@@ -33,7 +33,7 @@ type member struct {
 	end    End      // of the stream, when rest has been written
 	full   bool     // the socket takes nothing
 	behind bool     // it has more to write, and is in shard.behind
-	moved  moment   // when it last took something that had waited
+	moved  moment   // when it last took something, or what it is to take was ready
 	input  int      // bytes that came after the request
 	heard  uint64   // the log's notices when there was last nothing to write
 	leave  moment   // the stream has ended well, and the socket closes by then
@@ -113,6 +113,10 @@ func (s *shard) write(m *member) {
 	for len(m.rest) > 0 {
 		block := m.rest[0]
 		n, err := m.socket.write(block)
+		if n > 0 {
+			m.moved = s.now
+			m.acks.Sent(time.Duration(s.now), m.session.client.Policy.WriteTimeout)
+		}
 		m.session.client.Sent += uint64(max(n, 0))
 		m.session.client.Counts.sent(n, m.session.client.Gzip)
 		switch {
@@ -120,18 +124,13 @@ func (s *shard) write(m *member) {
 			s.gone(m)
 			return
 		case n < len(block):
-			if n > 0 {
-				m.moved = s.now
-				m.rest[0] = block[n:]
-				m.acks.Sent(time.Duration(s.now), m.session.client.Policy.WriteTimeout)
-			}
+			m.rest[0] = block[n:]
 			m.full = true
 			return
 		}
 		m.rest[0] = nil // lets go of the segment
 		m.rest = m.rest[1:]
 	}
-	m.acks.Sent(time.Duration(s.now), m.session.client.Policy.WriteTimeout)
 	m.session.wrote(s.now)
 	if m.end != "" {
 		s.finish(m)
