@@ -33,7 +33,10 @@ func quantiles(h *histogram.Histogram) string {
 func (s *soak) table() {
 	table := tabwriter.NewWriter(s.settings.out, 0, 0, 2, ' ', 0)
 	// A terminal that is gone has nobody to tell, here and below.
-	_, _ = fmt.Fprintln(table, "route\tclients\tconnections\tmessages\tlost\tdoubled\tfailures\tlate: p50, p99\texcused gaps\tother gaps\tstream-retry\tread slowly")
+	_, _ = fmt.Fprintln(table, strings.Join([]string{
+		"route", "clients", "connections", "messages", "lost", "doubled", "failures", "late: p50, p99",
+		"excused gaps", "other gaps", "stream-retry", "read slowly",
+	}, "\t"))
 	var all, promised counts
 	clients := s.audience()
 	for i, k := range s.kinds {
