@@ -210,6 +210,7 @@ func (r reading) upstream(name string, up *backend) {
 	usage := up.Usage()
 	r.value("ssebridge_upstream_connections", float64(usage.Ready), name, "ready")
 	r.value("ssebridge_upstream_connections", float64(usage.Silent), name, "silent")
+	r.value("ssebridge_upstream_connections", float64(usage.Apart), name, "apart")
 	r.value("ssebridge_upstream_connections", float64(usage.Connections-usage.Ready-usage.Silent), name, "connecting")
 	r.addresses(name, usage.Addresses)
 	r.value("ssebridge_upstream_streams", float64(usage.Streams), name)
@@ -238,12 +239,14 @@ const maxAddresses = 32
 // addresses reads how many RPCs each address has. Those beyond maxAddresses are
 // added up.
 func (r reading) addresses(name string, addresses []upstream.AddressUsage) {
-	states := map[string]int{"ready": 0, "connecting": 0, "gone": 0}
+	states := map[string]int{"ready": 0, "connecting": 0, "failing": 0, "gone": 0}
 	others := 0
 	for i, a := range addresses {
 		switch {
 		case a.Gone:
 			states["gone"]++
+		case a.Failing && a.Ready:
+			states["failing"]++
 		case a.Ready:
 			states["ready"]++
 		default:

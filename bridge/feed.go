@@ -99,6 +99,7 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 		call.Movable = f.movable.Load
 	}
 	if cursor != nil {
+		call.Base = append([]byte{}, f.call.Request...)
 		if call.Request, err = b.resume.Apply(f.call.Request, cursor); err != nil {
 			return nil, fmt.Errorf("%w: %w", errNoCursor, err)
 		}

@@ -70,8 +70,8 @@ func playForeign(t *testing.T, g *gateway, back *backendtest.Backend, m *backend
 	}
 	checkIncident(t, g, do(t, http.MethodGet, g.URL+"/held", "", "Prefer", "status"))
 
-	m.Answer(nil)
 	_ = retried.AwaitEnd()
+	m.Answer(nil)
 	retried.Reconnect()
 	for _, c := range []*ssetest.Client{held, shared, newHeld, newShared} {
 		if c.AwaitStatus() != http.StatusOK {

@@ -3,7 +3,6 @@ package upstream
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -26,7 +25,11 @@ const (
 	answerCut      = "no trailers"
 	answerReset    = "RST_STREAM " // and the code
 	answerTooLarge = "headers are too large"
+	answerBroke    = "the connection was broken: " // and how
 )
+
+// answerUnavailable is the answer of a backend that says that it is unavailable.
+const answerUnavailable = answerOwn + madeUpStatus
 
 // madeUpStatus is the grpc-status of an answer that has none, UNAVAILABLE.
 const madeUpStatus = "14"
@@ -44,6 +47,9 @@ const (
 	maxHTTPAnswers = 1 << 10
 	// http2FrameLen is the largest frame that grpc-go takes.
 	http2FrameLen = 16 << 10
+	// maxTakenBytes bounds a frame that is taken apart, and so held in memory. A
+	// larger one ends the connection.
+	maxTakenBytes = 1 << 20
 	// noStream is what no stream waits for.
 	noStream = 0
 	// keptBuffer is how large a buffer may be to be used again.
@@ -66,6 +72,11 @@ const (
 // ends without trailers, become trailers that say so. Headers that are too
 // large become headers that say so.
 //
+// A frame that breaks HTTP/2 ends its own stream where the rest of the connection
+// can still be read (breach.go). Where it cannot, such as after a header block
+// that HPACK cannot decode, the stream ends with trailers that name it as the
+// cause, and then the connection ends.
+//
 // The cost for DATA is that of reading the frame headers along
 // (BenchmarkAnswerReadAlong).
 type answerConn struct {
@@ -82,6 +93,10 @@ type answerConn struct {
 	taken   bool   // the payload to come belongs to frame
 	left    int    // bytes of payload to come
 	cut     uint32 // the stream that ends with the payload to come
+	skipped bool   // the payload to come is dropped
+	over    uint32 // the stream of a DATA frame that is too large, while it comes
+	// blamed is called before the connection ends for a frame of one stream.
+	blamed func(err error)
 
 	block  headerBlock
 	decode *hpack.Decoder
@@ -103,6 +118,7 @@ type headerBlock struct {
 	size   int  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 	fields []hpack.HeaderField
 	large  bool // fields are missing
+	broken bool // one of its frames breaks HTTP/2, and the stream ends with the block
 }
 
 // codedBlock collects what an encoder writes.
@@ -114,9 +130,10 @@ func (b *codedBlock) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// newAnswerConn reads conn.
-func newAnswerConn(conn net.Conn) *answerConn {
-	c := &answerConn{Conn: conn, http: map[uint32]struct{}{}}
+// newAnswerConn reads conn. It calls blamed before the connection ends for a frame
+// of one stream.
+func newAnswerConn(conn net.Conn, blamed func(err error)) *answerConn {
+	c := &answerConn{Conn: conn, http: map[uint32]struct{}{}, blamed: blamed}
 	c.decode = hpack.NewDecoder(hpackTableSize, c.field)
 	c.decode.SetMaxStringLength(maxFieldBytes)
 	c.encode = hpack.NewEncoder(&c.coded)
@@ -202,6 +219,9 @@ func (c *answerConn) observe(p []byte) (kept int) {
 			c.frame = append(c.frame, p[at:at+n]...)
 			c.left -= n
 			at += n
+		case c.left > 0 && (c.skipped || c.over != noStream):
+			spill()
+			at += c.drop(p[at:])
 		case c.left > 0:
 			n := min(c.left, len(p)-at)
 			c.left -= n
@@ -209,8 +229,7 @@ func (c *answerConn) observe(p []byte) (kept int) {
 		case c.taken:
 			spill()
 			c.taken = false
-			if err := c.takeApart(); err != nil {
-				c.err = err
+			if c.takeApart(); c.err != nil {
 				return kept
 			}
 		case c.cut != noStream:
@@ -224,16 +243,14 @@ func (c *answerConn) observe(p []byte) (kept int) {
 		default:
 			header := p[at : at+frameHeaderLen]
 			if c.starts(header) {
-				spill()
-				c.frame = append(reuse(c.frame), header...)
-				at += frameHeaderLen
-			} else {
 				pass(frameHeaderLen)
+				continue
 			}
+			spill()
 			if c.err != nil {
-				spill()
 				return kept
 			}
+			at += frameHeaderLen
 		}
 	}
 	if !spilled {
@@ -242,9 +259,19 @@ func (c *answerConn) observe(p []byte) (kept int) {
 	return kept
 }
 
-// starts looks at a frame's header, which it may change, and reports whether the
-// frame is to be taken apart.
-func (c *answerConn) starts(header []byte) bool {
+// starts looks at a frame's header, which it may change, and reports whether
+// grpc-go is to read it.
+func (c *answerConn) starts(header []byte) (pass bool) {
+	c.frame, c.skipped, c.over = reuse(c.frame), false, noStream
+	pass = c.judge(header)
+	if c.taken {
+		c.frame = append(c.frame, header...)
+	}
+	return pass
+}
+
+// judge is starts without the keeping of frames.
+func (c *answerConn) judge(header []byte) (pass bool) {
 	c.left = payloadLen(header)
 	kind, flags := http2.FrameType(header[3]), http2.Flags(header[4])
 	stream := binary.BigEndian.Uint32(header[5:]) &^ (1 << 31)
@@ -252,15 +279,22 @@ func (c *answerConn) starts(header []byte) bool {
 		c.begun = true
 		if kind != http2.FrameSettings {
 			c.plain = true
-			return false
+			return true
 		}
 	}
 	if c.block.open && (kind != http2.FrameContinuation || stream != c.block.stream) {
-		c.failf("a %v frame within a header block", kind)
+		c.breakf(c.block.stream, "a %v frame within a header block", kind)
 		return false
 	}
 	switch kind {
 	case http2.FrameData:
+		if stream != noStream && c.left > http2FrameLen {
+			// A stream error (RFC 9113, section 4.2). The payload is passed on in
+			// pieces, since it counts in the connection's flow control.
+			c.endBroken(stream)
+			c.over = stream
+			return false
+		}
 		isHTTP := false
 		if len(c.http) > 0 {
 			_, isHTTP = c.http[stream]
@@ -277,66 +311,88 @@ func (c *answerConn) starts(header []byte) bool {
 			header[4] &^= byte(http2.FlagDataEndStream)
 			c.cut = stream
 		}
-		return false
+		c.taken = flags.Has(http2.FlagDataPadded) && stream != noStream
+		return !c.taken
 	case http2.FrameHeaders, http2.FrameContinuation, http2.FrameRSTStream:
-		if c.left > http2FrameLen {
-			c.failf("a %v frame of %d bytes", kind, c.left)
-		}
-		c.taken = true
-		return true
-	case http2.FramePushPromise:
-		c.failf("a %v frame, though pushes are not enabled", kind)
+		c.take(kind, stream)
 		return false
+	case http2.FrameWindowUpdate:
+		if stream == noStream || c.left == windowUpdateLen-frameHeaderLen {
+			return true
+		}
+		c.endBroken(stream)
+		c.skipped = true
+		return false
+	case http2.FramePushPromise:
+		c.breakf(stream, "a %v frame, though pushes are not enabled", kind)
+		return false
+	case http2.FrameSettings, http2.FramePing, http2.FrameGoAway:
+		return true
 	default:
+		// Frames of unknown types are to be discarded (RFC 9113, section 4.1),
+		// and PRIORITY means nothing any more (section 5.3.2).
+		c.skipped = true
 		return false
 	}
 }
 
-// failf ends the connection.
-func (c *answerConn) failf(format string, args ...any) {
-	c.err = fmt.Errorf("%w: "+format, append([]any{errHTTP2}, args...)...)
+// take has a frame taken apart once it is complete.
+func (c *answerConn) take(kind http2.FrameType, stream uint32) {
+	switch {
+	case stream == noStream:
+		c.breakf(stream, "a %v frame without a stream", kind)
+	case c.left > maxTakenBytes:
+		c.breakf(stream, "a %v frame of %d bytes", kind, c.left)
+	default:
+		c.taken = true
+	}
 }
 
-var errHTTP2 = errors.New("the server breaks HTTP/2")
-
 // takeApart handles a frame that is complete.
-func (c *answerConn) takeApart() error {
+func (c *answerConn) takeApart() {
 	header, payload := c.frame[:frameHeaderLen], c.frame[frameHeaderLen:]
 	kind, flags := http2.FrameType(header[3]), http2.Flags(header[4])
 	stream := binary.BigEndian.Uint32(header[5:]) &^ (1 << 31)
 	switch kind { //nolint:exhaustive // starts has chosen
+	case http2.FrameData:
+		c.padded(stream, flags, payload)
+		return
 	case http2.FrameRSTStream:
 		c.reset(stream, payload)
-		return nil
+		return
 	case http2.FrameHeaders:
 		var err error
 		if payload, err = headersFragment(flags, payload); err != nil {
-			return err
+			c.breakf(stream, "%w", err)
+			return
 		}
 		fields := c.block.fields[:0]
 		c.block = headerBlock{open: true, stream: stream, end: flags.Has(http2.FlagHeadersEndStream), fields: fields}
 		c.decode.SetEmitEnabled(true)
 	case http2.FrameContinuation:
 		if !c.block.open {
-			return fmt.Errorf("%w: a %v frame without a header block", errHTTP2, kind)
+			c.breakf(stream, "a %v frame without a header block", kind)
+			return
 		}
 	}
+	c.block.broken = c.block.broken || len(c.frame)-frameHeaderLen > http2FrameLen
 	if c.block.length += len(payload); c.block.length > maxBlockBytes {
-		return fmt.Errorf("%w: a header block has more than %d MiB", errHTTP2, maxBlockBytes>>20)
+		c.breakf(stream, "a header block has more than %d MiB", maxBlockBytes>>20)
+		return
 	}
-	if _, err := c.decode.Write(payload); err != nil {
-		return fmt.Errorf("%w: a header block cannot be decoded: %w", errHTTP2, err)
+	_, err := c.decode.Write(payload)
+	end := flags.Has(http2.FlagHeadersEndHeaders) // the same bit in CONTINUATION
+	if err == nil && end {
+		err = c.decode.Close()
 	}
-	if !flags.Has(http2.FlagHeadersEndHeaders) { // the same bit in CONTINUATION
-		return nil
+	switch {
+	case err != nil:
+		c.breakf(stream, "a header block cannot be decoded: %w", err)
+	case end:
+		c.answer()
+		clear(c.block.fields)
+		c.block.open = false
 	}
-	if err := c.decode.Close(); err != nil {
-		return fmt.Errorf("%w: a header block cannot be decoded: %w", errHTTP2, err)
-	}
-	c.answer()
-	clear(c.block.fields)
-	c.block.open = false
-	return nil
 }
 
 // headersFragment is a HEADERS frame's part of the header block (RFC 9113,
@@ -345,19 +401,19 @@ func headersFragment(flags http2.Flags, payload []byte) ([]byte, error) {
 	padding := 0
 	if flags.Has(http2.FlagHeadersPadded) {
 		if len(payload) == 0 {
-			return nil, fmt.Errorf("%w: HEADERS without their padding", errHTTP2)
+			return nil, errors.New("HEADERS without their padding")
 		}
 		padding, payload = int(payload[0]), payload[1:]
 	}
 	if flags.Has(http2.FlagHeadersPriority) {
 		const priority = 5
 		if len(payload) < priority {
-			return nil, fmt.Errorf("%w: HEADERS without their priority", errHTTP2)
+			return nil, errors.New("HEADERS without their priority")
 		}
 		payload = payload[priority:]
 	}
 	if padding > len(payload) {
-		return nil, fmt.Errorf("%w: HEADERS with more padding than bytes", errHTTP2)
+		return nil, errors.New("HEADERS with more padding than bytes")
 	}
 	return payload[:len(payload)-padding], nil
 }
@@ -381,6 +437,10 @@ func (c *answerConn) field(f hpack.HeaderField) {
 func (c *answerConn) answer() {
 	b := &c.block
 	delete(c.http, b.stream)
+	if b.broken {
+		c.endBroken(b.stream)
+		return
+	}
 	contentType, known := b.contentType()
 	isGRPC := strings.HasPrefix(contentType, "application/grpc")
 	switch {
@@ -450,8 +510,12 @@ func (c *answerConn) reset(stream uint32, payload []byte) {
 	_, isHTTP := c.http[stream]
 	delete(c.http, stream)
 	const codeLen = 4
-	if isHTTP || len(payload) != codeLen {
-		c.out = append(c.out, c.frame...) // ends the RPC without a status, or the connection
+	if len(payload) != codeLen {
+		c.appendEnd(stream, answerReset+"of a wrong length")
+		return
+	}
+	if isHTTP {
+		c.out = append(c.out, c.frame...) // ends the RPC without a status
 		return
 	}
 	code := http2.ErrCode(binary.BigEndian.Uint32(payload))
@@ -493,11 +557,17 @@ func (c *answerConn) appendBlock(stream uint32, end bool, fields []hpack.HeaderF
 		if n == len(rest) {
 			flags |= http2.FlagHeadersEndHeaders
 		}
-		c.out = append(c.out, byte(n>>16), byte(n>>8), byte(n), byte(kind), byte(flags)) //nolint:gosec // n has 24 bits at most
-		c.out = binary.BigEndian.AppendUint32(c.out, stream)
-		c.out = append(c.out, rest[:n]...)
+		c.appendFrame(kind, flags, stream, rest[:n])
 		if rest = rest[n:]; len(rest) == 0 {
 			return
 		}
 	}
+}
+
+// appendFrame adds a frame to what is to be read next.
+func (c *answerConn) appendFrame(kind http2.FrameType, flags http2.Flags, stream uint32, payload []byte) {
+	n := len(payload)
+	c.out = append(c.out, byte(n>>16), byte(n>>8), byte(n), byte(kind), byte(flags)) //nolint:gosec // n has 24 bits at most
+	c.out = binary.BigEndian.AppendUint32(c.out, stream)
+	c.out = append(c.out, payload...)
 }

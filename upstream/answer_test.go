@@ -59,7 +59,7 @@ func answered(t testing.TB, write func(*says) error, arriving, reading int) stri
 
 // readAnswers reads text through an answerConn.
 func readAnswers(text []byte, arriving, reading int) (read []byte, err error) {
-	c := newAnswerConn(&scripted{text: text, piece: arriving})
+	c := newAnswerConn(&scripted{text: text, piece: arriving}, nil)
 	p := make([]byte, reading)
 	for {
 		n, err := c.Read(p)
@@ -247,7 +247,7 @@ func BenchmarkAnswerReadAlong(b *testing.B) {
 		}
 		return nil
 	})
-	c := newAnswerConn(nil)
+	c := newAnswerConn(nil, nil)
 	c.begun = true
 	for b.Loop() {
 		if kept := c.observe(text); kept != len(text) {

@@ -101,6 +101,41 @@ func TestRPCsAreSpreadOverTheAddressesOfAName(t *testing.T) {
 	}
 }
 
+// A new address is used within 30 s, though nothing is lost that would have the
+// name looked up sooner.
+func TestANewAddressIsUsedWithin30Seconds(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, 3)
+	u := connectTo(t, f, Params{resolveEvery: resolveEvery})
+	for range 30 {
+		watch(t, u, nil)
+	}
+	for _, b := range f.Backends {
+		b.AwaitRunning(10)
+	}
+	addTo(f)
+	begin := time.Now()
+	f.Publish(f.Backends...)
+	for addresses(u) < 4 {
+		if time.Since(begin) > 30*time.Second {
+			t.Fatal("the new address is not up after 30 s")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for range 5 {
+		watch(t, u, nil)
+	}
+	f.Backends[3].AwaitRunning(5)
+	took := time.Since(begin)
+	t.Logf("used after %v", took)
+	if took > 30*time.Second {
+		t.Errorf("used after %v", took)
+	}
+	if got := f.Running(); !slices.Equal(got, []int{10, 10, 10, 5}) {
+		t.Errorf("RPCs at each address: %v", got)
+	}
+}
+
 func TestOneAddressOnly(t *testing.T) {
 	backends := []*backendtest.Backend{backendtest.Start(t), backendtest.Start(t)}
 	r := manual.NewBuilderWithScheme("first-only")

@@ -18,6 +18,10 @@ type Call struct {
 	// Request is the request message's bytes. They are not copied and must
 	// not be changed as long as the RPC runs; calls may share them.
 	Request []byte
+	// Base is Request as it is each time that the RPC is opened, without such as a
+	// cursor; nil: Request. RPCs with one Method and Base count as one where they
+	// break their connections or fail at an address.
+	Base []byte
 	// Metadata goes with the call, beside Params.Metadata.
 	Metadata metadata.MD
 	// Impatient has the call fail with UNAVAILABLE as soon as no connection is
@@ -104,7 +108,7 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 		return nil, errClosed
 	}
 	for {
-		slot, err := u.place(wait, call.Impatient)
+		slot, err := u.place(wait, call)
 		if err != nil {
 			return nil, err
 		}

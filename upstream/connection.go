@@ -86,6 +86,12 @@ type connection struct {
 	live *liveConn
 	// mute is set while the server does not answer: it gets no RPCs.
 	mute bool
+	// recent are the RPCs that were begun last, at most maxRecent, in order.
+	recent []*slot
+	// apart is set for the connection of an RPC that breaks its connections.
+	apart bool
+	// closing is set once this side closes the connection.
+	closing bool
 	// movable are the running RPCs that may be moved.
 	movable map[*Stream]struct{}
 	// active is the number of RPCs placed and not yet ended. RPCs that go on
@@ -259,7 +265,7 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 	for {
 		state := c.cc.GetState()
 		p.changedState(c, state)
-		if state == connectivity.Idle && !p.isGone(c) {
+		if state == connectivity.Idle && p.keeps(c) {
 			c.cc.Connect()
 		}
 		if state == connectivity.Ready {
@@ -277,10 +283,11 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 	}
 }
 
-// isGone reports whether the resolver does not name the connection's address any
-// more. RPCs that go on over a transport that drains may still need it.
-func (p *pool) isGone(c *connection) bool {
+// keeps reports whether the connection is to be kept up. It is not if the resolver
+// does not name its address any more, or if it was for one RPC. RPCs that go on
+// over a transport that drains may still need it.
+func (p *pool) keeps(c *connection) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return c.endpoint.gone
+	return !c.endpoint.gone && (!c.apart || c.active == 0)
 }

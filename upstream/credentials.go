@@ -34,15 +34,17 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 		if conn, info, err = inner.ClientHandshake(ctx, authority, raw); err == nil {
 			l := newLiveConn(conn, raw)
 			l.heard = func() { c.pool.heard(c.conn, l) }
+			l.ended = func(err error) { c.pool.ended(c.conn, l, err) }
 			return newWindowConn(newAnswerConn(&settingsConn{
 				Conn: l,
 				limit: func(streams uint32) {
 					c.pool.live(c.conn, l)
 					c.pool.limited(c.conn, streams)
 				},
-				calm:   func() { c.pool.calm(c.conn) },
+				calm:   func() { c.pool.calm(c.conn, l) },
+				leave:  func() { l.leaving.Store(true) },
 				refuse: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, l.refused(err))) },
-			}), c.pool.params.Intake), info, nil
+			}, func(error) { l.blamed.Store(true) }), c.pool.params.Intake), info, nil
 		}
 	}
 	err = withHint(true, fmt.Errorf("TLS handshake: %w", err))

@@ -42,6 +42,10 @@ type endpoint struct {
 	gone bool
 	// failures counts the attempts to connect that failed.
 	failures uint64
+	// apart are the connections of RPCs that break theirs.
+	apart []*connection
+	// faults is what RPCs have met at the address.
+	faults faults
 	// tried is set when the first attempt to connect has succeeded or failed.
 	tried bool
 }
@@ -283,6 +287,9 @@ func (p *pool) sweepLocked() {
 	p.endpoints = slices.DeleteFunc(p.endpoints, func(e *endpoint) bool {
 		if !e.gone || e.active > 0 {
 			return false
+		}
+		for _, c := range slices.Clone(e.apart) {
+			p.retireApartLocked(c) // its RPC has not begun yet
 		}
 		p.retireLocked(e.connections)
 		e.connections = nil

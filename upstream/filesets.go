@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/jhump/protoreflect/v2/grpcreflect"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
@@ -83,12 +82,12 @@ type schemaReader struct {
 	misfit []string                           // the services whose files did not fit into a set
 }
 
-func (u *Upstream) newSchemaReader(ctx context.Context, cc grpc.ClientConnInterface) *schemaReader {
+func (u *Upstream) newSchemaReader(ctx context.Context, slot *slot) *schemaReader {
 	first := newReflectionGuard()
 	return &schemaReader{
 		owners: map[protoreflect.FullName]*fileSet{},
 		begin: func() *fileSet {
-			conn := &guardedConn{upstream: u, conn: cc, guard: first.sibling()}
+			conn := &guardedConn{upstream: u, slot: slot, guard: first.sibling()}
 			return &fileSet{conn, grpcreflect.NewClientAuto(ctx, conn,
 				grpcreflect.WithFallbackResolvers(wellKnownFiles(), nil),
 				grpcreflect.WithAllowMissingFileDescriptors(),

@@ -15,22 +15,31 @@ import (
 // because the others were full.
 const extraIdle = 2 * time.Minute
 
-// addLocked opens one more connection to an address.
+// addLocked opens one more connection to an address for RPCs to share.
 func (p *pool) addLocked(e *endpoint) error {
+	c, err := p.connectLocked(e)
+	if err != nil {
+		return err
+	}
+	e.connections = append(e.connections, c)
+	p.armLocked(extraIdle)
+	return nil
+}
+
+// connectLocked opens a connection to an address.
+func (p *pool) connectLocked(e *endpoint) (*connection, error) {
 	c := &connection{
 		endpoint: e, watched: make(chan struct{}), limit: unlimitedStreams, idleSince: time.Now(),
 		starting: map[*slot]struct{}{}, movable: map[*Stream]struct{}{}, opening: map[*Stream]time.Time{},
 	}
 	cc, err := grpc.NewClient(p.dialTarget(e), p.dialOptions(c)...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cc, c.cancel = cc, cancel
-	e.connections = append(e.connections, c)
-	p.armLocked(extraIdle)
 	go p.watch(ctx, c)
-	return nil
+	return c, nil
 }
 
 // armLocked schedules closeIdle after d, if there is a connection that it could
@@ -62,6 +71,11 @@ func (p *pool) failed(c *connection, err error) {
 	if c.lastErr == nil || !errors.Is(err, net.ErrClosed) { // closed by this side: what follows from another error
 		c.lastErr = clip(err)
 	}
+	if c.apart { // the RPC that waits for it hears why
+		p.signalLocked()
+		p.mu.Unlock()
+		return
+	}
 	c.endpoint.failures++
 	p.triedLocked(c.endpoint, false)
 	// An attempt that this side has cancelled, since the bridge ends, says nothing of the backend.
@@ -83,6 +97,11 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 	// With Params.Health, a connection that is up may be said to fail.
 	serves := state != connectivity.TransientFailure || c.upSince.IsZero()
 	c.ready = state == connectivity.Ready
+	if c.apart {
+		p.changedApartLocked(c, was)
+		p.mu.Unlock()
+		return
+	}
 	first := slices.Index(c.endpoint.connections, c) == 0
 	switch {
 	case c.ready:
@@ -126,6 +145,20 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 
 // errNotServing is the reason why a connection that is up takes no RPCs.
 var errNotServing = errors.New("the backend does not serve, by grpc.health.v1")
+
+// changedApartLocked is changedState for the connection of an RPC that breaks its
+// connections. It says nothing about the address.
+func (p *pool) changedApartLocked(c *connection, was bool) {
+	switch {
+	case c.ready:
+		c.lastErr = nil
+	case was:
+		p.startElsewhereLocked(c)
+		c.forgetLocked()
+		p.lostOpeningLocked(c)
+	}
+	p.signalLocked()
+}
 
 // startElsewhereLocked cancels the RPCs that do not have their streams yet, so
 // that they are placed anew.

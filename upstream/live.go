@@ -42,10 +42,18 @@ type liveConn struct {
 	mute  atomic.Bool  // connection.mute, for Read
 	heard func()       // called when a mute server says something
 	dead  atomic.Bool  // closed for an unanswered PING
+	// blamed is set when a frame shows which RPC breaks the connection, and leaving
+	// when the server has announced its end.
+	blamed, leaving atomic.Bool
+	// ended is called once, before the RPCs of the transport end: with what reading
+	// has ended with, or with nil when grpc-go closes the transport.
+	ended func(err error)
+	once  sync.Once
 
 	timer  *time.Timer // the next look; guarded by pool.mu
 	pinged time.Time   // when a PING was sent that has no answer yet; guarded by pool.mu
 	last   time.Time   // when a PING was last sent; guarded by pool.mu
+	idly   bool        // that PING was sent without RPCs; guarded by pool.mu
 
 	mu     sync.Mutex // held while something is written
 	left   int        // bytes of what is being written: the preface or a frame
@@ -82,7 +90,16 @@ func (c *liveConn) Read(p []byte) (int, error) {
 	if err != nil && c.dead.Load() {
 		err = ErrSilent
 	}
+	if err != nil {
+		c.once.Do(func() { c.ended(err) })
+	}
 	return n, err
+}
+
+// Close closes the transport.
+func (c *liveConn) Close() error {
+	c.once.Do(func() { c.ended(nil) })
+	return c.Conn.Close()
 }
 
 // Write writes grpc-go's bytes, and a PING behind a whole frame if one is due.
@@ -135,9 +152,19 @@ func (c *liveConn) follow(p []byte) {
 // tooManyPings recognises the GOAWAY of a server that does not want to be pinged
 // so often (gRFC A8).
 func tooManyPings(goAway []byte) bool {
-	const fixed = 8 // the last stream and the code (RFC 9113, section 6.8)
-	return len(goAway) >= fixed && http2.ErrCode(binary.BigEndian.Uint32(goAway[4:])) == http2.ErrCodeEnhanceYourCalm &&
-		string(goAway[fixed:]) == "too_many_pings"
+	return farewellCode(goAway) == http2.ErrCodeEnhanceYourCalm && string(goAway[goAwayLen:]) == "too_many_pings"
+}
+
+// goAwayLen is the length of a GOAWAY's payload without debug data: the last stream
+// and the code (RFC 9113, section 6.8).
+const goAwayLen = 8
+
+// farewellCode is the code in a GOAWAY's payload.
+func farewellCode(goAway []byte) http2.ErrCode {
+	if len(goAway) < goAwayLen {
+		return http2.ErrCodeProtocol
+	}
+	return http2.ErrCode(binary.BigEndian.Uint32(goAway[4:]))
 }
 
 // live notes a connection whose server has begun to speak.
@@ -162,9 +189,11 @@ func (c *connection) forgetLocked() {
 	c.live, c.mute = nil, false
 }
 
+// forget is forgetLocked for a connection that this side closes.
 func (p *pool) forget(c *connection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	c.closing = true
 	c.forgetLocked()
 }
 
@@ -208,7 +237,7 @@ func (p *pool) look(c *connection, l *liveConn) {
 		ping = p.doubtfulLocked(c, l, now)
 	}
 	if ping {
-		l.pinged, l.last = now, now
+		l.pinged, l.last, l.idly = now, now, !p.busy(c)
 	}
 	given := p.unanswered(c, l, now)
 	if len(given) > 0 {
@@ -236,11 +265,16 @@ func (p *pool) look(c *connection, l *liveConn) {
 
 // overdueLocked reports whether Params.Ping says that the connection is dead.
 func (p *pool) overdueLocked(c *connection, l *liveConn, now time.Time) bool {
-	return p.params.Ping != nil && p.busy(c) && !l.pinged.IsZero() && now.Sub(l.pinged) >= p.params.Ping.Timeout
+	return p.params.Ping != nil && p.asks(c) && !l.pinged.IsZero() && now.Sub(l.pinged) >= p.params.Ping.Timeout
 }
 
-// busy reports whether somebody waits for what the connection says.
+// busy reports whether the connection has RPCs.
 func (p *pool) busy(c *connection) bool { return c.active > 0 || p.params.Health != nil }
+
+// asks reports whether Params.Ping has the connection asked by PINGs. Without RPCs
+// it is asked too, so that the next RPC does not find out that the backend hangs,
+// unless the backend refuses that.
+func (p *pool) asks(c *connection) bool { return p.busy(c) || !p.onlyBusy }
 
 // doubtfulLocked reports whether a PING is to be sent.
 func (p *pool) doubtfulLocked(c *connection, l *liveConn, now time.Time) bool {
@@ -248,7 +282,7 @@ func (p *pool) doubtfulLocked(c *connection, l *liveConn, now time.Time) bool {
 		return false
 	}
 	if p.params.Ping != nil {
-		return p.busy(c) && now.Sub(l.lastRead()) >= p.pingEvery
+		return p.asks(c) && now.Sub(l.lastRead()) >= p.pingEvery
 	}
 	if !l.mayPing(now) {
 		return false
@@ -329,13 +363,24 @@ func (p *pool) doubt(c *connection) {
 	_ = l.ping() // a connection that fails to write fails to read, too
 }
 
-// calm has the backend pinged half as often.
-func (p *pool) calm(c *connection) {
+// calm has the backend pinged half as often. If it refuses PINGs without RPCs, as
+// most servers do by default, only connections with RPCs are pinged from now on.
+func (p *pool) calm(c *connection, l *liveConn) {
 	p.mu.Lock()
-	p.pingEvery *= 2
+	idly := l.idly
+	if idly {
+		p.onlyBusy = true
+	} else {
+		p.pingEvery *= 2
+	}
 	every := p.pingEvery
 	p.mu.Unlock()
-	if p.params.Ping != nil {
+	switch {
+	case p.params.Ping == nil:
+	case idly:
+		p.log(c.endpoint).Warn("the backend refuses PINGs on connections without RPCs and has closed one (too_many_pings), " +
+			"so that the next RPC finds out if it hangs: have its keepalive enforcement permit PINGs without calls")
+	default:
 		p.log(c.endpoint).Warn("the backend refuses PINGs this often and has closed the connection (too_many_pings): "+
 			"set ping.every to what its keepalive enforcement permits", "next", every)
 	}

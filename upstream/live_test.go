@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
@@ -70,6 +72,68 @@ func TestPingFindsABackendThatHangs(t *testing.T) {
 	}
 }
 
+// A connection without RPCs is asked, too: a backend that hangs is known before an
+// RPC is placed there.
+func TestPingFindsABackendThatHangsWithoutRPCs(t *testing.T) {
+	hangs, works := backendtest.Start(t, permissive()), backendtest.Start(t, permissive())
+	f := backendtest.StartFreezer(t, hangs.Addr())
+	r := manual.NewBuilderWithScheme("idle")
+	resolver.Register(r)
+	r.InitialState(stateOf(f.Addr(), works.Addr()))
+	ping := Ping{Every: 300 * time.Millisecond, Timeout: time.Second}
+	u := connect(t, Params{Target: "idle:///app", Schema: quiet(), Ping: &ping})
+	awaitAddresses(t, u, 2)
+	for begin := time.Now(); time.Since(begin) < 3*ping.Every; {
+		if !sleep(within(t), 10*time.Millisecond) || addresses(u) != 2 {
+			t.Fatal("an address that answers PINGs was given up")
+		}
+	}
+	f.Freeze(true)
+	froze := time.Now()
+	awaitAddresses(t, u, 1)
+	if took := time.Since(froze); took > ping.Every+ping.Timeout+700*time.Millisecond {
+		t.Errorf("found after %v", took)
+	}
+	for range 4 {
+		watch(t, u, nil)
+	}
+	works.AwaitRunning(4)
+	f.Freeze(false)
+	awaitAddresses(t, u, 2)
+	watch(t, u, nil)
+	hangs.AwaitRunning(1)
+}
+
+// Most servers refuse PINGs on connections without RPCs. They are not sent any
+// more, and those on connections with RPCs are.
+func TestPINGsWithoutRPCsAreRefused(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithServerOptions(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 1})))
+	backend.OnWatch(silent)
+	f := backendtest.StartFreezer(t, backend.Addr())
+	var log lines
+	ping := Ping{Every: 100 * time.Millisecond, Timeout: time.Second}
+	u := connect(t, Params{Target: f.Addr(), Schema: quiet(), Ping: &ping, Logger: log.logger()})
+	for ctx := within(t); log.count("too_many_pings") == 0; {
+		if !sleep(ctx, time.Millisecond) {
+			t.Fatal("not refused")
+		}
+	}
+	awaitGeneration(t, u, 2)
+	time.Sleep(10 * ping.Every) // more than are refused
+	s := watch(t, u, nil)
+	backend.AwaitRunning(1)
+	time.Sleep(10 * ping.Every)
+	if got := log.count("too_many_pings"); got != 1 || u.pool.newestGeneration() != 2 || backend.Running() != 1 {
+		t.Errorf("refused %d times, connected %d times:\n%s", got, u.pool.newestGeneration(), log.text.String())
+	}
+	f.Freeze(true)
+	froze := time.Now()
+	wantCode(t, s.Next(discard), codes.Unavailable)
+	if took := time.Since(froze); took > ping.Every+ping.Timeout+700*time.Millisecond {
+		t.Errorf("found after %v", took)
+	}
+}
+
 // Without Ping, an RPC that is not accepted has its connection asked once. A
 // backend that hangs gets no more RPCs until it answers; one that is merely
 // silent keeps them.
@@ -112,7 +176,7 @@ func TestAnRPCThatIsNotAccepted(t *testing.T) {
 	wantHidden(t, err, ErrSilent.Error())
 	f.Freeze(false)
 	awaitUsage(t, u, "not up again", func(usage Usage) bool { return usage.Ready == 1 && usage.Silent == 0 })
-	checkCarriesSilently(t, u, backend)
+	checkCarriesAgain(t, u, backend)
 }
 
 // Of two addresses, one that hangs does not draw the RPCs that it loses.

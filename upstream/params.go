@@ -46,8 +46,8 @@ type Params struct {
 	// the backend serves. An address that does not gets no new RPC; those that
 	// run go on. A backend without the service is taken to serve.
 	Health *Health
-	// Ping, if not nil, has silent connections with RPCs asked by HTTP/2 PINGs
-	// whether the backend is alive. Without it only an RPC that is not accepted
+	// Ping, if not nil, has silent connections asked by HTTP/2 PINGs whether the
+	// backend is alive; those without RPCs as long as the backend permits it. Without it only an RPC that is not accepted
 	// within OpenTimeout has its connection asked.
 	Ping *Ping
 	// Retry spaces the attempts to connect to an address.

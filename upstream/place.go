@@ -20,6 +20,11 @@ type slot struct {
 	cc         grpc.ClientConnInterface
 	generation uint64 // of the pool, when the RPC was placed
 	counts     bool   // in endpoint.active: not an RPC that reads the schema
+	method     string
+	key        uint64      // see pool.key
+	began      time.Time   // when it was begun
+	heard      bool        // a message has come
+	lives      *time.Timer // of an RPC that tries an address; nil for others
 	// cancel is called if the connection is lost before the RPC has its stream.
 	cancel context.CancelFunc
 	stream *Stream // once it has begun
@@ -28,9 +33,21 @@ type slot struct {
 // place waits for a connection with room and takes a place on it. With impatient
 // it gives up as soon as no connection is up and an attempt to connect to each
 // address has failed since the call.
-func (p *pool) place(ctx context.Context, impatient bool) (*slot, error) {
+func (p *pool) place(ctx context.Context, call Call) (*slot, error) {
+	key := p.key(call)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s, err := p.placeLocked(ctx, key, call.Impatient)
+	if err != nil {
+		return nil, err
+	}
+	s.counts, s.method, s.key = true, call.Method, key
+	s.connection.endpoint.active++
+	p.tryLocked(s)
+	return s, nil
+}
+
+func (p *pool) placeLocked(ctx context.Context, key uint64, impatient bool) (*slot, error) {
 	var failures failures
 	if impatient {
 		failures = p.failuresLocked()
@@ -40,11 +57,12 @@ func (p *pool) place(ctx context.Context, impatient bool) (*slot, error) {
 			return nil, errClosed
 		}
 		if p.settling == nil {
-			if c := p.pickLocked(); c != nil {
-				s := p.takeLocked(c)
-				s.counts = true
-				c.endpoint.active++
-				return s, nil
+			if c := p.pickLocked(key); c != nil {
+				s, err := p.takeForLocked(ctx, c, key)
+				if s != nil || err != nil {
+					return s, err
+				}
+				continue // the connection was lost meanwhile
 			}
 			if err := p.growLocked(); err != nil {
 				return nil, err
@@ -62,23 +80,41 @@ func (p *pool) place(ctx context.Context, impatient bool) (*slot, error) {
 // placeNewest places an RPC that reads the schema. It prefers the connection that
 // came up last, since a new process of the backend may have a new schema.
 func (p *pool) placeNewest(ctx context.Context) (*slot, error) {
+	const method = "reflection"
+	key := p.key(Call{Method: method})
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s, err := p.placeNewestLocked(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	s.method, s.key = method, key
+	p.tryLocked(s)
+	return s, nil
+}
+
+func (p *pool) placeNewestLocked(ctx context.Context, key uint64) (*slot, error) {
 	for {
 		if p.closed {
 			return nil, errClosed
 		}
 		var newest *connection
+		avoid, _ := p.avoid.Peek(key)
 		for c := range p.connectionsLocked() {
-			if c.room() && !c.endpoint.gone && (newest == nil || c.generation > newest.generation) {
+			e := c.endpoint
+			if c.room() && !e.gone && !e.faults.failing() && e.name != avoid && (newest == nil || c.generation > newest.generation) {
 				newest = c
 			}
 		}
 		if newest == nil {
-			newest = p.pickLocked()
+			newest = p.pickLocked(key)
 		}
 		if newest != nil {
-			return p.takeLocked(newest), nil
+			s, err := p.takeForLocked(ctx, newest, key)
+			if s != nil || err != nil {
+				return s, err
+			}
+			continue // the connection was lost meanwhile
 		}
 		if err := p.growLocked(); err != nil {
 			return nil, err
@@ -89,26 +125,45 @@ func (p *pool) placeNewest(ctx context.Context) (*slot, error) {
 	}
 }
 
+// takeForLocked takes a place on c, or apart if the RPCs with this key have
+// strikes. It returns nil if c is lost meanwhile.
+func (p *pool) takeForLocked(ctx context.Context, c *connection, key uint64) (*slot, error) {
+	if strikes := p.strikesLocked(key); strikes > 0 {
+		s, err := p.placeApartLocked(ctx, c.endpoint, strikes)
+		if s != nil || err != nil {
+			return s, err
+		}
+		if !c.room() {
+			return nil, nil //nolint:nilnil // see above
+		}
+	}
+	return p.takeLocked(c), nil
+}
+
 // takeLocked takes a place on c.
 func (p *pool) takeLocked(c *connection) *slot {
 	c.active++
-	return &slot{pool: p, connection: c, cc: c.cc, generation: p.generation}
+	s := &slot{pool: p, connection: c, cc: c.cc, generation: p.generation}
+	c.begunLocked(s)
+	return s
 }
 
 // pickLocked returns a connection with room to the address with the fewest RPCs,
 // or nil. It breaks ties at random, so that many bridges with few RPCs each do not
-// all choose the same address.
-func (p *pool) pickLocked() *connection {
+// all choose the same address. It prefers an address that has not failed the last
+// RPC with this key.
+func (p *pool) pickLocked(key uint64) *connection {
 	var best *connection
-	ties := 0
+	ties, now := 0, time.Now()
+	avoid, _ := p.avoid.Peek(key)
 	for _, e := range p.endpoints {
 		c := e.pick(p.params.Connections > 0)
-		if c == nil {
+		if c == nil || e.faults.aside(now) && p.othersLocked(e) {
 			continue
 		}
 		order := -1
 		if best != nil {
-			order = e.compare(best.endpoint)
+			order = e.compare(best.endpoint, avoid)
 		}
 		if order > 0 {
 			continue
@@ -125,14 +180,23 @@ func (p *pool) pickLocked() *connection {
 }
 
 // compare is negative if e should get an RPC before other.
-func (e *endpoint) compare(other *endpoint) int {
-	if e.gone != other.gone {
-		if e.gone {
-			return 1
-		}
+func (e *endpoint) compare(other *endpoint, avoid string) int {
+	return cmp.Or(
+		last(e.gone, other.gone),
+		last(e.name == avoid, other.name == avoid),
+		cmp.Compare(e.active, other.active))
+}
+
+// last orders those for which something holds behind those for which it does not.
+func last(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	default:
 		return -1
 	}
-	return cmp.Compare(e.active, other.active)
 }
 
 // growLocked opens one more connection if no address has room. It chooses the
@@ -178,6 +242,7 @@ func (s *slot) start(cancel context.CancelFunc) {
 		return
 	}
 	s.connection.starting[s] = struct{}{}
+	s.connection.begunLocked(s)
 }
 
 // started records that an RPC has its stream. It returns false if the connection
@@ -208,9 +273,19 @@ func (p *pool) release(s *slot) {
 	delete(c.starting, s)
 	delete(c.movable, s.stream)
 	delete(c.opening, s.stream)
+	c.overLocked(s)
+	if f := &c.endpoint.faults; f.try == s {
+		f.try = nil
+	}
+	if s.lives != nil {
+		s.lives.Stop()
+	}
 	c.active--
 	if s.counts {
 		c.endpoint.active--
+	}
+	if c.apart && c.active == 0 {
+		p.retireApartLocked(c)
 	}
 	if c.active == 0 {
 		c.idleSince = time.Now()

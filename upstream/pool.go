@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // pool holds the connections to one target. It places RPCs by count: a
@@ -38,7 +40,12 @@ type pool struct {
 
 	wg sync.WaitGroup // those, and closings of connections
 
-	mu        sync.Mutex
+	mu sync.Mutex
+	// strikes are the RPCs that have broken connections, and avoid the addresses
+	// that have failed the last RPC, by key.
+	strikes   *simplelru.LRU[uint64, strikes]
+	avoid     *simplelru.LRU[uint64, string]
+	apart     int           // connections for RPCs that break theirs
 	changed   chan struct{} // closed and replaced when an RPC that waits should look again
 	endpoints []*endpoint
 	// generation counts how often a first connection was established.
@@ -47,6 +54,8 @@ type pool struct {
 	allDown bool
 	// pingEvery is Params.Ping's, doubled each time that a server refuses it.
 	pingEvery time.Duration
+	// onlyBusy is set once a server refuses PINGs on connections without RPCs.
+	onlyBusy bool
 	// settling is set while RPCs wait for the addresses to be tried.
 	settling *time.Timer
 	// lookupErr is why the addresses could not be found last, nil if they were.
@@ -67,6 +76,7 @@ func newPool(params Params, reconnected func()) (*pool, error) {
 	p := &pool{
 		params: params, target: target, reconnected: reconnected, seed: maphash.MakeSeed(),
 		resolveEvery: cmp.Or(params.resolveEvery, resolveEvery), again: make(chan struct{}, 1), changed: make(chan struct{}),
+		strikes: newRecords[strikes](), avoid: newRecords[string](),
 	}
 	if params.Ping != nil {
 		p.pingEvery = params.Ping.Every
@@ -121,6 +131,9 @@ func (p *pool) close() error {
 	p.mu.Lock()
 	p.closed = true
 	connections := slices.Collect(p.connectionsLocked())
+	for _, e := range p.endpoints {
+		connections = append(connections, e.apart...)
+	}
 	timers := []*time.Timer{p.idle, p.settling}
 	for _, c := range connections {
 		if c.live != nil {

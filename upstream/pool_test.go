@@ -83,6 +83,16 @@ func checkCarriesSilently(t *testing.T, u *Upstream, backend *backendtest.Backen
 	backend.AwaitRunning(running)
 }
 
+// checkCarriesAgain is checkCarriesSilently for a backend that has been frozen: an
+// RPC that was ended meanwhile may come and go there.
+func checkCarriesAgain(t *testing.T, u *Upstream, backend *backendtest.Backend) {
+	t.Helper()
+	backend.OnWatch(greeting)
+	if got := next(t, watch(t, u, nil)).GetKind(); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestAFixedNumberOfConnections(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(2))
 	backend.OnWatch(silent)

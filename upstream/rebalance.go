@@ -83,7 +83,7 @@ func (p *pool) shareLocked() int {
 	rpcs, addresses := 0, 0
 	for _, e := range p.endpoints {
 		rpcs += e.active
-		if !e.gone && e.ready() {
+		if e.shares() {
 			addresses++
 		}
 	}
@@ -92,6 +92,9 @@ func (p *pool) shareLocked() int {
 	}
 	return (rpcs + addresses - 1) / addresses
 }
+
+// shares reports whether the address should have its share of the RPCs.
+func (e *endpoint) shares() bool { return !e.gone && !e.faults.failing() && e.ready() }
 
 // excessLocked is how many RPCs would have to be moved. While nothing is moved
 // yet, an address that has up to a tenth more than its share counts as even:
@@ -103,7 +106,7 @@ func (p *pool) excessLocked(moving bool) int {
 	}
 	excess, uneven, least := 0, moving, share
 	for _, e := range p.endpoints {
-		if !e.gone && e.ready() {
+		if e.shares() {
 			least = min(least, e.active)
 		}
 	}

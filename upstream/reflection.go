@@ -46,7 +46,7 @@ func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullNam
 	}
 	ctx, cancel = context.WithTimeout(metadata.NewOutgoingContext(ctx, md), reflectionTimeout)
 	defer cancel()
-	reader := u.newSchemaReader(ctx, slot.cc)
+	reader := u.newSchemaReader(ctx, slot)
 	defer reader.close()
 	defer func() {
 		// Descriptors are checked by protodesc before they are used, but they
@@ -115,7 +115,7 @@ func reflectionError(err error) error {
 // received passes the guard.
 type guardedConn struct {
 	upstream *Upstream
-	conn     grpc.ClientConnInterface
+	slot     *slot
 	guard    *reflectionGuard
 	cancel   context.CancelFunc // ends the newest stream; nil before the first
 }
@@ -136,11 +136,11 @@ func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, meth
 	}
 	c.giveUp()
 	ctx, c.cancel = context.WithCancel(ctx)
-	stream, err := c.conn.NewStream(ctx, desc, method, opts...)
+	stream, err := c.slot.cc.NewStream(ctx, desc, method, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &guardedStream{ClientStream: stream, upstream: c.upstream, guard: c.guard, method: method, givenUp: whyOver(ctx)}, nil
+	return &guardedStream{ClientStream: stream, upstream: c.upstream, slot: c.slot, guard: c.guard, method: method, givenUp: whyOver(ctx)}, nil
 }
 
 // giveUp ends the newest stream.
@@ -154,10 +154,12 @@ type guardedStream struct {
 	grpc.ClientStream
 
 	upstream *Upstream
+	slot     *slot
 	guard    *reflectionGuard
 	method   string
 	givenUp  func() error
 	begun    bool // headers have come
+	heard    bool // a response has come
 }
 
 // RecvMsg receives a response and has it admitted. The client goes by the code
@@ -171,9 +173,15 @@ func (s *guardedStream) RecvMsg(m any) error {
 		}
 	}
 	if err := s.ClientStream.RecvMsg(m); err != nil {
-		err = s.upstream.ending(s.ClientStream, s.givenUp()).error(err)
+		e := s.upstream.ending(s.ClientStream, s.givenUp())
+		err = e.error(err)
+		s.slot.note(e, err, s.heard)
 		s.guard.broke(err)
 		return err
+	}
+	if !s.heard {
+		s.heard = true
+		s.slot.worked()
 	}
 	s.guard.spent.method = s.method
 	return s.guard.admit(m)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"net"
+
+	"golang.org/x/net/http2"
 )
 
 // HTTP/2 framing, as far as SETTINGS need it (RFC 9113, sections 4.1 and 6.5).
@@ -34,6 +36,9 @@ type settingsConn struct {
 	limit func(streams uint32)
 	// calm is called when the server closes the connection for too many PINGs.
 	calm func()
+	// leave is called when the server announces that it closes the connection, for
+	// no fault of this side.
+	leave func()
 	// refuse is called at most once, if what the server says first is not
 	// HTTP/2.
 	refuse func(err error)
@@ -119,8 +124,14 @@ func payloadLen(header []byte) int {
 func (c *settingsConn) observeGoAway(p []byte) {
 	const most = 64
 	c.farewell = append(c.farewell, p[:min(len(p), most-len(c.farewell))]...)
-	if c.left == 0 && tooManyPings(c.farewell) && c.calm != nil {
+	if c.left > 0 {
+		return
+	}
+	if tooManyPings(c.farewell) && c.calm != nil {
 		c.calm()
+	}
+	if farewellCode(c.farewell) == http2.ErrCodeNo && c.leave != nil {
+		c.leave()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Stream struct {
 	stream  grpc.ClientStream
 	frame   frame
 	pending bool        // frame holds a message that Next has not given out
+	heard   bool        // a message has come
 	header  metadata.MD // set once accepted
 	asked   bool        // Accepted has its answer
 	end     error       // what the RPC ended with
@@ -116,7 +118,8 @@ func (s *Stream) receive() error {
 	}
 	if err := s.stream.RecvMsg(&s.frame); err != nil {
 		s.frame.free()
-		s.end = s.upstream.ending(s.stream, s.givenUp()).error(err)
+		e := s.upstream.ending(s.stream, s.givenUp())
+		s.end = e.error(err)
 		switch {
 		case s.moved.Load():
 			s.end = ErrMoved
@@ -124,15 +127,37 @@ func (s *Stream) receive() error {
 			s.end = ErrIdle
 		case s.silent.Load():
 			s.end = s.errSilentRPC()
+		default:
+			s.slot.note(e, s.end, s.heard)
 		}
 		s.Close()
 		return s.end
+	}
+	if !s.heard {
+		s.heard = true
+		s.slot.worked()
 	}
 	if !s.asked {
 		s.asked = true
 		s.slot.accepted()
 	}
 	return nil
+}
+
+// note records what the end of an RPC says of the RPC and of its address. heard
+// reports whether a message has come.
+func (s *slot) note(e ending, end error, heard bool) {
+	switch {
+	case s.pool == nil, e.over != nil:
+	case strings.HasPrefix(e.mark, answerBroke):
+		s.broke(end)
+	case errors.Is(end, ErrForeign), e.mark == answerUnavailable:
+		if !heard {
+			s.failed()
+		}
+	case strings.HasPrefix(e.mark, answerOwn):
+		s.worked()
+	}
 }
 
 // ending reads what is known of an RPC that has ended.

@@ -152,11 +152,11 @@ func (u *Upstream) Reachable(ctx context.Context) bool {
 }
 
 // place finds a connection with room for one RPC, bounded by ctx.
-func (u *Upstream) place(ctx context.Context, impatient bool) (*slot, error) {
+func (u *Upstream) place(ctx context.Context, call Call) (*slot, error) {
 	if u.pool == nil {
 		return &slot{cc: u.params.Conn}, nil
 	}
-	return u.pool.place(ctx, impatient)
+	return u.pool.place(ctx, call)
 }
 
 // adopt notes a stream for Close; it reports false after Close.

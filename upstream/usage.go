@@ -12,6 +12,9 @@ type Usage struct {
 	// Connections is how many there are, Ready how many of them are up, and Silent
 	// how many are up with a backend that does not answer.
 	Connections, Ready, Silent int
+	// Apart is how many connections there are beside these, for RPCs that have
+	// broken their connection more than once.
+	Apart int
 	// Streams are RPCs that have their place, those that read the schema left out.
 	Streams int
 	// Opening are RPCs that wait for a place, at most Params.Opens.
@@ -28,6 +31,8 @@ type AddressUsage struct {
 	Address string
 	// Ready says that a connection is up.
 	Ready bool
+	// Failing says that the address fails all RPCs, and is set aside.
+	Failing bool
 	// Gone says that the resolver does not name the address any more, and that
 	// RPCs go on there.
 	Gone bool
@@ -64,8 +69,9 @@ func (p *pool) count(usage *Usage) {
 	usage.Moves = p.moves.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	usage.Apart = p.apart
 	for _, e := range p.endpoints {
-		usage.Addresses = append(usage.Addresses, AddressUsage{Address: e.name, Ready: e.ready(), Gone: e.gone, Streams: e.active})
+		usage.Addresses = append(usage.Addresses, AddressUsage{Address: e.name, Ready: e.ready(), Failing: e.faults.failing(), Gone: e.gone, Streams: e.active})
 		usage.Connections += len(e.connections)
 		for _, c := range e.connections {
 			switch {

@@ -122,7 +122,7 @@ type Upstream struct {
 	Opens int `yaml:"opens"`
 	// OpenTimeout bounds the time until a connection is up and the RPC has its place on it. Default 10s.
 	OpenTimeout Duration `yaml:"open_timeout"`
-	// Ping has silent connections with RPCs asked by HTTP/2 PINGs whether the backend is alive; one without
+	// Ping has silent connections asked by HTTP/2 PINGs whether the backend is alive; one without
 	// an answer is given up. The backend must permit it: many servers close connections that are pinged
 	// more than once in 5 minutes. Default none.
 	Ping *Ping `yaml:"ping"`
@@ -155,7 +155,7 @@ type Connections int
 // Ping says when a silent connection is asked whether its backend is alive, and when
 // one without an answer is given up.
 type Ping struct {
-	// Every is how long a connection with RPCs may be silent before it is asked. Default 30s.
+	// Every is how long a connection may be silent before it is asked. Default 30s.
 	Every Duration `yaml:"every"`
 	// Timeout is how long the backend may take to answer. Default 10s.
 	Timeout Duration `yaml:"timeout"`
