@@ -61,7 +61,7 @@ func (c *connections) HandleConn(_ context.Context, s stats.ConnStats) {
 // await waits until so many are open.
 func (c *connections) await(t *testing.T, n int32) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		c.mu.Lock()

@@ -63,7 +63,7 @@ func connect(t testing.TB, params Params) *Upstream {
 // within is a context for what should come soon.
 func within(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -224,7 +224,7 @@ func (c *command) signal(t *testing.T, signal os.Signal) {
 
 func (c *command) wait(t *testing.T) error {
 	t.Helper()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	select {
 	case err := <-c.done:
@@ -258,7 +258,7 @@ func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	again := time.NewTicker(25 * time.Millisecond)
 	defer again.Stop()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	for !holds() {
 		select {

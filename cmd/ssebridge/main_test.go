@@ -174,9 +174,9 @@ func await(ts *testscript.TestScript, args []string) {
 	})
 }
 
-// retry tries something until it works, for twenty seconds at most.
+// retry tries something until it works, for a minute at most.
 func retry(ts *testscript.TestScript, what string, try func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	again := time.NewTicker(25 * time.Millisecond)
 	defer again.Stop()

@@ -26,7 +26,7 @@ import (
 const inside = "SSEBRIDGE_IMAGE"
 
 // patience is how long anything here may take at most.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // sample is a configuration whose backend is not there: the bridge starts without.
 const sample = `

@@ -226,7 +226,7 @@ func TestFileThatChangesDuringAReload(t *testing.T) {
 		return nil
 	}
 	r.reload("test", true)
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	select {
 	case <-changes:

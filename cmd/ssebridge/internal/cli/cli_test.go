@@ -49,7 +49,7 @@ func (o *output) await(t *testing.T, words ...string) string {
 // awaitLines waits until the output has so many of such lines, and returns the last one.
 func (o *output) awaitLines(t *testing.T, count int, words ...string) string {
 	t.Helper()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	for {
 		o.mu.Lock()

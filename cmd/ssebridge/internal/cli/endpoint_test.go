@@ -43,7 +43,7 @@ func firstAsked(t *testing.T, all []*ssetest.Client) *ssetest.Client {
 	t.Helper()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
-	for late := time.After(10 * time.Second); ; {
+	for late := time.After(time.Minute); ; {
 		for _, c := range all {
 			if c.Snapshot().Ended != nil {
 				return c

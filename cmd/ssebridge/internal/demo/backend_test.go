@@ -55,7 +55,7 @@ func startBackend(t *testing.T) (conn *grpc.ClientConn, stop func()) {
 // within is the test's context with the time that anything here may take at most.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 
 	return ctx

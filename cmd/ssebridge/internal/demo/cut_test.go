@@ -61,7 +61,7 @@ type stream struct {
 // get opens a stream and reads its first line.
 func get(t *testing.T, server *httptest.Server, query string) (*stream, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/s"+query, nil)
 	if err != nil {

@@ -188,7 +188,7 @@ func TestDemoDrainAsksClientsToComeBack(t *testing.T) {
 	url, d := startDemo(t, nil)
 	client := ssetest.Connect(t, url+"/clock", ssetest.Options{})
 	client.AwaitMessages(1)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := d.Drain(ctx); err != nil {
 		t.Fatal(err)

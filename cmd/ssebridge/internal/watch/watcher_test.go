@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a change may take to be told; it is told after settle.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // watching is a watcher at work.
 type watching struct {
