@@ -264,8 +264,8 @@ func value(span sdktrace.ReadOnlySpan, key string) attribute.Value {
 	return attribute.Value{}
 }
 
-// TestTraceTellsTheStory: what a client is told besides messages is in its span, and each opening of the RPC is a span.
-func TestTraceTellsTheStory(t *testing.T) {
+// TestTheTraceOfAStream: what a client is told besides messages is in its span, and each opening of the RPC is a span.
+func TestTheTraceOfAStream(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, feedRoute("methods: [GET, POST], reconnect: {codes: [UNAVAILABLE], initial: 12s, max: 12s}, max_age: 10m"), traced(spans), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})

@@ -21,8 +21,8 @@ type part struct {
 
 // parts are the kinds of work of a bridge. A sample belongs to the first that a
 // function is of, looked at from the innermost function outwards; so waking up
-// another goroutine is that, whoever does it, and a write to the backend's
-// connection is receiving.
+// another goroutine is wake-up, whichever goroutine does it, and a write to the
+// backend's connection is receiving.
 func parts() []part {
 	return []part{
 		{"wake-up", []string{

@@ -20,7 +20,7 @@ const (
 	calm = 5
 	// longer makes the windows twice as long as others: at 30 events a second the
 	// p99 of five seconds is that of one event and a half, and one that comes just
-	// when somebody connects would be it.
+	// when a client connects would be it.
 	longer = 2
 )
 

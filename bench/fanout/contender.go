@@ -81,7 +81,7 @@ func (c *contender) died() error {
 	return nil
 }
 
-// stop ends everything: clients first, so that nobody has to wait for them.
+// stop ends everything: clients first, so that no server has to wait for them.
 func (c *contender) stop() {
 	if c.lines != nil {
 		c.lines.close()

@@ -125,7 +125,7 @@ func (p *process) ready(ctx context.Context, probe func(ctx context.Context) err
 	}
 }
 
-// accepts is a probe: somebody listens at an address.
+// accepts is a probe: there is a listener at an address.
 func accepts(addr string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		connection, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
@@ -136,7 +136,7 @@ func accepts(addr string) func(context.Context) error {
 	}
 }
 
-// freeAddrs returns two addresses of this machine that nobody listens at.
+// freeAddrs returns two addresses of this machine without a listener.
 func freeAddrs(ctx context.Context) (addrs [2]string, err error) {
 	var listeners [2]net.Listener // at once, or both might get the same
 	for i := range listeners {

@@ -106,7 +106,7 @@ func bodies(ctx context.Context, t target) {
 	many(ctx, 2000, func(ctx context.Context, _ int) { t.hold(ctx, text, 30*time.Second) })
 }
 
-// answers are unary answers of 3 MB that nobody reads.
+// answers are unary answers of 3 MB that are not read.
 func answers(ctx context.Context, t target) {
 	many(ctx, 300, func(ctx context.Context, _ int) {
 		t.hold(ctx, request(http.MethodGet, "/things/large"), 30*time.Second)
@@ -128,7 +128,7 @@ func oldIDs(ctx context.Context, t target) {
 	})
 }
 
-// future are clients with ids that nobody was given, on a silent stream.
+// future are clients with ids that no client was given, on a silent stream.
 func future(ctx context.Context, t target) {
 	many(ctx, 300, func(ctx context.Context, _ int) {
 		t.hold(ctx, request(http.MethodGet, "/shared?topic=silent", fmt.Sprintf("Last-Event-ID: %d", rand.Int64())), time.Minute)
@@ -252,7 +252,7 @@ func crumbs(ctx context.Context, t target) {
 	})
 }
 
-// reset opens streams of topics that nobody else has, and resets each at once.
+// reset opens streams of topics of its own, and resets each at once.
 func reset(ctx context.Context, t target) {
 	many(ctx, 4, func(ctx context.Context, number int) {
 		c, hangUp := t.speak(ctx)

@@ -82,7 +82,7 @@ func (p *process) resetPeak() {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte("5"), 0) // else the peak is an earlier one's
 }
 
-// free returns an address that nobody listens at, from a port on, below those that connections are given.
+// free returns an address without a listener, from a port on, below those that connections are given.
 func free(from int) (string, error) {
 	for port := from; port < 30_000; port++ {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))

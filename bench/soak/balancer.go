@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// balancerEvery is the time between two looks at who is ready.
+// balancerEvery is the time between two looks at which bridges are ready.
 const balancerEvery = 100 * time.Millisecond
 
 // balancer sends clients to the first bridge that says it is ready; to where it

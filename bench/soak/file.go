@@ -12,7 +12,7 @@ import (
 // as a ConfigMap is that a pod has mounted: its folder is behind a link, and the
 // link is what is replaced.
 type file struct {
-	path       string // for who reads it
+	path       string // for its reader
 	mounted    bool
 	generation int // of the folder behind the link
 }

@@ -40,7 +40,7 @@ func parseGap(event ssetest.Event) (gap, error) {
 // client that stands where it stood before the gap.
 type excuse func(w *watcher) bool
 
-// unplaced are the gaps of those whose place only a log knows.
+// unplaced are the gaps of visitors whose place only a log knows.
 func unplaced() map[string]excuse {
 	return map[string]excuse{gapForgotten: lostTopic, gapRestarted: lostLog, gapUpstream: lostRPC}
 }

@@ -8,7 +8,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// history is a stream of messages that was there before whoever sends it: the
+// history is a stream of messages that was there before its sender: the
 // message at place i, from 1, is due at start + i × every. All backends with
 // the same two values send the same, which is how one keeps its cursor promise
 // over being killed.

@@ -40,7 +40,7 @@ type trimming int
 
 const (
 	keepsAll   trimming = iota
-	trimsCode           // OUT_OF_RANGE to who asks for what is gone
+	trimsCode           // OUT_OF_RANGE for a cursor that is gone
 	trimsField          // a message with a field set
 )
 
@@ -83,7 +83,7 @@ type logSize struct {
 
 // The logs of routes whose ids only a log knows hold more than any fault
 // lasts, but where clients are to fall out of them. Those of the others hold
-// little, so that who comes back often finds that its cursor has left them.
+// little, so that a client that comes back often finds that its cursor has left them.
 // Private ones linger for longer than any fault lasts, and not much longer:
 // each is an RPC.
 var (

@@ -62,7 +62,7 @@ func (p *process) start(ctx context.Context) error {
 	return nil
 }
 
-// wait notes when the process ends that nobody has ended.
+// wait notes when the process ends by itself.
 func (p *process) wait(cmd *exec.Cmd, done chan struct{}) {
 	defer close(done)
 	err := cmd.Wait()

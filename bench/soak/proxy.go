@@ -42,7 +42,7 @@ func (p proxies) open(name, from, to string) (proxy, error) {
 	return opened, nil
 }
 
-// The directions of a proxy's connections: what who connected is sent, and sends.
+// The directions of a proxy's connections: to its client, and from it.
 const (
 	downstream = "downstream"
 	upstream   = "upstream"

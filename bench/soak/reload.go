@@ -76,7 +76,7 @@ type rewriting struct {
 
 	flawed   map[string]int // files, by their flaw
 	signals  int            // files that SIGHUP told of, too
-	departed int            // visitors who were told the end
+	departed int            // visitors that were told the end
 }
 
 // visits is how many visitors come each time that the passing route is added.

@@ -32,7 +32,7 @@ func quantiles(h *histogram.Histogram) string {
 // table prints what has been counted of each kind.
 func (s *soak) table() {
 	table := tabwriter.NewWriter(s.settings.out, 0, 0, 2, ' ', 0)
-	// A terminal that is gone has nobody to tell, here and below.
+	// An error is of no use where the terminal is gone, here and below.
 	_, _ = fmt.Fprintln(table, strings.Join([]string{
 		"route", "clients", "connections", "messages", "lost", "doubled", "failures", "late: p50, p99",
 		"excused gaps", "other gaps", "stream-retry", "read slowly",
@@ -83,7 +83,7 @@ func (s *soak) memory() string {
 	return shown.String()
 }
 
-// sayf prints for who watches.
+// sayf prints a line of progress.
 func (s *soak) sayf(format string, args ...any) { _, _ = fmt.Fprintf(s.settings.out, format, args...) }
 
 // verdict returns what must not have been.

@@ -31,7 +31,7 @@ type settings struct {
 	faults   int           // at least
 	each     int           // at least, of each kind
 	once     bool          // each kind of fault once, instead of a duration
-	direct   bool          // nothing stands between clients, bridges and the backend, and nobody is difficult
+	direct   bool          // nothing stands between clients, bridges and the backend, and no client is difficult
 	age      time.Duration // after which the backend ends a connection; 0 is never
 	delay    time.Duration // the bridges' drain.delay
 	grace    time.Duration // their drain.grace
@@ -107,7 +107,7 @@ func (s *soak) share() int { return s.settings.clients/len(s.kinds) + 1 }
 // play lets the clients watch, injects faults, and waits until all is calm.
 func (s *soak) play(ctx context.Context) error { return s.attended(ctx, s.faulty) }
 
-// attended plays something while the clients watch, who leave with it.
+// attended plays something while the clients watch, which leave with it.
 func (s *soak) attended(ctx context.Context, play func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -172,7 +172,7 @@ func (s *soak) watch(ctx context.Context, watching *sync.WaitGroup) {
 		s.watchers = append(s.watchers, w)
 		watching.Go(func() { w.run(ctx) })
 		if i%crowd == crowd-1 {
-			_ = pause(ctx, crowdEvery) // who comes when it is over leaves at once
+			_ = pause(ctx, crowdEvery) // a client that comes when it is over leaves at once
 		}
 	}
 }
@@ -360,7 +360,7 @@ func (s *soak) late(place int64, ignored func(*watcher) bool) []string {
 }
 
 // fewRPCs waits until the catch-ups have merged: then each bridge has one RPC
-// for each stream that somebody listens to. Where clients have RPCs of their
+// for each stream with a client. Where clients have RPCs of their
 // own, each has one besides. Where processors are short a client may lag at any
 // time and have a catch-up for a moment, so each kind is looked at by itself, until it
 // has been seen with few.

@@ -29,7 +29,7 @@ func built(t *testing.T) string {
 }
 
 // TestMain is the backend's process too. At every connection that toxiproxy
-// cuts it leaves who reads from it, and the toxic before the one that cut.
+// cuts it leaves the reader of it, and the toxic before the one that cut.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == asBackend {
 		program.Fail(runBackend(os.Args[2:]))

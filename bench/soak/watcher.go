@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// leaves: one reconnection in so many is that of a new visitor, who has no
-	// id yet, instead of one who comes back.
+	// leaves: one reconnection in so many is that of a new visitor, which has no
+	// id yet, instead of one that comes back.
 	leaves = 20
 	// sulk is what a client waits that was told nothing, before it tries again.
 	sulk = 300 * time.Millisecond
@@ -290,7 +290,7 @@ func (w *watcher) asked(data string) error {
 		return errors.New("a client was asked to leave for a reload that has not changed its route")
 	}
 	if retry.Reason == gapLagged && !w.kind.mayLag() {
-		return errors.New("a client lagged where nobody is to be asked to leave for that")
+		return errors.New("a client lagged where none is to be asked to leave for that")
 	}
 	return nil
 }
@@ -311,7 +311,7 @@ func (w *watcher) missed(event ssetest.Event) error {
 		err = errors.Join(err, fmt.Errorf("the gap's id is %q, but it says that it goes on from %q", event.ID, told.ResumedFrom))
 	}
 	if told.LastEventID != w.lastID {
-		err = errors.Join(err, fmt.Errorf("the gap is told to who stands at %q", told.LastEventID))
+		err = errors.Join(err, fmt.Errorf("the gap is told to a client that stands at %q", told.LastEventID))
 	}
 	// A gap right behind another takes nothing back: the first may have led into
 	// a log that begins earlier.

@@ -56,7 +56,7 @@ func TestWatcherNotices(t *testing.T) {
 		{name: "expired at a cursor", kind: "exclusive", responses: []string{open("4"), "retry: 1\n" + gapped("expired", "4", "9")}, failures: 1, word: "excuses"},
 		{name: "messages again behind a gap", kind: "positions", responses: []string{open(epoch+"-3") + message(epoch+"-4", "9") + gapped("upstream", epoch+"-4", epoch+"-5") + message(epoch+"-6", "9")}, failures: 1, word: "and 9 before it"},
 		{name: "a gap that goes on elsewhere", kind: "ids", responses: []string{open("3") + gapped("upstream", "3", "5") + message("7", "7")}, lost: 1, failures: 1, word: "place 7 came"},
-		{name: "a gap for another client", kind: "ids", responses: []string{open("3") + gapped("upstream", "2", "~"+epoch+"-5")}, failures: 1, word: "to who stands"},
+		{name: "a gap for another client", kind: "ids", responses: []string{open("3") + gapped("upstream", "2", "~"+epoch+"-5")}, failures: 1, word: "to a client that stands"},
 		{name: "restarted where nothing was", kind: "ids", responses: []string{open("3"), "retry: 1\n" + gapped("restarted", "3", "8")}, failures: 1, word: "excuses"},
 		{name: "restarted at another bridge", kind: "ids", moves: true, responses: []string{open("3"), "retry: 1\n" + gapped("restarted", "3", "8") + message("9", "9")}},
 		{name: "restarted, in a log with a gap", kind: "ids", moves: true, responses: []string{

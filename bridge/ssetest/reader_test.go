@@ -272,7 +272,7 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
-func TestHeartbeatsAreTold(t *testing.T) {
+func TestEachHeartbeatIsReported(t *testing.T) {
 	beats := 0
 	mode := Mode{IDs: true, OnHeartbeat: func() { beats++ }}
 

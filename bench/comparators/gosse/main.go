@@ -29,7 +29,7 @@ func main() {
 }
 
 // accept has the response's head sent before there is an event, which go-sse
-// leaves to whoever wants it.
+// leaves to the embedder.
 func accept(w http.ResponseWriter, _ *http.Request) (topics []string, allowed bool) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	return []string{sse.DefaultTopic}, http.NewResponseController(w).Flush() == nil

@@ -1,4 +1,4 @@
-// Naive is how a net/http server fans events out when nobody has thought about
+// Naive is how a net/http server fans events out without a thought about
 // it: a channel for each client, and a goroutine that writes and flushes what
 // comes out of it. The event is formatted once, at least.
 package main

@@ -1,6 +1,6 @@
 // Relay is the least that carrying a gRPC stream to a socket takes: grpc-go's
 // client as it is, and a write of the event for each message. There is no HTTP
-// server, no resuming and nobody to share with.
+// server, no resuming and no sharing.
 package main
 
 import (

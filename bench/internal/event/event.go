@@ -24,7 +24,7 @@ const Kind = "tick"
 // names repeat, numbers do not, so that compressing them is neither easier nor
 // harder than with real ones. Made once, since a backend that has to send to a
 // thousand RPCs has other things to do.
-var texts = makeTexts() //nolint:gochecknoglobals // a table that nobody writes to
+var texts = makeTexts() //nolint:gochecknoglobals // a table that is only read
 
 func makeTexts() [256]string {
 	symbols := [...]string{"ACME", "GLOB", "INIT", "UMBR", "WAYN", "STRK", "CYBR", "TYRL"}

@@ -13,7 +13,7 @@ type client struct {
 	window *window
 
 	mu       sync.Mutex
-	encoded  bool // the body is compressed and nobody decompresses it: only its bytes count
+	encoded  bool // the body is compressed and is not decompressed: only its bytes count
 	parser   event.Parser
 	last     uint64 // the place of the newest event, 0 before the first
 	lastSent int64  // when that was sent, in Unix nanoseconds

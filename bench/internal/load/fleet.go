@@ -43,7 +43,7 @@ type fleet struct {
 	poller *poller
 	number int // of the next connection
 
-	streams sync.WaitGroup // those who read connections
+	streams sync.WaitGroup // the readers of connections
 
 	mu          sync.Mutex
 	clients     []*client
@@ -53,7 +53,7 @@ type fleet struct {
 	encoded     int   // of them, compressed ones
 	failed      error // the first client that was not let in
 
-	changed chan struct{} // of 1, so that a change is not missed that comes before somebody waits
+	changed chan struct{} // of 1, so that a change is not missed that comes before the wait
 }
 
 // newFleet makes a fleet without clients.
@@ -91,7 +91,7 @@ func (f *fleet) answered(encoded bool, err error) {
 	}
 	select {
 	case f.changed <- struct{}{}:
-	default: // somebody will look anyway
+	default: // a look is due anyway
 	}
 }
 

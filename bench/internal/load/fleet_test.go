@@ -64,7 +64,7 @@ func events(t *testing.T, transport string) (addr string, served *atomic.Int64) 
 	return server.Listener.Addr().String(), served
 }
 
-func TestEveryTransportCountsWhatComes(t *testing.T) {
+func TestEveryTransportCountsItsEvents(t *testing.T) {
 	for _, set := range []struct {
 		transport  string
 		compressed bool

@@ -13,7 +13,7 @@ type Result struct {
 	Closed   int           `json:"closed"`   // of all, that the server has closed
 	Silent   int           `json:"silent"`   // that read and got nothing
 	Behind   int           `json:"behind"`   // that did not get what was sent before the window's end
-	Counted  int           `json:"counted"`  // whose events are counted: all but those who do not decompress
+	Counted  int           `json:"counted"`  // whose events are counted: all but those that do not decompress
 	Encoded  int           `json:"encoded"`  // whose responses were compressed
 	Seconds  float64       `json:"seconds"`  // how long the window was open
 	Events   uint64        `json:"events"`   // of the counted clients

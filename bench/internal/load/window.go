@@ -13,7 +13,7 @@ type window struct {
 	opened   atomic.Uint64 // how many times
 	state    atomic.Pointer[span]
 	latency  histogram.Histogram
-	progress *progress // nil where nobody wants to know
+	progress *progress // nil where it is not wanted
 }
 
 // span is from when to when is counted, in Unix nanoseconds.

@@ -10,7 +10,7 @@ import (
 )
 
 // Window is how far ahead of its slowest client a stream may be. It is shut
-// until somebody tells how far the clients are.
+// until a reader tells how far the clients are.
 type Window struct {
 	size uint64
 

@@ -48,7 +48,7 @@ func TestAProcessAndItsChildren(t *testing.T) {
 	}
 }
 
-func TestCPUIsWhatWasUsed(t *testing.T) {
+func TestCPUIsTheTimeThatWasUsed(t *testing.T) {
 	before, system, err := CPU(os.Getpid())
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 // Options are a server's command line.
 type Options struct {
 	Listen string // for clients
-	Window string // for those who tell how far clients are; "" for nobody
+	Window string // where readers tell how far clients are; "" for none
 	Size   int    // of the window
 	Pace   string // see pace.Parse
 }

@@ -240,7 +240,7 @@ func TestOwnBlocksStandBetweenFrames(t *testing.T) {
 
 // A client that is asked to leave when its step is over, and that does not wait yet, hears of it
 // all the same.
-func TestToldBetweenTheStepAndTheWait(t *testing.T) {
+func TestARequestToLeaveBetweenTheStepAndTheWait(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {
 		source := newSource(100)
 		s.serve(source, Policy{})

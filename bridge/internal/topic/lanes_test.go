@@ -116,7 +116,7 @@ func (r *lateRenderer) latest() time.Duration {
 
 // Hundreds of replays take processors from each other, and not from what is live: its
 // messages are no later than beside as many threads as replays may use.
-func TestReplaysLeaveProcessorsToWhatIsLive(t *testing.T) {
+func TestReplaysLeaveProcessorsToLiveEvents(t *testing.T) {
 	const replays, lasts = 300, 2 * time.Second
 	beside := func(replays, threads int) time.Duration {
 		r := NewRegistry(Limits{Topics: 100_000, Idle: 10, Bytes: 1 << 40})

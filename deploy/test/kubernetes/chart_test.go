@@ -270,7 +270,7 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
-func TestChartBudgetByWhatMustStay(t *testing.T) {
+func TestChartBudgetByPodsThatMustStay(t *testing.T) {
 	found, _ := rendered(t, withImage(values(t, "podDisruptionBudget: {minAvailable: 50%}")))
 	budget := found.budgets["test-ssebridge"].Spec
 	if budget.MaxUnavailable != nil || budget.MinAvailable == nil || budget.MinAvailable.StrVal != "50%" {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestVersionSaysWhatWasBuilt(t *testing.T) {
+func TestVersionNamesTheBuild(t *testing.T) {
 	platform := ", " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH
 	for name, tc := range map[string]struct {
 		info *debug.BuildInfo

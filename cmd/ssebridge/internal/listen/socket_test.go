@@ -123,7 +123,7 @@ func TestFilesThatAreNoSocketsStay(t *testing.T) {
 	}
 }
 
-func TestSocketSaysWhatToDo(t *testing.T) {
+func TestSocketErrorsNameTheWayOut(t *testing.T) {
 	folder := t.TempDir()
 	_, err := Open(t.Context(), "unix://"+folder+"/no/s.sock")
 	if err == nil || !strings.Contains(err.Error(), "there is no folder "+folder+"/no; make it") {
