@@ -1,5 +1,7 @@
 package bridge
 
+import "github.com/ssebridge/ssebridge/upstream"
+
 // Seated returns how many clients have a place.
 func (b *Bridge) Seated() int { return b.shedding.seats.count() }
 
@@ -14,3 +16,6 @@ func (b *Bridge) PendingRequests() int64 { return b.shedding.pending.requests.by
 
 // PendingAnswers is what is held of answers.
 func (b *Bridge) PendingAnswers() int64 { return b.shedding.pending.answers.bytes() }
+
+// Intake bounds the large messages that are received from an upstream.
+func (b *Bridge) Intake(name string) *upstream.Intake { return b.site.Load().upstreams[name].intake }

@@ -242,18 +242,23 @@ func (e *clipped) Error() string {
 
 func (e *clipped) Unwrap() error { return e.err }
 
-// printable replaces what is no printable character, and cuts after maxErrorLen
-// bytes.
+// printable makes a text one line of printable characters, and cuts after
+// maxErrorLen bytes. A line break is a space: a page or a list of errors stays
+// readable.
 func printable(s string) string {
 	cut := len(s) > maxErrorLen
 	if cut {
 		s = s[:maxErrorLen]
 	}
 	s = strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			return ' '
+		case r == unicode.ReplacementChar || !unicode.IsPrint(r):
 			return '?'
+		default:
+			return r
 		}
-		return r
 	}, s)
 	if cut {
 		s += "…"

@@ -77,7 +77,7 @@ func TestLostConnectionNamesNobody(t *testing.T) {
 func TestClip(t *testing.T) {
 	cause := errors.New("a\nb\x1b[31m\x00\xff\u2028é")
 	err := clip(cause)
-	if got := err.Error(); got != "a?b?[31m???é" {
+	if got := err.Error(); got != "a b?[31m???é" {
 		t.Errorf("got %q", got)
 	}
 	if !errors.Is(err, cause) {

@@ -3,6 +3,7 @@ package compose
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,11 @@ func TestCompose(t *testing.T) {
 		if c := p.Services[name]; !c.ReadOnly || !slices.Equal(c.CapDrop, []string{"ALL"}) {
 			t.Errorf("%s may more than it needs", name)
 		}
+	}
+	// A network that nginx took from the bridge's container would be gone when that is replaced.
+	nginx := p.Services["nginx"]
+	if nginx.NetworkMode != "" || len(nginx.Ports) != 1 || !strings.Contains(strings.Join(nginx.Command, " "), "server ssebridge:8080 resolve") {
+		t.Errorf("nginx is on the network %q with ports %v, and runs %q; want a network of its own, on which it looks the bridge up", nginx.NetworkMode, nginx.Ports, nginx.Command)
 	}
 	if got, want := p.Configs["nginx"].File, filepath.Join(bridgetest.Root(), "deploy/proxy/nginx.conf"); got != want {
 		t.Errorf("nginx reads %s, want %s", got, want)

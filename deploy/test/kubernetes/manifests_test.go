@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
@@ -43,6 +44,13 @@ func TestGateway(t *testing.T) {
 	found.checkPod(t, "ssebridge")
 	found.checkService(t, "ssebridge")
 	pod := found.deployments["ssebridge"].Spec.Template.Spec
+	// Each peer in a trusted network may say that it is any client, so the manifest names none by itself.
+	var trust struct {
+		TrustedProxies []string `json:"trusted_proxies"`
+	}
+	if err := yaml.Unmarshal([]byte(found.configuration(t, pod, pod.Containers[0])), &trust); err != nil || len(trust.TrustedProxies) > 0 {
+		t.Errorf("it trusts %q (%v)", trust.TrustedProxies, err)
+	}
 	if c := pod.Containers[0]; c.Lifecycle != nil {
 		t.Errorf("drain.delay is what a preStop would be: %+v", c.Lifecycle)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
@@ -90,6 +92,21 @@ func TestServiceIsGivenTimeAndDescriptors(t *testing.T) {
 	files, err := strconv.Atoi(value(t, content, "LimitNOFILE"))
 	if err != nil || files < 11_000 {
 		t.Errorf("LimitNOFILE is %d (%v), want room for the default 10,000 clients", files, err)
+	}
+}
+
+// The service has a limit of memory, and Go's own below it, so that it collects rather than is killed.
+func TestServiceHasAMemoryLimit(t *testing.T) {
+	content := bridgetest.Read(t, "deploy/systemd/"+service)
+	limit, err := resource.ParseQuantity(strings.Replace(value(t, content, "MemoryMax"), "M", "Mi", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	variable := value(t, content, "Environment")
+	text, found := strings.CutPrefix(variable, "GOMEMLIMIT=")
+	goes, err := resource.ParseQuantity(strings.TrimSuffix(text, "B"))
+	if !found || err != nil || goes.Value() >= limit.Value() {
+		t.Errorf("%s (%v), want GOMEMLIMIT below %d bytes", variable, err, limit.Value())
 	}
 }
 

@@ -13,17 +13,20 @@ import (
 // errorBytes bounds what is logged of an error of the SDK's.
 const errorBytes = 500
 
-// plain returns the text of an error, cut and with a ? for characters that are not
-// printable: it may quote a header, and the log's handler escapes it once more.
+// plain returns the text of an error on one line, cut and with a ? for characters that are
+// not printable: it may quote a header, and the log's handler escapes it once more.
 func plain(err error) string {
 	text := err.Error()
 
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c > '~' {
+		switch {
+		case c == '\n' || c == '\r' || c == '\t':
+			return ' '
+		case c < ' ' || c > '~':
 			return '?'
+		default:
+			return c
 		}
-
-		return c
 	}, text[:min(len(text), errorBytes)])
 }
 

@@ -42,7 +42,7 @@ func TestCollectorThatIsAwayIsLoggedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `level=WARN msg="spans cannot be exported, and are lost until they can" error="dial \"tcp\":? refused"`) {
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `level=WARN msg="spans cannot be exported, and are lost until they can" error="dial \"tcp\":  refused"`) {
 		t.Errorf("logged %s", &log)
 	}
 	collector.err = nil

@@ -1,0 +1,42 @@
+package bridge_test
+
+import (
+	"bytes"
+	"testing"
+
+	"google.golang.org/grpc"
+
+	"github.com/ssebridge/ssebridge/bridge/ssetest"
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+)
+
+// While others have all the room, a client's large message is not received from its backend, and another client of the same
+// connection gets a small one.
+func TestLargeMessagesAreReceivedInTurn(t *testing.T) {
+	b := backend(t)
+	b.OnWatch(func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+		event := &testv1.FeedEvent{Seq: 1}
+		if request.GetTopic() == "large" {
+			event.Payload = bytes.Repeat([]byte("x"), 3<<20)
+		}
+		if err := stream.Send(event); err != nil {
+			return err
+		}
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	})
+	g := start(t, b.Target(), "  - {path: '/feed/{topic}', rpc: "+watch+", upstream: app, open_grace: 0s}\n")
+	first := ssetest.Connect(t, g.URL+"/feed/first", ssetest.Options{})
+	first.AwaitMessages(1) // the schema is known
+	const others = 16 << 20
+	g.Bridge.Intake("app").Add(others)
+	large := ssetest.Connect(t, g.URL+"/feed/large", ssetest.Options{})
+	large.AwaitEvents(1)
+	b.AwaitRunning(2)
+	ssetest.Connect(t, g.URL+"/feed/small", ssetest.Options{}).AwaitMessages(1)
+	if got := large.Snapshot().Messages(); len(got) > 0 {
+		t.Error("a large message is received without room")
+	}
+	g.Bridge.Intake("app").Done(others)
+	large.AwaitMessages(1)
+}
