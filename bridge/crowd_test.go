@@ -33,6 +33,7 @@ type ear struct {
 	mu      sync.Mutex
 	next    int64
 	gaps    int
+	others  int    // control events other than stream-open and stream-gap
 	changed func() // after each event
 }
 
@@ -62,8 +63,12 @@ func (e *ear) Write(p []byte) (int, error) {
 func (e *ear) hear(block []byte) {
 	_, rest, found := bytes.Cut(block, []byte(`data: {"seq":"`))
 	if !found {
-		if bytes.Contains(block, []byte("event: stream-gap")) {
+		switch name := controlOf(block); name {
+		case "", "stream-open":
+		case "stream-gap":
 			e.gaps++
+		default:
+			e.others++
 		}
 		return
 	}
@@ -75,6 +80,16 @@ func (e *ear) hear(block []byte) {
 	if e.changed != nil {
 		e.changed()
 	}
+}
+
+// controlOf returns the name of a control event, or nothing.
+func controlOf(block []byte) string {
+	for line := range bytes.SplitSeq(block, []byte("\n")) {
+		if name, ok := bytes.CutPrefix(line, []byte("event: ")); ok && bytes.HasPrefix(name, []byte("stream-")) {
+			return string(name)
+		}
+	}
+	return ""
 }
 
 func (e *ear) at() (next int64, gaps int) {

@@ -157,6 +157,9 @@ routes:
 		if at, gaps := e.at(); at != int64(said+1) || gaps > 0 {
 			t.Fatalf("a client has %d events and %d gaps, want %d", at-1, gaps, said)
 		}
+		if e.others > 0 {
+			t.Fatalf("a client was sent %d control events", e.others)
+		}
 	}
 	for _, c := range sockets {
 		if s := c.Snapshot(); len(s.Events) != said+1 || s.Ended != nil {
