@@ -54,10 +54,12 @@ type windowConn struct {
 
 // grant is a large message of one stream.
 type grant struct {
-	update  [windowUpdateLen]byte
-	bytes   int64
-	left    int64 // still to come
-	counted bool  // else it waits, or is late
+	update [windowUpdateLen]byte
+	bytes  int64
+	// left is how much is still to come. A window of the message may have come before it
+	// was granted, and grpc-go's update is by all of it.
+	left    int64
+	counted bool // else it waits, or is late
 	late    *time.Timer
 }
 
@@ -147,7 +149,7 @@ func (c *windowConn) holds(stream uint32, bytes int64) bool {
 	if g := c.granted[stream]; g != nil {
 		return false // more of the same
 	}
-	g := &grant{update: c.frame, bytes: bytes, left: bytes}
+	g := &grant{update: c.frame, bytes: bytes, left: bytes - streamWindow}
 	c.granted[stream] = g
 	c.granting.Store(true)
 	if c.intake.take(bytes, func() { c.begin(stream, g) }) {

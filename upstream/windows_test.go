@@ -113,6 +113,36 @@ func TestManyLargeMessagesTakeTurns(t *testing.T) {
 	eventually(t, func() bool { return intake.count() == 0 })
 }
 
+// Large messages of streams that are silent afterwards take turns as they come: none is counted until its stream says more.
+func TestLargeMessagesOfQuietStreamsTakeTurns(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(200))
+	intake := NewIntake(2 << 20)
+	u := connect(t, Params{Target: backend.Addr(), Intake: intake})
+	large := &testv1.FeedEvent{Seq: 1, Payload: bytes.Repeat([]byte("x"), 1<<20)}
+	backend.OnWatch(func(_ *testv1.WatchRequest, stream watchServer) error {
+		if err := stream.Send(large); err != nil {
+			return err
+		}
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	})
+	began := time.Now()
+	var all sync.WaitGroup
+	for range 20 {
+		s := watch(t, u, nil)
+		all.Go(func() {
+			if err := s.Next(func([]byte) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(began); took > grantTimeout {
+		t.Errorf("20 messages took %v", took)
+	}
+	eventually(t, func() bool { return intake.count() == 0 })
+}
+
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
