@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -368,6 +370,75 @@ func TestRebalancing(t *testing.T) {
 	for open.Load() > 0 {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// An address that comes late gets its share although that takes more connections than one, by the backend's stream limit. Where
+// it may have no more, nothing is moved in vain.
+func TestRebalancingOverAStreamLimit(t *testing.T) {
+	for _, test := range []struct{ connections, want int }{{0, 20}, {4, 20}, {1, 10}} {
+		t.Run(strconv.Itoa(test.connections), func(t *testing.T) {
+			f := startFleet(t, 2, backendtest.WithMaxConcurrentStreams(10))
+			many := test.want * 2
+			if test.connections == 1 {
+				f.Backends[0].Restart(backendtest.WithMaxConcurrentStreams(100))
+				many = 40
+			}
+			f.Publish(f.Backends[0])
+			u := connectTo(t, f, Params{Balance: Balance{Rebalance: time.Second}, Connections: test.connections})
+			awaitAddresses(t, u, 1)
+			var open sync.WaitGroup
+			for range many {
+				open.Go(func() {
+					for {
+						s, err := u.Open(t.Context(), Call{Method: watchMethod, Movable: func() bool { return true }})
+						if err != nil {
+							return
+						}
+						err = s.Next(discard)
+						s.Close()
+						if err != ErrMoved { //nolint:errorlint // it is the sentinel itself
+							return
+						}
+					}
+				})
+			}
+			f.Backends[0].AwaitRunning(many)
+			f.Publish(f.Backends...)
+			f.Backends[1].AwaitRunning(test.want)
+			f.Backends[0].AwaitRunning(many - test.want)
+			time.Sleep(unmovedPause + unmovedPause/2)
+			if got := u.Usage().Moves; got != uint64(test.want) {
+				t.Errorf("%d RPCs were moved", got)
+			}
+			if err := u.Close(); err != nil {
+				t.Error(err)
+			}
+			open.Wait()
+		})
+	}
+}
+
+// Without rebalancing, too, an address gets no more RPCs than another one that is full until it has a further connection.
+func TestAFullAddressGetsAFurtherConnection(t *testing.T) {
+	f := startFleet(t, 2, backendtest.WithMaxConcurrentStreams(10))
+	f.Publish(f.Backends[0])
+	u := connectTo(t, f, Params{})
+	awaitAddresses(t, u, 1)
+	var streams []*Stream
+	for range 40 {
+		streams = append(streams, watch(t, u, nil))
+	}
+	f.Publish(f.Backends...)
+	awaitAddresses(t, u, 2)
+	for _, s := range streams[:5] {
+		s.Close() // there is room for some at the first address
+	}
+	for range 20 {
+		watch(t, u, nil)
+		awaitUsage(t, u, "not all connections are up", func(usage Usage) bool { return usage.Ready == usage.Connections })
+	}
+	// One RPC more than its connection takes has it get another.
+	eventually(t, func() bool { return f.Backends[1].Running() >= 19 })
 }
 
 func TestManyAddresses(t *testing.T) {

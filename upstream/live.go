@@ -50,10 +50,11 @@ type liveConn struct {
 	ended func(err error)
 	once  sync.Once
 
-	timer  *time.Timer // the next look; guarded by pool.mu
-	pinged time.Time   // when a PING was sent that has no answer yet; guarded by pool.mu
-	last   time.Time   // when a PING was last sent; guarded by pool.mu
-	idly   bool        // that PING was sent without RPCs; guarded by pool.mu
+	timer  *time.Timer   // the next look; guarded by pool.mu
+	every  time.Duration // pool.pingEvery when the connection began; guarded by pool.mu
+	pinged time.Time     // when a PING was sent that has no answer yet; guarded by pool.mu
+	last   time.Time     // when a PING was last sent; guarded by pool.mu
+	idly   bool          // that PING was sent without RPCs; guarded by pool.mu
 
 	mu     sync.Mutex // held while something is written
 	left   int        // bytes of what is being written: the preface or a frame
@@ -178,6 +179,7 @@ func (p *pool) live(c *connection, l *liveConn) {
 		c.live.timer.Stop()
 	}
 	c.live, c.mute = l, false
+	l.every = p.pingEvery
 	l.timer = time.AfterFunc(maxLook, func() { p.look(c, l) })
 }
 
@@ -363,15 +365,20 @@ func (p *pool) doubt(c *connection) {
 	_ = l.ping() // a connection that fails to write fails to read, too
 }
 
-// calm has the backend pinged half as often. If it refuses PINGs without RPCs, as
-// most servers do by default, only connections with RPCs are pinged from now on.
+// longestPing bounds how much less often a backend is pinged that refuses PINGs.
+const longestPing = time.Hour
+
+// calm has the backend pinged half as often as it was on the connection that it has
+// refused: many connections that it refuses at once are one step. If it refuses PINGs
+// without RPCs, as most servers do by default, only connections with RPCs are pinged
+// from now on.
 func (p *pool) calm(c *connection, l *liveConn) {
 	p.mu.Lock()
 	idly := l.idly
 	if idly {
 		p.onlyBusy = true
 	} else {
-		p.pingEvery *= 2
+		p.pingEvery = max(p.pingEvery, min(2*l.every, longestPing))
 	}
 	every := p.pingEvery
 	p.mu.Unlock()

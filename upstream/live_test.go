@@ -231,6 +231,31 @@ func TestTooManyPings(t *testing.T) {
 	}
 }
 
+// Many connections that are refused at once have the backend pinged half as often, and not a millionth as often, or all the time
+// where that exceeds a duration.
+func TestTooManyPingsOnManyConnections(t *testing.T) {
+	const connections = 40
+	backend := backendtest.Start(t, backendtest.WithServerOptions(
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Minute, PermitWithoutStream: true})))
+	backend.OnWatch(silent)
+	var log lines
+	const every = 200 * time.Millisecond
+	u := connect(t, Params{
+		Target: backend.Addr(), Schema: quiet(), Connections: connections, Opens: connections,
+		Ping: &Ping{Every: every, Timeout: time.Minute}, Logger: log.logger(),
+	})
+	awaitUsage(t, u, "up", func(usage Usage) bool { return usage.Ready == connections })
+	for range connections {
+		watch(t, u, nil)
+	}
+	eventually(t, func() bool { return log.count("too_many_pings") >= connections })
+	u.pool.mu.Lock()
+	defer u.pool.mu.Unlock()
+	if got := u.pool.pingEvery; got < 2*every || got > 4*every {
+		t.Errorf("the backend is pinged every %v after that", got)
+	}
+}
+
 // PINGs go between frames, wherever grpc-go's writes begin and end.
 func TestPingsGoBetweenFrames(t *testing.T) {
 	backend := backendtest.Start(t, permissive())

@@ -3,6 +3,7 @@ package upstream
 import (
 	"cmp"
 	"context"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -58,6 +59,9 @@ func (p *pool) placeLocked(ctx context.Context, key uint64, impatient bool) (*sl
 		}
 		if p.settling == nil {
 			if c := p.pickLocked(key); c != nil {
+				if err := p.growEvenLocked(c.endpoint); err != nil {
+					return nil, err
+				}
 				s, err := p.takeForLocked(ctx, c, key)
 				if s != nil || err != nil {
 					return s, err
@@ -202,7 +206,19 @@ func last(a, b bool) int {
 // growLocked opens one more connection if no address has room. It chooses the
 // address with the fewest RPCs among those whose connections are all up. At most
 // one such connection is being established at a time.
-func (p *pool) growLocked() error {
+func (p *pool) growLocked() error { return p.growBelowLocked(math.MaxInt) }
+
+// growEvenLocked opens one more connection to an address that is full and has fewer
+// RPCs than one that has room. Without it that address would never get its share.
+func (p *pool) growEvenLocked(room *endpoint) error {
+	if room.gone {
+		return p.growLocked()
+	}
+	return p.growBelowLocked(room.active)
+}
+
+// growBelowLocked does it for addresses with fewer RPCs than so many.
+func (p *pool) growBelowLocked(most int) error {
 	if p.params.Connections > 0 {
 		return nil
 	}
@@ -211,7 +227,7 @@ func (p *pool) growLocked() error {
 		if e.growing() {
 			return nil
 		}
-		if e.gone || !e.full() || len(e.connections) >= maxConnections {
+		if e.gone || !e.full() || len(e.connections) >= maxConnections || e.active >= most {
 			continue
 		}
 		if least == nil || e.active < least.active {

@@ -151,12 +151,26 @@ func (p *pool) moveOne() bool {
 		if most == nil {
 			return false
 		}
-		if most.moveOne() {
+		if p.takesLocked(most) && most.moveOne() {
 			p.moves.Add(1)
 			return true
 		}
 		tried[most] = true
 	}
+}
+
+// takesLocked reports whether another address can take an RPC of one that has too
+// many. Where those with fewer are full it opens a further connection, if that may
+// be: an RPC that was moved before would only come back.
+func (p *pool) takesLocked(most *endpoint) bool {
+	for _, e := range p.endpoints {
+		fewer := most.gone || e.active+1 < most.active
+		if e != most && !e.gone && fewer && e.pick(p.params.Connections > 0) != nil {
+			return true
+		}
+	}
+	_ = p.growEvenLocked(most) // else it is tried again
+	return false
 }
 
 // moveOne moves any RPC that can be moved.
