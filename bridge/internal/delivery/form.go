@@ -11,6 +11,8 @@ type form interface {
 	// read returns frames of a log after a position, and the position behind
 	// them, as replay.Log.Read does.
 	read(log *replay.Log, position uint64) (blocks [][]byte, next uint64, err error)
+	// unread says that the blocks which read has returned last are not sent.
+	unread()
 	// own spells a block that no log holds, at a position of the log.
 	own(block []byte, position uint64) [][]byte
 	// comment spells one that says nothing, and returns how many bytes of it
@@ -53,6 +55,7 @@ func (p *plain) own(block []byte, _ uint64) [][]byte {
 
 func (p *plain) comment(block []byte) (blocks [][]byte, seen int) { return p.own(block, 0), len(block) }
 
+func (*plain) unread()       {}
 func (*plain) broken(uint64) {}
 func (*plain) end() [][]byte { return nil }
 
@@ -82,6 +85,7 @@ func (c *chunked) comment(block []byte) (blocks [][]byte, seen int) {
 	return c.own(block, 0), len(block)
 }
 
+func (*chunked) unread()       {}
 func (*chunked) broken(uint64) {}
 
 func (c *chunked) end() [][]byte {
@@ -100,6 +104,7 @@ type zipped struct {
 	// exactly its frames; sum is that of all output.
 	whole  uint64
 	sum    deflate.Sum
+	before deflate.Sum // sum without what read has returned last
 	blocks [][]byte
 }
 
@@ -115,9 +120,11 @@ func (z *zipped) read(log *replay.Log, position uint64) (blocks [][]byte, next u
 	} else {
 		z.blocks, next, sum, err = log.ReadGzip(position, z.whole, batch, z.blocks)
 	}
-	z.sum = z.sum.Then(sum)
+	z.before, z.sum = z.sum, z.sum.Then(sum)
 	return z.blocks, next, err
 }
+
+func (z *zipped) unread() { z.sum = z.before }
 
 // own spells a block of the client's own as stored: it is in no other client's
 // output, so that nothing that refers to what came before may follow it until

@@ -1,6 +1,9 @@
 package delivery
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"slices"
 	"testing"
 )
@@ -47,4 +50,44 @@ func TestAPartedClientMovesBeforeItReadsOn(t *testing.T) {
 	}
 	step("b\n\n")
 	step("")
+}
+
+// sendingRoad is a road whose client is parted when it is about to be sent a position.
+type sendingRoad struct {
+	*partedRoad
+	at uint64
+}
+
+// Sending parts the client.
+func (r *sendingRoad) Sending(position uint64) {
+	if position == r.at {
+		r.parted, r.at = true, 0
+	}
+}
+
+// The checksum at the end of a gzip stream leaves out what was read for a client that
+// was parted before it was sent it.
+func TestAPartedClientHasTheChecksumOfWhatItWasSent(t *testing.T) {
+	r := &sendingRoad{&partedRoad{watchedRoad: &watchedRoad{road: newRoad(), watches: []bool{true, true}}}, 1}
+	put(r.log, "a")
+	next := r.lead(1)
+	put(next, "b")
+	next.Close()
+	client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r, Gzip: true, First: []byte("first\n\n")}
+	session := newSession(client, newForm(true, false), 0)
+	var stream []byte
+	for end := End(""); end == ""; {
+		var blocks [][]byte
+		blocks, end = session.step(0)
+		stream = append(stream, slices.Concat(blocks...)...)
+		session.wrote(0)
+	}
+	unzip, err := gzip.NewReader(bytes.NewReader(stream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(unzip)
+	if string(text) != "first\n\nb\n\n" || err != nil {
+		t.Errorf("got %q, %v", text, err)
+	}
 }

@@ -129,6 +129,7 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 			if s.sends(next) {
 				return blocks, ""
 			}
+			s.form.unread()
 		default:
 			return s.idle(now)
 		}
