@@ -50,7 +50,7 @@ type endpoint struct {
 	hasBound chan struct{}           // closed with the first binding
 	bindMu   sync.Mutex              // one binding at a time, so that none is replaced by an older one
 
-	refreshed atomic.Int64 // when a message last had the schema read anew; Unix nanoseconds
+	refreshed atomic.Int64 // when a message last had the schema read anew, by refreshClock
 
 	repeats  repeats           // whether its cursors do though they are to differ
 	counts   *routeCounts      // of all endpoints with its path

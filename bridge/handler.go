@@ -77,9 +77,6 @@ func aside(f func() (answer, error)) (answer, error) {
 // serve tells the story of a request. An error is answered by refuse; nothing
 // has been written then.
 func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
-	if b.passesOn(w, r) {
-		return answered, nil
-	}
 	if r.Method == http.MethodOptions {
 		return answered, b.options(w, r)
 	}
@@ -98,6 +95,8 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	case stream && r.Method == http.MethodGet && sse.ParseID(e.mode, lastEventID(r)).Final:
 		w.Header().Set("Cache-Control", "no-store") // for this id only
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
+		return answered, nil
+	case e.passesOn(w, r, stream):
 		return answered, nil
 	}
 	guest, err := e.guest(r)

@@ -29,8 +29,12 @@ func wantsStatus(r *http.Request) bool { return prefers(r, "status") }
 // and the request carries the preference drain=status, which a proxy with other
 // bridges adds to each request. A proxy that asks for readiness itself needs none
 // of it.
-func (b *Bridge) passesOn(w http.ResponseWriter, r *http.Request) bool {
-	if !b.draining.Load() || !prefers(r, "drain=status") {
+//
+// Only a stream that is opened by GET is passed on. Proxies do not send a POST to
+// a second bridge, since it may have had an effect, so the 503 would reach its
+// client. A unary call is answered here as well as elsewhere.
+func (e *endpoint) passesOn(w http.ResponseWriter, r *http.Request, stream bool) bool {
+	if !stream || r.Method != http.MethodGet || !e.bridge.draining.Load() || !prefers(r, "drain=status") {
 		return false
 	}
 	w.Header().Set("Retry-After", "1")

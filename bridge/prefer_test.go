@@ -39,3 +39,50 @@ func TestDrainingBridgePassesRequestsOn(t *testing.T) {
 		}
 	})
 }
+
+// TestDrainingBridgeAnswersWhatProxiesDoNotPassOn: a proxy sends no POST to a second bridge, so a bridge that drains answers it itself,
+// and unary calls of any method.
+func TestDrainingBridgeAnswersWhatProxiesDoNotPassOn(t *testing.T) {
+	const settings = "drain: {delay: 5s, grace: 5s}\nroutes: [{path: /feed, methods: [GET, POST], rpc: " + watch + ", upstream: app}, " +
+		"{path: /put, methods: [POST], rpc: ssebridge.test.v1.FeedService/Put, upstream: app}, " +
+		"{path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app, request: {query: true}}]"
+	inWorld(t, settings, func(t *testing.T, w *world) {
+		w.Stage.watch = numbers(1, nil)
+		drained := make(chan error, 1)
+		go func() { drained <- w.Bridge.Drain(context.Background()) }()
+		synctest.Wait()
+		answers := func(when, feed string) {
+			t.Helper()
+			for _, call := range []struct{ method, path, want string }{
+				{http.MethodPost, "/feed", feed},
+				{http.MethodPost, "/put", `{"name":"x"}`},
+				{http.MethodGet, "/get?name=x", `{"name":"x"}`},
+			} {
+				body := ""
+				if call.method == http.MethodPost {
+					body = "{}"
+				}
+				if call.path == "/put" {
+					body = call.want
+				}
+				got := w.do(call.method, call.path, body, "Prefer", "drain=status", "Accept", "*/*, text/event-stream")
+				if got.Status != http.StatusOK || !strings.Contains(got.Body, call.want) {
+					t.Errorf("%s: %s %s is answered %d %s", when, call.method, call.path, got.Status, got.Body)
+				}
+			}
+			if got := w.do(http.MethodGet, "/feed", "", "Prefer", "drain=status"); got.Status != http.StatusServiceUnavailable {
+				t.Errorf("%s: a stream that can be passed on is answered %d", when, got.Status)
+			}
+		}
+		answers("in the delay", `"seq":"1"`)
+		time.Sleep(6 * time.Second)
+		keeper := w.Bridge.Clients()
+		answers("while clients are asked to come back", `{"reason":"drain"}`)
+		if keeper != 0 {
+			t.Errorf("%d clients", keeper)
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -74,13 +74,13 @@ const (
 // refresh asks the backend for its newest schema and binds the route to it. It
 // returns nil where that is of no help, or was asked a moment ago.
 func (e *endpoint) refresh(ctx context.Context) *binding {
-	last, now := e.refreshed.Load(), time.Now().UnixNano()
+	last, now := e.refreshed.Load(), e.refreshClock()
 	if now-last < int64(refreshEvery) || !e.refreshed.CompareAndSwap(last, now) {
 		return nil
 	}
 	// The wait itself does not count, or a slow answer would be asked for again
 	// by the next message.
-	defer func() { e.refreshed.Store(time.Now().UnixNano()) }()
+	defer func() { e.refreshed.Store(e.refreshClock()) }()
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	schema, err := e.upstream.RefreshSchema(ctx)
@@ -92,3 +92,8 @@ func (e *endpoint) refresh(ctx context.Context) *binding {
 	}
 	return nil
 }
+
+// refreshClock is the time by which refresh spaces its questions, and refreshEvery
+// or more. It is monotonic: by the wall clock, one that is set back by an hour would
+// have no schema read anew for as long.
+func (e *endpoint) refreshClock() int64 { return int64(refreshEvery + time.Since(e.bridge.born)) }
