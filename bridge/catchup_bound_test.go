@@ -71,11 +71,15 @@ func TestResumeMaxAge(t *testing.T) {
 				asked := make(chan *testv1.WatchRequest, 100)
 				w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 					asked <- request
-					if err := stream.Send(&testv1.FeedEvent{Seq: 1, At: timestamppb.Now()}); err != nil {
-						return err
+					for seq := int64(1); ; seq++ {
+						if err := stream.Send(&testv1.FeedEvent{Seq: seq, At: timestamppb.Now()}); err != nil {
+							return err
+						}
+						waitFor(stream.Context(), time.Hour)
+						if err := stream.Context().Err(); err != nil {
+							return err
+						}
 					}
-					<-stream.Context().Done()
-					return stream.Context().Err()
 				}
 				c := w.listen("/feed", ssetest.Options{})
 				expect(t, c, "open 1")
@@ -96,6 +100,25 @@ func TestResumeMaxAge(t *testing.T) {
 				if got := story(recent.Snapshot()); !strings.HasPrefix(got, "open") {
 					t.Errorf("within the bound it saw %s", got)
 				}
+			})
+		})
+	}
+	for _, share := range []string{"share: true", "share: false", "share: true, join: own"} {
+		t.Run("a quiet stream, "+share, func(t *testing.T) {
+			inWorld(t, feedRoute(share+", event: {id: at}, resume: {field: kinds.timestamp, max_age: 1h}"), func(t *testing.T, w *world) {
+				w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+					if err := stream.Send(&testv1.FeedEvent{Seq: 1, At: timestamppb.Now()}); err != nil {
+						return err
+					}
+					<-stream.Context().Done()
+					return stream.Context().Err()
+				}
+				c := w.listen("/feed", ssetest.Options{})
+				expect(t, c, "open 1")
+				time.Sleep(2 * time.Hour)
+				c.Reconnect()
+				synctest.Wait()
+				expect(t, c, "open 1 open") // its last event is old, and it has missed none
 			})
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -341,4 +342,41 @@ func TestCursorTooLong(t *testing.T) {
 			expect(t, w.listen("/feed", ssetest.Options{LastEventID: c.Snapshot().Events[i+1].ID}), want)
 		}
 	})
+}
+
+// TestAFiniteStreamIsNotOpenedOverAndOver: an RPC without a cursor ends at once, while clients of different paces are parted in one at a
+// cursor. No further RPC without a cursor is opened in place of the one that has ended.
+func TestAFiniteStreamIsNotOpenedOverAndOver(t *testing.T) {
+	for name, end := range map[string]error{"OK": nil, "an error": status.Error(codes.NotFound, "the job is over")} {
+		t.Run(name, func(t *testing.T) {
+			const keys = "event: {id: seq}, resume: {field: after}, replay: {events: 64}, write_timeout: 10m, heartbeat: {every: 1h}"
+			inWorld(t, feedRoute(keys), func(t *testing.T, w *world) {
+				const most = 20
+				w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+					if w.Stage.opens.Load() > most {
+						<-stream.Context().Done()
+						return stream.Context().Err()
+					}
+					if request.GetAfter() == 0 {
+						return end
+					}
+					for seq := request.GetAfter(); seq < 3000; seq++ {
+						if err := stream.Send(&testv1.FeedEvent{Seq: seq + 1, Kind: strings.Repeat("x", 200)}); err != nil {
+							return err
+						}
+					}
+					return end
+				}
+				slow := w.listenNarrow(false, "1", link{rate: 8 << 10})
+				fast := w.listenNarrow(false, "1", link{})
+				time.Sleep(10 * time.Second)
+				if n := w.Stage.opens.Load(); n > most {
+					t.Errorf("%d RPCs were opened", n)
+				}
+				if n := len(fast.Snapshot().Messages()); n != 2999 || len(slow.Snapshot().Messages()) >= n {
+					t.Errorf("the fast client got %d messages", n)
+				}
+			})
+		})
+	}
 }

@@ -28,6 +28,7 @@ type family struct {
 	main    *Topic              // the topic that new clients join; nil for private topics
 	topics  map[string]*Topic   // by epoch: main, catch-ups, private ones, finished ones that linger
 	resting map[*Topic]struct{} // private ones without a client; under the registry's lock alone
+	again   pace                // of main logs one after another; under the registry's lock alone
 
 	mu    sync.Mutex // below the registry's lock, above the logs'
 	index index

@@ -75,7 +75,7 @@ func (t *Topic) makeRoom(ctx context.Context) (*message, error) {
 // large.
 func (t *Topic) nextSize() int64 {
 	size := t.last
-	if !t.heard {
+	if !t.received {
 		size = max(size, t.home.owner.expects())
 	}
 	if size < largeMessage {
@@ -104,7 +104,7 @@ func (t *Topic) reserve(ctx context.Context, bytes int64) (reserved int64, err e
 		case <-freed:
 		case <-again.C:
 			t.intake.relieve(bytes)
-			if !t.heard {
+			if !t.received {
 				return 0, nil
 			}
 			again.Reset(patience)

@@ -106,3 +106,35 @@ func TestMessagesOutOfSilence(t *testing.T) {
 		}
 	})
 }
+
+// Room for a large message is set aside for the first message of an RPC, whose size is not known, and not for small ones that
+// follow, whether the route has cursors or not: else one large message would slow down all private streams of its route.
+func TestSmallMessagesNeedNoRoom(t *testing.T) {
+	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
+		owner := &Owner{}
+		sender := w.join("sender", private, of(owner))
+		large := strings.Repeat("x", 4<<20)
+		w.backend.send(t, large)
+		sender.expect(large)
+		const clients, messages = 100, 20
+		var rpcs []*call
+		var all []*client
+		for range clients {
+			all = append(all, w.join("receiver", private, of(owner)))
+			rpcs = append(rpcs, w.backend.newest)
+			time.Sleep(2 * nextMessage)
+		}
+		began := time.Now()
+		for range messages {
+			for i, rpc := range rpcs {
+				for !rpc.offer(part{wire: "small"}) {
+					time.Sleep(time.Millisecond)
+				}
+				all[i].expect("small")
+			}
+		}
+		if took := time.Since(began); took > nextMessage {
+			t.Errorf("%d small messages took %v", clients*messages, took)
+		}
+	})
+}

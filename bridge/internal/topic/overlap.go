@@ -8,6 +8,8 @@ type overlap struct {
 	rules  Cursors
 	cursor []byte // that the RPC was opened at; nil: no overlap is under way
 	left   uint64 // messages after the cursor that the log has already
+	// unordered: the cursor's own message need not be the first.
+	unordered bool
 	// again is set once the cursor's own message has come again; passed once
 	// another one has followed it.
 	again, passed bool
@@ -30,7 +32,10 @@ func (o *overlap) drops(m Message) (drop bool, reason string) {
 			o.again = true
 			return true, ""
 		}
-		if !o.again {
+		switch {
+		case !o.again && o.unordered:
+			return false, "" // it may still come
+		case !o.again:
 			o.cursor = nil
 			return false, gapExpired
 		}

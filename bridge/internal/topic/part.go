@@ -144,12 +144,37 @@ func (r *Registry) ensureMain(t *Topic) {
 	r.release(main)
 }
 
-// mainStopped opens main again, or another one, where catch-ups are apart: to these
-// nobody need come back who would have it opened.
+// mainStopped opens main again where catch-ups are apart, since no client need come
+// back that would have it opened. Where its stream has ended, another one begins; the
+// next one after that begins after a pause that doubles as long as they bring no
+// message, since an RPC without a cursor may end at once, each time.
 func (r *Registry) mainStopped(main *Topic) {
-	if r.closed || main.gone || main != main.home.main {
+	f := main.home
+	if r.closed || main.gone || main != f.main {
 		return
 	}
+	pause := time.Duration(0)
+	if main.finished() {
+		now := time.Now()
+		pause = f.again.next.Sub(now)
+		f.again.backoff = main.params.Backoff
+		f.again.ended(now.Add(max(pause, 0)), main.Status().Messages)
+	}
+	if pause <= 0 {
+		r.keepMain(main)
+		return
+	}
+	time.AfterFunc(pause, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !r.closed {
+			r.keepMain(main)
+		}
+	})
+}
+
+// keepMain gives the catch-ups that are apart and keep a main log one with an RPC.
+func (r *Registry) keepMain(main *Topic) {
 	for _, t := range main.home.topics {
 		if t.apart && t.leansOn == main && !t.isMerged() {
 			r.ensureMain(t)

@@ -92,7 +92,7 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer t.setAccepted(false)
-	t.delivered, t.heard = false, false
+	t.delivered, t.received, t.heard = false, false, false
 	cursor := t.resume()
 	turn, err := t.takeTurn(ctx, stale)
 	if err != nil {
@@ -193,6 +193,7 @@ func (t *Topic) resume() []byte {
 		rules.NotAfter = nil // the RPCs differ in their order
 	}
 	t.overlap.begin(rules, cursor, since)
+	t.overlap.unordered = !t.home.meets
 	return bytes.Clone(cursor)
 }
 
@@ -260,7 +261,7 @@ func (t *Topic) mustWait() bool {
 
 // take renders a message into the log.
 func (t *Topic) take(ctx context.Context, wire []byte) error {
-	t.last = 0
+	t.last, t.received = 0, true
 	t.took(len(wire))
 	m, err := t.params.Renderer.Read(ctx, wire)
 	defer t.params.Renderer.Release()

@@ -143,6 +143,7 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 // away from the one before. On an error it stays where it is, or has
 // left it.
 func (s *Subscription) enter() error {
+	s.join.Place.TooOld = s.join.Place.TooOld && !s.registry.missesNothing(s.join)
 	for {
 		t, err := s.registry.find(*s.join)
 		if errors.Is(err, ErrFull) && s.Topic != nil && !s.left {
@@ -242,6 +243,22 @@ func (s *Subscription) place() {
 	s.Start = Missed
 	s.Position, s.ID = log.Floor()
 	s.explain()
+}
+
+// missesNothing reports whether a running log has the client's place as its newest: on
+// a quiet stream that place may be old although nothing has come after it.
+func (r *Registry) missesNothing(join *Join) bool {
+	f, place := r.families[join.Key], join.Place
+	if f == nil || !f.meets {
+		return false
+	}
+	place.TooOld = false
+	t := f.byCursor(place, false)
+	if t == nil || t.Status().Phase != Live {
+		return false
+	}
+	position, passed, ok := t.locate(place)
+	return ok && passed == 0 && position == t.log.Newest()
 }
 
 // missesTooMuch reports whether more frames follow the client's place than it is to

@@ -71,7 +71,8 @@ type Topic struct {
 	pace      pace
 	failures  int  // openings in a row that failed with what may be a bug
 	attempts  int  // openings again in a row, after what is held
-	heard     bool // the current RPC has sent a message with a cursor
+	received  bool // the current RPC has sent a message
+	heard     bool // one with a cursor
 	delivered bool // one that the log had not got
 	broken    bool // an RPC that had delivered was lost, and none was opened since
 	overlap   overlap
