@@ -61,7 +61,7 @@ soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, th
 	@$(MAKE) property
 
 .PHONY: hostile
-hostile: ## Ten kinds of hostile peers beside honest clients, in the memory that deploy/ grants, for 20 minutes: HOSTILE_FLAGS="-all 30s -only bodies,reset"
+hostile: ## Eleven kinds of hostile peers beside honest clients, in the memory that deploy/ grants, for 20 minutes: HOSTILE_FLAGS="-all 30s -only bodies,reset"
 	cd bench && go run ./hostile $(HOSTILE_FLAGS)
 
 .PHONY: rollout

@@ -34,6 +34,7 @@ func attacks() []attack {
 		{"reset", reset},
 		{"oldids", oldIDs},
 		{"future", future},
+		{"cursors", cursors},
 		{"idle", idle},
 		{"heads", heads},
 		{"costly", costly},

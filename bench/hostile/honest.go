@@ -22,6 +22,9 @@ type honest struct {
 	lateness histogram.Histogram // of events that came live
 
 	events, connects, lost, gaps, refused, wrong atomic.Int64 // see tally
+
+	comebacks []comeback          // of each client
+	resumes   histogram.Histogram // how long clients that came back waited for what they had missed
 }
 
 // tally is what honest clients have seen.
@@ -70,7 +73,15 @@ func (h *honest) listen(ctx context.Context, number int) {
 	last, retry := "", time.Second
 	for ctx.Err() == nil {
 		h.connects.Add(1)
-		h.follow(ctx, transport, path, &last, &retry)
+		stays, leave := h.stay(ctx, number)
+		h.follow(stays, number, transport, path, &last, &retry)
+		left := stays.Err() != nil && ctx.Err() == nil
+		leave()
+		if left && last != "" {
+			h.comebacks[number].begin()
+
+			continue
+		}
 		select {
 		case <-time.After(min(retry, 2*time.Second) + rand.N(200*time.Millisecond)):
 		case <-ctx.Done():
@@ -79,7 +90,7 @@ func (h *honest) listen(ctx context.Context, number int) {
 }
 
 // follow reads one response to its end.
-func (h *honest) follow(ctx context.Context, transport *http.Transport, path string, last *string, retry *time.Duration) {
+func (h *honest) follow(ctx context.Context, number int, transport *http.Transport, path string, last *string, retry *time.Duration) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+path, http.NoBody)
 	if err != nil {
 		panic(err) // the URL is ours
@@ -109,13 +120,13 @@ func (h *honest) follow(ctx context.Context, transport *http.Transport, path str
 		if event.HasRetry {
 			*retry = event.Retry
 		}
-		h.hear(event, *last, opened)
+		h.hear(number, event, *last, opened)
 		*last = events.LastEventID()
 	}
 }
 
 // hear checks one event.
-func (h *honest) hear(event ssetest.Event, last string, opened time.Time) {
+func (h *honest) hear(number int, event ssetest.Event, last string, opened time.Time) {
 	switch event.Name {
 	case "stream-gap":
 		h.gaps.Add(1)
@@ -125,6 +136,9 @@ func (h *honest) hear(event ssetest.Event, last string, opened time.Time) {
 			return
 		}
 		h.events.Add(1)
+		if took, done := h.comebacks[number].has(seq); done {
+			h.resumes.Count(took)
+		}
 		if before, err := strconv.ParseInt(last, 10, 64); err == nil && seq > before+1 {
 			h.lost.Add(seq - before - 1)
 		}

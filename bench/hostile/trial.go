@@ -56,6 +56,7 @@ func run(ctx context.Context, set settings) error {
 	if err := t.start(ctx); err != nil {
 		return err
 	}
+	t.honest.comebacks = make([]comeback, set.clients)
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	defer cancel()
@@ -127,6 +128,7 @@ func (t *trial) play(ctx context.Context) error {
 // compare does harm to the server beside, and then to the bridge, and judges.
 func (t *trial) compare(ctx context.Context, name string, beside, bridge time.Duration, kinds []string) {
 	share := t.measure(ctx, beside, t.targets.beside, kinds)
+	t.honest.resumes.Reset()
 	found := t.measure(ctx, bridge, t.targets.bridge, kinds)
 	if ctx.Err() != nil {
 		return
@@ -138,6 +140,9 @@ func (t *trial) compare(ctx context.Context, name string, beside, bridge time.Du
 	}
 	if found.p99 > most {
 		complain("the p99 is %s, over %s", round(found.p99), round(most))
+	}
+	if resumed := t.honest.slowest(); resumed > soon {
+		complain("a client that came back waited %s for what it had missed", round(resumed))
 	}
 	if found.ended {
 		complain("the bridge has ended")

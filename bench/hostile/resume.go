@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// leaves is which honest clients leave and come back at once, every few seconds: one
+	// in so many.
+	leaves = 5
+	// soon is how long a client may take that comes back until it has what it missed.
+	soon = 2 * time.Second
+)
+
+// comeback is an honest client's return: when it came, and what it is to have. Both are
+// 0 once it has that.
+type comeback struct{ since, upTo atomic.Int64 }
+
+// newest is the number of the newest message.
+func newest() int64 { return time.Now().UnixMilli() / every.Milliseconds() }
+
+// stay returns how long a client listens until it leaves.
+func (*honest) stay(ctx context.Context, number int) (stays context.Context, leave func()) {
+	if number%leaves > 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, 2*time.Second+rand.N(2*time.Second))
+}
+
+// begin notes that the client comes back now, if it is not waiting already.
+func (c *comeback) begin() {
+	if c.since.Load() > 0 {
+		return
+	}
+	c.upTo.Store(newest())
+	c.since.Store(time.Now().UnixNano())
+}
+
+// has returns how long the client took, if a message is what it was to have.
+func (c *comeback) has(seq int64) (took time.Duration, done bool) {
+	if c.since.Load() == 0 || seq < c.upTo.Load() {
+		return 0, false
+	}
+	return time.Since(time.Unix(0, c.since.Swap(0))), true
+}
+
+// waits returns for how long the client has been waiting.
+func (c *comeback) waits() time.Duration {
+	since := c.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}
+
+// slowest returns how long the slowest client took that has come back, or has been
+// waiting by now.
+func (h *honest) slowest() time.Duration {
+	slowest := h.resumes.Max()
+	for i := range h.comebacks {
+		slowest = max(slowest, h.comebacks[i].waits())
+	}
+	return slowest
+}
