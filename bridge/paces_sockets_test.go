@@ -45,7 +45,7 @@ type tight struct{ net.Listener }
 func (l tight) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err == nil {
-		err = conn.(*net.TCPConn).SetWriteBuffer(smallBuffers) //nolint:forcetypeassert // it listens to TCP
+		err = conn.(*net.TCPConn).SetWriteBuffer(smallBuffers) //nolint:errcheck,forcetypeassert // it listens to TCP
 	}
 	return conn, err
 }
@@ -84,7 +84,7 @@ func (r *paceRun) transport(l link) *http.Transport {
 			return nil, err
 		}
 		if l.rate > 0 || l.shut != nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(smallBuffers) //nolint:forcetypeassert // it dials TCP
+			err = conn.(*net.TCPConn).SetReadBuffer(smallBuffers) //nolint:errcheck,forcetypeassert // it dials TCP
 		}
 		return &narrow{Conn: conn, link: l, gone: r.gone}, err
 	}
@@ -126,7 +126,7 @@ func (c *checker) follow() error {
 	request.Header.Set("Last-Event-ID", strconv.FormatInt(c.last.Load(), 10))
 	response, err := c.http.RoundTrip(request)
 	if err != nil {
-		return nil //nolint:nilerr // it comes back
+		return nil // it comes back
 	}
 	defer response.Body.Close() //nolint:errcheck // nothing is to be written
 	if response.StatusCode != http.StatusOK {
@@ -136,7 +136,7 @@ func (c *checker) follow() error {
 	for lines := bufio.NewReader(response.Body); ; {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			return nil //nolint:nilerr // it comes back
+			return nil // it comes back
 		}
 		switch field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); field {
 		case "id":

@@ -1,6 +1,7 @@
 package topic_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 )
@@ -95,6 +96,106 @@ func TestRule10OnlyTheLastReaderOwes(t *testing.T) {
 		s.heard(fast, "m7(c7) m8(c8) m9(c9)")
 		s.heard(ahead, fromC0)
 		s.runs("-", "c0") // ahead has no RPC of its own
+	})
+}
+
+// Rule 10: the time counts in all. A client that comes to the head now and then is parted
+// as well, when it has kept the others waiting for 250 ms in a short time.
+func TestRule10ShortWaitsAddUp(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		slow, fast := s.comes(0, "c0"), s.comes(0, "c0")
+		for range 3 {
+			s.delivers("c0", 3)
+			fast.read(3)
+			slow.freeze()
+			time.Sleep(110 * time.Millisecond) // four samples
+			slow.thaw()
+			slow.read(2)
+		}
+		s.runs("-", "c0", "c7") // it was being written c7 when it was parted
+		s.settles(slow, fromC0)
+	})
+}
+
+// Rule 10: a client that keeps the others waiting for less than a tenth of the time is
+// never parted, however long that goes on.
+func TestRule10ATenthOfTheTimeIsForgiven(t *testing.T) {
+	inScript(t, func(s *schedule) { s.log.Events = 3 }, func(s *script) {
+		for i := range 61 {
+			s.says("c" + strconv.Itoa(i))
+		}
+		slow, fast := s.comes(0, "c0"), s.comes(0, "c0")
+		for range 20 {
+			s.delivers("c0", 3)
+			fast.read(3)
+			slow.freeze()
+			time.Sleep(40 * time.Millisecond)
+			slow.thaw()
+			time.Sleep(600 * time.Millisecond) // the bridge has not come round to it
+			slow.read(2)
+		}
+		s.runs("-", "c0")
+	})
+}
+
+// Rule 10: the time in which the bridge did not come round to a client is not held
+// against it when it is written to at last.
+func TestRule10WaitingForTheBridgeIsNotOwed(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		late, fast := s.comes(0, "c0"), s.comes(0, "c0")
+		s.delivers("c0", 3)
+		s.passesQuietly(time.Second, fast)
+		late.freeze()
+		s.passesQuietly(50*time.Millisecond, fast)
+		late.thaw()
+		s.passes(25*time.Millisecond, late, fast)
+		s.heard(late, fromC0)
+		s.heard(fast, fromC0)
+		s.runs("-", "c0")
+	})
+}
+
+// Rule 10: a client that is parted while it is still sent its first block keeps its
+// ordinal, though it has passed nothing yet.
+func TestRule10AnOrdinalIsKeptBeforeTheFirstEvent(t *testing.T) {
+	inScript(t, func(s *schedule) { s.log.Events = 3 }, func(s *script) {
+		s.says("c0 - - c1 c2 c3 c4")
+		parted, fast := s.comes(0, "c0~2"), s.comes(0, "c0")
+		parted.sub.Sending(parted.position)
+		s.delivers("c0", 3)
+		s.passesQuietly(300*time.Millisecond, fast)
+		parted.sub.Progress(parted.position)
+		s.settles(parted, "open(c0~2) m3(c1) m4(c2) m5(c3) m6(c4)")
+		s.settles(fast, "open(c0) m1(c0~1) m2(c0~2) m3(c1) m4(c2) m5(c3) m6(c4)")
+	})
+}
+
+// Rule 10: logs from which clients were parted meet main alone. Where the stream of main
+// has ended, they get another one, or each RPC would go on for good.
+func TestRule10TheOthersHaveARunningMain(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		var slow, fast []*browser
+		for _, id := range []string{"c0", "c0", "c3", "c3"} {
+			c := s.comes(0, id)
+			if len(slow) <= len(fast) {
+				slow = append(slow, c)
+			} else {
+				fast = append(fast, c)
+			}
+		}
+		s.flows()
+		s.breaks("-", ok)
+		for _, c := range slow {
+			c.freeze()
+		}
+		s.passes(300*time.Millisecond, fast...)
+		for _, c := range slow {
+			c.cut()
+		}
+		s.sends("c10")
+		s.settles(fast[0], fromC0+" m10(c10)")
+		s.settles(fast[1], "open(c3) m4(c4) m5(c5) m6(c6) m7(c7) m8(c8) m9(c9) m10(c10)")
+		s.runs("-")
 	})
 }
 
