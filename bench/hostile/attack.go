@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +24,13 @@ type attack struct {
 	run  func(ctx context.Context, target target)
 }
 
-// target is the address of a server.
-type target struct{ addr string }
+// target is a server, and who attacks it.
+type target struct {
+	addr string
+	// from is the peer's address in the Internet, of which a balancer in front tells by the
+	// PROXY protocol. It is invalid where nothing is in front.
+	from netip.AddrPort
+}
 
 func attacks() []attack {
 	return []attack{
@@ -67,8 +74,26 @@ func (t target) dial(ctx context.Context) (net.Conn, func()) {
 	}
 	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck,forcetypeassert // it is one
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	hangUp := func() { stop(); _ = conn.Close() }
+	if _, err := conn.Write(t.header()); err != nil {
+		hangUp()
 
-	return conn, func() { stop(); _ = conn.Close() }
+		return nil, nil
+	}
+
+	return conn, hangUp
+}
+
+// header is what a balancer in front sends first, in version 2 of the PROXY protocol.
+func (t target) header() []byte {
+	if !t.from.IsValid() {
+		return nil
+	}
+	header := append([]byte("\r\n\r\n\x00\r\nQUIT\n"), 0x21, 0x11, 0, 12) // PROXY, TCP over IPv4
+	addr := t.from.Addr().As4()
+	header = append(append(header, addr[:]...), 127, 0, 0, 1)
+
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(header, t.from.Port()), 80)
 }
 
 // hold sends bytes over a connection of its own and reads nothing, for a while.
@@ -161,9 +186,14 @@ func heads(ctx context.Context, t target) {
 	})
 }
 
-// costly are requests that take much to be understood.
+// costly are requests that take as much to be understood as one may: 56 KB of entries of a
+// google.protobuf.Struct.
 func costly(ctx context.Context, t target) {
-	body := `{"name":"a","kinds":{"nestedList":[` + strings.TrimSuffix(strings.Repeat(`{},`, 18_000), ",") + `]}}`
+	var entries strings.Builder
+	for i := 0; entries.Len() < 56<<10; i++ {
+		_, _ = fmt.Fprintf(&entries, `"%d":1,`, i)
+	}
+	body := `{"name":"a","kinds":{"struct":{` + strings.TrimSuffix(entries.String(), ",") + `}}}`
 	text := request(http.MethodPost, "/put", "Content-Type: application/json", "Connection: close", fmt.Sprintf("Content-Length: %d", len(body))) + body
 	many(ctx, 8, func(ctx context.Context, _ int) { t.hold(ctx, text, 3*time.Second) })
 }

@@ -20,6 +20,7 @@ type honest struct {
 	h1, h2c *http.Transport
 
 	lateness histogram.Histogram // of events that came live
+	direct   histogram.Histogram // of those that clients have had from the backend itself
 
 	events, connects, lost, gaps, refused, wrong atomic.Int64 // see tally
 

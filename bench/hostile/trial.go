@@ -17,16 +17,19 @@ const (
 	memoryLimit   = 512 << 20
 	goMemoryLimit = "400MiB"
 	// slower is how much later events may be than while the same is done to the server
-	// beside. leeway is what is too little to compare: a few turns of the scheduler.
+	// beside, or than the backend itself is late. leeway is what is too little to compare: a few turns of the scheduler.
 	slower = 1.5
 	leeway = 10 * time.Millisecond
 	// besideAll is how long all kinds at once are done to the server beside, at most.
 	besideAll = time.Minute
 )
 
-// configuration is as short as a newcomer's: all limits are the defaults.
+// configuration is as short as a newcomer's: all limits are the defaults. The peers come
+// through a balancer, so that each has an address in the Internet, as in a deployment; the
+// limits by address hold for such addresses only.
 const configuration = `listen: %s
 admin: %q
+trusted_proxies: [127.0.0.66/32]
 drain: {delay: 0s, grace: 1s}
 upstreams:
   app: {target: '%s'}
@@ -43,6 +46,7 @@ type trial struct {
 	self    string // this program
 	bridge  *process
 	honest  *honest
+	backend string // its address
 	targets struct{ bridge, beside string }
 
 	errs []error
@@ -63,6 +67,9 @@ func run(ctx context.Context, set settings) error {
 	for number := range set.clients {
 		clients.Go(func() { t.honest.listen(ctx, number) })
 	}
+	for number := range directs {
+		clients.Go(func() { _ = t.honest.listenDirectly(ctx, t.backend, number) }) // a backend that fails is seen by all
+	}
 	err := t.honest.ready(ctx, set.clients)
 	if err == nil {
 		err = t.play(ctx)
@@ -81,11 +88,10 @@ func (t *trial) start(ctx context.Context) (err error) {
 	if t.self, err = os.Executable(); err != nil {
 		return err
 	}
-	app, err := free(21_000)
-	if err != nil {
+	if t.backend, err = free(21_000); err != nil {
 		return err
 	}
-	if _, err := start(ctx, t.set.dir, "backend", nil, t.self, asBackend, "-listen", app); err != nil {
+	if _, err := start(ctx, t.set.dir, "backend", nil, t.self, asBackend, "-listen", t.backend); err != nil {
 		return err
 	}
 	if t.targets.beside, err = free(23_000); err != nil {
@@ -98,7 +104,7 @@ func (t *trial) start(ctx context.Context) (err error) {
 		return err
 	}
 	file := filepath.Join(t.set.dir, "ssebridge.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, t.targets.bridge, t.set.admin, app), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, t.targets.bridge, t.set.admin, t.backend), 0o600); err != nil {
 		return err
 	}
 	t.bridge, err = start(ctx, t.set.dir, "bridge", []string{"GOMEMLIMIT=" + goMemoryLimit},
@@ -113,7 +119,7 @@ func (t *trial) start(ctx context.Context) (err error) {
 
 // play does all kinds of harm, one after the other and then at once.
 func (t *trial) play(ctx context.Context) error {
-	t.row("harm", "beside p50", "p99", "p50", "p99", "at most", "events", "lost", "gaps", "connects", "memory", "bridge", "peers", "")
+	t.row("harm", "beside p50", "p99", "direct", "p50", "p99", "at most", "events", "lost", "gaps", "connects", "memory", "bridge", "peers", "")
 	t.print("none", outcome{}, t.measure(ctx, t.set.each, "", nil), 0)
 	for _, kind := range t.set.kinds {
 		t.compare(ctx, kind, t.set.each, t.set.each, []string{kind})
@@ -133,7 +139,8 @@ func (t *trial) compare(ctx context.Context, name string, beside, bridge time.Du
 	if ctx.Err() != nil {
 		return
 	}
-	most := max(time.Duration(slower*float64(share.p99)), share.p99+leeway)
+	least := max(share.p99, found.direct)
+	most := max(time.Duration(slower*float64(least)), least+leeway)
 	t.print(name, share, found, most)
 	complain := func(format string, args ...any) {
 		t.errs = append(t.errs, fmt.Errorf(name+": "+format, args...))
@@ -162,7 +169,8 @@ func (t *trial) compare(ctx context.Context, name string, beside, bridge time.Du
 // outcome is what honest clients noticed in a time, and what it cost.
 type outcome struct {
 	p50, p99    time.Duration
-	tally       // of that time
+	direct      time.Duration // the p99 of clients of the backend itself
+	tally                     // of that time
 	peak        int64
 	bridge, cpu float64 // processors that the bridge and the peers used
 	ended       bool
@@ -175,6 +183,7 @@ func (t *trial) measure(ctx context.Context, lasts time.Duration, addr string, k
 	}
 	h := t.honest
 	h.lateness.Reset()
+	h.direct.Reset()
 	before, cpu := h.tally(), t.bridge.cpu()
 	t.bridge.resetPeak()
 	harm, stop := context.WithCancel(ctx)
@@ -182,7 +191,8 @@ func (t *trial) measure(ctx context.Context, lasts time.Duration, addr string, k
 	var peers *process
 	if len(kinds) > 0 {
 		var err error
-		peers, err = start(harm, t.set.dir, "peers", []string{"GOMEMLIMIT=500MiB"}, t.self, asPeers, "-target", addr, "-kinds", strings.Join(kinds, ","))
+		peers, err = start(harm, t.set.dir, "peers", []string{"GOMEMLIMIT=500MiB"}, t.self, asPeers,
+			"-target", addr, "-kinds", strings.Join(kinds, ","), fmt.Sprintf("-proxied=%t", addr == t.targets.bridge))
 		if err != nil {
 			t.errs = append(t.errs, err)
 
@@ -190,7 +200,10 @@ func (t *trial) measure(ctx context.Context, lasts time.Duration, addr string, k
 		}
 	}
 	pause(ctx, lasts)
-	found = outcome{p50: h.lateness.Quantile(0.5), p99: h.lateness.Quantile(0.99), bridge: (t.bridge.cpu() - cpu).Seconds() / lasts.Seconds()}
+	found = outcome{
+		p50: h.lateness.Quantile(0.5), p99: h.lateness.Quantile(0.99), direct: h.direct.Quantile(0.99),
+		bridge: (t.bridge.cpu() - cpu).Seconds() / lasts.Seconds(),
+	}
 	if peers != nil {
 		found.cpu = peers.cpu().Seconds() / lasts.Seconds()
 		if peers.ended() {
@@ -220,11 +233,11 @@ func (t *trial) print(name string, beside, found outcome, most time.Duration) {
 	if found.p99 > most && most > 0 {
 		verdict = "too late"
 	}
-	t.row(name, round(beside.p50), round(beside.p99), round(found.p50), round(found.p99), round(most), found.events, found.lost, found.gaps, found.connects,
+	t.row(name, round(beside.p50), round(beside.p99), round(found.direct), round(found.p50), round(found.p99), round(most), found.events, found.lost, found.gaps, found.connects,
 		fmt.Sprintf("%d MiB", found.peak>>20), fmt.Sprintf("%.2f", found.bridge), fmt.Sprintf("%.2f", found.cpu), verdict)
 }
 
 func (*trial) row(cells ...any) {
 	// The last but one are the processors that are used.
-	_, _ = fmt.Fprintf(os.Stdout, "%-8v %10v %9v %9v %9v %9v %8v %5v %5v %8v %8v %6v %6v %v\n", cells...) // the terminal may be gone
+	_, _ = fmt.Fprintf(os.Stdout, "%-8v %10v %9v %9v %9v %9v %9v %8v %5v %5v %8v %8v %6v %6v %v\n", cells...) // the terminal may be gone
 }
