@@ -39,7 +39,8 @@ type Bridge struct {
 	topics    *topic.Registry
 	clients   delivery.Clients
 	shedding  shedding
-	rendering renderings
+	rendering renderings    // of large messages
+	binding   renderings    // of large requests
 	endpoints atomic.Uint64 // made so far
 
 	ready    atomic.Bool // it was once, and stays so
@@ -83,7 +84,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 
 // newBridge makes a bridge that has no site yet. Only its log is to be closed.
 func newBridge(opts Options) *Bridge {
-	b := &Bridge{opts: opts, born: time.Now(), epochs: sse.NewEpochs(), rendering: newRenderings()}
+	b := &Bridge{opts: opts, born: time.Now(), epochs: sse.NewEpochs(), rendering: newRenderings(), binding: newRenderings()}
 	b.newLog()
 	b.incidents = newIncidentLog(b.logger)
 	return b

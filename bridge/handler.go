@@ -185,7 +185,7 @@ func (e *endpoint) understand(w http.ResponseWriter, r *http.Request, params map
 	if err != nil {
 		return nil, err
 	}
-	bound, err := b.binder.Bind(e.identified(r, visitOf(w).id), params, body)
+	bound, err := e.bindRequest(b, e.identified(r, visitOf(w).id), params, body)
 	if err != nil {
 		return nil, err
 	}

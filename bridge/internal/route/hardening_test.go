@@ -180,13 +180,13 @@ func TestCostIsLinear(t *testing.T) {
 	key := strings.Repeat("k", 32<<10)
 
 	for name, q := range map[string]request{
-		"list beneath a long key": {body: `{"kinds":{"struct":{"` + key + `":[` + strings.Repeat("1,", 16<<10) + `1]}}}`},
+		"list beneath a long key": {body: `{"kinds":{"struct":{"` + key + `":[` + strings.Repeat("1,", 8000) + `1]}}}`},
 		"deep list":               {body: `{"kinds":{"recursive":{"int32List":[` + strings.Repeat("1,", 30<<10) + `1]}}}`},
 		"many entries":            {body: `{"kinds":{"stringStringMap":{"` + key + `":"x"}}}`},
 		"repeated parameter":      {query: strings.Repeat("kinds.int32_list=1&", 3400)},
-		"an object in the query":  {query: `kinds.struct={"` + key + `":[` + strings.Repeat("1,", 15<<10) + `1]}`},
-		"objects in the query":    {query: strings.Repeat("kinds.nested_list={}&", 3000)},
-		"maps in the query":       {query: manyMaps(1500)},
+		"an object in the query":  {query: `kinds.struct={"` + key + `":[` + strings.Repeat("1,", 8000) + `1]}`},
+		"objects in the query":    {query: strings.Repeat("kinds.nested_list={}&", maxTexts)},
+		"maps in the query":       {query: manyMaps(maxTexts)},
 		"many brackets":           {query: "kinds.string_string_map[" + strings.Repeat("[", 60<<10) + "=1"},
 	} {
 		var before, after runtime.MemStats

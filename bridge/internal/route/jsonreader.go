@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -21,6 +23,9 @@ type jsonReader struct {
 	// whole is how errors name the JSON: "the body", "the value".
 	whole string
 	from  origin
+
+	// work is what the messages and values read so far take, see spend.
+	work int
 
 	// target is the offset to locate, -1 for none.
 	target int
@@ -113,6 +118,10 @@ func (r *jsonReader) readValue(f protoreflect.FieldDescriptor, at *spot) error {
 
 // readFields reads the rest of an object whose names are a message's fields.
 func (r *jsonReader) readFields(m protoreflect.MessageDescriptor, at *spot) error {
+	if err := r.spend(messageWork); err != nil {
+		return err
+	}
+
 	var seen map[protoreflect.FieldNumber]bool // only where there is a field
 
 	chosen := at.given
@@ -361,14 +370,26 @@ func (r *jsonReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, 
 
 // skip reads the rest of a value that has no fields to name.
 func (r *jsonReader) skip(tok json.Token, at *spot) error {
-	for depth := 0; ; {
-		switch tok {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
+	var inside []json.Token // the objects and arrays around the token
+
+	for {
+		work := messageWork
+		if n := len(inside); n > 0 && inside[n-1] == json.Delim('{') {
+			work = messageWork / 2 // a key, or its value
 		}
 
+		switch tok {
+		case json.Delim('{'), json.Delim('['):
+			inside = append(inside, tok)
+		case json.Delim('}'), json.Delim(']'):
+			inside, work = inside[:len(inside)-1], 0
+		}
+
+		if err := r.spend(work); err != nil {
+			return err
+		}
+
+		depth := len(inside)
 		if depth == 0 {
 			return nil
 		}
@@ -382,6 +403,28 @@ func (r *jsonReader) skip(tok json.Token, at *spot) error {
 			return err
 		}
 	}
+}
+
+const (
+	// messageWork is what a message takes, and a value of a Struct, which is one too: some
+	// 3 µs, where a byte of the JSON takes less than 0.1 µs.
+	messageWork = 2
+	// freeWork is what a JSON text of any size may take. A longer one may take as much as
+	// has a message for every eight bytes.
+	freeWork = 8192 * messageWork
+)
+
+// spend counts work, and refuses a text that takes too much. A text of 56 KB may name
+// 18,000 messages, in 3 bytes each.
+func (r *jsonReader) spend(work int) error {
+	if r.work += work; r.work > max(freeWork, len(r.data)/8*messageWork) {
+		return &Error{
+			Status:  http.StatusRequestEntityTooLarge,
+			Message: fmt.Sprintf("%s has more than %d objects and values", r.whole, max(freeWork/messageWork, len(r.data)/8)),
+		}
+	}
+
+	return nil
 }
 
 // checkDepth refuses what nests too deep.

@@ -11,6 +11,8 @@ import (
 // entries. Its zero value is empty.
 type ledger struct {
 	children map[string]*ledger
+	// texts counts the parameters of a query that are JSON, in the ledger of the request.
+	texts int
 	// from is the source of the value here, "" for none.
 	from origin
 	// members has, by oneof, the member that was given.

@@ -9,6 +9,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
+// maxTexts is how many parameters of a query may be JSON. Each is read by itself, which
+// takes some 20 µs.
+const maxTexts = 1000
+
 // bindQuery sets what the query says. It reads the query as browsers write it
 // (WHATWG URL, application/x-www-form-urlencoded): only "&" separates, and order
 // is kept, so that the first error is always the same.
@@ -40,13 +44,13 @@ func (b *Binder) bindQuery(m protoreflect.Message, raw string, given *ledger) er
 // bindParameter sets the field that a parameter names. A name that the query may not
 // set is an error, unless the route ignores it, whatever its value is.
 func (b *Binder) bindParameter(m protoreflect.Message, name, rawText string, given *ledger) error {
-	p, err := b.openPlace(name)
-	if err != nil {
+	p, refusal := b.openPlace(name)
+	if refusal != nil {
 		if b.ignores(name) {
 			return nil
 		}
 
-		return err
+		return refusal()
 	}
 
 	text, err := url.QueryUnescape(rawText)
@@ -60,6 +64,10 @@ func (b *Binder) bindParameter(m protoreflect.Message, name, rawText string, giv
 	}
 
 	if isJSON(p.field(), text) {
+		if given.texts++; given.texts > maxTexts {
+			return badField(name, "the query has more than %d parameters that are JSON", maxTexts)
+		}
+
 		err = b.bindJSON(m, p, name, text, node)
 	} else {
 		err = bindText(m, p, name, text)
@@ -160,22 +168,28 @@ func (b *Binder) suggest(unknown *unknownFieldError, source openness) string {
 	return unknown.prefix + near
 }
 
-// openPlace finds the place of a name and checks that it is open to the query.
-func (b *Binder) openPlace(name string) (place, error) {
+// openPlace finds the place of a name and checks that it is open to the query. The
+// refusal is nil if it is. It is made into an error where it is told only: a query may
+// have thousands of names that are ignored, and to find what was meant by each is work.
+func (b *Binder) openPlace(name string) (p place, refusal func() error) {
+	refuse := func(format string, args ...any) (place, func() error) {
+		return place{}, func() error { return badField(name, format, args...) }
+	}
+
 	if b.query.none() {
-		return place{}, badField(name, "the route takes no query parameters%s", ignoreHint)
+		return refuse("the route takes no query parameters%s", ignoreHint)
 	}
 
 	p, err := resolvePlace(b.input, name)
 	if err != nil {
-		return place{}, b.unresolved(name, err)
+		return place{}, func() error { return b.unresolved(name, err) }
 	}
 
 	tokens, f := p.tokens(), p.field()
 
 	closed, open := b.closed.at(tokens), b.query.at(tokens)
 	if by := closed.covered(); by != nil {
-		return place{}, badField(name, "%s", by.reason)
+		return refuse("%s", by.reason)
 	}
 
 	// A part of a message or a map may be closed, or alone be open: its JSON shows which.
@@ -183,9 +197,9 @@ func (b *Binder) openPlace(name string) (place, error) {
 
 	switch {
 	case closed.any() != nil && !inParts:
-		return place{}, badField(name, "a part of it is set by the route")
+		return refuse("a part of it is set by the route")
 	case open.none() || !open.all && !inParts:
-		return place{}, badField(name, "it is not open to the query")
+		return refuse("it is not open to the query")
 	}
 
 	return p, nil

@@ -76,7 +76,7 @@ func (r *Registry) oldestIdle() *Topic {
 	if t, _, ok := r.briefs.topics.GetOldest(); ok {
 		return t
 	}
-	t, _, _ := r.idle.GetOldest() //nolint:errcheck // nil if there is none
+	t, _, _ := r.idle.GetOldest() // nil if there is none
 	return t
 }
 

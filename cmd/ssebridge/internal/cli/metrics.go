@@ -66,7 +66,7 @@ func (s *starting) collectors() []prometheus.Collector {
 		}, func() float64 { return float64(s.handshakes.Load()) }),
 		s.spans,
 	}
-	counters = append(counters, s.waitingCollectors()...)
+	counters = slices.Concat(counters, s.waitingCollectors())
 	if s.certificates == nil {
 		return counters
 	}
