@@ -68,24 +68,26 @@ func (s *soak) paced(ctx context.Context) error {
 	p := &pacing{soak: s}
 	s.sayf("%d clients come back at one cursor, %d messages behind a stream that brings one each %s\n",
 		s.settings.clients, s.settings.past, s.settings.every)
-	var err error
-	for range s.settings.rounds {
-		for _, slow := range []bool{false, true} {
-			took, failed := p.round(ctx, slow)
-			if failed != nil {
-				err = errors.Join(err, failed)
-				break
-			}
-			if slow {
-				p.with = append(p.with, took)
-			} else {
-				p.without = append(p.without, took)
-			}
-		}
-	}
+	err := p.play(ctx)
 	p.report()
 	s.table()
 	return errors.Join(err, p.verdict(), s.quiet(), s.verdict())
+}
+
+// play plays the rounds, without slow clients and with them in turn.
+func (p *pacing) play(ctx context.Context) error {
+	for range p.soak.settings.rounds {
+		without, err := p.round(ctx, false)
+		if err != nil {
+			return err
+		}
+		with, err := p.round(ctx, true)
+		if err != nil {
+			return err
+		}
+		p.without, p.with = append(p.without, without), append(p.with, with)
+	}
+	return nil
 }
 
 // round brings the clients, and returns how long it took until those that are not slow
