@@ -104,13 +104,14 @@ func randomGait(mood *mood, random *rand.Rand) gait {
 			haunts: true, ghost: mood.messages(20 + random.IntN(60)),
 		}
 	default:
-		while := mood.messages(30 + random.IntN(40))
+		while := mood.messages(40 + random.IntN(40))
 		return gait{name: crawls, stretches: []stretch{{while, randomRate(random)}, catchesUp}}
 	}
 }
 
-// randomRate is between 1 and 16 KiB a second, each doubling as likely as another.
-func randomRate(random *rand.Rand) int64 { return int64(math.Exp2(10 + 4*random.Float64())) }
+// randomRate is between 4 and 16 KiB a second, each doubling as likely as another. A
+// bridge ends a connection that takes less than 16 KiB in writeTimeout.
+func randomRate(random *rand.Rand) int64 { return int64(math.Exp2(12 + 2*random.Float64())) }
 
 // slowReader reads as a gait says. While clients are not difficult it reads at once, by a
 // connection whose link is wide: a narrow one is slow by itself where processors are short.

@@ -51,9 +51,9 @@ func TestSlowReader(t *testing.T) {
 				}
 			case gait.name == freeze && (stood < writeTimeout/4 || stood > writeTimeout*3/2):
 				t.Errorf("it took nothing for %v", stood)
-			case gait.name == crawls && (took < mood.messages(40) || took > mood.messages(110)):
+			case gait.name == crawls && (took < mood.messages(50) || took > mood.messages(120)):
 				t.Errorf("it read for %v", took)
-			case gait.name == crawls && (slowly > 16<<10*int(mood.messages(70)/time.Second+1) || quickly < 10*slowly):
+			case gait.name == crawls && (slowly > 16<<10*int(mood.messages(80)/time.Second+1) || quickly < 10*slowly):
 				t.Errorf("it read %d bytes slowly and %d quickly", slowly, quickly)
 			}
 		})
