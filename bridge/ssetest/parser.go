@@ -88,6 +88,8 @@ func (p *Parser) Next() (Event, error) {
 // readLine reads up to a CR, a LF or a CR LF. It never waits for the byte after a CR: that byte may be an hour away.
 func (p *Parser) readLine() (line []byte, ending string, err error) {
 	for {
+		line = p.takePlain(line)
+
 		c, err := p.r.ReadByte()
 		if err != nil {
 			return line, "", err
@@ -109,6 +111,30 @@ func (p *Parser) readLine() (line []byte, ending string, err error) {
 			line = append(line, c)
 		}
 	}
+}
+
+// takePlain appends what is buffered of the line, but for its end. Long lines are taken at once: byte by byte, the race
+// detector makes milliseconds of them.
+func (p *Parser) takePlain(line []byte) []byte {
+	buffered, _ := p.r.Peek(p.r.Buffered()) // it has so much
+	plain := buffered[:min(len(buffered), p.most-len(line))]
+
+	for _, end := range []byte("\r\n") {
+		if i := bytes.IndexByte(plain, end); i >= 0 {
+			plain = plain[:i]
+		}
+	}
+
+	if len(plain) == 0 {
+		return line
+	}
+
+	p.skipLF = false
+	p.raw = append(p.raw, plain...)
+	line = append(line, plain...)
+	_, _ = p.r.Discard(len(plain)) // as many are buffered
+
+	return line
 }
 
 // interpret takes one line that is not empty.
