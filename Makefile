@@ -12,7 +12,7 @@ GOLANGCI := bin/golangci-lint
 
 # The race detector needs cgo, and a vet with -race shares its build cache with the tests.
 # A package has that long, beside other work too.
-TEST_TIMEOUT ?= 15m
+TEST_TIMEOUT ?= 30m
 TEST_FLAGS ?= -race -vet=off -timeout $(TEST_TIMEOUT)
 
 # How long make fuzz takes, all fuzzers together, as 90s, 20m or 1h.
