@@ -7,7 +7,7 @@
 # package.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-: "${TEST_TIMEOUT:=15m}" "${TEST_FLAGS:=-race -vet=off -timeout $TEST_TIMEOUT}"
+: "${TEST_TIMEOUT:=30m}" "${TEST_FLAGS:=-race -vet=off -timeout $TEST_TIMEOUT}"
 
 # What is deployed is tested as a binary in processes of its own: without the race
 # detector, and never from the cache, which does not know that these tests read files
