@@ -119,7 +119,7 @@ func TestPINGsWithoutRPCsAreRefused(t *testing.T) {
 		}
 	}
 	awaitGeneration(t, u, 2)
-	time.Sleep(10 * ping.Every) // more than are refused
+	time.Sleep(25 * ping.Every) // a second to the first PING, and more than are refused
 	s := watch(t, u, nil)
 	backend.AwaitRunning(1)
 	time.Sleep(10 * ping.Every)

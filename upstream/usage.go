@@ -13,7 +13,7 @@ type Usage struct {
 	// how many are up with a backend that does not answer.
 	Connections, Ready, Silent int
 	// Apart is how many connections there are beside these, for RPCs that have
-	// broken their connection more than once.
+	// broken a connection, or may have.
 	Apart int
 	// Streams are RPCs that have their place, those that read the schema left out.
 	Streams int
