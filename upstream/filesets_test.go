@@ -274,3 +274,33 @@ func TestExtensionsOfOtherFileSets(t *testing.T) {
 		}
 	}
 }
+
+// Node's reflection serves files without their imports, and the well-known types in a file of its own.
+func TestFilesWithoutTheirImports(t *testing.T) {
+	files := serviceFiles("p1", "text")
+	files[0].Dependency = nil
+	files[0].MessageType[0].Field = append(files[0].MessageType[0].Field, &descriptorpb.FieldDescriptorProto{
+		Name: new("at"), Number: new(int32(2)), TypeName: new(".google.protobuf.Timestamp"),
+		Type: descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+	})
+	files = append(files, &descriptorpb.FileDescriptorProto{
+		Name: new("google_protobuf.proto"), Package: new("google.protobuf"), Syntax: new("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{{Name: new("Timestamp")}},
+	})
+	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone), backendtest.WithService(
+		&reflectionv1.ServerReflection_ServiceDesc, jointReflection(map[string][]*descriptorpb.FileDescriptorProto{"p1.S": files})))
+	s, err := connect(t, Params{Target: backend.Addr()}).AwaitSchema(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := noteFields(t, s, "p1.S/Watch"); got != "text" {
+		t.Errorf("the Note has %s", got)
+	}
+	method, err := s.Method("p1.S/Watch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := method.Output().Fields().ByName("at").Message(); at.Fields().ByName("seconds") == nil {
+		t.Error("the time is not the well-known one")
+	}
+}

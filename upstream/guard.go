@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
@@ -32,6 +33,8 @@ type reflectionGuard struct {
 	spent   *reflectionSpent
 	imports importGraph
 	err     error // sticky: the client tries again
+	// declares has the file of each top-level message and enum.
+	declares map[string]string
 
 	// What has come since the caller set these to zero: how many files, and the name of one
 	// that differs from an earlier file of that name.
@@ -51,7 +54,7 @@ func newReflectionGuard() *reflectionGuard {
 
 // sibling returns a guard of the same reading that has seen no file.
 func (g *reflectionGuard) sibling() *reflectionGuard {
-	return &reflectionGuard{spent: g.spent, imports: importGraph{files: map[string]*importedFile{}}}
+	return &reflectionGuard{spent: g.spent, imports: importGraph{files: map[string]*importedFile{}}, declares: map[string]string{}}
 }
 
 // clean reports whether the guard has seen no file.
@@ -92,13 +95,24 @@ func (g *reflectionGuard) check(response any) error {
 	if field == nil || !m.Has(field) {
 		return nil
 	}
-	files := m.Get(field).Message()
-	list := files.Get(files.Descriptor().Fields().ByName("file_descriptor_proto")).List()
-	var added []*importedFile
-	for i := range list.Len() {
-		file := new(descriptorpb.FileDescriptorProto)
-		if err := proto.Unmarshal(list.Get(i).Bytes(), file); err != nil {
+	files := m.Mutable(field).Message()
+	list := files.Mutable(files.Descriptor().Fields().ByName("file_descriptor_proto")).List()
+	sent := make([]*descriptorpb.FileDescriptorProto, list.Len())
+	for i := range sent {
+		sent[i] = new(descriptorpb.FileDescriptorProto)
+		if err := proto.Unmarshal(list.Get(i).Bytes(), sent[i]); err != nil {
 			return fmt.Errorf("%w: a file is not a descriptor: %w", errReflectionLimit, err)
+		}
+		declare(g.declares, sent[i])
+	}
+	var added []*importedFile
+	for i, file := range sent {
+		if addImports(file, g.declares) {
+			wire, err := proto.Marshal(file)
+			if err != nil {
+				return err
+			}
+			list.Set(i, protoreflect.ValueOfBytes(wire))
 		}
 		g.files++
 		file.SourceCodeInfo = nil

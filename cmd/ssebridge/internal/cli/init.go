@@ -171,11 +171,12 @@ func (f initFlags) explain(err error) error {
 	case "schema.proto.files":
 		return fmt.Errorf("--proto: %s", wrong.Message)
 	case "schema":
+		why, _, _ := strings.Cut(wrong.Message, ": have it serve reflection") // the remedies below are in terms of flags
 		return fmt.Errorf(`%s answers, but does not tell its types: %s
 Have it serve reflection (in Go: reflection.Register(server)), or name the files that have its types:
   ssebridge init --upstream %[1]s --descriptor-set app.binpb              (from buf build -o app.binpb,
       or protoc --include_imports --descriptor_set_out=app.binpb app.proto)
-  ssebridge init --upstream %[1]s --proto app.proto --import-path proto`, f.target, wrong.Message)
+  ssebridge init --upstream %[1]s --proto app.proto --import-path proto`, f.target, why)
 	default:
 		return err
 	}
