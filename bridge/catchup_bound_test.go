@@ -130,3 +130,26 @@ func TestResumeMaxAge(t *testing.T) {
 		}
 	})
 }
+
+// TestIDsThatAreNoCursors: ids that can never be a value of the field that takes cursors are found when the route is loaded.
+func TestIDsThatAreNoCursors(t *testing.T) {
+	for _, test := range []struct{ id, field, want string }{
+		{"at", "after", "resume.field: after is an integer, and event.id at is a google.protobuf.Timestamp, which is never a value of it"},
+		{"seq", "kinds.timestamp", "kinds.timestamp is a google.protobuf.Timestamp, and event.id seq is an integer"},
+		{"token", "after", "after is an integer, and event.id token is bytes"},
+		{"seq", "kinds.string_value", ""},
+		{"cursor", "after", ""},
+		{"token", "kinds.bytes_value", ""},
+	} {
+		b, err := bridge.New(parse(t, "upstreams: {app: {target: 'localhost:1'}}\n"+feedRoute("event: {id: "+test.id+"}, resume: {field: "+test.field+"}")),
+			bridge.Options{Descriptors: map[string]*protoregistry.Files{"app": protoregistry.GlobalFiles}})
+		if b != nil {
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s, %s: got %v", test.id, test.field, err)
+		}
+	}
+}

@@ -106,6 +106,9 @@ func (e *endpoint) compileResume(b *binding) error {
 		return config.Errorf("resume.max_age", "needs cursors that are google.protobuf.Timestamp, and %s is %s; write max_events instead",
 			e.route.Resume.Field, b.resume.Kind())
 	}
+	if err := e.checkCursors(b); err != nil {
+		return err
+	}
 	path := e.route.Resume.Expired.Field
 	if path == "" {
 		return nil
@@ -121,6 +124,31 @@ func (e *endpoint) compileResume(b *binding) error {
 		}
 		b.expired = append(b.expired, field)
 		message = field.Message()
+	}
+	return nil
+}
+
+// checkCursors refuses ids that are never a value of the field that takes cursors:
+// each client that comes back would be told a gap. A string may hold anything, and
+// takes anything.
+func (e *endpoint) checkCursors(b *binding) error {
+	if b.resume == nil || b.plan == nil {
+		return nil
+	}
+	id := b.plan.IDField()
+	if id == nil || id.Kind() == protoreflect.StringKind {
+		return nil
+	}
+	kind := route.CursorInteger
+	switch {
+	case id.Message() != nil:
+		kind = route.CursorTimestamp
+	case id.Kind() == protoreflect.BytesKind:
+		kind = route.CursorBytes
+	}
+	if takes := b.resume.Kind(); takes != kind && takes != route.CursorString {
+		return config.Errorf("resume.field", "%s is %s, and event.id %s is %s, which is never a value of it",
+			e.route.Resume.Field, takes, *e.route.Event.ID, kind)
 	}
 	return nil
 }

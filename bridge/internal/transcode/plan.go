@@ -191,6 +191,15 @@ func (p *Plan) ReadTaps(wire []byte, out *Tapped) error {
 	}
 }
 
+// IDField returns the field that the id is read from, nil without an id tap.
+func (p *Plan) IDField() protoreflect.FieldDescriptor {
+	if p.id == nil {
+		return nil
+	}
+
+	return p.id.field
+}
+
 // NameConstants lists the event names that are known from the type alone: the members of the tapped oneof, the values of
 // the tapped enum, true and false; nil where names come from strings or numbers, or where there are none.
 func (p *Plan) NameConstants() []string {
