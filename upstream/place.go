@@ -59,9 +59,6 @@ func (p *pool) placeLocked(ctx context.Context, key uint64, impatient bool) (*sl
 		}
 		if p.settling == nil {
 			if c := p.pickLocked(key); c != nil {
-				if err := p.growEvenLocked(c.endpoint); err != nil {
-					return nil, err
-				}
 				s, err := p.takeForLocked(ctx, c, key)
 				if s != nil || err != nil {
 					return s, err
@@ -132,6 +129,9 @@ func (p *pool) placeNewestLocked(ctx context.Context, key uint64) (*slot, error)
 // takeForLocked takes a place on c, or apart if the RPCs with this key have
 // strikes. It returns nil if c is lost meanwhile.
 func (p *pool) takeForLocked(ctx context.Context, c *connection, key uint64) (*slot, error) {
+	if err := p.growEvenLocked(c.endpoint); err != nil {
+		return nil, err
+	}
 	if strikes := p.strikesLocked(key); strikes > 0 {
 		s, err := p.placeApartLocked(ctx, c.endpoint, strikes)
 		if s != nil || err != nil {

@@ -7,6 +7,8 @@ import (
 
 // form is how a client's blocks are spelt on its connection. Its result is valid
 // until the next call, and counts as sent.
+//
+//nolint:interfacebloat // each is a part of how a stream is spelt, and no caller needs fewer.
 type form interface {
 	// read returns frames of a log after a position, and the position behind
 	// them, as replay.Log.Read does.
