@@ -61,9 +61,10 @@ func byFlags(ctx context.Context) error {
 
 // chosen returns the names of kinds, all if none is given.
 func chosen(names string) ([]string, error) {
-	var known []string
-	for _, a := range attacks() {
-		known = append(known, a.name)
+	all := attacks()
+	known := make([]string, len(all))
+	for i := range all {
+		known[i] = all[i].name
 	}
 	if names == "" {
 		return known, nil

@@ -24,7 +24,7 @@ func runPeers(args []string) error {
 		}
 		to := target{addr: *addr}
 		if *proxied { // each kind is a peer of its own
-			to.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}), uint16(1024+i)) //nolint:gosec // there are ten
+			to.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}), uint16(1024+i))
 		}
 		all.Go(func() { a.run(context.Background(), to) })
 	}

@@ -69,7 +69,7 @@ func (p *process) peak() int64 {
 	}
 	for line := range strings.Lines(string(text)) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmHWM:" {
-			kib, _ := strconv.ParseInt(fields[1], 10, 64) //nolint:errcheck // the kernel's own
+			kib, _ := strconv.ParseInt(fields[1], 10, 64) // the kernel's own
 
 			return kib << 10
 		}

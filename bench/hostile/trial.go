@@ -233,7 +233,8 @@ func (t *trial) print(name string, beside, found outcome, most time.Duration) {
 	if found.p99 > most && most > 0 {
 		verdict = "too late"
 	}
-	t.row(name, round(beside.p50), round(beside.p99), round(found.direct), round(found.p50), round(found.p99), round(most), found.events, found.lost, found.gaps, found.connects,
+	t.row(name, round(beside.p50), round(beside.p99), round(found.direct), round(found.p50), round(found.p99), round(most),
+		found.events, found.lost, found.gaps, found.connects,
 		fmt.Sprintf("%d MiB", found.peak>>20), fmt.Sprintf("%.2f", found.bridge), fmt.Sprintf("%.2f", found.cpu), verdict)
 }
 

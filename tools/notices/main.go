@@ -14,15 +14,18 @@ import (
 )
 
 func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "notices:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	text, err := notices(ctx, "../..")
 	if err == nil {
 		_, err = os.Stdout.WriteString(text)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "notices:", err)
-		stop()
-		os.Exit(1)
-	}
+	return err
 }

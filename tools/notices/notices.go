@@ -83,7 +83,8 @@ func notices(ctx context.Context, root string) (string, error) {
 		}
 	}
 	for _, t := range order {
-		fmt.Fprintf(&out, "\n%s\n%s\n%s\n\n%s\n", strings.Repeat("=", 80), strings.Join(t.of, "\n"), strings.Repeat("-", 80), strings.TrimRight(t.content, "\n \t"))
+		double, single := strings.Repeat("=", 80), strings.Repeat("-", 80)
+		fmt.Fprintf(&out, "\n%s\n%s\n%s\n\n%s\n", double, strings.Join(t.of, "\n"), single, strings.TrimRight(t.content, "\n \t"))
 	}
 
 	return out.String(), nil
@@ -152,24 +153,8 @@ func (m *module) licences() (map[string]string, error) {
 	for folder := range m.folders {
 		for ; !seen[folder]; folder = filepath.Dir(folder) {
 			seen[folder] = true
-			entries, err := os.ReadDir(folder)
-			if err != nil {
+			if err := m.addLicences(texts, folder); err != nil {
 				return nil, err
-			}
-			for _, entry := range entries {
-				if entry.IsDir() || !isLicence(entry.Name()) {
-					continue
-				}
-				path := filepath.Join(folder, entry.Name())
-				text, err := os.ReadFile(path) //nolint:gosec // of a module that is linked
-				if err != nil {
-					return nil, err
-				}
-				name, err := filepath.Rel(m.dir, path)
-				if err != nil {
-					return nil, err
-				}
-				texts[filepath.ToSlash(name)] = string(text)
 			}
 			if folder == m.dir {
 				break
@@ -181,4 +166,29 @@ func (m *module) licences() (map[string]string, error) {
 	}
 
 	return texts, nil
+}
+
+// addLicences adds the texts in one folder.
+func (m *module) addLicences(texts map[string]string, folder string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() || !isLicence(entry.Name()) {
+			continue
+		}
+		path := filepath.Join(folder, entry.Name())
+		text, err := os.ReadFile(path) //nolint:gosec // of a module that is linked
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(m.dir, path)
+		if err != nil {
+			return err
+		}
+		texts[filepath.ToSlash(name)] = string(text)
+	}
+
+	return nil
 }
