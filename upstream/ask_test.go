@@ -15,8 +15,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// A backend that answers, and has no schema to give, is told of long before the timeout.
-func TestAskingSaysAtOnceWhatIsWrong(t *testing.T) {
+// A backend that answers, and has no schema to give, is reported long before the timeout.
+func TestASchemaThatIsNotServedIsReportedAtOnce(t *testing.T) {
 	authority := backendtest.NewAuthority(t)
 	secure := backendtest.Start(t, backendtest.WithTLS(authority))
 	plain := backendtest.Start(t)

@@ -211,7 +211,7 @@ func TestABreachEndsOneStream(t *testing.T) {
 				t.Errorf("neighbours were lost %d times", lost)
 			}
 			if u.Usage().Apart != 0 {
-				t.Error("an RPC that disturbs nobody has a connection of its own")
+				t.Error("an RPC that disturbs no other has a connection of its own")
 			}
 		})
 	}

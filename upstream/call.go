@@ -149,7 +149,7 @@ func (u *Upstream) openAt(ctx, wait context.Context, slot *slot, call Call, md m
 	if err != nil {
 		s.Close()
 		e := u.unopened()
-		e.headers = true // whatever it is, nothing has answered
+		e.headers = true // in any case, nothing has answered
 		return nil, e.error(err)
 	}
 	slot.opened(s)

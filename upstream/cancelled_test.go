@@ -9,7 +9,7 @@ import (
 // TestClosingWhileConnectingLogsNothing: the attempt that Close cancels is no failure of the backend. A bridge whose
 // port is taken ends a moment after it has begun to connect.
 func TestClosingWhileConnectingLogsNothing(t *testing.T) {
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // which nobody accepts from, nor answers on
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // its connections are not accepted, nor answered
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ const (
 	// backend that accepts and hangs up would be connected to without a pause.
 	steadyAfter = 10 * time.Second
 
-	// streamWindow is what a backend may send of one RPC that nobody reads,
+	// streamWindow is what a backend may send of one RPC that is not read,
 	// beside the message being read. It is also what bounds memory for RPCs
 	// whose clients do not read. Windows are static: grpc-go's estimator would
 	// grow them to 16 MiB each.

@@ -73,7 +73,7 @@ func TestTLS(t *testing.T) {
 }
 
 // What keeps a connection from coming up is said to the operator, and not to
-// whoever is told the status.
+// the reader of the status.
 func TestWhyThereIsNoConnection(t *testing.T) {
 	authority := backendtest.NewAuthority(t)
 	secure := backendtest.Start(t, backendtest.WithTLS(authority))
@@ -111,7 +111,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 	}
 }
 
-// answering is the address of a server that says text to whoever connects.
+// answering is the address of a server that says text to each client.
 func answering(t *testing.T, text string) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -26,6 +26,6 @@
 //
 // Errors of RPCs carry a gRPC status: status.Convert gives what may be shown to
 // others, Error() also says what only the operator should read, such as an
-// address that cannot be dialled. Who wraps such an error with fmt.Errorf has
-// status.Convert give the whole text.
+// address that cannot be dialled. Of an error that wraps such a one by fmt.Errorf,
+// status.Convert gives the whole text.
 package upstream

@@ -40,7 +40,7 @@ func (l *lines) count(text string) int {
 
 func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// hangingUp is the address of a server that greets whoever connects and hangs
+// hangingUp is the address of a server that greets each client and hangs
 // up, and when it has accepted connections.
 func hangingUp(t *testing.T) (addr string, accepts <-chan time.Time) {
 	t.Helper()
@@ -51,7 +51,7 @@ func hangingUp(t *testing.T) (addr string, accepts <-chan time.Time) {
 	farewell := serverSays(t, func(f *http2.Framer) error {
 		return errors.Join(f.WriteSettings(), f.WriteGoAway(0, http2.ErrCodeNo, nil))
 	})
-	accepted := make(chan time.Time, 1<<16) // far more than there may be, so that nobody is kept waiting
+	accepted := make(chan time.Time, 1<<16) // far more than there may be, so that no sender waits
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -80,7 +80,7 @@ func hangingUp(t *testing.T) (addr string, accepts <-chan time.Time) {
 // Hardening: grpc-go's backoff begins anew with each connection that is up, so
 // it is no bound for a backend that accepts and hangs up.
 func TestABackendThatHangsUpIsNotFlooded(t *testing.T) {
-	for _, scheme := range []string{"", "static:///"} { // who dials: this package, grpc-go
+	for _, scheme := range []string{"", "static:///"} { // dialled by this package, and by grpc-go
 		t.Run(scheme, func(t *testing.T) {
 			addr, accepts := hangingUp(t)
 			var log lines
@@ -170,8 +170,8 @@ func TestRestsAreBoundedAndEnd(t *testing.T) {
 	})
 }
 
-// What comes back for good after it has flapped is told, too.
-func TestTheEndOfFlappingIsTold(t *testing.T) {
+// A connection that stays up after it has flapped is logged, too.
+func TestTheEndOfFlappingIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lines
 		p := &pool{params: Params{Logger: log.logger()}.withDefaults(), changed: make(chan struct{})}

@@ -6,7 +6,7 @@ import "sync"
 // received from backends, and those that wait to be rendered. It may be shared by
 // upstreams. Its methods are safe for concurrent use; a nil Intake has no bound.
 //
-// A message takes memory as soon as its bytes come, and until it is whole nobody
+// A message takes memory as soon as its bytes come, and until it is whole no client
 // sees it. grpc-go asks for all bytes of a message at once, and so a hundred
 // RPCs that are sent 3 MB at the same moment would take 300 MB at that moment,
 // although one after another is just as fast.

@@ -33,7 +33,7 @@ const (
 type schemaKeeper struct {
 	// reflective is false for schemas that cannot change.
 	reflective bool
-	// wake has room for one: a reading is due that nobody has begun.
+	// wake has room for one: a reading is due that has not begun.
 	wake chan struct{}
 
 	mu      sync.Mutex

@@ -196,8 +196,8 @@ func TestLostServices(t *testing.T) {
 	}
 }
 
-// The log hears of a failure that goes on once, whichever ports its text names.
-func TestFailuresAreToldOnce(t *testing.T) {
+// A failure that goes on has one line in the log, whichever ports its text names.
+func TestAFailureThatGoesOnIsLoggedOnce(t *testing.T) {
 	var log lines
 	u := &Upstream{logger: log.logger()}
 	k := &schemaKeeper{changed: make(chan struct{})}

@@ -39,7 +39,7 @@ type described struct {
 // newSchema makes a schema of file sets. Most schemas have one; see fileSet.
 // owners names the set of each service that was asked for; any other service
 // belongs to the first set that has it. unknown is told the message types that
-// the resolvers are asked for in vain; nil if nobody wants to know.
+// the resolvers are asked for in vain; nil if they are not wanted.
 func newSchema(sets []*protoregistry.Files, owners map[protoreflect.FullName]int,
 	broken map[protoreflect.FullName]error, unknown func(protoreflect.FullName),
 ) (*Schema, error) {

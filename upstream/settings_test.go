@@ -91,7 +91,7 @@ func TestSettingsAreReadAlong(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoHTTP2IsSaidOnce(t *testing.T) {
+func TestAServerWithoutHTTP2IsReportedOnce(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              "the server hung up before HTTP/2 began: use of closed network connection",
 		"\x15\x03\x01\x00\x02\x02\x0a":  "the server hung up before HTTP/2 began: use of closed network connection",

@@ -54,9 +54,9 @@ func TestSchemaFromSources(t *testing.T) {
 	checkFeed(t, u.Schema())
 }
 
-// TestSourcesMeanWhatADescriptorSetMeans: a schema of sources is the same as that of the set which a compiler makes of them,
+// TestSourcesMeanTheSameAsTheirDescriptorSet: a schema of sources is the same as that of the set which a compiler makes of them,
 // also where the compiler's own descriptors differ: required fields, and the checks of UTF-8.
-func TestSourcesMeanWhatADescriptorSetMeans(t *testing.T) {
+func TestSourcesMeanTheSameAsTheirDescriptorSet(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "old.proto", []byte(`edition = "2023"; package old;
 message Event { string text = 1 [features.field_presence = LEGACY_REQUIRED]; repeated int32 numbers = 2; }
@@ -198,7 +198,7 @@ func TestWrongParams(t *testing.T) {
 	}}))
 	write(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A {\n  Missing m = 1;\n  Gone g = 2;\n}\n"))
 	write(t, dir, "importing.proto", []byte("syntax = \"proto3\";\nimport \"nowhere.proto\";\n"))
-	// Nobody will ever write there, and it must not be waited for.
+	// A pipe without a writer, which must not be waited for.
 	pipe := filepath.Join(dir, "pipe.proto")
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)

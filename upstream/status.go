@@ -103,12 +103,12 @@ func (foreignError) Is(target error) bool { return target == ErrForeign }
 func (e foreignError) Unwrap() error { return e.error }
 
 // foreign is an end that the backend did not speak. The words are for
-// everybody, the cause for the operator.
+// clients, the cause is for the operator.
 func foreign(words string, cause error) error {
 	return &rpcError{status: status.New(codes.Unavailable, words), cause: foreignError{clip(cause)}}
 }
 
-// What everybody may read of an end that the backend did not speak.
+// The messages of statuses that the backend did not send. They may be read by clients.
 const (
 	notGRPC = "the backend was not reached: something answered that is not gRPC"
 	cutOff  = "the backend's answer was cut off"
@@ -196,7 +196,8 @@ func streamCut(st *status.Status) bool {
 
 // connectionLost recognises the statuses that grpc-go makes itself when a
 // connection breaks, and when an RPC's context ends while grpc-go waits for
-// another. They name addresses, which are not for everybody.
+// another. They name addresses, which are not
+// for clients.
 func connectionLost(st *status.Status) bool {
 	switch st.Code() {
 	case codes.Unavailable:

@@ -37,8 +37,8 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// Hardening: what grpc-go says of a broken connection names the addresses of both ends.
-func TestLostConnectionNamesNobody(t *testing.T) {
+// grpc-go's message for a broken connection names the addresses of both ends, which a client must not learn.
+func TestALostConnectionNamesNoAddress(t *testing.T) {
 	embedders := ending{maxBytes: 10}
 	for _, message := range []string{
 		`connection error: desc = "error reading from server: read tcp 10.0.0.7:4->10.0.0.5:50051: read: connection reset by peer"`,

@@ -15,8 +15,8 @@ import (
 
 // Stream is a running server-streaming RPC.
 //
-// Accepted, Next and Trailer are for one goroutine, Close is for any. While
-// nobody calls Next, the backend may send 64 KiB ahead and is then stopped by
+// Accepted, Next and Trailer are for one goroutine, Close is for any. While Next
+// is not called, the backend may send 64 KiB ahead and is then stopped by
 // HTTP/2 flow control; no more is held.
 type Stream struct {
 	upstream *Upstream

@@ -99,7 +99,7 @@ func TestFeedTrimmed(t *testing.T) {
 	}
 }
 
-func TestWhatIsPublishedAfterAwaitRunningArrives(t *testing.T) {
+func TestEventsPublishedAfterAwaitRunningArrive(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithUnixSocket())
 	client := dial(t, backend)
 	done := make(chan int, 1)

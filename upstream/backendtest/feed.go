@@ -103,7 +103,7 @@ func (s *feedService) Chat(stream grpc.BidiStreamingServer[testv1.ChatRequest, t
 	}
 }
 
-// began counts a Watch RPC and returns who answers it, nil for the Feed.
+// began counts a Watch RPC and returns the function that answers it, nil for the Feed.
 func (b *Backend) began(ctx context.Context) WatchFunc {
 	md, _ := metadata.FromIncomingContext(ctx)
 	var fn WatchFunc
@@ -118,7 +118,7 @@ func (b *Backend) began(ctx context.Context) WatchFunc {
 
 func (b *Backend) ended() { b.update(func() { b.running-- }) }
 
-// saw notes the metadata of a unary RPC and returns who answers it.
+// saw notes the metadata of a unary RPC and returns the functions that answer it.
 func (b *Backend) saw(ctx context.Context) handlers {
 	md, _ := metadata.FromIncomingContext(ctx)
 	var h handlers
@@ -129,7 +129,7 @@ func (b *Backend) saw(ctx context.Context) handlers {
 	return h
 }
 
-// canceled is what a handler returns whose caller has gone.
+// canceled is the error of a handler whose caller has gone.
 func canceled(ctx context.Context) error {
 	return status.FromContextError(ctx.Err()).Err()
 }

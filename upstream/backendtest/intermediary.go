@@ -112,7 +112,7 @@ type ForeignAnswer struct {
 // ForeignPage is in the body of each foreign answer that has one.
 const ForeignPage = "<html>default backend 4711</html>"
 
-// ForeignAnswers are what stands between a client and a backend may say.
+// ForeignAnswers are the answers of proxies between a client and a backend.
 func ForeignAnswers() []ForeignAnswer {
 	var all []ForeignAnswer
 	add := func(name string, answer http.HandlerFunc) { all = append(all, ForeignAnswer{name, answer}) }

@@ -48,7 +48,7 @@ func (l *Log) End(err error) { l.change(func() { l.end = &ending{err} }) }
 // Reopen takes End back, for the RPCs to come.
 func (l *Log) Reopen() { l.change(func() { l.end = nil }) }
 
-// Trim forgets all but the newest n events: who asks for history from before
+// Trim forgets all but the newest n events: a request for history from before
 // is refused with OUT_OF_RANGE.
 func (l *Log) Trim(n int) {
 	l.change(func() {
