@@ -46,8 +46,8 @@ func upToDateAfter(t *testing.T, catchUps int) time.Duration {
 		all[i] = ssetest.Connect(t, site.URL+"/feed", ssetest.Options{LastEventID: strconv.Itoa(1 + i*apart)})
 	}
 	for i, c := range all {
-		c.Await("what was there when it came", func(s ssetest.Snapshot) bool {
-			id, _ := strconv.Atoi(s.LastEventID)
+		eventually(t, "what was there when a client came", func() bool {
+			id, _ := strconv.Atoi(c.Snapshot().LastEventID)
 			return id >= history
 		})
 		for at, event := range c.Snapshot().Messages() {
