@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // door is a client's way to a bridge.
@@ -46,9 +48,24 @@ func (b *bridge) stop() {
 	b.process.stop()
 }
 
+// start starts the bridge and waits until it has read its file: a fault that breaks the
+// file may be next.
 func (b *bridge) start(ctx context.Context) error {
+	const listens = `"msg":"listening"`
 	b.lives.Add(1)
-	return b.process.start(ctx)
+	before := b.process.says(listens)
+	if err := b.process.start(ctx); err != nil {
+		return err
+	}
+	for limit := time.Now().Add(calm); b.process.says(listens) == before; {
+		if err := b.process.died(); err != nil || time.Now().After(limit) {
+			return errors.Join(fmt.Errorf("%s does not listen", b.name), err)
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return nil //nolint:nilerr // the run is over, and ends the process
+		}
+	}
+	return nil
 }
 
 // front is a proxy between clients and bridges.
