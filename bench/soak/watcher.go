@@ -199,7 +199,9 @@ func (w *watcher) read(ctx context.Context, reader *ssetest.Reader) error {
 		event, err := reader.Next()
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			if !told && ctx.Err() == nil && !errors.Is(err, errLeft) { // else it is the client that has ended it
+			// Else it is the client that has ended it, or the bridge has since the client took
+			// nothing.
+			if slow := w.slow() && w.mood.difficult.Load(); !told && ctx.Err() == nil && !slow && !errors.Is(err, errLeft) {
 				w.tally.ended()
 			}
 			w.journal.note(ends, "")
