@@ -45,7 +45,7 @@ type tight struct{ net.Listener }
 func (l tight) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err == nil {
-		err = conn.(*net.TCPConn).SetWriteBuffer(smallBuffers) //nolint:errcheck,forcetypeassert // it listens to TCP
+		err = conn.(*net.TCPConn).SetWriteBuffer(smallBuffers) //nolint:errcheck // it listens to TCP
 	}
 	return conn, err
 }
@@ -84,7 +84,7 @@ func (r *paceRun) transport(l link) *http.Transport {
 			return nil, err
 		}
 		if l.rate > 0 || l.shut != nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(smallBuffers) //nolint:errcheck,forcetypeassert // it dials TCP
+			err = conn.(*net.TCPConn).SetReadBuffer(smallBuffers) //nolint:errcheck // it dials TCP
 		}
 		return &narrow{Conn: conn, link: l, gone: r.gone}, err
 	}
