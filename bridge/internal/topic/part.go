@@ -20,9 +20,9 @@ import (
 // the others have no cursor either, the log goes on without the slow one: it is as
 // often the same client's dead connection, and else it lags.
 //
-// Who is slow is seen by samples while the pump waits: a reader at the lowest
+// Samples find the slow readers while the pump waits: a reader at the lowest
 // position whose socket does not take what is being written to it owes the others
-// the time of the sample. A reader that the bridge has not come round to owes
+// the time of the sample. A reader that the bridge has not visited yet owes
 // nothing, however busy the machine is. A client that merely takes its part of a
 // fast replay is forgiven a tenth of the time that passes.
 const (
@@ -30,7 +30,7 @@ const (
 	waits = 250 * time.Millisecond
 	// sampleEvery is how often a stalled pump's readers are looked at.
 	sampleEvery = 25 * time.Millisecond
-	// calmSamples is after how many samples without a stall they are not, any more.
+	// calmSamples is the number of samples without a stall after which sampling ends.
 	calmSamples = 3
 )
 
@@ -54,7 +54,7 @@ type position struct {
 // Parted reports whether the client is to be placed anew, by Move.
 func (s *Subscription) Parted() bool { return s.parted.Load() }
 
-// sample looks at who keeps whom waiting.
+// sample adds up for how long readers keep others waiting.
 func (t *Topic) sample() {
 	if t.lookAtReaders() {
 		t.registry.part(t)
