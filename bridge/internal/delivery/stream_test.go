@@ -148,8 +148,8 @@ func TestStaleAndLive(t *testing.T) {
 		time.Sleep(time.Second)
 		source.set(Status{Stale: true}) // once
 		time.Sleep(time.Second)
-		source.append("2")
 		source.set(Status{})
+		source.append("2")
 		time.Sleep(time.Second)
 		source.set(Status{Stale: true})
 		synctest.Wait()

@@ -286,6 +286,8 @@ func (f *feed) Resume() (cursor []byte, since uint64, ok bool) { return f.ids.Re
 
 // epochsOf returns what names a bridge's logs.
 func (s *schedule) epochsOf(bridge *topic.Registry) *sse.Epochs {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.names == nil {
 		s.names = map[*topic.Registry]*sse.Epochs{}
 	}
@@ -304,7 +306,9 @@ func (s *schedule) open(bridge *topic.Registry, after []byte, catchUp bool) (str
 	if after != nil && !catchUp && !s.private {
 		s.errorf("a main log begins after %q", after)
 	}
+	s.mu.Lock() // timers of two bridges may be due at once
 	s.feeds[epoch], s.epochs = f, append(s.epochs, epoch)
+	s.mu.Unlock()
 	params := topic.Params{
 		Source: f, Renderer: f, Judge: f.judge, Log: s.log, Linger: linger, Attempts: s.attempts, CatchUp: s.most, Reopen: s.reopen,
 		Backoff: topic.Backoff{Initial: 100 * time.Millisecond, Max: time.Second},
