@@ -54,7 +54,7 @@ func TestEachLinkedModuleIsNamed(t *testing.T) {
 		}
 	}
 	for _, words := range []string{
-		"Mozilla Public License Version 2.0", "Apache License", "Redistribution and use in source and binary forms", "Permission is hereby granted, free of charge",
+		"Mozilla Public License, version 2.0", "Apache License", "Redistribution and use in source and binary forms", "Permission is hereby granted, free of charge",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), words) {
 			t.Errorf("no licence says %q", words)
