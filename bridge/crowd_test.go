@@ -258,12 +258,12 @@ func spaced(t *testing.T, at []time.Time) {
 	}
 }
 
-// TestBridgeRestartsUnderACrowd: 10,000 clients come back to a new bridge with as many different cursors (a quarter of them
+// TestBridgeRestartsUnderACrowd: 10,000 clients come back to a new bridge with as many different cursors (a tenth of them
 // with the race detector). No event is missed, no more than limits.catchups RPCs replay at once, and one is left.
 func TestBridgeRestartsUnderACrowd(t *testing.T) {
 	clients, catchUps := 10_000, 256
 	if raceEnabled {
-		clients /= 4
+		clients /= 10
 	}
 	l := newLedger()
 	b := backend(t)

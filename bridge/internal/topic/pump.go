@@ -116,6 +116,8 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	turn.accepted(t)
 	backlog := t.backlog()
 	message := func(wire []byte) error {
+		turn.moved()
+		defer turn.rests()
 		return backlog.takes(ctx, func() error { return t.take(ctx, wire) })
 	}
 	for {
@@ -272,7 +274,6 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 		return errExpired
 	}
 	t.heard = t.heard || len(m.Cursor) > 0
-	t.turn.Load().moved()
 	drop, reason := t.overlap.drops(m)
 	if drop {
 		return nil

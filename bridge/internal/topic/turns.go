@@ -3,6 +3,7 @@ package topic
 import (
 	"container/list"
 	"context"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -66,10 +67,16 @@ type turn struct {
 	family  *family
 	counted bool // not the one that a family always gets
 	once    sync.Once
-	quiet   *time.Timer   // gives the turn back after a silence; nil until the RPC is placed
 	waited  time.Duration // how long the pump has not read, in all; the pump's
 	since   time.Time     // when the RPC was placed; zero once it has sent a message; the pump's
-	silence time.Duration
+	silence time.Duration // written before quiet is made
+
+	mu       sync.Mutex
+	quiet    *time.Timer // calls silent; nil until the RPC is placed
+	began    time.Time   // when the silence began that quiet measures
+	due      time.Time   // when quiet is to fire
+	taking   bool        // a message is being taken: there is no silence
+	returned bool        // quiet is of no use any more
 }
 
 // try returns a turn if the family can have one at once.
@@ -175,10 +182,37 @@ func (s *Turns) serveElementLocked(e *list.Element) {
 // counts, whether the backend has accepted the RPC or not: many backends send
 // their headers with the first message only.
 func (t *turn) placed() {
-	if t != nil {
-		t.since, t.silence = time.Now(), t.turns.silence()
-		t.quiet = time.AfterFunc(t.silence, t.giveBack)
+	if t == nil {
+		return
 	}
+	t.since, t.silence = time.Now(), t.turns.silence()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.began, t.due = t.since, t.since.Add(t.silence)
+	t.quiet = time.AfterFunc(t.silence, t.silent)
+}
+
+// silent gives the turn back, since the RPC has brought nothing for long enough. A
+// machine that is so busy that this call is late cannot say so: the message may have
+// come, and what reads it be late as well. It waits again then, or a crowd would
+// open ever more RPCs and make all of them slower.
+func (t *turn) silent() {
+	runtime.Gosched() // a timer's goroutine is before all that wait for a processor; after this it is behind them
+	t.mu.Lock()
+	now := time.Now()
+	late := now.Sub(t.due)
+	switch {
+	case t.taking || t.returned || late < 0:
+		t.mu.Unlock()
+		return
+	case late > silence/25 && now.Sub(t.began) < longestSilence:
+		t.due = now.Add(t.silence)
+		t.quiet.Reset(t.silence)
+		t.mu.Unlock()
+		return
+	}
+	t.mu.Unlock()
+	t.giveBack()
 }
 
 // silence is how long an RPC may bring nothing. Where RPCs are slow to begin, since
@@ -205,16 +239,33 @@ func (t *turn) accepted(topic *Topic) {
 	}
 }
 
-// moved says that the RPC has sent a message.
+// moved says that the RPC has sent a message. Until rests, silence does not count:
+// what a message waits for here, as a lane, says nothing of the RPC.
 func (t *turn) moved() {
-	if t == nil || t.quiet == nil {
+	if t == nil || t.silence == 0 {
 		return
 	}
 	if !t.since.IsZero() {
 		t.turns.begins(time.Since(t.since))
 		t.since = time.Time{}
 	}
-	if t.quiet.Stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taking = true; !t.returned {
+		t.quiet.Stop()
+	}
+}
+
+// rests says that the message has been taken.
+func (t *turn) rests() {
+	if t == nil || t.silence == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taking = false; !t.returned {
+		t.began = time.Now()
+		t.due = t.began.Add(t.silence)
 		t.quiet.Reset(t.silence)
 	}
 }
@@ -234,9 +285,6 @@ func (t *turn) wait(d time.Duration) {
 
 // end is that of the RPC.
 func (t *turn) end() {
-	if t != nil && t.quiet != nil {
-		t.quiet.Stop()
-	}
 	t.giveBack()
 }
 
@@ -248,6 +296,11 @@ func (t *turn) giveBack() {
 }
 
 func (t *turn) giveBackOnce() {
+	t.mu.Lock()
+	if t.returned = true; t.quiet != nil {
+		t.quiet.Stop()
+	}
+	t.mu.Unlock()
 	s := t.turns
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -262,3 +262,55 @@ func inScriptOfTurns(t *testing.T, test func(h *house, c *client)) {
 		synctest.Wait()
 	})
 }
+
+// A turn goes to the next RPC when its own has been silent, but not by a timer that was
+// late, nor while a message of the RPC is being taken.
+func TestSilenceIsTheBackends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns, home := NewTurns(1), &family{}
+		begun := func() *turn {
+			turn := turns.try(home)
+			turn.placed()
+			return turn
+		}
+		expect := func(turn *turn, returned bool, when string) {
+			t.Helper()
+			synctest.Wait()
+			turn.mu.Lock()
+			defer turn.mu.Unlock()
+			if turn.returned != returned {
+				t.Errorf("returned %s: %t", when, turn.returned)
+			}
+		}
+
+		late := begun()
+		late.mu.Lock()
+		late.due = late.due.Add(-silence) // so the timer is late
+		late.mu.Unlock()
+		time.Sleep(silence)
+		expect(late, false, "by a late timer")
+		time.Sleep(silence)
+		expect(late, true, "after another silence")
+
+		slow := begun()
+		slow.moved()
+		time.Sleep(10 * silence)
+		expect(slow, false, "while a message is taken")
+		slow.rests()
+		time.Sleep(silence - time.Millisecond)
+		expect(slow, false, "before a silence")
+		time.Sleep(time.Millisecond)
+		expect(slow, true, "after a silence")
+
+		busy := begun()
+		for began := time.Now(); time.Since(began) < longestSilence-silence; time.Sleep(silence) {
+			synctest.Wait() // quiet is set anew
+			busy.mu.Lock()
+			busy.due = busy.due.Add(-silence)
+			busy.mu.Unlock()
+		}
+		expect(busy, false, "on a busy machine")
+		time.Sleep(2 * silence)
+		expect(busy, true, "after the longest silence")
+	})
+}
