@@ -260,6 +260,7 @@ func TestStopIsOneIncident(t *testing.T) {
 				logged := regexp.MustCompile(`incident=([A-Z2-7]{12})`)
 				for _, c := range clients {
 					_ = c.AwaitEnd()
+					synctest.Wait() // the log may come after the clients
 					all := logged.FindAllStringSubmatch(w.Logged.String(), -1)
 					if text := c.Snapshot().Body + transcript(c.Snapshot()); len(all) != 1 || !strings.Contains(text, all[0][1]) {
 						t.Errorf("the client was told %s, and the log %s", text, w.Logged)

@@ -113,8 +113,12 @@ func (p *pool) ended(c *connection, l *liveConn, err error) {
 		}
 		err = errHTTP2
 	}
+	var struck []uint64 // one loss is one strike, however many such RPCs were begun
 	for _, s := range c.suspects(time.Now()) {
-		p.strikeLocked(s, err)
+		if !slices.Contains(struck, s.key) {
+			struck = append(struck, s.key)
+			p.strikeLocked(s, err)
+		}
 	}
 }
 
