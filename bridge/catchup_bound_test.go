@@ -116,9 +116,12 @@ func TestResumeMaxAge(t *testing.T) {
 				c := w.listen("/feed", ssetest.Options{})
 				expect(t, c, "open 1")
 				time.Sleep(2 * time.Hour)
-				c.Reconnect()
+				id := c.Snapshot().LastEventID
+				c.Close()
+				synctest.Wait() // it has left
+				back := w.listen("/feed", ssetest.Options{LastEventID: id})
 				synctest.Wait()
-				expect(t, c, "open 1 open") // its last event is old, and it has missed none
+				expect(t, back, "open") // its last event is old, and it has missed none
 			})
 		})
 	}
