@@ -98,7 +98,7 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	if err != nil {
 		return began, err
 	}
-	defer turn.end()
+	defer turn.giveBack()
 	stream, err := t.params.Source.Open(ctx, cursor)
 	if err != nil {
 		return began, t.refused(cursor, err)

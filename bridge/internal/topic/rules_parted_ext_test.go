@@ -330,8 +330,8 @@ func TestRule10APartedClientHasARunningMain(t *testing.T) {
 	}
 }
 
-// Rule 10: main is lost for now while only parted clients are left, which do not come
-// back to have it opened.
+// Rule 10: main loses its RPC while only parted clients are left. These do not come
+// back to have it opened, so their own log has it opened again.
 func TestRule10APartedClientKeepsMain(t *testing.T) {
 	inSmallLog(t, func(s *script) {
 		parted, fast := s.parts()

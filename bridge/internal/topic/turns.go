@@ -283,11 +283,6 @@ func (t *turn) wait(d time.Duration) {
 	}
 }
 
-// end is that of the RPC.
-func (t *turn) end() {
-	t.giveBack()
-}
-
 // giveBack lets the next RPC have the turn. All but the first call do nothing.
 func (t *turn) giveBack() {
 	if t != nil {

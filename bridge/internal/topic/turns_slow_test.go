@@ -117,14 +117,14 @@ func begins(t *testing.T, turns *Turns, took time.Duration) {
 	turn.placed()
 	time.Sleep(took)
 	turn.moved()
-	turn.end()
+	turn.giveBack()
 }
 
 // keeps wants an RPC that brings nothing to keep its turn for so long.
 func keeps(t *testing.T, turns *Turns, want time.Duration) {
 	t.Helper()
 	turn := turns.try(&family{})
-	defer turn.end()
+	defer turn.giveBack()
 	turn.placed()
 	began := time.Now()
 	for running, _ := turns.Usage(); running > 0; running, _ = turns.Usage() {
@@ -179,6 +179,6 @@ func TestASlowBackendsTurnLastsBetweenMessages(t *testing.T) {
 		if running, _ := turns.Usage(); running != 0 {
 			t.Error("a client that takes nothing for longer than that keeps its RPC's turn")
 		}
-		turn.end()
+		turn.giveBack()
 	})
 }
