@@ -41,6 +41,7 @@ type feed struct {
 	caughtUp bool             // the log begins after a client's cursor, and no gap has broken it since
 	frames   uint64           // in the log so far
 	latest   []byte           // the newest cursor of the newest RPC; only where cursors are to differ
+	catchUp  bool             // each RPC ends when its log meets another
 	asked    bool             // the log begins after a client's cursor, and no other has come since
 	warned   time.Time        // of a message that cannot be shown
 	unseen   int              // such messages since then
@@ -99,6 +100,8 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 		call.Movable = f.movable.Load
 	}
 	if cursor != nil {
+		// A private stream that is opened again at a cursor has missed little.
+		call.Replay = f.catchUp || f.caughtUp && !f.accepted
 		call.Base = append([]byte{}, f.call.Request...)
 		if call.Request, err = b.resume.Apply(f.call.Request, cursor); err != nil {
 			return nil, fmt.Errorf("%w: %w", errNoCursor, err)

@@ -99,7 +99,7 @@ func (e *endpoint) join(c *call, id sse.ID) topic.Join {
 		Parse:     e.parse,
 		Admit:     e.mayOpen(c),
 		Starts:    c.visit.starter(),
-		Open:      func(after []byte, _ bool) (string, topic.Params) { return e.open(c, after) },
+		Open:      func(after []byte, catchUp bool) (string, topic.Params) { return e.open(c, after, catchUp) },
 	}
 }
 
@@ -133,13 +133,14 @@ func (e *endpoint) key(c *call) string {
 }
 
 // open says how the request's topic runs, if its log begins after a cursor, or
-// with none.
-func (e *endpoint) open(c *call, after []byte) (epoch string, params topic.Params) {
+// with none. A catch-up ends when it meets another log.
+func (e *endpoint) open(c *call, after []byte, catchUp bool) (epoch string, params topic.Params) {
 	epoch = e.bridge.epochs.New(e.id)
 	f := &feed{
 		endpoint: e,
 		asked:    after != nil,
 		caughtUp: after != nil,
+		catchUp:  catchUp,
 		call:     upstream.Call{Method: e.route.RPC, Request: c.Wire, Metadata: c.Metadata},
 		ids: sse.NewNumbering(sse.NumberingParams{
 			Mode: e.mode, Epoch: epoch, Repeats: e.route.Event.Cursor == config.CursorRepeats, Own: e.ownRPC(), After: after,

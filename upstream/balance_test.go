@@ -331,7 +331,7 @@ func TestRebalancing(t *testing.T) {
 		go func() {
 			defer open.Add(-1)
 			for {
-				s, err := u.Open(t.Context(), Call{Method: watchMethod, Movable: movable})
+				s, err := u.Open(t.Context(), Call{Method: watchMethod, Movable: movable, Replay: i%2 == 0})
 				if err != nil {
 					return
 				}

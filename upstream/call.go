@@ -28,6 +28,10 @@ type Call struct {
 	// up and an attempt to connect to each address has failed since it began.
 	// Else it waits for Params.OpenTimeout.
 	Impatient bool
+	// Replay says that the backend has many messages for the RPC at once. It gets its place on a
+	// connection for such RPCs, so that the messages of others do not wait behind
+	// its own; unless Params.Connections is set, or the backend takes no further connection.
+	Replay bool
 	// Movable reports whether the RPC may end with ErrMoved, to be opened again
 	// where fewer RPCs are; nil: it may not. It is called from any goroutine
 	// while the RPC runs, if Params.Balance has RPCs moved.

@@ -90,6 +90,9 @@ type connection struct {
 	recent []*slot
 	// apart is set for the connection of an RPC that breaks its connections.
 	apart bool
+	// replays is set for a connection of RPCs that replay, and over once it gets no more
+	// of them.
+	replays, over bool
 	// closing is set once this side closes the connection.
 	closing bool
 	// movable are the running RPCs that may be moved.
@@ -284,10 +287,10 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 }
 
 // keeps reports whether the connection is to be kept up. It is not if the resolver
-// does not name its address any more, or if it was for one RPC. RPCs that go on
+// does not name its address any more, or if it was for one RPC or for replays. RPCs that go on
 // over a transport that drains may still need it.
 func (p *pool) keeps(c *connection) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !c.endpoint.gone && (!c.apart || c.active == 0)
+	return !c.endpoint.gone && !c.over && (!c.apart || c.active == 0)
 }

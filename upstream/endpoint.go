@@ -44,6 +44,10 @@ type endpoint struct {
 	failures uint64
 	// apart are the connections of RPCs that break theirs.
 	apart []*connection
+	// replays are the connections of RPCs that replay, and noReplays is until when no
+	// further one is opened.
+	replays   []*connection
+	noReplays time.Time
 	// faults is what RPCs have met at the address.
 	faults faults
 	// tried is set when the first attempt to connect has succeeded or failed.
@@ -290,6 +294,9 @@ func (p *pool) sweepLocked() {
 		}
 		for _, c := range slices.Clone(e.apart) {
 			p.retireApartLocked(c) // its RPC has not begun yet
+		}
+		for _, c := range slices.Clone(e.replays) {
+			p.retireReplaysLocked(c)
 		}
 		p.retireLocked(e.connections)
 		e.connections = nil

@@ -45,7 +45,7 @@ func (p *pool) connectLocked(e *endpoint) (*connection, error) {
 // armLocked schedules closeIdle after d, if there is a connection that it could
 // close.
 func (p *pool) armLocked(d time.Duration) {
-	extra := slices.ContainsFunc(p.endpoints, func(e *endpoint) bool { return len(e.connections) > 1 })
+	extra := slices.ContainsFunc(p.endpoints, func(e *endpoint) bool { return len(e.connections) > 1 || len(e.replays) > 0 })
 	if p.params.Connections == 0 && extra && p.idle == nil && !p.closed {
 		p.idle = time.AfterFunc(d, p.closeIdle)
 	}
@@ -71,7 +71,10 @@ func (p *pool) failed(c *connection, err error) {
 	if c.lastErr == nil || !errors.Is(err, net.ErrClosed) { // closed by this side: what follows from another error
 		c.lastErr = clip(err)
 	}
-	if c.apart { // the RPC that waits for it hears why
+	if c.apart || c.replays { // the RPC that waits for it hears why
+		if c.replays {
+			p.failedReplaysLocked(c)
+		}
 		p.signalLocked()
 		p.mu.Unlock()
 		return
@@ -97,8 +100,8 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 	// With Params.Health, a connection that is up may be said to fail.
 	serves := state != connectivity.TransientFailure || c.upSince.IsZero()
 	c.ready = state == connectivity.Ready
-	if c.apart {
-		p.changedApartLocked(c, was)
+	if c.apart || c.replays {
+		p.changedSideLocked(c, was)
 		p.mu.Unlock()
 		return
 	}
@@ -146,9 +149,10 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 // errNotServing is the reason why a connection that is up takes no RPCs.
 var errNotServing = errors.New("the backend does not serve, by grpc.health.v1")
 
-// changedApartLocked is changedState for the connection of an RPC that breaks its
-// connections. It says nothing about the address.
-func (p *pool) changedApartLocked(c *connection, was bool) {
+// changedSideLocked is changedState for a connection of RPCs that break theirs or
+// that replay. It says nothing about the address. One for replays that is lost or drains
+// gets no RPCs any more.
+func (p *pool) changedSideLocked(c *connection, was bool) {
 	switch {
 	case c.ready:
 		c.lastErr = nil
@@ -156,6 +160,9 @@ func (p *pool) changedApartLocked(c *connection, was bool) {
 		p.startElsewhereLocked(c)
 		c.forgetLocked()
 		p.lostOpeningLocked(c)
+		if c.replays {
+			p.overReplaysLocked(c)
+		}
 	}
 	p.signalLocked()
 }
@@ -205,22 +212,22 @@ func (p *pool) closeIdle() {
 	var idle []*connection
 	next := extraIdle
 	for _, e := range p.endpoints {
-		if len(e.connections) < 2 {
+		if len(e.connections) == 0 {
 			continue
 		}
-		kept := e.connections[:1:1]
-		for _, c := range e.connections[1:] {
+		unused := func(c *connection) bool {
 			left := extraIdle - time.Since(c.idleSince)
-			if c.active == 0 && left <= 0 {
-				idle = append(idle, c)
-				continue
+			if c.active > 0 || left > 0 {
+				if c.active == 0 {
+					next = min(next, left)
+				}
+				return false
 			}
-			kept = append(kept, c)
-			if c.active == 0 {
-				next = min(next, left)
-			}
+			idle = append(idle, c)
+			return true
 		}
-		e.connections = kept
+		e.connections = append(e.connections[:1:1], slices.DeleteFunc(e.connections[1:], unused)...)
+		e.replays = slices.DeleteFunc(e.replays, unused)
 	}
 	p.armLocked(next)
 	p.wg.Add(1)

@@ -37,7 +37,7 @@ type Params struct {
 	Metadata map[string]string
 	// Schema is where the schema comes from; the zero value is reflection.
 	Schema SchemaParams
-	// Connections is their number for each address; 0 is one, and one more
+	// Connections is their number for each address; 0 is one, one for replays (Call.Replay), and one more
 	// whenever all addresses carry as many RPCs as the backend allows.
 	Connections int
 	// Balance says how RPCs are placed where Target has several addresses.

@@ -38,7 +38,7 @@ func (p *pool) place(ctx context.Context, call Call) (*slot, error) {
 	key := p.key(call)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, err := p.placeLocked(ctx, key, call.Impatient)
+	s, err := p.placeLocked(ctx, key, call)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +48,9 @@ func (p *pool) place(ctx context.Context, call Call) (*slot, error) {
 	return s, nil
 }
 
-func (p *pool) placeLocked(ctx context.Context, key uint64, impatient bool) (*slot, error) {
+func (p *pool) placeLocked(ctx context.Context, key uint64, call Call) (*slot, error) {
 	var failures failures
-	if impatient {
+	if call.Impatient {
 		failures = p.failuresLocked()
 	}
 	for {
@@ -59,7 +59,7 @@ func (p *pool) placeLocked(ctx context.Context, key uint64, impatient bool) (*sl
 		}
 		if p.settling == nil {
 			if c := p.pickLocked(key); c != nil {
-				s, err := p.takeForLocked(ctx, c, key)
+				s, err := p.takeForLocked(ctx, c, key, call.Replay)
 				if s != nil || err != nil {
 					return s, err
 				}
@@ -69,7 +69,7 @@ func (p *pool) placeLocked(ctx context.Context, key uint64, impatient bool) (*sl
 				return nil, err
 			}
 		}
-		if impatient && p.failedSinceLocked(failures) {
+		if call.Impatient && p.failedSinceLocked(failures) {
 			return nil, p.reasonLocked()
 		}
 		if err := p.waitLocked(ctx); err != nil {
@@ -111,7 +111,7 @@ func (p *pool) placeNewestLocked(ctx context.Context, key uint64) (*slot, error)
 			newest = p.pickLocked(key)
 		}
 		if newest != nil {
-			s, err := p.takeForLocked(ctx, newest, key)
+			s, err := p.takeForLocked(ctx, newest, key, false)
 			if s != nil || err != nil {
 				return s, err
 			}
@@ -126,9 +126,10 @@ func (p *pool) placeNewestLocked(ctx context.Context, key uint64) (*slot, error)
 	}
 }
 
-// takeForLocked takes a place on c, or apart if the RPCs with this key have
-// strikes. It returns nil if c is lost meanwhile.
-func (p *pool) takeForLocked(ctx context.Context, c *connection, key uint64) (*slot, error) {
+// takeForLocked takes a place on c; or apart if the RPCs with this key have strikes;
+// or, for an RPC that replays, on a connection for these to the same address. It returns
+// nil if c is lost meanwhile.
+func (p *pool) takeForLocked(ctx context.Context, c *connection, key uint64, replay bool) (*slot, error) {
 	if err := p.growEvenLocked(c.endpoint); err != nil {
 		return nil, err
 	}
@@ -136,6 +137,14 @@ func (p *pool) takeForLocked(ctx context.Context, c *connection, key uint64) (*s
 		s, err := p.placeApartLocked(ctx, c.endpoint, strikes)
 		if s != nil || err != nil {
 			return s, err
+		}
+		if !c.room() {
+			return nil, nil //nolint:nilnil // see above
+		}
+	}
+	if replay {
+		if own := p.replayConnectionLocked(ctx, c.endpoint); own != nil {
+			return p.takeLocked(own), nil
 		}
 		if !c.room() {
 			return nil, nil //nolint:nilnil // see above
@@ -300,8 +309,12 @@ func (p *pool) release(s *slot) {
 	if s.counts {
 		c.endpoint.active--
 	}
-	if c.apart && c.active == 0 {
+	switch {
+	case c.active > 0:
+	case c.apart:
 		p.retireApartLocked(c)
+	case c.replays && c.over:
+		p.retireReplaysLocked(c)
 	}
 	if c.active == 0 {
 		c.idleSince = time.Now()

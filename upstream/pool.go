@@ -112,6 +112,19 @@ func (p *pool) connectionsLocked() iter.Seq[*connection] {
 	}
 }
 
+// all iterates over the connections to an address but those of RPCs that break theirs.
+func (e *endpoint) all() iter.Seq[*connection] {
+	return func(yield func(*connection) bool) {
+		for _, connections := range [][]*connection{e.connections, e.replays} {
+			for _, c := range connections {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // newestGeneration returns how often a first connection to an address was
 // established.
 func (p *pool) newestGeneration() uint64 {
@@ -133,6 +146,7 @@ func (p *pool) close() error {
 	connections := slices.Collect(p.connectionsLocked())
 	for _, e := range p.endpoints {
 		connections = append(connections, e.apart...)
+		connections = append(connections, e.replays...)
 	}
 	timers := []*time.Timer{p.idle, p.settling}
 	for _, c := range connections {

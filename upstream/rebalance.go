@@ -175,7 +175,7 @@ func (p *pool) takesLocked(most *endpoint) bool {
 
 // moveOne moves any RPC that can be moved.
 func (e *endpoint) moveOne() bool {
-	for _, c := range e.connections {
+	for c := range e.all() {
 		for stream := range c.movable {
 			if stream.move() {
 				delete(c.movable, stream)

@@ -72,8 +72,8 @@ func (p *pool) count(usage *Usage) {
 	usage.Apart = p.apart
 	for _, e := range p.endpoints {
 		usage.Addresses = append(usage.Addresses, AddressUsage{Address: e.name, Ready: e.ready(), Failing: e.faults.failing(), Gone: e.gone, Streams: e.active})
-		usage.Connections += len(e.connections)
-		for _, c := range e.connections {
+		for c := range e.all() {
+			usage.Connections++
 			switch {
 			case c.usable():
 				usage.Ready++

@@ -108,7 +108,7 @@ type Upstream struct {
 	// are served. Default true for the only upstream, false where there are several.
 	Required *bool `yaml:"required"`
 	// Connections is how many connections are used to each address: auto (one more when the backend's
-	// concurrent streams are used up) or a number. Default auto.
+	// concurrent streams are used up, and one for replays) or a number. Default auto.
 	Connections Connections `yaml:"connections"`
 	// Balance says which of the target's addresses gets an RPC: spread (the one with the fewest),
 	// first (only one address is connected to) or {rebalance: DURATION} (as spread; when addresses
