@@ -50,7 +50,7 @@ const (
 	// maxTakenBytes bounds a frame that is taken apart, and so held in memory. A
 	// larger one ends the connection.
 	maxTakenBytes = 1 << 20
-	// noStream is what no stream waits for.
+	// noStream is the number of no stream: 0 is the connection's (RFC 9113, section 5.1.1).
 	noStream = 0
 	// keptBuffer is how large a buffer may be to be used again.
 	keptBuffer = 64 << 10
@@ -121,7 +121,7 @@ type headerBlock struct {
 	broken bool // one of its frames breaks HTTP/2, and the stream ends with the block
 }
 
-// codedBlock collects what an encoder writes.
+// codedBlock collects an encoder's output.
 type codedBlock []byte
 
 // Write appends to the block.
@@ -193,8 +193,8 @@ func reuse(b []byte) []byte {
 	return b[:0]
 }
 
-// observe goes through what has come. The first kept bytes of p are to be read
-// as they are; what follows them is in out.
+// observe goes through bytes that have come. The first kept bytes of p are to be read
+// as they are; those of out are to be read after them.
 func (c *answerConn) observe(p []byte) (kept int) {
 	at := 0
 	spilled := false
@@ -542,7 +542,7 @@ func sensitive(name, value string) hpack.HeaderField {
 	return hpack.HeaderField{Name: name, Value: value, Sensitive: true}
 }
 
-// appendBlock adds a header block to what is to be read next.
+// appendBlock adds a header block to out.
 func (c *answerConn) appendBlock(stream uint32, end bool, fields []hpack.HeaderField) {
 	c.coded = reuse(c.coded)
 	for _, f := range fields {
@@ -564,7 +564,7 @@ func (c *answerConn) appendBlock(stream uint32, end bool, fields []hpack.HeaderF
 	}
 }
 
-// appendFrame adds a frame to what is to be read next.
+// appendFrame adds a frame to out.
 func (c *answerConn) appendFrame(kind http2.FrameType, flags http2.Flags, stream uint32, payload []byte) {
 	n := len(payload)
 	c.out = append(c.out, byte(n>>16), byte(n>>8), byte(n), byte(kind), byte(flags)) //nolint:gosec // n has 24 bits at most

@@ -10,7 +10,7 @@ import (
 // acknowledges nothing is found that part of the timeout late at most.
 const LooksPerTimeout = 4
 
-// Watch is what is known of one connection. The zero value is one on which all bytes are
+// Watch is the state of one connection. Its zero value is a connection on which all bytes are
 // acknowledged. Moments are durations since any beginning.
 type Watch struct {
 	waits bool          // bytes may be outstanding

@@ -7,5 +7,5 @@
 // lines. The queue is bounded: a line that finds no room is dropped and counted, and once
 // the log flows again a line says how many were.
 //
-// The package knows neither what a line says nor where the log goes.
+// The package knows neither the content of a line nor where the log goes.
 package logqueue

@@ -3,5 +3,5 @@
 // writer, a device without an end, a file of gigabytes) must neither hold the process up
 // nor fill its memory.
 //
-// It says nothing about what is in a file.
+// It does not look at the content of a file.
 package regular

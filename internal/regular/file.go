@@ -79,8 +79,8 @@ func check(name string, info fs.FileInfo) error {
 	return nil
 }
 
-// Read returns what is in a file, if that is no more than so many bytes, whatever the
-// file says of its size. Errors are *fs.PathError, of [ErrSpecial], of a
+// Read returns the content of a file, if that is no more than so many bytes, whatever size
+// the file claims. Errors are *fs.PathError, of [ErrSpecial], of a
 // *[TooLargeError], or of the system's.
 func Read(name string, most int64) ([]byte, error) {
 	file, err := Open(name)

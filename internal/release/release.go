@@ -1,5 +1,4 @@
-// Package release knows which version a build was released as. It knows nothing of what was
-// built.
+// Package release has the version that a build was released as.
 package release
 
 // version is set by the linker; scripts/ldflags.sh has the flag.

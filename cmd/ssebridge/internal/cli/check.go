@@ -81,7 +81,7 @@ func check(file *config.File) error {
 	return nil
 }
 
-// inspect says what each route of the file is by the schemas of its upstreams.
+// inspect prints each route of the file as the schemas of its upstreams describe it.
 func inspect(ctx context.Context, out io.Writer, file *config.File) error {
 	routes, err := bridge.Inspect(ctx, file.Config, quiet())
 	if err != nil {
@@ -115,7 +115,8 @@ func notCompared(file *config.File, connect bool) string {
 	return ""
 }
 
-// unfit says whether routes contradict their upstreams, or upstreams could not be asked.
+// unfit reports in words whether routes contradict their upstreams, or upstreams could not
+// be asked.
 func unfit(err error) string {
 	var found config.Errors
 	if errors.As(err, &found) && !slices.ContainsFunc(found, func(e *config.Error) bool { return !strings.HasPrefix(e.Path, "upstreams.") }) {

@@ -40,14 +40,14 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// Process is what a command has of the process that it runs in.
+// Process is a command's access to the process that it runs in.
 type Process struct {
-	// Stdout takes what was asked for, Stderr logs and errors.
+	// Stdout takes the command's output, Stderr logs and errors.
 	Stdout, Stderr io.Writer
 	// Hangups is where SIGHUP comes, from the start of the process to its end: each asks a
 	// command that serves to read its configuration again.
 	Hangups <-chan os.Signal
-	// LeaveHangups makes the signal what it always is, for commands that do not. It may
+	// LeaveHangups restores the signal's default action, for commands that do not. It may
 	// be nil.
 	LeaveHangups func()
 	// LeaveSignals makes the signals that ask a command to end do so at once, for

@@ -12,10 +12,11 @@ import (
 // complainAgain is how often the log repeats a line that any peer can provoke.
 const complainAgain = 10 * time.Second
 
-// handshakeFailed begins what http.Server says of a TLS handshake that failed.
+// handshakeFailed begins the line that http.Server logs for a TLS handshake that failed.
 const handshakeFailed = "http: TLS handshake error"
 
-// provoked begin what http.Server and HTTP/2's say of peers that do not keep to a protocol.
+// provoked begin the lines that http.Server and HTTP/2's server log for peers that break a
+// protocol.
 func provoked() []string {
 	return []string{handshakeFailed, "http2: server", "timeout waiting for SETTINGS"}
 }
@@ -32,7 +33,7 @@ type complaints struct {
 	kinds []complaint
 }
 
-// complaint is what was told of one kind.
+// complaint counts the lines of one kind.
 type complaint struct {
 	begins  string
 	last    time.Time

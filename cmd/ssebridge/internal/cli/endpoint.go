@@ -86,7 +86,7 @@ func (e *endpoint) renew(ctx context.Context) {
 	e.retired.Go(func() { _ = e.server.Shutdown(ctx) }) // stop shuts it down again, with a deadline
 }
 
-// stop closes the listener, lets plain requests end, and cuts what is left then.
+// stop closes the listener, lets plain requests end, and cuts the rest after shutdownTimeout.
 func (e *endpoint) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
@@ -118,7 +118,7 @@ type sharedListener struct {
 	running  sync.WaitGroup
 }
 
-// acceptance is what a call of Accept returned.
+// acceptance is the result of one call of Accept.
 type acceptance struct {
 	conn net.Conn
 	err  error

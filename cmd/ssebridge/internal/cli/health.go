@@ -76,7 +76,7 @@ func adminAddress(path string) (string, error) {
 	return admin, nil
 }
 
-// askAdmin returns what an admin listener says to a question, if that is a good answer.
+// askAdmin returns an admin listener's answer to a question, if its status is 200.
 func askAdmin(ctx context.Context, address, question string) (string, error) {
 	where, err := config.ParseAddress(address)
 	if err != nil {

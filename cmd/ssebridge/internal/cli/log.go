@@ -20,8 +20,7 @@ import (
 // reader that has stalled must not keep the process alive.
 const lastWords = time.Second
 
-// logFlags are the flags that say what is logged and how, and the log that a command made
-// by them.
+// logFlags are the flags about the log, and the log that a command has made by them.
 type logFlags struct {
 	level  string
 	format string
@@ -121,7 +120,7 @@ func RedirectLogs(logger *slog.Logger) {
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(info, warning, failure))
 }
 
-// accessLevels are what --access-log may be.
+// accessLevels are the values of --access-log.
 func accessLevels() map[string]bridge.AccessLog {
 	return map[string]bridge.AccessLog{"off": bridge.AccessOff, "end": bridge.AccessEnds, "all": bridge.AccessAll}
 }
@@ -136,7 +135,7 @@ func accessLog(cmd *cobra.Command, text string) (bridge.AccessLog, error) {
 	return level, nil
 }
 
-// isTerminal reports whether w is a character device, which is what a terminal is to a log.
+// isTerminal reports whether w is a terminal, or another character device.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

@@ -24,10 +24,10 @@ const (
 // fileChanged is why a configuration is read again without being asked for.
 const fileChanged = "a file has changed"
 
-// reloader is what takes another configuration over, whole or not at all.
+// reloader takes over another configuration, whole or not at all.
 type reloader interface {
 	Reload(cfg config.Config) error
-	// ReloadFailed is told of what fails beside that.
+	// ReloadFailed records any other failure of a reload.
 	ReloadFailed(err error)
 }
 
@@ -36,7 +36,8 @@ type reloading struct {
 	params  serveParams
 	bridge  reloader
 	watcher *fileWatcher
-	// started is what the listeners were opened by, current what holds; both with defaults.
+	// started is the configuration that the listeners were opened by, current the one in force;
+	// both with defaults.
 	started, current config.Config
 
 	certificates *listen.Certificates // nil without tls
@@ -50,8 +51,8 @@ type reloading struct {
 	onlyPair bool   // and nothing else is
 }
 
-// run reloads until ctx is done: on each signal, when a file has changed, and when what
-// could not be read may be readable.
+// run reloads until ctx is done: on each signal, when a file has changed, and when a file
+// that could not be read may be readable.
 func (r *reloading) run(ctx context.Context) {
 	changes, stop := r.watcher.start(ctx)
 	defer stop()
@@ -80,7 +81,7 @@ func (r *reloading) run(ctx context.Context) {
 	}
 }
 
-// tryAgain does what was put off. While nothing is wrong but the certificates, and they are
+// tryAgain does the reload that was put off. While nothing is wrong but the certificates, and they are
 // no better yet, nothing else is read, and nothing is told.
 func (r *reloading) tryAgain() time.Duration {
 	if r.doubted != nil {
@@ -205,7 +206,7 @@ func (r *reloading) read() (config.Config, *config.File, error) {
 	return cfg, file, nil
 }
 
-// apply takes over what a file says.
+// apply takes over a file's configuration.
 func (r *reloading) apply(cfg config.Config, file *config.File) error {
 	if err := r.bridge.Reload(cfg); err != nil {
 		if _, ok := errors.AsType[*config.Error](err); ok {
@@ -224,7 +225,7 @@ func (r *reloading) apply(cfg config.Config, file *config.File) error {
 	return nil
 }
 
-// needRestart refuses what cannot change while the listeners are open.
+// needRestart refuses changes that cannot be made while the listeners are open.
 func needRestart(started, wanted config.Config) error {
 	var errs config.Errors
 	for _, key := range []struct {

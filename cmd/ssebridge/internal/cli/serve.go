@@ -57,7 +57,7 @@ Traces are sent by OTLP where OpenTelemetry's environment variables name an endp
 	return cmd
 }
 
-// serveParams is what serve was started with.
+// serveParams are the flags of serve, and its process's signals.
 type serveParams struct {
 	path    string // of the configuration
 	pprof   bool
@@ -165,7 +165,7 @@ func awaitReload(ended <-chan struct{}, patience time.Duration, logger *slog.Log
 	}
 }
 
-// fit fits the configuration to what the system grants this process.
+// fit fits the configuration to the limits that the system sets this process.
 func fit(file *config.File, logger *slog.Logger) (config.Config, error) {
 	cfg, lowered, err := listen.Fit(file.Config)
 	if err != nil {

@@ -45,7 +45,7 @@ func usualPatience() patience {
 	return patience{header: 10 * time.Second, idle: 3 * time.Minute, write: 20 * time.Second, silent: 15 * time.Second, ping: 5 * time.Second}
 }
 
-// application is what is served: a bridge, or the demo around one.
+// application is a bridge, or the demo around one.
 type application interface {
 	// Drain tells clients to come back, and returns when their streams have ended or
 	// have been cut. It bounds how long that takes, and ends at once when ctx does.
@@ -56,7 +56,7 @@ type application interface {
 	Close() error
 }
 
-// serverParams says what a server serves and what it grants.
+// serverParams configure a server.
 type serverParams struct {
 	handler http.Handler
 	logger  *slog.Logger
@@ -77,7 +77,8 @@ const (
 	// A page needs a stream for each EventSource; each takes memory as soon as its head has
 	// come.
 	ownStreams = 250
-	// streamWindow and connWindow are what a client may send of bodies before they are read.
+	// streamWindow and connWindow bound the bytes of bodies that a client may send before they
+	// are read.
 	streamWindow = 64 << 10
 	connWindow   = 256 << 10
 )

@@ -13,7 +13,7 @@ import (
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
-// starting is what serve opens, until it runs.
+// starting holds the parts of serve while it starts.
 type starting struct {
 	params serveParams
 	config config.Config // with its defaults
@@ -27,7 +27,7 @@ type starting struct {
 	spans        *spanLosses   // those that are not exported
 }
 
-// loadCertificates loads what the configuration's tls names.
+// loadCertificates loads the files that the configuration's tls names.
 func (s *starting) loadCertificates() (err error) {
 	if s.config.TLS == nil {
 		return nil

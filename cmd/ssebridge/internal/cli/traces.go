@@ -84,7 +84,7 @@ func (t *tracing) tracerProvider() trace.TracerProvider {
 	return t.provider
 }
 
-// close sends what is left.
+// close sends the spans that are left.
 func (t *tracing) close(ctx context.Context) {
 	if t.provider == nil {
 		return

@@ -33,7 +33,7 @@ type Server struct {
 	// called for the states of HTTP/2. Both are optional, and set before the server is served.
 	Begun func(ctx context.Context, conn net.Conn)
 
-	// framed has what the requests of those connections are served with, and no listener.
+	// framed serves the requests of those connections. It has no listener.
 	framed   *http.Server
 	protocol *http2.Server //nolint:staticcheck // it is deprecated for what net/http does, which this is to do without
 

@@ -31,7 +31,7 @@ type Certificates struct {
 	loaded [sha256.Size]byte
 }
 
-// NewCertificates loads what a configuration names. Errors are [config.Errors].
+// NewCertificates loads the files that a configuration names. Errors are [config.Errors].
 func NewCertificates(files config.ServerTLS) (*Certificates, error) {
 	c := &Certificates{}
 	if _, err := c.Load(files); err != nil {
@@ -85,10 +85,10 @@ func (c *Certificates) Config() *tls.Config {
 	}
 }
 
-// protocols are what is offered by ALPN (RFC 7301), the preferred first.
+// protocols are offered by ALPN (RFC 7301), the preferred first.
 func protocols() []string { return []string{"h2", "http/1.1"} }
 
-// material is what the files hold.
+// material is the content of the files.
 type material struct {
 	files               config.ServerTLS
 	cert, key, clientCA []byte
@@ -149,7 +149,7 @@ func (m material) sum() [sha256.Size]byte {
 	return sha256.Sum256(bytes.Join([][]byte{m.cert, m.key, m.clientCA, []byte(m.files.ClientCA)}, []byte{0}))
 }
 
-// config is what a handshake is done with.
+// config returns the configuration of a handshake.
 func (m material) config() (*tls.Config, error) {
 	pair, err := tls.X509KeyPair(m.cert, m.key)
 	if err != nil {

@@ -42,7 +42,7 @@ func Advice(err error) string {
 	}
 }
 
-// cause is what the system said, without the words that net puts around it.
+// cause is the system's error, without the words that net puts around it.
 func cause(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
 		return op.Err

@@ -53,7 +53,7 @@ type Proxied struct {
 	told1   time.Time                   // when the log told of a header of version 1
 }
 
-// ProxiedParams is what a [Proxied] is made of.
+// ProxiedParams configure a [Proxied].
 type ProxiedParams struct {
 	Listener net.Listener
 	// Timeout is how long a trusted peer may take to begin, and to send its header.
@@ -205,7 +205,7 @@ func (l *Proxied) includes(addr netip.Addr) bool {
 	return slices.ContainsFunc(*l.trusted.Load(), func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// begin reads what a trusted peer begins with, and hands its connection over.
+// begin reads a trusted peer's header, if it sends one, and hands its connection over.
 func (l *Proxied) begin(conn net.Conn) {
 	if !l.note(conn) {
 		_ = conn.Close() // it will not be served
