@@ -74,7 +74,7 @@ func newWaiters(logger *slog.Logger) *waiters {
 	return &waiters{logger: logger, conns: map[net.Conn]*waiter{}, peers: map[netip.Addr]*list.List{}}
 }
 
-// limit sets the bounds. What there is beyond them is closed when others come.
+// limit sets the bounds. Connections beyond them are closed when others come.
 func (w *waiters) limit(limits WaitLimits) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -125,8 +125,9 @@ func (w *waiters) enter(c *waiter) (over []net.Conn) {
 			over = append(over, w.take(peer))
 		}
 	}
-	if w.limits.Total > 0 && w.total > w.limits.Total {
-		over = append(over, w.ripest(1)...)
+	if excess := w.total - w.limits.Total; w.limits.Total > 0 && excess > 0 {
+		// Two for one, since none may have been ripe when others came.
+		over = append(over, w.ripest(min(excess, 2))...)
 	}
 
 	return over

@@ -145,3 +145,27 @@ func TestWaitingInAll(t *testing.T) {
 		}
 	})
 }
+
+// A crowd that comes at once exceeds the bound, since any of it may be about to ask for something. Later newcomers bring the
+// number back.
+func TestWaitingInAllAfterACrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWaiters(slog.New(slog.DiscardHandler))
+		w.limit(WaitLimits{Total: 10})
+		begin := func(number, from int) {
+			for i := range number {
+				conn, _ := piped(t)
+				w.begin(conn, origin{key: netip.AddrFrom4([4]byte{203, 0, 113, byte(from + i)}), own: true})
+			}
+		}
+		begin(12, 0)
+		if w.total != 12 {
+			t.Errorf("%d of the crowd wait", w.total)
+		}
+		time.Sleep(ripe)
+		begin(5, 100)
+		if w.total != 10 {
+			t.Errorf("%d connections wait", w.total)
+		}
+	})
+}
