@@ -90,8 +90,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	stream := known == nil || !known.unary()
 	switch {
 	case r.Method == http.MethodHead:
-		e.head(w, r, stream)
-		return answered, nil
+		return answered, e.at(e.head(w, r, params, int(limits.RequestBytes)))
 	case stream && r.Method == http.MethodGet && sse.ParseID(e.mode, lastEventID(r)).Final:
 		w.Header().Set("Cache-Control", "no-store") // for this id only
 		w.WriteHeader(http.StatusNoContent)         // an EventSource stops
@@ -309,14 +308,30 @@ func (b *Bridge) options(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// head answers HEAD: what a GET would begin with, and nothing is opened.
-func (e *endpoint) head(w http.ResponseWriter, r *http.Request, stream bool) {
-	if stream {
-		e.setStreamHead(w.Header(), r)
-	} else {
+// head answers HEAD: what a GET would begin with, and nothing is opened. What a GET
+// would be refused for, as far as the bridge knows without asking the backend, is
+// refused here.
+func (e *endpoint) head(w http.ResponseWriter, r *http.Request, params map[string]string, limit int) error {
+	if err := route.CheckSize(r, limit); err != nil {
+		return err
+	}
+	known := e.bound.Load()
+	switch {
+	case known == nil: // the schema is not known yet
+	case known.err != nil:
+		return known.err
+	default:
+		if _, err := e.bindRequest(known, e.identified(r, visitOf(w).id), params, nil); err != nil {
+			return err
+		}
+	}
+	if known != nil && known.unary() {
 		w.Header().Set("Content-Type", "application/json")
+	} else {
+		e.setStreamHead(w.Header(), r)
 	}
 	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
 // lastEventID returns the id that a client comes back with.

@@ -48,6 +48,10 @@ func TestRequests(t *testing.T) {
 	}{
 		{"HEAD", "/feeds/a", "", nil, 200, "", ""},
 		{"HEAD", "/things/a", "", nil, 200, "", ""},
+		{"HEAD", "/feeds/a?limit=x", "", nil, 400, "", ""},
+		{"HEAD", "/things/a?unknown=1", "", nil, 400, "", ""},
+		{"HEAD", "/feeds/a?limit=1&x=" + long, "", nil, 414, "", ""},
+		{"HEAD", "/feeds/a", "", []string{"X-Long", long}, 413, "", ""},
 		{"OPTIONS", "/feeds/a", "", nil, 204, "GET, HEAD, OPTIONS, POST", ""},
 		{"OPTIONS", "/put/a", "", nil, 204, "OPTIONS, POST", ""},
 		{"OPTIONS", "/nothing", "", nil, 404, "", `{"code":5,"message":"no route matches the path"}`},
