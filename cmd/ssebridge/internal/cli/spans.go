@@ -10,7 +10,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// errorBytes bounds what is logged of an error of the SDK's.
+// errorBytes bounds the text of an SDK error in the log.
 const errorBytes = 500
 
 // plain returns the text of an error on one line, cut and with a ? for characters that are
@@ -94,9 +94,6 @@ func (d *droppedSpans) Enabled(context.Context, slog.Level) bool { return true }
 // Handle takes the count from a line, and passes the line on where its level is logged.
 func (d *droppedSpans) Handle(ctx context.Context, record slog.Record) error {
 	record.Attrs(func(attr slog.Attr) bool {
-		if n, ok := attr.Value.Any().(uint32); ok && attr.Key == "total_dropped" {
-			d.losses.dropped.Store(uint64(n))
-		}
 		if n := attr.Value; n.Kind() == slog.KindUint64 && attr.Key == "total_dropped" {
 			d.losses.dropped.Store(n.Uint64())
 		}
