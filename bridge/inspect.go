@@ -27,6 +27,7 @@ type RouteInfo struct {
 	Request   string   // the full name of the request message
 	Fields    []string // the names of its fields
 	Event     string   // the full name of the message that becomes an event, or the response
+	Fault     string   // why the schema of a service, which RPC names then, cannot be read
 }
 
 // infoOf tells what a method is.
@@ -139,7 +140,7 @@ func (u *backend) ask(ctx context.Context) (*upstream.Schema, error) {
 // at its schema where it answers.
 func schemaError(name string, err error) *config.Error {
 	why := upstream.Explain(err)
-	if status.Code(err) == codes.Unavailable {
+	if status.Code(err) == codes.Unavailable && !errors.Is(err, upstream.ErrDescriptors) {
 		return configError("the backend cannot be reached: "+why, "upstreams.%s.target", name)
 	}
 	return configError(why, "upstreams.%s.schema", name)
@@ -157,7 +158,8 @@ func (e *endpoint) inspect(schema *upstream.Schema) (RouteInfo, error) {
 }
 
 // Discover asks a backend for all its methods, sorted by name, also those that
-// cannot be bridged. Path and Methods are left empty. A backend that is away is
+// cannot be bridged, and for the services behind them that it cannot describe, which
+// have a Fault. Path and Methods are left empty. A backend that is away is
 // waited for as long as an RPC would wait for its place. Errors of the schema are
 // config.Errors, as of an upstream called backend.
 func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteInfo, error) {
@@ -179,6 +181,9 @@ func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteIn
 	var infos []RouteInfo
 	for _, method := range schema.Methods() {
 		infos = append(infos, infoOf(method))
+	}
+	for service, err := range schema.Unreadable() {
+		infos = append(infos, RouteInfo{RPC: service, Fault: upstream.Explain(err)})
 	}
 	return infos, nil
 }

@@ -12,9 +12,10 @@ import (
 // askAgain is how often AskSchema looks at why there is no schema yet.
 const askAgain = 100 * time.Millisecond
 
-// AskSchema is AwaitSchema for a caller that is there to find out what is wrong: a
-// backend that answers, and has no schema to give or does not speak as the parameters
-// say, is an error at once. One that is away is waited for until ctx ends.
+// AskSchema is AwaitSchema for a caller that is there to find out what is wrong. A
+// backend that answers is an error at once if it has no schema to give, describes it
+// wrongly (ErrDescriptors) or does not speak as the parameters say. One that is away is
+// waited for until ctx ends.
 func (u *Upstream) AskSchema(ctx context.Context) (*Schema, error) {
 	for {
 		look, cancel := context.WithTimeout(ctx, askAgain)
@@ -22,12 +23,11 @@ func (u *Upstream) AskSchema(ctx context.Context) (*Schema, error) {
 		if look.Err() != nil {
 			err = u.unread() // the reading goes on
 		}
-		hinted := (*hintedError)(nil)
 		switch {
 		case schema != nil:
 			cancel()
 			return schema, nil
-		case errors.As(err, &hinted) && hinted.certain, status.Code(err) != codes.Unavailable:
+		case isCertain(err):
 			cancel()
 			return nil, &prefixedError{"the schema of upstream " + u.params.Name + " is not known", err}
 		}
@@ -37,6 +37,12 @@ func (u *Upstream) AskSchema(ctx context.Context) (*Schema, error) {
 			return u.AwaitSchema(ctx) // which knows what it waited for
 		}
 	}
+}
+
+// isCertain reports whether the backend has answered what it would answer again.
+func isCertain(err error) bool {
+	hinted := (*hintedError)(nil)
+	return status.Code(err) != codes.Unavailable || errors.Is(err, ErrDescriptors) || errors.As(err, &hinted) && hinted.certain
 }
 
 // Explain is an error of AskSchema as an operator reads it: why, without the upstream's

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
@@ -62,6 +65,27 @@ func TestASchemaThatIsNotServedIsReportedAtOnce(t *testing.T) {
 				t.Errorf("clients would read %q", public)
 			}
 		})
+	}
+}
+
+// A backend whose descriptors cannot be used is not said to be away.
+func TestDescriptorsThatCannotBeUsedAreReportedAtOnce(t *testing.T) {
+	for want, imports := range map[string][]string{
+		"the backend's schema could not be read: the backend's schema is refused: \"a.proto\" imports itself": {"a.proto"},
+		"the backend's schema could not be read: ":                                                            nil, // no service is in it
+	} {
+		backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone), backendtest.WithService(
+			&reflectionv1.ServerReflection_ServiceDesc,
+			hostileReflection{answer: func(*reflectionv1.ServerReflectionRequest) []*descriptorpb.FileDescriptorProto {
+				return []*descriptorpb.FileDescriptorProto{{Name: new("a.proto"), Dependency: imports}}
+			}}))
+		u := connect(t, Params{Target: backend.Addr()})
+		ctx := within(t)
+		_, err := u.AskSchema(ctx)
+		wantCode(t, err, codes.Unavailable) // as routes answer meanwhile
+		if ctx.Err() != nil || !errors.Is(err, ErrDescriptors) || !strings.HasPrefix(Explain(err), want) {
+			t.Errorf("got %q, want it to say %q", Explain(err), want)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/jhump/protoreflect/v2/grpcreflect"
@@ -209,7 +208,7 @@ func (r *schemaReader) read(wanted []protoreflect.FullName, unknown func(protore
 	owners := make(map[protoreflect.FullName]int, len(r.owners))
 	for i, set := range r.sets {
 		sets[i] = set.files
-		for name, owner := range maps.All(r.owners) {
+		for name, owner := range r.owners {
 			if owner == set {
 				owners[name] = i
 			}

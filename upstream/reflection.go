@@ -20,6 +20,10 @@ const reflectionTimeout = 10 * time.Second
 // errNoReflection is the remedy for a backend without reflection.
 var errNoReflection = errors.New("have it serve reflection, or give the upstream schema: {descriptor_set: FILE} or schema: {proto: {files: [FILE]}}")
 
+// ErrDescriptors is wrapped by the errors of a backend that answers reflection with
+// descriptors which cannot be used. It would answer the same if it were asked again.
+var ErrDescriptors = errors.New("the backend's descriptors cannot be used")
+
 // reading is what one reading of a backend's schema gave.
 type reading struct {
 	schema     *Schema
@@ -76,8 +80,8 @@ func undescribed(err error) bool {
 	if errors.Is(err, errReflectionLimit) {
 		return false
 	}
-	st, ofRPC := status.FromError(err)
-	return !ofRPC || st.Code() == codes.NotFound || st.Code() == codes.Unimplemented
+	code := status.Code(err)
+	return !isOfRPC(err) || code == codes.NotFound || code == codes.Unimplemented
 }
 
 // fatal tells the end of the conversation from a single name that could not be
@@ -101,8 +105,10 @@ func reflectionError(err error) error {
 		return nil
 	case status.Code(err) == codes.Unimplemented:
 		return &rpcError{status: status.New(codes.Unimplemented, "reflection is not served by the backend"), cause: errNoReflection}
-	case status.Code(err) == codes.Unknown: // not of an RPC
-		return &rpcError{status: status.New(codes.Unavailable, "the backend's schema could not be read"), cause: clip(err)}
+	case status.Code(err) == codes.Unknown && !isOfRPC(err):
+		return &rpcError{status: status.New(codes.Unavailable, "the backend's schema could not be read"), cause: descriptorsError{clip(err)}}
+	case status.Code(err) == codes.Unknown:
+		return &rpcError{status: status.New(codes.Unavailable, "the backend's schema could not be read by reflection"), cause: clip(err)}
 	default:
 		return &rpcError{
 			status: status.New(status.Code(err), "the backend's schema could not be read by reflection"),
@@ -110,6 +116,19 @@ func reflectionError(err error) error {
 		}
 	}
 }
+
+// isOfRPC reports whether an error is the end of an RPC, or what the backend has answered in it.
+func isOfRPC(err error) bool {
+	_, ok := status.FromError(err)
+	return ok
+}
+
+// descriptorsError is the cause of an error about descriptors.
+type descriptorsError struct{ error }
+
+func (descriptorsError) Is(target error) bool { return target == ErrDescriptors }
+
+func (e descriptorsError) Unwrap() error { return e.error }
 
 // guardedConn is the connection a reflection client talks over: all that is
 // received passes the guard.

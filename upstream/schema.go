@@ -124,6 +124,17 @@ func (s *Schema) Methods() []protoreflect.MethodDescriptor {
 	return methods
 }
 
+// Unreadable are the services that the backend lists and cannot describe, sorted, and why.
+func (s *Schema) Unreadable() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for name := range names(s.broken) {
+			if !yield(name, s.broken[protoreflect.FullName(name)]) {
+				return
+			}
+		}
+	}
+}
+
 // Resolver finds message types and extensions by name, for the contents of
 // google.protobuf.Any in the messages of a method, "package.Service/Method".
 // Where services describe one type differently, the method's own comes first.

@@ -20,7 +20,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// initFlags are what `init` is asked for.
+// initFlags are the flags of `init`.
 type initFlags struct {
 	target      string
 	out         string
@@ -129,8 +129,7 @@ func generate(ctx context.Context, flags initFlags) (generated, error) {
 	var made generated
 	made.routes, made.left = routesOf(methods, flags.unary)
 	if len(made.routes) == 0 {
-		return generated{}, fmt.Errorf("%s has no %s method that could become a route (methods in all: %d)",
-			flags.target, map[bool]string{false: "server-streaming", true: "server-streaming or unary"}[flags.unary], len(methods))
+		return generated{}, flags.nothing(methods)
 	}
 	name := flags.out
 	if name == "" {
@@ -173,13 +172,33 @@ func (f initFlags) explain(err error) error {
 	case "schema":
 		why, _, _ := strings.Cut(wrong.Message, ": have it serve reflection") // the remedies below are in terms of flags
 		return fmt.Errorf(`%s answers, but does not tell its types: %s
-Have it serve reflection (in Go: reflection.Register(server)), or name the files that have its types:
+Have it serve them by reflection (in Go: reflection.Register(server)), or name the files that have them:
   ssebridge init --upstream %[1]s --descriptor-set app.binpb              (from buf build -o app.binpb,
       or protoc --include_imports --descriptor_set_out=app.binpb app.proto)
   ssebridge init --upstream %[1]s --proto app.proto --import-path proto`, f.target, why)
 	default:
 		return err
 	}
+}
+
+// nothing says why no method becomes a route.
+func (f initFlags) nothing(methods []bridge.RouteInfo) error {
+	kind := "server-streaming"
+	if f.unary {
+		kind = "server-streaming or unary"
+	}
+	number := 0
+	var faults []error
+	for _, m := range methods {
+		if m.Fault == "" {
+			number++
+		} else {
+			faults = append(faults, fmt.Errorf("  %s %s%s", m.RPC, unreadable, m.Fault))
+		}
+	}
+	none := fmt.Errorf("%s has no %s method that could become a route (methods in all: %d)", f.target, kind, number)
+
+	return errors.Join(append([]error{none}, faults...)...)
 }
 
 // report lists the routes that were made, the methods that were left out, and the

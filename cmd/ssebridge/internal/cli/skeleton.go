@@ -38,7 +38,7 @@ type stream struct {
 	Method string   // of HTTP, for unary RPCs; "" for streams
 }
 
-// leftOut is a method that becomes no route.
+// leftOut is a method that becomes no route, or a service of which none does.
 type leftOut struct{ rpc, why string }
 
 // nameFiles sets the files that the flags name, as seen from a folder.
@@ -95,13 +95,21 @@ func quoteAll(texts []string) string {
 	return strings.Join(quoted, ", ")
 }
 
+// unreadable precedes the reason why a service cannot become routes.
+const unreadable = "is listed by the backend, but its schema could not be read: "
+
 // routesOf returns the methods that become routes, each with a path of its own, and
-// those that do not. Reflection itself is in neither list.
+// those that do not, services without a schema among them. Reflection itself is in
+// neither list.
 func routesOf(methods []bridge.RouteInfo, unary bool) (routes []stream, left []leftOut) {
 	taken := map[string]bool{}
 	for _, m := range methods {
 		switch {
 		case strings.HasPrefix(m.RPC, "grpc.reflection."):
+			continue
+		case m.Fault != "":
+			left = append(left, leftOut{m.RPC, unreadable + m.Fault})
+
 			continue
 		case m.Uploading:
 			left = append(left, leftOut{m.RPC, "takes a stream of requests, which a browser cannot send"})

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,14 @@ func TestKebab(t *testing.T) {
 		if got := kebab(name); got != want {
 			t.Errorf("kebab(%q) = %q, want %q", name, got, want)
 		}
+	}
+}
+
+// A comment that names the fields for a query names none that a query cannot set.
+func TestFieldsThatAQueryCannotSetAreNotNamed(t *testing.T) {
+	routes, _ := routesOf([]bridge.RouteInfo{{RPC: "p.S/M", Streaming: true, Fields: []string{"last_event_id", "room", "lastEventId"}}}, false)
+	if len(routes) != 1 || !slices.Equal(routes[0].Fields, []string{"room"}) {
+		t.Errorf("got %+v", routes)
 	}
 }
 
