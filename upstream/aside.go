@@ -27,7 +27,7 @@ const (
 	tryLives = 10 * time.Second
 )
 
-// faults is what an address has failed. It is guarded by pool.mu.
+// faults are the failures of an address. They are guarded by pool.mu.
 type faults struct {
 	count int       // RPCs in a row
 	last  time.Time // the newest
@@ -81,8 +81,9 @@ func (s *slot) worked() {
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
 	s.heard = true
-	s.pool.strikes.Remove(s.key)
-	s.pool.avoid.Remove(s.key)
+	s.pool.strikes.Remove(s.keys.rpc)
+	s.pool.strikes.Remove(s.keys.method)
+	s.pool.avoid.Remove(s.keys.rpc)
 	s.pool.workedLocked(s.connection.endpoint)
 }
 
@@ -106,7 +107,7 @@ func (s *slot) failed() {
 	p, e, now := s.pool, s.connection.endpoint, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.avoid.Add(s.key, e.name)
+	p.avoid.Add(s.keys.rpc, e.name)
 	f := &e.faults
 	if now.Sub(f.last) > failureAge && !f.failing() {
 		f.count = 0

@@ -246,6 +246,18 @@ func TestALostConnectionHasTheNameLookedUp(t *testing.T) {
 	moved.AwaitRunning(1)
 }
 
+// An address that cannot be connected to has the name looked up, too: the backend may have moved before.
+func TestAConnectionThatFailsHasTheNameLookedUp(t *testing.T) {
+	f := startFleet(t, 1)
+	moved := addTo(f)
+	f.Publish(f.Backends[0])
+	f.Backends[0].Stop()
+	u := connectTo(t, f, Params{resolveEvery: time.Hour})
+	awaitUsage(t, u, "no address is found", func(usage Usage) bool { return len(usage.Addresses) == 1 })
+	f.Publish(moved)
+	awaitUsage(t, u, "not moved", func(usage Usage) bool { return usage.Ready == 1 && addressOf(u, moved.Addr()).Ready })
+}
+
 // A resolver of the program's own says by itself that the addresses have changed.
 func TestRegisteredResolvers(t *testing.T) {
 	backends := []*backendtest.Backend{backendtest.Start(t), backendtest.Start(t, backendtest.WithUnixSocket())}
@@ -309,6 +321,20 @@ func TestAnAddressThatDoesNotServe(t *testing.T) {
 		t.Errorf("RPCs at each address: %v", got)
 	}
 	streams[0].Close()
+}
+
+// The RPC that watches a connection's health is one of those that the backend allows.
+func TestHealthTakesAStream(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(3))
+	backend.OnWatch(silent)
+	u := connect(t, Params{Target: backend.Addr(), Schema: quiet(), Health: &Health{}})
+	for range 4 {
+		watch(t, u, nil)
+	}
+	backend.AwaitRunning(4)
+	if usage := u.Usage(); usage.Connections != 2 {
+		t.Errorf("4 RPCs are on %d connections that take 2 each", usage.Connections)
+	}
 }
 
 // From one address to three: each gets its share within the time, and what cannot

@@ -122,11 +122,10 @@ func endingConnections() []breach {
 	}
 }
 
-// besides plays a breach in answer to each RPC for the topic "bad", beside
-// neighbours on the same connection, until the RPC has been opened times times. It
-// returns how often a neighbour's RPC was lost in all, and how often after the RPC
-// was lost twice.
-func besides(t *testing.T, b breach, times int) (_ *Upstream, lost, later int) {
+// besides plays a breach in answer to each of the calls, which are for the topic
+// "bad", beside neighbours on the same connection. It returns how often a
+// neighbour's RPC was lost in all, and how often after the first calls.
+func besides(t *testing.T, b breach, calls []Call, first int) (_ *Upstream, lost, later int) {
 	t.Helper()
 	backend := backendtest.StartRaw(t, func(c *backendtest.RawConn, stream backendtest.RawStream, req *testv1.WatchRequest) {
 		if req.GetTopic() == "bad" {
@@ -176,8 +175,8 @@ func besides(t *testing.T, b breach, times int) (_ *Upstream, lost, later int) {
 	}
 	settle()
 	var last error
-	for i := range times {
-		s, err := u.Open(within(t), Call{Method: watchMethod, Request: wire(t, &testv1.WatchRequest{Topic: "bad", After: int64(i)}), Base: []byte("bad")})
+	for i, call := range calls {
+		s, err := u.Open(within(t), call)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +187,7 @@ func besides(t *testing.T, b breach, times int) (_ *Upstream, lost, later int) {
 		s.Close()
 		settle()
 		time.Sleep(10 * time.Millisecond)
-		if i+1 == maxStrikes {
+		if i+1 == first {
 			lost = int(losses.Load())
 		}
 	}
@@ -201,12 +200,22 @@ func besides(t *testing.T, b breach, times int) (_ *Upstream, lost, later int) {
 	return u, lost + later, later
 }
 
+// badCalls is one RPC that is opened again and again, each time at another cursor.
+func badCalls(t *testing.T, times int) []Call {
+	t.Helper()
+	calls := make([]Call, times)
+	for i := range calls {
+		calls[i] = Call{Method: watchMethod, Request: wire(t, &testv1.WatchRequest{Topic: "bad", After: int64(i)}), Base: []byte("bad")}
+	}
+	return calls
+}
+
 // A frame of one RPC that breaks HTTP/2 ends that RPC, and its neighbours lose
 // nothing.
 func TestABreachEndsOneStream(t *testing.T) {
 	for _, b := range endingStreams() {
 		t.Run(b.name, func(t *testing.T) {
-			u, lost, _ := besides(t, b, 3)
+			u, lost, _ := besides(t, b, badCalls(t, 3), maxStrikes)
 			if lost > 0 {
 				t.Errorf("neighbours were lost %d times", lost)
 			}
@@ -221,11 +230,50 @@ func TestABreachEndsOneStream(t *testing.T) {
 func TestAnRPCThatBreaksItsConnectionsIsAlone(t *testing.T) {
 	for _, b := range endingConnections() {
 		t.Run(b.name, func(t *testing.T) {
-			u, lost, later := besides(t, b, 8)
+			u, lost, later := besides(t, b, badCalls(t, 8), maxStrikes)
 			if later > 0 || lost == 0 {
 				t.Errorf("neighbours were lost %d times, %d of them after the second time", lost, later)
 			}
 			awaitUsage(t, u, "connections are left", func(usage Usage) bool { return usage.Apart == 0 })
+		})
+	}
+}
+
+// A method that breaks its connection whatever it is asked for costs others nothing
+// once two requests have shown it. A message shows that it works again.
+func TestAMethodThatBreaksItsConnectionsIsAlone(t *testing.T) {
+	const method, requests = "/ssebridge.test.v1.FeedService/Bad", 8
+	var calls []Call
+	for i := range requests * maxStrikes {
+		base := []byte{byte(i / maxStrikes)}
+		calls = append(calls, Call{Method: method, Request: wire(t, &testv1.WatchRequest{Topic: "bad", After: int64(i)}), Base: base})
+	}
+	for _, b := range endingConnections() {
+		if b.name != "the server hangs up" && b.name != "invalid HPACK" {
+			continue
+		}
+		t.Run(b.name, func(t *testing.T) {
+			u, lost, later := besides(t, b, calls, maxStrikes*maxStrikes)
+			if later > 0 || lost == 0 {
+				t.Errorf("neighbours were lost %d times, %d of them after two requests", lost, later)
+			}
+			s, err := u.Open(within(t), Call{Method: method, Request: wire(t, &testv1.WatchRequest{Topic: "good"})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if usage := u.Usage(); usage.Apart != 1 {
+				t.Errorf("a further request of the method has no connection of its own: %+v", usage)
+			}
+			next(t, s)
+			again, err := u.Open(within(t), Call{Method: method, Request: wire(t, &testv1.WatchRequest{Topic: "another"})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close()
+			if usage := u.Usage(); usage.Apart != 1 {
+				t.Errorf("the method works, and has further connections of its own: %+v", usage)
+			}
 		})
 	}
 }

@@ -41,7 +41,10 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 					c.pool.live(c.conn, l)
 					c.pool.limited(c.conn, streams)
 				},
-				calm:   func() { c.pool.calm(c.conn, l) },
+				calm: func() {
+					l.leaving.Store(true) // for PINGs, which no RPC has sent
+					c.pool.calm(c.conn, l)
+				},
 				leave:  func() { l.leaving.Store(true) },
 				refuse: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, l.refused(err))) },
 			}, func(error) { l.blamed.Store(true) }), c.pool.params.Intake), info, nil

@@ -43,7 +43,7 @@ type liveConn struct {
 	heard func()       // called when a mute server says something
 	dead  atomic.Bool  // closed for an unanswered PING
 	// blamed is set when a frame shows which RPC breaks the connection, and leaving
-	// when the server has announced its end.
+	// when the server has announced that it ends it, and no RPC is the reason.
 	blamed, leaving atomic.Bool
 	// ended is called once, before the RPCs of the transport end: with what reading
 	// has ended with, or with nil when grpc-go closes the transport.
@@ -51,6 +51,7 @@ type liveConn struct {
 	once  sync.Once
 
 	timer  *time.Timer   // the next look; guarded by pool.mu
+	next   time.Time     // when that is; guarded by pool.mu
 	every  time.Duration // pool.pingEvery when the connection began; guarded by pool.mu
 	pinged time.Time     // when a PING was sent that has no answer yet; guarded by pool.mu
 	last   time.Time     // when a PING was last sent; guarded by pool.mu
@@ -175,11 +176,10 @@ func (p *pool) live(c *connection, l *liveConn) {
 	if c.live == l || p.closed {
 		return
 	}
-	if c.live != nil && c.live.timer != nil {
-		c.live.timer.Stop()
-	}
-	c.live, c.mute = l, false
+	c.forgetLocked()
+	c.live = l
 	l.every = p.pingEvery
+	l.next = time.Now().Add(maxLook)
 	l.timer = time.AfterFunc(maxLook, func() { p.look(c, l) })
 }
 
@@ -245,7 +245,8 @@ func (p *pool) look(c *connection, l *liveConn) {
 	if len(given) > 0 {
 		p.muteLocked(c)
 	}
-	l.timer.Reset(max(time.Until(p.nextLook(c, l, now)), time.Millisecond))
+	l.next = p.nextLook(c, l, now)
+	l.timer.Reset(max(time.Until(l.next), time.Millisecond))
 	p.mu.Unlock()
 
 	for _, s := range given {
@@ -342,16 +343,19 @@ func (p *pool) nextLook(c *connection, l *liveConn, now time.Time) time.Time {
 	return next
 }
 
-// lookNow has a connection looked at that an RPC has been placed on.
-func (p *pool) lookNow(c *connection) {
-	if c.live != nil && c.live.timer != nil && !p.closed {
-		c.live.timer.Reset(0)
+// lookBy has a connection looked at by a certain time. A look goes through all RPCs
+// that are not accepted, so there is none for each RPC that is opened.
+func (c *connection) lookBy(at time.Time) {
+	if l := c.live; l != nil && at.Before(l.next) {
+		l.next = at
+		l.timer.Reset(max(time.Until(at), 0))
 	}
 }
 
 // doubt has a connection take no RPCs until its server says something, if it can
 // be asked: one of its RPCs was idle for too long. Else the address of a server
-// that hangs would be the one with the fewest RPCs, and get them all.
+// that hangs would be the one with the fewest RPCs, and get them all. It does not wait
+// for the PING: a connection that takes nothing would hold the caller up.
 func (p *pool) doubt(c *connection) {
 	p.mu.Lock()
 	l, now := c.live, time.Now()
@@ -361,8 +365,8 @@ func (p *pool) doubt(c *connection) {
 	}
 	l.pinged, l.last = now, now
 	p.muteLocked(c)
+	p.wg.Go(func() { _ = l.ping() }) // a connection that fails to write fails to read, too
 	p.mu.Unlock()
-	_ = l.ping() // a connection that fails to write fails to read, too
 }
 
 // longestPing bounds how much less often a backend is pinged that refuses PINGs.
@@ -425,7 +429,7 @@ func (p *pool) lostOpeningLocked(c *connection) {
 		p.mu.Lock()
 		var given []*Stream
 		for s, since := range c.opening {
-			if !c.ready && since.Before(lost) {
+			if !c.ready && !since.After(lost) {
 				given = append(given, s)
 				delete(c.opening, s)
 			}

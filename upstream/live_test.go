@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -231,6 +232,23 @@ func TestTooManyPings(t *testing.T) {
 	}
 }
 
+// A connection that the server closes for PINGs is lost by the fault of no RPC.
+func TestRefusedPINGsAreNoRPCsFault(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithServerOptions(
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Hour, PermitWithoutStream: true})))
+	backend.OnWatch(silent)
+	u := connect(t, Params{Target: backend.Addr(), Schema: quiet(), Ping: &Ping{Every: 100 * time.Millisecond, Timeout: time.Minute}})
+	streams := []*Stream{watch(t, u, nil), watch(t, u, &testv1.WatchRequest{After: 1})}
+	for _, s := range streams {
+		wantCode(t, s.Next(discard), codes.Unavailable)
+	}
+	u.pool.mu.Lock()
+	defer u.pool.mu.Unlock()
+	if n := u.pool.strikes.Len(); n != 0 {
+		t.Errorf("%d RPCs are suspects", n)
+	}
+}
+
 // Many connections that are refused at once have the backend pinged half as often, and not a millionth as often, or all the time
 // where that exceeds a duration.
 func TestTooManyPingsOnManyConnections(t *testing.T) {
@@ -300,4 +318,90 @@ func TestPingsGoBetweenFrames(t *testing.T) {
 	all.Wait()
 	close(pinging)
 	<-stopped
+}
+
+// lonePool is a pool with one connection that is up, to nothing.
+func lonePool(params Params) (*pool, *connection) {
+	p := &pool{params: params.withDefaults(), changed: make(chan struct{}), again: make(chan struct{}, 1)}
+	c := &connection{
+		ready: true, limit: unlimitedStreams, endpoint: &endpoint{tried: true},
+		starting: map[*slot]struct{}{}, movable: map[*Stream]struct{}{}, opening: map[*Stream]time.Time{},
+	}
+	c.endpoint.connections = []*connection{c}
+	p.endpoints = []*endpoint{c.endpoint}
+	return p, c
+}
+
+// An RPC that is given up ends at once, though its connection takes no PING.
+func TestGivingUpWaitsForNoPING(t *testing.T) {
+	p, c := lonePool(Params{})
+	here, there := net.Pipe() // nothing is read
+	c.live = newLiveConn(here, here)
+	c.live.left = 0
+	ended := make(chan struct{})
+	s := &Stream{slot: &slot{pool: p, connection: c}, cancel: func() { close(ended) }}
+	go s.GiveUp()
+	select {
+	case <-ended:
+	case <-within(t).Done():
+		t.Error("it waits for the connection")
+	}
+	if !c.mute {
+		t.Error("the connection takes RPCs though it was not heard since")
+	}
+	_ = errors.Join(here.Close(), there.Close())
+	p.wg.Wait()
+}
+
+// An RPC that is not accepted when its connection is lost is given up, also if it is lost in the moment between the RPC's stream and
+// the note of it. grpc-go may open the RPC again at the same address, for as long as that is away.
+func TestAnRPCThatIsNotAcceptedBeforeItsConnectionIsLost(t *testing.T) {
+	for name, late := range map[string]bool{"before": false, "meanwhile": true} {
+		t.Run(name, func(t *testing.T) {
+			p, c := lonePool(Params{OpenTimeout: 10 * time.Millisecond})
+			ended := make(chan struct{})
+			s := &Stream{slot: &slot{pool: p, connection: c}, cancel: func() { close(ended) }}
+			lose := func() {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				c.ready = false
+				p.lostLocked(c)
+			}
+			if late {
+				lose()
+			}
+			s.slot.opened(s)
+			if !late {
+				lose()
+			}
+			select {
+			case <-ended:
+			case <-within(t).Done():
+				t.Fatal("it is not given up")
+			}
+			if !s.silent.Load() {
+				t.Error("it does not say why")
+			}
+		})
+	}
+}
+
+// An RPC has its connection looked at when it should be accepted by half, and no sooner: a look takes as long as there are RPCs
+// that are not accepted.
+func TestRPCsThatAreOpenedDoNotEachHaveALook(t *testing.T) {
+	for timeout, sooner := range map[time.Duration]bool{10 * time.Second: false, 100 * time.Millisecond: true} {
+		p, c := lonePool(Params{OpenTimeout: timeout})
+		l := newLiveConn(nil, nil)
+		p.live(c, l)
+		l.timer.Stop()
+		want := l.next
+		s := &Stream{slot: &slot{pool: p, connection: c}}
+		s.slot.opened(s)
+		if sooner {
+			want = c.opening[s].Add(timeout / 2)
+		}
+		if l.timer.Stop() != sooner || !l.next.Equal(want) {
+			t.Errorf("with a timeout of %v the next look is %v late", timeout, l.next.Sub(want))
+		}
+	}
 }

@@ -22,7 +22,7 @@ type slot struct {
 	generation uint64 // of the pool, when the RPC was placed
 	counts     bool   // in endpoint.active: not an RPC that reads the schema
 	method     string
-	key        uint64      // see pool.key
+	keys       keys
 	began      time.Time   // when it was begun
 	heard      bool        // a message has come
 	lives      *time.Timer // of an RPC that tries an address; nil for others
@@ -35,20 +35,20 @@ type slot struct {
 // it gives up as soon as no connection is up and an attempt to connect to each
 // address has failed since the call.
 func (p *pool) place(ctx context.Context, call Call) (*slot, error) {
-	key := p.key(call)
+	k := p.keys(call)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, err := p.placeLocked(ctx, key, call)
+	s, err := p.placeLocked(ctx, k, call)
 	if err != nil {
 		return nil, err
 	}
-	s.counts, s.method, s.key = true, call.Method, key
+	s.counts, s.method, s.keys = true, call.Method, k
 	s.connection.endpoint.active++
 	p.tryLocked(s)
 	return s, nil
 }
 
-func (p *pool) placeLocked(ctx context.Context, key uint64, call Call) (*slot, error) {
+func (p *pool) placeLocked(ctx context.Context, k keys, call Call) (*slot, error) {
 	var failures failures
 	if call.Impatient {
 		failures = p.failuresLocked()
@@ -58,8 +58,8 @@ func (p *pool) placeLocked(ctx context.Context, key uint64, call Call) (*slot, e
 			return nil, errClosed
 		}
 		if p.settling == nil {
-			if c := p.pickLocked(key); c != nil {
-				s, err := p.takeForLocked(ctx, c, key, call.Replay)
+			if c := p.pickLocked(k.rpc); c != nil {
+				s, err := p.takeForLocked(ctx, c, k, call.Replay)
 				if s != nil || err != nil {
 					return s, err
 				}
@@ -82,25 +82,25 @@ func (p *pool) placeLocked(ctx context.Context, key uint64, call Call) (*slot, e
 // came up last, since a new process of the backend may have a new schema.
 func (p *pool) placeNewest(ctx context.Context) (*slot, error) {
 	const method = "reflection"
-	key := p.key(Call{Method: method})
+	k := p.keys(Call{Method: method})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, err := p.placeNewestLocked(ctx, key)
+	s, err := p.placeNewestLocked(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	s.method, s.key = method, key
+	s.method, s.keys = method, k
 	p.tryLocked(s)
 	return s, nil
 }
 
-func (p *pool) placeNewestLocked(ctx context.Context, key uint64) (*slot, error) {
+func (p *pool) placeNewestLocked(ctx context.Context, k keys) (*slot, error) {
 	for {
 		if p.closed {
 			return nil, errClosed
 		}
 		var newest *connection
-		avoid, _ := p.avoid.Peek(key)
+		avoid, _ := p.avoid.Peek(k.rpc)
 		for c := range p.connectionsLocked() {
 			e := c.endpoint
 			if c.room() && !e.gone && !e.faults.failing() && e.name != avoid && (newest == nil || c.generation > newest.generation) {
@@ -108,10 +108,10 @@ func (p *pool) placeNewestLocked(ctx context.Context, key uint64) (*slot, error)
 			}
 		}
 		if newest == nil {
-			newest = p.pickLocked(key)
+			newest = p.pickLocked(k.rpc)
 		}
 		if newest != nil {
-			s, err := p.takeForLocked(ctx, newest, key, false)
+			s, err := p.takeForLocked(ctx, newest, k, false)
 			if s != nil || err != nil {
 				return s, err
 			}
@@ -126,14 +126,14 @@ func (p *pool) placeNewestLocked(ctx context.Context, key uint64) (*slot, error)
 	}
 }
 
-// takeForLocked takes a place on c; or apart if the RPCs with this key have strikes;
+// takeForLocked takes a place on c; or apart if the RPCs with these keys have strikes;
 // or, for an RPC that replays, on a connection for these to the same address. It returns
 // nil if c is lost meanwhile.
-func (p *pool) takeForLocked(ctx context.Context, c *connection, key uint64, replay bool) (*slot, error) {
+func (p *pool) takeForLocked(ctx context.Context, c *connection, k keys, replay bool) (*slot, error) {
 	if err := p.growEvenLocked(c.endpoint); err != nil {
 		return nil, err
 	}
-	if strikes := p.strikesLocked(key); strikes > 0 {
+	if strikes := p.strikesLocked(k); strikes > 0 {
 		s, err := p.placeApartLocked(ctx, c.endpoint, strikes)
 		if s != nil || err != nil {
 			return s, err
@@ -228,7 +228,7 @@ func (p *pool) growEvenLocked(room *endpoint) error {
 
 // growBelowLocked does it for addresses with fewer RPCs than so many.
 func (p *pool) growBelowLocked(most int) error {
-	if p.params.Connections > 0 {
+	if p.closed || p.params.Connections > 0 {
 		return nil
 	}
 	var least *endpoint

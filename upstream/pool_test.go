@@ -216,3 +216,20 @@ func TestRoomAfterReconnecting(t *testing.T) {
 		t.Errorf("%d places are lost", active)
 	}
 }
+
+// A connection that is opened while the pool closes would be closed by nothing.
+func TestAPoolThatClosesOpensNoConnection(t *testing.T) {
+	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(1))
+	backend.OnWatch(silent)
+	u := connect(t, Params{Target: backend.Addr(), Schema: quiet()})
+	watch(t, u, nil)
+	awaitUsage(t, u, "not full", func(Usage) bool { return u.pool.endpoints[0].full() })
+	u.pool.mu.Lock()
+	defer u.pool.mu.Unlock()
+	u.pool.closed = true
+	err := u.pool.growLocked()
+	u.pool.closed = false
+	if n := len(u.pool.endpoints[0].connections); n != 1 || err != nil {
+		t.Errorf("there are %d connections, %v", n, err)
+	}
+}

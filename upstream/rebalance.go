@@ -13,8 +13,13 @@ func (s *slot) opened(stream *Stream) {
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
 	s.stream = stream
-	s.connection.opening[stream] = time.Now()
-	s.pool.lookNow(s.connection)
+	now := time.Now()
+	s.connection.opening[stream] = now
+	if s.connection.ready {
+		s.connection.lookBy(now.Add(s.pool.params.OpenTimeout / 2))
+	} else {
+		s.pool.lostOpeningLocked(s.connection) // it was lost since the RPC has its stream
+	}
 	if s.pool.params.Balance.Rebalance > 0 && stream.movable != nil {
 		s.connection.movable[stream] = struct{}{}
 	}

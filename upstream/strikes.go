@@ -38,15 +38,20 @@ const (
 	maxRecent = 16
 )
 
-// strikes counts the connections that the RPCs with one key have broken.
+// strikes counts the connections that the RPCs with one key have broken, or the
+// requests of a method that have maxStrikes.
 type strikes struct {
 	count int
 	last  time.Time
 }
 
-// key identifies the RPCs with one method and request, over all times that they
-// are opened.
-func (p *pool) key(call Call) uint64 {
+// keys are what an RPC is remembered by.
+type keys struct {
+	rpc    uint64 // of its method and request, over all times that it is opened
+	method uint64 // of its method, whatever the request
+}
+
+func (p *pool) keys(call Call) keys {
 	request := call.Base
 	if request == nil {
 		request = call.Request
@@ -54,9 +59,11 @@ func (p *pool) key(call Call) uint64 {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
 	_, _ = h.WriteString(call.Method) // maphash never fails
+	k := keys{method: h.Sum64()}
 	_ = h.WriteByte(0)
 	_, _ = h.Write(request)
-	return h.Sum64()
+	k.rpc = h.Sum64()
+	return k
 }
 
 // newRecords returns an empty memory of RPCs, by their keys.
@@ -68,8 +75,24 @@ func newRecords[T any]() *simplelru.LRU[uint64, T] {
 	return records
 }
 
-// strikesLocked returns how many connections the RPCs with a key have broken.
-func (p *pool) strikesLocked(key uint64) int {
+// strikesLocked returns how many connections the RPCs with these keys have broken.
+//
+// Where a method breaks its connection whatever it is asked for, each new request
+// would cost the others a connection. So once maxStrikes requests of a method have
+// maxStrikes each, and none of the method has been answered since, all others are
+// suspects from their beginning.
+func (p *pool) strikesLocked(k keys) int {
+	if count := p.recordedLocked(k.rpc); count > 0 {
+		return count
+	}
+	if p.recordedLocked(k.method) >= maxStrikes {
+		return 1
+	}
+	return 0
+}
+
+// recordedLocked returns the strikes that are remembered for one key.
+func (p *pool) recordedLocked(key uint64) int {
 	s, ok := p.strikes.Peek(key)
 	if !ok || time.Since(s.last) > recordAge {
 		return 0
@@ -79,9 +102,10 @@ func (p *pool) strikesLocked(key uint64) int {
 
 // strikeLocked records that an RPC has broken its connection.
 func (p *pool) strikeLocked(s *slot, err error) {
-	count := p.strikesLocked(s.key) + 1
-	p.strikes.Add(s.key, strikes{count, time.Now()})
+	count := p.recordedLocked(s.keys.rpc) + 1
+	p.strikes.Add(s.keys.rpc, strikes{count, time.Now()})
 	if count == maxStrikes {
+		p.strikes.Add(s.keys.method, strikes{p.recordedLocked(s.keys.method) + 1, time.Now()})
 		p.log(s.connection.endpoint).Warn("an RPC has broken its connection again: from now on it gets a connection of its own, so that others lose nothing",
 			"method", s.method, "error", clip(err))
 	}
@@ -115,8 +139,8 @@ func (p *pool) ended(c *connection, l *liveConn, err error) {
 	}
 	var struck []uint64 // one loss is one strike, however many such RPCs were begun
 	for _, s := range c.suspects(time.Now()) {
-		if !slices.Contains(struck, s.key) {
-			struck = append(struck, s.key)
+		if !slices.Contains(struck, s.keys.rpc) {
+			struck = append(struck, s.keys.rpc)
 			p.strikeLocked(s, err)
 		}
 	}
