@@ -1,9 +1,6 @@
 package config
 
-import (
-	"reflect"
-	"strings"
-)
+import "reflect"
 
 // The keys whose value has several forms.
 
@@ -30,11 +27,10 @@ func (f *Fields) decodeNode(d *decoder, n *node, at place) {
 func (m *Metadata) decodeNode(d *decoder, n *node, at place) {
 	if n.kind == kindMap {
 		d.decodeStruct(n, reflect.ValueOf(m).Elem(), at)
-		m.Name = strings.ToLower(m.Name)
 
 		return
 	}
-	m.Name = strings.ToLower(d.text(n, at)) // as a header's name is no other in another case
+	m.Name = d.text(n, at)
 }
 
 // decodeNode takes a constant, {field:} or {oneof:}.
