@@ -24,10 +24,7 @@ const (
 // the other, and then has a log of its own, which begins after c1.
 func (s *script) parts() (parted, fast *browser) {
 	s.t.Helper()
-	parted, fast = s.comes(0, "c0"), s.comes(0, "c0")
-	s.flows()
-	parted.freeze()
-	s.passes(300*time.Millisecond, fast)
+	parted, fast = s.freezesOne()
 	s.hears(fast, fromC0)
 	s.runs("-", "c0")
 	parted.thaw()
@@ -247,10 +244,7 @@ func TestRule10ASlowClientsLogStaysItsOwn(t *testing.T) {
 // others have opened at its cursor meanwhile.
 func TestRule10APartedClientSharesNoLog(t *testing.T) {
 	inSmallLog(t, func(s *script) {
-		parted, fast := s.comes(0, "c0"), s.comes(0, "c0")
-		s.flows()
-		parted.freeze()
-		s.passes(300*time.Millisecond, fast)
+		parted, _ := s.freezesOne()
 		other := s.comes(0, "c1")
 		s.flows()
 		parted.thaw()
@@ -267,10 +261,7 @@ func TestRule10APartedClientSharesNoLog(t *testing.T) {
 func TestRule10APartedClientDoesNotReturn(t *testing.T) {
 	inScript(t, func(s *schedule) { s.log.Events = 3 }, func(s *script) {
 		s.says("c0 c1 c2 c3")
-		parted, fast := s.comes(0, "c0"), s.comes(0, "c0")
-		s.flows()
-		parted.freeze()
-		s.passes(300*time.Millisecond, fast)
+		parted, fast := s.freezesOne()
 		parted.thaw()
 		parted.read(1)
 		s.runs("-", "c0", "c1")
