@@ -25,7 +25,7 @@ if ! complete; then
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt=(apt-get --yes --quiet -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
-  # Installing nginx starts it where services are started at all; nobody wants it on port 80.
+  # Installing nginx starts its service where there is systemd, and takes port 80: it is stopped again if it did not run before.
   ran=$(pgrep -x nginx | head -n 1 || true)
   if ! "${apt[@]}" install --no-install-recommends "${packages[@]}" </dev/null; then
     "${apt[@]}" update </dev/null

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/ssebridge/ssebridge/bench/internal/child"
 	"github.com/ssebridge/ssebridge/bench/internal/load"
 )
 
@@ -16,16 +17,16 @@ func carrying(name, program string) starter {
 		if err != nil {
 			return nil, err
 		}
-		addrs, err := freeAddrs(ctx)
+		addrs, err := l.addrs()
 		if err != nil {
 			return nil, err
 		}
-		p, err := l.start(ctx, name, l.program(program), "-listen", addrs[0], "-backend", backend)
+		p, err := l.start(name, l.program(program), "-listen", addrs[0], "-backend", backend)
 		if err != nil {
 			return nil, err
 		}
 		c.serves(p)
 		c.load = load.Params{Addr: addrs[0], Path: "/" + want.pace}
-		return c, p.ready(ctx, accepts(addrs[0]))
+		return c, p.AwaitReady(ctx, child.Accepts(addrs[0]))
 	}
 }

@@ -48,7 +48,7 @@ func (l *lab) breakDown(ctx context.Context, r *report, want want, perEvent floa
 		return err
 	}
 	defer c.stop()
-	if err := l.attach(ctx, c, want, false); err != nil {
+	if err := l.attach(c, want, false); err != nil {
 		return err
 	}
 	if err := c.lines.connect(1000); err != nil {

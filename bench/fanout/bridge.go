@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/load"
@@ -71,26 +70,25 @@ const (
 
 // bridge starts the bridge and a backend for it.
 func bridge(ctx context.Context, l *lab, want want) (*contender, error) {
-	return bridgeWith()(ctx, l, want)
+	return startBridge(ctx, l, want, nil)
 }
 
-// bridgeWith returns what starts the bridge with some environment variables besides.
+// bridgeWith returns a starter of the bridge with further environment variables.
 func bridgeWith(environment ...string) starter {
 	return func(ctx context.Context, l *lab, want want) (*contender, error) {
-		command := slices.Concat([]string{"env"}, environment, []string{l.program("ssebridge")})
-		return startBridge(ctx, l, want, command)
+		return startBridge(ctx, l, want, environment)
 	}
 }
 
-// startBridge starts the bridge by a command, and a backend for it.
-func startBridge(ctx context.Context, l *lab, want want, command []string) (_ *contender, err error) {
+// startBridge starts the bridge with further environment variables, and a backend for it.
+func startBridge(ctx context.Context, l *lab, want want, environment []string) (_ *contender, err error) {
 	c := newContender("ssebridge")
 	defer c.stopOn(&err)
 	backend, err := l.backend(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := freeAddrs(ctx)
+	addrs, err := l.addrs()
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +105,18 @@ func startBridge(ctx context.Context, l *lab, want want, command []string) (_ *c
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := l.start(ctx, "ssebridge", append(command, "serve", "--pprof", "--config", path)...)
+	p, err := l.prepare("ssebridge", l.program("ssebridge"), "serve", "--pprof", "--config", path)
 	if err != nil {
+		return nil, err
+	}
+	p.Cmd.Env = append(p.Cmd.Env, environment...)
+	if err := p.Start(); err != nil {
 		return nil, err
 	}
 	c.serves(p)
 	c.admin = addrs[1]
 	c.load = load.Params{Addr: reach, Path: want.path(), Window: c.load.Window}
-	return c, p.ready(ctx, answersOK("http://"+addrs[1]+"/readyz"))
+	return c, p.AwaitReady(ctx, answersOK("http://"+addrs[1]+"/readyz"))
 }
 
 // answersOK is a probe: a URL is answered with 200.

@@ -51,7 +51,7 @@ func (l *lab) churn(ctx context.Context, r *report, clients int) (before, after 
 		return before, after, err
 	}
 	defer c.stop()
-	if err := l.attach(ctx, c, w, false); err != nil {
+	if err := l.attach(c, w, false); err != nil {
 		return before, after, err
 	}
 	// One stays, so that the stream does.

@@ -74,7 +74,7 @@ func (l *lab) rest(ctx context.Context, all []*idler) (err error) {
 		if i.running, err = i.start(ctx, l, w); err != nil {
 			return err
 		}
-		if err := l.attach(ctx, i.running, w, false); err != nil {
+		if err := l.attach(i.running, w, false); err != nil {
 			return err
 		}
 	}

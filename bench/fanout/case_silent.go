@@ -88,7 +88,7 @@ func (l *lab) listen(ctx context.Context, n *namespace, all []*silence) (err err
 		}
 		params := s.running.load
 		params.Transport, params.Window = load.HTTP1, ""
-		if s.running.lines, err = l.fleet(ctx, params, false, n.within()...); err != nil {
+		if s.running.lines, err = l.fleet(params, false, n.within()...); err != nil {
 			return err
 		}
 		if err := s.running.lines.connect(1); err != nil {

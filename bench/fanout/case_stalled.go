@@ -43,7 +43,7 @@ func (l *lab) disturb(ctx context.Context, r *report) error {
 		return err
 	}
 	defer c.stop()
-	if err := l.attach(ctx, c, w, false); err != nil {
+	if err := l.attach(c, w, false); err != nil {
 		return err
 	}
 	if err := c.lines.connect(1000); err != nil {
@@ -85,7 +85,7 @@ type disturbance struct {
 func (l *lab) disturbed(ctx context.Context, c *contender, r *report, d *disturbance) error {
 	params := c.load
 	params.Transport, params.Window, params.Buffer = load.HTTP1, "", smallest
-	other, err := l.fleet(ctx, params, false)
+	other, err := l.fleet(params, false)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (l *lab) stuck(ctx context.Context, r *report) error {
 	}
 	defer c.stop()
 	c.load.Buffer = smallest
-	if err := l.attach(ctx, c, w, false); err != nil {
+	if err := l.attach(c, w, false); err != nil {
 		return err
 	}
 	if err := c.lines.connect(stuckClients); err != nil {

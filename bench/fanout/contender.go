@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bench/internal/child"
 	"github.com/ssebridge/ssebridge/bench/internal/load"
 	"github.com/ssebridge/ssebridge/bench/internal/pace"
 )
@@ -47,11 +48,11 @@ type starter func(ctx context.Context, l *lab, want want) (*contender, error)
 // contender is a server that runs, with what it needs.
 type contender struct {
 	name    string
-	load    load.Params // how clients find it
-	admin   string      // the address of its admin listener, "" for none
-	servers []*process  // whose use counts
-	helpers []*process  // backends and publishers, whose use does not
-	lines   *fleet      // its load generator, nil before it has one
+	load    load.Params      // how clients find it
+	admin   string           // the address of its admin listener, "" for none
+	servers []*child.Process // whose use counts
+	helpers []*child.Process // backends and publishers, whose use does not
+	lines   *fleet           // its load generator, nil before it has one
 
 	begin    func(ctx context.Context) error // has events sent once the clients are there; nil where they are anyway
 	patience time.Duration                   // how late clients may be
@@ -59,14 +60,14 @@ type contender struct {
 
 func newContender(name string) *contender { return &contender{name: name, patience: patience} }
 
-func (c *contender) serves(p *process) { c.servers = append(c.servers, p) }
-func (c *contender) helps(p *process)  { c.helpers = append(c.helpers, p) }
+func (c *contender) serves(p *child.Process) { c.servers = append(c.servers, p) }
+func (c *contender) helps(p *child.Process)  { c.helpers = append(c.helpers, p) }
 
 // pids returns the processes whose use counts.
 func (c *contender) pids() []int {
 	pids := make([]int, 0, len(c.servers))
 	for _, p := range c.servers {
-		pids = append(pids, p.pid())
+		pids = append(pids, p.PID())
 	}
 	return pids
 }
@@ -74,7 +75,7 @@ func (c *contender) pids() []int {
 // died returns an error if one of its processes has ended.
 func (c *contender) died() error {
 	for _, p := range append(c.servers, c.helpers...) {
-		if err := p.died(); err != nil {
+		if err := p.Died(); err != nil {
 			return err
 		}
 	}
@@ -87,7 +88,7 @@ func (c *contender) stop() {
 		c.lines.close()
 	}
 	for _, p := range append(c.helpers, c.servers...) {
-		p.stop()
+		p.Stop()
 	}
 }
 
@@ -100,17 +101,17 @@ func (c *contender) stopOn(err *error) {
 
 // backend starts a gRPC backend for a contender and returns its address.
 func (l *lab) backend(ctx context.Context, c *contender) (string, error) {
-	addrs, err := freeAddrs(ctx)
+	addrs, err := l.addrs()
 	if err != nil {
 		return "", err
 	}
-	p, err := l.start(ctx, "backend", l.self, asBackend, "-listen", addrs[0], "-window", addrs[1], "-ahead", strconv.Itoa(l.window))
+	p, err := l.start("backend", l.self, asBackend, "-listen", addrs[0], "-window", addrs[1], "-ahead", strconv.Itoa(l.window))
 	if err != nil {
 		return "", err
 	}
 	c.helps(p)
 	c.load.Window = addrs[1]
-	return addrs[0], p.ready(ctx, accepts(addrs[0]))
+	return addrs[0], p.AwaitReady(ctx, child.Accepts(addrs[0]))
 }
 
 // ticking returns a starter of a comparator that makes its events itself.
@@ -118,19 +119,19 @@ func ticking(name, program string, arguments ...string) starter {
 	return func(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 		c := newContender(name)
 		defer c.stopOn(&err)
-		addrs, err := freeAddrs(ctx)
+		addrs, err := l.addrs()
 		if err != nil {
 			return nil, err
 		}
 		command := append([]string{
 			l.program(program), "-listen", addrs[0], "-window", addrs[1], "-pace", want.pace, "-ahead", strconv.Itoa(l.window),
 		}, arguments...)
-		p, err := l.start(ctx, name, command...)
+		p, err := l.start(name, command...)
 		if err != nil {
 			return nil, err
 		}
 		c.serves(p)
 		c.load = load.Params{Addr: addrs[0], Path: "/", Window: addrs[1]}
-		return c, p.ready(ctx, accepts(addrs[0]))
+		return c, p.AwaitReady(ctx, child.Accepts(addrs[0]))
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,19 +9,20 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bench/internal/child"
 	"github.com/ssebridge/ssebridge/bench/internal/load"
 )
 
 // fleet is a load generator in a process of its own.
 type fleet struct {
-	process *process
+	process *child.Process
 	orders  io.WriteCloser
 	replies *bufio.Reader
 }
 
 // attach starts a load generator for a contender, without clients yet. A window
 // is told to only where the pace asks for one.
-func (l *lab) attach(ctx context.Context, c *contender, want want, compressed bool) error {
+func (l *lab) attach(c *contender, want want, compressed bool) error {
 	params := c.load
 	if !want.windowed() {
 		params.Window = ""
@@ -30,7 +30,7 @@ func (l *lab) attach(ctx context.Context, c *contender, want want, compressed bo
 	if params.Transport = want.transport; params.Transport == "" {
 		params.Transport = load.HTTP1
 	}
-	f, err := l.fleet(ctx, params, compressed)
+	f, err := l.fleet(params, compressed)
 	if err == nil {
 		c.lines = f
 	}
@@ -38,32 +38,32 @@ func (l *lab) attach(ctx context.Context, c *contender, want want, compressed bo
 }
 
 // fleet starts a load generator; the words of within, if any, stand before its command.
-func (l *lab) fleet(ctx context.Context, params load.Params, compressed bool, within ...string) (*fleet, error) {
-	p, err := l.prepare(ctx, "load", append(within, l.self, asLoad, "-addr", params.Addr, "-path", params.Path, "-transport", params.Transport,
+func (l *lab) fleet(params load.Params, compressed bool, within ...string) (*fleet, error) {
+	p, err := l.prepare("load", append(within, l.self, asLoad, "-addr", params.Addr, "-path", params.Path, "-transport", params.Transport,
 		"-window", params.Window, "-buffer", strconv.Itoa(params.Buffer), "-compressed="+strconv.FormatBool(compressed))...)
 	if err != nil {
 		return nil, err
 	}
-	p.command.Stdout = nil
-	orders, err := p.command.StdinPipe()
+	p.Cmd.Stdout = nil
+	orders, err := p.Cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
-	replies, err := p.command.StdoutPipe()
+	replies, err := p.Cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	return &fleet{p, orders, bufio.NewReader(replies)}, p.run()
+	return &fleet{p, orders, bufio.NewReader(replies)}, p.Start()
 }
 
 // order has the load generator do something, and waits until it is done.
 func (f *fleet) order(command string, number int) (*load.Result, error) {
 	if _, err := fmt.Fprintf(f.orders, "%s %d\n", command, number); err != nil {
-		return nil, errors.Join(err, f.process.died())
+		return nil, errors.Join(err, f.process.Died())
 	}
 	line, err := f.replies.ReadBytes('\n')
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", command, err, f.process.last())
+		return nil, fmt.Errorf("%s: %w: %s", command, err, f.process.Last())
 	}
 	var reply load.Reply
 	if err := json.Unmarshal(line, &reply); err != nil {
@@ -94,8 +94,8 @@ func (f *fleet) stop(patience time.Duration) (load.Result, error) {
 func (f *fleet) close() {
 	_ = f.orders.Close() // it ends by that
 	select {
-	case <-f.process.done:
-	case <-time.After(stopTimeout):
-		f.process.kill()
+	case <-f.process.Done():
+	case <-time.After(child.StopTimeout):
+		f.process.Kill()
 	}
 }

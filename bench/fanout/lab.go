@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/child"
+	"github.com/ssebridge/ssebridge/bench/internal/ports"
+	"github.com/ssebridge/ssebridge/bench/internal/program"
 )
 
 // settings are what the command line says.
@@ -23,14 +26,15 @@ type settings struct {
 	out         io.Writer
 }
 
-// lab is where cases are run: the programs, and a folder for what they need and say.
+// lab is where cases are run: the programs, and a folder for their files and their output.
 type lab struct {
 	settings
 
 	dir      string
-	programs string // the folder of what was built
-	self     string // this program
-	started  int    // processes so far
+	programs string     // the folder of what was built
+	self     string     // this program
+	started  int        // processes so far
+	free     ports.Free // addresses
 }
 
 // newLab builds the bridge and the comparators.
@@ -52,12 +56,10 @@ func newLab(ctx context.Context, set settings) (*lab, error) {
 
 // build builds everything that is measured from the checkout that this module is in.
 func (l *lab) build(ctx context.Context) error {
-	find := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ssebridge/ssebridge")
-	root, err := find.Output()
+	folder, err := program.Root(ctx)
 	if err != nil {
-		return fmt.Errorf("the bridge's module is not found; run this in bench/: %w", err)
+		return err
 	}
-	folder := strings.TrimSpace(string(root))
 	for module, packages := range map[string]string{folder: "./cmd/ssebridge", filepath.Join(folder, "bench", "comparators"): "./..."} {
 		// Without cgo, as the bridge is released: net's resolver is Go's.
 		compile := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.programs+"/", packages) //nolint:gosec // our own packages
@@ -77,6 +79,32 @@ func (l *lab) program(name string) string { return filepath.Join(l.programs, nam
 // close removes the folder.
 func (l *lab) close() error { return os.RemoveAll(l.dir) }
 
+// prepare makes a process that does not run yet. Its output goes to a file in the lab's folder.
+func (l *lab) prepare(name string, command ...string) (*child.Process, error) {
+	l.started++
+	log := filepath.Join(l.dir, fmt.Sprintf("%03d-%s.log", l.started, filepath.Base(name)))
+	return child.New(child.Params{Name: name, Log: log, Command: command})
+}
+
+// start starts a program.
+func (l *lab) start(name string, command ...string) (*child.Process, error) {
+	p, err := l.prepare(name, command...)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Start()
+}
+
+// addrs returns two addresses without a listener.
+func (l *lab) addrs() (addrs [2]string, err error) {
+	for i := range addrs {
+		if addrs[i], err = l.free.Next(); err != nil {
+			return addrs, err
+		}
+	}
+	return addrs, nil
+}
+
 func (l *lab) printf(format string, arguments ...any) {
-	_, _ = fmt.Fprintf(l.out, format, arguments...) // to nobody, if the terminal is gone
+	_, _ = fmt.Fprintf(l.out, format, arguments...) // the terminal may be gone
 }

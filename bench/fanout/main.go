@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bench/internal/load"
+	"github.com/ssebridge/ssebridge/bench/internal/program"
 	"github.com/ssebridge/ssebridge/bench/internal/publish"
 )
 
@@ -72,6 +73,9 @@ func fanoutByFlags(ctx context.Context) error {
 	flag.IntVar(&set.window, "window", 8, "how many events may be on their way to the slowest client when saturated")
 	flag.IntVar(&set.visitors, "churn", 100000, "how many clients come and go")
 	flag.Parse()
+	if err := program.NoArgs(flag.CommandLine); err != nil {
+		return err
+	}
 	chosen, err := chooseCases(*names)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/ssebridge/ssebridge/bench/internal/child"
 	"github.com/ssebridge/ssebridge/bench/internal/load"
 )
 
@@ -67,7 +68,7 @@ func nchan(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	}
 	c := newContender("nchan")
 	defer c.stopOn(&err)
-	addrs, err := freeAddrs(ctx)
+	addrs, err := l.addrs()
 	if err != nil {
 		return nil, err
 	}
@@ -79,23 +80,23 @@ func nchan(ctx context.Context, l *lab, want want) (_ *contender, err error) {
 	if err := os.WriteFile(path, fmt.Appendf(nil, nginx, nchanModule, dir, dir, dir, dir, dir, dir, addrs[0]), 0o600); err != nil {
 		return nil, err
 	}
-	server, err := l.start(ctx, "nginx", command, "-p", dir, "-c", path, "-e", "stderr")
+	server, err := l.start("nginx", command, "-p", dir, "-c", path, "-e", "stderr")
 	if err != nil {
 		return nil, err
 	}
 	c.serves(server)
-	if err := server.ready(ctx, accepts(addrs[0])); err != nil {
+	if err := server.AwaitReady(ctx, child.Accepts(addrs[0])); err != nil {
 		return nil, err
 	}
 	c.load = load.Params{Addr: addrs[0], Path: "/", Window: addrs[1]}
 	post := func(ctx context.Context) error {
-		poster, err := l.start(ctx, "poster", l.program("poster"), "-to", addrs[0], "-window", addrs[1],
+		poster, err := l.start("poster", l.program("poster"), "-to", addrs[0], "-window", addrs[1],
 			"-pace", want.pace, "-ahead", strconv.Itoa(l.window))
 		if err != nil {
 			return err
 		}
 		c.helps(poster)
-		return poster.ready(ctx, accepts(addrs[1]))
+		return poster.AwaitReady(ctx, child.Accepts(addrs[1]))
 	}
 	if !want.windowed() {
 		// 10,000 clients could not all come in while it sends to those who have.

@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long after a window clients may get what belongs to it, but
-// for streams that are sent as fast as anybody reads.
+// for streams that are sent as fast as they are read.
 const patience = 20 * time.Second
 
 // sample is one window of one contender.
@@ -98,7 +98,7 @@ func (l *lab) once(ctx context.Context, start starter, want want, clients int, c
 	if want.pace == pace.Unlimited {
 		c.patience = 0
 	}
-	if err := l.attach(ctx, c, want, compressed); err != nil {
+	if err := l.attach(c, want, compressed); err != nil {
 		return sample{}, err
 	}
 	if err := c.lines.connect(clients); err != nil {

@@ -12,8 +12,8 @@ import (
 // balancerEvery is the time between two looks at which bridges are ready.
 const balancerEvery = 100 * time.Millisecond
 
-// balancer sends clients to the first bridge that says it is ready; to where it
-// sent the one before, while none does.
+// balancer sends clients to the first bridge that is ready. While none is, it sends them to
+// the bridge before.
 type balancer struct {
 	bridges []*bridge
 	client  *http.Client

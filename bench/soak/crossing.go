@@ -2,17 +2,17 @@ package main
 
 import "time"
 
-// crossing is how a client came from the bridge that asked it to leave to another.
+// crossing is how a client came from the bridge that asked it to reconnect to another.
 type crossing struct {
-	told  time.Time // it was asked to
+	told  time.Time // it was asked
 	left  time.Time // its stream ended
 	again time.Time // it connected anew
 	back  time.Time // the first block of its last stream came; zero: it did not
-	to    []string  // where it connected to, and where again if that was no good
+	to    []string  // the addresses that it connected to, in order
 }
 
-// crossingOf reads of a journal how a client left that was there at a moment. It is
-// false where the client was never told to for that reason.
+// crossingOf reads a client's crossing after a time from its journal. It returns false if the
+// client was never asked to reconnect for that reason.
 func crossingOf(j *journal, since time.Time, reason string) (c crossing, told bool) {
 	for _, e := range j.entries {
 		if e.at.Before(since) {
@@ -44,7 +44,7 @@ func crossingOf(j *journal, since time.Time, reason string) (c crossing, told bo
 	return c, told
 }
 
-// busiest returns the most moments that any one second holds. They are in order.
+// busiest returns the most moments in any one second. The moments are in order.
 func busiest(moments []time.Time) (most int) {
 	first := 0
 	for last, at := range moments {
@@ -56,8 +56,8 @@ func busiest(moments []time.Time) (most int) {
 	return most
 }
 
-// perSecond counts moments by the second since a beginning; those before it count
-// in the first.
+// perSecond counts moments by the second since a time; earlier ones count in the first
+// second.
 func perSecond(moments []time.Time, since time.Time) []int {
 	var counts []int
 	for _, at := range moments {

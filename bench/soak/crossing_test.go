@@ -85,6 +85,7 @@ func TestDrainIsJudged(t *testing.T) {
 		{name: "ready", words: good, change: func(d *drainage) { d.unready = time.Time{} }, word: "readiness"},
 		{name: "ready for too long", words: good, change: func(d *drainage) { d.unready = at(150) }, word: "readiness"},
 		{name: "late", words: good, change: func(d *drainage) { d.exit = at(7000) }, word: "exit came"},
+		{name: "silent", words: good, change: func(d *drainage) { d.soak.settings.silence = 150 * time.Millisecond }, word: "without a stream for 200ms"},
 		{name: "all at once", words: good, change: func(d *drainage) { d.soak.settings.grace = 2 * time.Second }, word: "busiest"},
 	} {
 		s := &soak{settings: settings{delay: 50 * time.Millisecond, grace: time.Second, busiest: 1.5}, watchers: []*watcher{{journal: lived(c.words)}}}

@@ -1,39 +1,38 @@
-// Soak wears the bridge down and counts what its clients lose: the sentence of
-// docs/resuming.md, held against real processes and real sockets.
+// Command soak injects faults around the bridge and checks what its clients receive: the
+// promise of docs/resuming.md, tested with real processes and real sockets.
 //
 //	1,000 clients ──▶ toxiproxy ──▶ 2 × ssebridge serve ──▶ toxiproxy ──▶ backend
 //	                  8 of them      kill -9, SIGTERM        one a bridge   kill -9
 //
-// The clients, the proxies and the injectors of faults are this process; the
+// The clients, the proxies and the injectors of faults run in this process. The
 // bridges and the backend are processes of their own, so that they can be
-// killed. The backend keeps its cursor promise over being killed: message i of
-// every stream is due at a fixed moment, so a new backend knows what the one
-// before has sent.
+// killed. A backend that is killed keeps its promise about cursors: message i of
+// every stream is due at a fixed time, so a new backend sends what the one
+// before would have sent.
 //
-// Each message names its place in its stream, in its data. A client keeps what
-// an EventSource keeps, and between two gaps expects the places one after
-// another. Each kind of route says which gaps it has to put up with, and when;
-// any other fails the run like a lost message, and so does one that does not go
-// on as it says. A run in which a kind has not shown what it is there for (a
-// client that lagged, a cursor that was refused) fails too.
+// The data of each message names the message's place in its stream. A client keeps
+// the state of an EventSource, and between two gaps expects consecutive places.
+// Each kind of route says which gaps are excused, and when. Any other gap fails
+// the run like a lost message, and so does a stream that does not go on where its
+// gap says. A run also fails if a kind has not shown its own case (a client that
+// lagged, a cursor that was refused).
 //
-// Some kinds have clients with small socket buffers that are slow, directly from the
-// bridges: a proxy between would read what they do not. Each of their connections crawls
-// at a random pace, takes nothing for a while and is back, or is left behind as a ghost,
-// whose client comes back at once. Before the faults and after them they are as quick as
-// the others, and have buffers like theirs.
+// Some kinds have slow clients with small socket buffers. They connect to the
+// bridges directly: a proxy between would read for them. Each of their connections crawls
+// at a random pace, takes nothing for a while and then reads on, or is left behind as a
+// ghost while its client comes back at once. Before the first fault and after the last one
+// they read and buffer like the others.
 //
-// Before the faults, the bridges' files are written anew a hundred times, half of
-// them broken: the streams of routes that are the same must not end. Among the
-// faults, reloads come again.
+// Before the faults, the bridges' configurations are rewritten a hundred times, half of
+// the files broken: the streams of unchanged routes must not end. Among the
+// faults there are reloads, too.
 //
-// "soak rollout" lets nothing go wrong, and has no proxies: it shows what clients
-// see of a bridge that is stopped while another is there, as in a rolling update,
-// over HTTP/1.1 and HTTP/2; of a bridge without another that is restarted; and of
-// configurations that are written anew.
+// "soak rollout" injects no faults and has no proxies. It stops a bridge while another
+// runs, as in a rolling update, over HTTP/1.1 and HTTP/2; restarts a lone bridge; and
+// rewrites configurations. It checks what clients see of it.
 //
-// "soak paces" measures how much longer clients take that come back at one cursor, far
-// behind, where slow ones come with them.
+// "soak paces" brings clients back at one cursor, far behind, with slow clients among them
+// and without, and measures how much longer that takes.
 //
 // It is no benchmark: it measures no speed.
 package main

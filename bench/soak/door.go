@@ -10,11 +10,11 @@ import (
 
 // door is a client's way to a bridge.
 type door interface {
-	// address is what a client connects to.
+	// address is where a client connects.
 	address() string
-	// behind names the bridge process that answers there, and changes with
-	// whatever makes that another one: a client that finds the same name before
-	// and after it has connected is where the name says.
+	// behind names the bridge process that answers there. The name changes with the
+	// process: if it is the same before and after a client has connected, the client is
+	// connected to that process.
 	behind() string
 }
 
@@ -24,10 +24,10 @@ type bridge struct {
 	process *process
 	listen  string
 	admin   string // its admin listener; "": it has none
-	target  string // what its upstreams are
-	back    proxy  // before the backend; none where nothing is to go wrong
+	target  string // of its upstreams
+	back    proxy  // before the backend; none where there are no faults
 	file    file   // the configuration
-	version int    // of what the file says
+	version int    // of the configuration
 
 	lives atomic.Int64 // how often it was ended or started
 }
@@ -54,7 +54,7 @@ func (b *bridge) start(ctx context.Context) error {
 	const listens = `"msg":"listening"`
 	b.lives.Add(1)
 	before := b.process.says(listens)
-	if err := b.process.start(ctx); err != nil {
+	if err := b.process.start(); err != nil {
 		return err
 	}
 	for limit := time.Now().Add(calm); b.process.says(listens) == before; {
@@ -72,9 +72,9 @@ func (b *bridge) start(ctx context.Context) error {
 type front struct {
 	proxy
 
-	listen string // Proxy's own copy is written whenever it starts
+	listen string // Proxy writes its own copy whenever it starts
 	to     atomic.Pointer[bridge]
-	turns  atomic.Int64 // how often it has been led to another bridge, twice each
+	turns  atomic.Int64 // counts before and after each change of the bridge
 }
 
 func (f *front) address() string { return f.listen }

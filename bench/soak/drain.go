@@ -13,35 +13,35 @@ import (
 )
 
 const (
-	// exitMargin is what a bridge may need beyond drain.delay and drain.grace: whoever
-	// stops it is told to wait for so much longer (docs/operations.md).
+	// exitMargin is how long a bridge may take to exit beyond drain.delay and drain.grace, as
+	// docs/operations.md has it for stop timeouts.
 	exitMargin = 5 * time.Second
-	// retryDrain is why clients of a bridge that drains are asked to come back.
+	// retryDrain is the reason for which a bridge that drains asks its clients to reconnect.
 	retryDrain = "drain"
 	// bar is how long the longest bar of a histogram is.
 	bar = 50
 )
 
-// drainage is what a drain was seen to do.
+// drainage is the drain of a bridge, as its clients see it.
 type drainage struct {
 	soak *soak
 	from *bridge
 
 	resident int64     // MiB, of the bridge while it had all clients
 	signal   time.Time // SIGTERM
-	unready  time.Time // /readyz first said so; zero: it never did
+	unready  time.Time // /readyz first failed; zero: it never did
 	exit     time.Time
 
 	clients int
-	told    []time.Time // in order, as are those below
-	again   []time.Time // reconnects
-	astray  int         // clients that came to the bridge that drains again
-	twice   int         // clients that needed more than one connection
-	lost    int         // clients that did not come back
-	without histogram.Histogram
+	told    []time.Time         // when clients were asked to reconnect, in order
+	again   []time.Time         // when they did, in order
+	astray  int                 // clients that came to the bridge that drains again
+	twice   int                 // clients that needed more than one connection
+	lost    int                 // clients that did not come back
+	without histogram.Histogram // how long clients had no stream
 }
 
-// drained has a bridge drain that all clients are on, and another take them.
+// drained drains the bridge that has all clients, while another bridge takes them.
 func (s *soak) drained(ctx context.Context) error {
 	return s.watched(ctx, &drainage{soak: s, from: s.bridges[0]})
 }
@@ -97,7 +97,7 @@ func (d *drainage) read() {
 	slices.SortFunc(d.again, time.Time.Compare)
 }
 
-// mean is how many clients a second are to come back.
+// mean returns how many clients come back in a second if the grace spreads them evenly.
 func (d *drainage) mean() float64 { return float64(d.clients) / d.soak.settings.grace.Seconds() }
 
 func (d *drainage) report() {
@@ -115,7 +115,7 @@ func (d *drainage) report() {
 		say("               %10s  the first client is asked to come back\n", since(d.told[0]))
 		say("               %10s  the last one is\n", since(d.told[len(d.told)-1]))
 	}
-	say("               %10s  exit, with %d: %s after drain.delay and drain.grace\n", since(d.exit), d.from.process.cmd.ProcessState.ExitCode(),
+	say("               %10s  exit, with %d: %s after drain.delay and drain.grace\n", since(d.exit), d.from.process.current().ExitCode(),
 		d.exit.Sub(d.signal.Add(set.delay+set.grace)).Round(time.Millisecond))
 	say("asked to come back (stream-retry drain): %d of %d\n", len(d.told), d.clients)
 	say("reconnects, by the second since drain.delay was over:\n")

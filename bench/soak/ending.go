@@ -10,21 +10,21 @@ import (
 	"github.com/ssebridge/ssebridge/bench/internal/histogram"
 )
 
-// ending is what is done to the bridge that all clients are on, and what they see of it.
+// ending is a way to end the bridge that has all clients, as they see it.
 type ending interface {
-	// act ends the bridge, when all clients are up to date. What it starts in all ends
-	// with ctx.
+	// act ends the bridge, when all clients are up to date. The goroutines that it starts
+	// in all end with ctx.
 	act(ctx context.Context, all *sync.WaitGroup, began time.Time) error
-	// acted reports whether act came as far as that there is something to see.
+	// acted reports whether act has ended the bridge.
 	acted() bool
-	// read reads the journals of the clients, which have left.
+	// read reads the clients' journals, after they have left.
 	read()
 	report()
-	// verdict returns what must not have been.
+	// verdict returns an error for each promise that was broken.
 	verdict() error
 }
 
-// watched plays an ending while the clients watch, and shows what they saw.
+// watched plays an ending under the clients, and reports what they saw.
 func (s *soak) watched(ctx context.Context, e ending) error {
 	s.balancer = newBalancer(s.bridges)
 	if err := s.awaitReady(ctx); err != nil {
@@ -40,7 +40,8 @@ func (s *soak) watched(ctx context.Context, e ending) error {
 	return errors.Join(err, e.verdict(), s.quiet(), s.verdict())
 }
 
-// playEnding lasts from the first client to when all are up to date at their next bridge.
+// playEnding waits until all clients are up to date, ends their bridge, and waits until all
+// are up to date again.
 func (s *soak) playEnding(ctx context.Context, e ending) error {
 	began := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
@@ -60,13 +61,13 @@ func (s *soak) playEnding(ctx context.Context, e ending) error {
 	return s.fewRPCs(ctx)
 }
 
-// sayWithout says for how long clients were without a stream.
+// sayWithout prints how long clients were without a stream.
 func (s *soak) sayWithout(without *histogram.Histogram) {
 	s.sayf("without a stream: p50 %s, p99 %s, max %s\n", without.Quantile(0.5).Round(time.Millisecond),
 		without.Quantile(0.99).Round(time.Millisecond), without.Max().Round(time.Millisecond))
 }
 
-// quiet returns an error where a stream has ended without a word, or a gap was told.
+// quiet returns an error if a stream has ended without stream-retry, or there was a gap.
 func (s *soak) quiet() error {
 	var all counts
 	for _, t := range s.tallies {
@@ -76,5 +77,5 @@ func (s *soak) quiet() error {
 	if all.untold+int64(total(all.gaps)) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d streams ended without a word, and there were gaps: %s", all.untold, listed(all.gaps))
+	return fmt.Errorf("%d streams ended without stream-retry, and there were gaps: %s", all.untold, listed(all.gaps))
 }

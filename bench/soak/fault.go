@@ -32,7 +32,7 @@ func (s *soak) backFaults(ctx context.Context) []fault {
 	faults := linkFaults("upstream", func(r *rand.Rand) proxy { return s.bridges[r.IntN(len(s.bridges))].back })
 	faults = append(faults, fault{"backend: kill -9", func(*rand.Rand) (func() error, error) {
 		s.backend.kill()
-		return func() error { return s.backend.start(ctx) }, nil
+		return s.backend.start, nil
 	}})
 	faults = append(faults, s.reloadFaults()...)
 	for _, b := range s.bridges {

@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// file is a configuration that is replaced at one moment, by a name of its own or
-// as a ConfigMap is that a pod has mounted: its folder is behind a link, and the
-// link is what is replaced.
+// file is a configuration that is replaced atomically: by renaming a new file over it, or
+// as the kubelet replaces a mounted ConfigMap, whose folder is behind a link that is
+// replaced.
 type file struct {
 	path       string // for its reader
 	mounted    bool
@@ -38,7 +38,7 @@ func (f *file) put(text string) error {
 	return f.swap(folder, name, text)
 }
 
-// swap does what the kubelet does, and in its order.
+// swap replaces the link's folder in the kubelet's order.
 func (f *file) swap(folder, name, text string) error {
 	before := filepath.Join(folder, ".."+strconv.Itoa(f.generation))
 	f.generation++

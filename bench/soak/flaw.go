@@ -2,7 +2,7 @@ package main
 
 import "strings"
 
-// flaw is what makes a configuration one that must change nothing.
+// flaw is a fault in a configuration, for which a bridge must refuse it.
 type flaw struct {
 	name  string
 	spoil func(text string) string
@@ -11,7 +11,7 @@ type flaw struct {
 // noFlaw leaves a configuration as it is.
 var noFlaw = flaw{} //nolint:gochecknoglobals // a constant
 
-// flaws are ways for a file to be broken. A text ends with its routes.
+// flaws returns all flaws. The text that they spoil ends with its routes.
 func flaws() []flaw {
 	const route = "  - {path: /flaw, rpc: ssebridge.test.v1.FeedService/Watch, upstream: feed"
 	more := func(lines ...string) func(string) string {

@@ -18,10 +18,10 @@ const (
 	gapUpstream  = "upstream"
 )
 
-// retryReload is why clients of a changed route are asked to come back.
+// retryReload is the reason for which clients of a changed route are asked to reconnect.
 const retryReload = "reload"
 
-// gap is a stream-gap, as a client is told it.
+// gap is the data of a stream-gap.
 type gap struct {
 	Reason      string `json:"reason"`
 	LastEventID string `json:"lastEventId"`
@@ -36,11 +36,10 @@ func parseGap(event ssetest.Event) (gap, error) {
 	return told, nil
 }
 
-// excuse says whether a gap is one that a kind has to put up with, told to a
-// client that stands where it stood before the gap.
+// excuse reports whether a gap is excused for a client, whose state is that before the gap.
 type excuse func(w *watcher) bool
 
-// unplaced are the gaps of visitors whose place only a log knows.
+// unplaced returns the excused gaps of routes whose ids only a log knows.
 func unplaced() map[string]excuse {
 	return map[string]excuse{gapForgotten: lostTopic, gapRestarted: lostLog, gapUpstream: lostRPC}
 }
@@ -50,36 +49,36 @@ func also(excused, more map[string]excuse) map[string]excuse {
 	return excused
 }
 
-// lostRPC: an RPC has ended and begun anew, and there is no cursor to begin at.
-// The backend ends its connections now and then, so that may be at any time.
+// lostRPC: an RPC was opened again, and there is no cursor to open it at. The backend ends
+// its connections now and then, so that may happen at any time.
 func lostRPC(*watcher) bool { return true }
 
-// fellOut: the log has moved on. That it has is seen at the next message.
+// fellOut: the log no longer holds the client's place. The next message shows whether that
+// is so; see debt.
 func fellOut(*watcher) bool { return true }
 
 // hasLagged: the same, while the client was listening.
 func hasLagged(*watcher) bool { return true }
 
-// lostLog: the log that knows the client's place is in another bridge, or died
-// with one, or was left behind by a reload.
+// lostLog: the log that knows the client's place is another bridge's, or is gone with its
+// process, or belonged to the route before a reload.
 func lostLog(w *watcher) bool { return w.displaced() || w.kind.changes }
 
-// lostTopic: the log has lingered to its end. When it began to linger, a slow client
-// cannot tell; and a cursor may be of a topic that did at another bridge.
+// lostTopic: the topic has lingered to its end. A slow client does not know when its topic
+// began to linger, and a cursor may be of a topic of another bridge.
 func lostTopic(w *watcher) bool {
 	return w.displaced() || time.Since(w.heard) >= w.kind.log.linger-w.mood.longest() || w.slow() && w.kind.private
 }
 
-// wasTrimmed: the backend has not got what follows the client's place any more.
+// wasTrimmed: the backend no longer has the message after the client's place.
 func wasTrimmed(w *watcher) bool {
 	place, ok := w.kind.place(w.lastID)
 	return ok && w.history.trimmed(place+1, time.Now())
 }
 
-// excuses reports whether a gap is one that the kind has to put up with. Where
-// no cursor has come yet, that is one of any kind that only a log knows the
-// client's place at, since such a position is as good as its log, and the logs
-// are short.
+// excuses reports whether a gap is excused. A client that has no cursor yet has a log's
+// position as its id, which is lost with the log, and the logs are short: the gaps of
+// unplaced are excused for it, and expired.
 func (k kind) excuses(told gap, w *watcher) bool {
 	if excused := k.excused[told.Reason]; excused != nil && excused(w) {
 		return true
@@ -91,19 +90,19 @@ func (k kind) excuses(told gap, w *watcher) bool {
 // early reports whether the client of a route with resume has no cursor yet.
 func (w *watcher) early() bool { return w.kind.resumes && hasNoCursor(w.lastID) }
 
-// debt is what the first message after a gap has to show.
+// debt is what a gap's reason promises of the first message after it.
 type debt struct {
 	reason string
-	// after is the place of the newest message before the gap, where what
-	// follows is newer; 0: it may be anything.
+	// after is the place of the newest message before the gap, if the next one must be
+	// newer; 0: it may be any.
 	after int64
-	// full: the client has fallen out of the log, so at least as many
-	// messages must have come since; 0: it has not.
+	// full is the log's size if the client has fallen out of the log: at least so many
+	// messages are newer than its place; 0: it has not.
 	full int64
 }
 
-// owes returns what follows from a gap's reason: messages go on behind those
-// before it, unless they come from another log, or are a stream's history.
+// owes returns a gap's debt: the next message is newer than those before the gap, unless it
+// comes from another log, or belongs to a stream's history.
 func (w *watcher) owes(told gap) *debt {
 	owed := &debt{reason: told.Reason}
 	switch told.Reason {

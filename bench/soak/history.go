@@ -8,10 +8,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// history is a stream of messages that was there before its sender: the
-// message at place i, from 1, is due at start + i × every. All backends with
-// the same two values send the same, which is how one keeps its cursor promise
-// over being killed.
+// history is a stream of messages that does not depend on its sender: the message at place
+// i, from 1, is due at start + i × every. All backends with the same two values send the
+// same messages, so that a new one can resume at the cursors of one that was killed.
 type history struct {
 	start time.Time
 	every time.Duration
@@ -20,7 +19,7 @@ type history struct {
 // due returns when the message at a place is due.
 func (h history) due(place int64) time.Time { return h.start.Add(time.Duration(place) * h.every) }
 
-// newest returns the place of the newest message at a moment; 0 is before all.
+// newest returns the place of the newest message at a time; 0 is before all.
 func (h history) newest(now time.Time) int64 { return max(0, int64(now.Sub(h.start)/h.every)) }
 
 // trimmed reports whether a backend that trims has forgotten the message at a
@@ -52,11 +51,11 @@ func (k kind) message(place int64) *testv1.FeedEvent {
 	return event
 }
 
-// helloText is what a message says that begins an RPC and has no place.
+// helloText is the text of a message that begins an RPC and has no place.
 const helloText = "hello"
 
-// helloMessage begins every RPC of some kinds: it differs from call to call in
-// where it comes, so it must not count.
+// helloMessage begins every RPC of some kinds. Its position among the messages differs from
+// RPC to RPC, so it must not count.
 func helloMessage() *testv1.FeedEvent {
 	return &testv1.FeedEvent{Body: &testv1.FeedEvent_Note{Note: &testv1.Note{Text: helloText}}}
 }

@@ -19,11 +19,11 @@ type entry struct {
 	word string // the address, or the reason
 }
 
-// journal is what a client has lived through, in order. It is the client's own
-// until that has left. A nil journal notes nothing.
+// journal has the entries of a client, in order. Only the client's goroutine uses it until
+// the client has left. A nil journal notes nothing.
 type journal struct{ entries []entry }
 
-// reached corrects the address of the newest connection.
+// reached corrects the address of the newest connection, once it is known.
 func (j *journal) reached(address string) {
 	for i := len(j.entries) - 1; i >= 0; i-- {
 		if j.entries[i].what == connects {

@@ -16,8 +16,7 @@ const (
 	before = 20
 	// kept: so many messages of the past are there, where history is trimmed.
 	kept = 40
-	// lap: an RPC that ends now and then does after each place that is a
-	// multiple of it.
+	// lap: an RPC that ends now and then ends after each place that is a multiple of lap.
 	lap = 40
 	// ballast: so many bytes are in each message that is bulky.
 	ballast = 8 << 10
@@ -35,7 +34,7 @@ const (
 	groupsHaveToken                // an opaque text, three messages the same
 )
 
-// trimming says whether a backend forgets, and how it says so.
+// trimming says whether a backend forgets old messages, and how it refuses their cursors.
 type trimming int
 
 const (
@@ -65,11 +64,11 @@ type kind struct {
 	unordered bool // an RPC per client that has come back
 	changes   bool // each reload that works changes it
 
-	// excused are the gaps that the kind has to put up with, by reason. Where
-	// a client of a route with resume has no cursor yet, see excuses.
+	// excused are the kind's excused gaps, by reason. For clients of a route with resume
+	// that have no cursor yet, see excuses.
 	excused map[string]excuse
-	// shows are the gaps and stream-retries without which a soak has not tried
-	// what the kind is there for, as a tally lists them.
+	// shows are the gaps and stream-retries that a soak must have seen of the kind, as a
+	// tally names them.
 	shows []string
 	// place is the place that an id names, ok = false where ids name none.
 	place func(id string) (place int64, ok bool)
@@ -81,11 +80,10 @@ type logSize struct {
 	linger time.Duration
 }
 
-// The logs of routes whose ids only a log knows hold more than any fault
-// lasts, but where clients are to fall out of them. Those of the others hold
-// little, so that a client that comes back often finds that its cursor has left them.
-// Private ones linger for longer than any fault lasts, and not much longer:
-// each is an RPC.
+// The logs of routes whose ids only a log knows hold the messages of the longest fault,
+// except where clients are to fall out of them. Those of the other routes are short, so
+// that the cursor of a client that comes back has often left them. Private topics linger
+// a little longer than the longest fault, and no longer: each has an RPC.
 var (
 	longLog    = logSize{8192, time.Minute}     //nolint:gochecknoglobals // constants
 	narrowLog  = logSize{8, time.Minute}        //nolint:gochecknoglobals // constants
@@ -181,14 +179,14 @@ func slowKinds() []kind {
 	}
 }
 
-// privateKinds have a topic for each client, which waits for it and drops
-// nothing.
+// privateKinds have a topic for each client, which waits for the client and drops no
+// message.
 func privateKinds() []kind {
 	return []kind{
 		{name: "private", private: true, log: privateLog, excused: unplaced(), place: noPlace},
 		{
 			name: "privateslow", private: true, bulky: true, log: logSize{12, privateLog.linger},
-			// What the kernel holds of a client that is cut has left the log.
+			// The events in the kernel's buffers of a client that is cut have left the log.
 			excused: also(unplaced(), map[string]excuse{gapExpired: fellOut}), place: noPlace,
 		},
 		{
@@ -216,9 +214,9 @@ func (k kind) route(retry time.Duration) string {
 	return "{" + strings.Join(keys, ", ") + "}"
 }
 
-// The upstreams of a bridge, all of them one backend. Catch-ups are limited by
-// the upstream: those that last as long as their clients, or wait for slow
-// ones, must not keep the others waiting.
+// The upstreams of a bridge, which are one backend. Each upstream has its own limit of
+// catch-ups: those that last as long as their clients, or wait for slow ones, must not take
+// the turns of the others.
 const (
 	mostUpstream = "feed"
 	slowUpstream = "slow"
@@ -236,12 +234,11 @@ func (k kind) upstream() string {
 	}
 }
 
-// ownRPCs reports whether an RPC may be there for one client only, for as long
-// as that listens.
+// ownRPCs reports whether a client may have an RPC of its own as long as it listens.
 func (k kind) ownRPCs() bool { return k.private || k.unordered }
 
-// mayLag reports whether a client may be asked to come back because it has
-// fallen out of the log.
+// mayLag reports whether a client may be asked to reconnect because it has fallen out of
+// the log.
 func (k kind) mayLag() bool { return !k.private && !strings.Contains(k.keys, "slow_client: skip") }
 
 // kindOf returns the kind of a topic, which is <kind>-<room>.

@@ -15,8 +15,8 @@ import (
 // asBackend is the first argument with which the program is the backend.
 const asBackend = "backend"
 
-// connectionAge is after which time a soak's backend ends a connection: all routes
-// have to put up with that now and then.
+// connectionAge is how old a connection gets before a soak's backend ends it, which concerns
+// all routes.
 const connectionAge = 45 * time.Second
 
 func main() { program.Main(map[string]func([]string) error{asBackend: runBackend}, byFlags) }
@@ -51,6 +51,9 @@ func soakByFlags(ctx context.Context) error {
 	only := flag.String("only", "", "the kinds of routes, a comma between two; all if empty")
 	race := flag.Bool("race", false, "build the bridge with the race detector")
 	flag.Parse()
+	if err := program.NoArgs(flag.CommandLine); err != nil {
+		return err
+	}
 	// 200 in half an hour, and as many in proportion.
 	set.faults = int(200 * set.duration / (30 * time.Minute))
 	set.each = int(5 * set.duration / (30 * time.Minute))

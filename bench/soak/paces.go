@@ -16,23 +16,23 @@ import (
 	"github.com/ssebridge/ssebridge/bench/internal/program"
 )
 
-// asPaces is the first argument with which the program measures what slow clients cost
-// those that share a cursor with them, instead of a soak.
+// asPaces is the first argument with which the program measures how long slow clients
+// delay clients at the same cursor, instead of a soak.
 const asPaces = "paces"
 
 const (
-	// slower is how much longer it may take clients to be up to date where slow ones came
-	// with them, and slack what that may cost in any case: a slow client is parted from the
+	// slower is how many times longer clients may take to be up to date if slow ones came
+	// with them, and slack is how much longer in any case: a slow client is parted from the
 	// others after 250 ms.
 	slower = 1.5
 	slack  = 500 * time.Millisecond
 )
 
-// pacing is clients that come back at one cursor, far behind, with slow ones among them
-// and without.
+// pacing has clients come back at one cursor, far behind, with slow ones among them and
+// without.
 type pacing struct {
 	soak          *soak
-	without, with []time.Duration // until all that are not slow were up to date, by round
+	without, with []time.Duration // until all clients that are not slow were up to date, by round
 }
 
 // pacesByFlags measures as the command line says.
@@ -44,6 +44,9 @@ func pacesByFlags(ctx context.Context, args []string) error {
 	flags.IntVar(&set.rounds, "rounds", 3, "how often they come without slow ones, and how often with them")
 	flags.DurationVar(&set.every, "every", 10*time.Millisecond, "the time between two messages of the stream")
 	_ = flags.Parse(args) // exits on errors
+	if err := program.NoArgs(flags); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", asPaces)
 	if err != nil {
 		return err
@@ -90,8 +93,8 @@ func (p *pacing) play(ctx context.Context) error {
 	return nil
 }
 
-// round brings the clients, and returns how long it took until those that are not slow
-// were up to date. Then the slow ones are slow no more, and are waited for, too.
+// round brings the clients, and returns how long it took until all that are not slow were
+// up to date. Then the slow ones stop being slow, and round waits for them, too.
 func (p *pacing) round(ctx context.Context, withSlow bool) (took time.Duration, err error) {
 	s := p.soak
 	ctx, cancel := context.WithCancel(ctx)
@@ -131,7 +134,7 @@ func (p *pacing) round(ctx context.Context, withSlow bool) (took time.Duration, 
 	return took, s.fewRPCs(ctx)
 }
 
-// client is one that comes back at a place.
+// client returns a client that comes back at a place.
 func (p *pacing) client(at int64) *watcher {
 	s := p.soak
 	return &watcher{
@@ -142,8 +145,8 @@ func (p *pacing) client(at int64) *watcher {
 	}
 }
 
-// awaitUpToDate waits for clients to have the stream's newest messages, and returns when
-// the last of them had.
+// awaitUpToDate waits until clients have the stream's newest messages, and returns how long
+// the last of them took.
 func (p *pacing) awaitUpToDate(ctx context.Context, clients []*watcher, began time.Time) (took time.Duration, err error) {
 	err = p.soak.await(ctx, func() error {
 		missing := 0
@@ -165,11 +168,11 @@ func (p *pacing) awaitUpToDate(ctx context.Context, clients []*watcher, began ti
 // slowGait is how one of the slow clients reads its connections.
 type slowGait struct {
 	of      func() gait
-	returns bool // the client itself is not slow: a ghost of it is
+	returns bool // the client itself is not slow: its old connection is
 }
 
-// slowGaits are a client that reads 8 KiB a second, one that takes nothing, one that is
-// frozen and comes back, and one that leaves a ghost behind and comes back at once.
+// slowGaits returns those of a client that reads 8 KiB a second, one that takes nothing, one
+// that is frozen for a while, and one that leaves a ghost behind and comes back at once.
 func slowGaits() []slowGait {
 	always := func(g gait) func() gait { return func() gait { return g } }
 	haunted := false

@@ -31,9 +31,8 @@ const (
 // streamsOfPage is how many streams a page has on one connection of HTTP/2.
 const streamsOfPage = 5
 
-// page is clients that share a connection of HTTP/2, as the streams of a page in
-// a browser do. The balancer gives it a bridge for each connection that it makes,
-// and not for each request.
+// page has clients that share a connection of HTTP/2, as the streams of a page in a browser
+// do. The balancer chooses a bridge for each connection, and not for each request.
 type page struct {
 	framing framing
 	client  *http.Client
@@ -70,8 +69,8 @@ func (p *page) open(w *watcher) {
 	w.page, w.http = p, p.client
 }
 
-// await waits until there is a connection for a client to share. It is false
-// where ctx ended before.
+// await waits until there is a connection for a client to share. It returns false if ctx
+// ended before.
 func (p *page) await(ctx context.Context, w *watcher) bool {
 	p.mu.Lock()
 	first := p.first == w
@@ -87,10 +86,10 @@ func (p *page) await(ctx context.Context, w *watcher) bool {
 	}
 }
 
-// opened says that the page has a connection.
+// opened notes that the page has a connection.
 func (p *page) opened() { p.once.Do(func() { close(p.there) }) }
 
-// url is the scheme and the host of all bridges.
+// url returns the scheme and the host of all bridges.
 func (p *page) url() string {
 	if p.framing == byTLS {
 		return "https://bridges.test"
@@ -98,7 +97,7 @@ func (p *page) url() string {
 	return "http://bridges.test"
 }
 
-// traced has a journal note which bridge a request goes to.
+// traced notes in a journal which bridge a request goes to.
 func (p *page) traced(ctx context.Context, j *journal) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { j.reached(info.Conn.RemoteAddr().String()) },

@@ -2,84 +2,81 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bench/internal/child"
+	"github.com/ssebridge/ssebridge/bench/internal/procfs"
 )
 
-// stopTimeout is how long a process may take to end cleanly.
-const stopTimeout = 20 * time.Second
-
-// process is a command that can be killed and started again. Its methods are
-// called by one goroutine at a time; died and resident may be called by any.
+// process is a command that is killed and started again. Its methods are called by one
+// goroutine at a time, but died and resident by any.
 type process struct {
 	name string
 	args []string // the command and its arguments
 	log  string   // the file that its output goes to
 
-	pid  atomic.Int64
-	cmd  *exec.Cmd
-	done chan struct{} // closed when cmd has ended
-
 	mu      sync.Mutex
-	wanted  bool  // it is to run
-	mishaps error // that it ended by itself, or not as it was told to
+	running *child.Process // the newest; nil before the first start
+	noted   chan struct{}  // closed when the end of running is noted
+	wanted  bool           // it is to run
+	mishaps error          // it ended by itself, or not as it was told to
 }
 
 func newProcess(dir, name string, args ...string) *process {
 	return &process{name: name, args: args, log: filepath.Join(dir, name+".log")}
 }
 
-// start starts it, and a goroutine that ends with it.
-func (p *process) start(ctx context.Context) error {
-	output, err := os.OpenFile(p.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+// start starts the command, and a goroutine that ends with it.
+func (p *process) start() error {
+	// A data race ends a process that is built with the race detector.
+	running, err := child.Run(child.Params{Name: p.name, Log: p.log, Command: p.args, Env: []string{"GORACE=halt_on_error=1"}})
 	if err != nil {
 		return err
 	}
-	defer output.Close() //nolint:errcheck // the process has its own
-	// It outlives ctx: kill and stop end it, in their order.
-	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), p.args[0], p.args[1:]...) //nolint:gosec // our own binaries
-	p.cmd.Stdout, p.cmd.Stderr = output, output
-	// A data race ends a process that was built to find them.
-	p.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
-	p.cmd.WaitDelay = time.Second
-	if err := p.cmd.Start(); err != nil {
-		return fmt.Errorf("%s: %w", p.name, err)
-	}
-	p.pid.Store(int64(p.cmd.Process.Pid))
-	p.want(true)
-	p.done = make(chan struct{})
-	go p.wait(p.cmd, p.done)
+	noted := make(chan struct{})
+	p.mu.Lock()
+	p.running, p.noted, p.wanted = running, noted, true
+	p.mu.Unlock()
+	go func() {
+		defer close(noted)
+		p.watch(running)
+	}()
 	return nil
 }
 
-// wait notes when the process ends by itself.
-func (p *process) wait(cmd *exec.Cmd, done chan struct{}) {
-	defer close(done)
-	err := cmd.Wait()
+// watch notes it if the process ends by itself.
+func (p *process) watch(running *child.Process) {
+	<-running.Done()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.wanted {
-		p.mishaps = errors.Join(p.mishaps, fmt.Errorf("%s ended by itself: %w", p.name, err))
+		p.mishaps = errors.Join(p.mishaps, running.Died())
 	}
 }
 
-func (p *process) want(wanted bool) {
+// current returns the newest process, nil before the first start.
+func (p *process) current() *child.Process {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wanted = wanted
+	return p.running
 }
 
-// died returns what a process has done that it must not.
+// dismiss returns the newest process, whose end is no mishap from now on.
+func (p *process) dismiss() *child.Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted = false
+	return p.running
+}
+
+// died returns the process's mishaps.
 func (p *process) died() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,29 +85,29 @@ func (p *process) died() error {
 
 // kill is kill -9.
 func (p *process) kill() {
-	if p.cmd == nil {
+	running := p.dismiss()
+	if running == nil {
 		return
 	}
-	p.want(false)
-	_ = p.cmd.Process.Kill() // it may have ended by itself, which is noted
-	<-p.done
+	running.Kill()
+	<-p.noted
 }
 
 // stop ends a process that has little to do for that.
-func (p *process) stop() { p.end(stopTimeout) }
+func (p *process) stop() { p.end(child.StopTimeout) }
 
-// end is SIGTERM, which a process is to answer by ending with 0 within a time.
+// end sends SIGTERM. It is a mishap if the process does not end with 0 in time.
 func (p *process) end(within time.Duration) {
-	p.want(false)
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	running := p.dismiss()
+	_ = running.Cmd.Process.Signal(syscall.SIGTERM) // a process that has ended is a mishap already
 	select {
-	case <-p.done:
+	case <-p.noted:
 	case <-time.After(within):
 		p.note(fmt.Errorf("%s has not ended %s after SIGTERM", p.name, within))
 		p.kill()
 		return
 	}
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := running.ExitCode(); code != 0 {
 		p.note(fmt.Errorf("%s ended with %d after SIGTERM", p.name, code))
 	}
 }
@@ -120,6 +117,9 @@ func (p *process) note(err error) {
 	defer p.mu.Unlock()
 	p.mishaps = errors.Join(p.mishaps, err)
 }
+
+// hangUp sends SIGHUP, at which a bridge reads its configuration.
+func (p *process) hangUp() error { return p.current().Cmd.Process.Signal(syscall.SIGHUP) }
 
 // alarms returns the lines of a process's output that no fault excuses.
 func (p *process) alarms() []string {
@@ -138,19 +138,15 @@ func (p *process) alarms() []string {
 	return found
 }
 
-// resident returns how many MiB a process has in memory, 0 where it has ended.
+// resident returns how many MiB a process has in memory, 0 if it has ended.
 func (p *process) resident() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid.Load()))
+	running := p.current()
+	if running == nil {
+		return 0
+	}
+	resident, err := procfs.Resident(running.PID())
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize()) >> 20
+	return resident >> 20
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// silence is a partition: nothing comes through, and when it heals, all does,
-// as TCP would have it. Toxiproxy's own `timeout` drops what it holds back.
+// silence is a partition: no byte comes through until it heals, and then all do, as with
+// TCP. Toxiproxy's own `timeout` drops the bytes that it holds back.
 type silence struct{}
 
 // Pipe waits until the toxic is taken away.

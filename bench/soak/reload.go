@@ -10,11 +10,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
-// What a bridge's log says of a reload, and why there was one.
+// The lines of a bridge's log about a reload, and its causes.
 const (
 	tookEffect = "the configuration is reloaded"
 	refused    = "the configuration is not reloaded"
@@ -22,8 +21,8 @@ const (
 	byChange   = "a file has changed"
 )
 
-// write puts another configuration in place of the bridge's. With a flaw it is that
-// of the next version, so that a part of it that is taken over would be noticed.
+// write replaces the bridge's configuration. One with a flaw is of the next version, so that
+// clients would notice if the bridge took a part of it.
 func (s *soak) write(b *bridge, with flaw) error {
 	if with.spoil == nil {
 		return b.file.put(s.configuration(b))
@@ -34,8 +33,8 @@ func (s *soak) write(b *bridge, with flaw) error {
 	return b.file.put(with.spoil(text))
 }
 
-// rewrite has a bridge's file changed, to the next version or to one with a flaw,
-// which the bridge has to find out by itself.
+// rewrite replaces a bridge's configuration by the next version, or by one with a flaw. The
+// bridge has to find out by itself.
 func (s *soak) rewrite(b *bridge, with flaw) error {
 	if with.spoil == nil {
 		b.version++
@@ -43,7 +42,7 @@ func (s *soak) rewrite(b *bridge, with flaw) error {
 	return s.write(b, with)
 }
 
-// reload is the same, and SIGHUP. It does not wait.
+// reload does the same, and sends SIGHUP. It does not wait.
 func (s *soak) reload(b *bridge, with flaw) error {
 	if err := s.rewrite(b, with); err != nil {
 		return err
@@ -51,8 +50,8 @@ func (s *soak) reload(b *bridge, with flaw) error {
 	return b.process.hangUp()
 }
 
-// reloadFaults are reloads in the middle of all else. A bridge that is started
-// again must find a file that is not broken.
+// reloadFaults returns the reloads among the other faults. A broken file is replaced when its
+// fault ends, so that a bridge can be started again.
 func (s *soak) reloadFaults() []fault {
 	all := flaws()
 	faults := make([]fault, 0, 2*len(s.bridges))
@@ -67,7 +66,7 @@ func (s *soak) reloadFaults() []fault {
 	return faults
 }
 
-// rewriting is files being written anew while nothing else goes wrong.
+// rewriting replaces configurations while there are no other faults.
 type rewriting struct {
 	soak     *soak
 	client   *http.Client // of visitors
@@ -75,33 +74,32 @@ type rewriting struct {
 	visitors map[*bridge][]*visitor // while the passing route is there
 
 	flawed   map[string]int // files, by their flaw
-	signals  int            // files that SIGHUP told of, too
-	departed int            // visitors that were told the end
+	signals  int            // files with SIGHUP
+	departed int            // visitors whose stream has ended with stream-end
 }
 
 // visits is how many visitors come each time that the passing route is added.
 const visits = 5
 
 const (
-	// calmAttempts is how often files are written anew in calm, where the machine is too
+	// calmAttempts is how often reloadInCalm may repeat all reloads on a machine that is too
 	// busy for a verdict.
 	calmAttempts = 3
-	// tooLate is how late a message may come, while nothing goes wrong, on a machine that is
-	// not too busy.
+	// tooLate is how late messages come without faults on a machine that is too busy.
 	tooLate = time.Second
 )
 
-// endedError says that streams have ended that a reload must not end.
+// endedError is how many streams have ended that a reload must not end.
 type endedError int64
 
 func (e endedError) Error() string {
 	return fmt.Sprintf("%d streams ended while nothing but reloads went on", int64(e))
 }
 
-// reloadInCalm reloads while nothing else goes wrong, half of the times with a
-// broken file. No stream of a route that is the same may end. Where processors are short,
-// bridges cut clients that take nothing for write_timeout. So if streams have ended, and
-// messages came late meanwhile, all is done once more.
+// reloadInCalm reloads without other faults, half of the times with a broken file. No stream
+// of an unchanged route may end. On a machine that is too busy, clients may take nothing for
+// write_timeout, and bridges cut them. So if streams have ended and messages came late,
+// reloadInCalm reloads once more.
 func (s *soak) reloadInCalm(ctx context.Context) error {
 	for attempt := 1; ; attempt++ {
 		for _, t := range s.tallies {
@@ -116,8 +114,8 @@ func (s *soak) reloadInCalm(ctx context.Context) error {
 	}
 }
 
-// latest returns how late a message has come at most, on routes on which none is late by
-// itself: the messages are small, none is of the past, and no reload changes the route.
+// latest returns how late a message came at most, on routes where only the machine makes
+// messages late: they are small and none is of the past, and no reload changes the route.
 func (s *soak) latest() (late time.Duration) {
 	for i, k := range s.kinds {
 		if !k.bulky && !k.history && !k.changes && k.trims == keepsAll {
@@ -152,9 +150,9 @@ func (s *soak) reloadAll(ctx context.Context) error {
 	return nil
 }
 
-// next writes the nth file and waits until its bridge has said what it makes of
-// it: both bridges in turn, of each a broken file and one that is not, and SIGHUP
-// besides for every other pair of files of both.
+// next writes the nth file, and waits until its bridge has logged that it took or refused it.
+// The bridges take turns, each with a broken file and a good one; every other pair of files
+// of both comes with SIGHUP.
 func (r *rewriting) next(ctx context.Context, n int) error {
 	pair, all := n/2, flaws()
 	b, with, line := r.soak.bridges[pair%len(r.soak.bridges)], noFlaw, tookEffect
@@ -192,8 +190,8 @@ func (r *rewriting) next(ctx context.Context, n int) error {
 	return r.pass(ctx, b)
 }
 
-// pass has visitors come where the passing route has been added, and sees how they
-// leave where it has been removed.
+// pass brings visitors if the passing route was added, and checks how their streams end if it
+// was removed.
 func (r *rewriting) pass(ctx context.Context, b *bridge) error {
 	if b.passing() {
 		for range visits {
@@ -220,7 +218,7 @@ func (r *rewriting) pass(ctx context.Context, b *bridge) error {
 	return b.removed(ctx, r.client)
 }
 
-// report says what there was.
+// report prints what was reloaded.
 func (r *rewriting) report() {
 	s, told := r.soak, 0
 	for i, k := range s.kinds {
@@ -233,7 +231,7 @@ func (r *rewriting) report() {
 	s.sayf("changed routes: %d clients were asked to come back; a route removed: %d clients were told the end\n", told, r.departed)
 }
 
-// untold returns how many streams have ended without a word.
+// untold returns how many streams have ended without stream-retry.
 func (s *soak) untold() (n int64) {
 	for _, t := range s.tallies {
 		c, _ := t.now()
@@ -242,10 +240,7 @@ func (s *soak) untold() (n int64) {
 	return n
 }
 
-// hangUp is SIGHUP, at which a bridge reads its configuration.
-func (p *process) hangUp() error { return p.cmd.Process.Signal(syscall.SIGHUP) }
-
-// says returns how many lines of a process's output have some words, all of them.
+// says returns how many lines of a process's output have all of some words.
 func (p *process) says(words ...string) (lines int) {
 	output, err := os.ReadFile(p.log)
 	if err != nil {
@@ -259,8 +254,8 @@ func (p *process) says(words ...string) (lines int) {
 	return lines
 }
 
-// unbroken returns what is wrong with the routes that stayed the same: of each
-// client there was one connection, and nothing was told but messages.
+// unbroken returns an error if a client of an unchanged route had more than one connection,
+// or received anything but messages.
 func (s *soak) unbroken() error {
 	var wrong []error
 	clients := s.audience()

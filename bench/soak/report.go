@@ -10,7 +10,7 @@ import (
 	"github.com/ssebridge/ssebridge/bench/internal/histogram"
 )
 
-// report prints a table of all that has been counted.
+// report prints the state of the run and its table.
 func (s *soak) report(began time.Time) {
 	late := s.late(s.history.newest(time.Now().Add(-behind)), (*watcher).lingers)
 	s.sayf("\n%s, seed %d: %d faults, %d clients not up to date, bridges at%s MiB\n",
@@ -29,10 +29,10 @@ func quantiles(h *histogram.Histogram) string {
 	return fmt.Sprintf("%s, %s", h.Quantile(0.5).Round(time.Millisecond), h.Quantile(0.99).Round(time.Millisecond))
 }
 
-// table prints what has been counted of each kind.
+// table prints the counts of each kind.
 func (s *soak) table() {
 	table := tabwriter.NewWriter(s.settings.out, 0, 0, 2, ' ', 0)
-	// An error is of no use where the terminal is gone, here and below.
+	// The terminal may be gone, here and below.
 	_, _ = fmt.Fprintln(table, strings.Join([]string{
 		"route", "clients", "connections", "messages", "lost", "doubled", "failures", "late: p50, p99",
 		"excused gaps", "other gaps", "stream-retry", "read slowly",
@@ -86,7 +86,8 @@ func (s *soak) memory() string {
 // sayf prints a line of progress.
 func (s *soak) sayf(format string, args ...any) { _, _ = fmt.Fprintf(s.settings.out, format, args...) }
 
-// verdict returns what must not have been.
+// verdict returns an error for each failure of a client or a process, and for faults that
+// were too few.
 func (s *soak) verdict() error {
 	var err error
 	for i, k := range s.kinds {

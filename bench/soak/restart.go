@@ -13,14 +13,19 @@ import (
 const (
 	// connectsEach is how many connections a client of a restarted bridge may try.
 	connectsEach = 1.2
-	// backWithin is how long after the start of the next process all clients are back, where it is ready in goneAndBack.
+	// backWithin is the time after the start of the next process in which all clients are
+	// back, if it is ready in goneAndBack.
 	backWithin = 3 * time.Second
-	// goneAndBack is the time after SIGTERM in which the next process has to be ready: the first client connects after it.
-	// On a busy machine the two processes take longer, and connections are refused meanwhile.
+	// goneAndBack is the time after SIGTERM in which the next process has to be ready: the
+	// first client connects after it. On a busy machine the two processes take longer, and
+	// connections are refused meanwhile.
 	goneAndBack = 500 * time.Millisecond
+	// startWithin is how long the next process may take to be ready on any machine: a bridge
+	// that starts more slowly is at fault itself.
+	startWithin = 5 * time.Second
 )
 
-// restart is a bridge that has no other beside it, and is ended and started again.
+// restart is the end and the next start of a bridge that has no other beside it.
 type restart struct {
 	soak    *soak
 	signal  time.Time // SIGTERM
@@ -28,7 +33,7 @@ type restart struct {
 	ready   time.Time // the next process says so
 
 	asks, connects, lost int
-	early                int           // connections, not among connects, that the machine's pace has cost
+	early                int           // connections, not among connects, that came before a late process was ready
 	late                 time.Duration // how long after the start the last client was back
 	without              histogram.Histogram
 }
@@ -100,6 +105,12 @@ func (r *restart) report() {
 
 func (r *restart) verdict() error {
 	var wrong []error
+	if took := r.started.Sub(r.signal); took > exitMargin {
+		wrong = append(wrong, fmt.Errorf("the process ended %s after SIGTERM", took))
+	}
+	if took := r.ready.Sub(r.started); took > startWithin {
+		wrong = append(wrong, fmt.Errorf("the next process was ready %s after its start", took))
+	}
 	if r.asks != r.clients() {
 		wrong = append(wrong, fmt.Errorf("%d clients were asked %d times to come back", r.clients(), r.asks))
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/ssebridge/ssebridge/bench/internal/program"
 )
 
-// asRollout is the first argument with which the program shows what clients see of
-// rolling updates, instead of a soak.
+// asRollout is the first argument with which the program plays rolling updates, instead of a
+// soak.
 const asRollout = "rollout"
 
 // The kinds of routes of a rollout.
@@ -23,8 +23,8 @@ const (
 	changed   = "exclusive,inclusive"
 )
 
-// rollout is a bridge drained, a lone one restarted, and bridges reloaded, while
-// nothing else goes wrong.
+// rollout has the settings of its parts: a bridge is drained over HTTP/1.1 and HTTP/2, a lone
+// one is restarted, and bridges are reloaded, without faults.
 type rollout struct {
 	drain, framed, alone, reload settings
 }
@@ -48,6 +48,9 @@ func rolloutByFlags(ctx context.Context, args []string) error {
 	flags.IntVar(&alone.clients, "alone-clients", 2000, "how many clients are on a bridge without another, which is restarted")
 	only := flags.String("only", "", "drain, h2c, tls, alone or reload; all if empty")
 	_ = flags.Parse(args) // exits on errors
+	if err := program.NoArgs(flags); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", asRollout)
 	if err != nil {
 		return err
@@ -86,7 +89,7 @@ func rolloutByFlags(ctx context.Context, args []string) error {
 // another bridge is there: up to a second until it is to connect, and the rest.
 const longestSilence = 1500 * time.Millisecond
 
-// rolloutPart is one thing that a rollout shows.
+// rolloutPart is one part of a rollout.
 type rolloutPart struct {
 	name string
 	run  func(ctx context.Context) error
@@ -102,7 +105,7 @@ func (r *rollout) parts() []rolloutPart {
 	}
 }
 
-// equip says what both parts are run with, and on which routes.
+// equip sets the programs and the routes of all parts.
 func (r *rollout) equip(seed uint64, command, backend string) error {
 	for _, set := range []*settings{&r.drain, &r.framed, &r.alone, &r.reload} {
 		set.seed, set.command, set.backend = seed, command, []string{backend, asBackend}
@@ -122,8 +125,8 @@ func (r *rollout) equip(seed uint64, command, backend string) error {
 	return errors.Join(err, failed)
 }
 
-// patient returns kinds of the given names whose shared logs are so long that no
-// client is asked to leave because the machine is slow.
+// patient returns the kinds of some names, with shared logs so long that no client lags
+// because the machine is slow.
 func patient(names string) ([]kind, error) {
 	kinds, err := chosen(names)
 	for i := range kinds {
@@ -156,8 +159,8 @@ func (r *rollout) runReload(ctx context.Context) error {
 	return newSoak(r.reload).staged(ctx, (*soak).reloaded)
 }
 
-// reloaded has the bridges' files written anew, half of them broken, and prints
-// what their clients saw of it.
+// reloaded reloads the bridges, half of the times with broken files, and prints what their
+// clients saw.
 func (s *soak) reloaded(ctx context.Context) error {
 	if err := s.awaitReady(ctx); err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestRollout is the rollout at a twentieth of its size. How evenly clients come
-// back says nothing here: the machine has other things to do.
+// TestRollout plays the rollout at a twentieth of its size. How evenly clients come back is not
+// judged: the machine is busy with other tests.
 func TestRollout(t *testing.T) {
 	common := settings{every: 80 * time.Millisecond, direct: true, out: t.Output()}
 	r := rollout{common, common, common, common}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/ssebridge/ssebridge/bench/internal/ports"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
@@ -31,13 +32,13 @@ type settings struct {
 	faults   int           // at least
 	each     int           // at least, of each kind
 	once     bool          // each kind of fault once, instead of a duration
-	direct   bool          // nothing stands between clients, bridges and the backend, and no client is difficult
+	direct   bool          // there are no proxies, and no client is difficult
 	age      time.Duration // after which the backend ends a connection; 0 is never
 	delay    time.Duration // the bridges' drain.delay
 	grace    time.Duration // their drain.grace
-	busiest  float64       // of a drain's seconds, how much more than the mean it may bring; 0: any
+	busiest  float64       // how many times the mean a drain's busiest second may bring; 0: any
 	silence  time.Duration // how long a drain may leave a client without a stream; 0: any time
-	framing  framing       // how clients that go by the balancer speak
+	framing  framing       // of clients behind the balancer
 	alone    bool          // there is one bridge
 	past     int           // so many messages are due before the first client comes, beside a hundred
 	rounds   int           // of paces
@@ -51,14 +52,13 @@ type settings struct {
 // calm is how long all clients may stand still until they are up to date after the last fault.
 const calm = 60 * time.Second
 
-// fresh is how many messages more every stream brings before all is well.
+// fresh is how many more messages every client has to get to be up to date.
 const fresh = 20
 
 // behind is how old the newest message of a client may be that is up to date.
 const behind = 3 * time.Second
 
-// Not all clients come at one moment, which is a test of the system's queue of
-// connections: a crowd at a time.
+// Clients come a crowd at a time: all at once would test the kernel's queue of connections.
 const (
 	crowd      = 100
 	crowdEvery = 50 * time.Millisecond
@@ -70,6 +70,7 @@ type soak struct {
 	kinds    []kind
 	history  history
 	dir      string // configurations and logs
+	free     ports.Free
 
 	backend     *process
 	backendAddr string
@@ -86,7 +87,7 @@ type soak struct {
 	faults map[string]int // done
 }
 
-// run plays a soak and returns what must not have been, nil for nothing.
+// run plays a soak, and returns its failures.
 func run(ctx context.Context, set settings) error { return newSoak(set).staged(ctx, (*soak).play) }
 
 func newSoak(set settings) *soak {
@@ -107,7 +108,7 @@ func (s *soak) share() int { return s.settings.clients/len(s.kinds) + 1 }
 // play lets the clients watch, injects faults, and waits until all is calm.
 func (s *soak) play(ctx context.Context) error { return s.attended(ctx, s.faulty) }
 
-// attended plays something while the clients watch, which leave with it.
+// attended plays under the clients, which leave afterwards.
 func (s *soak) attended(ctx context.Context, play func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -177,8 +178,8 @@ func (s *soak) watch(ctx context.Context, watching *sync.WaitGroup) {
 	}
 }
 
-// doors are the ways of a client that reads as it should: a front where there
-// are any, else whichever bridge the balancer names, else one bridge for good.
+// doors returns the ways of a client that is not slow: a front if there are any, otherwise
+// the bridge that the balancer names, otherwise one bridge for good.
 func (s *soak) doors(nth int) []door {
 	switch {
 	case len(s.front) > 0:
@@ -190,9 +191,8 @@ func (s *soak) doors(nth int) []door {
 	}
 }
 
-// direct are the doors of a slow client, which no proxy may come between: it
-// would read what the client does not. Where cursors are known everywhere, it
-// comes to another bridge now and then.
+// direct returns the doors of a slow client, without a proxy, which would read for it. On
+// routes with cursors the client sometimes comes to another bridge.
 func (s *soak) direct(k kind, nth int) []door {
 	home := s.bridges[nth/2%len(s.bridges)]
 	doors := []door{home}
@@ -205,8 +205,8 @@ func (s *soak) direct(k kind, nth int) []door {
 	return doors
 }
 
-// shown waits until every kind has shown what it is there for, and clients have read in
-// every way in which they are slow.
+// shown waits until every kind has shown its gaps and stream-retries, and slow clients every
+// gait.
 func (s *soak) shown(ctx context.Context, began time.Time) error {
 	var missing []string
 	s.sayf("%s: the faults are over\n", time.Since(began).Round(time.Second))
@@ -275,7 +275,7 @@ func (s *soak) awaitProgress(ctx context.Context, progress func() int64, wrong f
 	}
 }
 
-// harm injects faults for as long as the run is to last.
+// harm injects faults for the run's duration.
 func (s *soak) harm(ctx context.Context, began time.Time) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -309,7 +309,7 @@ func (s *soak) harm(ctx context.Context, began time.Time) error {
 	return err
 }
 
-// plan counts faults that have not been yet.
+// plan makes an entry for each fault, so that one that is never injected is noticed.
 func (s *soak) plan(faults []fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -324,9 +324,8 @@ func (s *soak) did(fault string) {
 	s.faults[fault]++
 }
 
-// settle waits until every client has got a message that is due some time from
-// now: then none stands still. Where processors are short that takes long; but some of
-// the clients that are missing come closer all the time.
+// settle waits until every client has a message that is due after now. On a busy machine
+// that takes long, so it waits as long as any client makes progress.
 func (s *soak) settle(ctx context.Context, began time.Time, what string) error {
 	due := s.history.newest(time.Now()) + fresh
 	got := func() (all int64) {
@@ -359,11 +358,10 @@ func (s *soak) late(place int64, ignored func(*watcher) bool) []string {
 	return late
 }
 
-// fewRPCs waits until the catch-ups have merged: then each bridge has one RPC
-// for each stream with a client. Where clients have RPCs of their
-// own, each has one besides. Where processors are short a client may lag at any
-// time and have a catch-up for a moment, so each kind is looked at by itself, until it
-// has been seen with few.
+// fewRPCs waits until the catch-ups have merged: then each bridge has one RPC for each stream
+// with a client, and one for each client with an RPC of its own. On a busy machine a client
+// may lag at any time and have a catch-up for a moment, so each kind has to be seen once with
+// few RPCs, and not all at the same time.
 func (s *soak) fewRPCs(ctx context.Context) error {
 	conn, err := grpc.NewClient(s.backendAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

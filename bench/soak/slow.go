@@ -25,11 +25,11 @@ const (
 	sip = 1 << 10
 )
 
-// errLeft says that a client has gone away by itself.
+// errLeft is the error of a client that leaves by itself.
 var errLeft = errors.New("the client has left")
 
-// mood says whether clients are difficult: slow ones slow, and wanderers away.
-// They are not before the first fault and after the last one.
+// mood says whether clients are difficult: then slow ones read slowly, and some stay away for
+// long. Before the first fault and after the last one no client is difficult.
 type mood struct {
 	difficult atomic.Bool
 	lasts     time.Duration // about how long a fault lasts
@@ -39,11 +39,11 @@ type mood struct {
 // longest is how long a fault lasts at most.
 func (m *mood) longest() time.Duration { return m.lasts/4 + m.lasts }
 
-// messages is how long so many messages take to come. A log and the kernel
-// hold about twenty bulky ones for a slow client.
+// messages returns how long so many messages take to come. A log and the kernel hold about
+// twenty bulky ones for a slow client.
 func (m *mood) messages(n int) time.Duration { return time.Duration(n) * m.every }
 
-// slowTransport connects as a client does whose link is narrow.
+// slowTransport connects like a client with a narrow link.
 func slowTransport() *http.Transport {
 	dialer := &net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
@@ -68,34 +68,32 @@ const fast = -1
 // forGood is longer than any run.
 const forGood = 24 * time.Hour
 
-// gait is how a client that is not quick reads a connection: the stretches in turn. Then it
-// leaves the connection, or leaves it behind as a ghost: the bridge does not hear that the
-// client is gone, which comes back at once by another connection.
+// gait is how a slow client reads a connection: the stretches in turn. Then it closes the
+// connection, or leaves it behind as a ghost: the connection stays open while the client
+// comes back at once by another one.
 type gait struct {
 	name      string
 	stretches []stretch
-	quick     bool // instead of the stretches: all at once, by a wide link
-	haunts    bool
+	quick     bool          // instead of the stretches: all at once, by a wide link
+	haunts    bool          // the connection is left behind
 	ghost     time.Duration // how long a ghost takes nothing, if the bridge does not end it before
 }
 
-// The gaits. A run in which there was not one of each kind, where clients are slow, has
-// not tried what it is there for.
+// The gaits. A run with slow clients fails if one of them was not played.
 const (
 	crawls = "crawling" // at a random pace
-	freeze = "frozen"   // takes nothing, and is back
-	ghost  = "ghost"    // a connection that takes nothing, and is left behind
+	freeze = "frozen"   // takes nothing for a while
+	ghost  = "ghost"    // leaves a connection behind
 )
 
-// randomGait draws a gait. In the end a client reads all there is for a while, and leaves.
-// So the next connection goes on in the log that all share, which can leave the client
-// behind, and not in a catch-up, which would wait for it; and its kernel's buffers begin
-// small.
+// randomGait draws a gait. At its end a client reads at once for a while, and leaves. So its
+// next connection begins in the shared log, where it can lag, and not in a catch-up, which
+// would wait for it; and the connection's buffers in the kernel begin small.
 func randomGait(mood *mood, random *rand.Rand) gait {
 	catchesUp := stretch{mood.messages(10 + random.IntN(20)), fast}
 	switch random.IntN(5) {
 	case 0:
-		// Some are back on the same connection, others find that the bridge has ended it.
+		// Some read on, others find that the bridge has ended the connection.
 		while := writeTimeout/4 + time.Duration(random.Int64N(int64(writeTimeout)))
 		return gait{name: freeze, stretches: []stretch{{mood.messages(5), fast}, {while, 0}, catchesUp}}
 	case 1:
@@ -109,13 +107,13 @@ func randomGait(mood *mood, random *rand.Rand) gait {
 	}
 }
 
-// randomRate is between 4 and 16 KiB a second, each doubling as likely as another. A
-// bridge ends a connection that takes less than 16 KiB in writeTimeout.
+// randomRate returns between 4 and 16 KiB a second, evenly on a logarithmic scale. A bridge
+// ends a connection that takes less than 16 KiB in writeTimeout.
 func randomRate(random *rand.Rand) int64 { return int64(math.Exp2(12 + 2*random.Float64())) }
 
 // slowReader reads as a gait says. While clients are not difficult it reads at once, by a
-// connection whose link is wide: a narrow one is slow by itself where processors are short.
-// So a client leaves its connection when that changes.
+// connection with a wide link: a narrow one is slow by itself on a busy machine. So a client
+// leaves its connection when the mood changes.
 type slowReader struct {
 	from   io.Reader
 	mood   *mood
@@ -128,7 +126,7 @@ type slowReader struct {
 	rate   int64
 }
 
-// newSlowReader returns a reader that is never slow longer than ctx lasts.
+// newSlowReader returns a reader that stops waiting when ctx ends.
 func newSlowReader(ctx context.Context, from io.Reader, mood *mood, g gait, narrow bool) *slowReader {
 	return &slowReader{from: from, mood: mood, gait: g, narrow: narrow, wait: func(d time.Duration) error { return pause(ctx, d) }}
 }
@@ -173,5 +171,5 @@ func (s *slowReader) next() bool {
 	return true
 }
 
-// walkedAll reports whether the client has read as its gait says to the end of it.
+// walkedAll reports whether the client has begun all stretches of its gait.
 func (s *slowReader) walkedAll() bool { return s.walked == len(s.gait.stretches) }

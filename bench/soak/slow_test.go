@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// A client that crawls is slow for long enough that a log leaves it behind. Then it reads
-// the rest at once, and then no more. One that is frozen takes nothing for about as long as
-// the bridge puts up with it; one that leaves a ghost behind does so soon.
+// A client that crawls is slow for so long that it lags. Then it reads at once for a while,
+// and leaves. One that is frozen takes nothing for about write_timeout. One that leaves a
+// ghost behind does so soon.
 func TestSlowReader(t *testing.T) {
 	seen := map[string]bool{}
 	for seed := range uint64(40) {
@@ -63,7 +63,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// While clients are not difficult, none is slow, nor goes on being.
+// While clients are not difficult, no client is slow, and one that is slow stops.
 func TestQuickReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

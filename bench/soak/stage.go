@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// staged plays something among the processes, which end with it.
+// staged starts the processes, plays, and ends them.
 func (s *soak) staged(ctx context.Context, play func(*soak, context.Context) error) (err error) {
 	if s.dir, err = os.MkdirTemp("", "soak"); err != nil {
 		return err
@@ -30,13 +30,14 @@ func (s *soak) staged(ctx context.Context, play func(*soak, context.Context) err
 }
 
 // open starts the backend, the bridges and the proxies.
-func (s *soak) open(ctx context.Context) error {
+func (s *soak) open(ctx context.Context) (err error) {
 	made := newProxies()
-	free := newPorts(s.settings.seed)
-	s.backendAddr = free.next()
+	if s.backendAddr, err = s.free.Next(); err != nil {
+		return err
+	}
 	s.backend = newProcess(s.dir, "backend", append(s.settings.backend, "-listen", s.backendAddr,
 		"-start", strconv.FormatInt(s.history.start.UnixNano(), 10), "-every", s.settings.every.String(), "-age", s.settings.age.String())...)
-	if err := s.backend.start(ctx); err != nil {
+	if err := s.backend.start(); err != nil {
 		return err
 	}
 	if s.settings.framing == byTLS {
@@ -49,13 +50,17 @@ func (s *soak) open(ctx context.Context) error {
 		names = names[:1]
 	}
 	for _, name := range names {
-		if err := s.openBridge(ctx, made, free, name); err != nil {
+		if err := s.openBridge(ctx, made, name); err != nil {
 			return err
 		}
 	}
 	for i := range s.settings.proxies {
 		to := s.bridges[i%len(s.bridges)]
-		opened, err := made.open(fmt.Sprintf("front-%d", i), free.next(), to.listen)
+		listen, err := s.free.Next()
+		if err != nil {
+			return err
+		}
+		opened, err := made.open(fmt.Sprintf("front-%d", i), listen, to.listen)
 		if err != nil {
 			return err
 		}
@@ -66,14 +71,21 @@ func (s *soak) open(ctx context.Context) error {
 	return nil
 }
 
-func (s *soak) openBridge(ctx context.Context, made proxies, free ports, name string) error {
+func (s *soak) openBridge(ctx context.Context, made proxies, name string) error {
+	listen, err := s.free.Next()
+	if err != nil {
+		return err
+	}
+	second, err := s.free.Next() // of its admin listener, or of the proxy before its backend
+	if err != nil {
+		return err
+	}
 	// Every other one has its configuration from a ConfigMap.
-	b := &bridge{name: name, listen: free.next(), target: s.backendAddr, file: newFile(filepath.Join(s.dir, name), len(s.bridges)%2 == 1)}
+	b := &bridge{name: name, listen: listen, target: s.backendAddr, file: newFile(filepath.Join(s.dir, name), len(s.bridges)%2 == 1)}
 	if s.settings.direct {
-		b.admin = free.next()
+		b.admin = second
 	} else {
-		var err error
-		if b.back, err = made.open(name, free.next(), s.backendAddr); err != nil {
+		if b.back, err = made.open(name, second, s.backendAddr); err != nil {
 			return err
 		}
 		b.target = b.back.Listen
@@ -86,8 +98,8 @@ func (s *soak) openBridge(ctx context.Context, made proxies, free ports, name st
 	return b.start(ctx)
 }
 
-// configuration is that of a bridge. A slow client keeps its catch-up until it
-// has read on, so there are about as many at once as a kind has clients.
+// configuration returns a bridge's. A slow client keeps its catch-up until it has read all,
+// so there are about as many at once as a kind has clients.
 func (s *soak) configuration(b *bridge) string {
 	catchups := max(16, s.share())
 	if s.settings.direct {
@@ -120,7 +132,7 @@ drain: %s
 	return text.String()
 }
 
-// drain is a bridge's drain.
+// drain returns a bridge's drain.
 func (s *soak) drain() string {
 	if s.settings.alone {
 		return "{alone: true}"
@@ -128,7 +140,7 @@ func (s *soak) drain() string {
 	return fmt.Sprintf("{delay: %s, grace: %s}", s.settings.delay, s.settings.grace)
 }
 
-// close ends all that open has started.
+// close ends the processes and the proxies.
 func (s *soak) close() {
 	for _, front := range s.front {
 		front.Stop()

@@ -20,16 +20,16 @@ type tally struct {
 	counts counts
 	told   []string // the first failures
 
-	late histogram.Histogram // how late messages came to clients that are not so on purpose
+	late histogram.Histogram // of messages to clients that are not late on purpose
 }
 
 // counts are what a tally has counted.
 type counts struct {
 	connections, messages int64
-	untold                int64 // streams that ended without a word
+	untold                int64 // streams that ended without stream-retry
 	lost, doubled         int64
-	failures              int64          // what must not be: lost or doubled messages, unexcused gaps, breaches of the wire contract
-	gaps                  map[string]int // by reason, those that the kind has to put up with
+	failures              int64          // lost or doubled messages, gaps that are not excused, breaches of the wire contract
+	gaps                  map[string]int // by reason, those that are excused
 	unexcused             map[string]int // by reason, the others
 	retries               map[string]int // by reason
 	gaits                 map[string]int // connections that were read slowly, by how
@@ -77,7 +77,7 @@ func (t *tally) asked(reason string) {
 	t.count(func(c *counts) { c.retries = one(c.retries, reason) })
 }
 
-// walked counts a connection that was read as a gait says, to its end.
+// walked counts a connection that a gait has read to its end.
 func (t *tally) walked(gait string) {
 	t.count(func(c *counts) { c.gaits = one(c.gaits, gait) })
 }
@@ -106,7 +106,7 @@ func one(counted map[string]int, what string) map[string]int {
 	return counted
 }
 
-// failsf notes what must not be.
+// failsf counts a failure, and keeps the first ones in words.
 func (t *tally) failsf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

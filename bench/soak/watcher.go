@@ -18,15 +18,14 @@ import (
 )
 
 const (
-	// leaves: one reconnection in so many is that of a new visitor, which has no
-	// id yet, instead of one that comes back.
+	// leaves: in one reconnection of so many the client is a new one, without an id.
 	leaves = 20
-	// sulk is what a client waits that was told nothing, before it tries again.
+	// sulk is how long a client waits before it tries again, if it heard no retry.
 	sulk = 300 * time.Millisecond
 )
 
-// watcher is a client: it keeps what an EventSource keeps, and checks that
-// between two gaps the places of its messages follow each other.
+// watcher is a client. It keeps the state of an EventSource, and checks that between two gaps
+// the places of its messages are consecutive.
 type watcher struct {
 	kind    kind
 	history history // of its stream
@@ -36,26 +35,26 @@ type watcher struct {
 	tally   *tally
 	random  *rand.Rand
 	mood    *mood
-	narrow  *http.Client // by which a client connects that is slow while clients are difficult; nil: it never is
-	gaits   func() gait  // of such a client, one for each connection
-	stays   bool         // it is never replaced by a new visitor
+	narrow  *http.Client // by which a slow client connects while clients are difficult; nil: the client is not slow
+	gaits   func() gait  // of a slow client, one for each connection
+	stays   bool         // it never becomes a new client
 	journal *journal
 
 	lastID string
 	retry  time.Duration
 	next   int64     // the place that is to come; 0: any
 	newest int64     // the place of the newest message
-	owed   *debt     // what the next message has to show
+	owed   *debt     // of the next message
 	seq    uint64    // of the log position in lastID, on routes whose ids are positions
-	here   string    // where the client is, if it is sure
-	placed string    // where it got lastID
+	here   string    // the bridge process that serves the client; "": it is not known
+	placed string    // the one that gave it lastID
 	heard  time.Time // when it last got a message, a gap or a place
 
 	page *page // that the client is on; nil: it has connections of its own
 
 	ghosts sync.WaitGroup // connections that the client has left behind
 
-	seen   atomic.Int64              // newest, for the goroutine that watches the watcher
+	seen   atomic.Int64              // newest, for other goroutines
 	upToAt atomic.Pointer[time.Time] // when the client first had the stream's newest messages; nil: not yet
 }
 
@@ -80,11 +79,11 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// forget makes a new visitor of the client.
+// forget makes a new client of the watcher.
 func (w *watcher) forget() { w.lastID, w.next, w.newest, w.owed = "", 0, 0, nil }
 
-// wander stays away for longer than a backend remembers, or not quite, where
-// one forgets.
+// wander keeps a client of a trimming backend away for about as long as the backend keeps
+// messages.
 func (w *watcher) wander(ctx context.Context) error {
 	if w.kind.trims == keepsAll || !w.mood.difficult.Load() {
 		return nil
@@ -95,10 +94,10 @@ func (w *watcher) wander(ctx context.Context) error {
 // slow reports whether the client reads slowly while clients are difficult.
 func (w *watcher) slow() bool { return w.narrow != nil }
 
-// lingers reports whether the client is late on purpose now and then.
+// lingers reports whether the client is sometimes late on purpose.
 func (w *watcher) lingers() bool { return w.slow() || w.kind.trims != keepsAll }
 
-// patience ends the connections of clients that wander.
+// patience limits the connections of clients that wander.
 func (w *watcher) patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	if w.kind.trims == keepsAll || !w.mood.difficult.Load() {
 		return ctx, func() {}
@@ -108,7 +107,7 @@ func (w *watcher) patience(ctx context.Context) (context.Context, context.Cancel
 
 func (w *watcher) failed(err error) { w.tally.failsf("%s, at %q: %v", w.path, w.lastID, err) }
 
-// connect reads one response to its end. An error is what no fault excuses.
+// connect reads one response to its end. It returns errors that no fault excuses.
 func (w *watcher) connect(ctx context.Context) error {
 	ctx, cancel := w.patience(ctx)
 	var reads gait
@@ -139,7 +138,7 @@ func (w *watcher) connect(ctx context.Context) error {
 	return err
 }
 
-// part leaves a connection that was read slowly, or leaves it behind.
+// part closes a connection that was read slowly, or leaves it behind as a ghost.
 func (w *watcher) part(ctx context.Context, body *slowReader, leave func()) {
 	if body.narrow && body.walkedAll() {
 		w.tally.walked(body.gait.name)
@@ -155,9 +154,8 @@ func (w *watcher) part(ctx context.Context, body *slowReader, leave func()) {
 	})
 }
 
-// request asks for the stream through one of the client's doors. The response is
-// nil where there was no connection, or one that was cut: that is what is being
-// tried.
+// request asks for the stream through one of the client's doors. The response is nil if the
+// connection failed, which the faults cause on purpose.
 func (w *watcher) request(ctx context.Context, narrow bool) (*http.Response, error) {
 	through := w.doors[w.random.IntN(len(w.doors))]
 	behind := through.behind()
@@ -199,7 +197,7 @@ func (w *watcher) read(ctx context.Context, reader *ssetest.Reader) error {
 		event, err := reader.Next()
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			// Else it is the client that has ended it, or the bridge has since the client took
+			// Otherwise the client has ended it, or the bridge did because the client took
 			// nothing.
 			if slow := w.slow() && w.mood.difficult.Load(); !told && ctx.Err() == nil && !slow && !errors.Is(err, errLeft) {
 				w.tally.ended()
@@ -221,17 +219,17 @@ func (w *watcher) read(ctx context.Context, reader *ssetest.Reader) error {
 			w.failed(err)
 		}
 		if w.lastID = reader.LastEventID(); strings.HasSuffix(w.lastID, "~end") {
-			w.forget() // an EventSource would stop; it has been told of
+			w.forget() // an EventSource would stop; take has counted it
 			return nil
 		}
 	}
 }
 
-// moved notes that the client was told where it is.
+// moved notes that the client has a place of the bridge process that serves it.
 func (w *watcher) moved() { w.placed, w.heard = w.here, time.Now() }
 
-// displaced reports whether the client may be at another bridge, or at one that
-// was restarted, than that which told it where it is.
+// displaced reports whether another bridge process may serve the client than the one that gave
+// it its place.
 func (w *watcher) displaced() bool {
 	return w.here == "" || w.placed == "" || w.here != w.placed
 }
@@ -254,13 +252,13 @@ func (w *watcher) take(event ssetest.Event) error {
 	}
 }
 
-// opened checks that stream-open moves no client past something.
+// opened checks that stream-open does not move the client.
 func (w *watcher) opened(id string) error {
 	if w.lastID != "" && w.lastID != "~0" {
 		if id != w.lastID {
 			return fmt.Errorf("stream-open moved the client to %q", id)
 		}
-		return nil // where it was is known to this bridge, or asked of the backend
+		return nil // the bridge resumes there, from a log or by the backend
 	}
 	w.owed = nil
 	w.stand(id)
@@ -268,7 +266,7 @@ func (w *watcher) opened(id string) error {
 	return nil
 }
 
-// stand notes where an id says that the client stands.
+// stand notes the place that an id names.
 func (w *watcher) stand(id string) {
 	w.next = 0
 	if place, ok := w.kind.place(id); ok {
@@ -297,8 +295,8 @@ func (w *watcher) asked(data string) error {
 	return nil
 }
 
-// missed counts a gap, after which the stream goes on from where its id says,
-// or, where that names no place, as its reason lets it.
+// missed checks and counts a gap. After it the stream goes on from the place of its id, or, if
+// that names no place, as its reason promises.
 func (w *watcher) missed(event ssetest.Event) error {
 	told, err := parseGap(event)
 	if err != nil {
@@ -315,8 +313,8 @@ func (w *watcher) missed(event ssetest.Event) error {
 	if told.LastEventID != w.lastID {
 		err = errors.Join(err, fmt.Errorf("the gap is told to a client that stands at %q", told.LastEventID))
 	}
-	// A gap right behind another takes nothing back: the first may have led into
-	// a log that begins earlier.
+	// If an earlier gap lets the next message be any, that stands: it may have led into a log
+	// that begins earlier.
 	if owed := w.owes(told); w.owed == nil || w.owed.after > 0 {
 		w.owed = owed
 	} else if told.Reason == gapRestarted || told.Reason == gapForgotten {

@@ -11,8 +11,8 @@ import (
 // ahead is how many places the fastest client may be ahead of the slowest.
 const ahead = 1 << 16
 
-// progress knows which place all clients have reached, and tells it to whoever
-// sends (pace.Window).
+// progress knows which place all clients have reached, and tells the sender
+// (pace.Window).
 type progress struct {
 	to io.Writer
 

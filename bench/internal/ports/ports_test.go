@@ -1,15 +1,36 @@
-package main
+package ports
 
-import "testing"
+import (
+	"net"
+	"testing"
+)
 
-// TestPorts: none is given twice, though all are free again at once.
-func TestPorts(t *testing.T) {
-	free, seen := newPorts(1), map[string]bool{}
+func TestNoAddressIsGivenTwice(t *testing.T) {
+	var free Free
+	seen := map[string]bool{}
 	for range 500 {
-		address := free.next()
-		if seen[address] {
-			t.Fatalf("%s is given twice", address)
+		addr, err := free.Next()
+		if err != nil {
+			t.Fatal(err)
 		}
-		seen[address] = true
+		if seen[addr] {
+			t.Fatalf("%s is given twice", addr)
+		}
+		seen[addr] = true
+	}
+}
+
+func TestAnAddressHasNoListener(t *testing.T) {
+	var free Free
+	for range 50 {
+		addr, err := free.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = listener.Close() })
 	}
 }
