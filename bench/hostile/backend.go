@@ -22,8 +22,8 @@ const (
 	largeText = 3 << 20
 )
 
-// backend has streams whose messages are numbered by the moments at which they are due, so
-// that any cursor of any time can be resumed at.
+// backend has streams whose messages are numbered by the times at which they are due, so
+// that it can resume at any cursor.
 type backend struct {
 	testv1.UnimplementedFeedServiceServer
 
@@ -46,11 +46,11 @@ func runBackend(args []string) error {
 	return server.Serve(listener)
 }
 
-// due is the moment of a message.
+// due returns when a message is due.
 func due(seq int64) time.Time { return time.UnixMilli(seq * every.Milliseconds()) }
 
-// Watch sends a topic's messages: those after the cursor, or from now on. A topic that
-// begins with "large" has large ones, and one that begins with "silent" none.
+// Watch sends a topic's messages after the cursor, or from now on. They are large where the
+// topic begins with "large"; where it begins with "silent" there are none.
 func (b backend) Watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	if err := stream.SendHeader(nil); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 )
 
 // codec is grpc's, but it marshals a large message once for all RPCs that send it: the
-// backend is not what is to be short of memory.
+// bridge is to be short of memory, and not the backend.
 type codec struct {
 	encoding.CodecV2
 

@@ -8,16 +8,14 @@ import (
 	"time"
 )
 
-// strangers is how many connections hold the stream of honest clients by ids that they
-// have made up.
+// strangers is how many connections of cursors listen to a stream of the honest clients.
 const strangers = 1000
 
-// cursors are clients of one stream with ids that they have made up: half of them are
-// of the last hour, which no log holds any more, so that each is a replay of its own,
-// and half are of the future. They come again every few seconds, each time with another
-// id, and read nothing.
+// cursors opens one stream at made-up ids. Half of them are of the last hour: no log holds
+// them any more, so each is a replay of its own. The other half are of the future. The
+// clients return every few seconds, each time with another id, and read nothing.
 func cursors(ctx context.Context, t target) {
-	many(ctx, strangers, func(ctx context.Context, number int) {
+	t.many(ctx, strangers, func(ctx context.Context, number int) {
 		id := newest() - rand.Int64N(int64(time.Hour/every))
 		if number%2 == 0 {
 			id = newest() + 1 + rand.Int64N(1<<40)

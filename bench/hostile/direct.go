@@ -16,9 +16,9 @@ import (
 // directs is how many honest clients listen to the backend itself.
 const directs = 20
 
-// listenDirectly listens to the backend without a bridge. Harm that reaches the backend,
-// as replays do that a bridge has to ask for, makes it late for everybody, and so do the
-// machine's processors: these clients show by how much.
+// listenDirectly listens to the backend without a bridge. An attack that reaches the
+// backend, by replays that the bridge has to ask for, makes it late for all of its clients,
+// and so does a machine whose processors are busy: these clients show by how much.
 func (h *honest) listenDirectly(ctx context.Context, backend string, number int) error {
 	conn, err := grpc.NewClient("passthrough:///"+backend, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

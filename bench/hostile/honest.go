@@ -14,27 +14,27 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// honest are the clients that listen and check.
+// honest is the clients that listen, and check each event.
 type honest struct {
 	url     string
 	h1, h2c *http.Transport
 
 	lateness histogram.Histogram // of events that came live
-	direct   histogram.Histogram // of those that clients have had from the backend itself
+	direct   histogram.Histogram // of events to the clients of the backend itself
 
 	events, connects, lost, gaps, refused, wrong atomic.Int64 // see tally
 
 	comebacks []comeback          // of each client
-	resumes   histogram.Histogram // how long clients that came back waited for what they had missed
+	resumes   histogram.Histogram // how long clients that came back waited for the events that they had missed
 }
 
-// tally is what honest clients have seen.
+// tally counts what honest clients have seen.
 type tally struct {
 	events, connects int64
-	lost             int64 // events that nothing announced
-	gaps             int64 // that they were told of
+	lost             int64 // events without a gap in their place
+	gaps             int64
 	refused          int64 // answers that would stop a browser
-	wrong            int64 // streams that break the bridge's contract
+	wrong            int64 // breaches of the bridge's contract, as an event that comes twice
 }
 
 func (h *honest) tally() tally {
@@ -74,13 +74,14 @@ func (h *honest) listen(ctx context.Context, number int) {
 	last, retry := "", time.Second
 	for ctx.Err() == nil {
 		h.connects.Add(1)
+		if last != "" {
+			h.comebacks[number].begin()
+		}
 		stays, leave := h.stay(ctx, number)
 		h.follow(stays, number, transport, path, &last, &retry)
 		left := stays.Err() != nil && ctx.Err() == nil
 		leave()
 		if left && last != "" {
-			h.comebacks[number].begin()
-
 			continue
 		}
 		select {
@@ -134,14 +135,18 @@ func (h *honest) hear(number int, event ssetest.Event, last string, opened time.
 	case "":
 		seq, err := strconv.ParseInt(event.ID, 10, 64)
 		if err != nil {
+			h.wrong.Add(1) // all events of these routes have a seq
 			return
 		}
 		h.events.Add(1)
 		if took, done := h.comebacks[number].has(seq); done {
 			h.resumes.Count(took)
 		}
-		if before, err := strconv.ParseInt(last, 10, 64); err == nil && seq > before+1 {
-			h.lost.Add(seq - before - 1)
+		if before, err := strconv.ParseInt(last, 10, 64); err == nil {
+			h.lost.Add(max(0, seq-before-1))
+			if seq <= before {
+				h.wrong.Add(1)
+			}
 		}
 		if at := due(seq); at.After(opened) { // else it was replayed
 			h.lateness.Count(time.Since(at))

@@ -16,7 +16,7 @@ import (
 const (
 	asBackend = "backend" // what the bridge bridges
 	asBeside  = "beside"  // the plain server
-	asPeers   = "peers"   // those that mean harm
+	asPeers   = "peers"   // the attackers
 )
 
 // settings are the command line's.
@@ -32,24 +32,32 @@ func main() {
 	program.Main(map[string]func([]string) error{asBackend: runBackend, asBeside: runBeside, asPeers: runPeers}, byFlags)
 }
 
-func byFlags(ctx context.Context) error {
+func byFlags(ctx context.Context) (err error) {
 	set := settings{}
 	flag.IntVar(&set.clients, "clients", 200, "how many honest clients listen")
-	flag.DurationVar(&set.each, "each", 20*time.Second, "how long each kind of harm is done, to each of the servers")
-	flag.DurationVar(&set.all, "all", 10*time.Minute, "how long all kinds are done at once to the bridge; 0 leaves that out")
+	flag.DurationVar(&set.each, "each", 20*time.Second, "how long each kind of attack lasts, on each of the servers")
+	flag.DurationVar(&set.all, "all", 10*time.Minute, "how long all kinds at once last, on the bridge; 0 leaves that out")
 	flag.DurationVar(&set.rest, "rest", 3*time.Second, "the time between two kinds")
 	only := flag.String("only", "", "the kinds, a comma between two; all if empty")
 	flag.StringVar(&set.admin, "admin", "", "the bridge's admin address, for its metrics and profiles; off if empty")
 	flag.StringVar(&set.bridge, "bridge", "", "the bridge's binary; built if empty")
 	flag.Parse()
-	var err error
+	if err := program.NoArgs(flag.CommandLine); err != nil {
+		return err
+	}
 	if set.kinds, err = chosen(*only); err != nil {
 		return err
 	}
 	if set.dir, err = os.MkdirTemp("", "hostile"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(set.dir) //nolint:errcheck // a temporary folder of its own
+	defer func() {
+		if err == nil {
+			err = os.RemoveAll(set.dir)
+		} else {
+			err = fmt.Errorf("%w\nlogs are in %s", err, set.dir)
+		}
+	}()
 	if set.bridge == "" {
 		if set.bridge, err = program.Build(ctx, set.dir, false); err != nil {
 			return err

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// leaves is which honest clients leave and come back at once, every few seconds: one
-	// in so many.
+	// leaves: one honest client in so many leaves every few seconds, and comes back at once.
 	leaves = 5
-	// soon is how long a client may take that comes back until it has what it missed.
+	// soon is how long a client that comes back may take until it has the events that it
+	// has missed.
 	soon = 2 * time.Second
 )
 
-// comeback is an honest client's return: when it came, and what it is to have. Both are
-// 0 once it has that.
+// comeback is an honest client's return, after it has left or its stream has ended: when it
+// first tried to connect, and the newest message then. since is 0 once it has that message.
 type comeback struct{ since, upTo atomic.Int64 }
 
 // newest is the number of the newest message.
@@ -39,7 +39,7 @@ func (c *comeback) begin() {
 	c.since.Store(time.Now().UnixNano())
 }
 
-// has returns how long the client took, if a message is what it was to have.
+// has returns how long the client took, if a message is the one that it waited for.
 func (c *comeback) has(seq int64) (took time.Duration, done bool) {
 	if c.since.Load() == 0 || seq < c.upTo.Load() {
 		return 0, false
@@ -56,8 +56,8 @@ func (c *comeback) waits() time.Duration {
 	return time.Since(time.Unix(0, since))
 }
 
-// slowest returns how long the slowest client took that has come back, or has been
-// waiting by now.
+// slowest returns the longest time that a client took to come back, or has been waiting
+// by now.
 func (h *honest) slowest() time.Duration {
 	slowest := h.resumes.Max()
 	for i := range h.comebacks {
