@@ -11,7 +11,7 @@ EVENTSOURCE := tools/eventsource/node_modules/eventsource/package.json
 GOLANGCI := bin/golangci-lint
 
 # The race detector needs cgo, and a vet with -race shares its build cache with the tests.
-# A package has that long, beside other work too.
+# How long the tests of a package may take, on a busy machine too.
 TEST_TIMEOUT ?= 30m
 TEST_FLAGS ?= -race -vet=off -timeout $(TEST_TIMEOUT)
 
@@ -61,7 +61,7 @@ soak: ## Kill, cut and slow down everything under 1,000 clients for DURATION, th
 	@$(MAKE) property
 
 .PHONY: hostile
-hostile: ## Eleven kinds of hostile peers beside honest clients, in the memory that deploy/ grants, for 20 minutes: HOSTILE_FLAGS="-all 30s -only bodies,reset"
+hostile: ## Run eleven kinds of attackers beside honest clients, in the memory that deploy/ grants, for 20 minutes: HOSTILE_FLAGS="-all 30s -only bodies,reset"
 	cd bench && go run ./hostile $(HOSTILE_FLAGS)
 
 .PHONY: rollout
@@ -119,7 +119,7 @@ check-protos: $(BUF) ## Run buf lint, and buf breaking against the commit this w
 	@scripts/breaking.sh $(BUF)
 
 .PHONY: deps
-deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler, Chromium, curl, nginx, Caddy, Prometheus, systemd-analyze, Node's EventSource
+deps: $(EVENTSOURCE) ## Install what the tests need: a C compiler, Chromium, curl, nginx, HAProxy, Caddy, Apache, Prometheus, systemd-analyze, Node's EventSource
 	@scripts/deps.sh
 
 .PHONY: clean

@@ -60,7 +60,8 @@ install() {
   "${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null
 }
 
-# Installing a proxy starts it where services are started at all, and so does Prometheus; nobody wants one on port 80.
+# Installing a proxy or Prometheus starts its service where there is systemd. A service that did not run before is
+# stopped again: a proxy would take port 80.
 running() {
   command -v systemctl >/dev/null && systemctl is-active --quiet "$1"
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs all tests of all modules: the product first, so that its race tests run
-# even where a later module fails. Each stage runs whatever the others did; the
-# summary at the end has their times, and the script fails if one has failed.
+# Runs all tests of all modules, the product first. A stage that fails stops no
+# other; the summary at the end has their times, and the script fails if one has
+# failed.
 #
 # TEST_FLAGS are those of the tests with the race detector, TEST_TIMEOUT is that of a
 # package.

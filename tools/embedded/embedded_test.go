@@ -54,7 +54,7 @@ func watches(b *backendtest.Backend, before func(grpc.ServerStream) error, end e
 
 func event(seq int64) *testv1.FeedEvent { return &testv1.FeedEvent{Seq: seq, Kind: "tick"} }
 
-// compressed has a stream compressed.
+// compressed compresses a stream.
 func compressed(stream grpc.ServerStream) error {
 	return grpc.SetSendCompressor(stream.Context(), "gzip")
 }
@@ -168,9 +168,9 @@ var cases = []struct {
 	}, "/get", "", 503, []string{"under incident"}},
 }
 
-// TestBinaryAndLibraryAreOne: what the command answers, a program answers that embeds the
-// bridge and links nothing else.
-func TestBinaryAndLibraryAreOne(t *testing.T) {
+// The command answers each request as a program does that embeds the bridge and links
+// nothing else.
+func TestBinaryAndLibraryAnswerAlike(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			configuration := c.setUp(t)
@@ -194,7 +194,7 @@ func TestBinaryAndLibraryAreOne(t *testing.T) {
 	}
 }
 
-// ask reads an answer to its end. It asks again while the schema is not there.
+// ask asks once, and reads the answer to its end. While the schema is not there, the answer waits.
 func ask(t *testing.T, url, prefer string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -40,8 +40,9 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// startupTimeout is far above what a busy machine needs.
-const startupTimeout = 30 * time.Second
+// patience is how long a program may take to listen, and to end: far above what a busy
+// machine needs.
+const patience = 30 * time.Second
 
 // serve runs a configuration as a command or as a library until the test ends, and
 // returns the URL to ask.
@@ -90,8 +91,11 @@ func serve(t *testing.T, name, configuration string) string {
 		if name == "binary" {
 			_ = cmd.Process.Signal(os.Interrupt)
 		}
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }) // which is an error of Wait
 		reading.Wait()
-		if err := cmd.Wait(); err != nil {
+		err := cmd.Wait()
+		late.Stop()
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if t.Failed() {
@@ -104,7 +108,7 @@ func serve(t *testing.T, name, configuration string) string {
 			t.Fatalf("%s has ended before it listened", name)
 		}
 		return "http://" + found
-	case <-time.After(startupTimeout):
+	case <-time.After(patience):
 		t.Fatalf("%s does not listen", name)
 		return ""
 	}

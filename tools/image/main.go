@@ -72,8 +72,8 @@ type binary struct {
 type contents struct {
 	binaries     []binary
 	certificates []byte
-	// licence is the project's own, and notices are those of what is linked: whoever gets
-	// the binary is to get them.
+	// licence is the project's own, and notices are those of the linked modules. Both have
+	// to be distributed with the binary.
 	licence, notices []byte
 }
 

@@ -1,7 +1,6 @@
 // Command notices writes the licences of everything that the ssebridge command is linked
-// with: what whoever passes the binary on has to pass on with it. Apache-2.0 (section 4),
-// BSD and MIT want their texts and notices, MPL-2.0 (section 3.2) also says where the
-// source is.
+// with, which have to be distributed with the binary: Apache-2.0 (section 4), BSD and MIT
+// require their texts and notices, MPL-2.0 (section 3.2) also where the source is.
 //
 //	go run . > ../../THIRD_PARTY_NOTICES
 package main

@@ -71,6 +71,9 @@ routes:
 				listen(t, public, i+1, tc.events)
 			}
 			each := (memory(t, admin) - before) / topics
+			if there := sum(t, metrics(t, admin), "ssebridge_topics"); there != topics+1 {
+				t.Fatalf("there are %d topics, want %d", there, topics+1)
+			}
 			report(t, tc.name, fmt.Sprintf("%.1f KiB", float64(each)/(1<<10)), fmt.Sprintf("%d KiB", tc.most>>10))
 			if each > tc.most {
 				t.Errorf("%d bytes, want %d at most", each, tc.most)
@@ -114,25 +117,36 @@ func listen(t testing.TB, public string, number, events int) {
 	}
 }
 
-// memory is the bridge's heap and stacks behind a collection.
+// memory returns the bridge's heap and stacks behind a collection, in bytes.
 func memory(t testing.TB, admin string) int {
 	t.Helper()
-	total := 0
 	for range 2 { // what the first collection finds with finalizers goes with the second
 		if status, _, err := bridgetest.Status(t.Context(), "http://"+admin+"/debug/pprof/heap?gc=1"); err != nil || status != http.StatusOK {
 			t.Fatal(status, err)
 		}
 	}
-	_, text, err := bridgetest.Status(t.Context(), "http://"+admin+"/metrics")
-	if err != nil {
-		t.Fatal(err)
+	text := metrics(t, admin)
+	return sum(t, text, "go_memstats_heap_alloc_bytes") + sum(t, text, "go_memstats_stack_inuse_bytes")
+}
+
+func metrics(t testing.TB, admin string) string {
+	t.Helper()
+	status, text, err := bridgetest.Status(t.Context(), "http://"+admin+"/metrics")
+	if err != nil || status != http.StatusOK {
+		t.Fatal(status, err)
 	}
-	for _, name := range []string{"go_memstats_heap_alloc_bytes", "go_memstats_stack_inuse_bytes"} {
-		found := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(text)
-		if found == nil {
-			t.Fatalf("no %s", name)
-		}
-		value, err := strconv.ParseFloat(found[1], 64)
+	return text
+}
+
+// sum adds up all series of a metric.
+func sum(t testing.TB, text, name string) (total int) {
+	t.Helper()
+	series := regexp.MustCompile(`(?m)^`+name+`(?:\{.*\})? (\S+)$`).FindAllStringSubmatch(text, -1)
+	if len(series) == 0 {
+		t.Fatalf("no %s", name)
+	}
+	for _, s := range series {
+		value, err := strconv.ParseFloat(s[1], 64)
 		if err != nil {
 			t.Fatal(err)
 		}

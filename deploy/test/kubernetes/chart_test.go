@@ -107,7 +107,7 @@ func TestChartWithDefaultValues(t *testing.T) {
 	found.checkPod(t, "test-ssebridge")
 	found.checkService(t, "test-ssebridge")
 	if len(found.scalers)+len(found.ingresses)+len(found.policies)+len(found.monitors)+len(found.rules) > 0 || len(found.services) != 1 {
-		t.Error("something is there that nobody asked for")
+		t.Error("the default values make something besides")
 	}
 	if !strings.Contains(notes, "http://test-ssebridge.events:80") || !strings.Contains(notes, "/health") {
 		t.Errorf("the notes: %s", notes)

@@ -114,7 +114,7 @@ func (o objects) add(t testing.TB, object runtime.Object) {
 	case *monitoringv1.PrometheusRule:
 		o.rules[object.Name] = object
 	default:
-		t.Errorf("a %T, which nobody here looks at", object)
+		t.Errorf("a %T, which no test looks at", object)
 	}
 }
 
@@ -191,7 +191,7 @@ func (o objects) configuration(t testing.TB, pod corev1.PodSpec, c corev1.Contai
 			continue
 		}
 		if mount.SubPath != "" || !mount.ReadOnly {
-			t.Errorf("the mount %+v: with a subPath a change would not arrive, and nobody writes there", mount)
+			t.Errorf("the mount %+v: with a subPath a change would not arrive, and nothing writes there", mount)
 		}
 		for _, volume := range pod.Volumes {
 			if volume.Name == mount.Name && volume.ConfigMap != nil {

@@ -130,7 +130,7 @@ func TestPrometheusOfARunningBridge(t *testing.T) {
 	happens("SSEBridgeGaps")
 	p.until(t, "SSEBridgeUpstreamDown to be over", func() bool { return !p.firing(t)["SSEBridgeUpstreamDown"] })
 	if p.firing(t)["SSEBridgeShedding"] {
-		t.Error("nobody was turned away")
+		t.Error("no client was shed")
 	}
 	s.listen(t, "/rooms/two/events", "")
 	s.listen(t, "/rooms/three/events", "") // there is no topic for it
@@ -172,7 +172,7 @@ func dashboardQueries(t testing.TB) []string {
 		for _, target := range panel.Targets {
 			query := choices.Replace(target.Expr)
 			if strings.Contains(query, "$") {
-				t.Errorf("%s asks with a variable that nobody sets: %s", panel.Title, query)
+				t.Errorf("%s asks with a variable that is not set: %s", panel.Title, query)
 			}
 			queries = append(queries, query)
 		}

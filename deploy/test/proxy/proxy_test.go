@@ -30,8 +30,8 @@ func onFronts(t *testing.T, test func(t *testing.T, b *bridge, public string)) {
 	}
 }
 
-// Every event is read before the next one is sent, and there are no heartbeats: whatever held one
-// back would wait for ever. Compressed and plain.
+// Every event is read before the next one is sent, and there are no heartbeats: an event that the
+// proxy holds back never arrives. Compressed and plain.
 func TestEventsArriveAtOnce(t *testing.T) {
 	onFronts(t, func(t *testing.T, b *bridge, public string) {
 		for _, encoding := range []string{"identity", "gzip"} {
@@ -99,8 +99,8 @@ func checkGoneAfterEvents(t testing.TB, b *bridge, watcher *listener) {
 	t.Error("20 events were passed on, and the client that left is still there")
 }
 
-// The bridge is killed and comes back. Meanwhile a browser is told to come back, with a status that does not stop
-// it; then it goes on where it was.
+// The bridge is killed and comes back. Meanwhile the proxy asks a browser to reconnect, with a status that does
+// not stop it; then the browser resumes where it was.
 func TestBridgeRestartsBehindAProxy(t *testing.T) {
 	onFronts(t, func(t *testing.T, b *bridge, public string) {
 		url := public + "/rooms/quiet/events"

@@ -14,8 +14,8 @@ import (
 	"github.com/ssebridge/ssebridge/deploy/test/internal/bridgetest"
 )
 
-// configuration is the bridge's. A visit is a private stream, whose visitor the backend tells the room
-// about: the address that came with X-Forwarded-For.
+// configuration is the bridge's. A visit is a private stream; the backend tells the room the client's
+// address, as it came with X-Forwarded-For.
 const configuration = `
 listen: %s
 admin: %s

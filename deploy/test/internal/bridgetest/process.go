@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Patience is how long anything may take at most. It is less than the bridge's heartbeat, which would
-// bring out what a proxy had held back.
+// Patience is how long a step of a test may take at most. It is less than the bridge's heartbeat, which would
+// flush events that a proxy holds back.
 const Patience = 12 * time.Second
 
 // Process is a command that runs in the background.
