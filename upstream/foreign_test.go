@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -167,4 +168,53 @@ func TestReflectionOutlivesForeignAnswers(t *testing.T) {
 			})
 		}
 	})
+}
+
+// What Envoy passes on is the backend's own word, and so is what Envoy says of a caller.
+func TestAStatusThatAProxyPassesOnIsTheBackends(t *testing.T) {
+	overTransports(t, func(t *testing.T, _ *backendtest.Backend, m *backendtest.Intermediary, params Params) {
+		u := connect(t, params)
+		for name, test := range map[string]struct {
+			fields map[string]string
+			code   codes.Code
+		}{
+			"a method that the backend does not have": {
+				map[string]string{"Grpc-Status": "12", "Server": "envoy", "X-Envoy-Upstream-Service-Time": "3"}, codes.Unimplemented,
+			},
+			"a refusal of the backend's, without Envoy": {map[string]string{"Grpc-Status": "12", "Server": "kestrel"}, codes.Unimplemented},
+			"words of a backend's own": {
+				map[string]string{"Grpc-Status": "12", "Grpc-Message": "unknown service", "Server": "envoy"}, codes.Unimplemented,
+			},
+			"a token that has expired": {
+				map[string]string{"Grpc-Status": "16", "Grpc-Message": "Jwt is expired", "Server": "envoy"}, codes.Unauthenticated,
+			},
+			"a permission that the backend denies": {
+				map[string]string{"Grpc-Status": "7", "Grpc-Message": "not yours", "Server": "envoy"}, codes.PermissionDenied,
+			},
+		} {
+			m.Answer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/grpc")
+				for field, value := range test.fields {
+					w.Header().Set(field, value)
+				}
+			}))
+			if _, err := u.Invoke(within(t), Call{Method: getMethod}); status.Code(err) != test.code || errors.Is(err, ErrForeign) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// A reset is reported as one, also where the backend says that it has not begun.
+func TestAResetIsReportedAsOne(t *testing.T) {
+	for _, code := range []http2.ErrCode{http2.ErrCodeRefusedStream, http2.ErrCodeCancel} {
+		raw := backendtest.StartRaw(t, func(c *backendtest.RawConn, stream backendtest.RawStream, _ *testv1.WatchRequest) {
+			c.Do(func(f *http2.Framer) error { return f.WriteRSTStream(stream.ID, code) })
+		})
+		u := connect(t, Params{Target: raw.Addr(), Schema: quiet()})
+		err := watch(t, u, nil).Accepted()
+		if message := status.Convert(err).Message(); message != cutOff || !errors.Is(err, ErrForeign) {
+			t.Errorf("%v: %v", code, err)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -110,8 +111,9 @@ func foreign(words string, cause error) error {
 
 // The messages of statuses that the backend did not send. They may be read by clients.
 const (
-	notGRPC = "the backend was not reached: something answered that is not gRPC"
-	cutOff  = "the backend's answer was cut off"
+	notGRPC    = "the backend was not reached: something answered that is not gRPC"
+	proxySpoke = "the backend was not reached: a proxy answered in its place"
+	cutOff     = "the backend's answer was cut off"
 )
 
 // ending is what is known of an RPC that grpc-go has ended.
@@ -123,6 +125,9 @@ type ending struct {
 	mark string
 	// headers says that the response had some, of gRPC.
 	headers bool
+	// trailer is what came with the end. In an answer of trailers only the
+	// headers are in it.
+	trailer metadata.MD
 	// over is why the RPC was given up on this side; nil if it was not.
 	over error
 	// maxBytes is the limit for a message.
@@ -142,6 +147,9 @@ func (e ending) error(err error) error {
 	st, ok := status.FromError(err)
 	if !ok { // a connection of the embedder's own
 		return &rpcError{status: status.New(codes.Unknown, "the RPC failed"), cause: clip(err)}
+	}
+	if saidByProxy(e.trailer, st) {
+		return foreign(proxySpoke, err)
 	}
 	// An end that grpc-go has put to an RPC itself, such as that for a message
 	// that is too large, may come when the trailers have arrived already. A message
@@ -163,14 +171,44 @@ func (e ending) error(err error) error {
 		return &rpcError{status: status.New(st.Code(), "the connection to the backend was lost"), cause: clip(err)}
 	case e.over != nil, !e.http2:
 		return e.local(st)
+	case streamCut(st) && (!e.read || !e.headers):
+		return foreign(cutOff, err)
 	case !e.headers:
 		return foreign(notGRPC, err)
-	case !e.read && streamCut(st):
-		return foreign(cutOff, err)
 	case e.read && st.Code() == codes.Unavailable: // in words that are new
 		return &rpcError{status: status.New(st.Code(), "the connection to the backend was lost"), cause: clip(err)}
 	default:
 		return e.local(st)
+	}
+}
+
+// saidByProxy reports whether a proxy of a service mesh has refused an RPC itself.
+// Such a proxy speaks gRPC, so that only what it adds tells its refusal from one of
+// the backend's. It refuses while its configuration is being rolled out, and a refusal
+// that is taken for the backend's stops a browser for good.
+//
+// Linkerd names its own errors. Envoy, and so Istio, adds how long the backend took to
+// each answer of the backend. A route that Envoy does not have is UNIMPLEMENTED without
+// words; its policy for roles has words of its own. What else it says, such as of a
+// token that has expired, is about the caller and stays as it is.
+func saidByProxy(trailer metadata.MD, st *status.Status) bool {
+	if len(trailer.Get("content-type")) == 0 {
+		return false // the answer has begun with headers
+	}
+	if len(trailer.Get("l5d-proxy-error")) > 0 {
+		return true
+	}
+	server := trailer.Get("server")
+	if len(server) == 0 || !strings.HasSuffix(server[0], "envoy") || len(trailer.Get("x-envoy-upstream-service-time")) > 0 {
+		return false
+	}
+	switch st.Code() {
+	case codes.Unimplemented:
+		return st.Message() == ""
+	case codes.PermissionDenied:
+		return strings.HasPrefix(st.Message(), "RBAC: access denied")
+	default:
+		return false
 	}
 }
 

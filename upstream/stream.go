@@ -172,6 +172,7 @@ func (u *Upstream) ending(stream grpc.ClientStream, givenUp error) ending {
 	// type is among those.
 	header, err := stream.Header()
 	e.headers = err == nil && header != nil || len(trailer.Get("content-type")) > 0
+	e.trailer = trailer
 	return e
 }
 

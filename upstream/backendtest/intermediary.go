@@ -150,6 +150,19 @@ func ForeignAnswers() []ForeignAnswer {
 		grpcHead(w)
 		w.Header().Set(http.TrailerPrefix+"X-Proxy", "1")
 	})
+	// What the proxies of meshes say, which speak gRPC.
+	refuses := func(fields ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/grpc")
+			for i := 0; i+1 < len(fields); i += 2 {
+				w.Header().Set(fields[i], fields[i+1])
+			}
+			w.WriteHeader(http.StatusOK)
+		}
+	}
+	add("a route that Envoy does not have", refuses("Grpc-Status", "12", "Server", "envoy"))
+	add("a policy of Istio", refuses("Grpc-Status", "7", "Grpc-Message", "RBAC: access denied", "Server", "istio-envoy"))
+	add("a policy of Linkerd", refuses("Grpc-Status", "7", "Grpc-Message", "4711", "L5d-Proxy-Error", "4711"))
 	add("a gRPC content type without a status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/grpc")
 		w.WriteHeader(http.StatusNotFound)
