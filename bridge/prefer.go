@@ -32,9 +32,10 @@ func wantsStatus(r *http.Request) bool { return prefers(r, "status") }
 //
 // Only a stream that is opened by GET is passed on. Proxies do not send a POST to
 // a second bridge, since it may have had an effect, so the 503 would reach its
-// client. A unary call is answered here as well as elsewhere.
+// client. A unary call is answered here as well as elsewhere. Where drain.alone
+// says that there is no other bridge, the 503 would reach an EventSource and stop it.
 func (e *endpoint) passesOn(w http.ResponseWriter, r *http.Request, stream bool) bool {
-	if !stream || r.Method != http.MethodGet || !e.bridge.draining.Load() || !prefers(r, "drain=status") {
+	if !stream || r.Method != http.MethodGet || !e.bridge.draining.Load() || e.bridge.alone() || !prefers(r, "drain=status") {
 		return false
 	}
 	w.Header().Set("Retry-After", "1")

@@ -86,3 +86,23 @@ func TestDrainingBridgeAnswersWhatProxiesDoNotPassOn(t *testing.T) {
 		}
 	})
 }
+
+// TestALoneBridgePassesNoRequestOn: where drain.alone says that there is no other bridge, the proxy's preference changes nothing. A page
+// that comes while the bridge drains is asked to come back, and not stopped for good.
+func TestALoneBridgePassesNoRequestOn(t *testing.T) {
+	inWorld(t, "drain: {alone: true, delay: 2s, grace: 2s}\n"+feedRoute(""), func(t *testing.T, w *world) {
+		drained := make(chan error, 1)
+		go func() { drained <- w.Bridge.Drain(context.Background()) }()
+		synctest.Wait()
+		prefer := http.Header{"Prefer": {"drain=status"}}
+		served := w.listen("/feed", ssetest.Options{Header: prefer})
+		time.Sleep(time.Second)
+		expect(t, served, "open")
+		time.Sleep(2 * time.Second) // the delay is over
+		late := w.listen("/feed", ssetest.Options{Header: prefer})
+		expect(t, late, "open retry:drain")
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+	})
+}

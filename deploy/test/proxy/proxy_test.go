@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -125,6 +127,53 @@ func TestBridgeRestartsBehindAProxy(t *testing.T) {
 		})
 		back.want(t, "message", "after")
 	})
+}
+
+// The only bridge drains, ends and is started again. Whenever a page comes meanwhile, it is answered by an event stream with the status
+// 200: also while the bridge answers 503 to the proxy, which has no other bridge to ask.
+func TestTheOnlyBridgeDrainsBehindAProxy(t *testing.T) {
+	t.Parallel()
+	for _, f := range fronts() {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, 1, 2*time.Second, time.Second)
+			b, public := s.bridges[0], bridgetest.FreeAddress(t)
+			f.start(t, public, s.bridges)
+			url := "http://" + public + "/rooms/quiet/events"
+			listen(t, url).want(t, "stream-open", "{}")
+
+			b.process.Signal(t, syscall.SIGTERM)
+			for began := time.Now(); time.Since(began) < 4*time.Second; time.Sleep(20 * time.Millisecond) {
+				checkOpens(t, url)
+			}
+			b.process.AwaitEnd(t)
+			checkOpens(t, url)
+			b.start(t)
+			for range 10 {
+				checkOpens(t, url)
+			}
+		})
+	}
+}
+
+// checkOpens opens a page's stream, and wants an answer that does not stop an EventSource.
+func checkOpens(t testing.TB, url string) {
+	t.Helper()
+	ctx, leave := context.WithTimeout(t.Context(), bridgetest.Patience)
+	defer leave()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close() // it was left, or cut
+	if kind := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || kind != "text/event-stream" {
+		t.Fatalf("a page is answered %s, %s", answer.Status, kind)
+	}
 }
 
 // checkAway checks what a proxy says while its bridge is away.
