@@ -84,7 +84,7 @@ func TestHostileHeadsWhereTheyAreAllowed(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		for name, spoil := range hostileHeads() {
 			t.Run(fmt.Sprintf("%s, full %v", name, full), func(t *testing.T) {
-				inWorld(t, "trusted_proxies: [10.0.0.0/8, 192.0.2.1]\n"+limited("clients: 1, clients_per_ip: 1, request_bytes: 64MiB", "max_age: 1m"),
+				inWorld(t, "trusted_proxies: [10.0.0.0/8, 192.0.2.1]\n"+limited("clients: 1, clients_per_ip: 1, request_bytes: 64MiB, pending_bytes: 1GiB", "max_age: 1m"),
 					func(t *testing.T, w *world) {
 						if full {
 							w.listen("/feed?topic=first", ssetest.Options{})

@@ -35,8 +35,9 @@ func (p *pool) limit(bytes int64) {
 	p.most = bytes
 }
 
-// take takes bytes out of the pool, if it has as many. A single request always
-// fits: limits.request_bytes and limits.message_bytes bound it.
+// take takes bytes out of the pool, if it has as many. An empty pool gives any number:
+// limits.message_bytes bounds an answer, and the pool of requests has at least four
+// times limits.request_bytes.
 func (p *pool) take(bytes int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

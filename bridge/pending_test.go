@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,7 +25,8 @@ func pendingGateway(t *testing.T, pendingBytes string) *gateway {
 		return &testv1.GetResponse{Name: r.GetName()}, nil
 	})
 	cfg := parse(t, "upstreams:\n  app: {target: '"+b.Target()+"'}\ndrain: {delay: 0s, grace: 0s}\nlimits: {pending_bytes: "+pendingBytes+"}\nroutes:\n"+
-		"  - {path: /feed, rpc: "+watch+", upstream: app, request: {query: true}}\n"+
+		"  - {path: /feed, rpc: "+watch+", upstream: app, open_grace: 0s, request: {query: true}}\n"+
+		"  - {path: /shared, rpc: "+watch+", upstream: app, open_grace: 0s, request: {query: true}, share: true, event: {id: seq}, resume: {field: after}}\n"+
 		"  - {path: /put, rpc: ssebridge.test.v1.FeedService/Put, upstream: app, methods: [POST]}\n"+
 		"  - {path: '/things/{name}', rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n")
 	g := startWith(t, cfg, bridge.Options{})
@@ -138,14 +140,26 @@ func TestHeadersOfManyRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// A topic keeps its request as long as it lasts, and that counts.
-func TestRequestsOfTopicsAreBounded(t *testing.T) {
+// A topic keeps its request as long as it lasts, and that counts. So does a client of a topic that is shared, where it may need an RPC of
+// its own later.
+func TestRequestsOfStreamsAreBounded(t *testing.T) {
+	for path, name := range map[string]string{"/feed": "topics", "/shared": "clients of one topic"} {
+		t.Run(name, func(t *testing.T) { streamsAreBounded(t, path) })
+	}
+}
+
+func streamsAreBounded(t *testing.T, path string) {
+	t.Helper()
 	g := pendingGateway(t, "512KiB")
 	var last reply
 	for i := range 12 {
 		ctx, cancel := context.WithCancel(t.Context())
 		t.Cleanup(cancel)
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/feed?topic=%d%s", g.URL, i, strings.Repeat("x", 50<<10)), http.NoBody)
+		topic := strings.Repeat("x", 50<<10)
+		if path == "/feed" {
+			topic += strconv.Itoa(i)
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+path+"?topic="+topic, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,6 +179,6 @@ func TestRequestsOfTopicsAreBounded(t *testing.T) {
 	}
 	wantShed(t, last, "~0")
 	if held := g.Bridge.PendingRequests(); held > 256<<10 || held < 100<<10 {
-		t.Errorf("%d bytes are held for the requests of topics", held)
+		t.Errorf("%d bytes are held for the requests of streams", held)
 	}
 }

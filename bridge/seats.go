@@ -33,6 +33,7 @@ type seat struct {
 	own     bool       // it is a client's own, as far as is known
 	conn    string     // the peer's address on HTTP/2; empty on HTTP/1
 	holders int        // guarded by seats.mu
+	kept    *load      // of the request, for as long as the stream lasts; see endpoint.keep
 }
 
 // limit sets how many slots there are. Taken ones stay taken.
@@ -114,6 +115,7 @@ func (s *seat) leave() {
 	if s.holders--; s.holders > 0 {
 		return
 	}
+	s.kept.leave()
 	all.taken--
 	if all.takenByAddr[s.addr]--; all.takenByAddr[s.addr] == 0 {
 		delete(all.takenByAddr, s.addr)

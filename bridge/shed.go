@@ -34,8 +34,8 @@ type fullError struct{ limit string }
 
 func (e *fullError) Error() string { return e.limit + " is reached" }
 
-// GRPCStatus is what status.FromError looks for. Which limit it is, is for the
-// operator.
+// GRPCStatus is what status.FromError looks for. It does not name the limit, which
+// only operators need to know.
 func (e *fullError) GRPCStatus() *status.Status {
 	return status.New(codes.Unavailable, "come back later: "+sse.RetryShed)
 }
@@ -72,8 +72,9 @@ func (s *shedding) limit(limits, written config.Limits) {
 	s.toldProxy = false
 }
 
-// seat gives a request that is to be a stream its place. It is nil for requests that
-// need none: those that a full house need not send away, since they will not stay.
+// seat takes a slot for a request that will be a stream. It is nil for requests that
+// need none, since they end at once: calls of unary methods, and streams that only
+// ask the client to come back or to stop.
 func (e *endpoint) seat(r *http.Request) (*seat, error) {
 	known := e.bound.Load()
 	if known != nil && known.unary() || e.bridge.leaving.Load() || sse.ParseID(e.mode, lastEventID(r)).Final {
@@ -113,6 +114,18 @@ func (e *endpoint) mayOpen(c *call) func() error {
 	}
 }
 
+// keep counts the request of a client that may move to another topic later, and needs
+// it to open that. So its stream keeps it; topics count their own. The error is a
+// *fullError.
+func (e *endpoint) keep(c *call) error {
+	size := requestSize(c)
+	if e.route.Resume == nil || size <= freeBytes {
+		return nil
+	}
+	c.seat.kept = &load{pool: &e.bridge.shedding.pending.requests}
+	return c.seat.kept.grow(size)
+}
+
 // requestSize is about how much memory a request takes as it goes to the backend.
 func requestSize(c *call) int {
 	size := len(c.Wire)
@@ -125,8 +138,8 @@ func requestSize(c *call) int {
 	return size
 }
 
-// shed answers a client that a limit leaves no room for. One that may be calling a
-// unary method, as far as is known, gets a status: 200 would be its success.
+// shed answers a client that a limit leaves no room for. A client that calls a unary
+// method, or may be calling one, gets a status: 200 would mean success to it.
 func (e *endpoint) shed(w http.ResponseWriter, r *http.Request, full error) (answer, error) {
 	e.bridge.tellShed(r, full)
 	e.counts.turnedAway(limitOf(full))
@@ -161,7 +174,7 @@ func isFull(err error) bool {
 	return errors.As(err, new(*fullError)) || errors.Is(err, topic.ErrFull)
 }
 
-// limitOf says which limit an error is of, for which isFull holds.
+// limitOf returns the limit that an error names, for which isFull holds.
 func limitOf(err error) string {
 	if full := new(fullError); errors.As(err, &full) {
 		return full.limit
@@ -172,7 +185,7 @@ func limitOf(err error) string {
 // retryAfter is a time as Retry-After has it (RFC 9110, 10.2.3), never less.
 func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
-// tellShed logs that clients are shed, and not once for each client.
+// tellShed logs that clients are shed, a line a minute for each limit.
 func (b *Bridge) tellShed(r *http.Request, err error) {
 	limit := limitOf(err)
 	line, proxy := b.shedding.lines(limit, r)

@@ -38,6 +38,9 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		e.bridge.shedding.aborts.count(c.peer)
 		return nil, err // nothing is opened for a client that has gone
 	}
+	if err := e.keep(c); err != nil {
+		return e.shed(w, r, err)
+	}
 	sub, err := e.bridge.topics.Join(e.join(c, id))
 	switch {
 	case isFull(err):

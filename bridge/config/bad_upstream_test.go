@@ -140,6 +140,20 @@ app.yaml:6:9: listen: asks for the same address as admin; change the port of one
 `,
 		},
 		{
+			"a large request for which there is no room", minimal + "limits: {request_bytes: 16MiB}\n", `
+app.yaml:6:25: limits.request_bytes: needs pending_bytes of at least 128MiB, 8 times as much; write it, too
+    limits: {request_bytes: 16MiB}
+                            ^
+`,
+		},
+		{
+			"no room for large requests", minimal + "limits: {pending_bytes: 256KiB}\n", `
+app.yaml:6:25: limits.pending_bytes: must be at least 512KiB, 8 times request_bytes
+    limits: {pending_bytes: 256KiB}
+                            ^
+`,
+		},
+		{
 			"limits out of range", minimal + "limits: {topics: 0, request_bytes: 10B, message_bytes: 1GiB}\n", `
 app.yaml:6:18: limits.topics: must be from 1 to 10000000
     limits: {topics: 0, request_bytes: 10B, message_bytes: 1GiB}

@@ -66,7 +66,8 @@ type Limits struct {
 	ReplayBytes Size `yaml:"replay_bytes"`
 	// PendingBytes is the memory of what is held for peers beside logs: heads and bodies of requests until
 	// they are answered or stream, requests of running streams, answers of unary methods until they are
-	// taken; half for requests, half for answers, 4KiB of each uncounted. Beyond it requests are shed. Default 64MiB.
+	// taken; half for requests, half for answers, 4KiB of each uncounted. Beyond it requests are shed. At least eight
+	// times request_bytes. Default 64MiB.
 	PendingBytes Size `yaml:"pending_bytes"`
 	// Catchups is how many catch-up RPCs of an upstream may replay at once, but at least one for each
 	// stream; further clients wait on their open response. An RPC that has brought nothing for 250 ms

@@ -13,6 +13,12 @@ const (
 	defaultAdmin  = "127.0.0.1:9901"
 )
 
+// The defaults of limits that depend on each other.
+const (
+	defaultPending = 64 * MiB
+	defaultRequest = 64 * KiB
+)
+
 func (d Drain) withDefaults() Drain {
 	if d.Alone {
 		d.Delay, d.Grace = ptrOr(d.Delay, seconds(0)), ptrOr(d.Grace, seconds(0))
@@ -38,9 +44,9 @@ func (c Config) WithDefaults() Config {
 	c.Limits.OpensPerIP = ptrOr(c.Limits.OpensPerIP, 20)
 	c.Limits.IdlePerIP = ptrOr(c.Limits.IdlePerIP, 100)
 	c.Limits.ReplayBytes = or(c.Limits.ReplayBytes, 256*MiB)
-	c.Limits.PendingBytes = or(c.Limits.PendingBytes, 64*MiB)
+	c.Limits.PendingBytes = or(c.Limits.PendingBytes, defaultPending)
 	c.Limits.Catchups = or(c.Limits.Catchups, 256)
-	c.Limits.RequestBytes = or(c.Limits.RequestBytes, 64*KiB)
+	c.Limits.RequestBytes = or(c.Limits.RequestBytes, defaultRequest)
 	c.Limits.MessageBytes = or(c.Limits.MessageBytes, 4*MiB)
 	c.Drain = c.Drain.withDefaults()
 

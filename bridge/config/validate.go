@@ -197,6 +197,26 @@ func (v *validator) limits() {
 	v.number(at.key("catchups").path, l.Catchups, maxCatchups)
 	v.size(at.key("request_bytes").path, l.RequestBytes, maxRequest)
 	v.size(at.key("message_bytes").path, l.MessageBytes, maxMessage)
+	v.pending(at)
+}
+
+// requestsPending is how many of the largest requests limits.pending_bytes has room for
+// at least. Half of it is for requests, and one may take four times request_bytes while
+// it is read: its head, its body, and the buffer that the body grows in.
+const requestsPending = 8
+
+// pending checks that a single large request is not shed for ever.
+func (v *validator) pending(at place) {
+	l := v.config.Limits
+	pending, request := or(l.PendingBytes, defaultPending), or(l.RequestBytes, defaultRequest)
+	path := at.key("pending_bytes").path
+	switch {
+	case request > maxRequest, pending >= requestsPending*request, v.refused(path), v.refused(at.key("request_bytes").path):
+	case l.PendingBytes == 0:
+		v.errorf(at.key("request_bytes").path, "needs pending_bytes of at least %s, %d times as much; write it, too", requestsPending*request, requestsPending)
+	case pending >= KiB:
+		v.errorf(path, "must be at least %s, %d times request_bytes", requestsPending*request, requestsPending)
+	}
 }
 
 func (v *validator) drain() {
