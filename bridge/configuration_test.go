@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
@@ -194,4 +197,33 @@ func checked(t *testing.T, routes string) string {
 		lines = append(lines, strings.TrimPrefix(line, dir+"/"))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// TestKeysThatAReadyConnectionMakesVoid: a key that would have no effect on the program's own connection is refused by its name.
+func TestKeysThatAReadyConnectionMakesVoid(t *testing.T) {
+	conn, err := grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	opts := bridge.Options{Logger: slog.New(slog.DiscardHandler), Upstreams: map[string]grpc.ClientConnInterface{"app": conn}}
+	for key, text := range map[string]string{
+		"balance": "balance: {rebalance: 5m}",
+		"health":  "health: true",
+		"ping":    "ping: {every: 30s}",
+		"":        "balance: spread, health: false, opens: 7, open_timeout: 3s, reconnect: {max: 1s}",
+	} {
+		cfg := parse(t, "upstreams: {app: {target: '127.0.0.1:1', "+text+"}}\n"+feedRoute(""))
+		want := ""
+		if key != "" {
+			want = "upstreams.app." + key + ": has no effect on a connection that the program brings; remove it"
+		}
+		got := ""
+		if err := bridge.Check(cfg, opts); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
 }

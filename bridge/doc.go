@@ -21,5 +21,9 @@
 //
 // The http.Server around it should have a ReadHeaderTimeout, needs no
 // WriteTimeout (the bridge lifts it for streams), and with HTTP/2 should have
-// HTTP2.WriteByteTimeout, without which a dead connection is kept for ever.
+// HTTP2.WriteByteTimeout, without which a dead connection is kept for ever. What
+// the bridge cannot bound is the server's to bound: MaxHeaderBytes (the command
+// sets one and a half limits.request_bytes), HTTP2.MaxConcurrentStreams (250), and
+// connections without a request. ReleaseRequests around all handlers has HTTP/2
+// free a request's headers when its stream begins.
 package bridge

@@ -19,6 +19,12 @@ type Options struct {
 	// place of its target, tls, connections and keepalive. They must honour
 	// grpc.ForceCodecV2, as every *grpc.ClientConn does, also one over a
 	// bufconn in the same process. The bridge does not close them.
+	//
+	// A bridge that dials a target itself does more: it spreads RPCs over addresses
+	// (balance, health, ping, which are refused here), bounds the memory of large
+	// messages on their way, and reads the connection to tell the backend's own
+	// status from one that an intermediary or a broken connection causes. On a
+	// ready connection it can only go by what grpc-go reports.
 	Upstreams map[string]grpc.ClientConnInterface
 	// Descriptors are schemas by the upstream's name; they take the place of
 	// its schema.

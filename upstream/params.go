@@ -69,7 +69,9 @@ type Params struct {
 	Intake *Intake
 	// Conn is a ready connection to use instead of Target, TLS, Connections
 	// and Keepalive. It must honour call options (grpc.ForceCodecV2 above
-	// all), as *grpc.ClientConn does over any dialer. It is not closed.
+	// all), as *grpc.ClientConn does over any dialer. It is not closed. Balance,
+	// Health and Ping are refused with it, since they need connections of the
+	// upstream's own.
 	Conn grpc.ClientConnInterface
 	// Logger receives what an operator wants to know; nil discards it.
 	Logger *slog.Logger
@@ -198,6 +200,14 @@ func (p Params) validate() error {
 	if p.Ping != nil && (p.Ping.Every <= 0 || p.Ping.Timeout <= 0) {
 		errs = append(errs, &ParamError{"ping", errors.New("every and timeout must be positive")})
 	}
+	unused := func(field string, written bool) {
+		if written && p.Conn != nil {
+			errs = append(errs, &ParamError{field, errors.New("has no effect on a connection that the program brings; remove it")})
+		}
+	}
+	unused("balance", p.Balance != Balance{})
+	unused("health", p.Health != nil)
+	unused("ping", p.Ping != nil)
 	if p.Balance.First && p.Balance.Rebalance != 0 {
 		errs = append(errs, &ParamError{"balance", errors.New("first leaves nothing to rebalance")})
 	}
