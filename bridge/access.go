@@ -12,7 +12,7 @@ import (
 // AccessLog says which lines about requests a Logger gets, at slog.LevelInfo.
 type AccessLog int
 
-// What is logged of requests; docs/logs-and-traces.md has the fields of the lines.
+// The lines that are logged for requests; docs/logs-and-traces.md has their fields.
 const (
 	AccessOff  AccessLog = iota // nothing
 	AccessEnds                  // a line for each request, when its answer has ended
@@ -83,7 +83,7 @@ func (j *journal) put(l *line) {
 	j.lines.PutMinor(l)
 }
 
-// begins tells of a stream that begins, and where its client says that it stands.
+// begins logs that a stream begins, and the id that its client came with.
 func (j *journal) begins(v *visit, start start, from string) {
 	if j == nil || !j.begun {
 		return
@@ -98,7 +98,7 @@ func (j *journal) begins(v *visit, start start, from string) {
 	j.put(&line{at: time.Now(), message: "stream begins", visit: v, more: more})
 }
 
-// ends tells of a stream that has ended.
+// ends logs that a stream has ended.
 func (j *journal) ends(v *visit, bytes uint64) {
 	if j == nil {
 		return
@@ -114,7 +114,7 @@ func (j *journal) ends(v *visit, bytes uint64) {
 	j.put(&line{at: now, message: "stream ended", visit: v, more: more})
 }
 
-// answers tells of a request that was answered without a stream.
+// answers logs a request that was answered without a stream.
 func (j *journal) answers(v *visit) {
 	if j == nil {
 		return
@@ -134,7 +134,7 @@ func seconds(d time.Duration) slog.Attr {
 	return slog.Float64("seconds", d.Round(time.Millisecond).Seconds())
 }
 
-// attrs are what all lines say about a visit: of it, what does not change.
+// attrs are the fields of all lines about a visit. They do not change any more.
 func (v *visit) attrs() []slog.Attr {
 	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs, slog.String("request_id", v.id))

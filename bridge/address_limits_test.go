@@ -9,16 +9,16 @@ import (
 	"github.com/ssebridge/ssebridge/bridge"
 )
 
-// The default of opens_per_ip holds for a client that a trusted proxy names. An ingress that nobody has named has the same
-// address for all of its clients, and locks none of them out.
+// The default of opens_per_ip holds for a client that a trusted proxy names. An ingress that is not in trusted_proxies has the
+// same address for all of its clients, and locks none of them out.
 func TestOpensByDefaultAreBoundedForAClientsOwnAddress(t *testing.T) {
 	const topics = 600 // the burst is 200
 	for name, test := range map[string]struct {
 		trusted string
 		bounded bool
 	}{
-		"a proxy that is trusted":          {"trusted_proxies: [127.0.0.1]\n", true},
-		"an ingress that nobody has named": {"", false},
+		"a proxy that is trusted":        {"trusted_proxies: [127.0.0.1]\n", true},
+		"an ingress that is not trusted": {"", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := backend(t)

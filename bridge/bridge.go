@@ -21,8 +21,8 @@ const closeGrace = time.Second
 // Bridge serves the routes of a configuration. It is an http.Handler, safe for
 // concurrent use. Close it.
 //
-// What a configuration is at run time is a site. The rest lives on when a reload
-// puts another one in its place.
+// A site is a configuration at run time, which a reload replaces. All other fields
+// live as long as the bridge.
 type Bridge struct {
 	opts      Options
 	logger    *slog.Logger
@@ -139,8 +139,8 @@ func (b *Bridge) Close() error {
 	return errors.Join(err, b.closeLog())
 }
 
-// endReloads says that the bridge drains, and returns its last site: a reload that
-// is under way, and may be so for long, finds that it is too late.
+// endReloads has the bridge drain, and returns its last site: a reload that is under
+// way, maybe for long, is refused at its end.
 func (b *Bridge) endReloads() *site {
 	b.replacing.Lock()
 	defer b.replacing.Unlock()

@@ -54,15 +54,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	s := c.bridge.site.Load()
 	r := reading{collector: c, out: out}
 	r.bridge(s)
-	lags, census := c.bridge.clients.Lags(), c.bridge.topics.Census()
-	told := map[*routeCounts]bool{} // several routes may have one path
-	for _, e := range s.endpoints {
-		if !told[e.counts] {
-			told[e.counts] = true
-			r.route(e.route.Path, e.counts, lags[e.counts.delivery])
-			r.topics(e.route.Path, kindsAt(s, e.counts, census))
-			r.value("ssebridge_route_contradicts_schema", flag(contradicts(s, e.counts)), e.route.Path)
-		}
+	lags, topics, contradicts := c.bridge.clients.Lags(), s.topics(c.bridge.topics.Census()), s.contradicting()
+	for path, counts := range s.counts {
+		r.route(path, counts, lags[counts.delivery])
+		r.topics(path, topics[path])
+		r.value("ssebridge_route_contradicts_schema", flag(contradicts[path]), path)
 	}
 	for name, up := range s.upstreams {
 		r.upstream(name, up)
@@ -181,28 +177,30 @@ func (r reading) topics(path string, kinds map[topic.Kind]int) {
 	}
 }
 
-// kindsAt adds up the topics of the endpoints that share counts.
-func kindsAt(s *site, c *routeCounts, census map[*topic.Owner]map[topic.Kind]int) map[topic.Kind]int {
-	kinds := map[topic.Kind]int{}
+// topics adds up the topics of each path, which several endpoints may have.
+func (s *site) topics(census map[*topic.Owner]map[topic.Kind]int) map[string]map[topic.Kind]int {
+	all := map[string]map[topic.Kind]int{}
 	for _, e := range s.endpoints {
-		if e.counts != c {
-			continue
-		}
+		path := e.route.Path
 		for kind, n := range census[&e.owner] {
-			kinds[kind] += n
+			if all[path] == nil {
+				all[path] = map[topic.Kind]int{}
+			}
+			all[path][kind] += n
 		}
 	}
-	return kinds
+	return all
 }
 
-// contradicts reports whether an endpoint that shares counts answers 501.
-func contradicts(s *site, c *routeCounts) bool {
+// contradicting returns the paths of the endpoints that answer 501.
+func (s *site) contradicting() map[string]bool {
+	paths := map[string]bool{}
 	for _, e := range s.endpoints {
-		if bound := e.bound.Load(); e.counts == c && bound != nil && bound.err != nil {
-			return true
+		if bound := e.bound.Load(); bound != nil && bound.err != nil {
+			paths[e.route.Path] = true
 		}
 	}
-	return false
+	return paths
 }
 
 // upstream reads what was counted at an upstream.

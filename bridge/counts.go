@@ -155,18 +155,14 @@ func (c *counted) accepted() { c.counts.accept.Observe(time.Since(c.began)) }
 // ended counts the RPC's end. Only the first call says how it was.
 func (c *counted) ended(err error) { c.end.Do(func() { c.counts.streams.ended(err) }) }
 
-// countsFor returns the counts of a route in a site: those that its path has already,
-// there or in the site before.
+// countsFor returns the counts of a path: those that it has already in this site, or in
+// the one before, which may be nil.
 func (s *site) countsFor(path string, old *site) *routeCounts {
-	for _, before := range []*site{s, old} {
-		if before == nil {
-			continue
-		}
-		for _, e := range before.endpoints {
-			if e.route.Path == path {
-				return e.counts
-			}
-		}
+	if s.counts[path] == nil && old != nil {
+		s.counts[path] = old.counts[path]
 	}
-	return newRouteCounts()
+	if s.counts[path] == nil {
+		s.counts[path] = newRouteCounts()
+	}
+	return s.counts[path]
 }

@@ -101,8 +101,7 @@ func (b *Bridge) newEndpoint(s *site, cfg, written config.Route) *endpoint {
 // await returns the route's binding, waiting for the upstream's schema for as
 // long as an RPC may wait for its place.
 func (e *endpoint) await(ctx context.Context) (*binding, error) {
-	// Also for the topics of a route that is retired, and without what waiting leaves
-	// behind in a context.
+	// Already bound: without a timeout's context. Topics of retired routes need it, too.
 	if b := e.bound.Load(); b != nil {
 		return b, b.err
 	}
@@ -242,7 +241,7 @@ func (e *endpoint) tapErrors(err error) error {
 	return joinConfig(found)
 }
 
-// checkNames looks at the event names that the schema lets one know.
+// checkNames checks the event names that are known from the schema.
 func (e *endpoint) checkNames(plan *transcode.Plan) error {
 	seen := map[string]string{}
 	for _, name := range plan.NameConstants() {
@@ -259,7 +258,7 @@ func (e *endpoint) checkNames(plan *transcode.Plan) error {
 	return nil
 }
 
-// checkKind finds keys that the method's kind makes void.
+// checkKind returns an error for each key that has no effect on a method of this kind.
 func (e *endpoint) checkKind(method protoreflect.MethodDescriptor) error {
 	if method.IsStreamingServer() {
 		if e.written.Load().Timeout != 0 {

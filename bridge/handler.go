@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -28,15 +29,16 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stream(ctx)
 }
 
-// begin answers a request but for the stream that it may begin.
+// begin answers a request, but for the stream that may follow.
 func (b *Bridge) begin(w http.ResponseWriter, r *http.Request) answer {
+	r = b.identified(r)
 	response := b.receive(w, r)
 	defer response.visit.returned(r)
 	b.limitBody(response, r)
 	if b.leaving.Load() {
 		closeConnection(response) // the next request is for another bridge
 	}
-	stream, err := aside(func() (answer, error) { return b.serve(response, b.identified(r)) })
+	stream, err := aside(func() (answer, error) { return b.serve(response, r) })
 	if err != nil {
 		b.refuse(response, r, err)
 		return answered
@@ -244,8 +246,8 @@ func (w *witness) limitAnswer(whole time.Time) {
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(until)
 }
 
-// hasBody reports whether a request may have a body; HTTP/2 gives one to each,
-// and tells by its length that it is none.
+// hasBody reports whether a request may have a body. On HTTP/2 every request has a
+// Body, and only its length says that it is empty.
 func hasBody(r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
 }
@@ -268,7 +270,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int, load *load) ([]
 	if err != nil {
 		return nil, &route.Error{Status: http.StatusBadRequest, Message: "the body could not be read"}
 	}
-	// Only now: what is left of a body that was not read keeps its deadline.
+	// Not before: the rest of a body that is not read keeps its deadline.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
 }
@@ -339,10 +341,31 @@ func lastEventID(r *http.Request) string {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return id
 	}
-	query := r.URL.Query()
 	for _, name := range lastEventIDNames() {
-		if id := query.Get(name); id != "" {
+		if id := queryValue(r.URL.RawQuery, name); id != "" {
 			return id
+		}
+	}
+	return ""
+}
+
+// queryValue returns a parameter of a query that is read as package route reads it, by
+// the WHATWG's URL standard: only "&" separates. url.ParseQuery drops what has a ";",
+// so that a client with such an id would begin anew, and it takes milliseconds for a
+// query of 64 KiB.
+func queryValue(query, name string) string {
+	for pair := range strings.SplitSeq(query, "&") {
+		key, text, _ := strings.Cut(pair, "=")
+		if key != name {
+			if !strings.ContainsAny(key, "%+") {
+				continue
+			}
+			if key, err := url.QueryUnescape(key); err != nil || key != name {
+				continue
+			}
+		}
+		if value, err := url.QueryUnescape(text); err == nil && value != "" {
+			return value
 		}
 	}
 	return ""

@@ -13,8 +13,8 @@ import (
 
 const (
 	// openBurst is how many seconds' worth of limits.opens_per_ip an address that was
-	// quiet may open at once: a page has several streams, and a household or an office
-	// comes back together when the bridge has been restarted.
+	// quiet may open at once: a page has several streams, and all clients of an office
+	// return together after a restart of the bridge.
 	openBurst = 10
 	// maxBuckets bounds the memory, some 300 bytes each. Beyond it the bucket that has
 	// not been asked longest is forgotten, and its address is as if it had been quiet.
@@ -24,8 +24,8 @@ const (
 )
 
 // opens limits the topics that an address opens: limits.opens_per_ip a second for
-// each. Only buckets are kept that are not full, as far as that has been looked at.
-// The methods are safe for concurrent use.
+// each. Buckets that are found full are dropped. The methods are safe for concurrent
+// use.
 type opens struct {
 	mu      sync.Mutex
 	perAddr int // limits.opens_per_ip; 0: no limit

@@ -18,8 +18,8 @@ type trust []netip.Prefix
 // clientKey is the client's address in a request's context.
 type clientKey struct{}
 
-// identified is a request that knows its client's address, by the configuration
-// that there is when it comes.
+// identified returns the request with its client's address in the context, by the
+// configuration that holds when the request comes.
 func (b *Bridge) identified(r *http.Request) *http.Request {
 	from := trust(b.site.Load().config.TrustedProxies).from(r)
 	return r.WithContext(context.WithValue(r.Context(), clientKey{}, from))

@@ -21,6 +21,7 @@ type site struct {
 	table     *route.Table
 	endpoints []*endpoint // by the route's index
 	upstreams map[string]*backend
+	counts    map[string]*routeCounts // by path
 }
 
 // assemble makes a site whose new routes are not bound to schemas yet. Of the one
@@ -32,7 +33,10 @@ func (b *Bridge) assemble(cfg config.Config, old *site) (*site, error) {
 		return nil, err
 	}
 	full := cfg.WithDefaults()
-	s := &site{config: full, written: cfg.Limits, hash: fingerprint(full), upstreams: make(map[string]*backend, len(full.Upstreams))}
+	s := &site{
+		config: full, written: cfg.Limits, hash: fingerprint(full),
+		upstreams: make(map[string]*backend, len(full.Upstreams)), counts: make(map[string]*routeCounts, len(full.Routes)),
+	}
 	var tableErr error
 	s.table, tableErr = newTable(full.Routes)
 	if err := joinConfig(tableErr, b.dial(s, old)); err != nil {

@@ -87,10 +87,9 @@ func (e *endpoint) failureOf(err error) failure {
 	return failure{code: s.Code(), message: s.Message(), details: e.details(s.Proto().GetDetails())}
 }
 
-// details renders the details that a backend added to a status. One that cannot be
-// shown as JSON, such as one of an unknown type, is left out: it would be bytes to
-// a page. It goes through transcode like all bytes of a backend, since the protobuf
-// library panics on some.
+// details renders the details that a backend added to a status. A detail that cannot
+// be shown as JSON, such as one of an unknown type, is left out. They go through
+// transcode, like all bytes of a backend, since the protobuf library panics on some.
 func (e *endpoint) details(packed []*anypb.Any) []json.RawMessage {
 	if len(packed) == 0 {
 		return nil

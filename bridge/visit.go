@@ -79,7 +79,7 @@ type witness struct {
 	visit *visit
 }
 
-// receive begins a request's visit.
+// receive begins the visit of a request that was identified.
 func (b *Bridge) receive(w http.ResponseWriter, r *http.Request) *witness {
 	v := &visit{bridge: b, began: time.Since(b.born), id: requestID(w.Header(), r)}
 	w.Header()[requestIDHeader] = []string{v.id}
@@ -87,7 +87,7 @@ func (b *Bridge) receive(w http.ResponseWriter, r *http.Request) *witness {
 		v.method = unique.Make(shown(r.Method, methodBytes))
 		v.path = unique.Make(shown(r.URL.Path, pathBytes)) // a query may hold a token
 		v.agent = unique.Make(shown(r.UserAgent(), agentBytes))
-		v.client = trust(b.site.Load().config.TrustedProxies).client(r)
+		v.client = clientAddr(r)
 		v.protocol = protocol{byte(r.ProtoMajor), byte(r.ProtoMinor)} //nolint:gosec // net/http knows no larger ones
 		v.transport = transportOf(r)
 	}
