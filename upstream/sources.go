@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
@@ -112,6 +113,9 @@ func compile(importPaths, names []string) (*protoregistry.Files, error) {
 	compiled, err := compiler.Compile(context.Background(), names...)
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; name it as an import would, from one of import_paths on", err)
 	}
 	if err != nil {
 		return nil, err

@@ -224,6 +224,7 @@ func TestWrongParams(t *testing.T) {
 		{"two schemas", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: text, Descriptors: wellKnownFiles()}}, "schema", []string{"more than one source"}},
 		{"no files", Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}}}, "schema.proto.files", []string{"at least one"}},
 		{"no set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: dir + "/none"}}, "schema.descriptor_set", []string{"no such file"}},
+		{"a folder for a set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: dir}}, "schema.descriptor_set", []string{"not a regular file; name a descriptor set, as buf build -o writes it"}},
 		{"a wrong set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: text}}, "schema.descriptor_set", []string{"the file is no descriptor set, as buf build -o"}},
 		{"an empty set", Params{Target: "a:1", Schema: SchemaParams{DescriptorSet: empty}}, "schema.descriptor_set", []string{"has no files in it"}},
 		{
@@ -245,7 +246,7 @@ func TestWrongParams(t *testing.T) {
 			"schema.proto.files",
 			[]string{"importing.proto:2:8: "},
 		},
-		{"no such source", Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"none.proto"}}}, "schema.proto.files", []string{"none.proto"}},
+		{"no such source", Params{Target: "a:1", Schema: SchemaParams{ImportPaths: []string{dir}, ProtoFiles: []string{"none.proto"}}}, "schema.proto.files", []string{"none.proto", "name it as an import would, from one of import_paths on"}},
 		{"a CA that is a pipe", Params{Target: "a:1", TLS: &TLS{CA: pipe}}, "tls.ca", []string{"not a regular file"}},
 		{"a certificate that is a pipe", Params{Target: "a:1", TLS: &TLS{Cert: pipe, Key: text}}, "tls.cert", []string{"not a regular file"}},
 		{"a key that is a pipe", Params{Target: "a:1", TLS: &TLS{Cert: text, Key: pipe}}, "tls.key", []string{"not a regular file"}},

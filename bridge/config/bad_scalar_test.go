@@ -41,6 +41,37 @@ app.yaml:6:11: routes[0].done: must be a string, not a boolean; write it in quot
 `,
 		},
 		{
+			"number for a target", "upstreams: {app: {target: 50051}}\nroutes: [{path: /a, rpc: p.S/M, upstream: app}]\n", `
+app.yaml:1:27: upstreams.app.target: must be a string: "127.0.0.1:50051"
+    upstreams: {app: {target: 50051}}
+                              ^
+`,
+		},
+		{
+			"boolean for the admin listener", "admin: false\n" + minimal, `
+app.yaml:1:8: admin: must be a string, such as 127.0.0.1:9901, or "" for none
+    admin: false
+           ^
+`,
+		},
+		{
+			"word for the admin listener", "admin: off\n" + minimal, `
+app.yaml:1:8: admin: must be host:port with a port from 0 to 65535, such as 127.0.0.1:9901, or ":9901" for every address, or "" for none
+    admin: off
+           ^
+`,
+		},
+		{
+			"numbers for codes", minimal + "    reconnect: {codes: [14, 99]}\n", `
+app.yaml:6:25: routes[0].reconnect.codes[0]: must be the name of a gRPC code: UNAVAILABLE
+        reconnect: {codes: [14, 99]}
+                            ^
+app.yaml:6:29: routes[0].reconnect.codes[1]: must be the name of a gRPC code, such as UNAVAILABLE
+        reconnect: {codes: [14, 99]}
+                                ^
+`,
+		},
+		{
 			"list for a text", minimal + "    done: [DONE]\n", `
 app.yaml:6:11: routes[0].done: must be a string, not a list
         done: [DONE]
@@ -245,7 +276,7 @@ app.yaml:6:11: routes[0].join: must be live, held or own
 		},
 		{
 			"secret for an address", minimal + "admin: ${SECRET}\n", `
-app.yaml:6:8: admin: must be host:port with a port from 0 to 65535, such as 127.0.0.1:9901, or ":9901" for every address
+app.yaml:6:8: admin: must be host:port with a port from 0 to 65535, such as 127.0.0.1:9901, or ":9901" for every address, or "" for none
     admin: ${SECRET}
            ^
 `,

@@ -240,6 +240,23 @@ app.yaml:2:19: upstreams.app.tarjet: unknown key "tarjet"; did you mean "target"
 `,
 		},
 		{
+			"a path with variables without quotes in braces", "upstreams: {app: {target: \"a:1\"}}\nroutes:\n  - {path: /rooms/{room_id}/events, rpc: p.S/M, upstream: app}\n", `
+app.yaml:3:19: ',' or '}' must be specified; inside { } and [ ] a path with { } stands in quotes: "/rooms/{room_id}"
+      - {path: /rooms/{room_id}/events, rpc: p.S/M, upstream: app}
+                      ^
+`,
+		},
+		{
+			"sections whose content is not indented", "upstreams:\napp:\n  target: a:1\nroutes:\n- {path: /a, rpc: p.S/M, upstream: app}\n", `
+app.yaml:1:11: upstreams: must not be null; what belongs to it is indented below it
+    upstreams:
+              ^
+app.yaml:2:1: app: unknown key "app"; known here: admin, auth, cors, drain, limits, listen, routes, tls, trusted_proxies, upstreams
+    app:
+    ^
+`,
+		},
+		{
 			"a variable without quotes in braces", minimal + "    heartbeat: {every: ${SECRET}}\n", `
 app.yaml:6:25: ',' or '}' must be specified; inside { } and [ ] a variable stands in quotes: "${NAME}"
         heartbeat: {every: ${SECRET}}

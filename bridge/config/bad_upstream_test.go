@@ -118,7 +118,7 @@ app.yaml:6:18: trusted_proxies: must be a list of networks, such as [10.0.0.0/8]
 		},
 		{
 			"port out of range", minimal + "admin: localhost:99999\n", `
-app.yaml:6:8: admin: must be host:port with a port from 0 to 65535, such as 127.0.0.1:9901, or ":9901" for every address
+app.yaml:6:8: admin: must be host:port with a port from 0 to 65535, such as 127.0.0.1:9901, or ":9901" for every address, or "" for none
     admin: localhost:99999
            ^
 `,

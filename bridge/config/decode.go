@@ -61,8 +61,11 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 		return
 	case kindNull:
 		fix := "leave the key out for the default"
-		if strings.HasSuffix(at.pattern, "[]") {
+		switch {
+		case strings.HasSuffix(at.pattern, "[]"):
 			fix = "remove it"
+		case at.pattern == "upstreams", at.pattern == "routes":
+			fix = "what belongs to it is indented below it"
 		}
 		d.fail(d.shown(n, at), at.path, "must not be null; "+fix)
 

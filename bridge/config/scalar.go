@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 // A value that was put in from the environment may be a secret: no message here holds
@@ -32,17 +33,35 @@ func (d *decoder) text(n *node, at place) string {
 
 		return text
 	case kindBool, kindInt, kindFloat:
-		if isListener := at.pattern == "listen" || at.pattern == "admin"; isListener && n.kind == kindInt {
-			d.fail(d.shown(n, at), at.path, fmt.Sprintf(`must be a string: "127.0.0.1:%[1]s", or ":%[1]s" for every address`, n.text))
-
-			return ""
-		}
-		d.fail(d.shown(n, at), at.path, "must be a string, not "+n.kind.String()+"; write it in quotes")
+		d.fail(d.shown(n, at), at.path, insteadOf(n, at))
 	default:
 		d.fail(d.shown(n, at), at.path, "must be a string, not "+n.kind.String())
 	}
 
 	return ""
+}
+
+// insteadOf is what to write where a string is wanted and YAML reads a number or a
+// boolean. Quotes are the remedy only where any string will do.
+func insteadOf(n *node, at place) string {
+	number := n.kind == kindInt
+	switch pattern := at.pattern; {
+	case number && (pattern == "listen" || pattern == "admin"):
+		return fmt.Sprintf(`must be a string: "127.0.0.1:%[1]s", or ":%[1]s" for every address`, n.text)
+	case pattern == "admin":
+		return `must be a string, such as 127.0.0.1:9901, or "" for none`
+	case number && pattern == "upstreams.*.target":
+		return fmt.Sprintf(`must be a string: "127.0.0.1:%s"`, n.text)
+	case strings.HasSuffix(pattern, ".codes[]"):
+		names := codeNames()
+		if code, err := strconv.Atoi(n.text); err == nil && code > 0 && code <= len(names) {
+			return "must be the name of a gRPC code: " + names[code-1] // 0 is OK
+		}
+
+		return "must be the name of a gRPC code, such as UNAVAILABLE"
+	}
+
+	return "must be a string, not " + n.kind.String() + "; write it in quotes"
 }
 
 // word takes n as what a bool, a number, a duration or a size is parsed from: a plain

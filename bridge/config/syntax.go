@@ -269,17 +269,18 @@ func withFix(message, line string) string {
 
 		return r
 	}, message)
-	for _, m := range []struct{ part, fix string }{
-		{"character '\t'", "a tab cannot indent; use spaces"},
-		{"must be specified", `%s; inside { } and [ ] a variable stands in quotes: "${NAME}"`},
-		{"end token", "%s; close the bracket"},
-		{"could not find end character", "%s; close the quote"},
-		{"unknown escape", `%s; write \\ for a backslash, or use single quotes`},
-		{"reserved character", "%s; put the value in quotes"},
-		{"mapping value is not allowed", `%s; put a value that holds ": " in quotes, and indent keys alike`},
-		{"not allowed in this context", "%s; begin it on a line of its own, indented"},
+	for _, m := range []struct{ part, onLine, fix string }{
+		{"character '\t'", "", "a tab cannot indent; use spaces"},
+		{"must be specified", "${", `%s; inside { } and [ ] a variable stands in quotes: "${NAME}"`},
+		{"must be specified", "/{", `%s; inside { } and [ ] a path with { } stands in quotes: "/rooms/{room_id}"`},
+		{"end token", "", "%s; close the bracket"},
+		{"could not find end character", "", "%s; close the quote"},
+		{"unknown escape", "", `%s; write \\ for a backslash, or use single quotes`},
+		{"reserved character", "", "%s; put the value in quotes"},
+		{"mapping value is not allowed", "", `%s; put a value that holds ": " in quotes, and indent keys alike`},
+		{"not allowed in this context", "", "%s; begin it on a line of its own, indented"},
 	} {
-		if !strings.Contains(message, m.part) || strings.Contains(m.fix, "${") && !strings.Contains(line, "${") {
+		if !strings.Contains(message, m.part) || !strings.Contains(line, m.onLine) {
 			continue
 		}
 

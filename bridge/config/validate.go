@@ -254,7 +254,11 @@ func (v *validator) address(at place, text, byDefault string) (Address, bool) {
 	}
 	if errors.Is(err, errHostPort) {
 		_, port, _ := net.SplitHostPort(byDefault)
-		v.errorf(at.path, `%v, such as %s, or ":%s" for every address`, err, byDefault, port)
+		none := ""
+		if at.pattern == "admin" {
+			none = `, or "" for none`
+		}
+		v.errorf(at.path, `%v, such as %s, or ":%s" for every address%s`, err, byDefault, port, none)
 	} else {
 		v.errorf(at.path, "%v", err)
 	}

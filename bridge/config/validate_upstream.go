@@ -74,7 +74,7 @@ func (v *validator) target(path, target string) {
 	case strings.Contains(target, "://"):
 		return // whether gRPC has a resolver for the scheme is the upstream's to say
 	}
-	if host, port, err := net.SplitHostPort(target); err != nil || host == "" || port == "" {
+	if _, port, err := net.SplitHostPort(target); err != nil || port == "" { // ":50051" is this machine's
 		v.errorf(path, "must be host:port or a gRPC target with a scheme, such as %s", forms)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -20,7 +21,7 @@ func (e *TooLargeError) Error() string { return fmt.Sprintf("larger than %d byte
 
 // Unreadable returns an error of this package in words without the file's name, which
 // may have come from the environment. want is the kind of file that the name should be
-// of: "a PEM file".
+// of: "a PEM file". It ends with a comma where a clause does that begins with one.
 func Unreadable(err error, want string) error {
 	why := err
 	if in, ok := errors.AsType[*fs.PathError](err); ok {
@@ -28,9 +29,9 @@ func Unreadable(err error, want string) error {
 	}
 	switch {
 	case errors.Is(err, ErrSpecial):
-		return &unreadableError{fmt.Sprintf("%v; name %s", why, want), err}
+		return &unreadableError{fmt.Sprintf("%v; name %s", why, strings.TrimSuffix(want, ",")), err}
 	case errors.As(err, new(*TooLargeError)):
-		return &unreadableError{fmt.Sprintf("the file is %v; name %s", why, want), err}
+		return &unreadableError{fmt.Sprintf("the file is %v; name %s", why, strings.TrimSuffix(want, ",")), err}
 	default:
 		return &unreadableError{fmt.Sprintf("the file cannot be read: %v; name %s that the user of this process may read", why, want), err}
 	}

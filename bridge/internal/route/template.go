@@ -275,6 +275,10 @@ func (p *templateParser) variableSegments() error {
 func (p *templateParser) addSegment(text string, last, inVariable bool) error {
 	switch text {
 	case "":
+		if last && p.rest == "" && len(p.segments) > 0 {
+			return errors.New("a segment is empty; leave out the / at the end")
+		}
+
 		return errors.New("a segment is empty")
 	case "*":
 		p.segments = append(p.segments, segment{kind: oneSegment})
@@ -372,18 +376,33 @@ func checkLiteral(text string) error {
 	return nil
 }
 
+// notAFieldPath says so of a variable. Other routers have other forms of variables.
+func notAFieldPath(path string) error {
+	name, _, _ := strings.Cut(path, ":")
+	several := strings.TrimSuffix(strings.TrimRight(name, "*"), "...")
+
+	switch {
+	case several != name && checkFieldPath(several) == nil:
+		return fmt.Errorf("the variable %q is not a field path; one of several segments is written {%s=**}", path, several)
+	case name != path && checkFieldPath(name) == nil:
+		return fmt.Errorf("the variable %q is not a field path; a variable has no regular expression: {%s}", path, name)
+	default:
+		return fmt.Errorf("the variable %q is not a field path", path)
+	}
+}
+
 // checkFieldPath checks IDENT { "." IDENT }.
 func checkFieldPath(path string) error {
 	for ident := range strings.SplitSeq(path, ".") {
 		for i, r := range ident {
 			letter := r == '_' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 			if !letter && (i == 0 || r < '0' || r > '9') {
-				return fmt.Errorf("the variable %q is not a field path", path)
+				return notAFieldPath(path)
 			}
 		}
 
 		if ident == "" {
-			return fmt.Errorf("the variable %q is not a field path", path)
+			return notAFieldPath(path)
 		}
 	}
 

@@ -122,6 +122,9 @@ func generate(ctx context.Context, flags initFlags) (generated, error) {
 	if flags.tls || flags.ca != "" {
 		backend.TLS = &config.TLS{CA: flags.ca}
 	}
+	if err := wrongTarget(backend); err != nil {
+		return generated{}, flags.explain(err)
+	}
 	methods, err := bridge.Discover(ctx, backend, quiet())
 	if err != nil {
 		return generated{}, flags.explain(err)
@@ -152,6 +155,20 @@ func generate(ctx context.Context, flags initFlags) (generated, error) {
 	}
 
 	return made, nil
+}
+
+// wrongTarget is what a configuration says of a target, which is stricter than gRPC, and
+// knows what people write.
+func wrongTarget(backend config.Upstream) error {
+	var found config.Errors
+	errors.As(config.Config{Upstreams: map[string]config.Upstream{"backend": backend}}.Validate(), &found)
+	for _, err := range found {
+		if err.Path == "upstreams.backend.target" {
+			return err
+		}
+	}
+
+	return nil
 }
 
 // explain words an error in terms of the flags, and names the way out.

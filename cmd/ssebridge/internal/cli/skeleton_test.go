@@ -132,6 +132,27 @@ func TestInitRefusesABackendWithoutStreams(t *testing.T) {
 	}
 }
 
+// A target is refused as a configuration refuses it. One without a host is this machine's.
+func TestInitTakesTheTargetsThatAConfigurationTakes(t *testing.T) {
+	for target, want := range map[string]string{
+		"http://127.0.0.1:1": "--upstream http://127.0.0.1:1: a gRPC target has no http://; write host:port, such as",
+		"127.0.0.1":          "--upstream 127.0.0.1: must be host:port or a gRPC target with a scheme",
+		"app:":               "--upstream app:: must be host:port or a gRPC target with a scheme",
+	} {
+		if code, _, stderr := run(t, "init", "--upstream", target); code != ExitError || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s", target, code, stderr)
+		}
+	}
+	backend := backendtest.Start(t)
+	_, port, err := net.SplitHostPort(backend.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := run(t, "init", "--upstream", ":"+port); code != ExitOK || !strings.Contains(stdout, `target: ":`+port+`"`) {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
 // A backend without reflection is reported at once, with the flags that help.
 func TestInitSaysTheWayOutWithoutReflection(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone))
