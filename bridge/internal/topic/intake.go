@@ -175,8 +175,11 @@ type keeper struct {
 // read a last block either; it comes back by itself. For a pump that has waited for
 // wanted bytes, clients that have been stuck for long are cut even below the share.
 func (r *Registry) relieve(wanted int64) {
+	if wanted == 0 && !r.budget.HeldOver() {
+		return // as after most messages, and most writes to a client
+	}
 	now := time.Since(r.intake.begun)
-	if wanted == 0 && (!r.budget.HeldOver() || now < time.Duration(r.intake.relieved.Load())+relieveAgain) {
+	if wanted == 0 && now < time.Duration(r.intake.relieved.Load())+relieveAgain {
 		return
 	}
 	r.intake.relieved.Store(int64(now))
