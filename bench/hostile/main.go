@@ -59,7 +59,12 @@ func byFlags(ctx context.Context) (err error) {
 		}
 	}()
 	if set.bridge == "" {
-		if set.bridge, err = program.Build(ctx, set.dir, false); err != nil {
+		built, err := os.MkdirTemp("", "hostile-build")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(built) //nolint:errcheck // a temporary folder of its own
+		if set.bridge, err = program.Build(ctx, built, false); err != nil {
 			return err
 		}
 	}
