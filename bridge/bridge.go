@@ -85,6 +85,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 // newBridge makes a bridge that has no site yet. Only its log is to be closed.
 func newBridge(opts Options) *Bridge {
 	b := &Bridge{opts: opts, born: time.Now(), epochs: sse.NewEpochs(), rendering: newRenderings(), binding: newRenderings()}
+	b.leave.begun = make(chan struct{})
 	b.newLog()
 	b.incidents = newIncidentLog(b.logger)
 	return b

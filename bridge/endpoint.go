@@ -99,8 +99,9 @@ func (b *Bridge) newEndpoint(s *site, cfg, written config.Route) *endpoint {
 }
 
 // await returns the route's binding, waiting for the upstream's schema for as
-// long as an RPC may wait for its place.
-func (e *endpoint) await(ctx context.Context) (*binding, error) {
+// long as an RPC may wait for its place, or until givenUp is closed, which fails with
+// errLeaving.
+func (e *endpoint) await(ctx context.Context, givenUp <-chan struct{}) (*binding, error) {
 	// Already bound: without a timeout's context. Topics of retired routes need it, too.
 	if b := e.bound.Load(); b != nil {
 		return b, b.err
@@ -113,6 +114,8 @@ func (e *endpoint) await(ctx context.Context) (*binding, error) {
 		return b, b.err
 	case <-e.present.retired:
 		return nil, errRetired
+	case <-givenUp:
+		return nil, errLeaving
 	case <-ctx.Done():
 		return nil, &noSchemaError{e.route.Upstream}
 	}

@@ -89,7 +89,7 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	f.asked = f.asked && !f.accepted
 	f.latest = f.latest[:0]
 	f.atCursor = cursor != nil
-	b, err := f.endpoint.await(ctx)
+	b, err := f.endpoint.await(ctx, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -121,6 +121,8 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	defer seat.leave()
 	call, err := e.understand(w, r, params, body)
 	switch {
+	case errors.Is(err, errLeaving) && wantsStream(r):
+		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
 	case errors.Is(err, errRetired) && wantsStream(r):
 		return e.turnAway(w, r, sse.Retry{Reason: sse.RetryReload})
 	case errors.As(err, new(*noSchemaError)) && wantsStream(r):
@@ -182,7 +184,7 @@ func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, limit int, lo
 
 // understand waits for the route's schema and binds the request to it.
 func (e *endpoint) understand(w http.ResponseWriter, r *http.Request, params map[string]string, body []byte) (*call, error) {
-	b, err := e.await(r.Context())
+	b, err := e.await(r.Context(), e.bridge.leave.begun)
 	if err != nil {
 		return nil, err
 	}

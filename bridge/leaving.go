@@ -7,14 +7,19 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 )
 
 // leave is the end of a bridge, from the moment when it begins to ask its clients
 // to reconnect.
 type leave struct {
-	once sync.Once
-	over atomic.Int64 // when all clients will have been asked, since Bridge.born
+	once  sync.Once
+	begun chan struct{} // closed when it begins
+	over  atomic.Int64  // when all clients will have been asked, since Bridge.born
 }
 
 // beginLeaving has new clients asked to reconnect, too. Over grace all are asked.
@@ -22,11 +27,15 @@ func (b *Bridge) beginLeaving(grace time.Duration) {
 	b.leave.over.Store(int64(time.Since(b.born) + grace))
 	b.leaving.Store(true)
 	b.leave.once.Do(func() {
+		close(b.leave.begun)
 		if b.opts.Leaving != nil {
 			b.opts.Leaving()
 		}
 	})
 }
+
+// errLeaving says that the bridge began to leave while a request waited.
+var errLeaving = status.Error(codes.Unavailable, "come back later: "+sse.RetryDrain)
 
 // leaveLeft returns how long clients are still being asked.
 func (b *Bridge) leaveLeft() time.Duration {

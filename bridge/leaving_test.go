@@ -10,10 +10,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
@@ -326,5 +330,62 @@ func TestLeavingIsCalledBeforeClientsAreAsked(t *testing.T) {
 	})
 	if calls != 1 {
 		t.Errorf("called %d times", calls)
+	}
+}
+
+// A request that waits for an absent backend is answered when the bridge begins to
+// leave: nothing else ends its waiting before the process does.
+func TestRequestsThatWaitAreAnsweredWhenTheBridgeLeaves(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, schema := range map[string]map[string]*protoregistry.Files{
+		"for a schema": nil, "for a connection": {"app": protoregistry.GlobalFiles},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startWith(t, parse(t, "upstreams: {app: {target: '"+absent+"', open_timeout: 1m}}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
+				"  - {path: /feed, rpc: "+watch+", upstream: app, open_grace: 1m}\n"+
+				"  - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n"), bridge.Options{Descriptors: schema})
+			answers := make(chan reply, 3)
+			var asking sync.WaitGroup
+			ask := func(path string, headers ...string) {
+				asking.Go(func() { answers <- do(t, http.MethodGet, g.URL+path, "", headers...) })
+			}
+			ask("/feed", "Accept", "text/event-stream")
+			ask("/feed", "Prefer", "status")
+			want := 2
+			if schema == nil { // else it is a call under way
+				ask("/get", "Accept", "application/json")
+				want = 3
+			}
+			time.Sleep(200 * time.Millisecond) // they wait
+			began := time.Now()
+			if err := g.Bridge.Drain(t.Context()); err != nil {
+				t.Error(err)
+			}
+			asking.Wait()
+			if took := time.Since(began); took > 30*time.Second {
+				t.Errorf("answered after %v", took)
+			}
+			streams, statuses := 0, 0
+			for range want {
+				switch got := <-answers; {
+				case got.Status == http.StatusOK && strings.Contains(got.Body, `event: stream-retry`+"\n"+`data: {"reason":"drain"}`):
+					streams++
+				case got.Status == http.StatusServiceUnavailable && strings.Contains(got.Body, "come back later: drain"):
+					statuses++
+				default:
+					t.Errorf("answered %d %s", got.Status, got.Body)
+				}
+			}
+			if streams != 1 || statuses != want-1 {
+				t.Errorf("%d streams and %d statuses", streams, statuses)
+			}
+		})
 	}
 }

@@ -53,6 +53,9 @@ func (e *endpoint) stream(w http.ResponseWriter, r *http.Request, c *call) (answ
 		if r.Context().Err() != nil && c.opens {
 			e.bridge.shedding.aborts.count(c.peer)
 		}
+		if errors.Is(err, errLeaving) {
+			return e.turnAway(w, r, sse.Retry{Reason: sse.RetryDrain})
+		}
 		return nil, err
 	}
 	sub.Opened()
@@ -207,6 +210,11 @@ func (e *endpoint) accepted(ctx context.Context, sub *topic.Subscription, wantsS
 				return errRetired
 			}
 			return nil // it is asked to come back when it has been sent its first block
+		case <-e.bridge.leave.begun:
+			if wantsStatus {
+				return errLeaving
+			}
+			return nil // the same
 		case <-ctx.Done():
 			return ctx.Err()
 		}
