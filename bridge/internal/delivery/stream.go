@@ -137,13 +137,15 @@ func (s *Stream) wait(ctx context.Context) {
 	if s.session.leaving {
 		told = nil // seen; only a step sets leaving, so a reason that came since is still waited for
 	}
+	// Before the source is asked: whatever it says from then on closes a channel.
+	grown := s.session.log.Grown(s.session.client.Position)
 	status, changed := source.Status()
-	if status.Leave || status.Stale != s.session.stale {
+	if status.Leave || status.Stale != s.session.stale || s.session.parts() {
 		return
 	}
 	due := s.alarm()
 	select {
-	case <-s.session.log.Grown(s.session.client.Position):
+	case <-grown:
 	case <-changed:
 	case <-due:
 	case <-told:

@@ -269,3 +269,50 @@ func (i *interrupted) Status() (Status, <-chan struct{}) {
 	i.once.Do(i.at)
 	return i.source.Status()
 }
+
+// A client that is parted when its step is over, and that does not wait yet, moves all the same. No frame would wake it: its old log
+// waits for another client.
+func TestAPartingBetweenTheStepAndTheWait(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		next := newSource(100).append("1")
+		next.log.Close()
+		p := &parting{source: newSource(100), next: next}
+		s.serve(p.source, Policy{})
+		s.client.Source, s.client.Follower = p, p
+		s.listen(t).expectEnd(t, true, "first\n\n1\n\n")
+		s.expectEnd(t, EndComplete)
+	})
+}
+
+// parting is a source whose client is parted from its log at the end of a step.
+type parting struct {
+	*source
+
+	next   *source
+	once   sync.Once
+	parted bool
+}
+
+// Status is asked last in a step that finds nothing to write.
+func (p *parting) Status() (Status, <-chan struct{}) {
+	p.once.Do(func() {
+		p.parted = true
+		p.log.Notify()
+	})
+	return p.source.Status()
+}
+
+// Pass passes nothing.
+func (*parting) Pass(position uint64) (next uint64, more bool) { return position, false }
+
+// Parted is so until the client has moved.
+func (p *parting) Parted() bool { return p.parted }
+
+// Move goes to the next log, once.
+func (p *parting) Move() (position uint64, moved bool, err error) {
+	if !p.parted {
+		return 0, false, nil
+	}
+	p.parted, p.source = false, p.next
+	return 0, true, nil
+}
