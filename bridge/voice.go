@@ -53,6 +53,9 @@ func (v *voice) Sending(position uint64) {
 	}
 }
 
+// Taking says that the client has taken a part of what is being sent.
+func (v *voice) Taking() { v.sub.Taking() }
+
 // Progress says how far the client has got.
 func (v *voice) Progress(position uint64) {
 	if v.sent != nil {
@@ -303,6 +306,9 @@ func (ended) Watches() bool { return false }
 
 // Sending does nothing.
 func (ended) Sending(uint64) {}
+
+// Taking is of no use.
+func (ended) Taking() {}
 
 // Progress does nothing.
 func (ended) Progress(uint64) {}

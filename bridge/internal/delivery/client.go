@@ -9,6 +9,8 @@ import (
 
 // Source is what a client's stream is read from. Its methods are called by one
 // goroutine at a time, which serves others too: they do not wait.
+//
+//nolint:interfacebloat // it is one thing, and no caller needs a part of it
 type Source interface {
 	Log() *replay.Log
 	// Status returns what a client is to be told besides the log's frames,
@@ -23,6 +25,8 @@ type Source interface {
 	// have left the log when they have been. A block of the client's own is written
 	// at its position. Progress follows as soon as all has been written.
 	Sending(position uint64)
+	// Taking says that the client's socket has taken a part of what is being written.
+	Taking()
 	// Progress says how far the client has been written to. It is called, and Sending,
 	// also where frames are read compressed.
 	Progress(position uint64)

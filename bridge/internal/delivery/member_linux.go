@@ -126,6 +126,9 @@ func (s *shard) write(m *member) {
 		case n < len(block):
 			m.rest[0] = block[n:]
 			m.full = true
+			if n > 0 {
+				m.session.takes()
+			}
 			return
 		}
 		m.rest[0] = nil // lets go of the segment

@@ -92,6 +92,9 @@ func (*rider) Watches() bool { return false }
 // Sending does nothing.
 func (*rider) Sending(uint64) {}
 
+// Taking is of no use.
+func (*rider) Taking() {}
+
 // Progress does nothing.
 func (*rider) Progress(uint64) {}
 

@@ -417,6 +417,9 @@ func (*modelClient) Watches() bool { return false }
 // Sending does nothing.
 func (*modelClient) Sending(uint64) {}
 
+// Taking is of no use.
+func (*modelClient) Taking() {}
+
 // Progress does nothing.
 func (*modelClient) Progress(uint64) {}
 

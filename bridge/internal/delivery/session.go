@@ -188,6 +188,13 @@ func (s *session) sending(position uint64) {
 	}
 }
 
+// takes says that the socket has taken a part of the blocks of the step.
+func (s *session) takes() {
+	if s.watched {
+		s.client.Source.Taking()
+	}
+}
+
 // sends begins to send the frames up to a position. It is false where the client is to
 // move first: its place may have left the log when these have been written.
 func (s *session) sends(position uint64) bool {

@@ -222,6 +222,9 @@ func (s *source) Watches() bool { return true }
 // Sending is told before Progress.
 func (s *source) Sending(uint64) {}
 
+// Taking is not counted.
+func (*source) Taking() {}
+
 // Progress tells the test.
 func (s *source) Progress(position uint64) {
 	if s.progress != nil {

@@ -54,6 +54,35 @@ func TestSlowReaderOfALargeFrame(t *testing.T) {
 	})
 }
 
+// takingSource counts how often the client has taken a part of what is being written.
+type takingSource struct {
+	*source
+
+	takings atomic.Int64
+}
+
+// Taking counts.
+func (s *takingSource) Taking() { s.takings.Add(1) }
+
+// A source hears of each part of a large frame that a socket takes: its client is slow, and not stuck.
+func TestPartsOfALargeFrameAreTold(t *testing.T) {
+	protocols(t, func(t *testing.T, s *site) {
+		source := &takingSource{source: newSource(100).append(strings.Repeat("x", 1<<20))}
+		s.serve(source.source, Policy{})
+		s.client.Source = source
+		body, _ := s.get(t)
+		for part := range int64(5) {
+			if _, err := io.CopyN(io.Discard, body, 128<<10); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if got := source.takings.Load(); got < 6*part {
+				t.Errorf("of part %d the source has heard %d times", part, got)
+			}
+		}
+	})
+}
+
 // A silent stream is not stuck: there is nothing to take.
 func TestSilenceIsNotStuck(t *testing.T) {
 	protocols(t, func(t *testing.T, s *site) {

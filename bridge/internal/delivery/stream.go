@@ -185,6 +185,9 @@ func (s *Stream) send(blocks ...[]byte) error {
 			if err != nil {
 				return err
 			}
+			if len(block) > batch {
+				s.session.takes()
+			}
 		}
 	}
 	if err := s.sink.Flush(); err != nil {

@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,5 +74,25 @@ func TestAReaderThatTakesNothingIsStuck(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 		})
+	}
+}
+
+// The shard tells a source as well of each part of a large frame that a socket takes.
+func TestTheShardTellsPartsOfALargeFrame(t *testing.T) {
+	s := newStand(t, shardWays[0])
+	source := &takingSource{source: newSource(100).append(strings.Repeat("x", 1<<20))}
+	s.client = func(*http.Request) *Client {
+		return &Client{Source: source, Blocks: blocks{source: source.source}, Policy: Policy{WriteTimeout: patience}, First: []byte("first\n\n")}
+	}
+	e := s.request(t, s.dialNarrow(t), "")
+	for read := 0; read < 512<<10; {
+		n, err := e.body.Read(make([]byte, 16<<10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += n
+	}
+	if got := source.takings.Load(); got < 3 {
+		t.Errorf("of half a megabyte the source has heard %d times", got)
 	}
 }

@@ -24,12 +24,17 @@ type Budget struct {
 	limit atomic.Int64
 	used  atomic.Int64 // all logs' memory
 	held  atomic.Int64 // of it, that of frames kept for readers
+	other atomic.Int64 // of it, the rest; a number of its own, since it is compared while the others change
 
-	waiting atomic.Bool // there is a waiter for freed
+	keepers atomic.Int64 // the logs that keep frames for readers
+	waiters atomic.Int64 // the logs that wait for room
+	waiting atomic.Bool  // there is a waiter for freed
 
 	heldMu   sync.Mutex
 	reserved int64         // for large frames to come
-	freed    chan struct{} // closed when held or reserved has become less; nil without a waiter
+	freed    chan struct{} // closed when there is room for one of its waiters; nil without any
+	room     int64         // held and reserved memory with which there is
+	alone    bool          // one of the waiters is let in when nothing is reserved
 
 	mu   sync.Mutex
 	logs logHeap // those with memory that Trim may find something in
@@ -46,7 +51,7 @@ func NewBudget(bytes int64) *Budget {
 // for the caller to ask.
 func (b *Budget) SetLimit(bytes int64) {
 	b.limit.Store(bytes)
-	b.tellFreed()
+	b.wake()
 }
 
 // Used returns the memory of all logs, in bytes.
@@ -67,7 +72,7 @@ func (b *Budget) exceeded(more int64) bool {
 		return false
 	}
 	limit := b.limit.Load()
-	return b.used.Load()-b.held.Load()+more > limit-heldShare(limit)
+	return b.other.Load()+more > limit-heldShare(limit)
 }
 
 // Trim takes some memory from the log that has most: the oldest frames of at

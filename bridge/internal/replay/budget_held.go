@@ -54,36 +54,73 @@ func (b *Budget) HeldFarOver() bool {
 	return b != nil && b.held.Load() > b.HeldLimit()+max(b.HeldLimit()/2, much)
 }
 
-// Reserve sets memory aside for a frame to come, to be given back by Unreserve
-// once the frame has been appended. It is false where there is no room; Freed
-// tells when there may be. A frame that is larger than all the room there can be
-// is let in alone.
-func (b *Budget) Reserve(bytes int64) bool {
+// Share is what each log may keep where all that keep frames, or wait for room, keep
+// the same.
+func (b *Budget) Share() int64 {
 	if b == nil {
-		return true
+		return 1 << 62
+	}
+	return b.heldPace() / (b.keepers.Load() + b.waiters.Load() + 1)
+}
+
+// Reserve sets memory aside for a frame to come to a log that keeps so much already;
+// Unreserve gives it back, once the frame has been appended. It is false where there
+// is no room: freed is closed then when there may be.
+//
+// Logs fill the share up to heldPace. The rest is for those that come to keep no more
+// than their equal Share, so that a log whose reader takes its frames is not held up by
+// larger ones whose readers do not. A frame that is larger than all the room there can
+// be is let in alone.
+func (b *Budget) Reserve(kept, bytes int64) (ok bool, freed <-chan struct{}) {
+	if b == nil {
+		return true, nil
 	}
 	b.heldMu.Lock()
 	defer b.heldMu.Unlock()
-	if !b.heldFits(bytes) {
-		return false
+	b.waiting.Store(true) // before it is looked, so that nothing is missed that is given back meanwhile
+	room := b.roomFor(kept, bytes)
+	if b.held.Load()+b.reserved <= room {
+		b.reserved += bytes
+		b.waiting.Store(b.freed != nil)
+		return true, nil
 	}
-	b.reserved += bytes
-	return true
+	if b.freed == nil {
+		b.freed, b.room, b.alone = make(chan struct{}), room, false
+	}
+	b.room, b.alone = max(b.room, room), b.alone || bytes > b.heldPace()
+	return false, b.freed
 }
 
 // HeldFits reports whether Reserve would set so much memory aside.
-func (b *Budget) HeldFits(bytes int64) bool {
+func (b *Budget) HeldFits(kept, bytes int64) bool {
 	if b == nil {
 		return true
 	}
 	b.heldMu.Lock()
 	defer b.heldMu.Unlock()
-	return b.heldFits(bytes)
+	return b.held.Load()+b.reserved <= b.roomFor(kept, bytes)
 }
 
-func (b *Budget) heldFits(bytes int64) bool {
-	pace := b.heldPace()
-	return b.held.Load()+b.reserved+bytes <= pace || bytes > pace && b.reserved == 0
+// roomFor returns with how much held and reserved memory there is room for so many
+// bytes more. heldMu is locked.
+func (b *Budget) roomFor(kept, bytes int64) int64 {
+	switch pace := b.heldPace(); {
+	case kept+bytes <= b.Share():
+		return b.HeldLimit() - bytes
+	case bytes > pace && b.reserved == 0:
+		return 1 << 62
+	default:
+		return pace - bytes
+	}
+}
+
+// Wait notes that a log waits for room, until done is called.
+func (b *Budget) Wait() (done func()) {
+	if b == nil {
+		return func() {}
+	}
+	b.waiters.Add(1)
+	return func() { b.waiters.Add(-1) }
 }
 
 // Unreserve undoes Reserve.
@@ -97,27 +134,27 @@ func (b *Budget) Unreserve(bytes int64) {
 	b.tellFreed()
 }
 
-// Freed returns a channel that is closed when room for kept frames has been
-// given back. It is to be asked for before Reserve is.
-func (b *Budget) Freed() <-chan struct{} {
-	if b == nil {
-		return nil
-	}
-	b.heldMu.Lock()
-	defer b.heldMu.Unlock()
-	if b.freed == nil {
-		b.freed = make(chan struct{})
-	}
-	b.waiting.Store(true)
-	return b.freed
-}
-
+// tellFreed wakes those that wait for room, if there is enough for one of them. Else
+// each frame that a reader takes would wake them all.
 func (b *Budget) tellFreed() {
 	if !b.waiting.Load() {
 		return
 	}
 	b.heldMu.Lock()
 	defer b.heldMu.Unlock()
+	if b.held.Load()+b.reserved <= b.room || b.alone && b.reserved == 0 {
+		b.wakeLocked()
+	}
+}
+
+// wake has those that wait for room look again.
+func (b *Budget) wake() {
+	b.heldMu.Lock()
+	defer b.heldMu.Unlock()
+	b.wakeLocked()
+}
+
+func (b *Budget) wakeLocked() {
 	if b.freed != nil {
 		close(b.freed)
 		b.freed = nil
@@ -125,10 +162,16 @@ func (b *Budget) tellFreed() {
 	b.waiting.Store(false)
 }
 
-// reportHeld says how much more a log keeps for its readers, or less.
-func (b *Budget) reportHeld(more int64) {
-	b.held.Add(more)
-	if more < 0 {
+// reportHeld says how much a log has kept for its readers, and how much it keeps now.
+func (b *Budget) reportHeld(before, now int64) {
+	switch {
+	case before == 0:
+		b.keepers.Add(1)
+	case now == 0:
+		b.keepers.Add(-1)
+	}
+	b.held.Add(now - before)
+	if now < before {
 		b.tellFreed()
 	}
 }

@@ -135,19 +135,15 @@ func TestHoldUnderABudget(t *testing.T) {
 	if l.Full() || budget.Held() != 0 {
 		t.Fatal("full with nothing to be read: its writer waits for ever")
 	}
-	for !budget.Over() {
-		fill(l, frame)
-		_, head = l.Bounds()
-		l.Release(head)
-	}
 	var floor uint64
-	for range 20 { // what was released goes, since the budget is exceeded
+	for range 40 { // what was released goes when the budget would be exceeded
 		fill(l, frame)
 		floor, head = l.Bounds()
-		l.Release(head)
+		if l.Release(head); budget.Over() {
+			t.Fatalf("%d bytes from %d", budget.Used(), floor)
+		}
 	}
-	fill(l, frame)
-	if floor == 0 || budget.Over() {
+	if floor == 0 || budget.Used() == 0 {
 		t.Fatalf("%d bytes from %d", budget.Used(), floor)
 	}
 	l.Release(head)
@@ -208,36 +204,110 @@ func TestManyLogsKeepFramesTogether(t *testing.T) {
 // Room for large frames is reserved before they are read, so that many logs which
 // look at once do not all find the same room.
 func TestReserve(t *testing.T) {
-	budget := NewBudget(4 << 20) // kept frames have 1 MiB, and stop growing at 3/4
+	budget := NewBudget(4 << 20) // kept frames have 1 MiB, and stop growing at 7/8
 	const large = 300 << 10
+	keeping := int64(1 << 20) // the log has more than its part
+	reserve := func(bytes int64) bool {
+		ok, _ := budget.Reserve(keeping, bytes)
+		return ok
+	}
 	reserved := 0
-	for budget.Reserve(large) {
+	for reserve(large) {
 		reserved++
 	}
 	if reserved != 2 {
 		t.Fatalf("there is room for %d frames", reserved)
 	}
-	freed := budget.Freed()
+	_, freed := budget.Reserve(keeping, large)
 	budget.Unreserve(large)
-	if !closed(freed) || !budget.Reserve(large) {
+	if !closed(freed) || !reserve(large) {
 		t.Fatal("what is given back is not to be had")
 	}
 	l := New(Params{Events: 100, Bytes: 1 << 30, Hold: true, Budget: budget})
 	defer l.Discard()
 	fill(l, strings.Repeat("x", large))
 	budget.Unreserve(large)
-	if budget.Reserve(large) {
+	ok, freed := budget.Reserve(keeping, large)
+	if ok {
 		t.Fatal("a frame that is kept takes no room")
 	}
-	freed = budget.Freed()
 	l.Release(1)
-	if !closed(freed) || !budget.Reserve(large) {
+	if !closed(freed) || !reserve(large) {
 		t.Fatal("a reader that has read gives no room back")
 	}
 	budget.Unreserve(large)
 	budget.Unreserve(large)
-	if !budget.Reserve(10<<20) || budget.Reserve(1) {
+	if !reserve(10<<20) || reserve(1) {
 		t.Fatal("a frame larger than the share is to be let in, and alone")
+	}
+	if _, freed = budget.Reserve(keeping, 10<<20); closed(freed) {
+		t.Fatal("another one is let in beside it")
+	}
+	budget.Unreserve(10 << 20)
+	if !closed(freed) {
+		t.Fatal("and the next one after it")
+	}
+}
+
+// Logs that wait for room are woken when there is enough for one of them, and not by
+// each frame that a reader takes.
+func TestLogsThatWaitAreWokenWhenThereIsEnough(t *testing.T) {
+	budget := NewBudget(4 << 20)
+	log := func(frames ...string) *Log {
+		l := New(Params{Events: 1000, Bytes: 1 << 30, Hold: true, Budget: budget})
+		t.Cleanup(l.Discard)
+		return fill(l, frames...)
+	}
+	frame := strings.Repeat("x", 280<<10)
+	large, small := log(frame, frame, frame), log("a")
+	wait := func(bytes int64) <-chan struct{} {
+		ok, freed := budget.Reserve(1<<20, bytes)
+		if ok {
+			t.Fatal("there is room")
+		}
+		return freed
+	}
+	freed := wait(300 << 10)
+	small.Release(1)
+	if closed(freed) {
+		t.Error("woken by a frame of a byte")
+	}
+	if wait(200<<10) != freed {
+		t.Error("those that wait are not woken together")
+	}
+	large.Release(1)
+	if !closed(freed) {
+		t.Error("not woken though there is room")
+	}
+	freed = wait(600 << 10)
+	budget.SetLimit(8 << 20)
+	if !closed(freed) {
+		t.Error("not woken by a higher limit")
+	}
+}
+
+// The last part of the share is for logs that keep no more than their equal part.
+func TestReserveOfAnEqualPart(t *testing.T) {
+	budget := NewBudget(4 << 20)
+	for range 3 {
+		l := New(Params{Events: 1000, Bytes: 1 << 30, Hold: true, Budget: budget})
+		t.Cleanup(l.Discard)
+		fill(l, strings.Repeat("x", 280<<10))
+	}
+	const part = 200 << 10 // of 7/8 of 1 MiB, among three and the one that asks
+	if ok, _ := budget.Reserve(0, 100<<10); !ok {
+		t.Error("there is no room for a log that keeps nothing")
+	}
+	if ok, _ := budget.Reserve(part, 100<<10); ok {
+		t.Error("there is for one that has its part")
+	}
+	if ok, _ := budget.Reserve(0, 100<<10); ok {
+		t.Error("the share is exceeded")
+	}
+	done := budget.Wait()
+	defer done()
+	if before := budget.Share(); before != budget.heldPace()/5 {
+		t.Errorf("the part is %d bytes while another log waits", before)
 	}
 }
 
@@ -386,8 +456,7 @@ func TestBudgetAddsUp(t *testing.T) {
 func expectNothingToTrim(t *rapid.T, logs []*Log) {
 	t.Helper()
 	for _, l := range logs {
-		droppable := l.frames.len() > 1 && (!l.params.Hold || l.frames.floor < l.released)
-		if droppable && l.memory() > 0 {
+		if l.droppable() && l.memory() > 0 {
 			t.Fatalf("a log has %d frames in %d bytes", l.frames.len(), l.memory())
 		}
 		if l.frames.len() == 1 && l.memory() > 2*int64(l.frames.oldest().plain.size())+16 {
@@ -460,5 +529,80 @@ func followForms(t *testing.T, l *Log, kind int) {
 			<-l.Grown(position)
 		}
 		position = next
+	}
+}
+
+// Frames that all readers of a log have are the first to go when the budget is exceeded,
+// the newest too: many logs whose readers have each taken a large frame keep no more
+// than the budget, and cost other logs no frame.
+func TestFramesThatAllHaveGo(t *testing.T) {
+	const limit, large = 4 << 20, 100 << 10
+	budget := NewBudget(limit)
+	shared := ticking(1000, Params{Events: 10_000, Bytes: 1 << 30, Budget: budget})
+	defer shared.Discard()
+	for range 100 {
+		l := New(Params{Events: 10, Bytes: 1 << 30, Hold: true, Budget: budget})
+		t.Cleanup(l.Discard)
+		fill(l, "a", strings.Repeat("x", large))
+		l.Release(2)
+		for budget.Over() && budget.Trim() {
+		}
+		if used := budget.Used(); used > limit {
+			t.Fatalf("%d bytes of %d are used", used, limit)
+		}
+		if position, id := l.Head(); position != 2 || id != strings.Repeat("x", large) {
+			t.Fatal("the log does not know where it stands")
+		}
+		audit(t, l)
+	}
+	expectBounds(t, shared, 0, 1000)
+}
+
+// The newest frame stays where it is the end of the stream, and in a log that has other
+// readers.
+func TestTheNewestFrameStays(t *testing.T) {
+	budget := NewBudget(1)
+	ended := New(Params{Events: 10, Bytes: 1 << 30, Hold: true, Budget: budget})
+	defer ended.Discard()
+	fill(ended, "a", "end")
+	ended.Close()
+	ended.Release(2)
+	shared := New(Params{Events: 10, Bytes: 1 << 30, Budget: budget})
+	defer shared.Discard()
+	shared.SetHold(true)
+	fill(shared, "a", "b")
+	shared.Release(2)
+	for budget.Trim() {
+	}
+	expectBounds(t, ended, 1, 2)
+	expectBounds(t, shared, 1, 2)
+}
+
+// While a log gives up frames that it has kept for a reader, the budget is not exceeded
+// for a moment: other logs would be trimmed for it.
+func TestTheBudgetIsNeverExceededInBetween(t *testing.T) {
+	budget := NewBudget(64 << 10)
+	shared := New(Params{Events: 10, Bytes: 1 << 30, Budget: budget})
+	defer shared.Discard()
+	fill(shared, strings.Repeat("x", 30<<10))
+	var over atomic.Bool
+	var done atomic.Bool
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for !done.Load() {
+			if budget.Over() {
+				over.Store(true)
+			}
+		}
+	})
+	for range 20_000 {
+		l := New(Params{Events: 10, Bytes: 1 << 30, Hold: true, Budget: budget})
+		fill(l, strings.Repeat("x", 17<<10))
+		l.Discard()
+	}
+	done.Store(true)
+	looking.Wait()
+	if over.Load() {
+		t.Error("the budget is exceeded while a log gives up what it has kept")
 	}
 }

@@ -22,6 +22,9 @@ func (l *Log) Release(position uint64) {
 		l.held += int64(l.frames.at(l.released).length())
 		l.repin(l.released)
 	}
+	for l.droppable() && l.scarce() {
+		l.drop()
+	}
 	l.weigh()
 	l.account()
 }
@@ -54,7 +57,7 @@ func (l *Log) weigh() {
 // used up (Budget.HeldFull). It takes no lock.
 func (l *Log) Full() bool {
 	weight := l.unread.Load()
-	return weight == holdsAll || weight == holdsSome && l.params.Budget.HeldFull(l.pinnedCounted.Load())
+	return weight == holdsAll || weight == holdsSome && l.params.Budget.HeldFull(l.Kept())
 }
 
 // largestSegment is how large a new segment may be.
@@ -65,9 +68,16 @@ func (l *Log) largestSegment() int {
 	return l.params.Budget.heldSegment()
 }
 
+// Kept is the memory of the frames that Params.Hold keeps, as the budget knows it. It
+// takes no lock.
+func (l *Log) Kept() int64 { return l.pinnedCounted.Load() }
+
 // Pinned returns the memory of the frames that Params.Hold keeps, and for how
-// long the log's readers have not got any of them.
+// long the log's readers have got nothing of them.
 func (l *Log) Pinned() (memory int64, since time.Duration) {
+	if l.params.Budget != nil && l.Kept() == 0 {
+		return 0, 0 // without the lock: of many logs few keep something
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pinned == 0 {
@@ -75,6 +85,10 @@ func (l *Log) Pinned() (memory int64, since time.Duration) {
 	}
 	return l.pinned, time.Since(l.begun) - time.Duration(l.movedAt.Load())
 }
+
+// Moves says that a reader is taking the frame for which the log keeps the others, so
+// that Pinned counts from now.
+func (l *Log) Moves() { l.movedAt.Store(int64(time.Since(l.begun))) }
 
 // pin counts the segments of a frame that is kept for a reader.
 func (l *Log) pin(number uint64) {
@@ -141,7 +155,7 @@ func (l *Log) SetHold(hold bool) {
 			l.unpin(number)
 		}
 	}
-	l.params.Hold = hold
+	l.params.Hold, l.tracked = hold, false
 	l.released, l.held = l.frames.floor, 0
 	for number := l.frames.floor + 1; number <= l.frames.head(); number++ {
 		l.held += int64(l.frames.at(number).length())

@@ -11,8 +11,9 @@ import (
 // there has lost some.
 var ErrEvicted = errors.New("replay: position has fallen out of the log")
 
-// Params bound a log. Whichever bound is reached first drops the oldest
-// frames; the newest frame is always held.
+// Params bound a log. Whichever bound is reached first drops the oldest frames. The
+// newest frame is always held, unless Release has been told that the readers have it
+// and the budget is exceeded.
 type Params struct {
 	Events int // frames held; at least 1
 	// Bytes of frames held, as Append was given them; at least 1. Their memory is
@@ -20,7 +21,8 @@ type Params struct {
 	Bytes int64
 	Age   time.Duration // how long a frame is held; 0 is for ever
 	// Hold keeps every frame after the position last given to Release, over
-	// all bounds. Full then says when the writer must wait.
+	// all bounds. Full then says when the writer must wait. Release is to speak for
+	// all readers, which need no frame before that position.
 	Hold bool
 	// Start is the id of the position before the first frame, if it has one.
 	Start string
@@ -66,11 +68,12 @@ type Log struct {
 	evicted  string            // the id of the newest frame that was dropped
 	goneAt   time.Duration     // when that frame came
 	closed   bool              // no frame comes after the newest one
+	tracked  bool              // all readers report to Release: Params.Hold is set since New
 	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
 	parked   bool              // the budget looks at the log again when it has changed
 
 	pinnedCounted atomic.Int64 // pinned, as the budget knows it; written with mu held
-	movedAt       atomic.Int64 // when pinned memory was last released, or first pinned; since begun
+	movedAt       atomic.Int64 // when pinned memory was first pinned, last released, or last taken in part; since begun
 
 	// Owned by params.Budget, and guarded by it. counted is written with both
 	// locks held, so that either is enough to read it.
@@ -93,7 +96,7 @@ func (f *frame) length() int {
 
 // New returns an empty log.
 func New(params Params) *Log {
-	return &Log{params: params, begun: time.Now(), evicted: params.Start, byID: map[string]uint64{}}
+	return &Log{params: params, tracked: params.Hold, begun: time.Now(), evicted: params.Start, byID: map[string]uint64{}}
 }
 
 // Append adds a frame, copying its bytes, and wakes the readers. The id is
@@ -140,16 +143,31 @@ func (l *Log) Close() {
 
 // evict drops the oldest frames while a bound is exceeded.
 func (l *Log) evict(now time.Duration) {
-	for l.frames.len() > 1 {
-		over := l.frames.len() > l.params.Events ||
-			l.bytes > l.params.Bytes ||
-			(l.params.Age > 0 && now-l.frames.oldest().at > l.params.Age) ||
-			(l.params.Hold && l.params.Budget.exceeded(l.unreported()))
-		if !over || (l.params.Hold && l.frames.floor >= l.released) {
-			return
-		}
+	for l.droppable() && (l.frames.len() > 1 && l.overBound(now) || l.scarce()) {
 		l.drop()
 	}
+}
+
+// overBound reports whether one of the log's own bounds is exceeded.
+func (l *Log) overBound(now time.Duration) bool {
+	return l.frames.len() > l.params.Events ||
+		l.bytes > l.params.Bytes ||
+		l.params.Age > 0 && now-l.frames.oldest().at > l.params.Age
+}
+
+// scarce reports whether the budget is exceeded, so that a log which holds frames for
+// its readers keeps none that they have.
+func (l *Log) scarce() bool { return l.params.Hold && l.params.Budget.exceeded(l.unreported()) }
+
+// droppable reports whether the oldest frame may be dropped.
+func (l *Log) droppable() bool {
+	if l.params.Hold && l.frames.floor >= l.released {
+		return false
+	}
+	// The newest frame stays where some readers do not report their progress, and in a
+	// closed log: there it is the end of the stream, for which a client that was cut
+	// comes back.
+	return l.frames.len() > 1 || l.frames.len() == 1 && l.tracked && !l.closed
 }
 
 // drop lets the oldest frame go.

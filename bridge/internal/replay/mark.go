@@ -1,6 +1,9 @@
 package replay
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // mark labels a frame.
 type mark struct {
@@ -26,11 +29,14 @@ func (l *Log) Marks(after, upTo uint64) []string {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// A stream of messages that cannot be shown has as many marks as frames.
+	first, _ := slices.BinarySearchFunc(l.marks, after+1, func(m mark, position uint64) int { return cmp.Compare(m.position, position) })
 	var labels []string
-	for _, m := range l.marks {
-		if m.position > after && m.position <= upTo {
-			labels = append(labels, m.label)
+	for _, m := range l.marks[first:] {
+		if m.position > upTo {
+			break
 		}
+		labels = append(labels, m.label)
 	}
 	return labels
 }

@@ -8,11 +8,15 @@ func (l *Log) account() {
 	if budget == nil {
 		return
 	}
-	if before := l.pinnedCounted.Load(); l.pinned != before {
-		budget.reportHeld(l.pinned - before)
+	memory, before := l.memory(), l.pinnedCounted.Load()
+	if more := l.unreported(); more != 0 {
+		budget.other.Add(more)
+	}
+	if l.pinned != before {
+		budget.reportHeld(before, l.pinned)
 		l.pinnedCounted.Store(l.pinned)
 	}
-	if memory := l.memory(); memory != l.counted || l.parked {
+	if memory != l.counted || l.parked {
 		l.parked = false
 		budget.report(l, memory)
 	}
@@ -29,7 +33,7 @@ func (l *Log) trim() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.memory()
-	for l.memory() == before && l.frames.len() > 1 && (!l.params.Hold || l.frames.floor < l.released) {
+	for l.memory() == before && l.droppable() {
 		l.drop()
 	}
 	if l.memory() == before && l.frames.len() == 1 {

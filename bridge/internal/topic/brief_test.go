@@ -85,3 +85,22 @@ func TestShortStreamsLinger(t *testing.T) {
 		w.expectTopics(50)
 	})
 }
+
+// They also make room first where all logs together are too large.
+func TestTopicsThatAreLeftAtOnceMakeRoomForBytes(t *testing.T) {
+	inWorld(t, smallBytes, func(t *testing.T, w *world) {
+		room := w.join("room")
+		w.sendBytes(30)
+		time.Sleep(settles)
+		room.leave()
+		flood := w.join("flood")
+		w.sendBytes(30)
+		flood.leave()
+		w.join("c")
+		w.sendBytes(40)
+		w.expectTopics(2)
+		if back := w.join("room", at("e1", 30)); back.sub.Start != Resumed {
+			t.Error("the room has gone, and not the topic that was left at once")
+		}
+	})
+}

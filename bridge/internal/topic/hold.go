@@ -16,7 +16,10 @@ import (
 // reader is a client's part of a held log, guarded by the log's readersMu.
 type reader struct {
 	holds bool // the log is held for it
-	at    int  // in Topic.readers
+	// counts is set where the log waits for it: not for an old connection, of a private
+	// topic, whose client may have come back.
+	counts bool
+	at     int // in Topic.readers
 	// read is how far it has got, began where it began, and stood where it said that
 	// it stood, which may be gone.
 	read, began, stood uint64
@@ -102,6 +105,20 @@ func (s *Subscription) Sending(position uint64) {
 	s.writing, s.target = true, position
 }
 
+// Taking says that the client's socket has taken a part of what is being written: the
+// client may be slow, but is not stuck.
+func (s *Subscription) Taking() {
+	t := s.Topic
+	if !t.held() {
+		return
+	}
+	t.readersMu.Lock()
+	defer t.readersMu.Unlock()
+	if s.counts && s.read == t.least {
+		t.log.Moves()
+	}
+}
+
 // Progress says how far the client has read. The pump of a topic that holds its
 // log waits for it.
 func (s *Subscription) Progress(position uint64) {
@@ -120,15 +137,19 @@ func (s *Subscription) Progress(position uint64) {
 	if !s.holds {
 		return
 	}
-	if t.role() == catchUpRole { // of which there may be many
-		if before > t.least || position == before {
-			return // another one is further behind
-		}
-		if t.atLeast--; t.atLeast > 0 {
-			return
+	if t.role() == mainRole && t.shared && t.keepsUp(s) {
+		t.drop(s)
+	}
+	switch {
+	case len(t.readers) == 0:
+		t.release()
+	case !s.counts, before > t.least, position == before: // the log waits for another one
+	default:
+		// There may be thousands, which are looked through once the last has moved.
+		if t.atLeast--; t.atLeast == 0 {
+			t.release()
 		}
 	}
-	t.release()
 }
 
 // waitsForClient reports whether the log is full of frames that are being written to
@@ -151,7 +172,7 @@ func (t *Topic) unhold(s *Subscription) {
 }
 
 // drop takes a reader out. The readers of a private log stay in the order of their
-// coming, and they are few; those of a catch-up have no order.
+// coming, and they are few; those of another have no order.
 func (t *Topic) drop(s *Subscription) {
 	if !s.holds {
 		return
@@ -159,16 +180,17 @@ func (t *Topic) drop(s *Subscription) {
 	s.holds = false
 	t.endSkip(s)
 	last := len(t.readers) - 1
-	if t.role() == catchUpRole {
-		t.readers[s.at] = t.readers[last]
-	} else {
+	if t.role() == privateRole {
 		copy(t.readers[s.at:], t.readers[s.at+1:])
+		for i, later := range t.readers[s.at:last] {
+			later.at = s.at + i
+		}
+	} else {
+		t.readers[s.at] = t.readers[last]
+		t.readers[s.at].at = s.at
 	}
 	t.readers[last] = nil
 	t.readers = t.readers[:last]
-	for i := s.at; i < last && (i == s.at || t.role() != catchUpRole); i++ {
-		t.readers[i].at = i
-	}
 }
 
 // endSkip notes that a reader skips nothing any more. An ordinal says how many frames
@@ -224,15 +246,15 @@ func (t *Topic) release() {
 		return // a client that comes back may stand where the log was held
 	}
 	newest := t.readers[len(t.readers)-1]
-	t.least, t.atLeast = newest.read, 0
+	t.least = newest.read
 	for _, s := range t.readers {
-		if t.role() == privateRole && newest.mayFollow(s) {
-			continue
+		if s.counts = s == newest || t.role() != privateRole || !newest.mayFollow(s); s.counts {
+			t.least = min(t.least, s.read)
 		}
-		t.least = min(t.least, s.read)
 	}
+	t.atLeast = 0
 	for _, s := range t.readers {
-		if s.read == t.least {
+		if s.counts && s.read == t.least {
 			t.atLeast++
 		}
 	}
@@ -247,9 +269,8 @@ func (s *Subscription) mayFollow(other *Subscription) bool { return s.stood >= o
 // keepsUp reports whether a reader has come to the head, and has not let the log
 // fill for as long as it takes to fill it.
 func (t *Topic) keepsUp(s *Subscription) bool {
-	_, head := t.log.Bounds()
 	since := max(t.fullAt.Load(), s.Position) + uint64(t.params.Log.Events) //nolint:gosec // at least 1
-	return s.read >= head && s.read >= since
+	return s.read >= t.log.Newest() && s.read >= since
 }
 
 // full reports whether the pump is to wait for the log's readers.
@@ -257,8 +278,7 @@ func (t *Topic) full() bool {
 	if !t.log.Full() {
 		return false
 	}
-	_, head := t.log.Bounds()
-	t.fullAt.Store(head)
+	t.fullAt.Store(t.log.Newest())
 	if t.role() == mainRole {
 		t.home.mu.Lock()
 		defer t.home.mu.Unlock()

@@ -4,10 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
 const (
@@ -20,25 +17,19 @@ const (
 	// rememberSize is how long the size of a large message is expected again from
 	// other RPCs of its owner; twice that at most.
 	rememberSize = time.Minute
-	// patience is how long a pump waits for room until a client that takes nothing
-	// is cut for it, and stuckAfter how long such a client has taken nothing.
-	patience = time.Second
+	// patience is how long a pump waits for room until clients that take nothing are
+	// cut for it. Such a client has taken nothing for stuckAfter; one whose log keeps
+	// more than its part, while that of the pump would not, for stuckLarge.
+	patience   = time.Second
+	stuckAfter = 5 * time.Second
+	stuckLarge = 2 * time.Second
 	// relieveAgain spaces the looks at all topics.
 	relieveAgain = 50 * time.Millisecond
-	stuckAfter   = 5 * time.Second
 )
 
-// intake bounds the messages that the pumps of a registry take into logs which keep
-// them for readers. A pump does not know a message's size before it has read it: one
-// that follows a large one, or is the first of an RPC where others had large ones
-// lately, waits for room as if it were as large.
-type intake struct {
-	budget  *replay.Budget
-	relieve func(wanted int64) // cuts clients that keep too much; see Registry.relieve
-
-	begun    time.Time
-	relieved atomic.Int64 // when relieve last looked at all topics; since begun
-}
+// Logs that keep messages for readers are bounded in all. A pump does not know a
+// message's size before it has read it: one that follows a large one, or is the first of
+// an RPC where others had large ones lately, waits for room as if it were as large.
 
 // message is the room for the next message of an RPC. It is given back once, when
 // the message is in the log or has not come for a while.
@@ -59,14 +50,14 @@ func (m *message) done() {
 // makeRoom waits until there is room for the RPC's next message. The nil message
 // needs none.
 func (t *Topic) makeRoom(ctx context.Context) (*message, error) {
-	if t.intake == nil || !t.held() {
+	if !t.held() {
 		return nil, nil //nolint:nilnil // see above
 	}
-	kept, err := t.reserve(ctx, t.nextSize())
-	if err != nil || kept == 0 {
+	reserved, err := t.reserve(ctx, t.nextSize())
+	if err != nil || reserved == 0 {
 		return nil, err
 	}
-	m := &message{give: func() { t.intake.budget.Unreserve(kept) }}
+	m := &message{give: func() { t.registry.budget.Unreserve(reserved) }}
 	m.quiet = time.AfterFunc(nextMessage, func() { m.once.Do(m.give) })
 	return m, nil
 }
@@ -92,24 +83,31 @@ func (t *Topic) reserve(ctx context.Context, bytes int64) (reserved int64, err e
 	if bytes == 0 {
 		return 0, nil
 	}
-	budget := t.intake.budget
+	budget := t.registry.budget
+	ok, freed := budget.Reserve(t.log.Kept(), bytes)
+	if ok {
+		return bytes, nil
+	}
+	done := budget.Wait()
+	defer done()
 	again := time.NewTimer(patience)
 	defer again.Stop()
 	for {
-		freed := budget.Freed()
-		if budget.Reserve(bytes) {
-			return bytes, nil
-		}
+		waited := false
 		select {
 		case <-freed:
 		case <-again.C:
-			t.intake.relieve(bytes)
-			if !t.received {
-				return 0, nil
-			}
+			waited = true
+			t.registry.relieveFor(t.log.Kept(), bytes)
 			again.Reset(patience)
 		case <-ctx.Done():
 			return 0, ctx.Err()
+		}
+		if ok, freed = budget.Reserve(t.log.Kept(), bytes); ok {
+			return bytes, nil
+		}
+		if waited && !t.received {
+			return 0, nil
 		}
 	}
 }
@@ -165,36 +163,65 @@ func (s *sizes) turn() {
 type keeper struct {
 	topic  *Topic
 	memory int64
-	since  time.Duration // for how long its readers have got nothing
+	since  time.Duration // for how long its readers have taken nothing
 }
 
 // relieve gives back memory of frames that are kept for readers, where these have
 // more than their share: first that of topics without clients, then that of clients
 // that have taken nothing for a while, the largest first, and that of any client
 // only where it is far above the share. Such a client is cut, since it would not
-// read a last block either; it comes back by itself. For a pump that has waited for
-// wanted bytes, clients that have been stuck for long are cut even below the share.
-func (r *Registry) relieve(wanted int64) {
-	if wanted == 0 && !r.budget.HeldOver() {
+// read a last block either; it comes back by itself.
+func (r *Registry) relieve() {
+	if !r.budget.HeldOver() {
 		return // as after most messages, and most writes to a client
 	}
-	now := time.Since(r.intake.begun)
-	if wanted == 0 && now < time.Duration(r.intake.relieved.Load())+relieveAgain {
+	now := r.now()
+	if now < time.Duration(r.relieved.Load())+relieveAgain {
 		return
 	}
-	r.intake.relieved.Store(int64(now))
+	r.relieved.Store(int64(now))
+	r.relieveWhere(func(k keeper) bool {
+		return r.budget.HeldFarOver() || r.budget.HeldOver() && (k.topic.clients == 0 || k.since >= patience)
+	})
+}
+
+// relieveFor does so for a pump that has waited for room for so many bytes, besides
+// those that its log keeps: clients that have been stuck for long are cut even where
+// all is within the share. Where the log would keep no more than its equal part, those
+// that keep more than theirs are cut sooner.
+func (r *Registry) relieveFor(kept, wanted int64) {
+	r.relieve()
+	small := kept+wanted <= r.budget.Share()
+	if now := r.now(); !small && now < time.Duration(r.vain.Load())+relieveAgain {
+		return // another pump has just looked in vain, for clients of the same kind
+	}
+	found := r.relieveWhere(func(k keeper) bool {
+		least := stuckAfter
+		if small && k.memory > r.budget.Share() {
+			least = stuckLarge
+		}
+		return !r.budget.HeldFits(kept, wanted) && (k.topic.clients == 0 || k.since >= least)
+	})
+	if !found && !small {
+		r.vain.Store(int64(r.now()))
+	}
+}
+
+// relieveWhere takes the memory of those that keep frames which pass, one after the
+// other, and asks again for each. It reports whether one did.
+func (r *Registry) relieveWhere(pass func(keeper) bool) (found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return
+		return false
 	}
 	for _, k := range r.keepers() {
-		idle, stuck := k.topic.clients == 0, k.since >= patience
-		if r.budget.HeldFarOver() || r.budget.HeldOver() && (idle || stuck) ||
-			wanted > 0 && !r.budget.HeldFits(wanted) && (idle || k.since >= stuckAfter) {
+		if pass(k) {
 			r.relieveOf(k.topic)
+			found = true
 		}
 	}
+	return found
 }
 
 // keepers returns the topics that keep frames, in the order in which they are to

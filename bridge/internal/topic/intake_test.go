@@ -12,13 +12,13 @@ const largeText = 100 << 10
 // crowdLimits leave frames that are kept for readers 16 MiB, of which logs fill three quarters by themselves.
 var crowdLimits = Limits{Topics: 1000, Idle: 100, Bytes: 64 << 20}
 
-// crowd joins so many private clients, each with an RPC of its own that has a large message to send.
-func (w *world) crowd(clients int) []*client {
+// crowd joins so many private clients, each with an RPC of its own that has large messages to send.
+func (w *world) crowd(clients, size int, change ...func(*Join)) []*client {
 	all := make([]*client, clients)
 	for i := range all {
-		all[i] = w.join("stalled", private)
+		all[i] = w.join("stalled", append(change, private)...)
 		time.Sleep(2 * nextMessage) // until room that others had set aside is given back
-		for w.backend.offer(part{wire: strings.Repeat("x", largeText)}) {
+		for w.backend.offer(part{wire: strings.Repeat("x", size)}) {
 		}
 	}
 	return all
@@ -33,7 +33,7 @@ func TestStalledPrivateClientsStarveNoOthers(t *testing.T) {
 		if w.registry.budget.Over() {
 			t.Fatal("the shared log alone is over the limit")
 		}
-		w.crowd(300)
+		w.crowd(300, largeText)
 		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() || held < w.registry.budget.HeldLimit()/2 {
 			t.Fatalf("stalled clients keep %d bytes of their share of %d", held, w.registry.budget.HeldLimit())
 		}
@@ -49,7 +49,7 @@ func TestStalledPrivateClientsStarveNoOthers(t *testing.T) {
 func TestStuckClientsMakeRoom(t *testing.T) {
 	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
 		var cuts atomic.Int64
-		for _, c := range w.crowd(300) {
+		for _, c := range w.crowd(300, largeText) {
 			c.sub.SetCut(func() { cuts.Add(1) })
 		}
 		before := cuts.Load()
@@ -135,6 +135,101 @@ func TestSmallMessagesNeedNoRoom(t *testing.T) {
 		}
 		if took := time.Since(began); took > nextMessage {
 			t.Errorf("%d small messages took %v", clients*messages, took)
+		}
+	})
+}
+
+// A client whose messages are smaller than an equal part of the share does not wait for clients that take nothing of larger ones.
+func TestAClientDoesNotWaitForLargerOnesThatAreStuck(t *testing.T) {
+	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
+		w.crowd(120, 256<<10, of(&Owner{}))
+		if held := w.registry.budget.Held(); held < w.registry.budget.HeldLimit()*3/4 {
+			t.Fatalf("only %d bytes are kept", held)
+		}
+		honest := w.join("honest", private)
+		rpc, wire := w.backend.newest, strings.Repeat("x", largeText)
+		for range 40 {
+			due := time.Now()
+			for !rpc.offer(part{wire: wire}) {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if waited := time.Since(due); waited > 100*time.Millisecond {
+				t.Fatalf("a message has waited for %v", waited)
+			}
+			honest.expect(wire)
+			time.Sleep(200 * time.Millisecond)
+		}
+		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() {
+			t.Fatalf("%d bytes are kept for clients, over their share", held)
+		}
+	})
+}
+
+// Where nothing is left for such a client either, one that keeps more than its part is cut after a second.
+func TestAStuckClientAboveItsPartIsCutSooner(t *testing.T) {
+	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
+		var cuts atomic.Int64
+		for _, c := range w.crowd(30, 256<<10, of(&Owner{})) {
+			c.sub.SetCut(func() { cuts.Add(1) })
+		}
+		time.Sleep(patience + 2*nextMessage) // then no pump waits, or has room set aside
+		before := cuts.Load()
+		w.registry.relieveFor(0, w.registry.budget.Share()+1)
+		if n := cuts.Load() - before; n > 0 {
+			t.Errorf("%d clients were cut after %v for one that wants more than its part", n, stuckLarge)
+		}
+		honest, wire := w.join("honest", private), strings.Repeat("x", largeText)
+		w.backend.send(t, wire)
+		honest.expect(wire)
+		time.Sleep(2 * nextMessage)
+		for taken := true; taken; {
+			taken, _ = w.registry.budget.Reserve(0, 16<<10)
+		}
+		before = cuts.Load()
+		w.backend.send(t, wire) // it was being waited for
+		honest.expect(wire)
+		if w.backend.offer(part{wire: wire}) {
+			t.Fatal("a message is read that there is no room for")
+		}
+		time.Sleep(patience)
+		w.backend.send(t, wire)
+		honest.expect(wire)
+		if n := cuts.Load() - before; n != 1 {
+			t.Errorf("%d clients were cut for it", n)
+		}
+	})
+}
+
+// A client that takes a large message slowly is not cut as one that takes nothing.
+func TestAClientThatTakesSlowlyIsNotStuck(t *testing.T) {
+	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
+		var slow *Subscription
+		var cuts atomic.Int64
+		slowCut := false
+		for _, c := range w.crowd(60, 256<<10, of(&Owner{})) {
+			if slow == nil && c.sub.Topic.log.Kept() > 0 {
+				slow = c.sub
+				slow.SetCut(func() { slowCut = true })
+				continue
+			}
+			c.sub.SetCut(func() { cuts.Add(1) })
+		}
+		for range 20 {
+			slow.Taking()
+			time.Sleep(time.Second)
+			w.registry.relieveFor(0, 13<<20)
+		}
+		if slowCut {
+			t.Error("it is cut")
+		}
+		if cuts.Load() == 0 || !w.registry.budget.HeldFits(0, 12<<20) {
+			t.Errorf("%d of those are cut that take nothing", cuts.Load())
+		}
+		slow.Topic.wakePump()
+		time.Sleep(stuckAfter)
+		w.registry.relieveFor(0, 13<<20)
+		if !slowCut {
+			t.Error("it is not cut though it takes nothing any more")
 		}
 	})
 }

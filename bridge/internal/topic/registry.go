@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -34,9 +35,11 @@ type Registry struct {
 	counts *Counts
 	pumps  sync.WaitGroup
 	budget *replay.Budget
-	intake intake
 	began  time.Time
 	lanes  lanes
+	// When relieve last looked at all topics, and relieveFor for nothing; by the
+	// registry's time.
+	relieved, vain atomic.Int64
 
 	mu       sync.Mutex
 	families map[string]*family
@@ -49,12 +52,10 @@ type Registry struct {
 
 // NewRegistry returns an empty registry. Close it.
 func NewRegistry(limits Limits) *Registry {
-	r := &Registry{
+	return &Registry{
 		limits: limits, counts: newCounts(), families: map[string]*family{}, budget: replay.NewBudget(limits.Bytes),
 		idle: newIdle(limits.Idle), briefs: newBriefs(), began: time.Now(), lanes: newLanes(),
 	}
-	r.intake.budget, r.intake.relieve, r.intake.begun = r.budget, r.relieve, time.Now().Add(-relieveAgain)
-	return r
 }
 
 // Close ends all RPCs and returns when their pumps have.
@@ -209,7 +210,7 @@ func (r *Registry) open(join Join) *Topic {
 	epoch, params := join.Open(after, role == catchUpRole)
 	params.Log.Budget = r.budget
 	t := newTopic(epoch, role, start, f, params)
-	t.intake, t.registry = &r.intake, r
+	t.registry = r
 	t.apart = join.alone && role == catchUpRole
 	t.from = join.From
 	f.add(t)
@@ -235,14 +236,14 @@ func (r *Registry) makeRoom() error {
 
 // reclaim makes room where all logs together have more memory than they may.
 func (r *Registry) reclaim() {
-	r.relieve(0)
+	r.relieve()
 	if !r.budget.Over() {
 		return
 	}
 	r.mu.Lock()
 	for r.budget.Over() {
-		oldest, _, ok := r.idle.RemoveOldest()
-		if !ok {
+		oldest := r.oldestIdle()
+		if oldest == nil {
 			break
 		}
 		r.evict(oldest, evictedBytes)

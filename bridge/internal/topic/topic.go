@@ -41,6 +41,8 @@ type Params struct {
 	// NoReturn is set where clients have no place to come back to: what would
 	// be Retry is Fatal.
 	NoReturn bool
+	// Dated is set where places have an age, by which Place.TooOld may be set.
+	Dated bool
 	// Ended is called once the registry has forgotten the topic, while it is
 	// locked; nil does nothing.
 	Ended func()
@@ -59,13 +61,13 @@ const (
 
 // Topic is one upstream stream and its log.
 type Topic struct {
-	epoch   string
-	params  Params
-	roleNow atomic.Int32 // its role; changed under the registry's, the family's and the readers' lock
-	log     *replay.Log
-	intake  *intake // nil: of no registry
-	status  atomic.Pointer[Status]
-	mu      sync.Mutex // of update
+	epoch    string
+	params   Params
+	roleNow  atomic.Int32 // its role; changed under the registry's, the family's and the readers' lock
+	log      *replay.Log
+	registry *Registry
+	status   atomic.Pointer[Status]
+	mu       sync.Mutex // of update
 
 	// Owned by the pump while it runs, else by the goroutine that starts it.
 	pace      pace
@@ -114,18 +116,17 @@ type Topic struct {
 	stop     context.CancelFunc // ends the pump; nil while none runs
 
 	// Guarded by the registry's lock.
-	registry *Registry
-	home     *family
-	leansOn  *Topic // a catch-up: the main log that it keeps
-	wish     *Join  // a catch-up that is apart: a client of its, by which main is opened
-	start    string // a catch-up: the id of the cursor that its log begins after; empty: an own RPC
-	clients  int
-	opened   bool       // some client has been sent a stream-open
-	settled  bool       // a client has listened for long: see settles
-	from     netip.Addr // see Join.From
-	gone     bool
-	linger   *time.Timer // runs while clients == 0
-	rests    int         // how often it has begun to linger
+	home    *family
+	leansOn *Topic // a catch-up: the main log that it keeps
+	wish    *Join  // a catch-up that is apart: a client of its, by which main is opened
+	start   string // a catch-up: the id of the cursor that its log begins after; empty: an own RPC
+	clients int
+	opened  bool       // some client has been sent a stream-open
+	settled bool       // a client has listened for long: see settles
+	from    netip.Addr // see Join.From
+	gone    bool
+	linger  *time.Timer // runs while clients == 0
+	rests   int         // how often it has begun to linger
 }
 
 func newTopic(epoch string, role role, start string, home *family, params Params) *Topic {
