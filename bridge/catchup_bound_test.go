@@ -117,11 +117,15 @@ func TestResumeMaxAge(t *testing.T) {
 				expect(t, c, "open 1")
 				time.Sleep(2 * time.Hour)
 				id := c.Snapshot().LastEventID
+				early := w.listen("/feed", ssetest.Options{LastEventID: id})
+				synctest.Wait()
+				expect(t, early, "open") // its last event is old, and it has missed none, though its old connection is not known to be dead
+				early.Close()
 				c.Close()
-				synctest.Wait() // it has left
+				synctest.Wait() // both have left
 				back := w.listen("/feed", ssetest.Options{LastEventID: id})
 				synctest.Wait()
-				expect(t, back, "open") // its last event is old, and it has missed none
+				expect(t, back, "open")
 			})
 		})
 	}

@@ -286,7 +286,8 @@ func (f *feed) transcode(ctx context.Context, wire []byte) (err error) {
 		return err
 	}
 	f.rendered() // asking the backend may take long
-	newest := f.endpoint.refresh(ctx)
+	var newest *binding
+	topic.OutOfLane(ctx, func() { newest = f.endpoint.refresh(ctx) })
 	again, waitErr := f.render(ctx, wire)
 	if f.rendered = again; newest == nil || waitErr != nil {
 		return err

@@ -174,6 +174,7 @@ func (e *endpoint) open(c *call, after []byte, catchUp bool) (epoch string, para
 		},
 		Attempts:  *e.route.Reconnect.Attempts,
 		CatchUp:   e.maxCatchUp(),
+		Dated:     e.route.Resume != nil && e.route.Resume.MaxAge != 0,
 		Ended:     kept.leave,
 		Reopen:    e.route.OnComplete == config.OnCompleteReopen,
 		StopOnBad: e.route.OnBadMessage == config.OnBadMessageStop,

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// errMerged ends the pump of a catch-up that another log goes on from.
-var errMerged = errors.New("topic: merged")
+// errOver ends the pump of a log that another one goes on from, or that its family has
+// given up.
+var errOver = errors.New("topic: another log goes on, or none")
 
 // family is the topics of one key: requests that a backend cannot tell apart
 // but for where they resume.
@@ -30,15 +31,16 @@ type family struct {
 	resting map[*Topic]struct{} // private ones without a client; under the registry's lock alone
 	again   pace                // of main logs one after another; under the registry's lock alone
 
-	mu    sync.Mutex // below the registry's lock, above the logs'
-	index index
-	ahead map[*Topic]struct{} // catch-ups whose pumps wait for main
+	mu       sync.Mutex          // below the registry's lock, above the logs'
+	index    index               // of catch-ups
+	privates index               // of private topics whose ids have an age, by the newest id alone
+	ahead    map[*Topic]struct{} // catch-ups whose pumps wait for main
 }
 
 func newFamily(join Join) *family {
 	return &family{
 		key: join.Key, owner: join.Owner, meets: join.Resumable && join.Ordered,
-		topics: map[string]*Topic{}, resting: map[*Topic]struct{}{}, index: newIndex(), ahead: map[*Topic]struct{}{},
+		topics: map[string]*Topic{}, resting: map[*Topic]struct{}{}, ahead: map[*Topic]struct{}{},
 	}
 }
 
@@ -56,6 +58,9 @@ func (f *family) add(t *Topic) {
 			f.index.hold(t, t.start)
 		}
 	case privateRole:
+		if t.params.Dated {
+			f.privates.stand(t, t.start)
+		}
 	}
 }
 
@@ -68,7 +73,11 @@ func (f *family) remove(t *Topic) {
 	delete(f.topics, t.epoch)
 	delete(f.resting, t)
 	delete(f.ahead, t)
-	f.index.drop(t)
+	if t.role() == privateRole {
+		f.privates.drop(t)
+	} else {
+		f.index.drop(t)
+	}
 	if f.main == t {
 		f.main = nil
 		f.wakeAhead()
@@ -79,16 +88,21 @@ func (f *family) remove(t *Topic) {
 // says that the frame is a gap that breaks the order of cursors.
 func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	f := t.home
-	if t.role() == privateRole || !f.meets && !breaks { // no other log's business
+	private := t.role() == privateRole
+	if private && !t.params.Dated || !private && !f.meets && !breaks { // no other log's business
 		t.log.Append(frame, id)
 		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t.merged {
-		return errMerged
+	if t.merged || t.removed {
+		return errOver // a message was being rendered meanwhile
 	}
 	t.log.Append(frame, id)
+	if private {
+		f.privates.stand(t, id)
+		return nil
+	}
 	if breaks {
 		t.gapAt, _ = t.log.Head()
 		f.index.stand(t, "") // no other log has a gap's id
@@ -96,7 +110,7 @@ func (t *Topic) grow(frame []byte, id string, breaks bool) error {
 	}
 	f.index.stand(t, id)
 	if f.meetOthers(t); t.merged {
-		return errMerged
+		return errOver
 	}
 	f.mergeAt(id, t)
 	if t.role() == catchUpRole && !t.apart {
@@ -128,7 +142,9 @@ func (t *Topic) conclude(frame []byte, id string) bool {
 	if t.merged {
 		return false
 	}
-	f.index.stand(t, "")
+	if t.role() != privateRole {
+		f.index.stand(t, "")
+	}
 	t.log.Append(frame, id)
 	t.log.Close()
 	return true
@@ -279,6 +295,18 @@ func (f *family) byCursor(place Place, alone bool) *Topic {
 		}
 	}
 	return nil
+}
+
+// privateAt reports whether a private topic with a running RPC has an id as its newest.
+func (f *family) privateAt(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for t := f.privates.standing[id]; t != nil; t = t.entry.next {
+		if t.Status().Phase == Live {
+			return true
+		}
+	}
+	return false
 }
 
 // sharing returns a catch-up that was opened at the place's cursor and still

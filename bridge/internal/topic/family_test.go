@@ -1,11 +1,13 @@
 package topic
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
@@ -107,4 +109,59 @@ func beside(t *testing.T, messages []string, key string, strangers int) time.Dur
 		sub.Leave()
 	}
 	return took
+}
+
+// gatedRenderer reads a message when the test lets it.
+type gatedRenderer struct {
+	follows
+
+	gate chan struct{}
+}
+
+// Read waits for the gate.
+func (r *gatedRenderer) Read(ctx context.Context, wire []byte) (Message, error) {
+	<-r.gate
+	return r.follows.Read(ctx, wire)
+}
+
+// The client of a catch-up leaves while a message of its RPC is being rendered. The family does not take the ended catch-up into its
+// index again with that message: there it would stay for as long as the family does.
+func TestAnEndedCatchUpLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(anyLimits)
+		defer r.Close()
+		gate := make(chan struct{})
+		join := func(cursor string) *Subscription {
+			j := Join{Key: "k", Resumable: true, Ordered: true, Open: func(after []byte, catchUp bool) (string, Params) {
+				params := Params{
+					Source: &room{messages: []string{"c1", "c2"}, headers: true}, Judge: judge, Cursors: &Cursors{Expired: func(error) bool { return false }},
+					Log: replay.Params{Events: 10, Bytes: 1 << 20}, Backoff: Backoff{Initial: time.Second, Max: time.Second},
+					Renderer: &follows{renderer{cursors: true}, after},
+				}
+				if catchUp {
+					params.Renderer = &gatedRenderer{follows{renderer{cursors: true}, after}, gate}
+				}
+				return "e" + string(after), params
+			}}
+			if cursor != "" {
+				j.Place = atID(cursor)
+			}
+			sub, err := r.Join(j)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sub.Opened()
+			synctest.Wait()
+			return sub
+		}
+		main := join("")
+		defer main.Leave()
+		join("c1").Leave()
+		close(gate)
+		synctest.Wait()
+		index := main.Topic.home.index
+		if len(index.standing)+len(index.holders) > 0 {
+			t.Errorf("%d ids are waited for and %d are held, of a catch-up that has ended", len(index.standing), len(index.holders))
+		}
+	})
 }

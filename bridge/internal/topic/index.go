@@ -4,38 +4,37 @@ import "slices"
 
 // index finds the logs of a family by the ids that they hold and by those that
 // they wait for, so that a frame costs the same with one log in the family and
-// with thousands. It is guarded by the family's lock, and holds catch-ups only:
-// main is looked at first anyway.
+// with thousands. It is guarded by the family's lock. Main is in none: it is looked at
+// first anyway. The zero index is empty.
 type index struct {
 	// holders is the catch-up that was the last to begin at an id or to append it.
 	// An entry may be out of date, since logs evict under their own locks: it is a
 	// place to look, and the log has the last word.
 	holders map[string]*Topic
-	// standing is the first catch-up in the list of those whose newest id it is.
+	// standing is the first log in the list of those whose newest id it is.
 	standing map[string]*Topic
 }
 
-func newIndex() index {
-	return index{holders: map[string]*Topic{}, standing: map[string]*Topic{}}
-}
-
-// entry is a catch-up's part of the index.
+// entry is a log's part of an index.
 type entry struct {
 	next, prev *Topic   // in the list of index.standing
 	held       []string // the ids that the log began at and got, as far as holders may have them
 	tidy       int      // how long held may get until what the log has evicted is taken out
 }
 
-// stand notes that a catch-up's newest id has changed. An empty id is one that no other log can
-// hold.
+// stand notes that a log's newest id has changed. An empty id is one that no other log
+// can hold.
 func (x *index) stand(t *Topic, id string) {
 	x.unlink(t)
-	if t.newest = id; id == "" || t.role() != catchUpRole {
+	if t.newest = id; id == "" || t.role() == mainRole {
 		return
 	}
 	first := x.standing[id]
 	if t.entry.next = first; first != nil {
 		first.entry.prev = t
+	}
+	if x.standing == nil {
+		x.standing = map[string]*Topic{}
 	}
 	x.standing[id] = t
 }
@@ -64,6 +63,9 @@ func (x *index) hold(t *Topic, id string) {
 	if id == "" {
 		return
 	}
+	if x.holders == nil {
+		x.holders = map[string]*Topic{}
+	}
 	x.holders[id] = t
 	if t.entry.held = append(t.entry.held, id); len(t.entry.held) > max(least, t.entry.tidy) {
 		t.entry.held = slices.DeleteFunc(t.entry.held, func(id string) bool {
@@ -82,7 +84,7 @@ func (x *index) forget(t *Topic, id string) bool {
 	return true
 }
 
-// drop takes a catch-up out: no cursor finds it, and it meets no other log.
+// drop takes a log out: no cursor finds it, and it meets no other log.
 func (x *index) drop(t *Topic) {
 	x.unlink(t)
 	x.hide(t)

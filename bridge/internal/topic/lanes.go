@@ -34,33 +34,39 @@ func (l lanes) leave() { <-l }
 
 // backlog is the part of an RPC that brings what its backend had when the RPC was
 // opened. It is over when the RPC has been silent for a while. It belongs to the pump.
+// A nil backlog has been over from the beginning.
 type backlog struct {
 	lanes lanes     // nil once it is over
 	asked time.Time // when the pump began to wait for the next message
 }
 
-// backlog returns that of a catch-up's RPC. The others have none: main has live clients,
-// for which its RPC is opened again, and a private stream may be one that never rests.
-func (t *Topic) backlog() backlog {
+type backlogKey struct{}
+
+// backlog returns that of a catch-up's RPC, and the context to render its messages in.
+// The others have none: main has live clients, for which its RPC is opened again, and a
+// private stream may be one that never rests.
+func (t *Topic) backlog(ctx context.Context) (context.Context, *backlog) {
 	if t.role() != catchUpRole {
-		return backlog{}
+		return ctx, nil
 	}
-	return backlog{lanes: t.registry.lanes}
+	b := &backlog{lanes: t.registry.lanes}
+	return context.WithValue(ctx, backlogKey{}, b), b
 }
 
 // asks says that the pump waits for a message.
 func (b *backlog) asks() {
-	if b.lanes != nil {
+	if b != nil && b.lanes != nil {
 		b.asked = time.Now()
 	}
 }
 
 // takes calls take for a message in a lane, while there is a backlog.
 func (b *backlog) takes(ctx context.Context, take func() error) error {
-	if b.lanes != nil && time.Since(b.asked) >= silence {
-		b.lanes = nil
+	if b == nil || b.lanes == nil {
+		return take()
 	}
-	if b.lanes == nil {
+	if time.Since(b.asked) >= silence {
+		b.lanes = nil
 		return take()
 	}
 	if err := b.lanes.enter(ctx); err != nil {
@@ -68,4 +74,18 @@ func (b *backlog) takes(ctx context.Context, take func() error) error {
 	}
 	defer b.lanes.leave()
 	return take()
+}
+
+// OutOfLane calls a function that waits for something else than a processor. A Renderer
+// reads a message with the context; the lane that it is read in is left meanwhile, so
+// that other replays go on.
+func OutOfLane(ctx context.Context, wait func()) {
+	b, _ := ctx.Value(backlogKey{}).(*backlog)
+	if b == nil || b.lanes == nil {
+		wait()
+		return
+	}
+	b.lanes.leave()
+	defer func() { b.lanes <- struct{}{} }()
+	wait()
 }

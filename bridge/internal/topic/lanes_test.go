@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
@@ -174,4 +175,54 @@ func TestReplaysLeaveProcessorsToLiveEvents(t *testing.T) {
 	if took > max(3*usual, 20*time.Millisecond) {
 		t.Error("replays hold up what is live")
 	}
+}
+
+// askingRenderer asks the backend for something before it reads a message.
+type askingRenderer struct{ follows }
+
+// Read waits for the answer.
+func (r *askingRenderer) Read(ctx context.Context, wire []byte) (Message, error) {
+	OutOfLane(ctx, func() { time.Sleep(time.Second) })
+	return r.follows.Read(ctx, wire)
+}
+
+// A replay whose message waits for an answer of the backend holds up no other one.
+func TestAMessageThatWaitsHoldsNoLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRegistry(anyLimits)
+		defer r.Close()
+		join := func(key string, asks bool) *client {
+			sub, err := r.Join(Join{
+				Key: key, Resumable: true, Ordered: true, Place: atID("c1"),
+				Open: func(after []byte, _ bool) (string, Params) {
+					params := Params{
+						Source: &room{[]string{"c1", "c2", "c3", "c4"}, true}, Renderer: &follows{renderer{cursors: true}, after}, Judge: judge,
+						Cursors: &Cursors{Expired: func(error) bool { return false }},
+						Log:     replay.Params{Events: 10, Bytes: 1 << 20}, Backoff: Backoff{Initial: time.Second, Max: time.Second},
+					}
+					if asks {
+						params.Renderer = &askingRenderer{follows{renderer{cursors: true}, after}}
+					}
+					return "e" + key + string(after), params
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &client{t: t, sub: sub}
+		}
+		var asking []*client
+		for i := range cap(r.lanes) {
+			asking = append(asking, join("asks"+strconv.Itoa(i), true))
+		}
+		synctest.Wait()
+		other := join("other", false)
+		defer other.leave()
+		other.expect("c2 c3 c4")
+		time.Sleep(3 * time.Second)
+		for _, c := range asking {
+			c.expect("c2 c3 c4")
+			c.leave()
+		}
+	})
 }

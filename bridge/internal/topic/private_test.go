@@ -220,3 +220,35 @@ func TestPrivateTail(t *testing.T) {
 		w.expectOpens(2)
 	})
 }
+
+// A place is not too old while it is the newest of a running log, also where that is the log of the client's own old connection, which is
+// not known to be dead.
+func TestTheNewestPlaceIsNotTooOld(t *testing.T) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
+		w.params.Renderer, w.params.Dated = &renderer{cursors: true}, true
+		resumable := func(j *Join) { j.Resumable, j.Ordered = true, true }
+		old := func(j *Join) {
+			j.Place = atID("c2")
+			j.Place.TooOld = true
+		}
+		w.join("k", private, resumable)
+		first := w.backend.newest
+		w.backend.send(t, "c1", "c2")
+		back := w.join("k", private, resumable, old)
+		if back.sub.Start != Resumed {
+			t.Fatalf("start %d %q", back.sub.Start, back.sub.Missed)
+		}
+		w.backend.send(t, "c3")
+		first.offer(part{wire: "c3"})
+		if late := w.join("k", private, resumable, old); late.sub.Start != Missed || late.sub.Missed != MissedExpired {
+			t.Fatalf("with an event missed: start %d %q", late.sub.Start, late.sub.Missed)
+		}
+		other := w.join("other", private, resumable)
+		w.backend.send(t, "c2")
+		w.backend.fail(t, errHold) // the log's RPC is lost
+		if other := w.join("other", private, resumable, old); other.sub.Start != Missed {
+			t.Fatalf("without a running RPC: start %d", other.sub.Start)
+		}
+		other.leave()
+	})
+}

@@ -114,7 +114,7 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	t.update(func(s *Status) { s.Phase, s.Err, s.Accepted = Live, nil, began })
 	t.setAccepted(true)
 	turn.accepted(t)
-	backlog := t.backlog()
+	ctx, backlog := t.backlog(ctx)
 	message := func(wire []byte) error {
 		turn.moved()
 		defer turn.rests()
@@ -419,7 +419,7 @@ func (t *Topic) tellGap(reason string) error {
 
 // tellLost is tellGap between two RPCs, when a merged log needs no gap any more.
 func (t *Topic) tellLost(reason string) {
-	if err := t.tellGap(reason); err != nil && !errors.Is(err, errMerged) {
+	if err := t.tellGap(reason); err != nil && !errors.Is(err, errOver) {
 		panic(err) // grow knows no other
 	}
 }

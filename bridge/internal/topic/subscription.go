@@ -246,13 +246,17 @@ func (s *Subscription) place() {
 }
 
 // missesNothing reports whether a running log has the client's place as its newest: on
-// a quiet stream that place may be old although nothing has come after it.
+// a quiet stream that place may be old although nothing has come after it. Of private
+// topics the client's own may be one, where its old connection is not known to be dead.
 func (r *Registry) missesNothing(join *Join) bool {
 	f, place := r.families[join.Key], join.Place
 	if f == nil || !f.meets {
 		return false
 	}
 	place.TooOld = false
+	if f.privateAt(place.ID) {
+		return true
+	}
 	t := f.byCursor(place, false)
 	if t == nil || t.Status().Phase != Live {
 		return false
