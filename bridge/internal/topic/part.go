@@ -191,7 +191,9 @@ func (t *Topic) partReaders() (apart bool, demoted *Join) {
 		return false, nil
 	}
 	var slow, fast, stuck []*Subscription // stuck: slow, and at home in no other log
-	forsaken := false                     // a client waits that is at home in no other log
+	// forsaken: a client waits that is at home in no other log, or that main is not held
+	// for any more, since it keeps up; it cannot be placed anew.
+	forsaken := t.role() == mainRole && int(t.listening.Load()) > len(t.readers)
 	for _, s := range t.readers {
 		movable := s.findPlaces()
 		switch late := t.slow(s); {

@@ -351,3 +351,55 @@ func (s *script) passesQuietly(d time.Duration, clients ...*browser) {
 		b.read(1000)
 	}
 }
+
+// Rule 10: main is held for a slow client whose place has no cursor, and for no other: the others keep up, and so are no readers that
+// could be placed anew. They do not wait for it; it lags.
+func TestRule10ClientsThatKeepUpWithMainDoNotWait(t *testing.T) {
+	inScript(t, ownInSmallLog, func(s *script) {
+		s.says("c0 c1 c2")
+		slow := s.comes(0, "")
+		s.flows()
+		slow.read(3)
+		fast := s.comes(0, "c1")
+		for i := range 6 {
+			s.sends("c" + strconv.Itoa(3+i))
+			fast.read(1000)
+			slow.read(min(i, 1)) // never to the head
+		}
+		s.runs("-")
+		s.forgets(len(s.messages))
+		s.breaks("-", errLost)
+		s.says("- - - - - - c99")
+		s.pause()
+		s.flows()
+		slow.read(3) // behind the gap and a message without a cursor
+		slow.freeze()
+		fast.heard = nil
+		s.passes(300*time.Millisecond, fast)
+		s.hears(fast, "")
+	})
+}
+
+// Rule 10: a client that was parted, and whose own log has met main, shares a log with others again. Main has moved on before it had
+// read all of its own, so it needs another catch-up.
+func TestRule10APartedClientSharesAgain(t *testing.T) {
+	inSmallLog(t, func(s *script) {
+		parted, fast := s.parts()
+		parted.read(1)
+		s.sends("c10 c11")
+		fast.read(1000)
+		for range 2 {
+			parted.read(3)
+			s.flows()
+		}
+		s.runs("-") // its log has come to m10, which main holds
+		s.sends("c12 c13 c14")
+		parted.read(4)
+		s.runs("-", "c10")
+		other := s.comes(0, "c10")
+		s.runs("-", "c10")
+		const rest = " m11(c11) m12(c12) m13(c13) m14(c14)"
+		s.settles(other, "open(c10)"+rest)
+		s.settles(parted, fromC0+" m10(c10)"+rest)
+	})
+}
