@@ -245,7 +245,7 @@ func TestTheNewestPlaceIsNotTooOld(t *testing.T) {
 		}
 		other := w.join("other", private, resumable)
 		w.backend.send(t, "c2")
-		w.backend.fail(t, errHold) // the log's RPC is lost
+		w.backend.fail(t, errRetry) // the RPC is lost
 		if other := w.join("other", private, resumable, old); other.sub.Start != Missed {
 			t.Fatalf("without a running RPC: start %d", other.sub.Start)
 		}
