@@ -88,7 +88,7 @@ func TestDrainIsJudged(t *testing.T) {
 		{name: "silent", words: good, change: func(d *drainage) { d.soak.settings.silence = 150 * time.Millisecond }, word: "without a stream for 200ms"},
 		{name: "all at once", words: good, change: func(d *drainage) { d.soak.settings.grace = 2 * time.Second }, word: "busiest"},
 	} {
-		s := &soak{settings: settings{delay: 50 * time.Millisecond, grace: time.Second, busiest: 1.5}, watchers: []*watcher{{journal: lived(c.words)}}}
+		s := &soak{settings: settings{delay: 50 * time.Millisecond, grace: time.Second, margin: exitMargin, busiest: 1.5}, watchers: []*watcher{{journal: lived(c.words)}}}
 		d := &drainage{soak: s, from: &bridge{listen: "a"}, signal: at(0), unready: at(10), exit: at(1200)}
 		if c.change != nil {
 			c.change(d)

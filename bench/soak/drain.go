@@ -14,7 +14,7 @@ import (
 
 const (
 	// exitMargin is how long a bridge may take to exit beyond drain.delay and drain.grace, as
-	// docs/operations.md has it for stop timeouts.
+	// docs/operations.md has it for stop timeouts; and to be ready after its start.
 	exitMargin = 5 * time.Second
 	// retryDrain is the reason for which a bridge that drains asks its clients to reconnect.
 	retryDrain = "drain"
@@ -52,7 +52,7 @@ func (d *drainage) act(ctx context.Context, all *sync.WaitGroup, began time.Time
 	d.signal = time.Now()
 	all.Go(func() { d.unready = d.awaitUnready(ctx) })
 	d.from.lives.Add(1)
-	d.from.process.end(set.delay + set.grace + exitMargin)
+	d.from.process.end(set.delay + set.grace + set.margin)
 	d.exit = time.Now()
 	d.soak.sayf("%s: %s has ended\n", time.Since(began).Round(time.Second), d.from.name)
 	return nil
@@ -157,7 +157,7 @@ func (d *drainage) verdict() error {
 	no(d.lost > 0, "%d clients have not got another stream", d.lost)
 	no(d.astray > 0, "%d clients came to the bridge that drained again", d.astray)
 	no(d.twice > 0, "%d clients had to connect more than once", d.twice)
-	no(d.exit.Sub(d.signal) > set.delay+set.grace+exitMargin, "the exit came %s after SIGTERM", d.exit.Sub(d.signal))
+	no(d.exit.Sub(d.signal) > set.delay+set.grace+set.margin, "the exit came %s after SIGTERM", d.exit.Sub(d.signal))
 	no(set.silence > 0 && d.without.Max() > set.silence, "a client was without a stream for %s, at most %s were to be",
 		d.without.Max().Round(time.Millisecond), set.silence)
 	ratio := float64(busiest(d.again)) / d.mean()

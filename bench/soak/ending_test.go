@@ -23,7 +23,7 @@ func TestRestartVerdict(t *testing.T) {
 		{name: "a slow end", words: good, change: func(r *restart) { r.started, r.ready = at(5100), at(5200) }, word: "ended 5.1s after SIGTERM"},
 		{name: "a slow start", words: good, change: func(r *restart) { r.ready = at(5200) }, word: "ready 5.05s after its start"},
 	} {
-		s := &soak{watchers: []*watcher{{journal: lived(c.words)}}}
+		s := &soak{settings: settings{margin: exitMargin}, watchers: []*watcher{{journal: lived(c.words)}}}
 		r := &restart{soak: s, signal: at(0), started: at(150), ready: at(200)}
 		if c.change != nil {
 			c.change(r)
@@ -38,7 +38,7 @@ func TestRestartVerdict(t *testing.T) {
 
 // Connections that a slow machine refuses do not count, but for the last.
 func TestRestartIgnoresRefusedConnections(t *testing.T) {
-	s := &soak{watchers: []*watcher{{journal: lived("connects:a opens SIGTERM asked:drain ends ends ends ends connects:a connects:a connects:a opens")}}}
+	s := &soak{settings: settings{margin: exitMargin}, watchers: []*watcher{{journal: lived("connects:a opens SIGTERM asked:drain ends ends ends ends connects:a connects:a connects:a opens")}}}
 	r := &restart{soak: s, signal: at(0), started: at(150), ready: at(750)}
 	if r.read(); r.early != 2 || r.connects != 1 || r.verdict() != nil {
 		t.Errorf("%d connections are early, %d count: %v", r.early, r.connects, r.verdict())

@@ -31,7 +31,7 @@ type rollout struct {
 
 // rolloutByFlags runs a rollout as the command line says.
 func rolloutByFlags(ctx context.Context, args []string) error {
-	common := settings{out: os.Stdout, direct: true}
+	common := settings{out: os.Stdout, direct: true, margin: exitMargin}
 	drain, framed, alone, reload := common, common, common, common
 	drain.busiest = 1.5
 	drain.silence, framed.silence = longestSilence, longestSilence

@@ -36,6 +36,7 @@ type settings struct {
 	age      time.Duration // after which the backend ends a connection; 0 is never
 	delay    time.Duration // the bridges' drain.delay
 	grace    time.Duration // their drain.grace
+	margin   time.Duration // how long a bridge may take to exit beyond them, and to be ready
 	busiest  float64       // how many times the mean a drain's busiest second may bring; 0: any
 	silence  time.Duration // how long a drain may leave a client without a stream; 0: any time
 	framing  framing       // of clients behind the balancer
