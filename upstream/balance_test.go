@@ -246,6 +246,62 @@ func TestALostConnectionHasTheNameLookedUp(t *testing.T) {
 	moved.AwaitRunning(1)
 }
 
+// The name is looked up as soon as a connection is lost: connecting again may hang.
+func TestALossHasTheNameLookedUpAtOnce(t *testing.T) {
+	p, c := lonePool(Params{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.ready = false
+	p.lostLocked(c)
+	if len(p.again) != 1 {
+		t.Error("no lookup is due")
+	}
+}
+
+// When all addresses were away, the RPCs that wait do not all go to the one that is back first.
+func TestRPCsThatWaitForAllAddressesAreSpread(t *testing.T) {
+	f := startFleet(t, 3)
+	u := connectTo(t, f, Params{OpenTimeout: time.Minute})
+	awaitAddresses(t, u, 3)
+	var rounds [][]int
+	for range 5 { // the others have 250 ms, which a busy machine may not give them
+		for _, b := range f.Backends {
+			b.Stop()
+		}
+		awaitAddresses(t, u, 0)
+		var opening sync.WaitGroup
+		streams := make(chan *Stream, 30)
+		for range cap(streams) {
+			opening.Go(func() {
+				s, err := u.Open(t.Context(), Call{Method: watchMethod})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				streams <- s
+			})
+		}
+		awaitUsage(t, u, "not all wait", func(usage Usage) bool { return usage.Opening == cap(streams) })
+		for _, b := range f.Backends {
+			b.Restart()
+		}
+		opening.Wait()
+		var each []int
+		for _, a := range u.Usage().Addresses {
+			each = append(each, a.Streams)
+		}
+		close(streams)
+		for s := range streams {
+			s.Close()
+		}
+		if slices.Min(each) >= 5 {
+			return
+		}
+		rounds = append(rounds, each)
+	}
+	t.Errorf("RPCs at each address: %v", rounds)
+}
+
 // An address that cannot be connected to has the name looked up, too: the backend may have moved before.
 func TestAConnectionThatFailsHasTheNameLookedUp(t *testing.T) {
 	f := startFleet(t, 1)
