@@ -339,6 +339,23 @@ func TestRegisteredResolvers(t *testing.T) {
 	}
 }
 
+// A resolver that finds no address is not believed.
+func TestAResolverThatFindsNothing(t *testing.T) {
+	backend := backendtest.Start(t)
+	backend.OnWatch(silent)
+	r := manual.NewBuilderWithScheme("nothing")
+	resolver.Register(r)
+	r.InitialState(stateOf(backend.Addr()))
+	u := connect(t, Params{Target: "nothing:///app", Schema: quiet()})
+	awaitAddresses(t, u, 1)
+	r.UpdateState(resolver.State{})
+	watch(t, u, nil)
+	backend.AwaitRunning(1)
+	if addresses(u) != 1 {
+		t.Errorf("%+v", u.Usage())
+	}
+}
+
 func TestTheStreamLimitOfEachAddress(t *testing.T) {
 	f := startFleet(t, 2, backendtest.WithMaxConcurrentStreams(2))
 	u := connectTo(t, f, Params{})

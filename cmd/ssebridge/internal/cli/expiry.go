@@ -38,12 +38,17 @@ type expiring interface {
 // itself.
 func notices() []time.Duration { return []time.Duration{30 * day, 7 * day, day, 0} }
 
-// run looks at the certificate until ctx is done.
+// run looks at the certificate until ctx is done: every lookAgain, and when it expires.
 func (e *expiry) run(ctx context.Context) {
-	again := time.NewTicker(lookAgain)
+	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
 		e.look()
+		pause := lookAgain
+		if _, until := e.certificate.Validity(); time.Until(until) > 0 {
+			pause = min(pause, time.Until(until))
+		}
+		again.Reset(pause)
 		select {
 		case <-again.C:
 		case <-ctx.Done():

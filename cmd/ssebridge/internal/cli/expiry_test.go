@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,6 +63,18 @@ func notes(t *testing.T, log string, began time.Time) string {
 		all = append(all, fmt.Sprintf("%d %s", int(at.Sub(began)/day), level))
 	}
 	return strings.Join(all, ", ")
+}
+
+// A certificate that expires while it is served is logged without anything else happening.
+func TestExpiryIsLoggedWhileServing(t *testing.T) {
+	folder := t.TempDir()
+	cert, key := signedUntil(t, "x", time.Now().Add(2*time.Second))
+	replace(t, filepath.Join(folder, "tls.crt"), cert)
+	replace(t, filepath.Join(folder, "tls.key"), key)
+	s := serveFile(t, filepath.Join(folder, "ssebridge.yaml"), func(s *served) {
+		s.write(s.text("tls: {cert: tls.crt, key: tls.key}\n", "/clock"))
+	})
+	s.stderr.await(t, "level=ERROR", "the certificate has expired")
 }
 
 func TestRenewedCertificateIsLookedAtAnew(t *testing.T) {
