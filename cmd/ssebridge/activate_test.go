@@ -12,11 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // activate plays systemd for a command: activate SOCKETS NAMES COMMAND…. It passes the
-// sockets, listens to what the command tells of itself, asks on each socket once it is
-// ready, has it reload, and stops it. It prints what it sees.
+// sockets, takes the command's notifications, asks on each socket once it is ready, has it
+// reload, and stops it. It prints the notifications and answers.
 func activate() {
 	if err := activated(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
 		fmt.Fprintln(os.Stdout, "activate:", err)
@@ -59,7 +60,13 @@ func activated(count, names string, args []string) error {
 	if err := command.Start(); err != nil {
 		return err
 	}
-	err = converse(command.Process, states, strings.Split(names, ":"), addresses)
+	err = states.SetReadDeadline(time.Now().Add(time.Minute)) // a state that does not come must not keep the test
+	if err == nil {
+		err = converse(command.Process, states, strings.Split(names, ":"), addresses)
+	}
+	if err != nil {
+		err = errors.Join(err, command.Process.Kill())
+	}
 	err = errors.Join(err, command.Wait())
 	fmt.Fprintln(os.Stdout, "exit", command.ProcessState.ExitCode())
 
