@@ -76,7 +76,7 @@ type Params struct {
 	// Logger receives what an operator wants to know; nil discards it.
 	Logger *slog.Logger
 
-	resolveEvery time.Duration // for tests; the constant of the same name if 0
+	resolveEvery, reflectionTimeout time.Duration // for tests; the constants of these names if 0
 }
 
 // Balance says which of a backend's addresses gets an RPC. The zero value keeps

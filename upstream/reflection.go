@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullNam
 	if err != nil {
 		return r, err
 	}
-	ctx, cancel = context.WithTimeout(metadata.NewOutgoingContext(ctx, md), reflectionTimeout)
+	ctx, cancel = context.WithTimeout(metadata.NewOutgoingContext(ctx, md), cmp.Or(u.params.reflectionTimeout, reflectionTimeout))
 	defer cancel()
 	reader := u.newSchemaReader(ctx, slot)
 	defer reader.close()
