@@ -471,6 +471,32 @@ func TestRebalancing(t *testing.T) {
 	}
 }
 
+// While nothing is moved, differences of up to a tenth of a share, and of one RPC, are left alone. Once RPCs are moved, they are
+// moved until all is even.
+func TestSmallDifferencesAreLeftAlone(t *testing.T) {
+	for _, c := range []struct {
+		active         []int
+		resting, moves int
+	}{
+		{[]int{11, 10, 9}, 0, 1},
+		{[]int{12, 9, 9}, 2, 2},
+		{[]int{2, 1, 1}, 0, 0},
+		{[]int{3, 1}, 1, 1},
+		{[]int{110, 100, 90}, 0, 10},
+		{[]int{111, 100, 89}, 11, 11},
+		{[]int{10, 10, 10}, 0, 0},
+	} {
+		p, lone := lonePool(Params{})
+		p.endpoints = nil
+		for _, active := range c.active {
+			p.endpoints = append(p.endpoints, &endpoint{active: active, connections: []*connection{lone}})
+		}
+		if resting, moves := p.excessLocked(false), p.excessLocked(true); resting != c.resting || moves != c.moves {
+			t.Errorf("%v: %d to be moved, and %d while some are, want %d and %d", c.active, resting, moves, c.resting, c.moves)
+		}
+	}
+}
+
 // An address that comes late gets its share although that takes more connections than one, by the backend's stream limit. Where
 // it may have no more, nothing is moved in vain.
 func TestRebalancingOverAStreamLimit(t *testing.T) {

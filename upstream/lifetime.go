@@ -81,8 +81,9 @@ func (p *pool) failed(c *connection, err error) {
 	}
 	c.endpoint.failures++
 	p.triedLocked(c.endpoint, false)
-	// An attempt that this side has cancelled, since the bridge ends, says nothing of the backend.
-	told := c.toldFailing || p.closed || errors.Is(err, context.Canceled)
+	// An attempt that this side has ended, since the bridge ends or the address is gone, says
+	// nothing of the backend.
+	told := c.toldFailing || p.closed || c.closing
 	c.toldFailing = c.toldFailing || !told
 	p.signalLocked()
 	p.mu.Unlock()
