@@ -51,3 +51,30 @@ func TestLinesOfFailedCallsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// Failures of one cause share a line and an id for as long as the window lasts. A second line says how many there were.
+func TestFailuresOfOneCauseShareALine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		log := newIncidentLog(slog.New(slog.NewTextHandler(&text, nil)))
+		same := cause{route: "/feed", code: codes.Internal, text: "the disk is full"}
+		id := log.note(same)
+		for range 999 {
+			if again := log.note(same); again != id {
+				t.Fatalf("the same failure is %s and %s", id, again)
+			}
+		}
+		if other := log.note(cause{route: "/other", code: codes.Internal, text: "the disk is full"}); other == id {
+			t.Error("the failure of another route has the same id")
+		}
+		time.Sleep(incidentWindow)
+		synctest.Wait()
+		if lines := strings.Count(text.String(), "\n"); lines != 3 || !strings.Contains(text.String(), "like="+id+" calls=999") {
+			t.Errorf("logged %s", &text)
+		}
+		if later := log.note(same); later == id {
+			t.Error("a failure after the window has the same id")
+		}
+		log.close()
+	})
+}

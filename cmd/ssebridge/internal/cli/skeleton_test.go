@@ -184,7 +184,10 @@ func TestInitWritesRoutesThatWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"path: /feed/get\n    methods: [GET]", "path: /feed/put\n    methods: [POST]"} {
+	for _, want := range []string{
+		"path: /feed/get\n    methods: [GET]",
+		"path: /feed/put\n    methods: [POST]\n    rpc: ssebridge.test.v1.FeedService/Put\n    upstream: backend\n    # The body is the request as JSON: name, kinds\n",
+	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is not in:\n%s", want, text)
 		}
