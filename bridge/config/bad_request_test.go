@@ -114,6 +114,13 @@ app.yaml:6:40: routes[0].event.data.oneoff: unknown key "oneoff"; did you mean "
 `,
 		},
 		{
+			"event data without the message, and a key that does not exist", minimal + "    event: {data: {message: false, oneoff: a}}\n", `
+app.yaml:6:36: routes[0].event.data.oneoff: unknown key "oneoff"; did you mean "oneof"?
+        event: {data: {message: false, oneoff: a}}
+                                       ^
+`,
+		},
+		{
 			"event data of a bad oneof", minimal + "    event: {data: {oneof: a.b}}\n", `
 app.yaml:6:27: routes[0].event.data.oneof: must be the name of a oneof of the message
         event: {data: {oneof: a.b}}
