@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -192,6 +193,40 @@ func TestStale(t *testing.T) {
 		w.rpc().count(1, 1)
 		expect(t, late, "open stale live 1")
 	})
+}
+
+// TestABackendThatFailsEachRPCIsStale: an ingress whose backend is away takes each RPC and fails it. Clients hear once that the
+// backend is away, after five seconds, and once that it is back.
+func TestABackendThatFailsEachRPCIsStale(t *testing.T) {
+	for name, headers := range map[string]bool{"without headers": false, "behind headers": true} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, feedRoute("heartbeat: {every: 0s}, open_grace: 1ms"), func(t *testing.T, w *world) {
+				away := true
+				w.Stage.watch = func(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+					if headers {
+						if err := stream.SendHeader(nil); err != nil {
+							return err
+						}
+					}
+					if away {
+						return status.Error(codes.Unavailable, "no healthy upstream")
+					}
+					<-stream.Context().Done()
+					return stream.Context().Err()
+				}
+				c := w.listen("/feed", ssetest.Options{})
+				time.Sleep(4900 * time.Millisecond)
+				expect(t, c, "open")
+				time.Sleep(5 * time.Second) // the attempt that is under way then may be some seconds late
+				expect(t, c, "open stale")
+				time.Sleep(10 * time.Minute)
+				expect(t, c, "open stale")
+				away = false
+				time.Sleep(time.Minute)
+				expect(t, c, "open stale live")
+			})
+		})
+	}
 }
 
 // valve is a connection whose reading stops while it is shut, after what is read at once.

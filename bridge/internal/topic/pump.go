@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -35,9 +36,7 @@ func (t *Topic) pump(ctx context.Context, registry *Registry) {
 			registry.reclaim() // for the stream's last frame
 			return
 		}
-		if t.Status().Placed {
-			stale = t.watchPlace(t.staleAfter(err))
-		} // else the watch under way goes on: it was not placed then, and is not now
+		stale = t.watchOn(stale, err)
 	}
 	registry.stopped(t, func(*Status) {})
 }
@@ -55,31 +54,120 @@ func (t *Topic) staleAfter(err error) time.Duration {
 	return staleAfter
 }
 
-// watchPlace notifies clients once no RPC has had a place for so long; an RPC's
-// placing stops it.
+// watchPlace notifies clients once no RPC has worked for so long.
 func (t *Topic) watchPlace(after time.Duration) *placeWatch {
 	t.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
-	return &placeWatch{due: time.Now().Add(after), timer: time.AfterFunc(after, func() {
-		t.update(func(s *Status) { s.Stale = s.Phase == Opening && !s.Placed })
-	})}
+	w := &placeWatch{topic: t, due: time.Now().Add(after)}
+	w.timer = time.AfterFunc(after, w.expire)
+	return w
 }
 
-// placeWatch is a timer whose time stands still while a topic waits for its turn:
-// that says nothing about the backend.
+// watchOn returns the watch for the time after an RPC that ended with err. The one
+// under way goes on if the RPC has not worked.
+func (t *Topic) watchOn(w *placeWatch, err error) *placeWatch {
+	answered := endedOK(err) || errors.As(err, new(expired)) || t.endedHere(err)
+	worked, placed, after := w.lost(answered), t.Status().Placed, t.staleAfter(err)
+	switch {
+	case worked, placed && after != staleAfter:
+		w.stop()
+		return t.watchPlace(after)
+	case placed:
+		t.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
+	}
+	return w
+}
+
+// worksAfter is how long an RPC has to last to count as one that works, if the backend
+// says nothing. A proxy whose backend is away takes each RPC and fails it at once: clients
+// would hear that the backend is back with each attempt.
+const worksAfter = time.Second
+
+// placeWatch is a timer that an RPC stops which works: one that has a place, and then
+// brings a message or lasts for worksAfter. Its time stands still while a topic waits for
+// its turn: that says nothing about the backend.
 type placeWatch struct {
+	topic *Topic
 	timer *time.Timer
+
+	mu    sync.Mutex
 	due   time.Time
+	trial *time.Timer // of the RPC that has a place; nil: there is none
+	over  bool        // an RPC has worked, or the watch is stopped
 }
 
-func (w *placeWatch) stop() { w.timer.Stop() }
+// expire notifies clients.
+func (w *placeWatch) expire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.over {
+		w.topic.update(func(s *Status) { s.Stale = s.Stale || s.Phase == Opening && !s.Placed })
+	}
+}
+
+// placed notes that an RPC has a place.
+func (w *placeWatch) placed() {
+	w.topic.update(func(s *Status) { s.Placed = true })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.over {
+		w.trial = time.AfterFunc(worksAfter, w.works)
+	}
+}
+
+// works notes that the RPC works.
+func (w *placeWatch) works() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return
+	}
+	w.endLocked()
+	w.topic.update(func(s *Status) { s.Stale = false })
+}
+
+// lost notes the end of an RPC, and reports whether it, or one before, has worked: it
+// has if it ended with an answer.
+func (w *placeWatch) lost(answered bool) bool {
+	if answered {
+		w.works()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.trial != nil {
+		w.trial.Stop()
+		w.trial = nil
+	}
+	if !w.over && !time.Now().Before(w.due) {
+		w.topic.update(func(s *Status) { s.Stale = true })
+	}
+	return w.over
+}
+
+func (w *placeWatch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.endLocked()
+}
+
+func (w *placeWatch) endLocked() {
+	w.over = true
+	w.timer.Stop()
+	if w.trial != nil {
+		w.trial.Stop()
+	}
+}
 
 // pause stops the time until the returned function is called.
 func (w *placeWatch) pause() (resume func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	left := time.Until(w.due)
 	if !w.timer.Stop() {
 		return func() {} // it has notified them already
 	}
 	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.due = time.Now().Add(left)
 		w.timer.Reset(left)
 	}
@@ -105,8 +193,7 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	}
 	defer stream.Close()
 	turn.placed()
-	stale.stop()
-	t.update(func(s *Status) { s.Placed, s.Stale = true, false })
+	stale.placed()
 	if err := stream.Accepted(); err != nil {
 		return began, t.refused(cursor, err)
 	}
@@ -116,6 +203,9 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 	turn.accepted(t)
 	ctx, backlog := t.backlog(ctx)
 	message := func(wire []byte) error {
+		if !t.received {
+			stale.works()
+		}
 		turn.moved()
 		defer turn.rests()
 		return backlog.takes(ctx, func() error { return t.take(ctx, wire) })

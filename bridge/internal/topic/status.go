@@ -19,7 +19,7 @@ type Status struct {
 	// Err is the last failure: while Opening, of the attempt before; when
 	// Broken or Finished, what ended the RPC (nil: OK).
 	Err error
-	// Stale is set while no RPC has had a place for some seconds.
+	// Stale is set while no RPC has worked for some seconds; see placeWatch.
 	Stale bool
 	// Placed is set while an RPC has its place on a connection.
 	Placed bool
