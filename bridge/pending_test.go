@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
@@ -153,7 +154,7 @@ func streamsAreBounded(t *testing.T, path string) {
 	g := pendingGateway(t, "512KiB")
 	var last reply
 	for i := range 12 {
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a stream that is let in does not end
 		t.Cleanup(cancel)
 		topic := strings.Repeat("x", 50<<10)
 		if path == "/feed" {

@@ -295,6 +295,30 @@ func TestErrorsAreBounded(t *testing.T) {
 	}
 }
 
+// To find what an unknown key was meant to be takes time, so errors that are not shown do not say it: a file may have thousands.
+func TestOnlyErrorsThatAreShownSuggestAKey(t *testing.T) {
+	src, bad := newSource("app.yaml", []byte(minimal+strings.Repeat("    retri: 5s\n", 1)+strings.Repeat("  - {zzqx: 1}\n", 500)))
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	root, errs := parseYAML(src)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	suggestions, unknown := 0, 0
+	for _, err := range (&File{src: src}).decode(root, nil, nil) {
+		if strings.Contains(err.Message, "unknown key") {
+			unknown++
+		}
+		if strings.Contains(err.Message, "did you mean") || strings.Contains(err.Message, "known here") {
+			suggestions++
+		}
+	}
+	if unknown != 501 || suggestions == 0 || suggestions > maxErrors {
+		t.Errorf("%d of %d unknown keys have suggestions", suggestions, unknown)
+	}
+}
+
 // README shows an example that is in the repository, as it stands there.
 func TestExampleOfTheReadme(t *testing.T) {
 	readme, example := string(readFile(t, "../../README.md")), string(readFile(t, "../../examples/rooms.yaml"))
