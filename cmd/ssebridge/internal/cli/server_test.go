@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -283,4 +284,42 @@ func TestRunEndsWhenAListenerBreaks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The heads of requests do not live as long as their streams: over HTTP/2, net/http by itself keeps them.
+func TestServeFreesTheHeadsOfStreams(t *testing.T) {
+	_, public, _ := startServe(t, "")
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	const clients, size = 50, 60 << 10
+	// grown is how much memory as many clients take, whose requests have a header of that size.
+	grown := func(size int) int64 {
+		before := heapInUse()
+		header := http.Header{"X-Large": {strings.Repeat("x", size)}}
+		var all []*ssetest.Client
+		for range clients {
+			all = append(all, ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport, Header: header}))
+		}
+		for _, client := range all {
+			client.AwaitMessages(1)
+		}
+
+		return heapInUse() - before
+	}
+	grown(1) // what is made once
+	small, large := grown(1), grown(size)
+	if kept := (large - small) / clients; kept > size/2 {
+		t.Errorf("a stream keeps %d bytes of a head of %d", kept, size)
+	}
+}
+
+// heapInUse returns how much memory is in use after a collection.
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+
+	return int64(stats.HeapAlloc) //nolint:gosec // far below
 }
