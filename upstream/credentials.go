@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"sync"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -60,11 +62,37 @@ func (c *transportCredentials) current() (credentials.TransportCredentials, erro
 	if c.tls == nil {
 		return insecure.NewCredentials(), nil
 	}
-	config, err := c.tls.config()
+	config, err := c.pool.files.config(c.tls, c.pool.params.Logger)
 	if err != nil {
 		return nil, err
 	}
 	return credentials.NewTLS(config), nil
+}
+
+// tlsFiles is what the files of a TLS held when they could last be used. A file that is
+// empty, gone, or half of a pair changes nothing: a backend that restarts just then is
+// connected to as before.
+type tlsFiles struct {
+	mu   sync.Mutex
+	good *tls.Config // nil: they never could
+	told string      // what the log has heard is wrong with them; "": nothing is
+}
+
+// config returns what the files hold, or held.
+func (f *tlsFiles) config(files *TLS, logger *slog.Logger) (*tls.Config, error) {
+	config, err := files.config()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case err == nil:
+		f.good, f.told = config, ""
+	case f.good == nil:
+		return nil, err
+	case f.told != err.Error():
+		f.told = err.Error()
+		logger.Warn("the files of tls cannot be used; what they held before stays", "error", clip(err))
+	}
+	return f.good, nil
 }
 
 // ServerHandshake is not for clients.

@@ -103,7 +103,8 @@ type Ping struct{ Every, Timeout time.Duration }
 type Retry struct{ Initial, Max time.Duration }
 
 // TLS names PEM files. They are read when New checks them and again at each
-// handshake, so a rotated certificate is used from the next connection on.
+// handshake, so a rotated certificate is used from the next connection on. While
+// they cannot be used, what they held before is.
 type TLS struct {
 	// CA holds the authorities that may sign the backend's certificate; the
 	// system's if empty.

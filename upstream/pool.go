@@ -31,6 +31,7 @@ type pool struct {
 	// each time it is up again.
 	reconnected func()
 	seed        maphash.Seed // of choose
+	files       tlsFiles     // of Params.TLS
 
 	resolveEvery time.Duration // how often addresses are looked up
 	// again holds one wake-up: the addresses should be looked up now.
@@ -80,6 +81,9 @@ func newPool(params Params, reconnected func()) (*pool, error) {
 	}
 	if params.Ping != nil {
 		p.pingEvery = params.Ping.Every
+	}
+	if params.TLS != nil {
+		_, _ = p.files.config(params.TLS, params.Logger) // New has read them, too
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
