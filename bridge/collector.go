@@ -237,7 +237,7 @@ const maxAddresses = 32
 // addresses reads how many RPCs each address has. Those beyond maxAddresses are
 // added up.
 func (r reading) addresses(name string, addresses []upstream.AddressUsage) {
-	states := map[string]int{"ready": 0, "connecting": 0, "failing": 0, "gone": 0}
+	states := map[string]int{"ready": 0, "connecting": 0, "foreign": 0, "failing": 0, "gone": 0}
 	others := 0
 	for i, a := range addresses {
 		switch {
@@ -247,6 +247,8 @@ func (r reading) addresses(name string, addresses []upstream.AddressUsage) {
 			states["failing"]++
 		case a.Ready:
 			states["ready"]++
+		case a.Foreign:
+			states["foreign"]++
 		default:
 			states["connecting"]++
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -50,8 +51,43 @@ type endpoint struct {
 	noReplays time.Time
 	// faults is what RPCs have met at the address.
 	faults faults
-	// tried is set when the first attempt to connect has succeeded or failed.
-	tried bool
+	// tried is set when the first attempt to connect has succeeded or failed, and
+	// reached once one has succeeded.
+	tried, reached bool
+	// family is the version of IP of the address; 0 if it has none.
+	family int
+}
+
+// familyOf is the version of IP of an address.
+func familyOf(name string) int {
+	addr, err := netip.ParseAddrPort(name)
+	switch {
+	case err != nil:
+		return 0
+	case addr.Addr().Unmap().Is4():
+		return 4
+	default:
+		return 6
+	}
+}
+
+// foreignLocked reports whether the endpoint is of a version of IP by which no address
+// of the target has ever been reached, while another version works: this machine has
+// no way there, or the backends do not listen to it. That is no failure of a backend.
+func (p *pool) foreignLocked(e *endpoint) bool {
+	if e.family == 0 || e.reached {
+		return false
+	}
+	works := false
+	for _, other := range p.endpoints {
+		switch {
+		case other.family == e.family && other.reached:
+			return false
+		case other.family != e.family && other.family != 0:
+			works = works || other.ready()
+		}
+	}
+	return works
 }
 
 // ready reports whether a connection to the address is up and its server alive.
@@ -228,6 +264,7 @@ func (p *pool) endpointLocked(name string) *endpoint {
 
 // addEndpointLocked connects to a further address.
 func (p *pool) addEndpointLocked(e *endpoint) error {
+	e.family = familyOf(e.name)
 	for range max(p.params.Connections, 1) {
 		if err := p.addLocked(e); err != nil {
 			p.retireLocked(e.connections)
@@ -272,6 +309,7 @@ func (p *pool) settledLocked() {
 // once, so that not all RPCs that wait go to that one.
 func (p *pool) triedLocked(e *endpoint, up bool) {
 	e.tried = true
+	e.reached = e.reached || up
 	alone := up && !slices.ContainsFunc(p.endpoints, func(other *endpoint) bool { return other != e && other.ready() })
 	if alone && p.allDown && len(p.endpoints) > 1 {
 		p.settleLocked()

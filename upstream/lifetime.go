@@ -85,9 +85,12 @@ func (p *pool) failed(c *connection, err error) {
 	// nothing of the backend.
 	told := c.toldFailing || p.closed || c.closing
 	c.toldFailing = c.toldFailing || !told
+	foreign := p.foreignLocked(c.endpoint)
 	p.signalLocked()
 	p.mu.Unlock()
-	p.resolveSoon()
+	if !foreign {
+		p.resolveSoon()
+	}
 	if !told {
 		p.log(c.endpoint).Warn("cannot connect, retrying", "error", clip(err))
 	}

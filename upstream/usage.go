@@ -31,6 +31,9 @@ type AddressUsage struct {
 	Address string
 	// Ready says that a connection is up.
 	Ready bool
+	// Foreign says that it is of a version of IP by which no address of the target has
+	// been reached, while another version works.
+	Foreign bool
 	// Failing says that the address fails all RPCs, and is set aside.
 	Failing bool
 	// Gone says that the resolver does not name the address any more, and that
@@ -71,7 +74,9 @@ func (p *pool) count(usage *Usage) {
 	defer p.mu.Unlock()
 	usage.Apart = p.apart
 	for _, e := range p.endpoints {
-		usage.Addresses = append(usage.Addresses, AddressUsage{Address: e.name, Ready: e.ready(), Failing: e.faults.failing(), Gone: e.gone, Streams: e.active})
+		usage.Addresses = append(usage.Addresses, AddressUsage{
+			Address: e.name, Ready: e.ready(), Foreign: p.foreignLocked(e), Failing: e.faults.failing(), Gone: e.gone, Streams: e.active,
+		})
 		for c := range e.all() {
 			usage.Connections++
 			switch {

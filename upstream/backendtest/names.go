@@ -96,15 +96,21 @@ func (n *Names) answer(question dnsmessage.Message) dnsmessage.Message {
 	if len(addrs) == 0 {
 		answer.RCode = dnsmessage.RCodeNameError
 	}
-	if q.Type != dnsmessage.TypeA {
-		return answer
+	if q.Type == dnsmessage.TypeA {
+		n.lookups++
 	}
-	n.lookups++
 	for _, addr := range addrs {
-		answer.Answers = append(answer.Answers, dnsmessage.Resource{
-			Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-			Body:   &dnsmessage.AResource{A: addr.As4()},
-		})
+		var body dnsmessage.ResourceBody
+		switch {
+		case q.Type == dnsmessage.TypeA && addr.Is4():
+			body = &dnsmessage.AResource{A: addr.As4()}
+		case q.Type == dnsmessage.TypeAAAA && addr.Is6():
+			body = &dnsmessage.AAAAResource{AAAA: addr.As16()}
+		default:
+			continue
+		}
+		header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
+		answer.Answers = append(answer.Answers, dnsmessage.Resource{Header: header, Body: body})
 	}
 	return answer
 }

@@ -1,0 +1,54 @@
+package upstream
+
+import (
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
+)
+
+// A name may have addresses of both versions of IP where only one of them works. The
+// others are told apart from backends that are down, and do not have the name looked
+// up again and again.
+func TestAddressesOfAVersionOfIPThatDoesNotWork(t *testing.T) {
+	b := backendtest.Start(t)
+	b.OnWatch(silent)
+	_, port, err := net.SplitHostPort(b.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := backendtest.StartNames(t)
+	names.Set("app.test", "127.0.0.1", "127.0.0.99", "::1")
+	u := connect(t, Params{Target: names.Target("app.test", port), Schema: quiet(), resolveEvery: time.Hour})
+	watch(t, u, nil)
+	six := net.JoinHostPort("::1", port)
+	foreign := func(usage Usage) (names []string) {
+		for _, a := range usage.Addresses {
+			if a.Foreign {
+				names = append(names, a.Address)
+			}
+		}
+		return names
+	}
+	awaitUsage(t, u, "the address of IPv6 is not foreign", func(usage Usage) bool { return slices.Equal(foreign(usage), []string{six}) })
+
+	names.Set("app.test", "127.0.0.1", "::1") // 127.0.0.99 is down, and has the name looked up
+	awaitUsage(t, u, "the address that is down is still there", func(usage Usage) bool { return len(usage.Addresses) == 2 })
+	time.Sleep(2 * lookupRest) // for a lookup that is due
+	before := names.Lookups()
+	time.Sleep(4 * time.Second) // an attempt to connect each 1 to 3 s
+	if n := names.Lookups() - before; n > 0 {
+		t.Errorf("%d lookups while nothing has changed", n)
+	}
+
+	// One that works after all is like any other, also when it is lost.
+	other := backendtest.Start(t, backendtest.WithAddr(six))
+	awaitUsage(t, u, "the address of IPv6 is not up", func(usage Usage) bool { return len(foreign(usage)) == 0 && addresses(u) == 2 })
+	other.Stop()
+	awaitUsage(t, u, "the address of IPv6 is up", func(Usage) bool { return addresses(u) == 1 })
+	if got := foreign(u.Usage()); len(got) > 0 {
+		t.Errorf("%v is foreign", got)
+	}
+}
