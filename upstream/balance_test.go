@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,9 +14,11 @@ import (
 
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
+	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
@@ -564,6 +567,46 @@ func TestAFullAddressGetsAFurtherConnection(t *testing.T) {
 	}
 	// One RPC more than its connection takes has it get another.
 	eventually(t, func() bool { return f.Backends[1].Running() >= 19 })
+}
+
+// A backend is called by its name, whichever of its addresses an RPC goes to.
+func TestTheAuthorityIsTheName(t *testing.T) {
+	f := startFleet(t, 2)
+	authorities := make(chan string, 2)
+	for _, b := range f.Backends {
+		b.OnWatch(func(_ *testv1.WatchRequest, stream watchServer) error {
+			md, _ := metadata.FromIncomingContext(stream.Context())
+			authorities <- strings.Join(md.Get(":authority"), ",")
+			return silent(nil, stream)
+		})
+	}
+	u := connectTo(t, f, Params{})
+	awaitAddresses(t, u, 2)
+	for range cap(authorities) {
+		watch(t, u, nil)
+		if got, want := <-authorities, strings.TrimPrefix(f.Target(), "dns://"); !strings.HasSuffix(want, "/"+got) {
+			t.Errorf("called %q, and the target is %s", got, f.Target())
+		}
+	}
+}
+
+// Of very many addresses a part is connected to, and the log says so once.
+func TestTooManyAddressesAreNotAllUsed(t *testing.T) {
+	var state resolver.State
+	for i := range maxEndpoints + 50 {
+		addr := resolver.Address{Addr: fmt.Sprintf("127.9.%d.%d:1", i/250, i%250+1)}
+		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{addr}})
+	}
+	r := manual.NewBuilderWithScheme("many")
+	resolver.Register(r)
+	r.InitialState(state)
+	var log lines
+	u := connect(t, Params{Target: "many:///app", Schema: quiet(), Logger: log.logger()})
+	awaitUsage(t, u, "nothing is found", func(usage Usage) bool { return len(usage.Addresses) > 0 })
+	r.UpdateState(state)
+	if n := len(u.Usage().Addresses); n != maxEndpoints || log.count("too many addresses") != 1 {
+		t.Errorf("%d addresses are used, and the log says so %d times", n, log.count("too many addresses"))
+	}
 }
 
 func TestManyAddresses(t *testing.T) {

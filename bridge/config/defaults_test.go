@@ -258,6 +258,26 @@ func TestDefaultsKeepSetKeys(t *testing.T) {
 }
 
 // WithDefaults is pure: what it gives can be changed without changing what it was given.
+// An upstream is required where it is the only one, unless the configuration says otherwise.
+func TestDefaultsRequireAnOnlyUpstream(t *testing.T) {
+	for text, want := range map[string]map[string]bool{
+		"upstreams: {a: {target: a:1}}":                                   {"a": true},
+		"upstreams: {a: {target: a:1, required: false}}":                  {"a": false},
+		"upstreams: {a: {target: a:1}, b: {target: b:1}}":                 {"a": false, "b": false},
+		"upstreams: {a: {target: a:1}, b: {target: b:1, required: true}}": {"a": false, "b": true},
+	} {
+		file, err := Parse("a.yaml", []byte(text+"\nroutes: [{path: /a, rpc: a.B/C, upstream: a}]\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, required := range want {
+			if got := *file.Config.WithDefaults().Upstreams[name].Required; got != required {
+				t.Errorf("%s: %s is required: %t", text, name, got)
+			}
+		}
+	}
+}
+
 func TestDefaultsShareNothing(t *testing.T) {
 	load := func() Config {
 		file, err := Parse("app.yaml", append(readFile(t, "../../examples/ssebridge.yaml"), []byte(`

@@ -21,6 +21,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/ssebridge/ssebridge/internal/release"
 )
 
 // flushTimeout bounds how long the last spans may take to leave: a collector that does not
@@ -59,7 +61,7 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 	}
 	info, _ := debug.ReadBuildInfo()
 	described, err := resource.New(ctx,
-		resource.WithAttributes(attribute.String("service.name", "ssebridge"), attribute.String("service.version", buildVersion(info))),
+		resource.WithAttributes(attribute.String("service.name", "ssebridge"), attribute.String("service.version", buildVersion(release.Version(), info))),
 		resource.WithTelemetrySDK(),
 		resource.WithHost(),
 		resource.WithFromEnv(), // says more than what stands above

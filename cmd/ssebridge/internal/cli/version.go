@@ -19,17 +19,17 @@ func newVersion() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, _ := debug.ReadBuildInfo()
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine(info))
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine(release.Version(), info))
 
 			return err
 		},
 	}
 }
 
-// versionLine says what was built, from which commit, by which Go and for what; info
-// is nil when the build carries none.
-func versionLine(info *debug.BuildInfo) string {
-	version := cmp.Or(buildVersion(info), "unknown")
+// versionLine names the build's version, commit, Go and platform. released is the version of
+// a release, "" of any other build; info is nil when the build carries none.
+func versionLine(released string, info *debug.BuildInfo) string {
+	version := cmp.Or(buildVersion(released, info), "unknown")
 	parts := []string{"ssebridge " + version}
 	if info != nil {
 		settings := map[string]string{}
@@ -50,8 +50,8 @@ func versionLine(info *debug.BuildInfo) string {
 }
 
 // buildVersion returns the version of a build: that of the release, or as far as Go knows it.
-func buildVersion(info *debug.BuildInfo) string {
-	if released := release.Version(); released != "" || info == nil {
+func buildVersion(released string, info *debug.BuildInfo) string {
+	if released != "" || info == nil {
 		return released
 	}
 
