@@ -57,6 +57,7 @@ type Bridge struct {
 	life   context.Context //nolint:containedctx // ends when Close does; of what outlives the calls that begin it
 	stop   context.CancelFunc
 	http10 sync.Once // the log line about HTTP/1.0
+	timed  sync.Once // that about a server's WriteTimeout
 }
 
 // New makes a bridge. It does not wait for the upstreams. The faults of the

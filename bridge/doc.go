@@ -20,7 +20,8 @@
 // Shutdown, then Close.
 //
 // The http.Server around it should have a ReadHeaderTimeout, needs no
-// WriteTimeout (the bridge lifts it for streams), and with HTTP/2 should have
+// WriteTimeout (the bridge lifts it for streams, if each middleware's
+// ResponseWriter can be unwrapped), and with HTTP/2 should have
 // HTTP2.WriteByteTimeout, without which a dead connection is kept for ever. What
 // the bridge cannot bound is the server's to bound: MaxHeaderBytes (the command
 // sets one and a half limits.request_bytes), HTTP2.MaxConcurrentStreams (250), and

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -389,4 +390,49 @@ func TestNotFlushable(t *testing.T) {
 			t.Errorf("answered %d %s, logged %s", code, text, w.Logged)
 		}
 	})
+}
+
+// A middleware may hide the server's deadlines, so that its WriteTimeout cuts each
+// stream. The log names the cure.
+func TestAWriteTimeoutThatCannotBeLiftedIsLogged(t *testing.T) {
+	back := backend(t)
+	for name, test := range map[string]struct {
+		timeout time.Duration
+		hides   bool
+		want    int
+	}{
+		"hidden":             {time.Minute, true, 1},
+		"not hidden":         {time.Minute, false, 0},
+		"without a time-out": {0, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, back.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, open_grace: 0s}")
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if test.hides {
+					w = onlyFlushes{w, w.(http.Flusher)} //nolint:errcheck // net/http's own
+				}
+				g.Bridge.ServeHTTP(w, r)
+			}))
+			server.Config.WriteTimeout = test.timeout
+			server.Start()
+			defer server.Close()
+			for range 2 {
+				c := ssetest.Connect(t, server.URL+"/feed", ssetest.Options{})
+				c.AwaitEvents(1)
+				c.Close()
+			}
+			if err := g.Bridge.Close(); err != nil { // its log is whole then
+				t.Error(err)
+			}
+			if got := strings.Count(g.Log.String(), "WriteTimeout cuts each stream"); got != test.want {
+				t.Errorf("logged %d times, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// onlyFlushes is what some middlewares make of a ResponseWriter.
+type onlyFlushes struct {
+	http.ResponseWriter
+	http.Flusher
 }

@@ -266,6 +266,12 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 				"route", e.route.Path)
 		})
 	}
+	if isTimed(w, r) {
+		e.bridge.timed.Do(func() {
+			e.bridge.logger.Warn("the server's WriteTimeout cuts each stream: a middleware's ResponseWriter has no way to lift it; give it an Unwrap method "+
+				"(see http.ResponseController), or the server no WriteTimeout", "route", e.route.Path)
+		})
+	}
 	done, visit := client.Done, visitOf(w).kept()
 	visitOf(w).streams(true)
 	e.present.stay()
@@ -299,6 +305,14 @@ func (e *endpoint) deliver(w http.ResponseWriter, r *http.Request, client *deliv
 			e.bridge.asked.add(remote) // before the response's end, after which the client comes back
 		}
 	}, nil
+}
+
+// isTimed reports whether the embedder's server has a WriteTimeout that cannot be lifted
+// for a response.
+func isTimed(w http.ResponseWriter, r *http.Request) bool {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return ok && server.WriteTimeout > 0 &&
+		errors.Is(http.NewResponseController(w).SetWriteDeadline(time.Time{}), http.ErrNotSupported)
 }
 
 // setStreamHead sets what every event stream begins with, and returns whether
