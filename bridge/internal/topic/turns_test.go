@@ -294,6 +294,10 @@ func TestSilenceIsTheBackends(t *testing.T) {
 
 		slow := begun()
 		slow.moved()
+		slow.mu.Lock()
+		slow.due = time.Now()
+		slow.mu.Unlock()
+		slow.silent() // its timer had fired before the message came
 		time.Sleep(10 * silence)
 		expect(slow, false, "while a message is taken")
 		slow.rests()
@@ -310,7 +314,13 @@ func TestSilenceIsTheBackends(t *testing.T) {
 			busy.mu.Unlock()
 		}
 		expect(busy, false, "on a busy machine")
-		time.Sleep(2 * silence)
+		for range 2 {
+			busy.mu.Lock()
+			busy.due = busy.due.Add(-silence)
+			busy.mu.Unlock()
+			time.Sleep(silence)
+			synctest.Wait()
+		}
 		expect(busy, true, "after the longest silence")
 	})
 }
