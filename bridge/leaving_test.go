@@ -145,6 +145,33 @@ func TestDrainOfAnEmbeddedBridgeLetsAPageGo(t *testing.T) {
 	})
 }
 
+// Where the bridge is alone, a new connection leads to no other one. So a client that comes back by the old connection waits for the end
+// of the drain like any other.
+func TestALoneBridgeAsksForNoNewConnection(t *testing.T) {
+	onFramed(t, "drain: {alone: true, delay: 0s, grace: 30s}", "", func(t *testing.T, p *page) {
+		first, second := p.listen(5), p.listen(6)
+		ctx, cancel := context.WithCancel(context.Background())
+		drained := make(chan error, 1)
+		go func() { drained <- p.bridge.Drain(ctx) }()
+		for first.Snapshot().Ended == nil && second.Snapshot().Ended == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if first.Snapshot().Ended == nil {
+			first = second
+		}
+		p.askedFor(first, "drain")
+		first.Reconnect()
+		if retry := p.askedFor(first, "drain"); retry < 20*time.Second {
+			t.Errorf("by the old connection it is asked to come back after %v", retry)
+		}
+		p.expectDials(1)
+		cancel()
+		if err := <-drained; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
 // Where a route has a max_age, a balancer is to place the client anew. It gives
 // connections to bridges, so the client needs a new one.
 func TestMaxAgeEndsTheConnectionToo(t *testing.T) {

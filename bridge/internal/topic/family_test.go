@@ -73,13 +73,16 @@ func TestMadeUpCursorsDelayNoClient(t *testing.T) {
 		messages[i] = "m" + strconv.Itoa(i)
 	}
 	const strangers = 5000
-	elsewhere := beside(t, messages, "other", strangers)
-	took := beside(t, messages, "k", strangers)
-	elsewhere = max(elsewhere, beside(t, messages, "other", strangers))
-	t.Logf("up to date after %v, and after %v beside as many on another stream", took, elsewhere)
-	if took > 2*elsewhere { // with work that grows with the logs it is 35 times
-		t.Error("clients wait for those at cursors that do not exist")
+	for range 3 { // the machine may be busier for a while
+		elsewhere := beside(t, messages, "other", strangers)
+		took := beside(t, messages, "k", strangers)
+		elsewhere = max(elsewhere, beside(t, messages, "other", strangers))
+		t.Logf("up to date after %v, and after %v beside as many on another stream", took, elsewhere)
+		if took <= 2*elsewhere { // with work that grows with the logs it is 35 times
+			return
+		}
 	}
+	t.Error("clients wait for those at cursors that do not exist")
 }
 
 // beside returns how long some clients take to replay a stream beside so many that

@@ -27,6 +27,7 @@ type reader struct {
 	// the client that takes its time, and not the bridge.
 	writing bool
 	target  uint64
+	visited bool // the bridge has come round to it, since it came to the log
 	skips   bool // it skips what it has got, and is in Topic.skippers
 	parting
 }
@@ -102,7 +103,7 @@ func (s *Subscription) Sending(position uint64) {
 	}
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
-	s.writing, s.target = true, position
+	s.writing, s.visited, s.target = true, true, position
 }
 
 // Taking says that the client's socket has taken a part of what is being written: the
@@ -152,15 +153,15 @@ func (s *Subscription) Progress(position uint64) {
 	}
 }
 
-// waitsForClient reports whether the log is full of frames that are being written to
-// a client, which takes its time.
+// waitsForClient reports whether the log is full because of a client that is being
+// written to, and takes its time.
 func (t *Topic) waitsForClient() bool {
 	if !t.log.Full() {
 		return false
 	}
 	t.readersMu.Lock()
 	defer t.readersMu.Unlock()
-	return slices.ContainsFunc(t.readers, func(s *Subscription) bool { return s.writing && s.target > s.read && s.read == t.least })
+	return slices.ContainsFunc(t.readers, func(s *Subscription) bool { return s.writing && s.visited && s.read == t.least })
 }
 
 // unhold holds the log for the other readers.

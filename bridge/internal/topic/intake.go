@@ -98,6 +98,7 @@ func (t *Topic) reserve(ctx context.Context, bytes int64) (reserved int64, err e
 		case <-freed:
 		case <-again.C:
 			waited = true
+			t.turn.Load().giveBack() // it may wait for long
 			t.registry.relieveFor(t.log.Kept(), bytes)
 			again.Reset(patience)
 		case <-ctx.Done():

@@ -207,7 +207,6 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 			stale.works()
 		}
 		turn.moved()
-		defer turn.rests()
 		return backlog.takes(ctx, func() error { return t.take(ctx, wire) })
 	}
 	for {
@@ -219,6 +218,7 @@ func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (b
 			t.asked = time.Now()
 		}
 		backlog.asks()
+		turn.asks()
 		err = stream.Next(message)
 		room.done()
 		if err != nil {
@@ -332,7 +332,7 @@ func (t *Topic) awaitReaders(ctx context.Context) error {
 		if t.listening.Load() == 0 && ctx.Err() == nil {
 			t.turn.Load().giveBack() // it lingers
 		}
-		began, slow := time.Now(), t.waitsForClient()
+		began, counts := time.Now(), !t.log.Full() || t.waitsForClient() // else the bridge has not come round to a client
 		select {
 		case <-t.room:
 		case <-again.C:
@@ -340,7 +340,7 @@ func (t *Topic) awaitReaders(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if slow {
+		if counts {
 			t.turn.Load().wait(time.Since(began))
 		}
 	}

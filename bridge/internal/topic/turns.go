@@ -75,7 +75,7 @@ type turn struct {
 	quiet    *time.Timer // calls silent; nil until the RPC is placed
 	began    time.Time   // when the silence began that quiet measures
 	due      time.Time   // when quiet is to fire
-	taking   bool        // a message is being taken: there is no silence
+	taking   bool        // a message has come and the next one is not waited for: there is no silence
 	returned bool        // quiet is of no use any more
 }
 
@@ -239,8 +239,9 @@ func (t *turn) accepted(topic *Topic) {
 	}
 }
 
-// moved says that the RPC has sent a message. Until rests, silence does not count:
-// what a message waits for here, as a lane, says nothing of the RPC.
+// moved says that the RPC has sent a message. Until asks, silence does not count: what
+// a message waits for here, as a lane, or the pump before the next one, as a client that
+// the bridge has not come round to, says nothing of the RPC.
 func (t *turn) moved() {
 	if t == nil || t.silence == 0 {
 		return
@@ -256,13 +257,16 @@ func (t *turn) moved() {
 	}
 }
 
-// rests says that the message has been taken.
-func (t *turn) rests() {
+// asks says that the pump waits for the next message of the RPC.
+func (t *turn) asks() {
 	if t == nil || t.silence == 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.taking {
+		return // for the first one; its silence began when the RPC was placed
+	}
 	if t.taking = false; !t.returned {
 		t.began = time.Now()
 		t.due = t.began.Add(t.silence)
@@ -271,7 +275,7 @@ func (t *turn) rests() {
 }
 
 // wait says that the pump has not read for a while, since the socket of a client
-// was slow. A replay at the pace of a slow client holds up no other one. The time in
+// was slow, or the log was ahead of main. A replay at the pace of a slow client holds up no other one. The time in
 // which the bridge has not come round to a client does not count: else a busy
 // machine would open ever more RPCs.
 func (t *turn) wait(d time.Duration) {

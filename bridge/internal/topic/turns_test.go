@@ -237,6 +237,22 @@ func TestASlowClientHoldsNoTurn(t *testing.T) {
 	})
 }
 
+// The turn stays where the pump waits for a client that the bridge has not come round to, on a machine that is busy: the next RPC would
+// make it busier.
+func TestAReplayKeepsItsTurnWhileTheBridgeIsLate(t *testing.T) {
+	inScriptOfTurns(t, func(h *house, c *client) {
+		time.Sleep(10 * silence)
+		if running, _ := h.turns.Usage(); running != 1 {
+			t.Errorf("%d RPCs have a turn", running)
+		}
+		c.sub.Sending(0) // its first block
+		time.Sleep(3 * silence)
+		if running, _ := h.turns.Usage(); running != 0 {
+			t.Errorf("%d RPCs have a turn while their client takes nothing", running)
+		}
+	})
+}
+
 // inScriptOfTurns has a client whose log is full after one message.
 func inScriptOfTurns(t *testing.T, test func(h *house, c *client)) {
 	t.Helper()
@@ -300,7 +316,7 @@ func TestSilenceIsTheBackends(t *testing.T) {
 		slow.silent() // its timer had fired before the message came
 		time.Sleep(10 * silence)
 		expect(slow, false, "while a message is taken")
-		slow.rests()
+		slow.asks()
 		time.Sleep(silence - time.Millisecond)
 		expect(slow, false, "before a silence")
 		time.Sleep(time.Millisecond)
