@@ -201,14 +201,15 @@ func TestABackendThatFailsEachRPCIsStale(t *testing.T) {
 	for name, headers := range map[string]bool{"without headers": false, "behind headers": true} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, feedRoute("heartbeat: {every: 0s}, open_grace: 1ms"), func(t *testing.T, w *world) {
-				away := true
+				var away atomic.Bool
+				away.Store(true)
 				w.Stage.watch = func(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 					if headers {
 						if err := stream.SendHeader(nil); err != nil {
 							return err
 						}
 					}
-					if away {
+					if away.Load() {
 						return status.Error(codes.Unavailable, "no healthy upstream")
 					}
 					<-stream.Context().Done()
@@ -221,7 +222,7 @@ func TestABackendThatFailsEachRPCIsStale(t *testing.T) {
 				expect(t, c, "open stale")
 				time.Sleep(10 * time.Minute)
 				expect(t, c, "open stale")
-				away = false
+				away.Store(false)
 				time.Sleep(time.Minute)
 				expect(t, c, "open stale live")
 			})

@@ -17,5 +17,12 @@ func (b *Bridge) PendingRequests() int64 { return b.shedding.pending.requests.by
 // PendingAnswers is what is held of answers.
 func (b *Bridge) PendingAnswers() int64 { return b.shedding.pending.answers.bytes() }
 
+// Fill takes as much of limits.pending_bytes as leaves room for small requests and answers only.
+func (b *Bridge) Fill() {
+	for _, p := range []*pool{&b.shedding.pending.requests, &b.shedding.pending.answers} {
+		p.take(p.most * 9 / 10)
+	}
+}
+
 // Intake bounds the large messages that are received from an upstream.
 func (b *Bridge) Intake(name string) *upstream.Intake { return b.site.Load().upstreams[name].intake }

@@ -93,6 +93,11 @@ func TestALoneBridgePassesNoRequestOn(t *testing.T) {
 	inWorld(t, "drain: {alone: true, delay: 2s, grace: 2s}\n"+feedRoute(""), func(t *testing.T, w *world) {
 		drained := make(chan error, 1)
 		go func() { drained <- w.Bridge.Drain(context.Background()) }()
+		t.Cleanup(func() {
+			if err := <-drained; err != nil {
+				t.Error(err)
+			}
+		})
 		synctest.Wait()
 		prefer := http.Header{"Prefer": {"drain=status"}}
 		served := w.listen("/feed", ssetest.Options{Header: prefer})
@@ -101,8 +106,5 @@ func TestALoneBridgePassesNoRequestOn(t *testing.T) {
 		time.Sleep(2 * time.Second) // the delay is over
 		late := w.listen("/feed", ssetest.Options{Header: prefer})
 		expect(t, late, "open retry:drain")
-		if err := <-drained; err != nil {
-			t.Error(err)
-		}
 	})
 }
