@@ -329,9 +329,6 @@ func (t *Topic) awaitReaders(ctx context.Context) error {
 	defer t.stalls(false)
 	for t.mustWait() {
 		t.stalls(t.log.Full())
-		if t.listening.Load() == 0 && ctx.Err() == nil {
-			t.turn.Load().giveBack() // it lingers
-		}
 		began, counts := time.Now(), !t.log.Full() || t.waitsForClient() // else the bridge has not come round to a client
 		select {
 		case <-t.room:

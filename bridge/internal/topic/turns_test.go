@@ -253,6 +253,25 @@ func TestAReplayKeepsItsTurnWhileTheBridgeIsLate(t *testing.T) {
 	})
 }
 
+// The turn of a replay whose last client has left is the next one's at once, while the topic lingers.
+func TestALingeringReplayHoldsNoTurn(t *testing.T) {
+	inWorld(t, anyLimits, func(t *testing.T, w *world) {
+		w.params.Turns = NewTurns(1)
+		own := func(j *Join) { j.Own, j.Resumable, j.Ordered = true, true, true }
+		w.join("k", own)
+		c := w.join("k", own)
+		w.backend.send(t, "1")
+		if running, _ := w.params.Turns.Usage(); running != 1 {
+			t.Fatalf("%d RPCs have a turn", running)
+		}
+		c.leave()
+		w.expectTopics(2)
+		if running, _ := w.params.Turns.Usage(); running != 0 {
+			t.Errorf("%d RPCs have a turn, of a topic without clients", running)
+		}
+	})
+}
+
 // inScriptOfTurns has a client whose log is full after one message.
 func inScriptOfTurns(t *testing.T, test func(h *house, c *client)) {
 	t.Helper()
