@@ -321,5 +321,5 @@ func heapInUse() int64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 
-	return int64(stats.HeapAlloc) //nolint:gosec // far below
+	return int64(stats.HeapAlloc)
 }
