@@ -474,6 +474,26 @@ func TestRebalancing(t *testing.T) {
 	}
 }
 
+// Many bridges with few RPCs each do not all choose the same of several addresses with as few.
+func TestTiesAreBrokenAtRandom(t *testing.T) {
+	p, _ := lonePool(Params{})
+	p.avoid, p.endpoints = newRecords[string](), nil
+	for i := range 4 {
+		_, c := lonePool(Params{})
+		c.endpoint.name = strconv.Itoa(i)
+		p.endpoints = append(p.endpoints, c.endpoint)
+	}
+	chosen := map[string]int{}
+	for range 1000 {
+		chosen[p.pickLocked(0).endpoint.name]++
+	}
+	for _, e := range p.endpoints {
+		if n := chosen[e.name]; n < 150 || n > 350 {
+			t.Errorf("chosen: %v", chosen)
+		}
+	}
+}
+
 // While nothing is moved, differences of up to a tenth of a share, and of one RPC, are left alone. Once RPCs are moved, they are
 // moved until all is even.
 func TestSmallDifferencesAreLeftAlone(t *testing.T) {
