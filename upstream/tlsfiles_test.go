@@ -35,12 +35,27 @@ func TestFilesThatCannotBeUsedChangeNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
+				before := u.pool.newestGeneration()
 				backend.Restart()
+				awaitConnection(t, u, before)
 				watch(t, u, nil)
 			}
 			if n := log.count("the files of tls cannot be used"); n != 1 {
 				t.Errorf("the log has heard of it %d times", n)
 			}
 		})
+	}
+}
+
+// awaitConnection waits until a connection is up that is newer than a generation.
+func awaitConnection(t *testing.T, u *Upstream, before uint64) {
+	t.Helper()
+	ctx := within(t)
+	u.pool.mu.Lock()
+	defer u.pool.mu.Unlock()
+	for u.pool.generation <= before {
+		if err := u.pool.waitLocked(ctx); err != nil {
+			t.Fatal("not connected again")
+		}
 	}
 }
