@@ -12,7 +12,7 @@ func (v *validator) request(r *Route, at place) {
 	body := at.key("body")
 	posts := slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, "POST") })
 	allowsBody := r.Request.Body != nil && (r.Request.Body.All || len(r.Request.Body.Paths) > 0)
-	if !posts && v.wrote(body.path, allowsBody) {
+	if !posts && !v.refused(joinPath(parentPath(at.path), "methods")) && v.wrote(body.path, allowsBody) {
 		v.errorf(body.path, "request.body has no effect where methods does not name POST; remove it, or write methods: [GET, POST]")
 	}
 	bound := v.bindings(r, at)

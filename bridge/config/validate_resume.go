@@ -40,6 +40,7 @@ func (v *validator) catchUp(r *Route, at place) {
 	case r.Resume.MaxEvents < 0:
 		v.errorf(events, "must not be negative; 0 is unlimited")
 	case r.Resume.MaxEvents == 0:
+	case !r.Share && v.refused(joinPath(parentPath(at.path), "share")):
 	case !r.Share:
 		v.errorf(events, "needs share: true, since only a shared stream shows where a client has caught up; remove it, or write share: true")
 	case r.Resume.Ordered != nil && !*r.Resume.Ordered:
@@ -48,6 +49,12 @@ func (v *validator) catchUp(r *Route, at place) {
 	if r.Resume.MaxAge != 0 {
 		v.duration(at.key("max_age").path, r.Resume.MaxAge, least, month)
 	}
+}
+
+// lacksResume reports whether a route has no resume. One that was refused counts, and so
+// does a misspelt one, or the keys that need it would be refused because of the typo.
+func (v *validator) lacksResume(r *Route, at place) bool {
+	return r.Resume == nil && !v.refused(at.key("resume").path)
 }
 
 // lacksID says whether a route's messages carry no ids of the backend. An event.id

@@ -172,7 +172,7 @@ func (v *validator) voids(r *Route, at place) {
 	if !r.Share && !v.refused(path("share")) {
 		v.voidWithoutSharing(r, at)
 	}
-	if r.Join == JoinOwn && r.Share && (r.Resume == nil || v.lacksID(r, at)) {
+	if r.Join == JoinOwn && r.Share && (v.lacksResume(r, at) || v.lacksID(r, at)) {
 		v.errorf(path("join"), "join: own needs event.id and resume, by which a client's own stream merges into the shared one")
 	}
 	if r.OnComplete == OnCompleteReopen && r.Done != "" {
@@ -194,7 +194,7 @@ func (v *validator) voidWithoutSharing(r *Route, at place) {
 	if slow := at.key("slow_client").path; named("routes[].slow_client", r.SlowClient) && v.wrote(slow, r.SlowClient != SlowClientDisconnect) {
 		without(slow, "slow_client", "as the backend is slowed down and nothing is dropped", remove)
 	}
-	if r.Event.ID != nil && isFieldPath(*r.Event.ID) && r.Resume == nil {
+	if r.Event.ID != nil && isFieldPath(*r.Event.ID) && v.lacksResume(r, at) {
 		without(at.key("event").key("id").path, "event.id", "as a client resumes from its own RPC, by the bridge's numbers",
 			"add share: true, or resume, or remove it")
 	}

@@ -97,9 +97,9 @@ func (v *validator) tls(t *TLS, at place) {
 		}
 	}
 	switch {
-	case t.Cert != "" && t.Key == "":
+	case t.Cert != "" && t.Key == "" && !v.refused(at.key("key").path):
 		v.errorf(at.key("cert").path, "cert needs key, the file of its private key")
-	case t.Key != "" && t.Cert == "":
+	case t.Key != "" && t.Cert == "" && !v.refused(at.key("cert").path):
 		v.errorf(at.key("key").path, "key needs cert, the file of its certificate")
 	}
 	if strings.ContainsAny(t.ServerName, ":/ ") || !isPrintableASCII(t.ServerName) {
