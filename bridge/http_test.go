@@ -89,8 +89,8 @@ func TestRequests(t *testing.T) {
 		{"GET", "/safe/a?_ts=1&utm_source=x&utm_campaign=50%25", "", nil, 200, "", `{"name":"a"}`},
 		{
 			"GET", "/safe/a?key=1", "", nil, 400, "",
-			`{"code":3,"message":"key: unknown field; the route's request.ignore lists names to ignore","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest",` +
-				`"fieldViolations":[{"field":"key","description":"unknown field; the route's request.ignore lists names to ignore"}]}]}`,
+			`{"code":3,"message":"key: unknown field (for the operator: the route's request.ignore lists names to ignore)","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest",` +
+				`"fieldViolations":[{"field":"key","description":"unknown field (for the operator: the route's request.ignore lists names to ignore)"}]}]}`,
 		},
 		{"POST", "/safe/a", "", nil, 405, "GET, HEAD, OPTIONS", `{"code":12,"message":"the path does not take the method POST"}`},
 		{"GET", "/safe/a?kinds.choiceNested&kinds.empty={}", "", nil, 200, "", `{"name":"a","kinds":{"empty":{},"choiceNested":{}}}`},

@@ -29,6 +29,9 @@ type Binder struct {
 	// what clients may set: never what is closed
 	closed      *fieldSet
 	query, body openness
+	// queryNames are the fields that the route lists for the query, for messages; ""
+	// where it lists none.
+	queryNames string
 	// reserved are names in a query that are taken out before fields are looked at;
 	// ignored begin the names that are left out where the query may not set them.
 	reserved, ignored []string

@@ -72,7 +72,7 @@ func TestProto2(t *testing.T) {
 		{all, request{body: `{"must":"a","[old.less]":5}`}, "400 [old.less]: unknown field"},
 		{all, request{body: `{"must":"a","old.more]":5}`}, "400 old.more]: unknown field"},
 		{all, request{body: `{"must":"a","[":5}`}, "400 [: unknown field"},
-		{all, request{query: "must=a&[old.more]=5"}, "400 [old.more]: unknown field; the route's request.ignore lists names to ignore"},
+		{all, request{query: "must=a&[old.more]=5"}, "400 [old.more]: unknown field (for the operator: the route's request.ignore lists names to ignore)"},
 		{listed, request{body: `{"must":"a","[old.more]":5}`}, "400 [old.more]: it is not open to the body"},
 	} {
 		bound, err := tt.request.bind(tt.binder)

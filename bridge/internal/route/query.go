@@ -138,8 +138,9 @@ func kindOfText(f protoreflect.FieldDescriptor) string {
 }
 
 // ignoreHint ends the error of a name that the route has no use for: pages get names
-// appended by others, and the 400 stops an EventSource for good.
-const ignoreHint = "; the route's request.ignore lists names to ignore"
+// appended by others, and the 400 stops an EventSource for good. The page's author cannot
+// write the route, so the hint says that it is the operator's.
+const ignoreHint = " (for the operator: the route's request.ignore lists names to ignore)"
 
 // unresolved is the error of a name that names no place.
 func (b *Binder) unresolved(name string, err error) error {
@@ -148,7 +149,12 @@ func (b *Binder) unresolved(name string, err error) error {
 		return badField(name, "%v", err)
 	}
 
-	return badField(name, "unknown field%s%s", didYouMean(b.suggest(unknown, b.query)), ignoreHint)
+	hint := didYouMean(b.suggest(unknown, b.query))
+	if hint == "" && b.queryNames != "" {
+		hint = "; the query takes " + b.queryNames
+	}
+
+	return badField(name, "unknown field%s%s", hint, ignoreHint)
 }
 
 // suggest returns the name that was probably meant, of those open to clients.
@@ -199,6 +205,10 @@ func (b *Binder) openPlace(name string) (p place, refusal func() error) {
 	case closed.any() != nil && !inParts:
 		return refuse("a part of it is set by the route")
 	case open.none() || !open.all && !inParts:
+		if b.queryNames != "" {
+			return refuse("it is not open to the query, which takes %s", b.queryNames)
+		}
+
 		return refuse("it is not open to the query")
 	}
 

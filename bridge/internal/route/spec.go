@@ -101,6 +101,7 @@ func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver)
 	c.closeSiblings()
 	c.closeCursor(spec.Query, spec.Body)
 	c.binder.query = c.open("request.query", spec.Query)
+	c.binder.queryNames = listed(spec.Query.Paths)
 	c.binder.body = c.open("request.body", spec.Body)
 	c.forward(spec.Metadata)
 
@@ -164,21 +165,33 @@ func (c *compiler) resolve(key, path string) (place, bool) {
 
 // fieldsOf names the fields of a message, as the end of an error.
 func fieldsOf(m protoreflect.MessageDescriptor) string {
+	names := make([]string, m.Fields().Len())
+	for i := range names {
+		names[i] = string(m.Fields().Get(i).Name())
+	}
+
+	if len(names) == 0 {
+		return "; it has none"
+	}
+
+	return "; it has " + listed(names)
+}
+
+// listed joins names for a message, of many only the first.
+func listed(names []string) string {
 	const most = 12
 
-	var names []string
-	for i := range min(m.Fields().Len(), most) {
-		names = append(names, string(m.Fields().Get(i).Name()))
+	shownNames := make([]string, 0, most+1)
+
+	for _, name := range names[:min(len(names), most)] {
+		shownNames = append(shownNames, shown(name))
 	}
 
-	switch {
-	case len(names) == 0:
-		return "; it has none"
-	case m.Fields().Len() > most:
-		names = append(names, "…")
+	if len(names) > most {
+		shownNames = append(shownNames, "…")
 	}
 
-	return "; it has " + strings.Join(names, ", ")
+	return strings.Join(shownNames, ", ")
 }
 
 // bind finds the place of a path and closes it. Of two keys that bind one field,

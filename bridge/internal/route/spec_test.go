@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -178,7 +179,7 @@ func TestOpaqueRequests(t *testing.T) {
 		{&emptypb.Empty{}, request{}, ""},
 		{&emptypb.Empty{}, request{body: `{}`}, ""},
 		{&emptypb.Empty{}, request{body: `{"a":1}`}, "400 a: unknown field"},
-		{&emptypb.Empty{}, request{query: "a=1"}, "400 a: unknown field; the route's request.ignore lists names to ignore"},
+		{&emptypb.Empty{}, request{query: "a=1"}, "400 a: unknown field (for the operator: the route's request.ignore lists names to ignore)"},
 	} {
 		b, err := Compile(openSpec, tt.input.ProtoReflect().Descriptor(), nil)
 		if err != nil {
@@ -202,5 +203,16 @@ func TestOpaqueRequests(t *testing.T) {
 	want := "request.body: the JSON of google.protobuf.StringValue is its whole value, so nothing else may set its fields, as request.set.value does"
 	if got := text(err); got != want {
 		t.Errorf("got %s; want %s", got, want)
+	}
+}
+
+// A long list of the query's fields is cut in a message, so that a slip is not answered with a page.
+func TestALongListOfNamesIsCut(t *testing.T) {
+	names := strings.Split("a b c d e f g h i j k l m n", " ")
+	if got, want := listed(names), "a, b, c, d, e, f, g, h, i, j, k, l, …"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := listed(names[:12]), "a, b, c, d, e, f, g, h, i, j, k, l"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
