@@ -125,6 +125,7 @@ func (j *journal) answers(v *visit) {
 		more = append(more, slog.String("reason", "aborted"))
 	} else {
 		more = append(more, slog.Int("status", int(v.status)), slog.Int("bytes", v.bytes))
+		more = append(more, v.refusal.attrs()...)
 	}
 	j.put(&line{at: now, message: "request", visit: v, more: more})
 }

@@ -115,6 +115,13 @@ func (b *Bridge) Drain(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// DrainTimes returns drain.delay and drain.grace of the configuration that holds: how long
+// Drain serves on, and over how long it asks clients to come back.
+func (b *Bridge) DrainTimes() (delay, grace time.Duration) {
+	drain := b.site.Load().config.Drain
+	return time.Duration(*drain.Delay), time.Duration(*drain.Grace)
+}
+
 // Clients returns how many streams the bridge serves.
 func (b *Bridge) Clients() int { return b.clients.Len() }
 

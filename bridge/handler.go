@@ -409,12 +409,15 @@ func (e *endpoint) at(err error) error {
 func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var bad *route.Error
 	var where routed
+	v, _ := visitOf(w), errors.As(err, &where)
 	switch {
 	case errors.As(err, &bad):
 		if len(bad.Allow) > 0 {
 			w.Header().Set("Allow", strings.Join(bad.Allow, ", "))
 		}
-		writeJSON(w, bad.Status, badRequest(bad))
+		f := badRequest(bad)
+		v.refused(refusal{code: f.code, field: where.endpoint.ownName(bad.Field)})
+		writeJSON(w, bad.Status, f.body())
 	case r.Context().Err() != nil:
 		// The client has gone; and if a middleware ran out of patience, an answer
 		// made up here would stop an EventSource for good. (A body that did not
@@ -422,18 +425,22 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	case errors.As(err, new(*config.Error)):
 		f := failure{code: codes.Unimplemented, message: "the route does not fit what the backend serves; the bridge's log says why"}
+		v.refused(refusal{code: f.code, message: f.message})
 		writeJSON(w, http.StatusNotImplemented, f.body())
-	case errors.As(err, &where):
+	case where.endpoint != nil:
 		f := where.endpoint.failureOf(where.error)
+		v.refused(refusalOf(where.error, f))
 		writeJSON(w, f.httpStatus(), f.body())
 	default:
 		b.logger.Error("a request failed", "error", shown(err.Error(), errorBytes))
-		writeJSON(w, http.StatusInternalServerError, failure{code: codes.Internal, message: "internal error"}.body())
+		f := failure{code: codes.Internal, message: "internal error"}
+		v.refused(refusal{code: f.code, message: f.message})
+		writeJSON(w, http.StatusInternalServerError, f.body())
 	}
 }
 
 // badRequest renders a client's fault, naming the field as google.rpc.BadRequest does.
-func badRequest(bad *route.Error) []byte {
+func badRequest(bad *route.Error) failure {
 	f := failure{code: codes.InvalidArgument, message: bad.Error()}
 	switch bad.Status {
 	case http.StatusNotFound:
@@ -451,7 +458,7 @@ func badRequest(bad *route.Error) []byte {
 			Violations []violation `json:"fieldViolations"`
 		}{"type.googleapis.com/google.rpc.BadRequest", []violation{{bad.Field, bad.Message}}}))
 	}
-	return f.body()
+	return f
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

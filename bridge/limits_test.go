@@ -88,7 +88,7 @@ func TestShedBytes(t *testing.T) {
 func TestShedIsLoggedOnceAMinute(t *testing.T) {
 	inWorld(t, limited("clients: 1", ""), func(t *testing.T, w *world) {
 		w.listen("/feed", ssetest.Options{})
-		lines := func() int { return strings.Count(w.Logged.String(), "limit=limits.clients clients=1") }
+		lines := func() int { return strings.Count(w.Logged.String(), "limit=limits.clients clients=1\n") }
 		for range 100 {
 			wantShed(t, w.do(http.MethodGet, "/feed", ""), "~0")
 		}

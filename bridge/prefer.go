@@ -41,6 +41,7 @@ func (e *endpoint) passesOn(w http.ResponseWriter, r *http.Request, stream bool)
 	w.Header().Set("Retry-After", "1")
 	w.Header().Set("Connection", "close") // the proxy's next request need not come here
 	f := failure{code: codes.Unavailable, message: "the bridge drains; ask another one"}
+	visitOf(w).refused(refusal{code: f.code, message: f.message})
 	writeJSON(w, http.StatusServiceUnavailable, f.body())
 	return true
 }

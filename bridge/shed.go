@@ -185,12 +185,17 @@ func limitOf(err error) string {
 // retryAfter is a time as Retry-After has it (RFC 9110, 10.2.3), never less.
 func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
-// tellShed logs that clients are shed, a line a minute for each limit.
+// tellShed logs that clients are shed, a line a minute for each limit. For a limit by
+// address the line names the address that is refused when it is logged.
 func (b *Bridge) tellShed(r *http.Request, err error) {
 	limit := limitOf(err)
 	line, proxy := b.shedding.lines(limit, r)
 	line.Do(func() {
-		b.logger.Warn("clients are asked to come back later: a limit is reached", "limit", limit, "clients", b.shedding.seats.count())
+		attrs := []any{"limit", limit, "clients", b.shedding.seats.count()}
+		if byAddress(limit) {
+			attrs = append(attrs, "address", addrText(clientAddr(r)))
+		}
+		b.logger.Warn("clients are asked to come back later: a limit is reached", attrs...)
 	})
 	if proxy {
 		b.logger.Warn("an address beyond its limit sends X-Forwarded-For, which is not believed; if it is a proxy, name it in trusted_proxies, "+
@@ -210,13 +215,16 @@ func (s *shedding) lines(limit string, r *http.Request) (line *rate.Sometimes, p
 		line = &rate.Sometimes{First: 1, Interval: time.Minute}
 		s.told[limit] = line
 	}
-	if !s.toldProxy && (limit == limitClientsPerIP || limit == limitOpensPerIP) {
+	if !s.toldProxy && byAddress(limit) {
 		peer, _ := hostAddr(r.RemoteAddr)
 		proxy = peer == clientAddr(r) && r.Header.Get("X-Forwarded-For") != ""
 		s.toldProxy = proxy
 	}
 	return line, proxy
 }
+
+// byAddress reports whether a limit is one for each address.
+func byAddress(limit string) bool { return limit == limitClientsPerIP || limit == limitOpensPerIP }
 
 // addrText is an address for the log.
 func addrText(addr netip.Addr) string {

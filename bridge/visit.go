@@ -41,14 +41,15 @@ type visit struct {
 	protocol            protocol
 	transport           transport
 
-	status int16 // of the response, 0 while there is none
-	bytes  int   // of the body, where it is no stream
+	streaming bool     // the answer is a stream
+	status    int16    // of the response, 0 while there is none
+	bytes     int      // of the body, where it is no stream
+	refusal   *refusal // why it is no stream; nil: it was not refused, or by a middleware
 
 	// Of a stream.
-	streaming bool
-	events    uint64
-	reason    string // of the end; empty: the delivery.End says it all
-	last      string // the last id
+	events uint64
+	reason string // of the end; empty: the delivery.End says it all
+	last   string // the last id
 }
 
 // transport is what a request comes over.

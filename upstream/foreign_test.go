@@ -54,7 +54,7 @@ func checkForeign(t *testing.T, err error) {
 	if code := status.Code(err); code != codes.Unavailable {
 		t.Errorf("the code is %v", code)
 	}
-	if !errors.Is(err, ErrForeign) {
+	if !errors.Is(err, ErrForeign) || errors.Is(err, ErrAnswered) {
 		t.Errorf("%v is not ErrForeign", err)
 	}
 	for _, word := range []string{"<", "html", "4711", "login.example"} {
@@ -129,7 +129,7 @@ func TestABackendsOwnStatusIsNotForeign(t *testing.T) {
 				for err == nil {
 					err = s.Next(discard)
 				}
-				if st := status.Convert(err); st.Code() != code || st.Message() != "own word" || errors.Is(err, ErrForeign) {
+				if st := status.Convert(err); st.Code() != code || st.Message() != "own word" || errors.Is(err, ErrForeign) || !errors.Is(err, ErrAnswered) {
 					t.Errorf("%v %s: got %v", code, name, err)
 				}
 				trailer := s.Trailer()
@@ -154,7 +154,7 @@ func TestReflectionOutlivesForeignAnswers(t *testing.T) {
 				u := connect(t, params)
 				_, err := u.RefreshSchema(within(t))
 				wantCode(t, err, codes.Unavailable)
-				if !errors.Is(err, ErrForeign) {
+				if !errors.Is(err, ErrForeign) || errors.Is(err, ErrAnswered) {
 					t.Errorf("%v is not ErrForeign", err)
 				}
 				m.Answer(nil)

@@ -92,6 +92,23 @@ func (u *Upstream) unplaced(err error) error {
 // is in Error, for the operator.
 var ErrForeign = errors.New("not the backend's own answer")
 
+// ErrAnswered is wrapped by the end of an RPC whose status the backend has sent. Other
+// ends are this side's: a backend that is not reached, a deadline, a limit.
+var ErrAnswered = errors.New("the backend's own answer")
+
+// answeredError is a status that the backend has sent.
+type answeredError struct{ status *status.Status }
+
+func (e *answeredError) Error() string { return e.status.Err().Error() }
+
+// Is reports whether target is ErrAnswered, or a status that equals this one.
+func (e *answeredError) Is(target error) bool {
+	return target == ErrAnswered || errors.Is(e.status.Err(), target)
+}
+
+// GRPCStatus is what the backend has sent.
+func (e *answeredError) GRPCStatus() *status.Status { return e.status }
+
 // ErrHeadersTooLarge is what an RPC ends with when its response headers or its
 // trailers are larger than 256 KiB.
 var ErrHeadersTooLarge = errors.New("the response's headers are larger than the transport's limit")
@@ -157,7 +174,7 @@ func (e ending) error(err error) error {
 	arrived := e.mark != "" && (st.Code() == codes.Unavailable || st.Code() == codes.Internal)
 	switch {
 	case e.mark == answerOwn+strconv.Itoa(int(int32(st.Code()))): //nolint:gosec // the wire's own int32
-		return st.Err()
+		return &answeredError{st}
 	case e.mark == answerTooLarge && arrived:
 		return headersTooLarge()
 	case arrived && !strings.HasPrefix(e.mark, answerOwn):
@@ -217,6 +234,9 @@ func saidByProxy(trailer metadata.MD, st *status.Status) bool {
 func (e ending) local(st *status.Status) error {
 	if st.Code() == codes.ResourceExhausted && (e.read && e.headers && e.over == nil || tooLarge(st.Message(), e.maxBytes)) {
 		return &rpcError{status: st, cause: ErrMessageTooLarge}
+	}
+	if !e.read && e.over == nil {
+		return &answeredError{st} // on a connection of the embedder's own
 	}
 	return st.Err()
 }

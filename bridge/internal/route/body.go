@@ -50,6 +50,12 @@ func (b *Binder) bindBody(m proto.Message, h http.Header, body []byte, given *le
 	return nil
 }
 
+// The headers of a body, as an Error names them.
+const (
+	contentType     = "content-type"
+	contentEncoding = "content-encoding"
+)
+
 // checkContentType checks that a body is JSON in UTF-8, not compressed.
 func checkContentType(h http.Header) error {
 	unsupported := func(field, message string) error {
@@ -58,15 +64,15 @@ func checkContentType(h http.Header) error {
 
 	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || media != "application/json" {
-		return unsupported("content-type", "want application/json, got "+quoted(h.Get("Content-Type")))
+		return unsupported(contentType, "want application/json, got "+quoted(h.Get("Content-Type")))
 	}
 
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return unsupported("content-type", "want the charset utf-8, got "+quoted(charset))
+		return unsupported(contentType, "want the charset utf-8, got "+quoted(charset))
 	}
 
 	if coding := h.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return unsupported("content-encoding", "want a plain body, got "+quoted(coding))
+		return unsupported(contentEncoding, "want a plain body, got "+quoted(coding))
 	}
 
 	return nil

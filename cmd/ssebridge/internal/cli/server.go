@@ -50,6 +50,9 @@ type application interface {
 	// Drain tells clients to come back, and returns when their streams have ended or
 	// have been cut. It bounds how long that takes, and ends at once when ctx does.
 	Drain(ctx context.Context) error
+	// DrainTimes returns how long Drain serves on, and over how long it asks clients to
+	// come back.
+	DrainTimes() (delay, grace time.Duration)
 	// Clients returns how many streams are being served.
 	Clients() int
 	// Close ends everything and waits for it.
@@ -200,7 +203,9 @@ func (s *serving) drain(ctx context.Context, cause error) {
 
 		return
 	}
-	s.logger.Info("stopping: clients are asked to reconnect; a second signal ends the process at once")
+	delay, grace := s.app.DrainTimes()
+	s.logger.Info("stopping: serves on for drain.delay, then asks clients to reconnect over drain.grace; a second signal ends the process at once",
+		"delay", delay, "grace", grace, "clients", s.app.Clients())
 	if err := s.app.Drain(ctx); err != nil {
 		s.logger.Warn("not every client left in time; the others were cut", "error", err)
 	}

@@ -83,6 +83,7 @@ func TestServeDrainsItsClientsAndExitsClean(t *testing.T) {
 	if got := client.AwaitNamed("stream-retry", 0).Data; !strings.Contains(got, `"drain"`) {
 		t.Errorf("the client was told %s", got)
 	}
+	r.stderr.await(t, "msg=\"stopping: ", "delay=10ms", "grace=50ms", "clients=1")
 	r.stderr.await(t, "msg=stopped")
 }
 
@@ -156,6 +157,8 @@ func (s *script) Drain(ctx context.Context) error {
 }
 
 func (s *script) Clients() int { return s.clients }
+
+func (s *script) DrainTimes() (delay, grace time.Duration) { return 5 * time.Second, 20 * time.Second }
 
 func (s *script) Close() error {
 	s.note("close")

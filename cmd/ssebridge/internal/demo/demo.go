@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
@@ -88,6 +89,9 @@ func (d *Demo) Ready() error { return d.bridge.Ready() }
 
 // Drain tells every client to come back, and returns when their streams have ended or ctx is done.
 func (d *Demo) Drain(ctx context.Context) error { return d.bridge.Drain(ctx) }
+
+// DrainTimes returns how long Drain serves on, and over how long it asks clients to come back.
+func (d *Demo) DrainTimes() (delay, grace time.Duration) { return d.bridge.DrainTimes() }
 
 // Clients returns how many streams are being served.
 func (d *Demo) Clients() int { return d.bridge.Clients() }
