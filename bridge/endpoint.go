@@ -52,6 +52,7 @@ type endpoint struct {
 
 	refreshed atomic.Int64 // when a message last had the schema read anew, by refreshClock
 
+	warned   atomic.Bool       // whether its warnings were logged
 	repeats  repeats           // whether its cursors do though they are to differ
 	counts   *routeCounts      // of all endpoints with its path
 	present  presence          // its requests and streams
@@ -70,7 +71,10 @@ type binding struct {
 	// that says in band that it is too old; nil where the route has none.
 	resume  *route.Resume
 	expired []protoreflect.FieldDescriptor
-	err     error
+	// warnings are what is probably a mistake of the configuration, with paths within
+	// the route. The route is served.
+	warnings config.Errors
+	err      error
 }
 
 // unary reports whether the route's method answers once.

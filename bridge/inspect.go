@@ -28,6 +28,9 @@ type RouteInfo struct {
 	Fields    []string // the names of its fields
 	Event     string   // the full name of the message that becomes an event, or the response
 	Fault     string   // why the schema of a service, which RPC names then, cannot be read
+	// Warnings are what is probably a mistake of the route's configuration. The route is
+	// served.
+	Warnings config.Errors
 }
 
 // infoOf tells what a method is.
@@ -102,6 +105,7 @@ func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo,
 			wrong = append(wrong, atRoute(i, err))
 			continue
 		}
+		info.Warnings = configErrors(atRoute(i, e.bound.Load().warnings))
 		infos = append(infos, info)
 	}
 	return infos, errors.Join(joinConfig(wrong...), s.release(), b.closeLog())

@@ -109,6 +109,9 @@ func (e *endpoint) compileResume(b *binding) error {
 	if err := e.checkCursors(b); err != nil {
 		return err
 	}
+	if warning := e.doubtCursors(b); warning != nil {
+		b.warnings = append(b.warnings, warning)
+	}
 	path := e.route.Resume.Expired.Field
 	if path == "" {
 		return nil
@@ -151,6 +154,21 @@ func (e *endpoint) checkCursors(b *binding) error {
 			e.route.Resume.Field, takes, *e.route.Event.ID, kind)
 	}
 	return nil
+}
+
+// doubtCursors warns of ids that are strings where the field that takes cursors is not
+// one: the strings may all be values of it, but usually event.id names a wrong field. nil
+// is no doubt.
+func (e *endpoint) doubtCursors(b *binding) *config.Error {
+	if b.resume == nil || b.plan == nil || b.resume.Kind() == route.CursorString {
+		return nil
+	}
+	id := b.plan.IDField()
+	if id == nil || id.Kind() != protoreflect.StringKind {
+		return nil
+	}
+	return config.Errorf("event.id", "%s is a string, and resume.field %s is %s: a client whose id is no value of it is answered stream-gap expired "+
+		"after a restart of the bridge; name the field whose value %[2]s takes", *e.route.Event.ID, e.route.Resume.Field, b.resume.Kind())
 }
 
 // saysExpired reports whether a message of an RPC that was opened at a cursor says

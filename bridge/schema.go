@@ -41,8 +41,9 @@ func (b *Bridge) follow(ctx context.Context, up *backend) {
 	}
 }
 
-// bindTo binds the routes of an upstream to its newest schema. A route that
-// contradicts it answers 501 until the next one.
+// bindTo binds the routes of an upstream to its newest schema, and logs the warnings
+// about each route once. A route that contradicts the schema answers 501 until the next
+// one.
 func (b *Bridge) bindTo(up *backend) {
 	schema := up.Schema()
 	if schema == nil {
@@ -53,12 +54,24 @@ func (b *Bridge) bindTo(up *backend) {
 			continue
 		}
 		if old := e.bound.Load(); old != nil && old.schema == schema {
+			e.warn(i) // a schema from files is bound before
 			continue
 		}
 		if err := atRoute(i, e.bind(schema)); err != nil {
 			b.logger.Error("a route contradicts the upstream's schema and answers 501", "route", e.route.Path, "upstream", up.name, "error", err)
 		}
+		e.warn(i)
 	}
+}
+
+// warn logs the warnings about the route, which is the configuration's with this index,
+// unless it has done so. A refused schema has none.
+func (e *endpoint) warn(index int) {
+	b := e.bound.Load()
+	if len(b.warnings) == 0 || !e.warned.CompareAndSwap(false, true) {
+		return
+	}
+	e.bridge.logger.Warn("the configuration of a route is probably a mistake", "route", e.route.Path, "warning", atRoute(index, b.warnings))
 }
 
 const (

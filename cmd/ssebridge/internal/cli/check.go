@@ -31,7 +31,8 @@ func newCheck() *cobra.Command {
 		Long: `check reads a configuration and prints everything that is wrong with it, each with its
 file, line and column, and exits 1; or says that it is valid and exits 0. With --connect
 it also asks the upstreams for their schemas, checks the routes against them, and prints
-each route with its RPC and its types.`,
+each route with its RPC and its types. What is probably a mistake, though it can be served,
+is a warning on standard error.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := load(path)
@@ -45,7 +46,7 @@ each route with its RPC and its types.`,
 			if connect {
 				ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 				defer cancel()
-				if err := inspect(ctx, out, file); err != nil {
+				if err := inspect(ctx, out, cmd.ErrOrStderr(), file); err != nil {
 					return err
 				}
 			}
@@ -81,8 +82,9 @@ func check(file *config.File) error {
 	return nil
 }
 
-// inspect prints each route of the file as the schemas of its upstreams describe it.
-func inspect(ctx context.Context, out io.Writer, file *config.File) error {
+// inspect prints each route of the file as the schemas of its upstreams describe it, and
+// to warnings what is probably a mistake.
+func inspect(ctx context.Context, out, warnings io.Writer, file *config.File) error {
 	routes, err := bridge.Inspect(ctx, file.Config, quiet())
 	if err != nil {
 		return fmt.Errorf("%s:\n%w", unfit(err), file.Locate(err))
@@ -97,6 +99,11 @@ func inspect(ctx context.Context, out io.Writer, file *config.File) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s%s\t%s\n", r.Path, strings.Join(r.Methods, ","), r.RPC, r.Request, kind, r.Event, cmp.Or(r.Sharing, "-"))
 	}
 	fmt.Fprintln(table)
+	for _, r := range routes {
+		for _, w := range r.Warnings {
+			fmt.Fprintf(warnings, "warning: %v\n", file.Locate(w))
+		}
+	}
 
 	return table.Flush()
 }
