@@ -224,6 +224,7 @@ func TestASlowClientHoldsNoTurn(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		c.sub.Progress(1)
 		c.sub.Sending(2)
+		c.sub.Topic.wakePump() // which may have looked between the two
 		synctest.Wait()
 		if running, _ := h.turns.Usage(); running != 1 {
 			t.Fatalf("%d RPCs have a turn while the first replays", running)
