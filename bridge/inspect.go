@@ -28,6 +28,9 @@ type RouteInfo struct {
 	Fields    []string // the names of its fields
 	Event     string   // the full name of the message that becomes an event, or the response
 	Fault     string   // why the schema of a service, which RPC names then, cannot be read
+	// Cursor is what looks like a cursor by its names and types; the zero value is nothing.
+	// Only the backend's contract can say whether it is one.
+	Cursor CursorFields
 	// Warnings are what is probably a mistake of the route's configuration. The route is
 	// served.
 	Warnings config.Errors
@@ -46,6 +49,9 @@ func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
 	fields := method.Input().Fields()
 	for i := range fields.Len() {
 		info.Fields = append(info.Fields, string(fields.Get(i).Name()))
+	}
+	if info.Streaming {
+		info.Cursor = cursorFieldsOf(method)
 	}
 	return info
 }

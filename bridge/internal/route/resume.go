@@ -253,7 +253,7 @@ func (c *compiler) bindCursor(r *Resume, spec *ResumeSpec) {
 
 	r.place = p
 
-	if r.kind, ok = cursorKind(p.field()); !ok || p.keyed() {
+	if r.kind, ok = CursorKindOf(p.field()); !ok || p.keyed() {
 		c.failf(key, "%s is %s; a cursor needs a field with a single string, bytes, integer or google.protobuf.Timestamp",
 			shown(spec.Field), kindOf(p))
 
@@ -265,8 +265,8 @@ func (c *compiler) bindCursor(r *Resume, spec *ResumeSpec) {
 	}
 }
 
-// cursorKind returns what a field holds, false where it cannot hold a cursor.
-func cursorKind(f protoreflect.FieldDescriptor) (CursorKind, bool) {
+// CursorKindOf returns what a field holds, false where it cannot hold a cursor.
+func CursorKindOf(f protoreflect.FieldDescriptor) (CursorKind, bool) {
 	if f.IsList() || f.IsMap() {
 		return 0, false
 	}

@@ -240,7 +240,11 @@ func (g generated) report(out io.Writer, path string) error {
 		streams := slices.DeleteFunc(slices.Clone(g.routes), func(s stream) bool { return s.Method != "" })
 		own := slices.IndexFunc(streams, func(s stream) bool { return !strings.HasPrefix(s.RPC, "grpc.") })
 		if len(streams) > 0 {
-			fmt.Fprintf(&text, "  curl -N http://127.0.0.1:8080%s\n", streams[max(own, 0)].Path)
+			first := streams[max(own, 0)]
+			fmt.Fprintf(&text, "  curl -N http://127.0.0.1:8080%s\n", first.Path)
+			if field := first.example(); field != "" {
+				fmt.Fprintf(&text, "The backend may require fields of the request, and answer 400 without them. Add them: '%s?%s=...'\n", first.Path, field)
+			}
 		}
 	}
 	_, err := io.WriteString(out, text.String())

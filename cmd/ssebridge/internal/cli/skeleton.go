@@ -5,6 +5,7 @@ import (
 	_ "embed" // for skeleton.yaml.tmpl
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -33,9 +34,34 @@ type skeleton struct {
 type stream struct {
 	Path   string
 	RPC    string
-	Event  string   // the name of its message
-	Fields []string // of its request that a query can set
-	Method string   // of HTTP, for unary RPCs; "" for streams
+	Event  string              // the name of its message
+	Fields []string            // of its request that a query can set
+	Method string              // of HTTP, for unary RPCs; "" for streams
+	Cursor bridge.CursorFields // what looks like a cursor
+}
+
+// QueryFields says in a comment which fields a query can set.
+func (s stream) QueryFields() string {
+	others := strings.Join(slices.DeleteFunc(slices.Clone(s.Fields), func(f string) bool { return f == s.Cursor.Field }), ", ")
+	switch {
+	case s.Cursor.Field == "":
+		return "any field of the request: " + others
+	case others == "":
+		return "any field of the request; resume closes " + s.Cursor.Field
+	default:
+		return "any field of the request: " + others + "; resume closes " + s.Cursor.Field
+	}
+}
+
+// example returns a field of the request to show in a query, another than the cursor if
+// there is one; "" where there is none.
+func (s stream) example() string {
+	if len(s.Fields) == 0 {
+		return ""
+	}
+	other := slices.IndexFunc(s.Fields, func(f string) bool { return f != s.Cursor.Field })
+
+	return s.Fields[max(other, 0)]
 }
 
 // leftOut is a method that becomes no route, or a service of which none does.
@@ -129,7 +155,7 @@ func routesOf(methods []bridge.RouteInfo, unary bool) (routes []stream, left []l
 			path = fmt.Sprintf("%s-%d", pathOf(service, method), n)
 		}
 		taken[path] = true
-		route := stream{Path: path, RPC: m.RPC, Event: m.Event}
+		route := stream{Path: path, RPC: m.RPC, Event: m.Event, Cursor: m.Cursor}
 		for _, field := range m.Fields {
 			if field != "last_event_id" && field != "lastEventId" { // the id that a client resumes from, to a query
 				route.Fields = append(route.Fields, field)

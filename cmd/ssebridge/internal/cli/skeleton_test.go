@@ -198,3 +198,71 @@ func TestInitWritesRoutesThatWork(t *testing.T) {
 		}
 	}
 }
+
+// What looks like a cursor is written as a comment, which is a route that resumes once its marks are taken away.
+func TestInitSuggestsTheCursor(t *testing.T) {
+	backend := backendtest.Start(t)
+	out := filepath.Join(t.TempDir(), "conf.yaml")
+	code, _, stderr := run(t, "init", "--upstream", backend.Target(), "--out", out)
+	if code != ExitOK {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	const hint = "The backend may require fields of the request, and answer 400 without them. Add them: '/feed/watch?topic=...'\n"
+	if !strings.HasSuffix(stderr, hint) {
+		t.Errorf("the last line is not about fields:\n%s", stderr)
+	}
+	written, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(written)
+	const marked, unmarked = "    # event: {id: seq}\n    # resume: {field: after}\n", "    event: {id: seq}\n    resume: {field: after}\n"
+	for _, want := range []string{
+		"if after asks for what comes after: read its contract.\n" + marked,
+		"query: true              # any field of the request: topic, history, limit, kinds; resume closes after\n",
+	} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%q is not once in:\n%s", want, text)
+		}
+	}
+	conf := file(t, "ssebridge.yaml", strings.Replace(text, marked, unmarked, 1))
+	if code, stdout, stderr := run(t, "check", "--connect", "--config", conf); code != ExitOK || strings.Contains(stderr, "warning") {
+		t.Errorf("with the cursor: exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// Where nothing looks like a cursor, the two keys are named, and no field of the request is missed by a request without any.
+func TestInitNamesTheKeysOfResumingWithoutACursor(t *testing.T) {
+	for name, s := range map[string]stream{
+		"no cursor": {Path: "/a", RPC: "p.S/M", Event: "p.M", Fields: []string{"room"}}, "no fields": {Path: "/a", RPC: "p.S/M", Event: "p.M"},
+	} {
+		text, err := (&skeleton{Target: "a:1", Streams: []stream{s}}).render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(text), "    # event.id and resume make resuming exact over restarts, if") != 1 || strings.Contains(string(text), "# resume:") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+		var report strings.Builder
+		if err := (generated{routes: []stream{s}}).report(&report, "x.yaml"); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := strings.Contains(report.String(), "may require"), len(s.Fields) > 0; got != want {
+			t.Errorf("%s: the report says %q", name, report.String())
+		}
+	}
+}
+
+// A request whose only field is the cursor can still set it, until resume is written.
+func TestTheCursorIsNamedApartFromTheQuery(t *testing.T) {
+	cursor := bridge.CursorFields{ID: "seq", Field: "after"}
+	for want, s := range map[string]stream{
+		"any field of the request: room":                      {Fields: []string{"room"}},
+		"any field of the request: room; resume closes after": {Fields: []string{"after", "room"}, Cursor: cursor},
+		"any field of the request; resume closes after":       {Fields: []string{"after"}, Cursor: cursor},
+	} {
+		if got := s.QueryFields(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
