@@ -190,24 +190,6 @@ func TestBackoffBeginsAnew(t *testing.T) {
 	}
 }
 
-// A backend that greets each RPC and then fails it is asked ever less often.
-func TestGreetingsDoNotEndTheBackoff(t *testing.T) {
-	inWorld(t, anyLimits, func(t *testing.T, w *world) {
-		w.join("k")
-		began := time.Now()
-		for n := 1; time.Since(began) < time.Minute; n++ {
-			for w.backend.opens() < n {
-				time.Sleep(time.Millisecond)
-			}
-			w.backend.send(t, "1")
-			w.backend.fail(t, errHold)
-		}
-		if opens := w.backend.opens(); opens > 20 {
-			t.Fatalf("%d RPCs in a minute", opens)
-		}
-	})
-}
-
 // Coming back at once does not hurry the backoff.
 func TestRejoiningKeepsThePace(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {

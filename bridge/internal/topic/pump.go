@@ -407,8 +407,7 @@ func (t *Topic) settle(began time.Time, err error) func(*Status) {
 	}
 	// A stream may be silent for hours: one that lived for a while has worked.
 	worked := t.delivered || (!began.IsZero() && now.Sub(began) >= t.params.Backoff.Max)
-	greeted := !endedOK(err) && now.Sub(began) < t.pace.delay // a message at most, and failed at once
-	t.pace.ended(now, worked && !greeted)
+	t.pace.ended(now, worked)
 	if worked || endedOK(err) {
 		t.failures, t.attempts = 0, 0
 	}
