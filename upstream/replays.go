@@ -52,7 +52,7 @@ func (e *endpoint) replayRoom() (found, coming *connection) {
 		case c.over, c.mute:
 		case c.room():
 			return c, nil
-		case !c.ready:
+		case !c.ready || c.active == 0: // its server may allow no streams yet
 			coming = c
 		}
 	}
