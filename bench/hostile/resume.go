@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -17,7 +18,10 @@ const (
 
 // comeback is an honest client's return, after it has left or its stream has ended: when it
 // first tried to connect, and the newest message then. since is 0 once it has that message.
-type comeback struct{ since, upTo atomic.Int64 }
+type comeback struct {
+	since, upTo atomic.Int64
+	state       atomic.Value // a string: what its last attempt has come to
+}
 
 // newest is the number of the newest message.
 func newest() int64 { return time.Now().UnixMilli() / every.Milliseconds() }
@@ -54,6 +58,28 @@ func (c *comeback) waits() time.Duration {
 		return 0
 	}
 	return time.Since(time.Unix(0, since))
+}
+
+// waiting describes the client that has been waiting longest, for whoever looks for the cause.
+func (h *honest) waiting() string {
+	longest, all := 0, ""
+	for i := range h.comebacks {
+		if w := h.comebacks[i].waits(); w > soon {
+			all += fmt.Sprintf(" %d (%s, %v)", i, round(w), h.comebacks[i].state.Load())
+		}
+	}
+	println(all)
+	for i := range h.comebacks {
+		if h.comebacks[i].waits() > h.comebacks[longest].waits() {
+			longest = i
+		}
+	}
+	c := &h.comebacks[longest]
+	if c.waits() == 0 {
+		return "none waits any longer"
+	}
+	state, _ := c.state.Load().(string)
+	return fmt.Sprintf("client %d waits: %s", longest, state)
 }
 
 // slowest returns the longest time that a client took to come back, or has been waiting

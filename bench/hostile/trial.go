@@ -183,7 +183,7 @@ func (t *trial) compare(ctx context.Context, name string, beside, bridge time.Du
 		t.complainf(name, "the p99 is %s, over %s", round(found.p99), round(most))
 	}
 	if resumed := t.honest.slowest(); resumed > soon {
-		t.complainf(name, "a client that came back waited %s for the events that it had missed", round(resumed))
+		t.complainf(name, "a client that came back waited %s for the events that it had missed; %s", round(resumed), t.honest.waiting())
 	}
 	t.judge(ctx, name, bridge, found)
 }

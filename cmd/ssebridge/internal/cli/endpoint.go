@@ -125,7 +125,7 @@ type acceptance struct {
 }
 
 func newSharedListener(listener net.Listener) *sharedListener {
-	s := &sharedListener{Listener: listener, accepted: make(chan acceptance), ended: make(chan struct{})}
+	s := &sharedListener{Listener: listener, accepted: make(chan acceptance, 256), ended: make(chan struct{})}
 	s.running.Go(s.run)
 
 	return s

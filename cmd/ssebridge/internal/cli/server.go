@@ -68,9 +68,9 @@ type serverParams struct {
 	// tls secures the connections; nil is in clear.
 	tls      *tls.Config
 	patience patience
-	// trusts reports whether a peer is a proxy that may carry many clients over one connection of clear
-	// HTTP/2; nil trusts no peer. By TLS one number holds for all peers: that of proxies if trusts is set.
-	trusts func(peer net.Addr) bool
+	// carries reports whether a connection may carry many clients, as that of a trusted proxy does; nil: none may.
+	// By TLS one number of streams holds for all connections: that of proxies if carries is set.
+	carries func(ctx context.Context, peer net.Addr) bool
 	// handshakes counts the TLS handshakes that fail; nil where there are none.
 	handshakes *atomic.Uint64
 }
@@ -92,7 +92,7 @@ const (
 func newServer(params serverParams) *h2c.Server {
 	most := maxStreams(params.limits.Clients)
 	streams := most
-	if params.trusts == nil {
+	if params.carries == nil {
 		streams = ownStreams
 	}
 	server := h2c.New(&http.Server{
@@ -115,9 +115,9 @@ func newServer(params serverParams) *h2c.Server {
 		MaxHeaderBytes: int(params.limits.RequestBytes) * 3 / 2,
 		ErrorLog:       newComplaints(params.logger, params.handshakes),
 	})
-	if params.trusts != nil {
-		server.Streams = func(peer net.Addr) int {
-			if params.trusts(peer) {
+	if params.carries != nil {
+		server.Streams = func(ctx context.Context, peer net.Addr) int {
+			if params.carries(ctx, peer) {
 				return most
 			}
 

@@ -55,7 +55,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 		handler: bridge.ReleaseRequests(s.proxied.Handler(b)), logger: logger, limits: cfg.Limits, patience: usualPatience(), handshakes: &s.handshakes,
 	}
 	if s.certificates == nil || len(cfg.TrustedProxies) > 0 {
-		public.trusts = s.proxied.Trusts
+		public.carries = s.proxied.Carries
 	}
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()

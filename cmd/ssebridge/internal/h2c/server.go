@@ -24,9 +24,9 @@ import (
 type Server struct {
 	*http.Server
 
-	// Streams says how many streams a connection in clear may carry, by its peer. It is set
-	// before the server is served; nil: as many as HTTP2 says.
-	Streams func(peer net.Addr) int
+	// Streams says how many streams a connection in clear may carry, by its context and its
+	// peer. It is set before the server is served; nil: as many as HTTP2 says.
+	Streams func(ctx context.Context, peer net.Addr) int
 
 	// Begun is called for a connection in clear that begins with HTTP/2, after ConnState was
 	// called as for one that is hijacked. ctx is the connection's. From then on ConnState is
@@ -129,15 +129,15 @@ func (s *Server) serveConn(ctx context.Context, conn *begun) {
 			s.framed.ErrorLog.Printf("http: panic serving %v: %v\n%s", conn.RemoteAddr(), reason, debug.Stack())
 		}
 	}()
-	s.protocol.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, BaseConfig: s.configFor(conn)}) //nolint:staticcheck // as above
+	s.protocol.ServeConn(conn, &http2.ServeConnOpts{Context: ctx, BaseConfig: s.configFor(ctx, conn)}) //nolint:staticcheck // as above
 }
 
 // configFor returns the configuration that serves a connection.
-func (s *Server) configFor(conn *begun) *http.Server {
+func (s *Server) configFor(ctx context.Context, conn *begun) *http.Server {
 	if s.Streams == nil {
 		return s.framed
 	}
-	streams := s.Streams(conn.RemoteAddr())
+	streams := s.Streams(ctx, conn.RemoteAddr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if config := s.configs[streams]; config != nil {

@@ -1,6 +1,7 @@
 package h2c
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"testing"
@@ -11,7 +12,7 @@ import (
 // How many streams a connection may carry depends on its peer.
 func TestStreamsByPeer(t *testing.T) {
 	s, addr := start(t, newHeld(), nil)
-	s.Streams = func(peer net.Addr) int {
+	s.Streams = func(_ context.Context, peer net.Addr) int {
 		if tcp, ok := peer.(*net.TCPAddr); ok && tcp.IP.Equal(net.IPv4(127, 0, 0, 2)) {
 			return 500
 		}

@@ -69,7 +69,7 @@ func NewProxied(params ProxiedParams) *Proxied {
 		Listener: params.Listener,
 		waiting:  newWaiters(params.Logger),
 		timeout:  params.Timeout, logger: params.Logger, peers: newPeers(peerTimeout),
-		ready: make(chan net.Conn), stop: stop, stopped: ctx.Done(),
+		ready: make(chan net.Conn, 256), stop: stop, stopped: ctx.Done(),
 		reading: map[net.Conn]struct{}{}, clients: map[net.Conn]netip.AddrPort{},
 	}
 	l.Trust(nil)
@@ -188,8 +188,15 @@ func (l *Proxied) wait(d time.Duration) bool {
 	}
 }
 
-// Trusts reports whether a peer's headers are believed.
-func (l *Proxied) Trusts(peer net.Addr) bool { return l.isTrusted(peer) }
+// Carries reports whether a connection may carry many clients: it is one of a trusted proxy.
+// A connection with a PROXY header is one of the client that the header names, which may be
+// another proxy. ctx is that of ConnContext.
+func (l *Proxied) Carries(ctx context.Context, peer net.Addr) bool {
+	if client, ok := ctx.Value(clientKey{}).(netip.AddrPort); ok {
+		return l.includes(client.Addr().Unmap().WithZone(""))
+	}
+	return l.isTrusted(peer)
+}
 
 func (l *Proxied) isTrusted(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
