@@ -19,6 +19,9 @@ const (
 	// up a few.
 	abortsPerSecond = 10
 	abortsBurst     = 100
+	// maxAborting bounds how many peers are kept. Beyond it the one that has been quiet
+	// longest is forgotten.
+	maxAborting = 1 << 16
 	// abortedWithin is how soon after its beginning a stream is left that counts.
 	abortedWithin = time.Second
 )
@@ -60,7 +63,7 @@ func (a *aborts) count(peer peerKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.peers == nil {
-		peers, err := simplelru.NewLRU[peerKey, *rate.Limiter](maxBuckets, nil)
+		peers, err := simplelru.NewLRU[peerKey, *rate.Limiter](maxAborting, nil)
 		if err != nil {
 			panic(err) // a size below 1
 		}

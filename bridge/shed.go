@@ -17,6 +17,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/internal/address"
 )
 
 // The limits that shed clients, as the configuration calls them.
@@ -45,7 +46,7 @@ func (e *fullError) GRPCStatus() *status.Status {
 type shedding struct {
 	seats  seats
 	guests seats
-	opens  opens
+	opens  address.Rates // of topics
 	// opensOwn is set where opens is for addresses that are a client's own.
 	opensOwn atomic.Bool
 	aborts   aborts
@@ -64,7 +65,7 @@ type shedding struct {
 func (s *shedding) limit(limits, written config.Limits) {
 	s.seats.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
 	s.guests.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
-	s.opens.limit(*limits.OpensPerIP)
+	s.opens.Limit(*limits.OpensPerIP)
 	s.opensOwn.Store(written.OpensPerIP == nil)
 	s.pending.limit(int64(limits.PendingBytes))
 	s.mu.Lock()
@@ -105,8 +106,8 @@ func (e *endpoint) mayOpen(c *call) func() error {
 			return &fullError{limit: limitOpensPerIP}
 		}
 		if !e.bridge.shedding.opensOwn.Load() || c.seat.own {
-			if err := e.bridge.shedding.opens.take(c.seat.addr); err != nil {
-				return err
+			if !e.bridge.shedding.opens.Take(c.seat.addr) {
+				return &fullError{limit: limitOpensPerIP}
 			}
 		}
 		c.opens = true

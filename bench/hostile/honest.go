@@ -93,12 +93,10 @@ func (h *honest) listen(ctx context.Context, number int) {
 
 // follow reads one response to its end.
 func (h *honest) follow(ctx context.Context, number int, transport *http.Transport, path string, last *string, retry *time.Duration) {
-	state, began := &h.comebacks[number].state, time.Now()
-	note := func(what string) {
-		state.Store(fmt.Sprintf("%.300s", fmt.Sprintf("%s at %q: %s after %s", path, *last, what, round(time.Since(began)))))
+	began := time.Now()
+	note := func(what any) {
+		h.comebacks[number].attempt.Store(fmt.Sprintf("%s after %q, %s: %v", path, *last, round(time.Since(began)), what))
 	}
-	before, _ := state.Load().(string)
-	note("connects, before that " + before)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+path, http.NoBody)
 	if err != nil {
 		panic(err) // the URL is ours
@@ -108,10 +106,9 @@ func (h *honest) follow(ctx context.Context, number int, transport *http.Transpo
 	}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		note(err.Error())
+		note(err)
 		return
 	}
-	note("answered")
 	defer response.Body.Close() //nolint:errcheck // nothing is to be written
 	if response.StatusCode != http.StatusOK {
 		h.refused.Add(1)
@@ -126,10 +123,9 @@ func (h *honest) follow(ctx context.Context, number int, transport *http.Transpo
 			h.wrong.Add(1)
 		}
 		if err != nil {
-			note(fmt.Sprintf("ended, %v", err))
+			note(err)
 			return
 		}
-		note(fmt.Sprintf("event %q %.200s", event.Name, event.Data))
 		if event.HasRetry {
 			*retry = event.Retry
 		}

@@ -20,7 +20,7 @@ const (
 // first tried to connect, and the newest message then. since is 0 once it has that message.
 type comeback struct {
 	since, upTo atomic.Int64
-	state       atomic.Value // a string: what its last attempt has come to
+	attempt     atomic.Value // a string: what has come of its last attempt to connect
 }
 
 // newest is the number of the newest message.
@@ -60,26 +60,20 @@ func (c *comeback) waits() time.Duration {
 	return time.Since(time.Unix(0, since))
 }
 
-// waiting describes the client that has been waiting longest, for whoever looks for the cause.
+// waiting says which client has been waiting longest, and what has come of its attempts.
 func (h *honest) waiting() string {
-	longest, all := 0, ""
-	for i := range h.comebacks {
-		if w := h.comebacks[i].waits(); w > soon {
-			all += fmt.Sprintf(" %d (%s, %v)", i, round(w), h.comebacks[i].state.Load())
-		}
-	}
-	println(all)
+	longest := 0
 	for i := range h.comebacks {
 		if h.comebacks[i].waits() > h.comebacks[longest].waits() {
 			longest = i
 		}
 	}
-	c := &h.comebacks[longest]
-	if c.waits() == 0 {
-		return "none waits any longer"
+	client := &h.comebacks[longest]
+	if client.waits() == 0 {
+		return "it has them by now"
 	}
-	state, _ := c.state.Load().(string)
-	return fmt.Sprintf("client %d waits: %s", longest, state)
+	attempt, _ := client.attempt.Load().(string)
+	return fmt.Sprintf("client %d waits: %s", longest, attempt)
 }
 
 // slowest returns the longest time that a client took to come back, or has been waiting

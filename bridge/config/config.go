@@ -50,6 +50,14 @@ type Limits struct {
 	// OpensPerIP is how many new topics a second one address may open, after ten times as many at once;
 	// 0 is no limit. Joining a topic that runs is never limited. Default 20, for the same addresses.
 	OpensPerIP *int `yaml:"opens_per_ip"`
+	// ConnectsPerIP is how many connections a second one address may open, after ten times as many at
+	// once; those beyond wait for up to 2 s, and then they are closed. 0 is no limit. Default 50, for the
+	// same addresses.
+	ConnectsPerIP *int `yaml:"connects_per_ip"`
+	// RequestsPerIP is how many requests a second one address may send over its connections, after ten
+	// times as many at once; beyond that its connections are read more slowly. 0 is no limit. Default 500,
+	// for the same addresses.
+	RequestsPerIP *int `yaml:"requests_per_ip"`
 	// IdlePerIP is how many connections of one address may be without a request: while they shake
 	// hands, while a request's head is on its way, and between two requests. Beyond it the one that has
 	// waited longest is closed; 0 is no limit. Default 100, for the same addresses.

@@ -26,7 +26,7 @@ const (
 	maxRoutes      = 10_000
 	maxConnections = 1024
 	maxOpens       = 1_000_000
-	maxOpensPerIP  = 1_000_000
+	maxRatePerIP   = 1_000_000
 	maxAttempts    = 1_000_000
 	maxEvents      = 10_000_000
 	// maxMessage keeps the transport's limit, four times higher, within an int32.
@@ -188,7 +188,9 @@ func (v *validator) limits() {
 	l := v.config.Limits
 	v.number(at.key("clients").path, l.Clients, maxClients)
 	v.limit(at.key("clients_per_ip").path, *ptrOr(l.ClientsPerIP, 0), maxClients)
-	v.limit(at.key("opens_per_ip").path, *ptrOr(l.OpensPerIP, 0), maxOpensPerIP)
+	v.limit(at.key("opens_per_ip").path, *ptrOr(l.OpensPerIP, 0), maxRatePerIP)
+	v.limit(at.key("connects_per_ip").path, *ptrOr(l.ConnectsPerIP, 0), maxRatePerIP)
+	v.limit(at.key("requests_per_ip").path, *ptrOr(l.RequestsPerIP, 0), maxRatePerIP)
 	v.limit(at.key("idle_per_ip").path, *ptrOr(l.IdlePerIP, 0), maxClients)
 	v.number(at.key("topics").path, l.Topics, maxTopics)
 	v.number(at.key("idle_topics").path, l.IdleTopics, maxTopics)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/h2c"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
 // endpoint is a listener and the server that serves it. Another server may take
@@ -125,7 +126,7 @@ type acceptance struct {
 }
 
 func newSharedListener(listener net.Listener) *sharedListener {
-	s := &sharedListener{Listener: listener, accepted: make(chan acceptance, 256), ended: make(chan struct{})}
+	s := &sharedListener{Listener: listener, accepted: make(chan acceptance, listen.Ready), ended: make(chan struct{})}
 	s.running.Go(s.run)
 
 	return s
@@ -172,6 +173,16 @@ func (s *sharedListener) end() {
 	close(s.ended)
 	_ = s.Close() // it may have been closed, of which Accept tells
 	s.running.Wait()
+	for {
+		select {
+		case a := <-s.accepted:
+			if a.err == nil {
+				_ = a.conn.Close() // it will not be served
+			}
+		default:
+			return
+		}
+	}
 }
 
 // lease returns the listener for one server, which closes the lease alone.

@@ -58,6 +58,29 @@ func (s *starting) waitingCollectors() []prometheus.Collector {
 	}
 }
 
+// heldCollectors are the metrics of addresses that come more often than they may.
+func (s *starting) heldCollectors() []prometheus.Collector {
+	held := func(limit string, number func() uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "ssebridge_held_back_total", Help: "Connections, or requests, that had to wait since their address came too often, by the limit.",
+			ConstLabels: prometheus.Labels{"limit": limit},
+		}, func() float64 { return float64(number()) })
+	}
+
+	return []prometheus.Collector{
+		held("connects_per_ip", func() uint64 {
+			connects, _ := s.proxied.Held()
+
+			return connects
+		}),
+		held("requests_per_ip", func() uint64 {
+			_, requests := s.proxied.Held()
+
+			return requests
+		}),
+	}
+}
+
 // collectors are the metrics of the parts that serve has around the bridge.
 func (s *starting) collectors() []prometheus.Collector {
 	counters := []prometheus.Collector{
@@ -66,7 +89,7 @@ func (s *starting) collectors() []prometheus.Collector {
 		}, func() float64 { return float64(s.handshakes.Load()) }),
 		s.spans,
 	}
-	counters = slices.Concat(counters, s.waitingCollectors())
+	counters = slices.Concat(counters, s.waitingCollectors(), s.heldCollectors())
 	if s.certificates == nil {
 		return counters
 	}

@@ -219,6 +219,7 @@ func (r *reloading) apply(cfg config.Config, file *config.File) error {
 	r.public.Trust(full.TrustedProxies)
 	r.public.Bound(listen.Ceiling(full))
 	r.public.LimitWaiting(waitLimits(full, cfg.Limits))
+	r.public.LimitPace(paceLimits(full, cfg.Limits))
 	r.current = full
 	r.watcher.set(filesOf(r.params.path, full))
 

@@ -51,6 +51,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	s.proxied.Trust(cfg.TrustedProxies)
 	s.proxied.Bound(listen.Ceiling(cfg))
 	s.proxied.LimitWaiting(waitLimits(cfg, s.written))
+	s.proxied.LimitPace(paceLimits(cfg, s.written))
 	public := serverParams{
 		handler: bridge.ReleaseRequests(s.proxied.Handler(b)), logger: logger, limits: cfg.Limits, patience: usualPatience(), handshakes: &s.handshakes,
 	}
@@ -87,6 +88,14 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 func waitLimits(cfg config.Config, written config.Limits) listen.WaitLimits {
 	return listen.WaitLimits{
 		PerIP: *cfg.Limits.IdlePerIP, OwnOnly: written.IdlePerIP == nil, Total: maxStreams(cfg.Limits.Clients),
+	}
+}
+
+// paceLimits is how often one address may come.
+func paceLimits(cfg config.Config, written config.Limits) listen.PaceLimits {
+	return listen.PaceLimits{
+		Connects: *cfg.Limits.ConnectsPerIP, ConnectsOwnOnly: written.ConnectsPerIP == nil,
+		Requests: *cfg.Limits.RequestsPerIP, RequestsOwnOnly: written.RequestsPerIP == nil,
 	}
 }
 

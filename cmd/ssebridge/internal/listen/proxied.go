@@ -40,8 +40,9 @@ type Proxied struct {
 	timeout time.Duration
 	logger  *slog.Logger
 	peers   *peers
+	paces   *paces
 
-	ready   chan net.Conn // not buffered: a connection is Accept's, or is closed by Close
+	ready   chan net.Conn // a connection is Accept's, or is closed by drop
 	stop    context.CancelFunc
 	stopped <-chan struct{}
 	failed  error // of the listener; read it when all have ended
@@ -68,8 +69,8 @@ func NewProxied(params ProxiedParams) *Proxied {
 	l := &Proxied{
 		Listener: params.Listener,
 		waiting:  newWaiters(params.Logger),
-		timeout:  params.Timeout, logger: params.Logger, peers: newPeers(peerTimeout),
-		ready: make(chan net.Conn, 256), stop: stop, stopped: ctx.Done(),
+		timeout:  params.Timeout, logger: params.Logger, peers: newPeers(peerTimeout), paces: newPaces(params.Logger),
+		ready: make(chan net.Conn, Ready), stop: stop, stopped: ctx.Done(),
 		reading: map[net.Conn]struct{}{}, clients: map[net.Conn]netip.AddrPort{},
 	}
 	l.Trust(nil)
@@ -134,7 +135,7 @@ func (l *Proxied) run() {
 			l.all.Go(func() { l.begin(conn) })
 		case err == nil:
 			pause = 0
-			l.hand(conn)
+			l.welcome(conn, netip.AddrPort{})
 		case isPassing(err):
 			// As net/http does: there may be descriptors again in a moment.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
@@ -145,7 +146,7 @@ func (l *Proxied) run() {
 				told = now
 				l.logger.Warn("connections could not be accepted; trying again", "error", err)
 			}
-			if !l.wait(pause) {
+			if !l.wait(context.Background(), pause) {
 				return
 			}
 		default:
@@ -177,12 +178,15 @@ func isPassing(err error) bool {
 	return ok && temporary.Temporary()
 }
 
-func (l *Proxied) wait(d time.Duration) bool {
+// wait reports whether a time has passed, before ctx or the listener ended.
+func (l *Proxied) wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
+	case <-ctx.Done():
+		return false
 	case <-l.stopped:
 		return false
 	}
@@ -238,7 +242,7 @@ func (l *Proxied) begin(conn net.Conn) {
 
 		return
 	}
-	l.hand(conn)
+	l.welcome(conn, client)
 }
 
 // tellVersion1 tells what to do about a proxy whose headers are of version 1.
@@ -282,13 +286,18 @@ func (l *Proxied) hand(conn net.Conn) {
 	}
 }
 
+// Ready is how many accepted connections may wait for a server. On a busy machine a server's
+// turn comes once in some 100 ms; it then takes all of these. Where it took one, newcomers
+// would wait in the kernel's queue, behind as many as an attacker puts there.
+const Ready = 256
+
 // Accept returns the next connection of which all is known.
 func (l *Proxied) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.ready:
 		return conn, nil
 	case <-l.stopped:
-		l.all.Wait()
+		l.drop()
 		if l.failed != nil {
 			return nil, l.failed
 		}
@@ -311,9 +320,23 @@ func (l *Proxied) cut() {
 func (l *Proxied) Close() error {
 	l.cut()
 	err := l.Listener.Close()
-	l.all.Wait()
+	l.drop()
 
 	return err
+}
+
+// drop waits until no connection comes any more, and closes those that nobody has accepted.
+func (l *Proxied) drop() {
+	l.all.Wait()
+	for {
+		select {
+		case conn := <-l.ready:
+			l.client(conn)
+			_ = conn.Close() // it will not be served
+		default:
+			return
+		}
+	}
 }
 
 // client gives up the address that a connection's header gave; it is asked for once.
@@ -327,22 +350,30 @@ func (l *Proxied) client(conn net.Conn) netip.AddrPort {
 }
 
 // clientKey is the key of a request's context whose value is the client's address from
-// the PROXY header, a netip.AddrPort.
-type clientKey struct{}
+// the PROXY header, a netip.AddrPort; originKey is that of the connection's origin.
+type (
+	clientKey struct{}
+	originKey struct{}
+)
 
 // ConnContext is for the http.Server that serves the listener, also behind TLS.
 func (l *Proxied) ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	conn = kernels(conn)
-	if client := l.client(conn); client.IsValid() {
+	client := l.client(conn)
+	if client.IsValid() {
 		ctx = context.WithValue(ctx, clientKey{}, client)
 	}
+	ctx = context.WithValue(ctx, originKey{}, l.origin(conn, client))
 	l.Begun(ctx, conn)
 
 	return ctx
 }
 
-// Handler gives requests the address of their connection's PROXY header as RemoteAddr.
+// Handler gives requests the address of their connection's PROXY header as RemoteAddr, and
+// holds those back whose address sends too many.
 func (l *Proxied) Handler(next http.Handler) http.Handler {
+	next = l.paced(next)
+
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if client, ok := r.Context().Value(clientKey{}).(netip.AddrPort); ok {
 			r = r.WithContext(r.Context()) // a handler may not change a request that is not its own

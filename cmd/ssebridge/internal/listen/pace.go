@@ -1,0 +1,135 @@
+package listen
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/ssebridge/ssebridge/internal/address"
+)
+
+// PaceLimits bound how often one address may come.
+type PaceLimits struct {
+	// Connects is how many connections a second it may open (limits.connects_per_ip), and
+	// Requests how many requests it may send (limits.requests_per_ip), each after
+	// [address.Burst] times as many at once; 0 is no limit. The OwnOnly of each limits
+	// addresses only that are a client's own.
+	Connects, Requests               int
+	ConnectsOwnOnly, RequestsOwnOnly bool
+}
+
+// longestHeld is how long a connection, or a request, is held back for its address at most. A
+// connection that would have to wait longer is closed: held ones take descriptors. Of a
+// request the rest of its wait is forgotten.
+const longestHeld = 2 * time.Second
+
+// paces hold back addresses that open connections, or send requests, more often than they
+// may: their connections wait unread, and TCP holds the peer back. An answer that refuses
+// would cost the bridge more, and a peer that is refused comes back at once.
+type paces struct {
+	connects, requests pace
+}
+
+// pace is one of the limits.
+type pace struct {
+	name    string // of the limit
+	logger  *slog.Logger
+	rates   address.Rates
+	ownOnly atomic.Bool
+	held    atomic.Uint64
+	told    rate.Sometimes
+}
+
+func newPaces(logger *slog.Logger) *paces {
+	p := &paces{}
+	for name, one := range map[string]*pace{"limits.connects_per_ip": &p.connects, "limits.requests_per_ip": &p.requests} {
+		one.name, one.logger, one.told = name, logger, rate.Sometimes{First: 1, Interval: time.Minute}
+	}
+	return p
+}
+
+func (p *paces) limit(limits PaceLimits) {
+	p.connects.rates.Limit(limits.Connects)
+	p.connects.ownOnly.Store(limits.ConnectsOwnOnly)
+	p.requests.rates.Limit(limits.Requests)
+	p.requests.ownOnly.Store(limits.RequestsOwnOnly)
+}
+
+// covers reports whether the limit is for peers from there.
+func (p *pace) covers(from origin) bool { return !from.proxy && (from.own || !p.ownOnly.Load()) }
+
+// reserve returns how long to hold a peer back; not ok: longer than may be.
+func (p *pace) reserve(from origin) (wait time.Duration, ok bool) {
+	if !p.covers(from) {
+		return 0, true
+	}
+	if wait, ok = p.rates.Reserve(from.key, longestHeld); !ok {
+		wait = longestHeld
+	}
+	if wait > 0 {
+		p.held.Add(1)
+		p.told.Do(func() {
+			p.logger.Warn("an address comes more often than it may, and waits: a limit is reached", "limit", p.name, "address", from.key.String())
+		})
+	}
+	return wait, ok
+}
+
+// LimitPace sets how often one address may come.
+func (l *Proxied) LimitPace(limits PaceLimits) { l.paces.limit(limits) }
+
+// Held returns how many connections, and how many requests, have had to wait since their
+// address came too often. Connections that were closed for it are among them.
+func (l *Proxied) Held() (connects, requests uint64) {
+	return l.paces.connects.held.Load(), l.paces.requests.held.Load()
+}
+
+// Pause says for how long an HTTP/2 connection is not to be read: until its address may send
+// requests again. ctx is that of ConnContext.
+func (l *Proxied) Pause(ctx context.Context) time.Duration {
+	from, ok := ctx.Value(originKey{}).(origin)
+	if !ok || !l.paces.requests.covers(from) {
+		return 0
+	}
+	return min(l.paces.requests.rates.Debt(from.key), longestHeld)
+}
+
+// paced holds a request back whose address sends them too often. One of HTTP/2 is served,
+// since others are under way on its connection, which is not read for a while: see Pause.
+func (l *Proxied) paced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, ok := r.Context().Value(originKey{}).(origin)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		wait, _ := l.paces.requests.reserve(from)
+		if wait > 0 && r.ProtoMajor == 1 && !l.wait(r.Context(), wait) && r.Context().Err() != nil {
+			panic(http.ErrAbortHandler) // the client has gone
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// welcome hands a connection over when its address may open one.
+func (l *Proxied) welcome(conn net.Conn, client netip.AddrPort) {
+	wait, ok := l.paces.connects.reserve(l.origin(conn, client))
+	switch {
+	case !ok:
+		l.client(conn)
+		_ = conn.Close() // it has not been heard yet
+	case wait == 0:
+		l.hand(conn)
+	default:
+		l.all.Go(func() {
+			l.wait(context.Background(), wait)
+			l.hand(conn) // or it is closed there
+		})
+	}
+}

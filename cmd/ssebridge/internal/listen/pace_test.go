@@ -1,0 +1,148 @@
+package listen
+
+import (
+	"bufio"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ssebridge/ssebridge/internal/address"
+)
+
+// TestPaceByAddress: an address that comes too often waits, whichever of the limits it is.
+func TestPaceByAddress(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		limits PaceLimits
+		from   origin
+		paced  bool
+	}{
+		{"the default, a client's own address", PaceLimits{Connects: 1, ConnectsOwnOnly: true, Requests: 1, RequestsOwnOnly: true}, attacker, true},
+		{"the default, an address that may be an ingress", PaceLimits{Connects: 1, ConnectsOwnOnly: true, Requests: 1, RequestsOwnOnly: true}, ingress, false},
+		{"a written limit, an address that may be an ingress", PaceLimits{Connects: 1, Requests: 1}, ingress, true},
+		{"a written limit, a trusted proxy", PaceLimits{Connects: 1, Requests: 1}, proxyOf, false},
+		{"no limit", PaceLimits{ConnectsOwnOnly: true, RequestsOwnOnly: true}, attacker, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPaces(slog.New(slog.DiscardHandler))
+				p.limit(test.limits)
+				for _, one := range []*pace{&p.connects, &p.requests} {
+					for range address.Burst {
+						if wait, ok := one.reserve(test.from); wait > 0 || !ok {
+							t.Fatalf("%s: the first ones wait %v, %t", one.name, wait, ok)
+						}
+					}
+					wait, ok := one.reserve(test.from)
+					if paced := wait > 0; paced != test.paced || !ok {
+						t.Errorf("%s: another one waits %v, %t", one.name, wait, ok)
+					}
+					if wait, ok := one.reserve(page); wait > 0 || !ok {
+						t.Errorf("%s: another address waits %v, %t", one.name, wait, ok)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestConnectionsOfABusyAddressWait: beyond what comes at once, connections are served in
+// their turn, those whose turn is far are closed, and other addresses notice nothing.
+func TestConnectionsOfABusyAddressWait(t *testing.T) {
+	proxied, log := behind(t, tcp(t), time.Minute, loopback, nil)
+	proxied.LimitPace(PaceLimits{Connects: 1, ConnectsOwnOnly: true})
+	header := proxyHeader(proxy, tcp4, addresses4, 0)
+	for range address.Burst {
+		get(t, dial(t, proxied), header)
+	}
+	type answer struct {
+		after  time.Duration
+		served bool
+	}
+	const more = 6
+	answers, begun := make(chan answer, more), time.Now()
+	for range more {
+		conn := dial(t, proxied)
+		go func() {
+			_, _ = io.WriteString(conn, header+"GET / HTTP/1.1\r\nHost: x\r\n\r\n") // it may be closed by now
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err == nil {
+				closing(t, response.Body)
+			}
+			answers <- answer{time.Since(begun), err == nil}
+		}()
+	}
+	other := strings.Replace(header, "\xcb\x00\x71\x07", "\xcb\x00\x71\x08", 1)
+	get(t, dial(t, proxied), other)
+	get(t, dial(t, proxied), "") // of the proxy itself
+	served := 0
+	for range more {
+		if a := <-answers; a.served {
+			served++
+			if least := time.Duration(served) * 900 * time.Millisecond; a.after < least {
+				t.Errorf("the connection that is served as number %d is after %v", served, a.after)
+			}
+		}
+	}
+	if served < 1 || served == more {
+		t.Errorf("%d of %d connections are served in their turn", served, more)
+	}
+	if connects, _ := proxied.Held(); connects != more {
+		t.Errorf("%d connections are counted, want %d", connects, more)
+	}
+	if text := log.String(); strings.Count(text, "limits.connects_per_ip") != 1 || !strings.Contains(text, "203.0.113.7") {
+		t.Errorf("the log says: %s", text)
+	}
+}
+
+// TestRequestsOfABusyAddressWait: also those of another connection of that address.
+func TestRequestsOfABusyAddressWait(t *testing.T) {
+	proxied, _ := behind(t, tcp(t), time.Minute, loopback, nil)
+	proxied.LimitPace(PaceLimits{Requests: 2})
+	header := proxyHeader(proxy, tcp4, addresses4, 0)
+	first, second := dial(t, proxied), dial(t, proxied)
+	get(t, first, header)
+	for range 2*address.Burst - 1 {
+		get(t, first, "")
+	}
+	begun := time.Now()
+	get(t, second, header)
+	if took := time.Since(begun); took < 400*time.Millisecond {
+		t.Errorf("a request beyond the limit is answered after %v", took)
+	}
+	get(t, dial(t, proxied), strings.Replace(header, "\xcb\x00\x71\x07", "\xcb\x00\x71\x08", 1))
+	if _, requests := proxied.Held(); requests != 1 {
+		t.Errorf("%d requests are counted", requests)
+	}
+}
+
+// TestConnectionsAreAcceptedWhileTheServerIsBusy: the kernel's queue is emptied though no
+// server takes connections for a while. What no server has taken is closed.
+func TestConnectionsAreAcceptedWhileTheServerIsBusy(t *testing.T) {
+	proxied := NewProxied(ProxiedParams{Listener: tcp(t), Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	const clients = 50
+	conns := make([]net.Conn, clients)
+	for i := range conns {
+		conns[i] = dial(t, proxied)
+	}
+	for limit := time.Now().Add(10 * time.Second); len(proxied.ready) < clients; {
+		if time.Now().After(limit) {
+			t.Fatalf("%d of %d connections are accepted", len(proxied.ready), clients)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	closing(t, proxied)
+	for _, conn := range conns {
+		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
+			t.Errorf("a connection that no server has taken: %v", err)
+		}
+	}
+}
