@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/h2c"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/http2server"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
@@ -16,17 +16,17 @@ import (
 // its place.
 type endpoint struct {
 	name     string
-	server   *h2c.Server
+	server   *http2server.Server
 	listener net.Listener
 	// successor makes a server like the first. It is nil where there is to be no other.
-	successor func() *h2c.Server
+	successor func() *http2server.Server
 
 	// contexts is each server's BaseContext, set before serve.
 	contexts func(net.Listener) context.Context
 
 	mu      sync.Mutex
-	shared  *sharedListener // listener, once it is needed
-	next    *h2c.Server     // replaces server; nil: none does
+	shared  *sharedListener     // listener, once it is needed
+	next    *http2server.Server // replaces server; nil: none does
 	stopped bool
 	retired sync.WaitGroup // the shutdown of the first server
 }
@@ -53,7 +53,7 @@ func (e *endpoint) share() *sharedListener {
 	return e.shared
 }
 
-func (e *endpoint) serveWith(server *h2c.Server, listener net.Listener) error {
+func (e *endpoint) serveWith(server *http2server.Server, listener net.Listener) error {
 	server.BaseContext = e.contexts
 	if server.TLSConfig != nil {
 		return server.ServeTLS(listener, "", "")
@@ -63,7 +63,7 @@ func (e *endpoint) serveWith(server *h2c.Server, listener net.Listener) error {
 }
 
 // after returns the server that takes the place of one that was shut down.
-func (e *endpoint) after(server *h2c.Server) *h2c.Server {
+func (e *endpoint) after(server *http2server.Server) *http2server.Server {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped || server == e.next {
@@ -93,7 +93,7 @@ func (e *endpoint) stop(ctx context.Context) error {
 	defer cancel()
 	e.mu.Lock()
 	e.stopped = true
-	servers := []*h2c.Server{e.server}
+	servers := []*http2server.Server{e.server}
 	if e.next != nil {
 		servers = append(servers, e.next)
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
-	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/h2c"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/http2server"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
@@ -69,7 +69,6 @@ type serverParams struct {
 	tls      *tls.Config
 	patience patience
 	// carries reports whether a connection may carry many clients, as that of a trusted proxy does; nil: none may.
-	// By TLS one number of streams holds for all connections: that of proxies if carries is set.
 	carries func(ctx context.Context, peer net.Addr) bool
 	// handshakes counts the TLS handshakes that fail; nil where there are none.
 	handshakes *atomic.Uint64
@@ -89,17 +88,12 @@ const (
 // newServer makes a server: HTTP/1.1, and HTTP/2 by TLS or in clear (h2c). It has no
 // timeout for writing, because a stream is written for hours; the bridge watches each one
 // itself. Nor has it one for reading: the bridge gives bodies their time.
-func newServer(params serverParams) *h2c.Server {
-	most := maxStreams(params.limits.Clients)
-	streams := most
-	if params.carries == nil {
-		streams = ownStreams
-	}
-	server := h2c.New(&http.Server{
+func newServer(params serverParams) *http2server.Server {
+	server := http2server.New(&http.Server{
 		Handler:   params.handler,
-		TLSConfig: params.tls.Clone(), // net/http changes it
+		TLSConfig: params.tls.Clone(), // the server changes it
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          streams,
+			MaxConcurrentStreams:          ownStreams,
 			MaxReceiveBufferPerStream:     streamWindow,
 			MaxReceiveBufferPerConnection: connWindow,
 			MaxEncoderHeaderTableSize:     headerTable,
@@ -116,6 +110,7 @@ func newServer(params serverParams) *h2c.Server {
 		ErrorLog:       newComplaints(params.logger, params.handshakes),
 	})
 	if params.carries != nil {
+		most := maxStreams(params.limits.Clients)
 		server.Streams = func(ctx context.Context, peer net.Addr) int {
 			if params.carries(ctx, peer) {
 				return most

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
-	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/h2c"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/http2server"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
@@ -54,14 +54,12 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	s.proxied.LimitPace(paceLimits(cfg, s.written))
 	public := serverParams{
 		handler: bridge.ReleaseRequests(s.proxied.Handler(b)), logger: logger, limits: cfg.Limits, patience: usualPatience(), handshakes: &s.handshakes,
-	}
-	if s.certificates == nil || len(cfg.TrustedProxies) > 0 {
-		public.carries = s.proxied.Carries
+		carries: s.proxied.Carries,
 	}
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()
 	}
-	successor := func() *h2c.Server {
+	successor := func() *http2server.Server {
 		server := newServer(public)
 		server.ConnContext, server.ConnState, server.Begun = s.proxied.ConnContext, s.proxied.ConnState, s.proxied.Begun
 

@@ -1,4 +1,4 @@
-package h2c
+package http2server
 
 import (
 	"testing"
