@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -70,10 +69,7 @@ func TestConnectionsOfABusyAddressWait(t *testing.T) {
 		conn := dial(t, proxied)
 		go func() {
 			_, _ = io.WriteString(conn, header+"GET / HTTP/1.1\r\nHost: x\r\n\r\n") // it may be closed by now
-			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err == nil {
-				closing(t, response.Body)
-			}
+			_, err := bufio.NewReader(conn).ReadString('\n')
 			answers <- answer{time.Since(begun), err == nil}
 		}()
 	}
