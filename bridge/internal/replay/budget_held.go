@@ -19,11 +19,18 @@ func (b *Budget) Held() int64 {
 	return b.held.Load()
 }
 
+// heldAnyway is what a log may keep where others have used all up, as long as that is no
+// more than its equal Share. A log that kept a single frame would have its reader's round
+// trip for each one, and on a busy machine fewer a second than its backend sends.
+const heldAnyway = 16 << 10
+
 // HeldFull reports whether a log that keeps frames in so much memory should keep
-// no more: where that is more than a quarter of what is left for all such logs.
-// So many logs come to keep about as much each, and those whose readers are slow
-// leave something to the others.
-func (b *Budget) HeldFull(memory int64) bool { return b != nil && memory > b.heldLeft()/4 }
+// no more: where that is more than a quarter of what is left for all such logs, and
+// than heldAnyway. So many logs come to keep about as much each, and those whose readers
+// are slow leave something to the others.
+func (b *Budget) HeldFull(memory int64) bool {
+	return b != nil && memory > b.heldLeft()/4 && memory > min(heldAnyway, b.Share())
+}
 
 // heldPace is the memory of kept frames up to which logs take more. The rest is
 // for the first frames of logs whose readers had got all there was, which nothing

@@ -61,7 +61,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	}
 	successor := func() *http2server.Server {
 		server := newServer(public)
-		server.ConnContext, server.ConnState, server.Begun = s.proxied.ConnContext, s.proxied.ConnState, s.proxied.Begun
+		server.ConnContext, server.ConnState, server.Begun, server.Pause = s.proxied.ConnContext, s.proxied.ConnState, s.proxied.Begun, s.proxied.Pause
 
 		return server
 	}
