@@ -55,7 +55,7 @@ type Limits struct {
 	// same addresses.
 	ConnectsPerIP *int `yaml:"connects_per_ip"`
 	// RequestsPerIP is how many requests a second one address may send over its connections, after ten
-	// times as many at once; beyond that its connections are read more slowly. 0 is no limit. Default 500,
+	// times as many at once; beyond that its connections are read more slowly. 0 is no limit. Default 200,
 	// for the same addresses.
 	RequestsPerIP *int `yaml:"requests_per_ip"`
 	// IdlePerIP is how many connections of one address may be without a request: while they shake

@@ -43,7 +43,7 @@ func (c Config) WithDefaults() Config {
 	c.Limits.ClientsPerIP = ptrOr(c.Limits.ClientsPerIP, 500)
 	c.Limits.OpensPerIP = ptrOr(c.Limits.OpensPerIP, 20)
 	c.Limits.ConnectsPerIP = ptrOr(c.Limits.ConnectsPerIP, 50)
-	c.Limits.RequestsPerIP = ptrOr(c.Limits.RequestsPerIP, 500)
+	c.Limits.RequestsPerIP = ptrOr(c.Limits.RequestsPerIP, 200)
 	c.Limits.IdlePerIP = ptrOr(c.Limits.IdlePerIP, 100)
 	c.Limits.ReplayBytes = or(c.Limits.ReplayBytes, 256*MiB)
 	c.Limits.PendingBytes = or(c.Limits.PendingBytes, defaultPending)

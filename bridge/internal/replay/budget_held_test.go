@@ -95,6 +95,32 @@ func TestManyLogsKeepFramesTogether(t *testing.T) {
 	}
 }
 
+// Where stuck readers have used the share up, a log still keeps some small frames, so that its
+// reader need not take them one at a time; but no more than if all kept the same.
+func TestALogKeepsALittleWhereOthersKeepAll(t *testing.T) {
+	kept := func(others int) (bytes int64) {
+		budget := NewBudget(16 << 20)
+		large := strings.Repeat("x", int(budget.HeldLimit())/others)
+		for range others {
+			stuck := New(Params{Events: 10, Bytes: 1 << 30, Hold: true, Budget: budget})
+			t.Cleanup(stuck.Discard)
+			fill(stuck, large)
+		}
+		l := New(Params{Events: 10_000, Bytes: 1 << 30, Hold: true, Budget: budget})
+		t.Cleanup(l.Discard)
+		for !l.Full() {
+			fill(l, strings.Repeat("x", 40))
+		}
+		return l.Kept()
+	}
+	if few := kept(4); few <= heldAnyway || few > 2*heldAnyway {
+		t.Errorf("beside a few logs it is full with %d bytes", few)
+	}
+	if many := kept(2000); many > heldAnyway/4 {
+		t.Errorf("beside many logs it is full with %d bytes", many)
+	}
+}
+
 // Room for large frames is reserved before they are read, so that many logs which
 // look at once do not all find the same room.
 func TestReserve(t *testing.T) {

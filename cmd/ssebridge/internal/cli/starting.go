@@ -59,12 +59,7 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()
 	}
-	successor := func() *http2server.Server {
-		server := newServer(public)
-		server.ConnContext, server.ConnState, server.Begun, server.Pause = s.proxied.ConnContext, s.proxied.ConnState, s.proxied.Begun, s.proxied.Pause
-
-		return server
-	}
+	successor := func() *http2server.Server { return s.server(public) }
 	all := &serving{
 		app:    b,
 		logger: logger,
@@ -79,6 +74,15 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	}
 
 	return all, nil
+}
+
+// server makes a server for the public listener.
+func (s *starting) server(params serverParams) *http2server.Server {
+	server := newServer(params)
+	server.ConnContext, server.ConnState, server.Begun = s.proxied.ConnContext, s.proxied.ConnState, s.proxied.Begun
+	server.Pause = s.proxied.Pause
+
+	return server
 }
 
 // waitLimits is how many connections may wait for a request: in all, as many as there may be
