@@ -24,16 +24,23 @@ type PaceLimits struct {
 	ConnectsOwnOnly, RequestsOwnOnly bool
 }
 
-// longestHeld is how long a connection, or a request, is held back for its address at most. A
-// connection that would have to wait longer is closed: held ones take descriptors. Of a
-// request the rest of its wait is forgotten.
-const longestHeld = 2 * time.Second
+const (
+	// longestHeld is how long a connection, or a request, is held back for its address at
+	// most. A connection that would have to wait longer is closed then: one that is closed at
+	// once comes back at once. Of a request the rest of its wait is forgotten.
+	longestHeld = 2 * time.Second
+	// mostHeld is how many connections are held to be closed, since they take descriptors:
+	// this many, and an eighth of those that there are at most. Others are closed at once.
+	mostHeld = 4096
+)
 
 // paces hold back addresses that open connections, or send requests, more often than they
 // may: their connections wait unread, and TCP holds the peer back. An answer that refuses
 // would cost the bridge more, and a peer that is refused comes back at once.
 type paces struct {
 	connects, requests pace
+
+	closing atomic.Int64 // connections that are held to be closed
 }
 
 // pace is one of the limits.
@@ -123,7 +130,7 @@ func (l *Proxied) welcome(conn net.Conn, client netip.AddrPort) {
 	switch {
 	case !ok:
 		l.client(conn)
-		_ = conn.Close() // it has not been heard yet
+		l.dismiss(conn)
 	case wait == 0:
 		l.hand(conn)
 	default:
@@ -132,4 +139,22 @@ func (l *Proxied) welcome(conn net.Conn, client netip.AddrPort) {
 			l.hand(conn) // or it is closed there
 		})
 	}
+}
+
+// dismiss closes a connection that will not be served, after a while.
+func (l *Proxied) dismiss(conn net.Conn) {
+	most := int64(mostHeld)
+	if ceiling := l.ceiling.Load(); ceiling > 0 {
+		most = min(most, ceiling/8)
+	}
+	if l.paces.closing.Add(1) > most {
+		l.paces.closing.Add(-1)
+		_ = conn.Close() // it has not been heard yet
+		return
+	}
+	l.all.Go(func() {
+		l.wait(context.Background(), longestHeld)
+		l.paces.closing.Add(-1)
+		_ = conn.Close() // as above
+	})
 }

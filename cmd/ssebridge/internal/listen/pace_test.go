@@ -2,10 +2,14 @@ package listen
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,7 +82,11 @@ func TestConnectionsOfABusyAddressWait(t *testing.T) {
 	get(t, dial(t, proxied), "") // of the proxy itself
 	served := 0
 	for range more {
-		if a := <-answers; a.served {
+		a := <-answers
+		if !a.served && a.after < longestHeld {
+			t.Errorf("a connection is closed after %v, and comes back at once", a.after)
+		}
+		if a.served {
 			served++
 			if least := time.Duration(served) * 900 * time.Millisecond; a.after < least {
 				t.Errorf("the connection that is served as number %d is after %v", served, a.after)
@@ -140,5 +148,38 @@ func TestConnectionsAreAcceptedWhileTheServerIsBusy(t *testing.T) {
 		if _, err := conn.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 			t.Errorf("a connection that no server has taken: %v", err)
 		}
+	}
+}
+
+// TestConnectionsToBeClosedAreBounded: what is held only to be closed takes few of the
+// descriptors.
+func TestConnectionsToBeClosedAreBounded(t *testing.T) {
+	proxied, _ := behind(t, tcp(t), time.Minute, nil, nil)
+	proxied.LimitPace(PaceLimits{Connects: 1})
+	proxied.Bound(1 << 10)
+	for range address.Burst + int(longestHeld/time.Second) { // from now on none gets a turn
+		dial(t, proxied)
+	}
+	const most, more = 1 << 10 / 8, 5
+	begun := time.Now()
+	conns := make([]net.Conn, most+more)
+	for i := range conns {
+		conns[i] = dial(t, proxied)
+	}
+	var atOnce atomic.Int64
+	var all sync.WaitGroup
+	for _, conn := range conns {
+		if err := conn.SetReadDeadline(begun.Add(longestHeld / 2)); err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			if _, err := conn.Read(make([]byte, 1)); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+				atOnce.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := atOnce.Load(); n < more || n > more+2 {
+		t.Errorf("%d of %d connections are closed at once, want %d", n, len(conns), more)
 	}
 }
