@@ -98,13 +98,13 @@ func (l *Proxied) Held() (connects, requests uint64) {
 }
 
 // Pause says for how long an HTTP/2 connection is not to be read: until its address may send
-// requests again. ctx is that of ConnContext.
+// requests again, which is longestHeld at most. ctx is that of ConnContext.
 func (l *Proxied) Pause(ctx context.Context) time.Duration {
 	from, ok := ctx.Value(originKey{}).(origin)
 	if !ok || !l.paces.requests.covers(from) {
 		return 0
 	}
-	return min(l.paces.requests.rates.Debt(from.key), longestHeld)
+	return l.paces.requests.rates.Debt(from.key)
 }
 
 // paced holds a request back whose address sends them too often. One of HTTP/2 is served,
