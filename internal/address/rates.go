@@ -61,13 +61,14 @@ func newBuckets() *simplelru.LRU[netip.Addr, *rate.Limiter] {
 
 // Take reports whether an address may do it now.
 func (r *Rates) Take(addr netip.Addr) bool {
-	_, ok := r.Reserve(addr, 0)
+	_, ok := r.Reserve(addr, 1, 0)
 	return ok
 }
 
-// Reserve returns how long an address is to wait until it may do it, at most longest.
-// Where it would have to wait longer, ok is false, and its turn is not reserved.
-func (r *Rates) Reserve(addr netip.Addr, longest time.Duration) (wait time.Duration, ok bool) {
+// Reserve returns how long an address is to wait until it may do something that counts so
+// many times, at most longest. Where it would have to wait longer, ok is false, and nothing
+// is reserved. What counts more often than an address may at once counts as often as that.
+func (r *Rates) Reserve(addr netip.Addr, times int, longest time.Duration) (wait time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.perSecond == 0 {
@@ -80,7 +81,7 @@ func (r *Rates) Reserve(addr netip.Addr, longest time.Duration) (wait time.Durat
 		bucket = rate.NewLimiter(rate.Limit(r.perSecond), r.perSecond*Burst)
 		r.buckets.Add(key, bucket)
 	}
-	turn := bucket.ReserveN(now, 1)
+	turn := bucket.ReserveN(now, min(times, bucket.Burst()))
 	if wait = turn.DelayFrom(now); wait > longest {
 		turn.CancelAt(now)
 		return 0, false

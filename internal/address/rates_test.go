@@ -90,21 +90,21 @@ func TestRatesReserveTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Rates
 		addr := netip.MustParseAddr("203.0.113.5")
-		if wait, ok := r.Reserve(addr, 0); wait != 0 || !ok || r.Debt(addr) != 0 {
+		if wait, ok := r.Reserve(addr, 1, 0); wait != 0 || !ok || r.Debt(addr) != 0 {
 			t.Errorf("without a limit: %v, %t, a debt of %v", wait, ok, r.Debt(addr))
 		}
 		r.Limit(2)
 		taken(&r, addr)
 		for _, want := range []time.Duration{500 * time.Millisecond, time.Second} {
-			if wait, ok := r.Reserve(addr, time.Second); wait != want || !ok || r.Debt(addr) != want {
+			if wait, ok := r.Reserve(addr, 1, time.Second); wait != want || !ok || r.Debt(addr) != want {
 				t.Errorf("%v, %t, a debt of %v, want %v", wait, ok, r.Debt(addr), want)
 			}
 		}
-		if _, ok := r.Reserve(addr, time.Second); ok || r.Debt(addr) != time.Second {
+		if _, ok := r.Reserve(addr, 1, time.Second); ok || r.Debt(addr) != time.Second {
 			t.Errorf("a turn that is too late: %t, a debt of %v", ok, r.Debt(addr))
 		}
 		time.Sleep(time.Second)
-		if wait, ok := r.Reserve(addr, time.Second); wait != 500*time.Millisecond || !ok {
+		if wait, ok := r.Reserve(addr, 1, time.Second); wait != 500*time.Millisecond || !ok {
 			t.Errorf("a second later: %v, %t", wait, ok)
 		}
 		if other := netip.MustParseAddr("203.0.113.6"); r.Debt(other) != 0 {

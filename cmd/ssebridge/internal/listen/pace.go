@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -71,12 +72,13 @@ func (p *paces) limit(limits PaceLimits) {
 // covers reports whether the limit is for peers from there.
 func (p *pace) covers(from origin) bool { return !from.proxy && (from.own || !p.ownOnly.Load()) }
 
-// reserve returns how long to hold a peer back; not ok: longer than may be.
-func (p *pace) reserve(from origin) (wait time.Duration, ok bool) {
+// reserve returns how long to hold a peer back for what counts so many times; not ok: longer
+// than may be.
+func (p *pace) reserve(from origin, times int) (wait time.Duration, ok bool) {
 	if !p.covers(from) {
 		return 0, true
 	}
-	if wait, ok = p.rates.Reserve(from.key, longestHeld); !ok {
+	if wait, ok = p.rates.Reserve(from.key, times, longestHeld); !ok {
 		wait = longestHeld
 	}
 	if wait > 0 {
@@ -116,7 +118,7 @@ func (l *Proxied) paced(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		wait, _ := l.paces.requests.reserve(from)
+		wait, _ := l.paces.requests.reserve(from, weight(r))
 		if wait > 0 && r.ProtoMajor == 1 && !l.wait(r.Context(), wait) && r.Context().Err() != nil {
 			panic(http.ErrAbortHandler) // the client has gone
 		}
@@ -124,9 +126,24 @@ func (l *Proxied) paced(next http.Handler) http.Handler {
 	})
 }
 
+// requestBytes is how many bytes of head and body count as a request.
+const requestBytes = 8 << 10
+
+// weight returns how many requests one counts as: what a request costs grows with its size.
+// Of a body that does not say its length, the length is not known yet.
+func weight(r *http.Request) int {
+	size := max(0, r.ContentLength) + int64(len(r.RequestURI))
+	for name, values := range r.Header {
+		for _, value := range values {
+			size += int64(len(name) + len(value))
+		}
+	}
+	return 1 + int(min(size/requestBytes, math.MaxInt32))
+}
+
 // welcome hands a connection over when its address may open one.
 func (l *Proxied) welcome(conn net.Conn, client netip.AddrPort) {
-	wait, ok := l.paces.connects.reserve(l.origin(conn, client))
+	wait, ok := l.paces.connects.reserve(l.origin(conn, client), 1)
 	switch {
 	case !ok:
 		l.client(conn)

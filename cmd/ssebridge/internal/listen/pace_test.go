@@ -3,6 +3,7 @@ package listen
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -37,15 +38,15 @@ func TestPaceByAddress(t *testing.T) {
 				p.limit(test.limits)
 				for _, one := range []*pace{&p.connects, &p.requests} {
 					for range address.Burst {
-						if wait, ok := one.reserve(test.from); wait > 0 || !ok {
+						if wait, ok := one.reserve(test.from, 1); wait > 0 || !ok {
 							t.Fatalf("%s: the first ones wait %v, %t", one.name, wait, ok)
 						}
 					}
-					wait, ok := one.reserve(test.from)
+					wait, ok := one.reserve(test.from, 1)
 					if paced := wait > 0; paced != test.paced || !ok {
 						t.Errorf("%s: another one waits %v, %t", one.name, wait, ok)
 					}
-					if wait, ok := one.reserve(page); wait > 0 || !ok {
+					if wait, ok := one.reserve(page, 1); wait > 0 || !ok {
 						t.Errorf("%s: another address waits %v, %t", one.name, wait, ok)
 					}
 				}
@@ -122,6 +123,43 @@ func TestRequestsOfABusyAddressWait(t *testing.T) {
 	get(t, dial(t, proxied), strings.Replace(header, "\xcb\x00\x71\x07", "\xcb\x00\x71\x08", 1))
 	if _, requests := proxied.Held(); requests != 1 {
 		t.Errorf("%d requests are counted", requests)
+	}
+}
+
+// TestARequestCountsByItsSize: head and body count as a request for each 8 KiB that is begun.
+func TestARequestCountsByItsSize(t *testing.T) {
+	for _, test := range []struct {
+		name, request string
+		head          int // bytes of a cookie
+		counts        int
+	}{
+		{"a page's", "GET / HTTP/1.1", 4 << 10, 1},
+		{"a large head", "GET / HTTP/1.1", 50 << 10, 7},
+		{"a large body", "POST / HTTP/1.1\r\nContent-Length: 65536", 0, 9},
+		{"more than may come at once", "POST / HTTP/1.1\r\nContent-Length: 9000000000000000000", 0, 2 * address.Burst},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			proxied, _ := behind(t, tcp(t), time.Minute, loopback, nil)
+			proxied.LimitPace(PaceLimits{Requests: 2})
+			header := proxyHeader(proxy, tcp4, addresses4, 0)
+			conn := dial(t, proxied)
+			if _, err := fmt.Fprintf(conn, "%s%s\r\nHost: x\r\nConnection: close\r\nCookie: %s\r\n\r\n", header, test.request, strings.Repeat("x", test.head)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+			for range 2*address.Burst - test.counts {
+				get(t, dial(t, proxied), header)
+			}
+			if _, requests := proxied.Held(); requests != 0 {
+				t.Fatalf("%d requests are held back within the limit", requests)
+			}
+			get(t, dial(t, proxied), header)
+			if _, requests := proxied.Held(); requests != 1 {
+				t.Errorf("%d requests are held back beyond the limit, want 1", requests)
+			}
+		})
 	}
 }
 

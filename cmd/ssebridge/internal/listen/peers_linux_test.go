@@ -41,10 +41,11 @@ func TestPeersThatAcknowledgeNothing(t *testing.T) {
 	const timeout = 2 * time.Second
 	p := newPeers(timeout)
 	stopped := make(chan struct{})
-	var running sync.WaitGroup
-	running.Go(func() { p.run(stopped) })
+	var watching, running sync.WaitGroup
+	watching.Go(func() { p.run(stopped) })
+	stop := sync.OnceFunc(func() { close(stopped); watching.Wait() })
 	defer running.Wait()
-	defer close(stopped)
+	defer stop()
 	listener := tcp(t)
 	defer closing(t, listener)
 	began := time.Now()
@@ -95,6 +96,7 @@ func TestPeersThatAcknowledgeNothing(t *testing.T) {
 	if len(ended) != 1 {
 		t.Errorf("ended: %v", ended)
 	}
+	stop() // it looks alone
 	p.look()
 	if len(p.conns) != 2 {
 		t.Errorf("%d connections are watched, want the two that are open", len(p.conns))
