@@ -1,6 +1,10 @@
 package bridge
 
-import "github.com/ssebridge/ssebridge/upstream"
+import (
+	"time"
+
+	"github.com/ssebridge/ssebridge/upstream"
+)
 
 // Seated returns how many clients have a place.
 func (b *Bridge) Seated() int { return b.shedding.seats.count() }
@@ -26,3 +30,6 @@ func (b *Bridge) Fill() {
 
 // Intake bounds the large messages that are received from an upstream.
 func (b *Bridge) Intake(name string) *upstream.Intake { return b.site.Load().upstreams[name].intake }
+
+// FlushLog waits until the lines are written that the bridge has logged by now.
+func (b *Bridge) FlushLog() { b.lines.Flush(time.Minute) }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,7 @@ func startWith(t *testing.T, cfg config.Config, opts bridge.Options) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
+	log.of(b)
 	server := httptest.NewUnstartedServer(b)
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetHTTP1(true)
@@ -106,10 +108,18 @@ func do(t *testing.T, method, url, body string, headers ...string) reply {
 	return reply{response.StatusCode, response.Header, string(text)}
 }
 
-// logs keeps what a bridge logs.
+// logs keeps what bridges log.
 type logs struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu      sync.Mutex
+	text    strings.Builder
+	bridges []*bridge.Bridge
+}
+
+// of has String wait for the lines of a bridge that are on their way.
+func (l *logs) of(b *bridge.Bridge) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bridges = append(l.bridges, b)
 }
 
 func (l *logs) Write(line []byte) (int, error) {
@@ -119,6 +129,12 @@ func (l *logs) Write(line []byte) (int, error) {
 }
 
 func (l *logs) String() string {
+	l.mu.Lock()
+	bridges := slices.Clone(l.bridges)
+	l.mu.Unlock()
+	for _, b := range bridges {
+		b.FlushLog()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()

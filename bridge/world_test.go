@@ -117,6 +117,7 @@ func (w *world) open(front *pipes) *bridge.Bridge {
 	if err != nil {
 		w.Fatal(err)
 	}
+	w.Logged.of(b)
 	web := &http.Server{
 		Handler: b, Protocols: protocols(true, true), ReadHeaderTimeout: time.Minute,
 		WriteTimeout: time.Minute, // which the bridge has to lift

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -296,8 +297,8 @@ func TestServeFreesTheHeadsOfStreams(t *testing.T) {
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	const clients, size = 50, 60 << 10
-	// grown is how much memory as many clients take, whose requests have a header of that size.
-	grown := func(size int) int64 {
+	// grown is how much memory as many clients take, whose requests have a header of that size, when it is no more than that.
+	grown := func(size int, most int64) int64 {
 		before := heapInUse()
 		header := http.Header{"X-Large": {strings.Repeat("x", size)}}
 		var all []*ssetest.Client
@@ -308,10 +309,17 @@ func TestServeFreesTheHeadsOfStreams(t *testing.T) {
 			client.AwaitMessages(1)
 		}
 
-		return heapInUse() - before
+		// On a busy machine, handlers and the client's own buffers are let go of later than the first event comes.
+		taken := heapInUse() - before
+		for limit := time.Now().Add(10 * time.Second); taken > most && time.Now().Before(limit); {
+			taken = heapInUse() - before
+		}
+
+		return taken
 	}
-	grown(1) // what is made once
-	small, large := grown(1), grown(size)
+	grown(1, math.MaxInt64) // what is made once
+	small := grown(1, math.MaxInt64)
+	large := grown(size, small+clients*size/2)
 	if kept := (large - small) / clients; kept > size/2 {
 		t.Errorf("a stream keeps %d bytes of a head of %d", kept, size)
 	}
