@@ -1,10 +1,11 @@
 package backendtest
 
 import (
-	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -27,7 +28,7 @@ type Fleet struct {
 // StartFleet starts n backends on 127.0.0.2 and up, and publishes them.
 func StartFleet(tb testing.TB, n int, opts ...Option) *Fleet {
 	tb.Helper()
-	f := &Fleet{Names: StartNames(tb), tb: tb, opts: append(opts, WithFeed(newLog()))}
+	f := &Fleet{Names: StartNames(tb), tb: tb, opts: append(opts, WithFeed(newLog())), port: freePort(tb)}
 	for range n {
 		f.Add()
 	}
@@ -39,10 +40,38 @@ func StartFleet(tb testing.TB, n int, opts ...Option) *Fleet {
 func (f *Fleet) Add() *Backend {
 	f.tb.Helper()
 	host := fmt.Sprintf("127.0.0.%d", 2+len(f.Backends))
-	b := Start(f.tb, append(slices.Clip(f.opts), WithAddr(net.JoinHostPort(host, cmp.Or(f.port, "0"))))...)
-	_, f.port = f.split(b)
+	b := Start(f.tb, append(slices.Clip(f.opts), WithAddr(net.JoinHostPort(host, f.port)))...)
 	f.Backends = append(f.Backends, b)
 	return b
+}
+
+// freePort returns a port below the ephemeral range that no address of a fleet uses: a port that
+// the system chooses for one address may be another process's at the next.
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	for range 100 {
+		port := strconv.Itoa(10_000 + rand.IntN(20_000))
+		if isFree(tb, port) {
+			return port
+		}
+	}
+	tb.Fatal("backendtest: no port is free on all addresses of a fleet")
+	return ""
+}
+
+// isFree reports whether a port can be listened on at the first addresses of a fleet.
+func isFree(tb testing.TB, port string) bool {
+	tb.Helper()
+	for host := range 8 {
+		listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", fmt.Sprintf("127.0.0.%d:%s", 2+host, port))
+		if err != nil {
+			return false
+		}
+		if err := listener.Close(); err != nil {
+			tb.Fatalf("backendtest: %v", err)
+		}
+	}
+	return true
 }
 
 // Publish gives the name the addresses of these backends, and of no other.
