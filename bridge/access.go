@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/internal/logqueue"
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // AccessLog says which lines about requests a Logger gets, at slog.LevelInfo.
@@ -93,7 +94,7 @@ func (j *journal) begins(v *visit, start start, from string) {
 		more = append(more, slog.String("gap", start.gap))
 	}
 	if from != "" {
-		more = append(more, slog.String("from_id", shown(from, idBytes)))
+		more = append(more, slog.String("from_id", printable.Text(from, idBytes)))
 	}
 	j.put(&line{at: time.Now(), message: "stream begins", visit: v, more: more})
 }
@@ -109,7 +110,7 @@ func (j *journal) ends(v *visit, bytes uint64) {
 		slog.Uint64("events", v.events), slog.Uint64("bytes", bytes),
 	}
 	if v.last != "" {
-		more = append(more, slog.String("last_id", shown(v.last, idBytes)))
+		more = append(more, slog.String("last_id", printable.Text(v.last, idBytes)))
 	}
 	j.put(&line{at: now, message: "stream ended", visit: v, more: more})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/internal/logqueue"
@@ -26,7 +27,7 @@ const closeGrace = time.Second
 type Bridge struct {
 	opts      Options
 	logger    *slog.Logger
-	incidents *incidentLog
+	incidents *failure.Incidents
 	born      time.Time
 	epochs    *sse.Epochs
 	lines     *logqueue.Queue // writes the lines of logger and journal
@@ -88,7 +89,7 @@ func newBridge(opts Options) *Bridge {
 	b := &Bridge{opts: opts, born: time.Now(), epochs: sse.NewEpochs(), rendering: newRenderings(), binding: newRenderings()}
 	b.leave.begun = make(chan struct{})
 	b.newLog()
-	b.incidents = newIncidentLog(b.logger)
+	b.incidents = failure.NewIncidents(b.logger)
 	return b
 }
 
@@ -144,7 +145,7 @@ func (b *Bridge) Close() error {
 	for _, up := range last.upstreams {
 		err = errors.Join(err, up.close())
 	}
-	b.incidents.close()
+	b.incidents.Close()
 	return errors.Join(err, b.closeLog())
 }
 

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
@@ -109,7 +110,7 @@ const otherCode = "OTHER"
 func codeNames() []string {
 	names := make([]string, 0, codes.Unauthenticated+2)
 	for code := codes.OK; code <= codes.Unauthenticated; code++ {
-		names = append(names, statusName(code))
+		names = append(names, failure.CodeName(code))
 	}
 	return append(names, otherCode)
 }
@@ -125,13 +126,13 @@ func newUpstreamCounts() *upstreamCounts {
 func (c *calls) ended(err error) {
 	code := codes.OK
 	if err != nil && err != io.EOF { //nolint:errorlint // see above
-		code = statusOf(err).Code()
+		code = failure.StatusOf(err).Code()
 	}
 	if code > codes.Unauthenticated {
 		c.ends.Add(otherCode, 1)
 		return
 	}
-	c.ends.Add(statusName(code), 1)
+	c.ends.Add(failure.CodeName(code), 1)
 }
 
 // counted is one RPC as its upstream counts it.

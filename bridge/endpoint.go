@@ -16,6 +16,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
@@ -52,6 +53,7 @@ type endpoint struct {
 
 	refreshed atomic.Int64 // when a message last had the schema read anew, by refreshClock
 
+	failures *failure.Reporter
 	warned   atomic.Bool       // whether its warnings were logged
 	repeats  repeats           // whether its cursors do though they are to differ
 	counts   *routeCounts      // of all endpoints with its path
@@ -91,6 +93,7 @@ func (b *Bridge) newEndpoint(s *site, cfg, written config.Route) *endpoint {
 		present:      newPresence(),
 	}
 	e.written.Store(&written)
+	e.failures = &failure.Reporter{Incidents: b.incidents, Route: cfg.Path, Types: e.types, MaxBytes: e.messageBytes}
 	switch {
 	case cfg.Event.ID == nil:
 		e.mode = sse.Positions
@@ -100,6 +103,14 @@ func (b *Bridge) newEndpoint(s *site, cfg, written config.Route) *endpoint {
 		e.mode = sse.Cursors
 	}
 	return e
+}
+
+// types are those of the backend's schema, or google.rpc's while there is none.
+func (e *endpoint) types() failure.Types {
+	if b := e.bound.Load(); b != nil {
+		return b.schema.Resolver(e.route.RPC)
+	}
+	return failure.RPCTypes()
 }
 
 // await returns the route's binding, waiting for the upstream's schema for as

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
+	"github.com/ssebridge/ssebridge/internal/printable"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
@@ -114,7 +116,7 @@ func (f *feed) Open(ctx context.Context, cursor []byte) (topic.Stream, error) {
 	if err != nil {
 		counted.ended(err)
 		f.span.ended(err)
-		return nil, f.endpoint.noted(err)
+		return nil, f.endpoint.failures.Note(err)
 	}
 	f.binding, f.stream = b, stream
 	return rpc{stream, f, counted, f.span, newIdleWatch(time.Duration(f.endpoint.route.IdleTimeout), stream)}, nil
@@ -138,7 +140,7 @@ func (r rpc) Accepted() error {
 		r.noteEnd(err)
 		r.counted.ended(err)
 		r.span.ended(err)
-		return r.feed.endpoint.noted(err)
+		return r.feed.endpoint.failures.Note(err)
 	}
 	r.feed.accepted = true
 	r.counted.accepted()
@@ -155,7 +157,7 @@ func (r rpc) Next(message func(wire []byte) error) error {
 	if _, isStatus := status.FromError(err); err != nil && isStatus {
 		r.counted.ended(err)
 		r.span.ended(err)
-		return r.feed.endpoint.noted(err)
+		return r.feed.endpoint.failures.Note(err)
 	}
 	if err == io.EOF { //nolint:errorlint // the RPC's own, not one that the function wraps
 		r.counted.ended(nil)
@@ -251,12 +253,12 @@ func (f *feed) Resume() (cursor []byte, since uint64, ok bool) {
 func (f *feed) unshown(err error) error {
 	f.endpoint.counts.unshown.Add(1)
 	if f.endpoint.route.OnBadMessage == config.OnBadMessageStop {
-		return f.endpoint.noted(err)
+		return f.endpoint.failures.Note(err)
 	}
 	f.unseen++
 	if time.Since(f.warned) >= warnEvery {
 		f.endpoint.bridge.logger.Warn("a message cannot be shown",
-			"route", f.endpoint.route.Path, "messages", f.unseen, "error", shown(err.Error(), errorBytes))
+			"route", f.endpoint.route.Path, "messages", f.unseen, "error", printable.Text(err.Error(), errorBytes))
 		f.warned, f.unseen = time.Now(), 0
 	}
 	return err
@@ -348,14 +350,23 @@ func (f *feed) Gap(reason string) (frame []byte, id string) {
 func (f *feed) End(err error) (frame []byte, id string) {
 	final := f.ids.AppendFinal(nil)
 	if err != nil {
-		return sse.AppendError(nil, final, f.endpoint.failureOf(err).data(f.trailers())), f.logID(final)
+		return sse.AppendError(nil, final, f.endpoint.failures.Of(err).Data(f.trailers())), f.logID(final)
 	}
 	if done := f.endpoint.route.Done; done != "" {
 		frame = sse.AppendEvent(nil, f.doneID(final), nil, []byte(done))
 	}
-	return sse.AppendEnd(frame, final, marshal(struct {
+	return sse.AppendEnd(frame, final, endData(f.trailers())), f.logID(final)
+}
+
+// endData is the data of stream-end.
+func endData(trailers map[string]string) []byte {
+	data, err := json.Marshal(struct {
 		Trailers map[string]string `json:"trailers,omitempty"`
-	}{f.trailers()})), f.logID(final)
+	}{trailers})
+	if err != nil {
+		panic(err) // strings can be rendered
+	}
+	return data
 }
 
 // doneID is the final id already, where ids are sent: a client that is cut

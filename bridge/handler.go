@@ -13,8 +13,10 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // lastEventIDNames are the query forms of Last-Event-ID, for pages that open
@@ -415,50 +417,28 @@ func (b *Bridge) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		if len(bad.Allow) > 0 {
 			w.Header().Set("Allow", strings.Join(bad.Allow, ", "))
 		}
-		f := badRequest(bad)
-		v.refused(refusal{code: f.code, field: where.endpoint.ownName(bad.Field)})
-		writeJSON(w, bad.Status, f.body())
+		f := failure.BadRequest(bad)
+		v.refused(refusal{code: f.Code, field: where.endpoint.ownName(bad.Field)})
+		writeJSON(w, bad.Status, f.Body())
 	case r.Context().Err() != nil:
 		// The client has gone; and if a middleware ran out of patience, an answer
 		// made up here would stop an EventSource for good. (A body that did not
 		// come in time ends the context, too.)
 		panic(http.ErrAbortHandler)
 	case errors.As(err, new(*config.Error)):
-		f := failure{code: codes.Unimplemented, message: "the route does not fit what the backend serves; the bridge's log says why"}
-		v.refused(refusal{code: f.code, message: f.message})
-		writeJSON(w, http.StatusNotImplemented, f.body())
+		f := failure.Failure{Code: codes.Unimplemented, Message: "the route does not fit what the backend serves; the bridge's log says why"}
+		v.refused(refusal{code: f.Code, message: f.Message})
+		writeJSON(w, http.StatusNotImplemented, f.Body())
 	case where.endpoint != nil:
-		f := where.endpoint.failureOf(where.error)
+		f := where.endpoint.failures.Of(where.error)
 		v.refused(refusalOf(where.error, f))
-		writeJSON(w, f.httpStatus(), f.body())
+		writeJSON(w, f.HTTPStatus(), f.Body())
 	default:
-		b.logger.Error("a request failed", "error", shown(err.Error(), errorBytes))
-		f := failure{code: codes.Internal, message: "internal error"}
-		v.refused(refusal{code: f.code, message: f.message})
-		writeJSON(w, http.StatusInternalServerError, f.body())
+		b.logger.Error("a request failed", "error", printable.Text(err.Error(), errorBytes))
+		f := failure.Failure{Code: codes.Internal, Message: "internal error"}
+		v.refused(refusal{code: f.Code, message: f.Message})
+		writeJSON(w, http.StatusInternalServerError, f.Body())
 	}
-}
-
-// badRequest renders a client's fault, naming the field as google.rpc.BadRequest does.
-func badRequest(bad *route.Error) failure {
-	f := failure{code: codes.InvalidArgument, message: bad.Error()}
-	switch bad.Status {
-	case http.StatusNotFound:
-		f.code = codes.NotFound
-	case http.StatusMethodNotAllowed:
-		f.code = codes.Unimplemented
-	}
-	if bad.Field != "" {
-		type violation struct {
-			Field       string `json:"field"`
-			Description string `json:"description"`
-		}
-		f.details = append(f.details, marshal(struct {
-			Type       string      `json:"@type"`
-			Violations []violation `json:"fieldViolations"`
-		}{"type.googleapis.com/google.rpc.BadRequest", []violation{{bad.Field, bad.Message}}}))
-	}
-	return f
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

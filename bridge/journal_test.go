@@ -13,6 +13,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/internal/logqueue"
+	"github.com/ssebridge/ssebridge/internal/printable"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
@@ -109,7 +110,7 @@ func TestShown(t *testing.T) {
 		"0123456789abcdefg":    "0123456789abcdef...",
 		"\x00\x00\x00\x00\x00": `\x00\x00\x00\x00`,
 	} {
-		if got := shown(text, 16); !strings.HasPrefix(got, want) || len(got) > 16+len("...") {
+		if got := printable.Text(text, 16); !strings.HasPrefix(got, want) || len(got) > 16+len("...") {
 			t.Errorf("%q is shown as %s, want %s", text, got, want)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 )
 
 // prefers reports whether a request carries a preference (RFC 7240), such as
@@ -40,8 +42,8 @@ func (e *endpoint) passesOn(w http.ResponseWriter, r *http.Request, stream bool)
 	}
 	w.Header().Set("Retry-After", "1")
 	w.Header().Set("Connection", "close") // the proxy's next request need not come here
-	f := failure{code: codes.Unavailable, message: "the bridge drains; ask another one"}
-	visitOf(w).refused(refusal{code: f.code, message: f.message})
-	writeJSON(w, http.StatusServiceUnavailable, f.body())
+	f := failure.Failure{Code: codes.Unavailable, Message: "the bridge drains; ask another one"}
+	visitOf(w).refused(refusal{code: f.Code, message: f.Message})
+	writeJSON(w, http.StatusServiceUnavailable, f.Body())
 	return true
 }

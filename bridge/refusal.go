@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
+	"github.com/ssebridge/ssebridge/internal/printable"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
@@ -36,11 +38,11 @@ type refusal struct {
 }
 
 // refusalOf returns the refusal for a failed RPC, or for a route that cannot open one.
-func refusalOf(err error, f failure) refusal {
+func refusalOf(err error, f failure.Failure) refusal {
 	if errors.Is(err, upstream.ErrAnswered) {
-		return refusal{backend: true, code: f.code}
+		return refusal{backend: true, code: f.Code}
 	}
-	return refusal{code: f.code, message: f.message}
+	return refusal{code: f.Code, message: f.Message}
 }
 
 // refused notes why the request is answered with an error.
@@ -59,12 +61,12 @@ func (r *refusal) attrs() []slog.Attr {
 	if r.backend {
 		by = byBackend
 	}
-	attrs := []slog.Attr{slog.String("by", by), slog.String("code", statusName(r.code))}
+	attrs := []slog.Attr{slog.String("by", by), slog.String("code", failure.CodeName(r.code))}
 	if r.field != "" {
-		attrs = append(attrs, slog.String("field", shown(r.field, refusedFieldBytes)))
+		attrs = append(attrs, slog.String("field", printable.Text(r.field, refusedFieldBytes)))
 	}
 	if r.message != "" {
-		attrs = append(attrs, slog.String("error", shown(r.message, refusedMessageBytes)))
+		attrs = append(attrs, slog.String("error", printable.Text(r.message, refusedMessageBytes)))
 	}
 	return attrs
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/upstream"
@@ -35,7 +36,7 @@ func (e *endpoint) cursors() *topic.Cursors {
 		Repeating: e.repeats.found.Load,
 		Expired: func(err error) bool {
 			endedHere := errors.Is(err, upstream.ErrMoved) || errors.Is(err, upstream.ErrIdle)
-			return errors.Is(err, errNoCursor) || !endedHere && slices.Contains(resume.Expired.Codes, statusName(status.Code(err)))
+			return errors.Is(err, errNoCursor) || !endedHere && slices.Contains(resume.Expired.Codes, failure.CodeName(status.Code(err)))
 		},
 	}
 	if b := e.bound.Load(); b != nil && b.resume != nil {

@@ -12,7 +12,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/internal/printable"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
@@ -104,11 +106,11 @@ func (s *rpcSpan) ended(err error) {
 		code = codes.Canceled
 		s.AddEvent("close")
 	case err != io.EOF: //nolint:errorlint // a failure may wrap that of a connection
-		code = statusOf(err).Code()
-		s.SetAttributes(attribute.String("error.type", statusName(code)))
-		s.SetStatus(otelcodes.Error, shown(statusOf(err).Message(), pathBytes))
+		code = failure.StatusOf(err).Code()
+		s.SetAttributes(attribute.String("error.type", failure.CodeName(code)))
+		s.SetStatus(otelcodes.Error, printable.Text(failure.StatusOf(err).Message(), pathBytes))
 	}
-	s.SetAttributes(attribute.Int("rpc.grpc.status_code", codeNumber(code)))
+	s.SetAttributes(attribute.Int("rpc.grpc.status_code", failure.CodeNumber(code)))
 	s.End()
 }
 

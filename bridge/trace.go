@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
@@ -206,10 +207,10 @@ func (j *journey) fails(err error) {
 	if j == nil {
 		return
 	}
-	code := statusOf(err).Code()
-	j.span.SetAttributes(attribute.Int("rpc.grpc.status_code", codeNumber(code)), attribute.String("error.type", statusName(code)))
+	code := failure.StatusOf(err).Code()
+	j.span.SetAttributes(attribute.Int("rpc.grpc.status_code", failure.CodeNumber(code)), attribute.String("error.type", failure.CodeName(code)))
 	if isServerFault(code) {
-		j.span.SetStatus(otelcodes.Error, statusName(code))
+		j.span.SetStatus(otelcodes.Error, failure.CodeName(code))
 	}
 }
 

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unique"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // How much of what a client sends, or a backend says, may reach a log or a span.
@@ -85,9 +85,9 @@ func (b *Bridge) receive(w http.ResponseWriter, r *http.Request) *witness {
 	v := &visit{bridge: b, began: time.Since(b.born), id: requestID(w.Header(), r)}
 	w.Header()[requestIDHeader] = []string{v.id}
 	if b.watched() {
-		v.method = unique.Make(shown(r.Method, methodBytes))
-		v.path = unique.Make(shown(r.URL.Path, pathBytes)) // a query may hold a token
-		v.agent = unique.Make(shown(r.UserAgent(), agentBytes))
+		v.method = unique.Make(printable.Text(r.Method, methodBytes))
+		v.path = unique.Make(printable.Text(r.URL.Path, pathBytes)) // a query may hold a token
+		v.agent = unique.Make(printable.Text(r.UserAgent(), agentBytes))
 		v.client = clientAddr(r)
 		v.protocol = protocol{byte(r.ProtoMajor), byte(r.ProtoMinor)} //nolint:gosec // net/http knows no larger ones
 		v.transport = transportOf(r)
@@ -276,25 +276,4 @@ func (v *visit) returned(r *http.Request) {
 	v.openSpan(r) // of a request without a route
 	v.bridge.journal.answers(v)
 	v.journey.answers(v)
-}
-
-// shown cuts and quotes a text from outside, for a log or a span. Printable
-// characters are left as they are.
-func shown(text string, most int) string {
-	if len(text) <= most && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' || c == '\\' || c == '"' }) {
-		return text
-	}
-	cut := text
-	if len(text) > most {
-		cut = text[:most]
-	}
-	quoted := strconv.QuoteToASCII(cut)
-	quoted = quoted[1 : len(quoted)-1]
-	if len(quoted) > most {
-		quoted = quoted[:most]
-	}
-	if len(quoted) < len(text) {
-		quoted += "..."
-	}
-	return quoted
 }

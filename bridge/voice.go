@@ -10,6 +10,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
@@ -130,10 +131,10 @@ func (v *voice) Heartbeat(dst []byte) []byte {
 func (v *voice) Stale(dst []byte) []byte {
 	code := codes.Unavailable // nothing has answered, not even with an error
 	if err := v.sub.Topic.Status().Err; err != nil {
-		code = statusOf(err).Code()
+		code = failure.StatusOf(err).Code()
 	}
-	v.visit.happens("stale", "ssebridge.code", statusName(code))
-	return sse.AppendStale(dst, codeNumber(code), statusName(code))
+	v.visit.happens("stale", "ssebridge.code", failure.CodeName(code))
+	return sse.AppendStale(dst, failure.CodeNumber(code), failure.CodeName(code))
 }
 
 // Live renders stream-live.
@@ -204,8 +205,8 @@ func (e *endpoint) upstreamRetry(err error) sse.Retry {
 	if err == nil {
 		return sse.Retry{Reason: sse.RetryUpstream} // it is being opened again by now
 	}
-	f := e.failureOf(err)
-	return sse.Retry{Reason: sse.RetryUpstream, Code: codeNumber(f.code), Message: f.message, Status: statusName(f.code)}
+	f := e.failures.Of(err)
+	return sse.Retry{Reason: sse.RetryUpstream, Code: failure.CodeNumber(f.Code), Message: f.Message, Status: failure.CodeName(f.Code)}
 }
 
 // retry is the route's reconnection time, spread by a fifth either way.

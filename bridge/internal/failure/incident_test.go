@@ -1,4 +1,4 @@
-package bridge
+package failure
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 func TestLinesOfFailedCallsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		log := newIncidentLog(slog.New(slog.NewTextHandler(&text, nil)))
+		log := NewIncidents(slog.New(slog.NewTextHandler(&text, nil)))
 		const calls, windows = 15_000, 3
 		for range windows {
 			for i := range calls {
@@ -29,7 +29,7 @@ func TestLinesOfFailedCallsAreBounded(t *testing.T) {
 			time.Sleep(incidentWindow)
 			synctest.Wait()
 		}
-		log.close()
+		log.Close()
 		// A cause has a line at its beginning, and one at its end. Beyond the number of causes there is one for each code.
 		const most = 2 * (incidentCauses + 17) * windows
 		lines := strings.Count(text.String(), "\n")
@@ -56,7 +56,7 @@ func TestLinesOfFailedCallsAreBounded(t *testing.T) {
 func TestFailuresOfOneCauseShareALine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		log := newIncidentLog(slog.New(slog.NewTextHandler(&text, nil)))
+		log := NewIncidents(slog.New(slog.NewTextHandler(&text, nil)))
 		same := cause{route: "/feed", code: codes.Internal, text: "the disk is full"}
 		id := log.note(same)
 		for range 999 {
@@ -75,6 +75,6 @@ func TestFailuresOfOneCauseShareALine(t *testing.T) {
 		if later := log.note(same); later == id {
 			t.Error("a failure after the window has the same id")
 		}
-		log.close()
+		log.Close()
 	})
 }

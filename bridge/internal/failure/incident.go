@@ -1,4 +1,4 @@
-package bridge
+package failure
 
 import (
 	"crypto/rand"
@@ -10,10 +10,13 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/ssebridge/ssebridge/internal/printable"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
 const (
+	// errorBytes is how much of an error is logged.
+	errorBytes = 1 << 10
 	// incidentWindow is how long failures of one cause share a line of the log
 	// and an id.
 	incidentWindow = 10 * time.Second
@@ -39,10 +42,10 @@ type cause struct {
 	text  string
 }
 
-// incidentLog logs failures whose details are not for clients. A backend that
+// Incidents logs failures whose details are not for clients. A backend that
 // fails each call must not fill the disk: within a window one line stands for
 // all failures of a cause, and a second one says how many there were.
-type incidentLog struct {
+type Incidents struct {
 	logger *slog.Logger
 
 	mu     sync.Mutex
@@ -57,13 +60,13 @@ type recentIncident struct {
 	expiry *time.Timer
 }
 
-func newIncidentLog(logger *slog.Logger) *incidentLog {
-	return &incidentLog{logger: logger, recent: map[cause]*recentIncident{}}
+func NewIncidents(logger *slog.Logger) *Incidents {
+	return &Incidents{logger: logger, recent: map[cause]*recentIncident{}}
 }
 
 // note logs a failure, unless one of its cause has been logged just now, and
 // returns the incident's id.
-func (l *incidentLog) note(c cause) string {
+func (l *Incidents) note(c cause) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	known, ok := l.recent[c]
@@ -85,7 +88,7 @@ func (l *incidentLog) note(c cause) string {
 }
 
 // expire ends an incident's window.
-func (l *incidentLog) expire(c cause, i *recentIncident) {
+func (l *Incidents) expire(c cause, i *recentIncident) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.recent[c] == i {
@@ -94,8 +97,8 @@ func (l *incidentLog) expire(c cause, i *recentIncident) {
 	}
 }
 
-// close ends all windows.
-func (l *incidentLog) close() {
+// Close ends all windows.
+func (l *Incidents) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
@@ -106,29 +109,58 @@ func (l *incidentLog) close() {
 	clear(l.recent)
 }
 
-func (l *incidentLog) logMore(c cause, i *recentIncident) {
+func (l *Incidents) logMore(c cause, i *recentIncident) {
 	if i.calls > 0 {
 		l.log("more calls failed in the same way", c, "like", i.id, "calls", i.calls)
 	}
 }
 
-func (l *incidentLog) log(message string, c cause, attrs ...any) {
+func (l *Incidents) log(message string, c cause, attrs ...any) {
 	if c.route != "" {
 		attrs = append(attrs, "route", c.route)
 	}
-	l.logger.Error(message, append(attrs, "code", statusName(c.code), "error", c.text)...)
+	l.logger.Error(message, append(attrs, "code", CodeName(c.code), "error", c.text)...)
 }
 
-// noted logs a failure whose details are not for clients, and gives it an id:
-// internal ones, and what came instead of a backend's answer. Other errors are
-// returned as they are.
-func (e *endpoint) noted(err error) error {
+// Reporter reports the failures of one route.
+type Reporter struct {
+	Incidents *Incidents
+	Route     string
+	Types     func() Types // of the backend's details; called for each failure that has some
+	MaxBytes  int          // of one detail as JSON
+}
+
+// Note logs a failure whose details are not for clients, and gives it an id: internal
+// errors, and what came instead of a backend's answer. It returns other errors as they are.
+func (r *Reporter) Note(err error) error {
 	if err == io.EOF { //nolint:errorlint // OK; a failure may wrap that of a connection
 		return err
 	}
-	s := statusOf(err)
+	s := StatusOf(err)
 	if errors.As(err, new(*incident)) || (s.Code() != codes.Internal && s.Code() != codes.Unknown && !errors.Is(err, upstream.ErrForeign)) {
 		return err
 	}
-	return &incident{error: err, id: e.bridge.incidents.note(cause{e.route.Path, s.Code(), shown(err.Error(), errorBytes)})}
+	return &incident{error: err, id: r.Incidents.note(cause{r.Route, s.Code(), printable.Text(err.Error(), errorBytes)})}
+}
+
+// Of decides what a client may see of an error, and notes it.
+func (r *Reporter) Of(err error) Failure {
+	err = r.Note(err)
+	s := StatusOf(err)
+	if i := new(incident); errors.As(err, &i) {
+		where := "; the bridge's log says how, under incident " + i.id
+		switch {
+		case errors.Is(err, upstream.ErrForeign):
+			return Failure{Code: codes.Unavailable, Message: s.Message() + where}
+		case s.Code() == codes.Internal:
+			return Failure{Code: codes.Internal, Message: "the call failed" + where}
+		default:
+			return Failure{Code: codes.Unknown, Message: "the call failed" + where}
+		}
+	}
+	f := Failure{Code: s.Code(), Message: s.Message()}
+	if packed := s.Proto().GetDetails(); len(packed) > 0 {
+		f.Details = details(packed, r.Types(), r.MaxBytes)
+	}
+	return f
 }
