@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/configerr"
 )
 
 // reachTimeout bounds what /readyz?upstreams waits for.
@@ -49,42 +51,25 @@ const optionalWait = 2 * time.Second
 // of rotation would end every stream. Nor does a route that a reload has
 // brought, nor one that contradicts its schema; it alone answers 501.
 func (b *Bridge) Ready() error {
-	if b.draining.Load() {
+	if b.leaving.Draining() {
 		return errDraining
 	}
 	if b.ready.Load() {
 		return nil
 	}
 	onlyRequired := time.Since(b.born) >= optionalWait
-	if err := b.site.Load().awaited(onlyRequired); err != nil {
+	if err := b.sites.Current().Awaited(onlyRequired); err != nil {
 		return err
 	}
 	b.ready.Store(true)
 	return nil
 }
 
-// awaited names the upstreams, or only the required ones, whose schema has never
-// been known. The error is nil if there are none.
-func (s *site) awaited(onlyRequired bool) error {
-	var waiting []string
-	for _, e := range s.endpoints {
-		required := *s.config.Upstreams[e.route.Upstream].Required
-		if e.bound.Load() == nil && (required || !onlyRequired) {
-			waiting = append(waiting, e.route.Upstream)
-		}
-	}
-	if len(waiting) == 0 {
-		return nil
-	}
-	slices.Sort(waiting)
-	return fmt.Errorf("the schema is not known yet of: %s", strings.Join(slices.Compact(waiting), ", "))
-}
-
 // remarks are what an operator should know of a bridge that is ready.
 func (b *Bridge) remarks() []string {
-	s := b.site.Load()
-	lines := s.contradictions()
-	if err := s.awaited(false); err != nil { // of upstreams that are not required, or routes that a reload has brought
+	s := b.sites.Current()
+	lines := s.Contradictions()
+	if err := s.Awaited(false); err != nil { // of upstreams that are not required, or routes that a reload has brought
 		lines = append(lines, err.Error())
 	}
 	return append(lines, b.Reloads().report()...)
@@ -114,7 +99,7 @@ func (r Reloads) report() []string {
 // wrongKeys are the keys that an error is about, in the order of the file.
 func wrongKeys(err error) []string {
 	var keys []string
-	for _, one := range configErrors(err) {
+	for _, one := range configerr.In(err) {
 		switch {
 		case one.Path == "" || slices.Contains(keys, one.Path):
 		case len(keys) == maxKeys:
@@ -126,23 +111,12 @@ func wrongKeys(err error) []string {
 	return keys
 }
 
-// contradictions names the routes that answer 501, and why.
-func (s *site) contradictions() []string {
-	var lines []string
-	for i, e := range s.endpoints {
-		if bound := e.bound.Load(); bound != nil && bound.err != nil {
-			lines = append(lines, fmt.Sprintf("route %s answers 501: %v", e.route.Path, atRoute(i, bound.err)))
-		}
-	}
-	return lines
-}
-
 // reach asks whether the upstreams can be connected to now.
 func (b *Bridge) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	var away []string
-	upstreams := b.site.Load().upstreams
+	upstreams := b.sites.Current().Backends
 	for _, name := range slices.Sorted(maps.Keys(upstreams)) {
 		if !upstreams[name].Reachable(ctx) {
 			away = append(away, name)

@@ -3,17 +3,21 @@ package bridge
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/admit"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
+	"github.com/ssebridge/ssebridge/bridge/internal/observe"
+	"github.com/ssebridge/ssebridge/bridge/internal/serve"
+	"github.com/ssebridge/ssebridge/bridge/internal/site"
+	"github.com/ssebridge/ssebridge/bridge/internal/source"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
-	"github.com/ssebridge/ssebridge/internal/logqueue"
 )
 
 // closeGrace is how long Drain and Close let clients take their last block.
@@ -25,40 +29,27 @@ const closeGrace = time.Second
 // A site is a configuration at run time, which a reload replaces. All other fields
 // live as long as the bridge.
 type Bridge struct {
-	opts      Options
-	logger    *slog.Logger
-	incidents *failure.Incidents
+	*log
+
 	born      time.Time
-	epochs    *sse.Epochs
-	lines     *logqueue.Queue // writes the lines of logger and journal
-	ownLines  bool            // the queue ends with the bridge
-	log       slog.Handler    // what the queue writes to
-	journal   *journal        // nil: requests are not logged
-	tracing   *tracing        // nil: nor traced
-	unmatched answerCounts    // of requests that no route takes
-	site      atomic.Pointer[site]
+	incidents *failure.Incidents
+	sites     *site.Sites
+	gate      *admit.Gate
+	observer  *observe.Observer
 	topics    *topic.Registry
 	clients   delivery.Clients
-	shedding  shedding
-	rendering renderings    // of large messages
-	binding   renderings    // of large requests
-	endpoints atomic.Uint64 // made so far
+	leaving   *serve.Leaving
+	handler   serve.Handler
 
-	ready    atomic.Bool // it was once, and stays so
-	draining atomic.Bool // not ready any more
-	leaving  atomic.Bool // new clients are asked to come back, too
-	leave    leave
-	asked    reconnects // connections of HTTP/2 whose clients were asked to connect anew
+	ready atomic.Bool // it was once, and stays so
 
 	reloading sync.Mutex // of one reload at a time
 	replacing sync.Mutex // of the moment in which the site is replaced, or is said to be the last
 	reloads   record
 	retiring  sync.WaitGroup // of what reloads have left over
 
-	life   context.Context //nolint:containedctx // ends when Close does; of what outlives the calls that begin it
-	stop   context.CancelFunc
-	http10 sync.Once // the log line about HTTP/1.0
-	timed  sync.Once // that about a server's WriteTimeout
+	life context.Context //nolint:containedctx // ends when Close does; of what outlives the calls that begin it
+	stop context.CancelFunc
 }
 
 // New makes a bridge. It does not wait for the upstreams. The faults of the
@@ -66,19 +57,25 @@ type Bridge struct {
 // between routes and schemas from files.
 func New(cfg config.Config, opts Options) (*Bridge, error) {
 	b := newBridge(opts)
-	s, err := b.assemble(cfg, nil)
-	if err == nil {
-		if err = s.bindKnown(); err != nil {
-			err = b.discarded(s, err)
-		}
-	}
+	s, err := b.firstSite(cfg)
 	if err != nil {
-		_ = b.closeLog() // err matters more
+		_ = b.log.close() // err matters more
 		return nil, err
 	}
 	b.life, b.stop = context.WithCancel(context.Background())
-	b.journal, b.tracing = newJournal(b.log, b.lines, opts.AccessLog), newTracing(opts)
-	b.topics = topic.NewRegistry(s.topicLimits())
+	b.topics = topic.NewRegistry(s.TopicLimits())
+	b.observer = observe.New(observe.Params{
+		Born: b.born, Log: b.log.handler, Lines: b.log.lines, Ends: opts.AccessLog != AccessOff, Begins: opts.AccessLog == AccessAll,
+		TracerProvider: opts.TracerProvider, Propagator: opts.Propagator,
+	})
+	b.leaving = serve.NewLeaving(b.born, opts.Leaving)
+	b.handler = serve.Handler{
+		Sites: b.sites, Gate: b.gate, Observer: b.observer, Topics: b.topics, Clients: &b.clients, Leaving: b.leaving,
+		Binding: source.NewProcessors(), Logger: b.logger,
+		Sources: &source.Sources{
+			Logger: b.logger, Observer: b.observer, Gate: b.gate, Epochs: sse.NewEpochs(), Rendering: source.NewProcessors(), Born: b.born,
+		},
+	}
 	b.open(s)
 	b.reloads.begun = time.Now()
 	return b, nil
@@ -86,12 +83,35 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 
 // newBridge makes a bridge that has no site yet. Only its log is to be closed.
 func newBridge(opts Options) *Bridge {
-	b := &Bridge{opts: opts, born: time.Now(), epochs: sse.NewEpochs(), rendering: newRenderings(), binding: newRenderings()}
-	b.leave.begun = make(chan struct{})
-	b.newLog()
+	b := &Bridge{born: time.Now(), log: newLog(opts.logger())}
+	b.gate = admit.NewGate(b.logger)
 	b.incidents = failure.NewIncidents(b.logger)
+	b.sites = site.NewSites(site.Params{
+		Logger: b.logger, Incidents: b.incidents, Born: b.born, Conns: opts.Upstreams, Descriptors: opts.Descriptors,
+	})
 	return b
 }
+
+// firstSite makes the first site of a configuration.
+func (b *Bridge) firstSite(cfg config.Config) (*site.Site, error) {
+	s, err := b.sites.Make(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.BindKnown(); err != nil {
+		return nil, b.sites.Discard(s, err)
+	}
+	return s, nil
+}
+
+// open serves requests by a site from now on.
+func (b *Bridge) open(s *site.Site) {
+	b.gate.SetLimits(s.Config.Limits, s.Written)
+	b.sites.Open(s)
+}
+
+// ServeHTTP answers a request by its route.
+func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.handler.ServeHTTP(w, r) }
 
 // Drain stops serving without losing anyone: the bridge says that it is not
 // ready, serves on for drain.delay, then asks its clients to come back, spread
@@ -100,10 +120,10 @@ func newBridge(opts Options) *Bridge {
 // that holds when it begins says how long that is; a reload that is under way is
 // not waited for, and is refused.
 func (b *Bridge) Drain(ctx context.Context) error {
-	cfg := b.endReloads().config.Drain
+	cfg := b.endReloads().Config.Drain
 	err := pause(ctx, time.Duration(*cfg.Delay))
 	grace := time.Duration(*cfg.Grace)
-	b.beginLeaving(grace)
+	b.leaving.Begin(grace)
 	if err == nil {
 		// Clients that come back to this bridge meanwhile are asked to reconnect again.
 		enough, cancel := context.WithTimeout(ctx, grace+closeGrace)
@@ -119,7 +139,7 @@ func (b *Bridge) Drain(ctx context.Context) error {
 // DrainTimes returns drain.delay and drain.grace of the configuration that holds: how long
 // Drain serves on, and over how long it asks clients to come back.
 func (b *Bridge) DrainTimes() (delay, grace time.Duration) {
-	drain := b.site.Load().config.Drain
+	drain := b.sites.Current().Config.Drain
 	return time.Duration(*drain.Delay), time.Duration(*drain.Grace)
 }
 
@@ -132,7 +152,7 @@ func (b *Bridge) Clients() int { return b.clients.Len() }
 // reload that is under way is refused when it has read its files, which may be later.
 func (b *Bridge) Close() error {
 	last := b.endReloads()
-	b.beginLeaving(0)
+	b.leaving.Begin(0)
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	if err := b.clients.Drain(ctx, 0); err != nil {
@@ -142,20 +162,20 @@ func (b *Bridge) Close() error {
 	b.stop()
 	b.topics.Close()
 	b.retiring.Wait()
-	for _, up := range last.upstreams {
-		err = errors.Join(err, up.close())
+	for _, up := range last.Backends {
+		err = errors.Join(err, up.Close())
 	}
 	b.incidents.Close()
-	return errors.Join(err, b.closeLog())
+	return errors.Join(err, b.log.close())
 }
 
 // endReloads has the bridge drain, and returns its last site: a reload that is under
 // way, maybe for long, is refused at its end.
-func (b *Bridge) endReloads() *site {
+func (b *Bridge) endReloads() *site.Site {
 	b.replacing.Lock()
 	defer b.replacing.Unlock()
-	b.draining.Store(true)
-	return b.site.Load()
+	b.leaving.Drain()
+	return b.sites.Current()
 }
 
 // pause waits, unless ctx ends before.

@@ -1,18 +1,9 @@
 package bridge
 
 import (
-	"runtime"
-	"runtime/debug"
-	"slices"
-
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
-	"github.com/ssebridge/ssebridge/bridge/internal/tally"
-	"github.com/ssebridge/ssebridge/bridge/internal/topic"
-	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
-	"github.com/ssebridge/ssebridge/internal/release"
-	"github.com/ssebridge/ssebridge/upstream"
+	"github.com/ssebridge/ssebridge/bridge/internal/observe"
 )
 
 // Collector returns the bridge's metrics for a registry of the caller's; docs/metrics.md
@@ -23,275 +14,28 @@ import (
 //
 // A process with several bridges tells their metrics apart by
 // prometheus.WrapRegistererWith.
-func (b *Bridge) Collector() prometheus.Collector {
-	c := &collector{bridge: b, metrics: map[string]described{}}
-	for _, m := range metrics() {
-		c.metrics[m.name] = described{prometheus.NewDesc(m.name, m.help, m.labels, nil), m.kind}
-	}
-	return c
-}
+func (b *Bridge) Collector() prometheus.Collector { return observe.Collector(b.state) }
 
-// collector reads what has been counted when it is asked to.
-type collector struct {
-	bridge  *Bridge
-	metrics map[string]described
-}
-
-type described struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
-}
-
-// Describe sends what the metrics are.
-func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, m := range c.metrics {
-		out <- m.desc
+// state is how the bridge stands.
+func (b *Bridge) state() observe.State {
+	s, reloads := b.sites.Current(), b.Reloads()
+	requests, answers := b.gate.PendingBytes()
+	now := observe.State{
+		Limits: s.Config.Limits, Hash: s.Hash,
+		Reloads: observe.Reloads{OK: reloads.OK, Failed: reloads.Failed, LastFailed: reloads.Err != nil, Loaded: b.reloads.loaded()},
+		Ready:   b.Ready() == nil, Drains: b.leaving.Draining(), Lost: b.lines.Lost(),
+		Topics: b.topics.Counts(), LogBytes: b.topics.Bytes(), KeptBytes: b.topics.KeptBytes(),
+		PendingRequests: requests, PendingAnswers: answers,
+		Unmatched: &b.observer.Unmatched,
+		Routes:    make(map[string]observe.RouteState, len(s.Counts)),
+		Upstreams: make(map[string]observe.UpstreamState, len(s.Backends)),
 	}
-}
-
-// Collect sends how they stand.
-func (c *collector) Collect(out chan<- prometheus.Metric) {
-	s := c.bridge.site.Load()
-	r := reading{collector: c, out: out}
-	r.bridge(s)
-	lags, topics, contradicts := c.bridge.clients.Lags(), s.topics(c.bridge.topics.Census()), s.contradicting()
-	for path, counts := range s.counts {
-		r.route(path, counts, lags[counts.delivery])
-		r.topics(path, topics[path])
-		r.value("ssebridge_route_contradicts_schema", flag(contradicts[path]), path)
+	lags, topics, contradicting := b.clients.Lags(), s.Topics(b.topics.Census()), s.Contradicting()
+	for path, counts := range s.Counts {
+		now.Routes[path] = observe.RouteState{Counts: counts, Lag: lags[counts.Delivery], Topics: topics[path], Contradicts: contradicting[path]}
 	}
-	for name, up := range s.upstreams {
-		r.upstream(name, up)
+	for name, up := range s.Backends {
+		now.Upstreams[name] = observe.UpstreamState{Upstream: up.Upstream, Counts: up.Counts, CatchUps: up.CatchUps}
 	}
-}
-
-// reading is one time that the metrics are read.
-type reading struct {
-	*collector
-
-	out chan<- prometheus.Metric
-}
-
-// value sends a counter or a gauge. A label that is no text shows in the scrape as an
-// error, and stops nothing.
-func (r reading) value(name string, value float64, labels ...string) {
-	m := r.metrics[name]
-	sent, err := prometheus.NewConstMetric(m.desc, m.kind, value, labels...)
-	if err != nil {
-		sent = prometheus.NewInvalidMetric(m.desc, err)
-	}
-	r.out <- sent
-}
-
-func (r reading) count(name string, value uint64, labels ...string) {
-	r.value(name, float64(value), labels...)
-}
-
-// family sends all of a family's counters, whose label is the last one.
-func (r reading) family(name string, family *tally.Family, labels ...string) {
-	for label, n := range family.All() {
-		r.count(name, n, append(slices.Clip(labels), label)...)
-	}
-}
-
-func (r reading) histogram(name string, h *tally.Histogram, labels ...string) {
-	m, s := r.metrics[name], h.Snapshot()
-	sent, err := prometheus.NewConstHistogram(m.desc, s.Count, s.Sum.Seconds(), s.Within, labels...)
-	if err != nil {
-		sent = prometheus.NewInvalidMetric(m.desc, err)
-	}
-	r.out <- sent
-}
-
-// bridge reads what there is one of.
-func (r reading) bridge(s *site) {
-	b := r.collector.bridge
-	limits := s.config.Limits
-	r.value("ssebridge_clients_limit", float64(limits.Clients))
-	r.value("ssebridge_topics_limit", float64(limits.Topics))
-	r.family("ssebridge_topic_evictions_total", b.topics.Counts().Evictions)
-	r.value("ssebridge_log_bytes", float64(b.topics.Bytes()))
-	r.value("ssebridge_pending_bytes", float64(b.shedding.pending.requests.bytes()), "requests")
-	r.value("ssebridge_pending_bytes", float64(b.shedding.pending.answers.bytes()), "answers")
-	r.value("ssebridge_pending_bytes_limit", float64(limits.PendingBytes))
-	r.value("ssebridge_log_kept_bytes", float64(b.topics.KeptBytes()))
-	r.value("ssebridge_log_bytes_limit", float64(limits.ReplayBytes))
-	r.count("ssebridge_log_trims_total", b.topics.Counts().Trims.Load())
-	r.count("ssebridge_clients_parted_total", b.topics.Counts().Parted.Load())
-
-	r.answers(unmatchedRoute, &b.unmatched)
-	lines := b.lines.Lost()
-	r.count("ssebridge_log_lines_lost_total", lines.Dropped, "queue_full")
-	r.count("ssebridge_log_lines_lost_total", lines.Failed, "write_failed")
-	reloads, loaded := b.Reloads(), b.reloads.loaded()
-	r.value("ssebridge_config_reloads_total", float64(reloads.OK), "ok")
-	r.value("ssebridge_config_reloads_total", float64(reloads.Failed), "failed")
-	r.value("ssebridge_config_last_reload_successful", flag(reloads.Err == nil))
-	r.value("ssebridge_config_loaded_timestamp_seconds", float64(loaded.UnixMilli())/1e3)
-	r.value("ssebridge_config_info", 1, s.hash)
-
-	r.value("ssebridge_ready", flag(b.Ready() == nil))
-	r.value("ssebridge_draining", flag(b.draining.Load()))
-	r.value("ssebridge_build_info", 1, version(), runtime.Version())
-}
-
-// route reads what was counted on a route.
-func (r reading) route(path string, c *routeCounts, lag delivery.Lag) {
-	for by, transport := range delivery.Transports() {
-		r.value("ssebridge_clients", float64(c.delivery.Clients[by].Load()), path, transport)
-		r.histogram("ssebridge_delivery_seconds", c.delivery.Reached[by], path, transport)
-	}
-	for start, name := range map[topic.Start]string{topic.Fresh: startNew, topic.Resumed: startResumed, topic.Missed: startMissed} {
-		r.count("ssebridge_connects_total", c.connects[start].Load(), path, name)
-	}
-	r.family("ssebridge_disconnects_total", c.delivery.Ends, path)
-	r.answers(path, &c.answers)
-	r.histogram("ssebridge_unary_seconds", c.unary, path)
-	r.family("ssebridge_shed_total", c.shed, path)
-	r.count("ssebridge_frames_sent_total", c.delivery.Frames.Load(), path)
-	r.count("ssebridge_sent_bytes_total", c.delivery.Bytes.Load(), path, "identity")
-	r.count("ssebridge_sent_bytes_total", c.delivery.GzipBytes.Load(), path, "gzip")
-	for client, behind := range map[string]delivery.Behind{"slowest": lag.Slowest, "median": lag.Median} {
-		r.count("ssebridge_client_lag_frames", behind.Frames, path, client)
-		r.value("ssebridge_client_lag_seconds", behind.Time.Seconds(), path, client)
-	}
-	r.count("ssebridge_replays_total", c.replays.Load(), path)
-	r.count("ssebridge_replayed_frames_total", c.replayed.Load(), path)
-	c.gaps.read(r, path)
-	r.count("ssebridge_messages_received_total", c.messages.Load(), path)
-	r.count("ssebridge_received_bytes_total", c.bytes.Load(), path)
-	for way, name := range transcode.Paths() {
-		r.count("ssebridge_messages_transcoded_total", c.paths[way].Load(), path, name)
-	}
-	r.count("ssebridge_messages_unshown_total", c.unshown.Load(), path)
-	r.count("ssebridge_long_ids_total", c.longIDs.Load(), path)
-	r.count("ssebridge_repeated_cursors_total", c.repeated.Load(), path)
-}
-
-// topics tells how many topics of each kind a route has.
-func (r reading) topics(path string, kinds map[topic.Kind]int) {
-	for _, role := range topic.Roles() {
-		for _, state := range topic.States() {
-			r.value("ssebridge_topics", float64(kinds[topic.Kind{Role: role, State: state}]), path, role, state)
-		}
-	}
-}
-
-// topics adds up the topics of each path, which several endpoints may have.
-func (s *site) topics(census map[*topic.Owner]map[topic.Kind]int) map[string]map[topic.Kind]int {
-	all := map[string]map[topic.Kind]int{}
-	for _, e := range s.endpoints {
-		path := e.route.Path
-		for kind, n := range census[&e.owner] {
-			if all[path] == nil {
-				all[path] = map[topic.Kind]int{}
-			}
-			all[path][kind] += n
-		}
-	}
-	return all
-}
-
-// contradicting returns the paths of the endpoints that answer 501.
-func (s *site) contradicting() map[string]bool {
-	paths := map[string]bool{}
-	for _, e := range s.endpoints {
-		if bound := e.bound.Load(); bound != nil && bound.err != nil {
-			paths[e.route.Path] = true
-		}
-	}
-	return paths
-}
-
-// upstream reads what was counted at an upstream.
-func (r reading) upstream(name string, up *backend) {
-	usage := up.Usage()
-	r.value("ssebridge_upstream_connections", float64(usage.Ready), name, "ready")
-	r.value("ssebridge_upstream_connections", float64(usage.Silent), name, "silent")
-	r.value("ssebridge_upstream_connections", float64(usage.Apart), name, "apart")
-	r.value("ssebridge_upstream_connections", float64(usage.Connections-usage.Ready-usage.Silent), name, "connecting")
-	r.addresses(name, usage.Addresses)
-	r.value("ssebridge_upstream_streams", float64(usage.Streams), name)
-	r.value("ssebridge_upstream_opening", float64(usage.Opening), name)
-	for kind, calls := range map[string]*calls{"stream": &up.counts.streams, "unary": &up.counts.unary} {
-		r.count("ssebridge_upstream_opens_total", calls.opens.Load(), name, kind)
-		r.family("ssebridge_upstream_ends_total", calls.ends, name, kind)
-	}
-	r.count("ssebridge_upstream_reconnects_total", up.counts.reconnects.Load(), name)
-	r.count("ssebridge_upstream_moves_total", up.counts.moves.Load(), name)
-	r.count("ssebridge_upstream_idle_total", up.counts.idle.Load(), name)
-	r.histogram("ssebridge_upstream_accept_seconds", up.counts.accept, name)
-	running, waiting := up.catchUps.Usage()
-	r.value("ssebridge_upstream_catchups", float64(running), name, "running")
-	r.value("ssebridge_upstream_catchups", float64(waiting), name, "waiting")
-	if certificate := up.Certificate(); certificate != nil {
-		r.value("ssebridge_upstream_certificate_not_after_seconds", float64(certificate.NotAfter.Unix()), name)
-		r.value("ssebridge_upstream_certificate_not_before_seconds", float64(certificate.NotBefore.Unix()), name)
-	}
-	r.value("ssebridge_upstream_schema_known", flag(up.Schema() != nil), name)
-}
-
-// maxAddresses is how many addresses of an upstream have a series of their own.
-const maxAddresses = 32
-
-// addresses reads how many RPCs each address has. Those beyond maxAddresses are
-// added up.
-func (r reading) addresses(name string, addresses []upstream.AddressUsage) {
-	states := map[string]int{"ready": 0, "connecting": 0, "foreign": 0, "failing": 0, "gone": 0}
-	others := 0
-	for i, a := range addresses {
-		switch {
-		case a.Gone:
-			states["gone"]++
-		case a.Failing && a.Ready:
-			states["failing"]++
-		case a.Ready:
-			states["ready"]++
-		case a.Foreign:
-			states["foreign"]++
-		default:
-			states["connecting"]++
-		}
-		if i < maxAddresses {
-			r.value("ssebridge_upstream_address_streams", float64(a.Streams), name, a.Address)
-		} else {
-			others += a.Streams
-		}
-	}
-	if len(addresses) > maxAddresses {
-		r.value("ssebridge_upstream_address_streams", float64(others), name, "other")
-	}
-	for state, n := range states {
-		r.value("ssebridge_upstream_addresses", float64(n), name, state)
-	}
-}
-
-func flag(is bool) float64 {
-	if is {
-		return 1
-	}
-	return 0
-}
-
-// modulePath is this module's.
-const modulePath = "github.com/ssebridge/ssebridge"
-
-// version returns the version of the bridge, whichever program it is built into.
-func version() string {
-	if released := release.Version(); released != "" {
-		return released
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if info.Main.Path == modulePath {
-		return info.Main.Version
-	}
-	for _, module := range info.Deps {
-		if module.Path == modulePath {
-			return module.Version
-		}
-	}
-	return "unknown"
+	return now
 }

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"sync"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/configerr"
+	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
@@ -42,7 +41,7 @@ func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
 		RPC:       string(method.Parent().FullName()) + "/" + string(method.Name()),
 		Streaming: method.IsStreamingServer(),
 		Uploading: method.IsStreamingClient(),
-		Safe:      !method.IsStreamingServer() && hasNoSideEffects(method),
+		Safe:      !method.IsStreamingServer() && site.HasNoSideEffects(method),
 		Request:   string(method.Input().FullName()),
 		Event:     string(method.Output().FullName()),
 	}
@@ -75,11 +74,11 @@ func sharingOf(r config.Route, streaming bool) string {
 // schema comes from files. The error is config.Errors.
 func Check(cfg config.Config, opts Options) error {
 	b := newBridge(opts)
-	s, err := b.assemble(cfg, nil)
+	s, err := b.sites.Make(cfg, nil)
 	if err == nil {
-		err = errors.Join(s.bindKnown(), s.release())
+		err = errors.Join(s.BindKnown(), s.Release())
 	}
-	return errors.Join(err, b.closeLog())
+	return errors.Join(err, b.log.close())
 }
 
 // Inspect asks the backends for their schemas and describes every route. A backend
@@ -88,82 +87,43 @@ func Check(cfg config.Config, opts Options) error {
 // without a schema, once each, at the key to look at.
 func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo, error) {
 	b := newBridge(opts)
-	s, err := b.assemble(cfg, nil)
+	s, err := b.sites.Make(cfg, nil)
 	if err != nil {
-		_ = b.closeLog() // err matters more
+		_ = b.log.close() // err matters more
 		return nil, err
 	}
-	asked := s.ask(ctx)
+	asked := s.Ask(ctx)
 	var infos []RouteInfo
 	var wrong []error
 	for _, name := range slices.Sorted(maps.Keys(asked)) {
-		if err := asked[name].err; err != nil {
-			wrong = append(wrong, schemaError(name, err))
+		if err := asked[name].Err; err != nil {
+			wrong = append(wrong, site.SchemaError(name, err))
 		}
 	}
-	for i, e := range s.endpoints {
-		answer := asked[e.route.Upstream]
-		if answer.err != nil {
+	for i, e := range s.Endpoints {
+		answer := asked[e.Route.Upstream]
+		if answer.Err != nil {
 			continue
 		}
-		info, err := e.inspect(answer.schema)
+		info, err := inspect(e, answer.Schema)
 		if err != nil {
-			wrong = append(wrong, atRoute(i, err))
+			wrong = append(wrong, configerr.AtRoute(i, err))
 			continue
 		}
-		info.Warnings = configErrors(atRoute(i, e.bound.Load().warnings))
+		info.Warnings = configerr.In(configerr.AtRoute(i, e.Bound().Warnings))
 		infos = append(infos, info)
 	}
-	return infos, errors.Join(joinConfig(wrong...), s.release(), b.closeLog())
-}
-
-// schemaAnswer is an upstream's answer to the request for its schema.
-type schemaAnswer struct {
-	schema *upstream.Schema
-	err    error
-}
-
-// ask asks the upstreams of all routes for their schemas, at the same time.
-func (s *site) ask(ctx context.Context) map[string]*schemaAnswer {
-	answers := map[string]*schemaAnswer{}
-	var wg sync.WaitGroup
-	for _, e := range s.endpoints {
-		if answers[e.route.Upstream] != nil {
-			continue
-		}
-		answer := &schemaAnswer{}
-		answers[e.route.Upstream] = answer
-		wg.Go(func() { answer.schema, answer.err = e.upstream.ask(ctx) })
-	}
-	wg.Wait()
-	return answers
-}
-
-// ask asks the backend for its schema, for as long as an RPC would wait for its place.
-func (u *backend) ask(ctx context.Context) (*upstream.Schema, error) {
-	ctx, cancel := context.WithTimeout(ctx, u.openTimeout)
-	defer cancel()
-	return u.AskSchema(ctx)
-}
-
-// schemaError says why an upstream has no schema, at its target where it is away and
-// at its schema where it answers.
-func schemaError(name string, err error) *config.Error {
-	why := upstream.Explain(err)
-	if status.Code(err) == codes.Unavailable && !errors.Is(err, upstream.ErrDescriptors) {
-		return configError("the backend cannot be reached: "+why, "upstreams.%s.target", name)
-	}
-	return configError(why, "upstreams.%s.schema", name)
+	return infos, errors.Join(configerr.Join(wrong...), s.Release(), b.log.close())
 }
 
 // inspect describes the route by a schema.
-func (e *endpoint) inspect(schema *upstream.Schema) (RouteInfo, error) {
-	if err := e.bind(schema); err != nil {
+func inspect(e *site.Endpoint, schema *upstream.Schema) (RouteInfo, error) {
+	if err := e.Bind(schema); err != nil {
 		return RouteInfo{}, err
 	}
-	info := infoOf(e.bound.Load().method)
-	info.Path, info.Methods = e.route.Path, e.route.Methods
-	info.Sharing = sharingOf(e.route, info.Streaming)
+	info := infoOf(e.Bound().Method)
+	info.Path, info.Methods = e.Route.Path, e.Route.Methods
+	info.Sharing = sharingOf(e.Route, info.Streaming)
 	return info, nil
 }
 
@@ -174,18 +134,9 @@ func (e *endpoint) inspect(schema *upstream.Schema) (RouteInfo, error) {
 // config.Errors, as of an upstream called backend.
 func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteInfo, error) {
 	const name = "backend"
-	whole := config.Config{Upstreams: map[string]config.Upstream{name: cfg}}.WithDefaults()
-	s := &site{config: whole, upstreams: map[string]*backend{}}
 	b := newBridge(opts)
-	if err := b.dial(s, nil); err != nil {
-		_ = b.closeLog() // err matters more
-		return nil, err
-	}
-	schema, err := s.upstreams[name].ask(ctx)
-	if err != nil {
-		err = joinConfig(schemaError(name, err))
-	}
-	if err := errors.Join(err, s.release(), b.closeLog()); err != nil {
+	schema, err := b.sites.Ask(ctx, name, cfg)
+	if err := errors.Join(err, b.log.close()); err != nil {
 		return nil, err
 	}
 	var infos []RouteInfo
@@ -196,4 +147,11 @@ func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteIn
 		infos = append(infos, RouteInfo{RPC: service, Fault: upstream.Explain(err)})
 	}
 	return infos, nil
+}
+
+// CheckPaths returns what is wrong with the routes' path templates, and which
+// of them match the same request, as config.Errors: a check for config.Load.
+func CheckPaths(cfg config.Config) error {
+	_, err := site.NewTable(cfg.WithDefaults().Routes)
+	return err
 }

@@ -21,18 +21,18 @@ func TestDrainDoesNotWaitForAReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.reloading.Lock() // as a reload that is under way does
-	old := b.site.Load()
-	next, err := b.assemble(cfg, old)
+	old := b.sites.Current()
+	next, err := b.sites.Make(cfg, old)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(b.Drain(t.Context()), b.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if b.replace(old, next) || b.site.Load() != old {
+	if b.replace(old, next) || b.sites.Current() != old {
 		t.Error("a site took the place of the last one")
 	}
-	if err := next.release(); err != nil {
+	if err := next.Release(); err != nil {
 		t.Error(err)
 	}
 	b.reloading.Unlock()

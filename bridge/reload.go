@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/configerr"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
@@ -34,7 +36,7 @@ var errTooLate = fmt.Errorf("the configuration is not reloaded: %w", errDraining
 func (b *Bridge) Reload(cfg config.Config) error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
-	if b.draining.Load() {
+	if b.leaving.Draining() {
 		return errTooLate
 	}
 	err := b.reload(cfg)
@@ -48,72 +50,64 @@ func (b *Bridge) Reload(cfg config.Config) error {
 // of the server's that belongs to it, so that it counts and is reported as a reload that
 // has failed. Those that Reload itself refuses are counted without it.
 func (b *Bridge) ReloadFailed(err error) {
-	if err != nil && !b.draining.Load() {
+	if err != nil && !b.leaving.Draining() {
 		b.reloads.note(err)
 	}
 }
 
 func (b *Bridge) reload(cfg config.Config) error {
-	old := b.site.Load()
-	next, err := b.assemble(cfg, old)
+	old := b.sites.Current()
+	next, err := b.sites.Make(cfg, old)
 	if err != nil {
 		return err
 	}
 	// All routes are bound, also those that will turn out to be the same: these may
 	// be written otherwise, with keys that the schema makes void.
-	if err := next.bindKnown(); err != nil {
-		return b.discarded(next, err)
+	if err := next.BindKnown(); err != nil {
+		return b.sites.Discard(next, err)
 	}
 	if !b.replace(old, next) {
-		return b.discarded(next, errTooLate)
+		return b.sites.Discard(next, errTooLate)
 	}
 	return nil
 }
 
 // replace puts the next site in place of the one before, unless the bridge drains by now.
-func (b *Bridge) replace(old, next *site) bool {
+func (b *Bridge) replace(old, next *site.Site) bool {
 	b.replacing.Lock()
 	defer b.replacing.Unlock()
-	if b.draining.Load() {
+	if b.leaving.Draining() {
 		return false
 	}
 	// A bridge that is ready stays so, whatever is to be awaited now. Why it is
 	// not does not matter here.
 	_ = b.Ready()
-	left := next.takeOver(old)
-	b.topics.SetLimits(next.topicLimits())
+	left := next.TakeOver(old)
+	b.topics.SetLimits(next.TopicLimits())
 	b.open(next)
 	b.retire(old, next, left)
 	return true
 }
 
-// discarded lets go of a site that is not to be. The error is why.
-func (b *Bridge) discarded(s *site, why error) error {
-	if err := s.release(); err != nil {
-		b.logger.Warn("closing an upstream of a configuration that was refused", "error", err)
-	}
-	return why
-}
-
 // retire sends the clients of the endpoints away that the old site has left over,
 // and then lets go of it.
-func (b *Bridge) retire(old, next *site, left []*endpoint) {
+func (b *Bridge) retire(old, next *site.Site, left []*site.Endpoint) {
 	dismissals := make([]delivery.Dismissal, len(left))
 	owners := make([]*topic.Owner, len(left))
 	for i, e := range left {
 		reason := delivery.Removed
-		if next.table.Overlaps(entryOf(e.route)) {
+		if next.Table.Overlaps(site.EntryOf(e.Route)) {
 			reason = delivery.Reload
 		}
-		dismissals[i] = delivery.Dismissal{Audience: &e.audience, Reason: reason}
-		owners[i] = &e.owner
-		e.present.retire()
+		dismissals[i] = delivery.Dismissal{Audience: &e.Audience, Reason: reason}
+		owners[i] = &e.Owner
+		e.Presence.Retire()
 	}
 	b.topics.Retire(owners...)
-	grace := time.Duration(*next.config.Drain.Grace)
+	grace := time.Duration(*next.Config.Drain.Grace)
 	b.retiring.Go(func() {
 		b.dismiss(grace, dismissals, left)
-		if err := old.release(); err != nil {
+		if err := old.Release(); err != nil {
 			b.logger.Warn("closing an upstream that is not used any more", "error", err)
 		}
 	})
@@ -121,7 +115,7 @@ func (b *Bridge) retire(old, next *site, left []*endpoint) {
 
 // dismiss returns when the last request and the last stream of some endpoints have
 // ended, or the bridge is being closed.
-func (b *Bridge) dismiss(grace time.Duration, dismissals []delivery.Dismissal, left []*endpoint) {
+func (b *Bridge) dismiss(grace time.Duration, dismissals []delivery.Dismissal, left []*site.Endpoint) {
 	enough, cancel := context.WithTimeout(b.life, grace+closeGrace)
 	defer cancel()
 	if b.clients.Dismiss(enough, grace, dismissals) == nil && awaitGone(enough, left) {
@@ -134,10 +128,10 @@ func (b *Bridge) dismiss(grace time.Duration, dismissals []delivery.Dismissal, l
 
 // awaitGone waits until some retired endpoints have neither requests nor streams.
 // It is false where ctx ended before.
-func awaitGone(ctx context.Context, left []*endpoint) bool {
+func awaitGone(ctx context.Context, left []*site.Endpoint) bool {
 	for _, e := range left {
 		select {
-		case <-e.present.gone:
+		case <-e.Presence.Gone():
 		case <-ctx.Done():
 			return false
 		}
@@ -183,7 +177,7 @@ func (r *record) loaded() time.Time {
 }
 
 func (r *record) note(err error) {
-	err = copied(err) // a caller may give its error positions while others read theirs
+	err = configerr.Copy(err) // a caller may give its error positions while others read theirs
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {

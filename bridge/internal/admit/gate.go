@@ -1,0 +1,154 @@
+package admit
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/peer"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/internal/address"
+)
+
+// The limits by which clients are shed, as the configuration calls them.
+const (
+	LimitClients      = "limits.clients"
+	LimitClientsPerIP = "limits.clients_per_ip"
+	LimitOpensPerIP   = "limits.opens_per_ip"
+	LimitTopics       = "limits.topics"
+	LimitReplayBytes  = "limits.replay_bytes"
+	LimitPendingBytes = "limits.pending_bytes"
+)
+
+// Limits returns all limits by which clients are shed.
+func Limits() []string {
+	return []string{LimitClients, LimitClientsPerIP, LimitOpensPerIP, LimitTopics, LimitReplayBytes, LimitPendingBytes}
+}
+
+// fullError says which limit leaves no room for a client: a transient failure.
+type fullError struct{ limit string }
+
+func (e *fullError) Error() string { return e.limit + " is reached" }
+
+// GRPCStatus implements the interface that status.FromError looks for. It does not name the
+// limit, which only operators need to know.
+func (e *fullError) GRPCStatus() *status.Status {
+	return status.New(codes.Unavailable, "come back later: "+sse.RetryShed)
+}
+
+// IsFull reports whether an error says that a limit is reached.
+func IsFull(err error) bool {
+	return errors.As(err, new(*fullError)) || errors.Is(err, topic.ErrFull)
+}
+
+// LimitOf returns the limit that an error names for which IsFull is true.
+func LimitOf(err error) string {
+	if full := new(fullError); errors.As(err, &full) {
+		return full.limit
+	}
+	return LimitTopics
+}
+
+// Gate applies the limits of a bridge. Its methods are safe for concurrent use.
+type Gate struct {
+	streams slots // of streams
+	calls   slots // of requests that have a body to be read, and of unary calls
+	opens   address.Rates
+	// opensOwn is set where opens is for addresses that are a client's own.
+	opensOwn atomic.Bool
+	aborts   aborts
+
+	requests, answers pool // the halves of limits.pending_bytes
+
+	log limitLog
+}
+
+// NewGate makes a gate that admits nothing until SetLimits is called.
+func NewGate(logger *slog.Logger) *Gate { return &Gate{log: limitLog{logger: logger}} }
+
+// SetLimits applies the limits of a configuration, with defaults and as they were written.
+// Clients that are there stay.
+//
+// Limits by address that are not written hold only for addresses that are a client's own:
+// an ingress that is not in trusted_proxies would use them up for all of its clients.
+func (g *Gate) SetLimits(limits, written config.Limits) {
+	g.streams.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
+	g.calls.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
+	g.opens.Limit(*limits.OpensPerIP)
+	g.opensOwn.Store(written.OpensPerIP == nil)
+	pending := int64(limits.PendingBytes)
+	g.requests.limit(pending / 2)
+	g.answers.limit(pending - pending/2)
+	g.log.limitsChanged()
+}
+
+// Clients returns how many slots of streams are taken.
+func (g *Gate) Clients() int { return g.streams.count() }
+
+// PendingBytes returns the memory of requests and of answers, beyond the first 4 KiB of each.
+func (g *Gate) PendingBytes() (requests, answers int64) { return g.requests.bytes(), g.answers.bytes() }
+
+// RequestsPressed reports whether the memory of requests is nearly used up, so that slow
+// clients get less time.
+func (g *Gate) RequestsPressed() bool { return g.requests.pressed() }
+
+// AnswersPressed reports the same of answers.
+func (g *Gate) AnswersPressed() bool { return g.answers.pressed() }
+
+// Answer counts an answer of so many bytes, until it is released. The error says that a
+// limit is reached.
+func (g *Gate) Answer(bytes int) (*Memory, error) {
+	m := &Memory{pool: &g.answers}
+	return m, m.Grow(bytes)
+}
+
+// Retain counts a request that a topic keeps, which [Permit.MayOpen] has found room for,
+// until it is released.
+func (g *Gate) Retain(bytes int) *Memory {
+	m := &Memory{pool: &g.requests}
+	m.force(bytes)
+	return m
+}
+
+// mayOpen reports whether a client's topics may be opened as often.
+func (g *Gate) mayOpen(from peer.Client) bool {
+	return g.opensOwn.Load() && !from.Own || g.opens.Take(from.Addr)
+}
+
+// BetterElsewhere reports whether a client that a limit sheds had better come back by
+// another connection, since the bridge that a balancer gives to it may have room.
+//
+// A connection of HTTP/2 on which others have slots is kept. It may be that of a proxy, whose
+// users all would lose it for the one that is shed: GOAWAY lets their streams go on, but
+// each client that is shed would cost the proxy a connection, and requests that cross
+// GOAWAY have to be sent again, which a client with a body may be unable to do.
+func (g *Gate) BetterElsewhere(r *http.Request, limit string) bool {
+	own := 0 // slots of the request itself
+	if limit == LimitTopics {
+		own = 1
+	}
+	conn := peer.HTTP2Conn(r)
+	mayMove := (limit == LimitClients || limit == LimitTopics) && !peer.Forwarded(r) && !HasBody(r)
+	return mayMove && g.streams.onConn(conn)+g.calls.onConn(conn) <= own
+}
+
+// HasBody reports whether a request may have a body. On HTTP/2 every request has a Body, and
+// only its length says that it is empty.
+func HasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
+// addrText is an address for the log.
+func addrText(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return "none (a unix socket)"
+	}
+	return addr.String()
+}

@@ -1,0 +1,95 @@
+// Package configerr puts errors of a configuration together.
+package configerr
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+)
+
+// New returns an error of the configuration at the path that the format
+// gives.
+func New(message, format string, args ...any) *config.Error {
+	return &config.Error{Path: fmt.Sprintf(format, args...), Message: message}
+}
+
+// AtRoute says of errors about a route which one it is, by its index in the
+// configuration.
+func AtRoute(index int, err error) error {
+	var found config.Errors
+	for _, part := range Parts(err) {
+		one := new(config.Error)
+		if !errors.As(part, &one) {
+			return part
+		}
+		found = append(found, New(one.Message, "routes[%d].%s", index, one.Path))
+	}
+	return Join(found)
+}
+
+// Join gathers config.Errors into one; nil where there are none. An
+// error of another kind is returned as it is.
+func Join(all ...error) error {
+	var found config.Errors
+	for _, err := range all {
+		for _, part := range Parts(err) {
+			one := new(config.Error)
+			if !errors.As(part, &one) {
+				return part
+			}
+			found = append(found, one)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found
+}
+
+// Parts takes a joined error apart, down to its leaves.
+func Parts(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var leaves []error
+	for _, part := range joined.Unwrap() {
+		leaves = append(leaves, Parts(part)...)
+	}
+	return leaves
+}
+
+// Copy returns an error that does not change any more: where the configuration is wrong,
+// its errors are copies.
+func Copy(err error) error {
+	found := In(err)
+	if len(found) == 0 {
+		return err
+	}
+	copies := make(config.Errors, len(found))
+	for i, one := range found {
+		copies[i] = new(*one)
+	}
+	return copies
+}
+
+// In returns the errors of the configuration in an error's tree.
+func In(err error) config.Errors {
+	if one, ok := err.(*config.Error); ok { //nolint:errorlint // walks the tree node by node, as errors.As does
+		return config.Errors{one}
+	}
+	var found config.Errors
+	switch tree := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		found = In(tree.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, part := range tree.Unwrap() {
+			found = append(found, In(part)...)
+		}
+	}
+	return found
+}

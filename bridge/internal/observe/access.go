@@ -1,0 +1,119 @@
+package observe
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/ssebridge/ssebridge/internal/logqueue"
+	"github.com/ssebridge/ssebridge/internal/printable"
+)
+
+// journal logs requests. The goroutine that serves a request does not even format its line. Its
+// methods are safe for concurrent use; a nil journal logs nothing.
+type journal struct {
+	log   slog.Handler // writes at once
+	lines *logqueue.Queue
+	begun bool // also logs streams that begin
+}
+
+// line is an access line that waits to be written.
+type line struct {
+	log     slog.Handler
+	at      time.Time
+	message string
+	record  *Record // only the fields that no longer change are read
+	more    []slog.Attr
+}
+
+// newJournal makes a journal. It is nil where requests are not logged.
+func newJournal(params Params) *journal {
+	if !params.Ends || !params.Log.Enabled(context.Background(), slog.LevelInfo) {
+		return nil
+	}
+	return &journal{log: params.Log, lines: params.Lines, begun: params.Begins}
+}
+
+// Write implements logqueue.Line.
+func (l *line) Write() error {
+	record := slog.NewRecord(l.at, slog.LevelInfo, l.message, 0)
+	record.AddAttrs(l.record.attrs()...)
+	record.AddAttrs(l.more...)
+	return l.log.Handle(context.Background(), record)
+}
+
+// put queues a line.
+func (j *journal) put(l *line) {
+	l.log = j.log
+	j.lines.PutMinor(l)
+}
+
+// begins logs that a stream begins, and the id that its client came with.
+func (j *journal) begins(rec *Record, start Start, from string) {
+	if j == nil || !j.begun {
+		return
+	}
+	more := []slog.Attr{slog.String("start", start.how)}
+	if start.gap != "" {
+		more = append(more, slog.String("gap", start.gap))
+	}
+	if from != "" {
+		more = append(more, slog.String("from_id", printable.Text(from, idBytes)))
+	}
+	j.put(&line{at: time.Now(), message: "stream begins", record: rec, more: more})
+}
+
+// ends logs that a stream has ended.
+func (j *journal) ends(rec *Record, bytes uint64) {
+	if j == nil {
+		return
+	}
+	now := time.Now()
+	more := []slog.Attr{
+		slog.String("reason", rec.reason), seconds(rec.Age(now)),
+		slog.Uint64("events", rec.events), slog.Uint64("bytes", bytes),
+	}
+	if rec.last != "" {
+		more = append(more, slog.String("last_id", printable.Text(rec.last, idBytes)))
+	}
+	j.put(&line{at: now, message: "stream ended", record: rec, more: more})
+}
+
+// answers logs a request that was answered without a stream.
+func (j *journal) answers(rec *Record) {
+	if j == nil {
+		return
+	}
+	now := time.Now()
+	more := []slog.Attr{seconds(rec.Age(now))}
+	if rec.status == 0 { // the client has gone, or the answer was given up
+		more = append(more, slog.String("reason", "aborted"))
+	} else {
+		more = append(more, slog.Int("status", int(rec.status)), slog.Int("bytes", rec.bytes))
+		more = append(more, rec.refusal.attrs()...)
+	}
+	j.put(&line{at: now, message: "request", record: rec, more: more})
+}
+
+// seconds is how long something took, to the millisecond.
+func seconds(d time.Duration) slog.Attr {
+	return slog.Float64("seconds", d.Round(time.Millisecond).Seconds())
+}
+
+// attrs are the fields of all lines about a request. They do not change any more.
+func (rec *Record) attrs() []slog.Attr {
+	attrs := make([]slog.Attr, 0, 8)
+	attrs = append(attrs, slog.String("request_id", rec.id))
+	if rec.route != "" {
+		attrs = append(attrs, slog.String("route", rec.route))
+	}
+	attrs = append(attrs, slog.String("method", rec.method.Value()), slog.String("path", rec.path.Value()))
+	if rec.client.IsValid() {
+		attrs = append(attrs, slog.String("client", rec.client.String()))
+	}
+	attrs = append(attrs, slog.String("http", rec.protocol.String()), slog.String("transport", rec.transport.String()))
+	if agent := rec.agent.Value(); agent != "" {
+		attrs = append(attrs, slog.String("user_agent", agent))
+	}
+	return attrs
+}

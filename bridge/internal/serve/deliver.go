@@ -1,0 +1,111 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/peer"
+)
+
+// policyOf says how a route's clients are written to.
+func policyOf(r *config.Route) delivery.Policy {
+	return delivery.Policy{
+		WriteTimeout: time.Duration(r.WriteTimeout),
+		Heartbeat:    time.Duration(*r.Heartbeat.Every),
+		Comments:     r.Heartbeat.As == config.HeartbeatComment,
+		MaxAge:       time.Duration(r.MaxAge),
+		Skip:         r.SlowClient == config.SlowClientSkip,
+	}
+}
+
+// deliver begins an event stream, which has the request's permit from now on. stream is nil
+// where the client has no topic.
+func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answer, error) {
+	h, e := x.handler, x.endpoint
+	client.Policy = policyOf(&e.Route)
+	client.Gzip = setStreamHead(x.w.Header(), x.r, *e.Route.Compress)
+	if x.r.ProtoMajor == 1 {
+		// The write deadline of a stream must not reach a next request, and a
+		// client that is asked to come back should come by a new connection.
+		x.w.Header().Set("Connection", "close")
+	}
+	x.warnOfTransport()
+	record, permit := x.record.Kept(), x.permit
+	x.record.Streams(true)
+	permit.Streaming()
+	x.streams = true
+	client.Audience = &e.Audience
+	client.Counts = e.Counts.Delivery
+	client.Done = func(end delivery.End) {
+		defer permit.Ended(end == delivery.EndGone)
+		if stream != nil {
+			stream.leave(end, client)
+		}
+		record.StreamEnded(end, client.Sent)
+	}
+	written, err := h.Clients.Serve(x.w.ResponseWriter, x.r, client) // delivery may ask the server's own response for its connection
+	if err != nil {
+		x.record.Streams(false) // it is refused
+		client.Done(delivery.EndGone)
+		return nil, err
+	}
+	e.Counts.Answers.Add(http.StatusOK)
+	if written == nil { // it goes on without its request
+		return answered, nil
+	}
+	framed, remote, proxied := x.r.ProtoMajor >= 2, x.r.RemoteAddr, peer.Forwarded(x.r)
+	return func(ctx context.Context) {
+		end := written.Run(ctx)
+		if end != delivery.EndComplete && end != delivery.EndAsked {
+			// To return would be to end the response as if all had been said.
+			panic(http.ErrAbortHandler)
+		}
+		if framed && elsewhere(written.Asked(), proxied) {
+			h.reconnects.add(remote) // before the response's end, after which the client comes back
+		}
+	}, nil
+}
+
+// warnOfTransport logs once that a transport cannot carry streams well.
+func (x *exchange) warnOfTransport() {
+	h, path := x.handler, x.endpoint.Route.Path
+	if !x.r.ProtoAtLeast(1, 1) {
+		h.http10.Do(func() {
+			h.Logger.Warn("a client or proxy speaks HTTP/1.0, where a cut looks like an end; for nginx write proxy_http_version 1.1", "route", path)
+		})
+	}
+	if isTimed(x.w, x.r) {
+		h.timed.Do(func() {
+			h.Logger.Warn("the server's WriteTimeout cuts each stream: a middleware's ResponseWriter has no way to lift it; give it an Unwrap method "+
+				"(see http.ResponseController), or the server no WriteTimeout", "route", path)
+		})
+	}
+}
+
+// isTimed reports whether the embedder's server has a WriteTimeout that cannot be lifted
+// for a response.
+func isTimed(w http.ResponseWriter, r *http.Request) bool {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return ok && server.WriteTimeout > 0 &&
+		errors.Is(http.NewResponseController(w).SetWriteDeadline(time.Time{}), http.ErrNotSupported)
+}
+
+// setStreamHead sets what every event stream begins with, and returns whether
+// this one is compressed.
+func setStreamHead(head http.Header, r *http.Request, compress bool) (gzip bool) {
+	head.Set("Content-Type", "text/event-stream")
+	head.Set("Cache-Control", "no-cache, no-store, no-transform")
+	head.Set("X-Accel-Buffering", "no")
+	if !compress {
+		return false
+	}
+	head.Add("Vary", "Accept-Encoding")
+	if gzip = acceptsGzip(r); gzip {
+		head.Set("Content-Encoding", "gzip")
+	}
+	return gzip
+}

@@ -1,0 +1,60 @@
+package serve
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/failure"
+	"github.com/ssebridge/ssebridge/bridge/internal/route"
+	"github.com/ssebridge/ssebridge/internal/printable"
+)
+
+// refuse is the one place that decides what a client sees of an error that is answered with
+// a status: a google.rpc.Status as JSON.
+func (x *exchange) refuse(err error) {
+	var bad *route.Error
+	switch {
+	case errors.As(err, &bad):
+		if len(bad.Allow) > 0 {
+			x.w.Header().Set("Allow", strings.Join(bad.Allow, ", "))
+		}
+		f := failure.BadRequest(bad)
+		x.record.RefusedByRequest(f.Code, x.endpoint.OwnName(bad.Field))
+		writeJSON(x.w, bad.Status, f.Body())
+	case x.r.Context().Err() != nil:
+		// The client has gone; and if a middleware ran out of patience, an answer
+		// made up here would stop an EventSource for good. (A body that did not
+		// come in time ends the context, too.)
+		panic(http.ErrAbortHandler)
+	case errors.As(err, new(*config.Error)):
+		x.refuseWith(http.StatusNotImplemented, nil,
+			failure.Failure{Code: codes.Unimplemented, Message: "the route does not fit what the backend serves; the bridge's log says why"})
+	case x.endpoint != nil:
+		f := x.endpoint.Failures.Of(err)
+		x.refuseWith(f.HTTPStatus(), err, f)
+	default:
+		x.handler.Logger.Error("a request failed", "error", printable.Text(err.Error(), errorBytes))
+		x.refuseWith(http.StatusInternalServerError, nil, failure.Failure{Code: codes.Internal, Message: "internal error"})
+	}
+}
+
+// errorBytes is how much of an error is logged.
+const errorBytes = 1 << 10
+
+// refuseWith answers with a failure. err is that of the RPC, if it was one.
+func (x *exchange) refuseWith(status int, err error, f failure.Failure) {
+	x.record.Refused(err, f)
+	writeJSON(x.w, status, f.Body())
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	//nolint:errcheck,gosec // A client that is gone has no use for the error; and JSON is no markup.
+	w.Write(append(body, '\n'))
+}

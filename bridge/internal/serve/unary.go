@@ -1,0 +1,65 @@
+package serve
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/source"
+	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// answer calls a unary method and writes its response as JSON.
+func (x *exchange) answer(c *call) error {
+	e := x.endpoint
+	defer func() { e.Counts.Unary.Observe(x.record.Age(time.Now())) }()
+	ctx, cancel := context.WithTimeout(x.r.Context(), time.Duration(e.Route.Timeout))
+	defer cancel()
+	calling, rpc, span := x.handler.Observer.StartRPC(ctx, x.record.Kept().Origin(), e.Backend.Name, e.Backend.Upstream, upstream.Call{
+		Method: e.Route.RPC, Request: c.Wire, Metadata: c.Metadata,
+	})
+	calls := &e.Backend.Counts.Unary
+	calls.Opens.Add(1)
+	reply, err := e.Backend.Invoke(calling, rpc)
+	calls.Ended(err)
+	span.Answered(err)
+	if err != nil {
+		return err
+	}
+	e.Counts.Received(reply.Wire)
+	if len(reply.Wire) > e.MessageBytes {
+		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
+	}
+	body, err := x.render(ctx, c.Plan, reply.Wire)
+	if source.Curable(err) {
+		if newest := e.Refresh(ctx); newest != nil {
+			body, err = x.render(ctx, newest.Plan, reply.Wire)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	memory, err := x.handler.Gate.Answer(cap(body))
+	if err != nil {
+		return err
+	}
+	defer memory.Release()
+	reply.Wire = nil // not to be kept as long as the client takes
+	writeJSON(x.w, http.StatusOK, body)
+	return nil
+}
+
+// render transcodes a response when a processor is free for it. Its error is a status
+// where ctx ends before.
+func (x *exchange) render(ctx context.Context, plan *transcode.Plan, wire []byte) ([]byte, error) {
+	end, err := x.handler.Sources.Rendering.Begin(ctx, x.endpoint.Backend.Intake, wire)
+	if err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
+	defer end()
+	return plan.AppendJSON(nil, wire)
+}

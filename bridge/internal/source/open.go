@@ -1,0 +1,115 @@
+// Package source fills the logs of topics: it opens an RPC for a topic, renders its messages
+// as frames, and says where the RPC can be opened again.
+package source
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/admit"
+	"github.com/ssebridge/ssebridge/bridge/internal/observe"
+	"github.com/ssebridge/ssebridge/bridge/internal/replay"
+	"github.com/ssebridge/ssebridge/bridge/internal/site"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/upstream"
+)
+
+// Sources make the sources of a bridge's topics.
+type Sources struct {
+	Logger    *slog.Logger
+	Observer  *observe.Observer
+	Gate      *admit.Gate
+	Epochs    *sse.Epochs
+	Rendering Processors // of large messages
+	Born      time.Time  // when the bridge was made
+}
+
+// Request is a request as it goes to the backend. Its memory is the source's to keep.
+type Request struct {
+	Wire     []byte
+	Metadata metadata.MD
+	Origin   *observe.Origin // nil: the request is not traced
+}
+
+// Size returns about how much memory the request takes.
+func (r Request) Size() int {
+	size := len(r.Wire)
+	for name, values := range r.Metadata {
+		size += len(name)
+		for _, value := range values {
+			size += len(value) + admit.FieldSize
+		}
+	}
+	return size
+}
+
+// Open says how a topic runs that a request opens: its log begins after a cursor, or with
+// none. A catch-up ends when it meets another log.
+func (s *Sources) Open(e *site.Endpoint, request Request, after []byte, catchUp bool) (epoch string, params topic.Params) {
+	epoch = s.Epochs.New(e.ID)
+	f := &source{
+		sources:  s,
+		endpoint: e,
+		asked:    after != nil,
+		caughtUp: after != nil,
+		catchUp:  catchUp,
+		call:     upstream.Call{Method: e.Route.RPC, Request: request.Wire, Metadata: request.Metadata},
+		ids: sse.NewNumbering(sse.NumberingParams{
+			Mode: e.Mode, Epoch: epoch, Repeats: e.Route.Event.Cursor == config.CursorRepeats, Own: e.OwnRPC(), After: after,
+		}),
+	}
+	f.rpcs.Init(s.Observer, request.Origin)
+	kept := s.Gate.Retain(request.Size())
+	return epoch, topic.Params{
+		Source:   f,
+		Renderer: f,
+		Judge:    func(err error) topic.Verdict { return judge(e.Route.Reconnect.Codes, err) },
+		Silent:   func(err error) bool { return errors.Is(err, upstream.ErrSilent) },
+		Cursors:  cursors(e),
+		Turns:    e.Backend.CatchUps,
+		Log: replay.Params{
+			Events: e.Route.Replay.Events,
+			Bytes:  int64(e.Route.Replay.Bytes),
+			Age:    time.Duration(e.Route.Replay.Age),
+		},
+		Linger: time.Duration(*e.Route.Replay.Linger),
+		Backoff: topic.Backoff{
+			Initial: time.Duration(e.Route.Reconnect.Initial),
+			Max:     time.Duration(e.Route.Reconnect.Max),
+		},
+		Attempts:  *e.Route.Reconnect.Attempts,
+		CatchUp:   e.MaxCatchUp(),
+		Dated:     e.Route.Resume != nil && e.Route.Resume.MaxAge != 0,
+		Ended:     kept.Release,
+		Reopen:    e.Route.OnComplete == config.OnCompleteReopen,
+		StopOnBad: e.Route.OnBadMessage == config.OnBadMessageStop,
+		NoReturn:  e.Mode == sse.None,
+		Abandon:   e.Mode == sse.None && !e.Route.Share,
+	}
+}
+
+// RPCsOf returns the trace of the RPCs that fill the log of a client's topic.
+func RPCsOf(sub *topic.Subscription) *observe.RPCs {
+	if f, ok := sub.Topic.Source().(*source); ok {
+		return &f.rpcs
+	}
+	return nil
+}
+
+// Starter has a topic's RPCs begin with the request that has them opened, or opened again;
+// nil where it is not traced.
+func Starter(from *observe.Origin) func(topic.Source) {
+	if from == nil {
+		return nil
+	}
+	return func(opened topic.Source) {
+		if f, ok := opened.(*source); ok {
+			f.rpcs.SetOrigin(from)
+		}
+	}
+}
