@@ -10,6 +10,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/configerr"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
@@ -95,11 +96,11 @@ func (b *Bridge) retire(old, next *site.Site, left []*site.Endpoint) {
 	dismissals := make([]delivery.Dismissal, len(left))
 	owners := make([]*topic.Owner, len(left))
 	for i, e := range left {
-		reason := delivery.Removed
+		why := reason.LeaveRemoved
 		if next.Table.Overlaps(site.EntryOf(e.Route)) {
-			reason = delivery.Reload
+			why = reason.LeaveReload
 		}
-		dismissals[i] = delivery.Dismissal{Audience: &e.Audience, Reason: reason}
+		dismissals[i] = delivery.Dismissal{Audience: &e.Audience, Reason: why}
 		owners[i] = &e.Owner
 		e.Presence.Retire()
 	}

@@ -12,8 +12,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/peer"
-	"github.com/ssebridge/ssebridge/bridge/internal/sse"
-	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/internal/address"
 )
 
@@ -40,12 +39,12 @@ func (e *fullError) Error() string { return e.limit + " is reached" }
 // GRPCStatus implements the interface that status.FromError looks for. It does not name the
 // limit, which only operators need to know.
 func (e *fullError) GRPCStatus() *status.Status {
-	return status.New(codes.Unavailable, "come back later: "+sse.RetryShed)
+	return status.New(codes.Unavailable, "come back later: "+string(reason.LeaveShed))
 }
 
 // IsFull reports whether an error says that a limit is reached.
 func IsFull(err error) bool {
-	return errors.As(err, new(*fullError)) || errors.Is(err, topic.ErrFull)
+	return errors.As(err, new(*fullError))
 }
 
 // LimitOf returns the limit that an error names for which IsFull is true.
@@ -53,8 +52,11 @@ func LimitOf(err error) string {
 	if full := new(fullError); errors.As(err, &full) {
 		return full.limit
 	}
-	return LimitTopics
+	return ""
 }
+
+// Full returns the error that says that a limit is reached which is counted elsewhere.
+func Full(limit string) error { return &fullError{limit} }
 
 // Gate applies the limits of a bridge. Its methods are safe for concurrent use.
 type Gate struct {

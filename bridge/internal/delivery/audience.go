@@ -3,21 +3,23 @@ package delivery
 import (
 	"context"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // Audience is the clients that are dismissed together: those of a route that may
 // change or go while others stay. The zero Audience is ready; it must not be
 // copied.
 type Audience struct {
-	reason Reason // for which its clients leave, if they do; guarded by Clients.mu
+	why reason.Leave // for which its clients leave, if they do; guarded by Clients.mu
 }
 
-func (a *Audience) dismissed() bool { return a != nil && a.reason != noReason }
+func (a *Audience) dismissed() bool { return a != nil && a.why != "" }
 
 // Dismissal is an audience that is to leave, and why: Reload or Removed.
 type Dismissal struct {
 	Audience *Audience
-	Reason   Reason
+	Reason   reason.Leave
 }
 
 // Dismiss asks the clients of some audiences to leave, spread evenly over grace
@@ -27,13 +29,13 @@ type Dismissal struct {
 func (c *Clients) Dismiss(ctx context.Context, grace time.Duration, dismissals []Dismissal) error {
 	c.mu.Lock()
 	reasons := reasonsOf(dismissals)
-	for audience, reason := range reasons {
-		audience.reason = reason
+	for audience, why := range reasons {
+		audience.why = why
 	}
 	var waiting []asking
 	for s, audience := range c.streams {
-		if reason, leaves := reasons[audience]; leaves {
-			waiting = append(waiting, asking{s, reason})
+		if why, leaves := reasons[audience]; leaves {
+			waiting = append(waiting, asking{s, why})
 		}
 	}
 	c.mu.Unlock()
@@ -52,8 +54,8 @@ func (c *Clients) CutDismissed(dismissals []Dismissal) {
 	}
 }
 
-func reasonsOf(dismissals []Dismissal) map[*Audience]Reason {
-	reasons := make(map[*Audience]Reason, len(dismissals))
+func reasonsOf(dismissals []Dismissal) map[*Audience]reason.Leave {
+	reasons := make(map[*Audience]reason.Leave, len(dismissals))
 	for _, d := range dismissals {
 		reasons[d.Audience] = d.Reason
 	}
@@ -64,7 +66,7 @@ func reasonsOf(dismissals []Dismissal) map[*Audience]Reason {
 type asking struct {
 	served
 
-	reason Reason
+	why reason.Leave
 }
 
 // ask asks clients to leave, spread evenly over grace.
@@ -74,7 +76,7 @@ func ask(ctx context.Context, grace time.Duration, waiting []asking) error {
 		if err := pause(ctx, time.Until(began.Add(grace*time.Duration(i)/time.Duration(len(waiting))))); err != nil {
 			return err
 		}
-		s.tell(s.reason)
+		s.tell(s.why)
 	}
 	return nil
 }

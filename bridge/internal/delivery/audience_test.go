@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // listenIn listens as one of an audience.
@@ -34,17 +36,17 @@ func TestDismiss(t *testing.T) {
 			leaving[s.listenIn(t, removed)] = "removed"
 			staying = append(staying, s.listenIn(t, &Audience{}), s.listenIn(t, nil))
 		}
-		if err := s.clients.Dismiss(t.Context(), 4*time.Second, []Dismissal{{changed, Reload}, {removed, Removed}}); err != nil {
+		if err := s.clients.Dismiss(t.Context(), 4*time.Second, []Dismissal{{changed, reason.LeaveReload}, {removed, reason.LeaveRemoved}}); err != nil {
 			t.Fatal(err)
 		}
 		var times []string
-		ends := map[End]int{}
+		ends := map[reason.End]int{}
 		for l, reason := range leaving {
 			l.expectEnd(t, true, "first\n\n1\n\nleave "+reason+"\n\n")
 			times = append(times, strings.Fields(l.times[len(l.times)-1])[0])
 			ends[<-s.ends]++
 		}
-		if ends[EndAsked] != 2 || ends[EndComplete] != 2 {
+		if ends[reason.EndAsked] != 2 || ends[reason.EndComplete] != 2 {
 			t.Errorf("the streams ended %v", ends)
 		}
 		slices.Sort(times)
@@ -53,7 +55,7 @@ func TestDismiss(t *testing.T) {
 		}
 
 		s.listenIn(t, changed).expectEnd(t, true, "first\n\n1\n\nleave reload\n\n") // a client that comes late is asked at once
-		s.expectEnd(t, EndAsked)
+		s.expectEnd(t, reason.EndAsked)
 		source.append("2")
 		for _, l := range staying {
 			if got := l.got(); got != "first\n\n1\n\n2\n\n" {
@@ -75,7 +77,7 @@ func TestDismissWhileDraining(t *testing.T) {
 		first, second := s.listenIn(t, changed), s.listenIn(t, changed)
 		dismissed := make(chan error)
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { dismissed <- s.clients.Dismiss(ctx, time.Hour, []Dismissal{{changed, Reload}}) }()
+		go func() { dismissed <- s.clients.Dismiss(ctx, time.Hour, []Dismissal{{changed, reason.LeaveReload}}) }()
 		synctest.Wait()
 		if err := s.clients.Drain(t.Context(), 0); err != nil {
 			t.Fatal(err)
@@ -99,9 +101,9 @@ func TestCutDismissed(t *testing.T) {
 		source := newSource(100).append("1")
 		s.serve(source, Policy{})
 		leaves, stays := s.listenIn(t, changed), s.listenIn(t, &Audience{})
-		s.clients.CutDismissed([]Dismissal{{changed, Reload}})
+		s.clients.CutDismissed([]Dismissal{{changed, reason.LeaveReload}})
 		leaves.expectEnd(t, false, "first\n\n1\n\n")
-		s.expectEnd(t, EndCut)
+		s.expectEnd(t, reason.EndCut)
 		source.append("2")
 		if got := stays.got(); got != "first\n\n1\n\n2\n\n" {
 			t.Errorf("the client that stays got %q", got)
@@ -116,10 +118,10 @@ func TestLeavesThoughThereIsNoRoom(t *testing.T) {
 	source.log.Close()
 	session := newSession(&Client{Source: source, Blocks: blocks{source: source}, Follower: nowhere{}}, newForm(false, false), 0)
 	session.step(0) // the first block
-	session.tell(Removed)
-	session.tell(Drain) // later, and in vain
+	session.tell(reason.LeaveRemoved)
+	session.tell(reason.LeaveDrain) // later, and in vain
 	written, end := session.step(0)
-	if got := string(slices.Concat(written...)); got != "leave removed\n\n" || end != EndComplete {
+	if got := string(slices.Concat(written...)); got != "leave removed\n\n" || end != reason.EndComplete {
 		t.Errorf("got %q, %s", got, end)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -66,24 +67,8 @@ type Blocks interface {
 	Lagged(dst []byte) (block []byte, position uint64)
 	// Leave asks the client to come back or, if it is Removed, says that the
 	// stream has ended for good.
-	Leave(dst []byte, reason Reason) []byte
+	Leave(dst []byte, why reason.Leave) []byte
 }
-
-// Reason is why a client is asked to leave.
-type Reason int32
-
-// The reasons.
-const (
-	noReason Reason = iota // it is not asked
-	Upstream               // Status.Leave
-	Drain                  // Clients.Drain
-	MaxAge
-	Lagged
-	Idle    // many heartbeats in a row fill some clients' buffers
-	Shed    // there is no room for the log that goes on
-	Reload  // Clients.Dismiss: what the client is served by has changed
-	Removed // Clients.Dismiss: it is no more, and the client is not to come back
-)
 
 // Policy says how a client is served.
 type Policy struct {
@@ -124,11 +109,11 @@ type Client struct {
 	Counts *Counts
 	// Says is why the client is asked to come back, where its log has nothing but
 	// that; the zero Reason: it is not.
-	Says    Reason
+	Says    reason.Leave
 	cutting atomic.Value // a func() that ends the stream; none until it is served
 	// Done is called once, with how the stream ended, by the goroutine that served
 	// it. It should be quick, for other clients may wait. It may be nil.
-	Done func(End)
+	Done func(reason.End)
 }
 
 // Cut ends the client's stream at once, without a last block, if it is being
@@ -140,15 +125,3 @@ func (c *Client) Cut() {
 }
 
 func (c *Client) servedBy(s served) { c.cutting.Store(s.cut) }
-
-// End is how a client's stream ended.
-type End string
-
-// The ends.
-const (
-	EndComplete End = "complete" // the log's last frame was written, or that there is to be none
-	EndGone     End = "gone"     // the client went away
-	EndStuck    End = "stuck"    // its socket took nothing for WriteTimeout
-	EndAsked    End = "asked"    // it was asked to come back
-	EndCut      End = "cut"      // Clients.Cut
-)

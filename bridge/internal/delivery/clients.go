@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // errNotStreaming says what an embedder has to mend.
@@ -24,8 +26,8 @@ type Clients struct {
 
 // served is a client while it is being streamed to.
 type served interface {
-	tell(reason Reason) // asks it to leave
-	cut()               // ends its stream at once, without a word
+	tell(why reason.Leave) // asks it to leave
+	cut()                  // ends its stream at once, without a word
 }
 
 // Serve begins to stream to a client, which is the Clients' from then on. The
@@ -40,7 +42,7 @@ func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client *Client) 
 		return nil, errNotStreaming
 	}
 	if client.Done == nil {
-		client.Done = func(End) {}
+		client.Done = func(reason.End) {}
 	}
 	w.WriteHeader(http.StatusOK)
 	var s *Stream
@@ -72,7 +74,7 @@ func (c *Clients) Drain(ctx context.Context, grace time.Duration) error {
 	c.draining = true
 	waiting := make([]asking, 0, len(c.streams))
 	for s := range c.streams {
-		waiting = append(waiting, asking{s, Drain})
+		waiting = append(waiting, asking{s, reason.LeaveDrain})
 	}
 	c.mu.Unlock()
 	if err := ask(ctx, grace, waiting); err != nil {
@@ -110,9 +112,9 @@ func (c *Clients) add(s served, audience *Audience) {
 	c.streams[s] = audience
 	switch {
 	case c.draining:
-		s.tell(Drain)
+		s.tell(reason.LeaveDrain)
 	case audience.dismissed():
-		s.tell(audience.reason)
+		s.tell(audience.why)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // Clients are asked one after another, spread evenly over the grace.
@@ -34,7 +36,7 @@ func TestDrain(t *testing.T) {
 		for _, l := range all {
 			l.expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
 			times = append(times, strings.Fields(l.times[len(l.times)-1])[0])
-			s.expectEnd(t, EndAsked)
+			s.expectEnd(t, reason.EndAsked)
 		}
 		slices.Sort(times)
 		if got := fmt.Sprint(times); got != "[0s 1s 2s 3s 4s 5s 6s 7s 8s 9s]" {
@@ -128,7 +130,7 @@ func TestCut(t *testing.T) {
 		synctest.Wait()
 		s.clients.Cut()
 		l.expectEnd(t, false, "first\n\n1\n\n")
-		s.expectEnd(t, EndCut)
+		s.expectEnd(t, reason.EndCut)
 		synctest.Wait()
 		if n := s.clients.Len(); n != 0 {
 			t.Errorf("%d clients are left", n)
@@ -147,7 +149,7 @@ func TestCutOfAStuckWrite(t *testing.T) {
 			t.Fatalf("%d clients", n)
 		}
 		s.clients.Cut()
-		s.expectEnd(t, EndCut)
+		s.expectEnd(t, reason.EndCut)
 		if err := s.clients.Drain(t.Context(), 0); err != nil {
 			t.Error(err)
 		}
@@ -197,7 +199,7 @@ func TestWriterWithoutDeadlines(t *testing.T) {
 		if err := clients.Close(); err != nil {
 			t.Error(err)
 		}
-		if got := recorder.Body.String(); end != EndComplete || got != "first\n\n1\n\nend\n\n" || !recorder.Flushed {
+		if got := recorder.Body.String(); end != reason.EndComplete || got != "first\n\n1\n\nend\n\n" || !recorder.Flushed {
 			t.Errorf("%q, %s", got, end)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // Clients that are still served when Clients is closed are cut.
@@ -32,7 +34,7 @@ func TestCloseWhileStreamsAreOpen(t *testing.T) {
 		for _, e := range all {
 			e.expectEnd(t, false, "first\n\n1\n\n")
 		}
-		s.expectEnds(t, 10, EndCut)
+		s.expectEnds(t, 10, reason.EndCut)
 		if err := s.clients.Close(); err != nil {
 			t.Error("the second time:", err)
 		}
@@ -46,7 +48,7 @@ func TestCloseWhileStreamsClose(t *testing.T) {
 		source.log.Close()
 		s.serve(source, Policy{})
 		e := s.open(t, "") // reads later, and does not close
-		s.expectEnds(t, 1, EndComplete)
+		s.expectEnds(t, 1, reason.EndComplete)
 		if err := s.clients.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +77,7 @@ func TestTakenOverWhileClosing(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.clients.mu.Unlock()
-		s.expectEnds(t, 1, EndCut)
+		s.expectEnds(t, 1, reason.EndCut)
 		if rest, _ := io.ReadAll(conn); strings.Contains(string(rest), lastChunk) {
 			t.Errorf("%q looks like a clean end", rest)
 		}
@@ -145,7 +147,7 @@ func TestServerHasNoPart(t *testing.T) {
 		if got := strings.ReplaceAll(e.awaitEnd(t, true), "beat\n\n", ""); got != "first\n\n1\n\n" {
 			t.Errorf("%q", got)
 		}
-		s.expectEnds(t, 1, EndComplete)
+		s.expectEnds(t, 1, reason.EndComplete)
 	})
 }
 
@@ -212,7 +214,7 @@ func TestMiddlewares(t *testing.T) {
 				if got := strings.ReplaceAll(e.awaitEnd(t, true), ":\n", ""); got != "first\n\n1\n\n2\n\n" {
 					t.Errorf("%q", got)
 				}
-				s.expectEnds(t, 1, EndComplete)
+				s.expectEnds(t, 1, reason.EndComplete)
 			})
 		})
 	}

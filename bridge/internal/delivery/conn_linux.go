@@ -4,13 +4,15 @@ import (
 	"context"
 	"net"
 	"sync"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // overConn returns a stream over a connection that is no socket of the kernel's,
 // but a listener's of its own. The request's context knows it no more.
 func (c *Clients) overConn(conn net.Conn, client *Client) *Stream {
 	s := newStream(c, client, newForm(client.Gzip, true), chunkedConn{conn})
-	s.around = func(run func(context.Context) End) End {
+	s.around = func(run func(context.Context) reason.End) reason.End {
 		ctx, gone := context.WithCancel(context.Background())
 		defer gone()
 		var watching sync.WaitGroup
@@ -19,7 +21,7 @@ func (c *Clients) overConn(conn net.Conn, client *Client) *Stream {
 			discard(conn)
 		})
 		end := run(ctx)
-		if half, ok := conn.(interface{ CloseWrite() error }); ok && (end == EndComplete || end == EndAsked) && half.CloseWrite() == nil {
+		if half, ok := conn.(interface{ CloseWrite() error }); ok && (end == reason.EndComplete || end == reason.EndAsked) && half.CloseWrite() == nil {
 			_ = pause(ctx, closing) // the client may close first
 		}
 		_ = conn.Close() // all that can be said has been

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 )
@@ -29,14 +30,14 @@ type Counts struct {
 	Frames atomic.Uint64
 	// Marked is how often clients were sent the marked frames of logs, by mark; nil:
 	// not counted.
-	Marked *tally.Family
+	Marked *tally.Family[reason.Gap]
 	// Bytes handed to connections as they are, and GzipBytes compressed ones:
 	// chunks of HTTP/1.1 included where the bridge makes them, but neither
 	// the head nor what TLS and HTTP/2 put around.
 	Bytes, GzipBytes atomic.Uint64
 	// Ends is how streams ended: an End, or the Reason for which the client was
 	// asked to leave.
-	Ends *tally.Family
+	Ends *tally.Family[string]
 	// Reached is how old the newest frame was when all clients of a log that keep
 	// up had it, by Transport; where they are few, for some of the frames. For
 	// HTTP, where each client has a goroutine of its own, it is how old the frame
@@ -47,35 +48,8 @@ type Counts struct {
 // NewCounts returns counts that stand at 0.
 func NewCounts() *Counts {
 	return &Counts{
-		Ends: tally.NewFamily(
-			string(EndComplete), string(EndGone), string(EndStuck), string(EndCut),
-			Upstream.String(), Drain.String(), MaxAge.String(), Lagged.String(), Idle.String(), Shed.String(), Reload.String(), Removed.String(),
-		),
+		Ends:    tally.NewFamily(outcomes()...),
 		Reached: [2]*tally.Histogram{tally.NewHistogram(tally.Latencies()), tally.NewHistogram(tally.Latencies())},
-	}
-}
-
-// String is the reason as clients are told it.
-func (r Reason) String() string {
-	switch r {
-	case Upstream:
-		return "upstream"
-	case Drain:
-		return "drain"
-	case MaxAge:
-		return "max_age"
-	case Lagged:
-		return "lagged"
-	case Idle:
-		return "idle"
-	case Shed:
-		return "shed"
-	case Reload:
-		return "reload"
-	case Removed:
-		return "removed"
-	default:
-		return "none"
 	}
 }
 
@@ -90,24 +64,33 @@ func (c *Counts) sent(n int, gzip bool) {
 	}
 }
 
+// outcomes are all values of [Counts.Ends].
+func outcomes() []string {
+	all := []string{string(reason.EndComplete), string(reason.EndGone), string(reason.EndStuck), string(reason.EndCut)}
+	for _, why := range reason.Leaves() {
+		all = append(all, string(why))
+	}
+	return all
+}
+
 // arrive counts a client that comes.
 func (s *session) arrive(by Transport) { s.client.Counts.Clients[by].Add(1) }
 
 // depart counts it out.
-func (s *session) depart(by Transport, end End) {
+func (s *session) depart(by Transport, end reason.End) {
 	s.client.Counts.Clients[by].Add(-1)
 	s.client.Counts.Ends.Add(s.outcome(end), 1)
 }
 
 // outcome is how a stream ended, as it is counted.
-func (s *session) outcome(end End) string {
+func (s *session) outcome(end reason.End) string {
 	switch {
-	case end != EndAsked && end != EndComplete:
+	case end != reason.EndAsked && end != reason.EndComplete:
 		return string(end)
-	case s.parting != noReason:
-		return s.parting.String()
-	case s.client.Says != noReason:
-		return s.client.Says.String()
+	case s.parting != "":
+		return string(s.parting)
+	case s.client.Says != "":
+		return string(s.client.Says)
 	}
 	return string(end)
 }

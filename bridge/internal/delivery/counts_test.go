@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -14,20 +15,20 @@ import (
 func TestEachEndIsCountedByWhy(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		end     End
-		parting Reason
-		says    Reason
+		end     reason.End
+		parting reason.Leave
+		says    reason.Leave
 		want    string
 	}{
-		{"all was said", EndComplete, noReason, noReason, "complete"},
-		{"the route is no more", EndComplete, Removed, noReason, "removed"},
-		{"there was no topic", EndComplete, noReason, Shed, "shed"},
-		{"asked", EndAsked, MaxAge, noReason, "max_age"},
-		{"asked while there was no topic", EndAsked, Drain, Shed, "drain"},
-		{"gone", EndGone, noReason, noReason, "gone"},
-		{"gone before it heard", EndGone, Reload, noReason, "gone"},
-		{"stuck", EndStuck, noReason, noReason, "stuck"},
-		{"cut", EndCut, Drain, Shed, "cut"},
+		{"all was said", reason.EndComplete, "", "", "complete"},
+		{"the route is no more", reason.EndComplete, reason.LeaveRemoved, "", "removed"},
+		{"there was no topic", reason.EndComplete, "", reason.LeaveShed, "shed"},
+		{"asked", reason.EndAsked, reason.LeaveMaxAge, "", "max_age"},
+		{"asked while there was no topic", reason.EndAsked, reason.LeaveDrain, reason.LeaveShed, "drain"},
+		{"gone", reason.EndGone, "", "", "gone"},
+		{"gone before it heard", reason.EndGone, reason.LeaveReload, "", "gone"},
+		{"stuck", reason.EndStuck, "", "", "stuck"},
+		{"cut", reason.EndCut, reason.LeaveDrain, reason.LeaveShed, "cut"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			counts := NewCounts()
@@ -49,18 +50,15 @@ func TestEachEndIsCountedByWhy(t *testing.T) {
 
 func TestEveryReasonIsKnownToTheCounts(t *testing.T) {
 	known := slices.Collect(maps.Keys(maps.Collect(NewCounts().Ends.All())))
-	for reason := Upstream; reason <= Removed; reason++ {
-		if !slices.Contains(known, reason.String()) {
-			t.Errorf("reason %d, %q, cannot be counted", reason, reason)
+	for _, why := range reason.Leaves() {
+		if !slices.Contains(known, string(why)) {
+			t.Errorf("reason %q cannot be counted", why)
 		}
 	}
-	for _, end := range []End{EndComplete, EndGone, EndStuck, EndCut} {
+	for _, end := range []reason.End{reason.EndComplete, reason.EndGone, reason.EndStuck, reason.EndCut} {
 		if !slices.Contains(known, string(end)) {
 			t.Errorf("end %q cannot be counted", end)
 		}
-	}
-	if noReason.String() != "none" {
-		t.Errorf("no reason is %q", noReason)
 	}
 }
 

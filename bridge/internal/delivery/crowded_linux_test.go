@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // fewDescriptors lowers the limit on descriptors until the test ends, so that all there are are among the last.
@@ -63,6 +65,6 @@ func TestWaysWithFewDescriptors(t *testing.T) {
 		s.serve(source, Policy{})
 		e := s.listen(t)
 		e.expectEnd(t, true, "first\n\n"+want)
-		s.expectEnds(t, 1, EndComplete)
+		s.expectEnds(t, 1, reason.EndComplete)
 	})
 }

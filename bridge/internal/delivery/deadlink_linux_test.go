@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // tool runs ip or ss.
@@ -95,7 +97,7 @@ func TestSilentLink(t *testing.T) {
 	s := newStand(t, way)
 	type end struct {
 		name string
-		end  End
+		end  reason.End
 		at   time.Time
 	}
 	ends := make(chan end, 3)
@@ -108,7 +110,7 @@ func TestSilentLink(t *testing.T) {
 		serve := s.client
 		s.client = func(r *http.Request) *Client {
 			c := serve(r)
-			c.Done = func(e End) { ends <- end{name, e, time.Now()} }
+			c.Done = func(e reason.End) { ends <- end{name, e, time.Now()} }
 			return c
 		}
 		e := s.request(t, island.dial(t, s.address), "")
@@ -128,7 +130,7 @@ func TestSilentLink(t *testing.T) {
 		case e := <-ends:
 			left--
 			t.Logf("%s: %s after %v", e.name, e.end, e.at.Sub(down).Round(10*time.Millisecond))
-			if e.end != EndGone && e.end != EndStuck {
+			if e.end != reason.EndGone && e.end != reason.EndStuck {
 				t.Errorf("it ended %q", e.end)
 			}
 		case <-late.C:

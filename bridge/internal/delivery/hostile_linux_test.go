@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // onShard runs a test for each kind of socket, plain and with gzip.
@@ -41,7 +43,7 @@ func TestHalfClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		half(t, conn)
-		s.expectEnds(t, 1, EndGone)
+		s.expectEnds(t, 1, reason.EndGone)
 		if rest, err := io.ReadAll(conn); strings.Contains(string(rest), lastChunk) {
 			t.Errorf("%q looks like a clean end, %v", rest, err)
 		}
@@ -66,7 +68,7 @@ func TestFurtherInput(t *testing.T) {
 		for _, e := range []*ear{together, later, twice} {
 			e.expectEnd(t, true, "first\n\n1\n\n2\n\n")
 		}
-		s.expectEnds(t, 3, EndComplete)
+		s.expectEnds(t, 3, reason.EndComplete)
 	})
 }
 
@@ -86,7 +88,7 @@ func TestTooMuchFurtherInput(t *testing.T) {
 				_, _ = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: site\r\n\r\n%s", make([]byte, further[0])) // may fail: it is too much
 				_, _ = conn.Write(make([]byte, further[1]))
 			}()
-			s.expectEnds(t, i+1, EndGone)
+			s.expectEnds(t, i+1, reason.EndGone)
 			if rest, _ := io.ReadAll(conn); strings.Contains(string(rest), lastChunk) {
 				t.Errorf("%q looks like a clean end", rest)
 			}
@@ -129,7 +131,7 @@ func TestTailIsNotLost(t *testing.T) {
 				send(t, e)
 				free()
 				e.expectEnd(t, true, "first\n\n"+noise[:100<<10]+"\n\n")
-				s.expectEnds(t, 1, EndComplete)
+				s.expectEnds(t, 1, reason.EndComplete)
 			})
 		})
 	}
@@ -303,7 +305,7 @@ func TestResets(t *testing.T) {
 		s.await(t, "the clients have gone", func() bool {
 			gones = 0
 			for _, end := range s.ends {
-				if end == EndGone {
+				if end == reason.EndGone {
 					gones++
 				}
 			}
@@ -335,7 +337,7 @@ func TestManyOnOneLog(t *testing.T) {
 	for _, e := range all {
 		e.expectEnd(t, true, "first\n\n"+want)
 	}
-	s.expectEnds(t, n, EndComplete)
+	s.expectEnds(t, n, reason.EndComplete)
 }
 
 // One on each of thousands of logs.
@@ -365,5 +367,5 @@ func TestOneOnEachOfManyLogs(t *testing.T) {
 		sources[i].log.Close()
 		e.expectEnd(t, true, want)
 	}
-	s.expectEnds(t, n, EndComplete)
+	s.expectEnds(t, n, reason.EndComplete)
 }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/internal/acked"
 )
 
@@ -15,7 +16,7 @@ const closing = time.Second
 // member is a client of a shard. All but tell and cut is the shard's loop's.
 type member struct {
 	session *session // nil once the stream has ended
-	done    func(End)
+	done    func(reason.End)
 	shard   *shard
 	socket  socket
 	wasCut  atomic.Bool
@@ -29,24 +30,24 @@ type member struct {
 	look  moment // deadlines: when the member is looked at, at the latest
 	place int    // deadlines: in the heap; -1: it is not
 
-	rest   [][]byte // of the step, as yet unwritten
-	end    End      // of the stream, when rest has been written
-	full   bool     // the socket takes nothing
-	behind bool     // it has more to write, and is in shard.behind
-	moved  moment   // when it last took something, or what it is to take was ready
-	input  int      // bytes that came after the request
-	heard  uint64   // the log's notices when there was last nothing to write
-	leave  moment   // the stream has ended well, and the socket closes by then
+	rest   [][]byte   // of the step, as yet unwritten
+	end    reason.End // of the stream, when rest has been written
+	full   bool       // the socket takes nothing
+	behind bool       // it has more to write, and is in shard.behind
+	moved  moment     // when it last took something, or what it is to take was ready
+	input  int        // bytes that came after the request
+	heard  uint64     // the log's notices when there was last nothing to write
+	leave  moment     // the stream has ended well, and the socket closes by then
 	acks   acked.Watch
 }
 
-func (m *member) tell(reason Reason) {
-	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, told{m, reason}) })
+func (m *member) tell(why reason.Leave) {
+	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, told{m, why}) })
 }
 
 func (m *member) cut() {
 	m.wasCut.Store(true)
-	m.tell(Drain) // wakes it; what it is told for is of no matter any more
+	m.tell(reason.LeaveDrain) // wakes it; what it is told for is of no matter any more
 }
 
 // stepsInRow is how many steps a member has before others have theirs: a log
@@ -57,7 +58,7 @@ const stepsInRow = 4
 // has ended, or the member has had its steps.
 func (s *shard) serve(m *member) {
 	if m.session != nil && m.wasCut.Load() { // also where the socket takes nothing
-		s.abort(m, EndCut)
+		s.abort(m, reason.EndCut)
 		return
 	}
 	for range stepsInRow {
@@ -163,7 +164,7 @@ func (s *shard) expire(m *member) {
 	case m.session == nil:
 		s.drop(m)
 	case s.stuck(m):
-		s.abort(m, EndStuck)
+		s.abort(m, reason.EndStuck)
 	default:
 		s.serve(m)
 	}
@@ -213,11 +214,11 @@ func (s *shard) finish(m *member) {
 // gone is the end of a stream whose client went away.
 func (s *shard) gone(m *member) {
 	s.drop(m)
-	s.end(m, EndGone)
+	s.end(m, reason.EndGone)
 }
 
 // abort cuts a stream off, so that its client does not take it for complete.
-func (s *shard) abort(m *member, end End) {
+func (s *shard) abort(m *member, end reason.End) {
 	s.forget(m)
 	m.socket.reset()
 	m.socket = -1
@@ -238,7 +239,7 @@ func (s *shard) forget(m *member) {
 }
 
 // end ends the member's part as a client, once.
-func (s *shard) end(m *member, end End) {
+func (s *shard) end(m *member, end reason.End) {
 	if m.session == nil {
 		return
 	}

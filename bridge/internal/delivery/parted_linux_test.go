@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"testing"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // partedRoad is a road whose client is parted from its log at a moment of the test's.
@@ -76,7 +78,7 @@ func TestAPartedClientHasTheChecksumOfWhatItWasSent(t *testing.T) {
 	client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r, Gzip: true, First: []byte("first\n\n")}
 	session := newSession(client, newForm(true, false), 0)
 	var stream []byte
-	for end := End(""); end == ""; {
+	for end := reason.End(""); end == ""; {
 		var blocks [][]byte
 		blocks, end = session.step(0)
 		stream = append(stream, slices.Concat(blocks...)...)

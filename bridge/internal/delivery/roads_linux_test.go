@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -195,7 +196,7 @@ func TestWaysMove(t *testing.T) {
 		}
 		log.Close()
 		e.expectEnd(t, true, want.String())
-		s.expectEnds(t, 1, EndComplete)
+		s.expectEnds(t, 1, reason.EndComplete)
 	})
 }
 
@@ -241,7 +242,7 @@ func TestWaysMoveShed(t *testing.T) {
 		r.log.Close()
 		s.take(r, Policy{})
 		s.listen(t).expectEnd(t, true, "first\n\n1\n\nleave shed\n\n")
-		s.expectEnds(t, 1, EndAsked)
+		s.expectEnds(t, 1, reason.EndAsked)
 	})
 }
 
@@ -324,9 +325,9 @@ func TestLeavesFromTheLogThatGoesOn(t *testing.T) {
 	session.step(0) // the first block
 	session.step(0)
 	session.wrote(0)
-	session.tell(Drain)
+	session.tell(reason.LeaveDrain)
 	written, end := session.step(0)
-	if got := string(slices.Concat(written...)); got != "leave drain\n\n" || end != EndAsked || client.Position != 5 {
+	if got := string(slices.Concat(written...)); got != "leave drain\n\n" || end != reason.EndAsked || client.Position != 5 {
 		t.Errorf("got %q, %s, at %d", got, end, client.Position)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -267,7 +268,7 @@ func (m *roundsModel) change(t *rapid.T, lane *modelLane, only *modelLeg) {
 		if rapid.Bool().Draw(t, "cut") {
 			c.member.cut()
 		} else {
-			c.member.tell(Drain)
+			c.member.tell(reason.LeaveDrain)
 		}
 	}
 }
@@ -302,7 +303,7 @@ func (m *roundsModel) join(t *rapid.T, lane *modelLane, replayed, narrow bool) {
 	c.member = &member{
 		session: newSession(client, newForm(false, true), m.shard.now),
 		shard:   m.shard, socket: socket(pair[0]), place: -1, heard: nothing,
-		done: func(End) { c.ended = true },
+		done: func(reason.End) { c.ended = true },
 	}
 	c.member.session.arrive(Shard)
 	m.clients = append(m.clients, c)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -30,15 +31,15 @@ type session struct {
 	log              *replay.Log
 	passing, watched bool
 
-	told atomic.Int32 // the Reason for which the client is to be asked to leave, if it is
+	told atomic.Pointer[reason.Leave] // the reason for which the client is to be asked to leave, if it is
 
 	// What is being written: frames up to sent, or a block of the client's own.
 	sent    uint64
 	frames  bool
-	leaving bool   // it is being asked to leave,
-	until   uint64 // when it has what its log held when that was decided,
-	reason  Reason // for this reason
-	parting Reason // why it has been asked, in the last block
+	leaving bool         // it is being asked to leave,
+	until   uint64       // when it has what its log held when that was decided,
+	why     reason.Leave // for this reason
+	parting reason.Leave // why it has been asked, in the last block
 
 	begun    bool
 	stale    bool // what the client was told
@@ -72,7 +73,7 @@ func (s *session) attend() {
 // step. With an end the stream is over when they have been written. With
 // neither there is nothing to do until the log grows, the status changes, the
 // client is told, or due has come.
-func (s *session) step(now moment) (blocks [][]byte, end End) {
+func (s *session) step(now moment) (blocks [][]byte, end reason.End) {
 	blocks, end = s.next(now)
 	if len(blocks) > 0 && !s.frames {
 		s.sending(s.client.Position)
@@ -84,7 +85,7 @@ func (s *session) step(now moment) (blocks [][]byte, end End) {
 	return blocks, end
 }
 
-func (s *session) next(now moment) (blocks [][]byte, end End) {
+func (s *session) next(now moment) (blocks [][]byte, end reason.End) {
 	if !s.begun {
 		s.begun = true
 		first := s.client.First
@@ -94,9 +95,9 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 	switch {
 	case s.leaving:
 	case s.isTold():
-		s.lastWord(Reason(s.told.Load()))
+		s.lastWord(s.toldFor())
 	case now >= s.oldest:
-		s.lastWord(MaxAge)
+		s.lastWord(reason.LeaveMaxAge)
 	}
 	if s.stale && !s.leaving { // before what is not
 		if status, _ := s.client.Source.Status(); !status.Stale {
@@ -108,7 +109,7 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 			return blocks, end
 		}
 		if s.leaving && s.client.Position >= s.until && !s.ended() {
-			return s.leave(s.reason)
+			return s.leave(s.why)
 		}
 		blocks, next, err := s.read()
 		switch {
@@ -118,11 +119,11 @@ func (s *session) next(now moment) (blocks [][]byte, end End) {
 				return blocks, end
 			}
 		case errors.Is(err, replay.ErrEvicted) && s.leaving:
-			return s.leave(s.reason)
+			return s.leave(s.why)
 		case errors.Is(err, replay.ErrEvicted) && s.client.Policy.Skip:
 			return s.skip(), ""
 		case errors.Is(err, replay.ErrEvicted):
-			return s.leave(Lagged)
+			return s.leave(reason.LeaveLagged)
 		case next != s.client.Position && len(blocks) == 0: // frames without bytes
 			s.stand(next)
 		case len(blocks) > 0:
@@ -143,13 +144,13 @@ func (s *session) ended() bool {
 }
 
 // idle is a step at the head of the log.
-func (s *session) idle(now moment) (blocks [][]byte, end End) {
+func (s *session) idle(now moment) (blocks [][]byte, end reason.End) {
 	status, _ := s.client.Source.Status()
 	switch {
 	case status.Stale != s.stale:
 		return s.tellStale(status.Stale), ""
 	case status.Leave:
-		return s.leave(Upstream)
+		return s.leave(reason.LeaveUpstream)
 	case s.client.Policy.Heartbeat > 0 && now.since(s.spoke) >= s.client.Policy.Heartbeat:
 		return s.heartbeat()
 	}
@@ -207,7 +208,7 @@ func (s *session) sends(position uint64) bool {
 
 // place finds where the client goes on: in another log if it is parted from its own,
 // and behind what it has got by its ordinal.
-func (s *session) place() (blocks [][]byte, end End) {
+func (s *session) place() (blocks [][]byte, end reason.End) {
 	if s.parts() {
 		if blocks, end = s.move(); end != "" {
 			return blocks, end
@@ -244,9 +245,12 @@ func (s *session) due() moment {
 }
 
 // tell has the client asked to leave at its next step. The first reason stays.
-func (s *session) tell(reason Reason) { s.told.CompareAndSwap(int32(noReason), int32(reason)) }
+func (s *session) tell(why reason.Leave) { s.told.CompareAndSwap(nil, &why) }
 
-func (s *session) isTold() bool { return Reason(s.told.Load()) != noReason }
+// toldFor is the reason for which the client is to be asked to leave.
+func (s *session) toldFor() reason.Leave { return *s.told.Load() }
+
+func (s *session) isTold() bool { return s.told.Load() != nil }
 
 // stand moves the client behind frames that it has got.
 func (s *session) stand(position uint64) {
@@ -305,13 +309,13 @@ func (s *session) skip() [][]byte {
 
 // heartbeat breaks the silence, or asks the client to come back before it has
 // buffered too many of them.
-func (s *session) heartbeat() (blocks [][]byte, end End) {
+func (s *session) heartbeat() (blocks [][]byte, end reason.End) {
 	if !s.client.Policy.Comments {
 		return s.own(s.client.Blocks.Heartbeat(nil)), ""
 	}
 	beat, seen := s.form.comment(s.client.Blocks.Heartbeat(nil))
 	if s.comments += seen; s.comments > commentsInRow {
-		return s.leave(Idle)
+		return s.leave(reason.LeaveIdle)
 	}
 	return beat, ""
 }
@@ -319,21 +323,21 @@ func (s *session) heartbeat() (blocks [][]byte, end End) {
 // lastWord asks the client to leave, after the frames that the log holds by now: a
 // log may be gone when the client returns. A client that has read the end of the
 // stream by then is not to come back.
-func (s *session) lastWord(reason Reason) {
+func (s *session) lastWord(why reason.Leave) {
 	_, s.until = s.log.Bounds()
-	s.leaving, s.reason = true, reason
+	s.leaving, s.why = true, why
 }
 
 // finish is the end of a log: of the stream, or another log goes on.
-func (s *session) finish() (blocks [][]byte, end End) {
+func (s *session) finish() (blocks [][]byte, end reason.End) {
 	if s.client.Follower == nil {
-		return nil, EndComplete
+		return nil, reason.EndComplete
 	}
 	return s.move()
 }
 
 // move goes on in another log.
-func (s *session) move() (blocks [][]byte, end End) {
+func (s *session) move() (blocks [][]byte, end reason.End) {
 	position, moved, err := s.client.Follower.Move()
 	if moved {
 		s.attend()
@@ -341,20 +345,20 @@ func (s *session) move() (blocks [][]byte, end End) {
 	}
 	switch {
 	case err != nil && !s.leaving:
-		return s.leave(Shed)
+		return s.leave(reason.LeaveShed)
 	case err == nil && !moved:
-		return nil, EndComplete
+		return nil, reason.EndComplete
 	case s.leaving:
-		return s.leave(s.reason)
+		return s.leave(s.why)
 	}
 	return nil, ""
 }
 
-func (s *session) leave(reason Reason) (blocks [][]byte, end End) {
-	s.parting = reason
-	end = EndAsked
-	if reason == Removed {
-		end = EndComplete
+func (s *session) leave(why reason.Leave) (blocks [][]byte, end reason.End) {
+	s.parting = why
+	end = reason.EndAsked
+	if why == reason.LeaveRemoved {
+		end = reason.EndComplete
 	}
-	return s.own(s.client.Blocks.Leave(nil, reason)), end
+	return s.own(s.client.Blocks.Leave(nil, why)), end
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -59,7 +60,7 @@ type asked struct {
 // told is a member that is to be asked to leave.
 type told struct {
 	member *member
-	reason Reason
+	why    reason.Leave
 }
 
 func (a *asked) clear() {
@@ -216,7 +217,7 @@ func (s *shard) look() {
 		if m.session == nil {
 			continue
 		}
-		if m.session.tell(told.reason); m.group != nil { // else it comes soon
+		if m.session.tell(told.why); m.group != nil { // else it comes soon
 			s.serve(m)
 		}
 	}
@@ -290,7 +291,7 @@ func (s *shard) welcome(m *member) {
 func (s *shard) cutAll() {
 	for _, m := range s.slots.members {
 		if m != nil && m.session != nil {
-			s.abort(m, EndCut)
+			s.abort(m, reason.EndCut)
 		}
 	}
 }

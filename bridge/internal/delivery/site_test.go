@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -20,8 +21,8 @@ import (
 // memory pipes, so that it may run in a bubble with a fake clock, or sockets.
 type site struct {
 	clients Clients
-	client  Client   // what the next request is served
-	ends    chan End // of the requests; has room for all of a test's
+	client  Client          // what the next request is served
+	ends    chan reason.End // of the requests; has room for all of a test's
 	http    http.Client
 }
 
@@ -45,7 +46,7 @@ func newSite(t *testing.T, protocol string, listener net.Listener, dial dialer) 
 	spoken := new(http.Protocols)
 	spoken.SetHTTP1(protocol == "HTTP/1.1")
 	spoken.SetUnencryptedHTTP2(protocol == "h2c")
-	s := &site{ends: make(chan End, 1000)}
+	s := &site{ends: make(chan reason.End, 1000)}
 	server := &http.Server{
 		Handler: s, Protocols: spoken, ReadHeaderTimeout: time.Minute,
 		HTTP2: &http.HTTP2Config{WriteByteTimeout: 30 * time.Second}, // see TestDeadConnection
@@ -83,7 +84,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if client.Policy.WriteTimeout == 0 {
 		client.Policy.WriteTimeout = 20 * time.Second
 	}
-	client.Done = func(end End) { s.ends <- end }
+	client.Done = func(end reason.End) { s.ends <- end }
 	stream, err := s.clients.Serve(w, r, &client)
 	switch {
 	case err != nil:
@@ -185,7 +186,7 @@ func (l *listener) expectEnd(t *testing.T, clean bool, text string) {
 	}
 }
 
-func (s *site) expectEnd(t *testing.T, want End) {
+func (s *site) expectEnd(t *testing.T, want reason.End) {
 	t.Helper()
 	if got := <-s.ends; got != want {
 		t.Errorf("the stream ended %q, want %q", got, want)
@@ -278,8 +279,8 @@ func (b blocks) Lagged(dst []byte) (block []byte, position uint64) {
 }
 
 // Leave tells why.
-func (blocks) Leave(dst []byte, reason Reason) []byte {
-	return fmt.Appendf(dst, "leave %s\n\n", []string{"", "upstream", "drain", "max_age", "lagged", "idle", "shed", "reload", "removed"}[reason])
+func (blocks) Leave(dst []byte, why reason.Leave) []byte {
+	return fmt.Appendf(dst, "leave %s\n\n", why)
 }
 
 // serve sets what the next requests are served.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // A socket that takes nothing for the write timeout is given up, without a
@@ -19,7 +21,7 @@ func TestStuckReader(t *testing.T) {
 		s.serve(newSource(100).append(strings.Repeat("x", 1<<20)), Policy{WriteTimeout: 20 * time.Second})
 		body, _ := s.get(t)
 		began := time.Now()
-		s.expectEnd(t, EndStuck)
+		s.expectEnd(t, reason.EndStuck)
 		if took := time.Since(began); took != 20*time.Second {
 			t.Errorf("it took %v", took)
 		}
@@ -50,7 +52,7 @@ func TestSlowReaderOfALargeFrame(t *testing.T) {
 			}
 			time.Sleep(5 * time.Second)
 		}
-		s.expectEnd(t, EndComplete)
+		s.expectEnd(t, reason.EndComplete)
 	})
 }
 
@@ -115,7 +117,7 @@ func TestStuckSocket(t *testing.T) {
 			s := newSite(t, protocol, smallBuffers{listener}, dial)
 			s.serve(newSource(100).append(strings.Repeat("x", 32<<20)), Policy{WriteTimeout: 200 * time.Millisecond})
 			s.get(t) // and does not read
-			s.expectEnd(t, EndStuck)
+			s.expectEnd(t, reason.EndStuck)
 		})
 	}
 }
@@ -142,7 +144,7 @@ func TestDeadConnection(t *testing.T) {
 				dead.Store(true)
 				began := time.Now()
 				source.append(strings.Repeat("x", 1<<20))
-				s.expectEnd(t, EndStuck)
+				s.expectEnd(t, reason.EndStuck)
 				if took := time.Since(began); took > want {
 					t.Errorf("it took %v", took)
 				}
@@ -186,7 +188,7 @@ func TestLaggedDisconnect(t *testing.T) {
 		s.serve(source, Policy{})
 		s.client.Position = 1
 		s.listen(t).expectEnd(t, true, "first\n\nleave lagged\n\n")
-		s.expectEnd(t, EndAsked)
+		s.expectEnd(t, reason.EndAsked)
 	})
 }
 
@@ -201,7 +203,7 @@ func TestLaggedSkip(t *testing.T) {
 		source.append("6", "end")
 		source.log.Close()
 		l.expectEnd(t, true, "first\n\nlagged 2\n\n3\n\n4\n\n5\n\n6\n\nend\n\n")
-		s.expectEnd(t, EndComplete)
+		s.expectEnd(t, reason.EndComplete)
 	})
 }
 
@@ -227,13 +229,13 @@ func TestAlwaysBehind(t *testing.T) {
 					return s.listen(t)
 				}
 				begin().cancel()
-				s.expectEnd(t, EndGone)
+				s.expectEnd(t, reason.EndGone)
 				l := begin()
 				if err := s.clients.Drain(t.Context(), 0); err != nil {
 					t.Fatal(err)
 				}
 				<-l.done
-				s.expectEnd(t, EndAsked)
+				s.expectEnd(t, reason.EndAsked)
 				if text := l.text.String(); !strings.HasSuffix(text, "leave drain\n\n") {
 					t.Errorf("…%q", text[max(0, len(text)-50):])
 				}

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // patience is how long a test waits for what must happen.
@@ -80,7 +82,7 @@ type stand struct {
 	client func(r *http.Request) *Client
 
 	mu      sync.Mutex
-	ends    []End
+	ends    []reason.End
 	served  int // calls of Serve that have returned
 	changed chan struct{}
 }
@@ -195,7 +197,7 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var ended atomic.Bool
 	done := client.Done
-	client.Done = func(end End) {
+	client.Done = func(end reason.End) {
 		if ended.Swap(true) {
 			panic("a stream ended twice")
 		}
@@ -211,12 +213,12 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if handed := stream == nil || stream.around != nil; handed != s.way.handed && !s.way.either {
 		panic("served on another way")
 	}
-	end := EndComplete
+	end := reason.EndComplete
 	if stream != nil {
 		end = stream.Run(r.Context())
 	}
 	s.change(func() { s.served++ })
-	if end != EndComplete && end != EndAsked {
+	if end != reason.EndComplete && end != reason.EndAsked {
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -257,7 +259,7 @@ func awaiting(t testing.TB, what string, mu *sync.Mutex, changed *chan struct{},
 }
 
 // expectEnds waits for so many ends and compares them all.
-func (s *stand) expectEnds(t testing.TB, n int, want End) {
+func (s *stand) expectEnds(t testing.TB, n int, want reason.End) {
 	t.Helper()
 	s.await(t, string(want), func() bool { return len(s.ends) >= n })
 	s.mu.Lock()

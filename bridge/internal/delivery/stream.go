@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 var errCut = errors.New("delivery: cut")
@@ -22,9 +24,9 @@ type Stream struct {
 	session *session
 	sink    sink
 	timer   *time.Timer // of the waiting; nil until there is something to wait for
-	end     End         // how it ended at once, if it did
+	end     reason.End  // how it ended at once, if it did
 	// around, unless it is nil, does what else there is to do while run runs.
-	around func(run func(context.Context) End) End
+	around func(run func(context.Context) reason.End) reason.End
 
 	told     chan struct{} // closed when the client is to be asked to leave
 	tellOnce sync.Once
@@ -42,9 +44,9 @@ func newStream(clients *Clients, client *Client, form form, sink sink) *Stream {
 	return &Stream{clients: clients, session: newSession(client, form, clock()), sink: sink, told: make(chan struct{})}
 }
 
-func (s *Stream) tell(reason Reason) {
+func (s *Stream) tell(why reason.Leave) {
 	s.tellOnce.Do(func() {
-		s.session.tell(reason)
+		s.session.tell(why)
 		close(s.told)
 	})
 }
@@ -56,7 +58,7 @@ func (s *Stream) cut() {
 	s.wasCut = true
 	// A writer that knows no deadlines fails at its next write instead.
 	_ = s.sink.SetWriteDeadline(longAgo)
-	s.tell(Drain) // wakes it; what it is told for is of no matter any more
+	s.tell(reason.LeaveDrain) // wakes it; what it is told for is of no matter any more
 }
 
 // begin writes the first block, for which a server's stack is deepest: it writes the
@@ -69,9 +71,9 @@ func (s *Stream) begin() {
 	_, s.end = s.step()
 }
 
-// Run writes until the stream ends. Where it ends otherwise than by EndComplete or
-// EndAsked, the response must be aborted. It is to be called once.
-func (s *Stream) Run(ctx context.Context) End {
+// Run writes until the stream ends. Where it ends otherwise than by reason.EndComplete or
+// reason.EndAsked, the response must be aborted. It is to be called once.
+func (s *Stream) Run(ctx context.Context) reason.End {
 	if s.around != nil {
 		return s.around(s.runToEnd)
 	}
@@ -80,9 +82,9 @@ func (s *Stream) Run(ctx context.Context) End {
 
 // Asked returns why the client was asked to leave, when Run has returned; the
 // zero Reason: it was not.
-func (s *Stream) Asked() Reason { return s.session.parting }
+func (s *Stream) Asked() reason.Leave { return s.session.parting }
 
-func (s *Stream) runToEnd(ctx context.Context) End {
+func (s *Stream) runToEnd(ctx context.Context) reason.End {
 	end := s.run(ctx)
 	s.clients.remove(s)
 	if s.timer != nil {
@@ -93,7 +95,7 @@ func (s *Stream) runToEnd(ctx context.Context) End {
 	return end
 }
 
-func (s *Stream) run(ctx context.Context) End {
+func (s *Stream) run(ctx context.Context) reason.End {
 	end := s.end
 	for end == "" && ctx.Err() == nil {
 		var idle bool
@@ -109,7 +111,7 @@ func (s *Stream) run(ctx context.Context) End {
 
 // step writes what comes next. It returns whether that was nothing, and how the
 // stream has ended, if it has.
-func (s *Stream) step() (idle bool, end End) {
+func (s *Stream) step() (idle bool, end reason.End) {
 	s.sampler.begin(s.session.log)
 	blocks, end := s.session.step(clock())
 	if len(blocks) > 0 {
@@ -219,14 +221,14 @@ func (s *Stream) setDeadline(at time.Time) error {
 
 // failed says why a write failed. That the request's context has ended says
 // nothing: any failed write ends it.
-func (s *Stream) failed(err error) End {
+func (s *Stream) failed(err error) reason.End {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	switch {
 	case s.wasCut:
-		return EndCut
+		return reason.EndCut
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return EndStuck
+		return reason.EndStuck
 	}
-	return EndGone
+	return reason.EndGone
 }

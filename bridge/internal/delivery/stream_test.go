@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // From the first block over what the log holds to what comes and to the end.
@@ -29,7 +31,7 @@ func TestStream(t *testing.T) {
 		source.append("4", "end")
 		source.log.Close()
 		l.expectEnd(t, true, "first\n\n1\n\n2\n\n3\n\n4\n\nend\n\n")
-		s.expectEnd(t, EndComplete)
+		s.expectEnd(t, reason.EndComplete)
 		synctest.Wait()
 		if s.clients.Len() != 0 || progress[0] != 1 || progress[len(progress)-1] != 6 {
 			t.Errorf("%d clients are left, progress was %v", s.clients.Len(), progress)
@@ -51,7 +53,7 @@ func TestLongTail(t *testing.T) {
 		source.log.Close()
 		s.serve(source, Policy{})
 		s.listen(t).expectEnd(t, true, want.String())
-		s.expectEnd(t, EndComplete)
+		s.expectEnd(t, reason.EndComplete)
 	})
 }
 
@@ -97,7 +99,7 @@ func TestCommentsInARow(t *testing.T) {
 		if took := time.Since(l.began); took < 33*time.Second || took > 34*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		s.expectEnd(t, EndAsked)
+		s.expectEnd(t, reason.EndAsked)
 	})
 }
 
@@ -126,7 +128,7 @@ func TestMaxAge(t *testing.T) {
 		}
 		for _, l := range all {
 			l.expectEnd(t, true, "first\n\n1\n\nleave max_age\n\n")
-			s.expectEnd(t, EndAsked)
+			s.expectEnd(t, reason.EndAsked)
 			at, err := time.ParseDuration(strings.Fields(l.times[len(l.times)-1])[0])
 			if err != nil || at < 90*time.Second || at > 100*time.Second {
 				t.Errorf("it was told after %v, %v", at, err)
@@ -170,7 +172,7 @@ func TestLeave(t *testing.T) {
 		source.append("1", "2")
 		source.set(Status{Leave: true})
 		l.expectEnd(t, true, "first\n\n1\n\n2\n\nleave upstream\n\n")
-		s.expectEnd(t, EndAsked)
+		s.expectEnd(t, reason.EndAsked)
 	})
 }
 
@@ -184,7 +186,7 @@ func TestNoClientIsAskedToLeaveAfterTheEnd(t *testing.T) {
 		s.serve(source, Policy{})
 		s.clients.Cut() // without clients: later ones are asked to leave
 		s.listen(t).expectEnd(t, true, "first\n\n"+strings.Repeat("x", 2*batch)+"\n\nend\n\n")
-		s.expectEnd(t, EndComplete)
+		s.expectEnd(t, reason.EndComplete)
 	})
 }
 
@@ -194,7 +196,7 @@ func TestClientGoesAway(t *testing.T) {
 		l := s.listen(t)
 		time.Sleep(10 * time.Second)
 		l.cancel()
-		s.expectEnd(t, EndGone)
+		s.expectEnd(t, reason.EndGone)
 		synctest.Wait()
 		if n := s.clients.Len(); n != 0 {
 			t.Errorf("%d clients are left", n)
@@ -248,11 +250,11 @@ func TestARequestToLeaveBetweenTheStepAndTheWait(t *testing.T) {
 			s.clients.mu.Lock()
 			defer s.clients.mu.Unlock()
 			for served := range s.clients.streams {
-				served.tell(Drain)
+				served.tell(reason.LeaveDrain)
 			}
 		}}
 		s.listen(t).expectEnd(t, true, "first\n\nleave drain\n\n")
-		s.expectEnd(t, EndAsked)
+		s.expectEnd(t, reason.EndAsked)
 	})
 }
 
@@ -280,7 +282,7 @@ func TestAPartingBetweenTheStepAndTheWait(t *testing.T) {
 		s.serve(p.source, Policy{})
 		s.client.Source, s.client.Follower = p, p
 		s.listen(t).expectEnd(t, true, "first\n\n1\n\n")
-		s.expectEnd(t, EndComplete)
+		s.expectEnd(t, reason.EndComplete)
 	})
 }
 

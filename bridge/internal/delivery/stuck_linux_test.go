@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // dialNarrow connects as a client with a small receive buffer, over a link with
@@ -69,7 +71,7 @@ func TestAReaderThatTakesNothingIsStuck(t *testing.T) {
 				source.append(strings.Repeat("x", 8<<10))
 			}
 			began := time.Now()
-			s.expectEnds(t, 1, EndStuck)
+			s.expectEnds(t, 1, reason.EndStuck)
 			if took := time.Since(began); took < timeout-100*time.Millisecond {
 				t.Errorf("it took %v", took)
 			}

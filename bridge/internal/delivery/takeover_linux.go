@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 var (
@@ -76,8 +78,8 @@ func (c *Clients) takeOver(w http.ResponseWriter, client *Client) (s *Stream, ta
 	c.add(m, client.Audience)
 	if !m.shard.start(m) {
 		m.socket.reset()
-		m.session.depart(Shard, EndCut)
-		m.done(EndCut)
+		m.session.depart(Shard, reason.EndCut)
+		m.done(reason.EndCut)
 	}
 	return nil, true
 }
@@ -102,7 +104,7 @@ func (c *Clients) member(conn net.Conn, client *Client, input int) (*member, err
 		shard:   shard, socket: socket, input: input, place: -1, heard: nothing,
 	}
 	done := client.Done // the client itself is not to be kept twice
-	m.done = func(end End) {
+	m.done = func(end reason.End) {
 		c.remove(m)
 		done(end)
 	}

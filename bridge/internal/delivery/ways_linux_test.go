@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // The cases of stream_test.go, slow_test.go and clients_test.go, which use a fake
@@ -34,7 +35,7 @@ func TestWaysStream(t *testing.T) {
 		if e.conn != nil {
 			e.expectFIN(t)
 		}
-		s.expectEnds(t, 1, EndComplete)
+		s.expectEnds(t, 1, reason.EndComplete)
 		last := uint64(0)
 		for len(progress) > 0 {
 			if next := <-progress; next < last {
@@ -55,7 +56,7 @@ func TestWaysLongTail(t *testing.T) {
 		source.log.Close()
 		s.serve(source, Policy{})
 		s.listen(t).expectEnd(t, true, "first\n\n"+want)
-		s.expectEnds(t, 1, EndComplete)
+		s.expectEnds(t, 1, reason.EndComplete)
 	})
 }
 
@@ -127,7 +128,7 @@ func TestWaysCommentsInARow(t *testing.T) {
 			return
 		}
 		e.expectEnd(t, true, "first\n\n"+strings.Repeat(beat, 16)+"leave idle\n\n")
-		s.expectEnds(t, 1, EndAsked)
+		s.expectEnds(t, 1, reason.EndAsked)
 	})
 }
 
@@ -145,7 +146,7 @@ func TestWaysMaxAge(t *testing.T) {
 		if took := time.Since(began); took < 27*time.Millisecond {
 			t.Errorf("it took %v only", took)
 		}
-		s.expectEnds(t, 5, EndAsked)
+		s.expectEnds(t, 5, reason.EndAsked)
 	})
 }
 
@@ -167,7 +168,7 @@ func TestWaysStaleAndLive(t *testing.T) {
 		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\n3\n\n")
 		source.tell(Status{Leave: true, Stale: false})
 		e.expectEnd(t, true, "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\n3\n\nlive\n\nleave upstream\n\n")
-		s.expectEnds(t, 1, EndAsked)
+		s.expectEnds(t, 1, reason.EndAsked)
 	})
 }
 
@@ -177,7 +178,7 @@ func TestWaysLeave(t *testing.T) {
 		source.set(Status{Leave: true})
 		s.serve(source, Policy{})
 		s.listen(t).expectEnd(t, true, "first\n\n"+want+"leave upstream\n\n")
-		s.expectEnds(t, 1, EndAsked)
+		s.expectEnds(t, 1, reason.EndAsked)
 	})
 }
 
@@ -187,7 +188,7 @@ func TestWaysLagged(t *testing.T) {
 		s.serve(source, Policy{})
 		s.client = behind(s.client, 1)
 		s.listen(t).expectEnd(t, true, "first\n\nleave lagged\n\n")
-		s.expectEnds(t, 1, EndAsked)
+		s.expectEnds(t, 1, reason.EndAsked)
 	})
 }
 
@@ -201,7 +202,7 @@ func TestWaysLaggedSkip(t *testing.T) {
 		source.append("6", "end")
 		source.log.Close()
 		e.expectEnd(t, true, "first\n\nlagged 2\n\n3\n\n4\n\n5\n\n6\n\nend\n\n")
-		s.expectEnds(t, 1, EndComplete)
+		s.expectEnds(t, 1, reason.EndComplete)
 	})
 }
 
@@ -232,7 +233,7 @@ func TestWaysAlwaysBehind(t *testing.T) {
 				quiet.append("1")
 				other.awaitText(t, "first\n\n1\n\n")
 				first.close()
-				s.expectEnds(t, 1, EndGone)
+				s.expectEnds(t, 1, reason.EndGone)
 				s.client = serve
 				third := s.listen(t)
 				third.awaitText(t, "first\n\n1\n\n")
@@ -271,7 +272,7 @@ func TestWaysDrain(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		drained := make(chan error, 1)
 		go func() { drained <- s.clients.Drain(ctx, 1000*time.Hour) }()
-		s.expectEnds(t, 1, EndAsked)
+		s.expectEnds(t, 1, reason.EndAsked)
 		cancel()
 		if err := <-drained; !errors.Is(err, context.Canceled) || s.clients.Len() != 4 {
 			t.Fatalf("%v, %d clients are left", err, s.clients.Len())
@@ -293,7 +294,7 @@ func TestWaysDrain(t *testing.T) {
 				t.Errorf("read %s", shown(got))
 			}
 		}
-		s.expectEnds(t, 6, EndAsked)
+		s.expectEnds(t, 6, reason.EndAsked)
 	})
 }
 
@@ -316,7 +317,7 @@ func TestWaysDismiss(t *testing.T) {
 				all = append(all, e)
 			}
 		}
-		dismissals := []Dismissal{{audiences[0], Reload}, {audiences[1], Removed}}
+		dismissals := []Dismissal{{audiences[0], reason.LeaveReload}, {audiences[1], reason.LeaveRemoved}}
 		if err := s.clients.Dismiss(t.Context(), 20*time.Millisecond, dismissals); err != nil {
 			t.Fatal(err)
 		}
@@ -327,7 +328,7 @@ func TestWaysDismiss(t *testing.T) {
 		for _, e := range all[6:] {
 			e.awaitCount(t, "last\n\n", 1)
 		}
-		s.clients.CutDismissed([]Dismissal{{audiences[2], Reload}})
+		s.clients.CutDismissed([]Dismissal{{audiences[2], reason.LeaveReload}})
 		for _, e := range all[6:] {
 			e.expectEnd(t, false, "first\n\n"+want+"last\n\n")
 		}
@@ -343,7 +344,7 @@ func TestWaysCut(t *testing.T) {
 		e.awaitText(t, "first\n\n1\n\n")
 		s.clients.Cut()
 		e.expectEnd(t, false, "first\n\n1\n\n")
-		s.expectEnds(t, 1, EndCut)
+		s.expectEnds(t, 1, reason.EndCut)
 	})
 }
 
@@ -359,7 +360,7 @@ func TestWaysCutOfAStuckWrite(t *testing.T) {
 		source.noisy()
 		<-sending
 		s.clients.Cut()
-		s.expectEnds(t, 1, EndCut)
+		s.expectEnds(t, 1, reason.EndCut)
 		e.start(t, s.gzip)
 		e.awaitEnd(t, false)
 	})
@@ -371,7 +372,7 @@ func TestWaysStuck(t *testing.T) {
 		source := newSource(100).noisy()
 		s.serve(source, Policy{WriteTimeout: 100 * time.Millisecond})
 		e := s.open(t, "")
-		s.expectEnds(t, 1, EndStuck)
+		s.expectEnds(t, 1, reason.EndStuck)
 		e.start(t, s.gzip)
 		e.awaitEnd(t, false)
 	})
@@ -395,7 +396,7 @@ func TestWaysClientGoesAway(t *testing.T) {
 		e := s.listen(t)
 		e.awaitText(t, "first\n\n")
 		e.close()
-		s.expectEnds(t, 1, EndGone)
+		s.expectEnds(t, 1, reason.EndGone)
 	})
 }
 

@@ -55,7 +55,7 @@ func (j *journal) begins(rec *Record, start Start, from string) {
 	}
 	more := []slog.Attr{slog.String("start", start.how)}
 	if start.gap != "" {
-		more = append(more, slog.String("gap", start.gap))
+		more = append(more, slog.String("gap", string(start.gap)))
 	}
 	if from != "" {
 		more = append(more, slog.String("from_id", printable.Text(from, idBytes)))

@@ -124,7 +124,7 @@ func (r reading) count(name string, value uint64, labels ...string) {
 }
 
 // family sends all of a family's counters, whose label is the last one.
-func (r reading) family(name string, family *tally.Family, labels ...string) {
+func (r reading) family(name string, family *tally.Family[string], labels ...string) {
 	for label, n := range family.All() {
 		r.count(name, n, append(slices.Clip(labels), label)...)
 	}

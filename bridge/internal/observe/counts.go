@@ -32,7 +32,7 @@ type RouteCounts struct {
 	connects [3]atomic.Uint64 // by topic.Start
 	replays  atomic.Uint64    // of those, the ones that resumed in a log
 	replayed atomic.Uint64    // and the frames that were there for them
-	shed     *tally.Family
+	shed     *tally.Family[string]
 	messages atomic.Uint64
 	bytes    atomic.Uint64
 	paths    [3]atomic.Uint64 // by transcode.Path
@@ -110,7 +110,7 @@ type UpstreamCounts struct {
 // Calls counts the RPCs of one kind.
 type Calls struct {
 	Opens atomic.Uint64
-	ends  *tally.Family // by the name of the code
+	ends  *tally.Family[string] // by the name of the code
 }
 
 // otherCode stands for all codes of the backend's own.

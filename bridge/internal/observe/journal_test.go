@@ -11,7 +11,7 @@ import (
 	"time"
 	"unique"
 
-	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/internal/logqueue"
 	"github.com/ssebridge/ssebridge/upstream"
 )
@@ -91,8 +91,8 @@ func TestUnwatchedCostsNothing(t *testing.T) {
 		kept.Follows(&rpcs)
 		kept.Happens("stale", "ssebridge.code", "UNAVAILABLE")
 		kept.AskedToLeave("drain")
-		kept.StreamLeaves(Last{End: delivery.EndGone})
-		kept.StreamEnded(delivery.EndGone, 1)
+		kept.StreamLeaves(Last{End: reason.EndGone})
+		kept.StreamEnded(reason.EndGone, 1)
 		rec.Returned(request)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

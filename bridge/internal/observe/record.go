@@ -11,8 +11,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/peer"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 	"github.com/ssebridge/ssebridge/internal/logqueue"
 	"github.com/ssebridge/ssebridge/internal/printable"
@@ -64,7 +64,7 @@ func (o *Observer) watched() bool { return o.journal != nil || o.tracing != nil 
 type Record struct {
 	observer *Observer
 	route    string        // empty while the route is not known
-	counts   *RouteCounts        // of the route; nil as long
+	counts   *RouteCounts  // of the route; nil as long
 	span     *requestSpan  // nil: there is none
 	began    time.Duration // of the bridge's age
 	id       string        // X-Request-Id
@@ -82,7 +82,7 @@ type Record struct {
 
 	// Of a stream.
 	events uint64
-	reason string // of the end; empty: the delivery.End says it all
+	reason string // of the end; empty: the reason.End says it all
 	last   string // the last id
 }
 
@@ -172,7 +172,10 @@ const (
 )
 
 // Start is how a stream begins, and the reason of its gap.
-type Start struct{ how, gap string }
+type Start struct {
+	how string
+	gap reason.Gap
+}
 
 // StartOf returns how a client's stream begins.
 func StartOf(sub *topic.Subscription) Start {
@@ -214,16 +217,19 @@ func (rec *Record) Happens(event string, attributes ...string) {
 }
 
 // AskedToLeave notes for which reason the client is asked to leave.
-func (rec *Record) AskedToLeave(reason string) {
+func (rec *Record) AskedToLeave(why reason.Leave) {
 	if rec != nil {
-		rec.reason = reason
-		rec.span.happens("leave", "ssebridge.reason", reason)
+		rec.reason = string(why)
+		if why == reason.LeaveRemoved {
+			rec.reason = string(reason.EndStream)
+		}
+		rec.span.happens("leave", "ssebridge.reason", rec.reason)
 	}
 }
 
 // Last is what is known of a stream before its topic is left.
 type Last struct {
-	End    delivery.End
+	End    reason.End
 	Events uint64 // that the client was sent
 	ID     string // the last one that the client has
 	RPC    *RPCs
@@ -237,28 +243,22 @@ func (rec *Record) StreamLeaves(last Last) {
 	}
 	rec.events, rec.last = last.Events, last.ID
 	rec.span.follows(last.RPC)
-	if last.End != delivery.EndComplete || rec.reason != "" {
+	if last.End != reason.EndComplete || rec.reason != "" {
 		return // that the RPC has failed is not why
 	}
-	rec.reason = ReasonEnd
+	rec.reason = string(reason.EndStream)
 	if last.Err != nil {
-		rec.reason = reasonError
+		rec.reason = string(reason.EndError)
 		rec.span.fails(last.Err)
 	}
 }
 
-// How a stream ends that has been sent everything: by stream-end, or by stream-error.
-const (
-	ReasonEnd   = "end"
-	reasonError = "error"
-)
-
 // StreamEnded is the end of a stream that was sent so many bytes.
-func (rec *Record) StreamEnded(end delivery.End, bytes uint64) {
+func (rec *Record) StreamEnded(end reason.End, bytes uint64) {
 	if rec == nil || !rec.streaming {
 		return
 	}
-	if end != delivery.EndComplete && end != delivery.EndAsked || rec.reason == "" {
+	if end != reason.EndComplete && end != reason.EndAsked || rec.reason == "" {
 		rec.reason = string(end)
 	}
 	rec.observer.journal.ends(rec, bytes)

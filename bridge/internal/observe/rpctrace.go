@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/internal/printable"
 	"github.com/ssebridge/ssebridge/upstream"
 )
@@ -160,13 +161,13 @@ func (t *RPCs) Start(ctx context.Context, name string, up *upstream.Upstream, ca
 }
 
 // Gap notes a gap of which all clients of the topic are told.
-func (t *RPCs) Gap(reason string) {
+func (t *RPCs) Gap(why reason.Gap) {
 	if t.observer.tracing == nil {
 		return
 	}
-	t.gap.Store(&gap{reason})
+	t.gap.Store(&gap{why})
 	if t.span != nil {
-		t.span.AddEvent("gap", trace.WithAttributes(attribute.String("ssebridge.reason", reason)))
+		t.span.AddEvent("gap", trace.WithAttributes(attribute.String("ssebridge.reason", string(why))))
 	}
 }
 
@@ -175,7 +176,7 @@ func (t *RPCs) Gap(reason string) {
 type opening struct{ span, opener trace.SpanContext }
 
 // gap is a gap of which all clients of a topic are told.
-type gap struct{ reason string }
+type gap struct{ why reason.Gap }
 
 // Origin is the request that an RPC is opened for, as the RPC's span and the backend see it.
 // It is kept, where a context is not.

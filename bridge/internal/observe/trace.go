@@ -151,7 +151,7 @@ func (s *requestSpan) begins(start Start, rpc *RPCs) {
 	case startResumed:
 		s.happens("resume")
 	case startMissed:
-		s.happens("gap", "ssebridge.reason", start.gap)
+		s.happens("gap", "ssebridge.reason", string(start.gap))
 	}
 	s.follows(rpc)
 }
@@ -164,7 +164,7 @@ func (s *requestSpan) follows(rpc *RPCs) {
 	}
 	if newest := rpc.gap.Load(); newest != s.gap {
 		if s.gap = newest; newest != nil {
-			s.happens("gap", "ssebridge.reason", newest.reason)
+			s.happens("gap", "ssebridge.reason", string(newest.why))
 		}
 	}
 	if now := rpc.opening.Load(); now != s.rpc {

@@ -3,17 +3,19 @@ package replay
 import (
 	"cmp"
 	"slices"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // mark labels a frame.
 type mark struct {
 	position uint64
-	label    string
+	label    reason.Gap
 }
 
 // Mark labels the frame that is appended next. It is for the log's writer. Marked
 // frames are few, as gaps are.
-func (l *Log) Mark(label string) {
+func (l *Log) Mark(label reason.Gap) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.marks = slices.DeleteFunc(l.marks, func(m mark) bool { return m.position <= l.frames.floor })
@@ -23,7 +25,7 @@ func (l *Log) Mark(label string) {
 
 // Marks returns the labels of the frames after one position and up to another,
 // as far as they are held. Where there are none, which is usual, it takes no lock.
-func (l *Log) Marks(after, upTo uint64) []string {
+func (l *Log) Marks(after, upTo uint64) []reason.Gap {
 	if l.marked.Load() <= after {
 		return nil
 	}
@@ -31,7 +33,7 @@ func (l *Log) Marks(after, upTo uint64) []string {
 	defer l.mu.Unlock()
 	// A stream of messages that cannot be shown has as many marks as frames.
 	first, _ := slices.BinarySearchFunc(l.marks, after+1, func(m mark, position uint64) int { return cmp.Compare(m.position, position) })
-	var labels []string
+	var labels []reason.Gap
 	for _, m := range l.marks[first:] {
 		if m.position > upTo {
 			break

@@ -3,6 +3,8 @@ package replay
 import (
 	"slices"
 	"testing"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 func TestMarksAreOfTheFramesBetweenTwoPositions(t *testing.T) {
@@ -15,9 +17,9 @@ func TestMarksAreOfTheFramesBetweenTwoPositions(t *testing.T) {
 	l.Append([]byte("4"), "")
 	for _, tc := range []struct {
 		after, upTo uint64
-		want        []string
+		want        []reason.Gap
 	}{
-		{0, 1, nil}, {0, 2, []string{"a"}}, {1, 2, []string{"a"}}, {1, 4, []string{"a", "b"}}, {2, 3, []string{"b"}}, {3, 4, nil}, {0, 0, nil},
+		{0, 1, nil}, {0, 2, []reason.Gap{"a"}}, {1, 2, []reason.Gap{"a"}}, {1, 4, []reason.Gap{"a", "b"}}, {2, 3, []reason.Gap{"b"}}, {3, 4, nil}, {0, 0, nil},
 	} {
 		if got := l.Marks(tc.after, tc.upTo); !slices.Equal(got, tc.want) {
 			t.Errorf("after %d up to %d: %q, want %q", tc.after, tc.upTo, got, tc.want)
@@ -30,7 +32,7 @@ func TestMarksAreOfTheFramesBetweenTwoPositions(t *testing.T) {
 	if len(l.marks) != 1 {
 		t.Errorf("%d marks are kept", len(l.marks))
 	}
-	if got := l.Marks(0, 10); !slices.Equal(got, []string{"c"}) {
+	if got := l.Marks(0, 10); !slices.Equal(got, []reason.Gap{"c"}) {
 		t.Errorf("%q", got) // the writer appends the frame next
 	}
 }

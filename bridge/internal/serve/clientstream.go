@@ -8,6 +8,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/source"
@@ -80,8 +81,8 @@ func (s *clientStream) Move() (position uint64, moved bool, err error) {
 	if moved, err = s.sub.Move(); moved {
 		s.record.Happens(what)
 	}
-	if admit.IsFull(err) {
-		s.endpoint.Counts.Shed(admit.LimitOf(err)) // also a client that is being asked to leave just then
+	if full := asFull(err); admit.IsFull(full) {
+		s.endpoint.Counts.Shed(admit.LimitOf(full)) // also a client that is being asked to leave just then
 	}
 	return s.sub.Position, moved, err
 }
@@ -144,43 +145,35 @@ func (s *clientStream) Live(dst []byte) []byte {
 
 // Lagged renders the gap of a client that was too slow for the log.
 func (s *clientStream) Lagged(dst []byte) (block []byte, position uint64) {
-	s.endpoint.Counts.Gaps.ToClient(sse.GapLagged, false)
+	s.endpoint.Counts.Gaps.ToClient(reason.GapLagged, false)
 	last := s.last
 	position, id := s.Log().Floor()
 	s.last = s.asID(position, id)
-	s.record.Happens("gap", "ssebridge.reason", sse.GapLagged)
-	return sse.AppendGap(dst, sse.Gap{Reason: sse.GapLagged, LastEventID: string(last), ResumedFrom: string(s.last)}), position
+	s.record.Happens("gap", "ssebridge.reason", string(reason.GapLagged))
+	return sse.AppendGap(dst, sse.Gap{Reason: reason.GapLagged, LastEventID: string(last), ResumedFrom: string(s.last)}), position
 }
 
 // Leave renders stream-retry, or the end of a route that is no more.
-func (s *clientStream) Leave(dst []byte, reason delivery.Reason) []byte {
-	s.record.AskedToLeave(leaving(reason))
-	switch reason {
-	case delivery.Drain:
-		return sse.AppendRetry(dst, s.handler.afterDrain(), sse.Retry{Reason: sse.RetryDrain})
-	case delivery.Reload:
-		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: sse.RetryReload})
-	case delivery.Removed:
+func (s *clientStream) Leave(dst []byte, why reason.Leave) []byte {
+	s.record.AskedToLeave(why)
+	switch why {
+	case reason.LeaveDrain:
+		return sse.AppendRetry(dst, s.handler.afterDrain(), sse.Retry{Reason: reason.LeaveDrain})
+	case reason.LeaveReload:
+		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: reason.LeaveReload})
+	case reason.LeaveRemoved:
 		return sse.AppendEnd(dst, []byte(sse.FinalID("")), []byte("{}"))
-	case delivery.MaxAge:
-		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: sse.RetryMaxAge})
-	case delivery.Idle:
-		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: sse.RetryIdle})
-	case delivery.Shed:
-		return sse.AppendRetry(dst, shedRetry(), sse.Retry{Reason: sse.RetryShed})
-	case delivery.Lagged:
-		return sse.AppendRetry(dst, routeRetry(s.endpoint), sse.Retry{Reason: sse.RetryLagged})
+	case reason.LeaveMaxAge:
+		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: reason.LeaveMaxAge})
+	case reason.LeaveIdle:
+		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: reason.LeaveIdle})
+	case reason.LeaveShed:
+		return sse.AppendRetry(dst, shedRetry(), sse.Retry{Reason: reason.LeaveShed})
+	case reason.LeaveLagged:
+		return sse.AppendRetry(dst, routeRetry(s.endpoint), sse.Retry{Reason: reason.LeaveLagged})
 	default:
 		return sse.AppendRetry(dst, upstreamRetryAfter(s.endpoint), upstreamRetry(s.endpoint, s.sub.Topic.Status().Err))
 	}
-}
-
-// leaving names why a client is asked to leave.
-func leaving(reason delivery.Reason) string {
-	if reason == delivery.Removed {
-		return observe.ReasonEnd
-	}
-	return reason.String()
 }
 
 // lastID is the id that the client has by a position that it has got to, or, where it
@@ -200,7 +193,7 @@ func (s *clientStream) lastID(position uint64, sent bool) string {
 }
 
 // leave ends the stream.
-func (s *clientStream) leave(end delivery.End, client *delivery.Client) {
+func (s *clientStream) leave(end reason.End, client *delivery.Client) {
 	if s.record != nil {
 		s.record.StreamLeaves(observe.Last{
 			End: end, Events: client.Frames, ID: s.lastID(client.Position, client.Frames > 0),

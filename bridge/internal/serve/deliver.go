@@ -9,6 +9,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/peer"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // policyOf says how a route's clients are written to.
@@ -40,8 +41,8 @@ func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answe
 	x.streams = true
 	client.Audience = &e.Audience
 	client.Counts = e.Counts.Delivery
-	client.Done = func(end delivery.End) {
-		defer permit.Ended(end == delivery.EndGone)
+	client.Done = func(end reason.End) {
+		defer permit.Ended(end == reason.EndGone)
 		if stream != nil {
 			stream.leave(end, client)
 		}
@@ -50,7 +51,7 @@ func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answe
 	written, err := h.Clients.Serve(x.w.ResponseWriter, x.r, client) // delivery may ask the server's own response for its connection
 	if err != nil {
 		x.record.Streams(false) // it is refused
-		client.Done(delivery.EndGone)
+		client.Done(reason.EndGone)
 		return nil, err
 	}
 	e.Counts.Answers.Add(http.StatusOK)
@@ -60,7 +61,7 @@ func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answe
 	framed, remote, proxied := x.r.ProtoMajor >= 2, x.r.RemoteAddr, peer.Forwarded(x.r)
 	return func(ctx context.Context) {
 		end := written.Run(ctx)
-		if end != delivery.EndComplete && end != delivery.EndAsked {
+		if end != reason.EndComplete && end != reason.EndAsked {
 			// To return would be to end the response as if all had been said.
 			panic(http.ErrAbortHandler)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
 	"github.com/ssebridge/ssebridge/bridge/internal/peer"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/source"
@@ -138,9 +139,9 @@ func (x *exchange) serve() (answer, error) {
 	call, err := x.understand(body)
 	switch {
 	case errors.Is(err, site.ErrLeaving) && wantsStream(x.r):
-		return x.askToReconnect(sse.Retry{Reason: sse.RetryDrain})
+		return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
 	case errors.Is(err, site.ErrRetired) && wantsStream(x.r):
-		return x.askToReconnect(sse.Retry{Reason: sse.RetryReload})
+		return x.askToReconnect(sse.Retry{Reason: reason.LeaveReload})
 	case errors.As(err, new(*site.NoSchemaError)) && wantsStream(x.r):
 		return x.askToReconnect(upstreamRetry(x.endpoint, err))
 	case err != nil:

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // Leaving is the end of a bridge, from the moment when it begins to ask its clients to
@@ -143,6 +143,6 @@ func (c *reconnects) take(r *http.Request) bool {
 // elsewhere reports whether a client that was asked to leave is to be placed
 // anew by its balancer. A trusted proxy does that for each request, as long as
 // it may choose this bridge.
-func elsewhere(reason delivery.Reason, forwarded bool) bool {
-	return reason == delivery.Drain || reason == delivery.MaxAge && !forwarded
+func elsewhere(why reason.Leave, forwarded bool) bool {
+	return why == reason.LeaveDrain || why == reason.LeaveMaxAge && !forwarded
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
-	"github.com/ssebridge/ssebridge/bridge/internal/observe"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
@@ -18,10 +18,10 @@ import (
 // upstreamRetry names what happened to the RPC.
 func upstreamRetry(e *site.Endpoint, err error) sse.Retry {
 	if err == nil {
-		return sse.Retry{Reason: sse.RetryUpstream} // it is being opened again by now
+		return sse.Retry{Reason: reason.LeaveUpstream} // it is being opened again by now
 	}
 	f := e.Failures.Of(err)
-	return sse.Retry{Reason: sse.RetryUpstream, Code: failure.CodeNumber(f.Code), Message: f.Message, Status: failure.CodeName(f.Code)}
+	return sse.Retry{Reason: reason.LeaveUpstream, Code: failure.CodeNumber(f.Code), Message: f.Message, Status: failure.CodeName(f.Code)}
 }
 
 // routeRetry is the route's reconnection time, spread by a fifth either way.
@@ -47,51 +47,35 @@ func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) 
 func (x *exchange) askToReconnect(retry sse.Retry) (answer, error) {
 	after := soon()
 	switch retry.Reason {
-	case sse.RetryShed:
+	case reason.LeaveShed:
 		after = shedRetry()
-	case sse.RetryUpstream:
+	case reason.LeaveUpstream:
 		after = upstreamRetryAfter(x.endpoint)
-	case sse.RetryDrain:
+	case reason.LeaveDrain:
 		after = x.handler.returnedLater(x.r)
-	case sse.RetryMaxAge:
+	case reason.LeaveMaxAge:
 		after = reconnect()
 	}
 	if wantsStatus(x.r) {
-		if retry.Reason == sse.RetryShed || retry.Reason == sse.RetryDrain {
+		if retry.Reason == reason.LeaveShed || retry.Reason == reason.LeaveDrain {
 			x.w.Header().Set("Retry-After", retryAfter(after))
 		}
-		return nil, status.Error(codes.Unavailable, "come back later: "+retry.Reason)
+		return nil, status.Error(codes.Unavailable, "come back later: "+string(retry.Reason))
 	}
 	x.record.Kept().AskedToLeave(retry.Reason)
-	return x.say(reasonOf(retry.Reason), func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
-}
-
-// reasonOf is what delivery calls the reason of a stream-retry.
-func reasonOf(retry string) delivery.Reason {
-	switch retry {
-	case sse.RetryShed:
-		return delivery.Shed
-	case sse.RetryDrain:
-		return delivery.Drain
-	case sse.RetryReload:
-		return delivery.Reload
-	case sse.RetryMaxAge:
-		return delivery.MaxAge
-	default:
-		return delivery.Upstream
-	}
+	return x.say(retry.Reason, func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
 }
 
 // sayEnd tells a client that comes back to an ended stream, not by GET, that it has ended.
 func (x *exchange) sayEnd() (answer, error) {
-	x.record.Kept().AskedToLeave(observe.ReasonEnd)
-	return x.say(0, func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(x.id.Text), []byte("{}")) })
+	x.record.Kept().AskedToLeave(reason.LeaveRemoved)
+	return x.say("", func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(x.id.Text), []byte("{}")) })
 }
 
 // say answers with a stream of one block, which stream-open precedes: a first block without
-// an id may wipe the client's. reason is why the block asks the client to come back, if it
+// an id may wipe the client's. why is why the block asks the client to come back, if it
 // does.
-func (x *exchange) say(reason delivery.Reason, block func(dst []byte) []byte) (answer, error) {
+func (x *exchange) say(why reason.Leave, block func(dst []byte) []byte) (answer, error) {
 	first := sse.AppendPrelude(nil, routeRetry(x.endpoint))
 	if x.endpoint.Mode != sse.None {
 		id := x.id.Text
@@ -104,7 +88,7 @@ func (x *exchange) say(reason delivery.Reason, block func(dst []byte) []byte) (a
 	done.Append(block(nil), "")
 	done.Close()
 	x.permit.Dismiss()
-	return x.deliver(&delivery.Client{Source: ended{done}, First: first, Says: reason}, nil)
+	return x.deliver(&delivery.Client{Source: ended{done}, First: first, Says: why}, nil)
 }
 
 // ended is the source of a stream that has said all it has to say.

@@ -1,12 +1,15 @@
 package serve
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/admit"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
+	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
 // orShed returns an exchange's answer and error, unless the error says that a limit is
@@ -16,6 +19,14 @@ func (x *exchange) orShed(rest answer, err error) (answer, error) {
 		return x.shed(err)
 	}
 	return rest, err
+}
+
+// asFull returns an error of the topics that limits.topics causes as such.
+func asFull(err error) error {
+	if errors.Is(err, topic.ErrFull) {
+		return admit.Full(admit.LimitTopics)
+	}
+	return err
 }
 
 // shed answers a client that a limit leaves no room for. A client that calls a unary
@@ -31,7 +42,7 @@ func (x *exchange) shed(full error) (answer, error) {
 		x.w.Header().Set("Retry-After", retryAfter(shedRetry()))
 		return nil, full
 	}
-	return x.askToReconnect(sse.Retry{Reason: sse.RetryShed})
+	return x.askToReconnect(sse.Retry{Reason: reason.LeaveShed})
 }
 
 // retryAfter is a time as Retry-After has it (RFC 9110, 10.2.3), never less.

@@ -10,6 +10,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/admit"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/source"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
@@ -22,14 +23,14 @@ func (x *exchange) stream(c *call) (answer, error) {
 	case x.id.Final: // not a GET, which was answered 204
 		return x.sayEnd()
 	case x.handler.Leaving.Begun():
-		return x.askToReconnect(sse.Retry{Reason: sse.RetryDrain})
+		return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
 	case !x.permit.HasStreamSlot(): // by the schema when it came the method was unary
-		return x.askToReconnect(sse.Retry{Reason: sse.RetryReload})
+		return x.askToReconnect(sse.Retry{Reason: reason.LeaveReload})
 	}
 	if x.handler.reconnects.take(x.r) {
 		closeConnection(x.w)
 		if x.id.Text != "" { // else it may be another stream of the connection
-			return x.askToReconnect(sse.Retry{Reason: sse.RetryMaxAge})
+			return x.askToReconnect(sse.Retry{Reason: reason.LeaveMaxAge})
 		}
 	}
 	if err := x.r.Context().Err(); err != nil {
@@ -43,11 +44,12 @@ func (x *exchange) stream(c *call) (answer, error) {
 		}
 	}
 	sub, err := x.handler.Topics.Join(x.join(c, request))
+	err = asFull(err)
 	switch {
 	case admit.IsFull(err):
 		return x.shed(err)
 	case err != nil: // closed
-		return x.askToReconnect(sse.Retry{Reason: sse.RetryDrain})
+		return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
 	}
 	if err := x.accepted(sub); err != nil {
 		sub.Leave()
@@ -55,7 +57,7 @@ func (x *exchange) stream(c *call) (answer, error) {
 			x.permit.GaveUp(true)
 		}
 		if errors.Is(err, site.ErrLeaving) {
-			return x.askToReconnect(sse.Retry{Reason: sse.RetryDrain})
+			return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
 		}
 		return nil, err
 	}

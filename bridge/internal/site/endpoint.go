@@ -16,6 +16,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
@@ -37,8 +38,8 @@ func (e *NoSchemaError) GRPCStatus() *status.Status { return status.New(codes.Un
 // Requests that wait for a schema fail with these transient errors: ErrRetired where a reload
 // has changed or removed the route meanwhile, and ErrLeaving where the bridge begins to leave.
 var (
-	ErrRetired = status.Error(codes.Unavailable, "come back later: "+sse.RetryReload)
-	ErrLeaving = status.Error(codes.Unavailable, "come back later: "+sse.RetryDrain)
+	ErrRetired = status.Error(codes.Unavailable, "come back later: "+string(reason.LeaveReload))
+	ErrLeaving = status.Error(codes.Unavailable, "come back later: "+string(reason.LeaveDrain))
 )
 
 // Endpoint is a route at run time: its configuration and, once the upstream's schema is

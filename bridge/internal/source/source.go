@@ -16,6 +16,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
@@ -331,20 +332,20 @@ func (f *source) logID(id []byte) string {
 }
 
 // Gap renders a gap that all of the topic's clients are told.
-func (f *source) Gap(reason string) (frame []byte, id string) {
-	f.rpcs.Gap(reason)
-	f.endpoint.Counts.Gaps.InLog(reason, reason == sse.GapExpired && f.clientsOwn())
+func (f *source) Gap(why reason.Gap) (frame []byte, id string) {
+	f.rpcs.Gap(why)
+	f.endpoint.Counts.Gaps.InLog(why, why == reason.GapExpired && f.clientsOwn())
 	f.frames++
-	f.asked, f.caughtUp = false, f.caughtUp && reason == sse.GapUntranscodable
+	f.asked, f.caughtUp = false, f.caughtUp && why == reason.GapUntranscodable
 	last := string(f.ids.AppendID(nil))
-	if reason == sse.GapUntranscodable {
+	if why == reason.GapUntranscodable {
 		f.ids.Message(f.tapped.ID) // in the message's place
 	} else {
 		f.ids.Break()
 	}
 	f.noteMovable()
 	at := f.ids.AppendID(nil)
-	return sse.AppendGap(nil, sse.Gap{Reason: reason, LastEventID: last, ResumedFrom: string(at)}), f.logID(at)
+	return sse.AppendGap(nil, sse.Gap{Reason: why, LastEventID: last, ResumedFrom: string(at)}), f.logID(at)
 }
 
 // End renders the last words of a stream.

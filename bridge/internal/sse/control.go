@@ -3,27 +3,8 @@ package sse
 import (
 	"encoding/json"
 	"time"
-)
 
-// Gap reasons.
-const (
-	GapExpired        = "expired"        // fallen out of the log, or a refused cursor
-	GapRestarted      = "restarted"      // an id of another bridge, or of this one before a restart
-	GapForgotten      = "forgotten"      // an id whose log has lingered out, or that no bridge wrote
-	GapLagged         = "lagged"         // a client too slow for the log
-	GapUpstream       = "upstream"       // the RPC was lost and had no cursor
-	GapUntranscodable = "untranscodable" // a message that cannot be shown as JSON
-)
-
-// Retry reasons.
-const (
-	RetryShed     = "shed"     // no room for this client now
-	RetryDrain    = "drain"    // the bridge is shutting down
-	RetryReload   = "reload"   // the route has changed
-	RetryMaxAge   = "max_age"  // the stream is as old as the route allows
-	RetryUpstream = "upstream" // the RPC failed, and may work later
-	RetryLagged   = "lagged"   // the client was too slow for the log
-	RetryIdle     = "idle"     // too many heartbeats in a row for some clients' buffers
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // NoID is the id of a stream-open that stands for no position: a client that
@@ -39,9 +20,9 @@ func AppendOpen(dst []byte, retry time.Duration, id []byte) []byte {
 
 // Gap is what a client is told where events were, or may have been, missed.
 type Gap struct {
-	Reason      string `json:"reason"`
-	LastEventID string `json:"lastEventId"`
-	ResumedFrom string `json:"resumedFrom"`
+	Reason      reason.Gap `json:"reason"`
+	LastEventID string     `json:"lastEventId"`
+	ResumedFrom string     `json:"resumedFrom"`
 }
 
 // AppendGap appends stream-gap. Its id is gap.ResumedFrom, the position that
@@ -57,7 +38,7 @@ func AppendGapFirst(dst []byte, retry time.Duration, gap Gap) []byte {
 
 // Retry is what a client is told that should come back.
 type Retry struct {
-	Reason string `json:"reason"`
+	Reason reason.Leave `json:"reason"`
 	// Code, Message and Status name the failure of the RPC, reason upstream
 	// only.
 	Code    int    `json:"code,omitempty"`

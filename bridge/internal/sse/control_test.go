@@ -7,26 +7,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
 // The exact bytes that docs/events.md promises.
 func TestControlEvents(t *testing.T) {
-	gap := Gap{Reason: GapExpired, LastEventID: "E-3", ResumedFrom: "E-7"}
+	gap := Gap{Reason: reason.GapExpired, LastEventID: "E-3", ResumedFrom: "E-7"}
 	gapBlock := "id: E-7\nevent: stream-gap\ndata: {\"reason\":\"expired\",\"lastEventId\":\"E-3\",\"resumedFrom\":\"E-7\"}\n\n"
 	for want, got := range map[string][]byte{
 		"retry: 3012\nid: E-0\nevent: stream-open\ndata: {}\n\n": AppendOpen(nil, 3012*time.Millisecond, []byte("E-0")),
 		gapBlock:                   AppendGap(nil, gap),
 		"retry: 3012\n" + gapBlock: AppendGapFirst(nil, 3012*time.Millisecond, gap),
-		"retry: 900\nevent: stream-retry\ndata: {\"reason\":\"drain\"}\n\n":       AppendRetry(nil, 900*time.Millisecond, Retry{Reason: RetryDrain}),
-		"retry: 0\nevent: stream-retry\ndata: {\"reason\":\"max_age\"}\n\n":       AppendRetry(nil, 0, Retry{Reason: RetryMaxAge}),
+		"retry: 900\nevent: stream-retry\ndata: {\"reason\":\"drain\"}\n\n":       AppendRetry(nil, 900*time.Millisecond, Retry{Reason: reason.LeaveDrain}),
+		"retry: 0\nevent: stream-retry\ndata: {\"reason\":\"max_age\"}\n\n":       AppendRetry(nil, 0, Retry{Reason: reason.LeaveMaxAge}),
 		"event: stream-stale\ndata: {\"code\":14,\"status\":\"UNAVAILABLE\"}\n\n": AppendStale(nil, 14, "UNAVAILABLE"),
 		"event: stream-live\ndata: {}\n\n":                                        AppendLive(nil),
 		"id: E-7~end\nevent: stream-end\ndata: {}\n\n":                            AppendEnd(nil, []byte("E-7~end"), []byte("{}")),
 		"id: ~end\nevent: stream-error\ndata: {\"code\":5}\n\n":                   AppendError(nil, []byte("~end"), []byte(`{"code":5}`)),
 		"retry: 1000\nid: ~0\nevent: stream-open\ndata: {}\n\n":                   AppendOpen(nil, time.Second, []byte(NoID)),
 		"retry: 1000\nevent: stream-retry\ndata: {\"reason\":\"upstream\",\"code\":14,\"message\":\"away\",\"status\":\"UNAVAILABLE\"}\n\n": AppendRetry(
-			nil, time.Second, Retry{Reason: RetryUpstream, Code: 14, Message: "away", Status: "UNAVAILABLE"},
+			nil, time.Second, Retry{Reason: reason.LeaveUpstream, Code: 14, Message: "away", Status: "UNAVAILABLE"},
 		),
 	} {
 		if string(got) != want {
@@ -56,7 +57,7 @@ func TestControlEventsAppend(t *testing.T) {
 // A backend's error is one line of JSON, whatever it holds.
 func TestHostileMessage(t *testing.T) {
 	hostile := "a\r\n\nid: evil\ndata: x\x00\xff\u2028</script>" + strings.Repeat("é", 1000)
-	event := readOne(t, AppendRetry(nil, 0, Retry{Reason: RetryUpstream, Message: hostile}))
+	event := readOne(t, AppendRetry(nil, 0, Retry{Reason: reason.LeaveUpstream, Message: hostile}))
 	var read Retry
 	if err := json.Unmarshal([]byte(event.Data), &read); err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func TestStreamKeepsTheContract(t *testing.T) {
 	stream = AppendLive(stream)
 	last := string(n.AppendID(nil))
 	n.Break()
-	stream = AppendGap(stream, Gap{Reason: GapUpstream, LastEventID: last, ResumedFrom: string(n.AppendID(nil))})
+	stream = AppendGap(stream, Gap{Reason: reason.GapUpstream, LastEventID: last, ResumedFrom: string(n.AppendID(nil))})
 	stream = AppendEnd(stream, n.AppendFinal(nil), []byte("{}"))
 	reader := ssetest.NewReader(bytes.NewReader(stream), ssetest.Mode{IDs: true})
 	var names []string

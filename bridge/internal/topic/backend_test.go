@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -225,7 +226,7 @@ func (*renderer) Release() {}
 func (r *renderer) Resume() (cursor []byte, since uint64, ok bool) { return nil, 0, false }
 
 // Gap renders a gap.
-func (r *renderer) Gap(reason string) ([]byte, string) { return r.make("gap:%s", reason), "" }
+func (r *renderer) Gap(why reason.Gap) ([]byte, string) { return r.make("gap:%s", why), "" }
 
 // End renders the end.
 func (r *renderer) End(err error) ([]byte, string) { return r.make("end:%v", err), "" }

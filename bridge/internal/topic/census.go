@@ -18,7 +18,7 @@ const (
 type Counts struct {
 	// Evictions are topics that lingered and were ended for others, by the limit
 	// that was reached.
-	Evictions *tally.Family
+	Evictions *tally.Family[string]
 	// Trims is how often the largest log gave up its oldest frames, since all logs
 	// together had more memory than they may.
 	Trims atomic.Uint64

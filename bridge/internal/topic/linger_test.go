@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 func TestLinger(t *testing.T) {
@@ -28,7 +30,7 @@ func TestLinger(t *testing.T) {
 		w.expectTopics(0)
 		w.expectRunning(0)
 		late := w.join("k", at("e1", 2))
-		if late.sub.Start != Missed || late.sub.Missed != MissedRestarted {
+		if late.sub.Start != Missed || late.sub.Missed != reason.GapRestarted {
 			t.Fatalf("start %d %q", late.sub.Start, late.sub.Missed)
 		}
 		w.expectOpens(2)

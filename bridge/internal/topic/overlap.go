@@ -1,6 +1,10 @@
 package topic
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
+)
 
 // overlap is what a reopened RPC may send again. It ends with the first message
 // that is new.
@@ -23,7 +27,7 @@ func (o *overlap) begin(rules Cursors, cursor []byte, since uint64) {
 // drops reports whether the log has the message already. A reason says that the
 // backend does not go on from the cursor: a gap is to be told, and the message
 // to be delivered.
-func (o *overlap) drops(m Message) (drop bool, reason string) {
+func (o *overlap) drops(m Message) (drop bool, lost reason.Gap) {
 	if o.cursor == nil {
 		return false, ""
 	}
@@ -37,14 +41,14 @@ func (o *overlap) drops(m Message) (drop bool, reason string) {
 			return false, "" // it may still come
 		case !o.again:
 			o.cursor = nil
-			return false, gapExpired
+			return false, reason.GapExpired
 		}
 		o.passed = true
 	}
 	if len(m.Cursor) > 0 {
 		if before := o.rules.NotAfter; !o.rules.Inclusive && before != nil && before(m.Cursor, o.cursor) {
 			o.cursor = nil
-			return false, gapRestarted
+			return false, reason.GapRestarted
 		}
 		if !o.rules.Repeats || o.left == 0 {
 			o.cursor = nil

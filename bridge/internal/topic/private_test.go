@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // The pump stops reading when its client has not got what fills the log, so
@@ -114,7 +116,7 @@ func TestPrivateTopicIsNotFoundByOthers(t *testing.T) {
 		c := w.join("alice", private)
 		w.backend.send(t, "secret")
 		thief := w.join("mallory", private, at("e1", 0))
-		if thief.sub.Topic == c.sub.Topic || thief.sub.Start != Missed || thief.sub.Missed != MissedRestarted {
+		if thief.sub.Topic == c.sub.Topic || thief.sub.Start != Missed || thief.sub.Missed != reason.GapRestarted {
 			t.Fatalf("start %d %q", thief.sub.Start, thief.sub.Missed)
 		}
 		thief.expect("")
@@ -240,7 +242,7 @@ func TestTheNewestPlaceIsNotTooOld(t *testing.T) {
 		}
 		w.backend.send(t, "c3")
 		first.offer(part{wire: "c3"})
-		if late := w.join("k", private, resumable, old); late.sub.Start != Missed || late.sub.Missed != MissedExpired {
+		if late := w.join("k", private, resumable, old); late.sub.Start != Missed || late.sub.Missed != reason.GapExpired {
 			t.Fatalf("with an event missed: start %d %q", late.sub.Start, late.sub.Missed)
 		}
 		other := w.join("other", private, resumable)

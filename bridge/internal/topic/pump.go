@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // staleAfter is how long a topic may be without an RPC before clients hear.
@@ -361,15 +363,15 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 		return errExpired
 	}
 	t.heard = t.heard || len(m.Cursor) > 0
-	drop, reason := t.overlap.drops(m)
+	drop, lost := t.overlap.drops(m)
 	if drop {
 		return nil
 	}
 	if t.tooFar() {
 		return expired{errTooFar}
 	}
-	if reason != "" {
-		if err := t.tellGap(reason); err != nil {
+	if lost != "" {
+		if err := t.tellGap(lost); err != nil {
 			return err
 		}
 	}
@@ -377,8 +379,8 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 	case err != nil && t.params.StopOnBad:
 		return unshown{err}
 	case err != nil:
-		frame, id := t.params.Renderer.Gap(gapUntranscodable)
-		t.log.Mark(gapUntranscodable)
+		frame, id := t.params.Renderer.Gap(reason.GapUntranscodable)
+		t.log.Mark(reason.GapUntranscodable)
 		err = t.grow(frame, id, false)
 	default:
 		frame, id := t.params.Renderer.Event()
@@ -397,7 +399,7 @@ func (t *Topic) take(ctx context.Context, wire []byte) error {
 func (t *Topic) settle(began time.Time, err error) func(*Status) {
 	now := time.Now()
 	if errors.As(err, new(expired)) {
-		t.tellLost(gapExpired)
+		t.tellLost(reason.GapExpired)
 		return nil // opened once without the cursor, at once
 	}
 	if t.endedHere(err) {
@@ -494,19 +496,19 @@ func (t *Topic) mend() {
 			return
 		}
 	}
-	t.tellLost(gapUpstream)
+	t.tellLost(reason.GapUpstream)
 }
 
 // tellGap appends a gap after which the order of cursors begins anew.
-func (t *Topic) tellGap(reason string) error {
-	frame, id := t.params.Renderer.Gap(reason)
-	t.log.Mark(reason)
+func (t *Topic) tellGap(why reason.Gap) error {
+	frame, id := t.params.Renderer.Gap(why)
+	t.log.Mark(why)
 	return t.grow(frame, id, true)
 }
 
 // tellLost is tellGap between two RPCs, when a merged log needs no gap any more.
-func (t *Topic) tellLost(reason string) {
-	if err := t.tellGap(reason); err != nil && !errors.Is(err, errOver) {
+func (t *Topic) tellLost(why reason.Gap) {
+	if err := t.tellGap(why); err != nil && !errors.Is(err, errOver) {
 		panic(err) // grow knows no other
 	}
 }

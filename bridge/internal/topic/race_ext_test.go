@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
@@ -90,7 +91,7 @@ func follow(join func(int) (*topic.Subscription, error), at int) (whole bool, er
 	defer sub.Leave()
 	sub.Opened()
 	if sub.Start != topic.Resumed {
-		return false, errors.New("a cursor was told to be " + sub.Missed)
+		return false, errors.New("a cursor was told to be " + string(sub.Missed))
 	}
 	position := sub.Position
 	for want := at + 1; want < at+5; {
@@ -101,7 +102,7 @@ func follow(join func(int) (*topic.Subscription, error), at int) (whole bool, er
 				return false, err
 			}
 			if sub.Start != topic.Resumed {
-				return false, errors.New("moved, a cursor was told to be " + sub.Missed)
+				return false, errors.New("moved, a cursor was told to be " + string(sub.Missed))
 			}
 			position = sub.Position
 			continue
@@ -161,6 +162,8 @@ func (f *torrent) Event() ([]byte, string) {
 // Release does nothing: what was returned is not used again.
 func (*torrent) Release() {}
 
-func (f *torrent) Gap(reason string) ([]byte, string) { return []byte("gap:" + reason + "\n"), "" }
-func (f *torrent) End(error) ([]byte, string)         { return []byte("end\n"), "" }
-func (f *torrent) Resume() ([]byte, uint64, bool)     { return f.ids.Resume() }
+func (f *torrent) Gap(why reason.Gap) ([]byte, string) {
+	return []byte("gap:" + string(why) + "\n"), ""
+}
+func (f *torrent) End(error) ([]byte, string)     { return []byte("end\n"), "" }
+func (f *torrent) Resume() ([]byte, uint64, bool) { return f.ids.Resume() }

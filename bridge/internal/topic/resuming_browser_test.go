@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
@@ -65,7 +66,7 @@ func (b *browser) connect(bridge *topic.Registry) {
 	if sub.Start != topic.Resumed && s.most == 0 && kept.holds(s.place(b.lastID)) {
 		s.errorf("client %d came with %q, which could be resumed at, and was told %q", b.name, b.lastID, sub.Missed)
 	}
-	if from := s.feeds[place.Epoch]; sub.Missed == topic.MissedRestarted && from != nil && from.bridge == bridge {
+	if from := s.feeds[place.Epoch]; sub.Missed == reason.GapRestarted && from != nil && from.bridge == bridge {
 		s.errorf("client %d came back to the bridge that wrote %q, and was told that it was restarted", b.name, b.lastID)
 	}
 	switch early := s.calm || s.random.IntN(8) > 0; {
@@ -100,7 +101,7 @@ func (b *browser) begin() {
 		if (s.own || s.private && s.resumable) && sub.Position != 0 {
 			s.errorf("client %d was given the rest of an RPC of its own, from %d on", b.name, sub.Position)
 		}
-		b.hears("gap:"+sub.Missed, "gap:"+sub.Missed+"("+b.lastID+")")
+		b.hears("gap:"+string(sub.Missed), "gap:"+string(sub.Missed)+"("+b.lastID+")")
 		return
 	}
 	b.hears("open", "open("+b.lastID+")")

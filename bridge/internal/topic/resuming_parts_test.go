@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
@@ -220,40 +221,40 @@ func (f *feed) noted() []int {
 }
 
 // Gap renders a gap, with the id before it.
-func (f *feed) Gap(reason string) (frame []byte, id string) {
+func (f *feed) Gap(why reason.Gap) (frame []byte, id string) {
 	s, last := f.schedule, string(f.ids.AppendID(nil))
-	if reason == "untranscodable" {
+	if why == reason.GapUntranscodable {
 		f.note(f.read)
 		f.ids.Message([]byte(s.message(f.read).cursor))
 		id = string(f.ids.AppendID(nil))
 		return fmt.Appendf(nil, "%s|bad%d\n", id, f.read), f.logID(id)
 	}
-	if why := f.avoidable(reason); why != "" {
-		s.errorf("a gap %s after %q is avoidable: %s", reason, last, why)
+	if fault := f.avoidable(why); fault != "" {
+		s.errorf("a gap %s after %q is avoidable: %s", why, last, fault)
 	}
 	f.note(isGap)
 	f.ids.Break()
 	f.lost, f.refused = false, false
 	id = string(f.ids.AppendID(nil))
-	return fmt.Appendf(nil, "%s|gap:%s\n", id, reason), f.logID(id)
+	return fmt.Appendf(nil, "%s|gap:%s\n", id, why), f.logID(id)
 }
 
 // avoidable says why a gap need not have been, if so.
-func (f *feed) avoidable(reason string) string {
+func (f *feed) avoidable(why reason.Gap) string {
 	_, _, cursor := f.ids.Resume()
-	switch reason {
-	case "upstream":
+	switch why {
+	case reason.GapUpstream:
 		if f.schedule.resumable && cursor {
 			return "there is a cursor to resume at"
 		}
 		if !f.lost {
 			return "no RPC was lost that had sent a message"
 		}
-	case "expired":
+	case reason.GapExpired:
 		if !f.refused && (f.schedule.most == 0 || uint64(len(f.frames)) <= f.schedule.most) {
 			return "the backend has refused no cursor"
 		}
-	case "restarted":
+	case reason.GapRestarted:
 		if !f.schedule.restarts {
 			return "the backend has not begun anew"
 		}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
 // A hundred clients that come before the backend has answered share one RPC,
@@ -128,21 +130,21 @@ func TestPlaces(t *testing.T) {
 			name   string
 			place  func(*Join)
 			start  Start
-			missed string
+			missed reason.Gap
 			reads  string
 		}{
 			{"newest", after("c5"), Resumed, "", ""},
 			{"in the middle", after("c4"), Resumed, "", "c5"},
 			{"the newest that fell out", after("c2"), Resumed, "", "c3 c4 c5"},
-			{"fallen out", after("c1"), Missed, MissedExpired, "c3 c4 c5"},
-			{"never there", after("c9"), Missed, MissedExpired, "c3 c4 c5"},
+			{"fallen out", after("c1"), Missed, reason.GapExpired, "c3 c4 c5"},
+			{"never there", after("c9"), Missed, reason.GapExpired, "c3 c4 c5"},
 			{"number", at("e1", 4), Resumed, "", "c5"},
 			{"number at the floor", at("e1", 2), Resumed, "", "c3 c4 c5"},
 			{"number at the head", at("e1", 5), Resumed, "", ""},
-			{"number below the floor", at("e1", 1), Missed, MissedExpired, "c3 c4 c5"},
-			{"number above the head", at("e1", 6), Missed, MissedForgotten, "c3 c4 c5"},
-			{"the largest number", at("e1", 1<<64-1), Missed, MissedForgotten, "c3 c4 c5"},
-			{"another log", at("e9", 4), Missed, MissedRestarted, "c3 c4 c5"},
+			{"number below the floor", at("e1", 1), Missed, reason.GapExpired, "c3 c4 c5"},
+			{"number above the head", at("e1", 6), Missed, reason.GapForgotten, "c3 c4 c5"},
+			{"the largest number", at("e1", 1<<64-1), Missed, reason.GapForgotten, "c3 c4 c5"},
+			{"another log", at("e9", 4), Missed, reason.GapRestarted, "c3 c4 c5"},
 		} {
 			t.Log(test.name)
 			c := w.join("k", test.place)
@@ -163,7 +165,7 @@ func TestPlaceInANewLog(t *testing.T) {
 		w.params.Renderer = &renderer{cursors: true}
 		for _, place := range []func(*Join){after("c1"), at("gone", 3), after("\x00garbage")} {
 			c := w.join("k", place)
-			if c.sub.Start != Missed || c.sub.Missed != MissedRestarted || c.sub.Position != 0 {
+			if c.sub.Start != Missed || c.sub.Missed != reason.GapRestarted || c.sub.Position != 0 {
 				t.Errorf("start %d %q at %d", c.sub.Start, c.sub.Missed, c.sub.Position)
 			}
 		}
@@ -214,7 +216,7 @@ func TestFinishedLogWithoutThePlace(t *testing.T) {
 		first.expect("end:<nil> EOF")
 		stranger := w.join("k", at("gone", 7))
 		w.expectOpens(2)
-		if stranger.sub.Start != Missed || stranger.sub.Missed != MissedRestarted {
+		if stranger.sub.Start != Missed || stranger.sub.Missed != reason.GapRestarted {
 			t.Fatalf("start %d %q", stranger.sub.Start, stranger.sub.Missed)
 		}
 	})

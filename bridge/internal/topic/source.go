@@ -1,6 +1,10 @@
 package topic
 
-import "context"
+import (
+	"context"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
+)
 
 // Source opens the RPC of a topic. The pump is its only caller.
 type Source interface {
@@ -36,7 +40,7 @@ type Renderer interface {
 	// Gap renders a stream-gap with a place of its own. One for a message that
 	// cannot be shown counts in that message's place; after any other, there
 	// is no cursor to resume at.
-	Gap(reason string) (frame []byte, id string)
+	Gap(why reason.Gap) (frame []byte, id string)
 	// End renders the last frame: err is nil where the RPC ended with OK.
 	End(err error) (frame []byte, id string)
 	// Release says that the message that was read is done with, and what was
@@ -74,14 +78,6 @@ type Cursors struct {
 	// has sent none, says that it is too old.
 	Expired func(error) bool
 }
-
-// The reasons of gaps that the pump itself finds.
-const (
-	gapUpstream       = "upstream"
-	gapExpired        = "expired"
-	gapRestarted      = "restarted"
-	gapUntranscodable = "untranscodable"
-)
 
 // Verdict says what the end of an RPC means to a topic.
 type Verdict int

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
@@ -81,13 +82,6 @@ const (
 	Missed               // its place is not to be had: from the oldest frame held
 )
 
-// Why a subscription that began with Missed could not resume.
-const (
-	MissedExpired   = "expired"   // the place has fallen out of the log
-	MissedForgotten = "forgotten" // see Place.Forgotten
-	MissedRestarted = "restarted" // no log of this bridge ever had the place
-)
-
 // Subscription is a client's hold on a topic.
 type Subscription struct {
 	// Topic is the topic that the client listens to.
@@ -100,7 +94,7 @@ type Subscription struct {
 	ID    string
 	Start Start
 	// Missed says why, where Start is Missed.
-	Missed string
+	Missed reason.Gap
 	// Absent is set where the client alone is the reason: it was away for longer
 	// than a topic without clients lasts, or came with an id that no bridge wrote.
 	Absent bool
@@ -227,7 +221,7 @@ func (s *Subscription) place() {
 			s.Position, s.ID = log.Floor()
 		}
 		if s.Start = Fresh; place.TooOld {
-			s.Start, s.Missed, s.Absent = Missed, MissedExpired, true
+			s.Start, s.Missed, s.Absent = Missed, reason.GapExpired, true
 		}
 		return
 	case place.Epoch == "":
@@ -281,11 +275,11 @@ func (s *Subscription) explain() {
 	floor, _ := t.log.Bounds()
 	switch here := place.Epoch == t.epoch; {
 	case here && place.Seq < floor, place.Epoch == "" && !place.Forgotten && floor > 0:
-		s.Missed, s.Absent = MissedExpired, t.log.Dropped() >= t.params.Linger
+		s.Missed, s.Absent = reason.GapExpired, t.log.Dropped() >= t.params.Linger
 	case here, place.Forgotten, place.Epoch == "" && s.registry.lapsed.has(t.home.key):
-		s.Missed, s.Absent = MissedForgotten, true
+		s.Missed, s.Absent = reason.GapForgotten, true
 	default:
-		s.Missed = MissedRestarted
+		s.Missed = reason.GapRestarted
 	}
 }
 
