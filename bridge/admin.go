@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/configerr"
+	"github.com/ssebridge/ssebridge/bridge/internal/site"
 )
 
 // reachTimeout bounds what /readyz?upstreams waits for.
@@ -29,7 +30,7 @@ func (b *Bridge) Admin() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		err := b.Ready()
 		if r.URL.Query().Has("upstreams") {
-			err = errors.Join(err, b.reach(r.Context()))
+			err = errors.Join(err, reach(r.Context(), b.sites.Current().Backends))
 		}
 		if err != nil {
 			writeReport(w, http.StatusServiceUnavailable, append([]string{"not ready", err.Error()}, b.Reloads().report()...)...)
@@ -112,11 +113,10 @@ func wrongKeys(err error) []string {
 }
 
 // reach asks whether the upstreams can be connected to now.
-func (b *Bridge) reach(ctx context.Context) error {
+func reach(ctx context.Context, upstreams map[string]*site.Backend) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	var away []string
-	upstreams := b.sites.Current().Backends
 	for _, name := range slices.Sorted(maps.Keys(upstreams)) {
 		if !upstreams[name].Reachable(ctx) {
 			away = append(away, name)

@@ -29,8 +29,8 @@ const closeGrace = time.Second
 // A site is a configuration at run time, which a reload replaces. All other fields
 // live as long as the bridge.
 type Bridge struct {
-	*log
-
+	log       *log
+	logger    *slog.Logger // writes to log
 	born      time.Time
 	incidents *failure.Incidents
 	sites     *site.Sites
@@ -84,6 +84,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 // newBridge makes a bridge that has no site yet. Only its log is to be closed.
 func newBridge(opts Options) *Bridge {
 	b := &Bridge{born: time.Now(), log: newLog(opts.logger())}
+	b.logger = b.log.logger
 	b.gate = admit.NewGate(b.logger)
 	b.incidents = failure.NewIncidents(b.logger)
 	b.sites = site.NewSites(site.Params{

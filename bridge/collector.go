@@ -23,7 +23,7 @@ func (b *Bridge) state() observe.State {
 	now := observe.State{
 		Limits: s.Config.Limits, Hash: s.Hash,
 		Reloads: observe.Reloads{OK: reloads.OK, Failed: reloads.Failed, LastFailed: reloads.Err != nil, Loaded: b.reloads.loaded()},
-		Ready:   b.Ready() == nil, Drains: b.leaving.Draining(), Lost: b.lines.Lost(),
+		Ready:   b.Ready() == nil, Drains: b.leaving.Draining(), Lost: b.log.lines.Lost(),
 		Topics: b.topics.Counts(), LogBytes: b.topics.Bytes(), KeptBytes: b.topics.KeptBytes(),
 		PendingRequests: requests, PendingAnswers: answers,
 		Unmatched: &b.observer.Unmatched,

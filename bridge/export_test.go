@@ -26,7 +26,7 @@ func (b *Bridge) PendingAnswers() int64 {
 func (b *Bridge) Intake(name string) *upstream.Intake { return b.sites.Current().Backends[name].Intake }
 
 // FlushLog waits until the lines are written that the bridge has logged by now.
-func (b *Bridge) FlushLog() { b.lines.Flush(time.Minute) }
+func (b *Bridge) FlushLog() { b.log.lines.Flush(time.Minute) }
 
 // BodyTimeout is how long a client may take to send the body.
 const BodyTimeout = serve.BodyTimeout

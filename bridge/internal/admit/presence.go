@@ -16,6 +16,7 @@ type Presence struct {
 	closed bool
 }
 
+// NewPresence makes the presence of a route that takes requests.
 func NewPresence() *Presence {
 	return &Presence{retired: make(chan struct{}), gone: make(chan struct{})}
 }

@@ -66,8 +66,10 @@ func (c *Counts) sent(n int, gzip bool) {
 
 // outcomes are all values of [Counts.Ends].
 func outcomes() []string {
-	all := []string{string(reason.EndComplete), string(reason.EndGone), string(reason.EndStuck), string(reason.EndCut)}
-	for _, why := range reason.Leaves() {
+	leaves := reason.Leaves()
+	all := append(make([]string, 0, 4+len(leaves)),
+		string(reason.EndComplete), string(reason.EndGone), string(reason.EndStuck), string(reason.EndCut))
+	for _, why := range leaves {
 		all = append(all, string(why))
 	}
 	return all

@@ -60,6 +60,7 @@ type recentIncident struct {
 	expiry *time.Timer
 }
 
+// NewIncidents makes a log of incidents, which is to be closed.
 func NewIncidents(logger *slog.Logger) *Incidents {
 	return &Incidents{logger: logger, recent: map[cause]*recentIncident{}}
 }

@@ -37,7 +37,7 @@ func newJournal(params Params) *journal {
 // Write implements logqueue.Line.
 func (l *line) Write() error {
 	record := slog.NewRecord(l.at, slog.LevelInfo, l.message, 0)
-	record.AddAttrs(l.record.attrs()...)
+	record.AddAttrs(attrsOf(l.record)...)
 	record.AddAttrs(l.more...)
 	return l.log.Handle(context.Background(), record)
 }
@@ -100,8 +100,8 @@ func seconds(d time.Duration) slog.Attr {
 	return slog.Float64("seconds", d.Round(time.Millisecond).Seconds())
 }
 
-// attrs are the fields of all lines about a request. They do not change any more.
-func (rec *Record) attrs() []slog.Attr {
+// attrsOf returns the fields of all lines about a request. They do not change any more.
+func attrsOf(rec *Record) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs, slog.String("request_id", rec.id))
 	if rec.route != "" {

@@ -26,7 +26,9 @@ type RPCSpan struct{ trace.Span }
 
 // StartRPC begins the span of an RPC to an upstream, and has the call tell the backend of it.
 // from is the request that the RPC is opened for, or nil.
-func (o *Observer) StartRPC(ctx context.Context, from *Origin, name string, up *upstream.Upstream, call upstream.Call) (context.Context, upstream.Call, *RPCSpan) {
+func (o *Observer) StartRPC(
+	ctx context.Context, from *Origin, name string, up *upstream.Upstream, call upstream.Call,
+) (context.Context, upstream.Call, *RPCSpan) {
 	if o.tracing == nil {
 		return ctx, call, nil
 	}

@@ -74,7 +74,7 @@ func (rec *Record) openSpan(r *http.Request) {
 	if name == otherMethod {
 		name = "HTTP"
 	}
-	attrs := rec.spanAttrs(r)
+	attrs := spanAttrs(rec, r)
 	if rec.route != "" {
 		name += " " + rec.route
 		attrs = append(attrs, attribute.String("http.route", rec.route), attribute.String("ssebridge.route", rec.route))
@@ -99,7 +99,7 @@ func knownMethod(method string) string {
 }
 
 // spanAttrs are a request's attributes. No id, and no query, is one.
-func (rec *Record) spanAttrs(r *http.Request) []attribute.KeyValue {
+func spanAttrs(rec *Record, r *http.Request) []attribute.KeyValue {
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"

@@ -38,19 +38,19 @@ const (
 
 // limitBody sets a deadline for the body, for any reader of it: where an answer
 // precedes the body's end, net/http reads on without a deadline of its own.
-func (x *exchange) limitBody() {
-	if !admit.HasBody(x.r) {
+func limitBody(w http.ResponseWriter, r *http.Request, pressed bool) {
+	if !admit.HasBody(r) {
 		return
 	}
 	timeout := BodyTimeout
-	if x.handler.Gate.RequestsPressed() {
+	if pressed {
 		timeout = pressedTimeout
 	}
 	// A writer that knows no deadlines, of a test or a middleware, is left
 	// to its own.
-	controller := http.NewResponseController(x.w)
+	controller := http.NewResponseController(w)
 	_ = controller.SetReadDeadline(time.Now().Add(timeout))
-	if x.r.ProtoMajor == 1 {
+	if r.ProtoMajor == 1 {
 		// That of the connection's last answer may be over, and "100 Continue" is
 		// to be written.
 		_ = controller.SetWriteDeadline(time.Time{})

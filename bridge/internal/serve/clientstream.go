@@ -4,7 +4,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
-	"github.com/ssebridge/ssebridge/bridge/internal/admit"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
@@ -81,8 +80,8 @@ func (s *clientStream) Move() (position uint64, moved bool, err error) {
 	if moved, err = s.sub.Move(); moved {
 		s.record.Happens(what)
 	}
-	if full := asFull(err); admit.IsFull(full) {
-		s.endpoint.Counts.Shed(admit.LimitOf(full)) // also a client that is being asked to leave just then
+	if limit := limitOfMove(err); limit != "" {
+		s.endpoint.Counts.Shed(limit) // also a client that is being asked to leave just then
 	}
 	return s.sub.Position, moved, err
 }

@@ -34,7 +34,7 @@ func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answe
 		// client that is asked to come back should come by a new connection.
 		x.w.Header().Set("Connection", "close")
 	}
-	x.warnOfTransport()
+	h.warnOfTransport(x.w, x.r, e.Route.Path)
 	record, permit := x.record.Kept(), x.permit
 	x.record.Streams(true)
 	permit.Streaming()
@@ -72,14 +72,13 @@ func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answe
 }
 
 // warnOfTransport logs once that a transport cannot carry streams well.
-func (x *exchange) warnOfTransport() {
-	h, path := x.handler, x.endpoint.Route.Path
-	if !x.r.ProtoAtLeast(1, 1) {
+func (h *Handler) warnOfTransport(w http.ResponseWriter, r *http.Request, path string) {
+	if !r.ProtoAtLeast(1, 1) {
 		h.http10.Do(func() {
 			h.Logger.Warn("a client or proxy speaks HTTP/1.0, where a cut looks like an end; for nginx write proxy_http_version 1.1", "route", path)
 		})
 	}
-	if isTimed(x.w, x.r) {
+	if isTimed(w, r) {
 		h.timed.Do(func() {
 			h.Logger.Warn("the server's WriteTimeout cuts each stream: a middleware's ResponseWriter has no way to lift it; give it an Unwrap method "+
 				"(see http.ResponseController), or the server no WriteTimeout", "route", path)

@@ -69,12 +69,11 @@ func occupy(t *testing.T, processors source.Processors) (giveBack []func()) {
 
 // A unary call whose time is up while its answer waits for a processor is DEADLINE_EXCEEDED, and no unknown failure.
 func TestACallThatWaitsForAProcessorKeepsItsTimeout(t *testing.T) {
-	h := &Handler{Sources: &source.Sources{Rendering: source.NewProcessors()}}
-	occupy(t, h.Sources.Rendering)
-	x := &exchange{handler: h, endpoint: &site.Endpoint{Backend: &site.Backend{Intake: upstream.NewIntake(1 << 20)}}}
+	sources, up := &source.Sources{Rendering: source.NewProcessors()}, &site.Backend{Intake: upstream.NewIntake(1 << 20)}
+	occupy(t, sources.Rendering)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := x.render(ctx, nil, make([]byte, source.LargeRendering)); status.Code(err) != codes.DeadlineExceeded {
+	if _, err := render(ctx, sources, up, nil, make([]byte, source.LargeRendering)); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("got %v", err)
 	}
 }

@@ -55,6 +55,7 @@ func (x *exchange) askToReconnect(retry sse.Retry) (answer, error) {
 		after = x.handler.returnedLater(x.r)
 	case reason.LeaveMaxAge:
 		after = reconnect()
+	case reason.LeaveReload, reason.LeaveLagged, reason.LeaveIdle, reason.LeaveRemoved: // soon
 	}
 	if wantsStatus(x.r) {
 		if retry.Reason == reason.LeaveShed || retry.Reason == reason.LeaveDrain {

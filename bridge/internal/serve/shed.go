@@ -21,14 +21,6 @@ func (x *exchange) orShed(rest answer, err error) (answer, error) {
 	return rest, err
 }
 
-// asFull returns an error of the topics that limits.topics causes as such.
-func asFull(err error) error {
-	if errors.Is(err, topic.ErrFull) {
-		return admit.Full(admit.LimitTopics)
-	}
-	return err
-}
-
 // shed answers a client that a limit leaves no room for. A client that calls a unary
 // method, or may be calling one, gets a status: 200 would mean success to it.
 func (x *exchange) shed(full error) (answer, error) {
@@ -47,3 +39,12 @@ func (x *exchange) shed(full error) (answer, error) {
 
 // retryAfter is a time as Retry-After has it (RFC 9110, 10.2.3), never less.
 func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
+
+// limitOfMove returns the limit that keeps a client from moving to another topic, "" where
+// none does.
+func limitOfMove(err error) string {
+	if errors.Is(err, topic.ErrFull) {
+		return admit.LimitTopics
+	}
+	return admit.LimitOf(err)
+}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/source"
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
 	"github.com/ssebridge/ssebridge/upstream"
@@ -34,10 +35,10 @@ func (x *exchange) answer(c *call) error {
 	if len(reply.Wire) > e.MessageBytes {
 		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
 	}
-	body, err := x.render(ctx, c.Plan, reply.Wire)
+	body, err := render(ctx, x.handler.Sources, e.Backend, c.Plan, reply.Wire)
 	if source.Curable(err) {
 		if newest := e.Refresh(ctx); newest != nil {
-			body, err = x.render(ctx, newest.Plan, reply.Wire)
+			body, err = render(ctx, x.handler.Sources, e.Backend, newest.Plan, reply.Wire)
 		}
 	}
 	if err != nil {
@@ -55,8 +56,8 @@ func (x *exchange) answer(c *call) error {
 
 // render transcodes a response when a processor is free for it. Its error is a status
 // where ctx ends before.
-func (x *exchange) render(ctx context.Context, plan *transcode.Plan, wire []byte) ([]byte, error) {
-	end, err := x.handler.Sources.Rendering.Begin(ctx, x.endpoint.Backend.Intake, wire)
+func render(ctx context.Context, sources *source.Sources, up *site.Backend, plan *transcode.Plan, wire []byte) ([]byte, error) {
+	end, err := sources.Rendering.Begin(ctx, up.Intake, wire)
 	if err != nil {
 		return nil, status.FromContextError(err).Err()
 	}
