@@ -95,6 +95,10 @@ PORTABLE := darwin/arm64 windows/amd64 linux/386
 portable: ## Build the command for other systems
 	@for system in $(PORTABLE); do GOOS=$${system%/*} GOARCH=$${system#*/} CGO_ENABLED=0 go build -o /dev/null ./cmd/ssebridge || exit 1; done
 
+.PHONY: architecture
+architecture: ## Print the packages with their size and imports, and fail on an import that is not in the table
+	@go run ./internal/architecture
+
 .PHONY: lint
 lint: $(GOLANGCI) $(BUF) portable ## Run golangci-lint, gofmt, go mod tidy, buf lint and buf format, and build for other systems
 	scripts/modules.sh $(abspath $(GOLANGCI)) run --config $(abspath .golangci.yml) ./...

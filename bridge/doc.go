@@ -8,12 +8,12 @@
 //	request ─▶ 1 route ─▶ 2 upstream ─▶ 3 transcode ─▶ 4 sse ─▶ 5 replay ─▶ 6 topic ─▶ 7 delivery ─▶ browser
 //	           path→msg    RPC→wire      wire→JSON     frame     the log     1 RPC : N   position→socket
 //
-// In this package, the story of a request is in handler.go and stream.go, what
-// a route is at run time in endpoint.go, what fills a topic's log in feed.go,
-// and what a failure means in status.go.
+// The story of a request is in package serve, what a route is at run time in package
+// site, what fills a topic's log in package source. This package puts them together
+// (bridge.go), and has what a program that embeds a bridge calls.
 //
-// A configuration at run time is a site (site.go); Reload puts another one in its
-// place (reload.go).
+// A configuration at run time is a site; Reload puts another one in its place
+// (reload.go).
 //
 // The bridge handles no signals, opens no listeners and registers nothing
 // globally. To stop, call Drain, which tells the clients, then the server's
