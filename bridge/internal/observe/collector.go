@@ -56,7 +56,7 @@ type UpstreamState struct {
 	*upstream.Upstream
 
 	Counts   *UpstreamCounts
-	CatchUps *topic.Turns
+	CatchUps *topic.Slots
 }
 
 // Collector returns the metrics of a bridge, which state describes at each scrape.

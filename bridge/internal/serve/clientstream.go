@@ -39,7 +39,7 @@ func (s *clientStream) Status() (delivery.Status, <-chan struct{}) {
 
 // Watches reports whether it matters to others than the client how far it gets.
 func (s *clientStream) Watches() bool {
-	return s.endpoint.Route.SlowClient == config.SlowClientSkip || s.record.Traced() || s.sub.Held()
+	return s.endpoint.Route.SlowClient == config.SlowClientSkip || s.record.Traced() || s.sub.Retained()
 }
 
 // Sending says how far the client is to get now.

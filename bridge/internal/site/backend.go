@@ -23,7 +23,7 @@ type Backend struct {
 	Name        string
 	OpenTimeout time.Duration
 	Moves       bool         // RPCs between addresses
-	CatchUps    *topic.Turns // limited by the newest site
+	CatchUps    *topic.Slots // limited by the newest site
 	Counts      *observe.UpstreamCounts
 	Intake      *upstream.Intake // of large messages that are being received and rendered
 
@@ -96,7 +96,7 @@ func (b *Sites) backend(name string, params upstream.Params, old *Site) (*Backen
 	}
 	return &Backend{
 		Upstream: up, Name: name, OpenTimeout: params.OpenTimeout, Moves: params.Balance.Rebalance > 0,
-		CatchUps: topic.NewTurns(0), Counts: counts, Intake: params.Intake,
+		CatchUps: topic.NewSlots(0), Counts: counts, Intake: params.Intake,
 	}, nil
 }
 

@@ -71,7 +71,7 @@ func (s *Sources) Open(e *site.Endpoint, request Request, after []byte, catchUp 
 		Judge:    func(err error) topic.Verdict { return judge(e.Route.Reconnect.Codes, err) },
 		Silent:   func(err error) bool { return errors.Is(err, upstream.ErrSilent) },
 		Cursors:  cursors(e),
-		Turns:    e.Backend.CatchUps,
+		Slots:    e.Backend.CatchUps,
 		Log: replay.Params{
 			Events: e.Route.Replay.Events,
 			Bytes:  int64(e.Route.Replay.Bytes),

@@ -31,29 +31,8 @@ type briefs struct {
 
 func newBriefs() briefs { return briefs{newIdle(math.MaxInt)} }
 
-func newIdle(size int) *simplelru.LRU[*Topic, struct{}] {
-	idle, err := simplelru.NewLRU[*Topic, struct{}](size, nil)
-	if err != nil {
-		panic(err) // a size below 1, which the configuration excludes
-	}
-	return idle
-}
-
 // mostBrief is how many brief topics may linger where idle ones are bounded by a number.
 func mostBrief(idle int) int { return min(idle, max(leastBrief, idle/briefShare)) }
-
-// restBrief notes a topic that begins to linger, if it is brief, and ends another one
-// where there are too many.
-func (r *Registry) restBrief(t *Topic) {
-	if phase := t.Status().Phase; t.settled || phase != Opening && phase != Live {
-		return
-	}
-	most := mostBrief(r.limits.Idle)
-	r.briefs.topics.Add(t, struct{}{})
-	for r.briefs.topics.Len() > most {
-		r.evict(r.briefs.victim(), evictedIdle)
-	}
-}
 
 // victim returns the brief topic that is to make room: the oldest one of the address
 // that has most of them.
@@ -61,35 +40,14 @@ func (b briefs) victim() *Topic {
 	oldest, number := map[netip.Addr]*Topic{}, map[netip.Addr]int{}
 	var most *Topic
 	for _, t := range b.topics.Keys() { // the oldest comes first
-		if number[t.from]++; number[t.from] == 1 {
-			oldest[t.from] = t
+		if number[t.reg.from]++; number[t.reg.from] == 1 {
+			oldest[t.reg.from] = t
 		}
-		if most == nil || number[t.from] > number[most.from] {
-			most = oldest[t.from]
+		if most == nil || number[t.reg.from] > number[most.reg.from] {
+			most = oldest[t.reg.from]
 		}
 	}
 	return most
-}
-
-// oldestIdle returns the lingering topic that is to make room, nil if there is none.
-func (r *Registry) oldestIdle() *Topic {
-	if t, _, ok := r.briefs.topics.GetOldest(); ok {
-		return t
-	}
-	t, _, _ := r.idle.GetOldest() // nil if there is none
-	return t
-}
-
-// unlean gives up a catch-up's hold on the main log. The clients of the one are clients
-// of the other.
-func (r *Registry) unlean(t *Topic) {
-	main := t.leansOn
-	if main == nil {
-		return
-	}
-	t.leansOn = nil
-	main.settled = main.settled || t.settled
-	r.release(main)
 }
 
 // now is the time since the registry was made.

@@ -34,12 +34,6 @@ func newCounts() *Counts {
 // Counts returns what the registry has had to give up so far.
 func (r *Registry) Counts() *Counts { return r.counts }
 
-// evict ends a topic that lingers, for others.
-func (r *Registry) evict(t *Topic, reason string) {
-	r.counts.Evictions.Add(reason, 1)
-	r.end(t)
-}
-
 // Kind is what topics are counted by.
 type Kind struct{ Role, State string }
 
@@ -105,7 +99,7 @@ func (r *Registry) Census() map[*Owner]map[Kind]int {
 }
 
 func (t *Topic) kind() Kind {
-	if t.clients == 0 {
+	if t.reg.clients == 0 {
 		return Kind{t.role().String(), lingering}
 	}
 	status := t.Status()
@@ -116,7 +110,7 @@ func (t *Topic) kind() Kind {
 }
 
 // Usage returns how many RPCs have a turn, and how many wait for one.
-func (s *Turns) Usage() (running, waiting int) {
+func (s *Slots) Usage() (running, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.running, s.waiting.Len()

@@ -62,7 +62,7 @@ func benchmarkFrame(b *testing.B, logs int, role role) {
 	}
 	for i, other := range others[1:] {
 		if i%2 == 0 {
-			if err := other.grow([]byte("x"), "o"+strconv.Itoa(i), false); err != nil {
+			if err := other.member.grow([]byte("x"), "o"+strconv.Itoa(i), false); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -75,7 +75,7 @@ func benchmarkFrame(b *testing.B, logs int, role role) {
 	n := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := t.grow(frame, ids[n%len(ids)], false); err != nil {
+		if err := t.member.grow(frame, ids[n%len(ids)], false); err != nil {
 			b.Fatal(err)
 		}
 		n++

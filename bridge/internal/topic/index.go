@@ -26,12 +26,12 @@ type entry struct {
 // can hold.
 func (x *index) stand(t *Topic, id string) {
 	x.unlink(t)
-	if t.newest = id; id == "" || t.role() == mainRole {
+	if t.member.newest = id; id == "" || t.role() == mainRole {
 		return
 	}
 	first := x.standing[id]
-	if t.entry.next = first; first != nil {
-		first.entry.prev = t
+	if t.member.entry.next = first; first != nil {
+		first.member.entry.prev = t
 	}
 	if x.standing == nil {
 		x.standing = map[string]*Topic{}
@@ -40,21 +40,21 @@ func (x *index) stand(t *Topic, id string) {
 }
 
 func (x *index) unlink(t *Topic) {
-	next, prev := t.entry.next, t.entry.prev
+	next, prev := t.member.entry.next, t.member.entry.prev
 	switch {
 	case prev != nil:
-		prev.entry.next = next
-	case t.newest == "" || x.standing[t.newest] != t:
+		prev.member.entry.next = next
+	case t.member.newest == "" || x.standing[t.member.newest] != t:
 		return // it is in no list
 	case next != nil:
-		x.standing[t.newest] = next
+		x.standing[t.member.newest] = next
 	default:
-		delete(x.standing, t.newest)
+		delete(x.standing, t.member.newest)
 	}
 	if next != nil {
-		next.entry.prev = prev
+		next.member.entry.prev = prev
 	}
-	t.entry.next, t.entry.prev = nil, nil
+	t.member.entry.next, t.member.entry.prev = nil, nil
 }
 
 // hold notes that a catch-up's log has an id.
@@ -67,13 +67,13 @@ func (x *index) hold(t *Topic, id string) {
 		x.holders = map[string]*Topic{}
 	}
 	x.holders[id] = t
-	if t.entry.held = append(t.entry.held, id); len(t.entry.held) > max(least, t.entry.tidy) {
-		t.entry.held = slices.DeleteFunc(t.entry.held, func(id string) bool {
+	if t.member.entry.held = append(t.member.entry.held, id); len(t.member.entry.held) > max(least, t.member.entry.tidy) {
+		t.member.entry.held = slices.DeleteFunc(t.member.entry.held, func(id string) bool {
 			_, ok := t.log.Find(id)
 			return x.holders[id] != t || !ok && x.forget(t, id)
 		})
-		t.entry.held = slices.Clip(t.entry.held)
-		t.entry.tidy = 2 * len(t.entry.held)
+		t.member.entry.held = slices.Clip(t.member.entry.held)
+		t.member.entry.tidy = 2 * len(t.member.entry.held)
 	}
 }
 
@@ -92,8 +92,8 @@ func (x *index) drop(t *Topic) {
 
 // hide removes a catch-up's ids, so that no cursor finds it.
 func (x *index) hide(t *Topic) {
-	for _, id := range t.entry.held {
+	for _, id := range t.member.entry.held {
 		x.forget(t, id)
 	}
-	t.entry.held = nil
+	t.member.entry.held = nil
 }

@@ -174,7 +174,7 @@ func TestAStuckClientAboveItsPartIsCutSooner(t *testing.T) {
 		}
 		time.Sleep(patience + 2*nextMessage) // then no pump waits, or has room set aside
 		before := cuts.Load()
-		w.registry.relieveFor(0, w.registry.budget.Share()+1)
+		w.registry.relief.relieveFor(0, w.registry.budget.Share()+1)
 		if n := cuts.Load() - before; n > 0 {
 			t.Errorf("%d clients were cut after %v for one that wants more than its part", n, stuckLarge)
 		}
@@ -217,7 +217,7 @@ func TestAClientThatTakesSlowlyIsNotStuck(t *testing.T) {
 		for range 20 {
 			slow.Taking()
 			time.Sleep(time.Second)
-			w.registry.relieveFor(0, 13<<20)
+			w.registry.relief.relieveFor(0, 13<<20)
 		}
 		if slowCut {
 			t.Error("it is cut")
@@ -227,7 +227,7 @@ func TestAClientThatTakesSlowlyIsNotStuck(t *testing.T) {
 		}
 		slow.Topic.wakePump()
 		time.Sleep(stuckAfter)
-		w.registry.relieveFor(0, 13<<20)
+		w.registry.relief.relieveFor(0, 13<<20)
 		if !slowCut {
 			t.Error("it is not cut though it takes nothing any more")
 		}

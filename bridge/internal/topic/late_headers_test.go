@@ -80,7 +80,7 @@ func TestEndedWhileAccepted(t *testing.T) {
 		again := join("c1")
 		defer again.Leave()
 		if again.Topic == gone {
-			t.Errorf("the client listens to a topic that has ended: phase %d, gone=%v, runs=%v", gone.Status().Phase, gone.gone, gone.runs())
+			t.Errorf("the client listens to a topic that has ended: phase %d, gone=%v, runs=%v", gone.Status().Phase, gone.reg.gone, gone.member.runs())
 		}
 		if len(b.opened) == before {
 			t.Errorf("no RPC was opened for it: %q", b.opened)

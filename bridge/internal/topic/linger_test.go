@@ -97,9 +97,9 @@ func TestAnEarlierRestIsOver(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		c := w.join("k")
 		c.leave()
-		early := c.sub.Topic.rests
+		early := c.sub.Topic.reg.rests
 		w.join("k").leave()
-		w.registry.lingered(c.sub.Topic, early)
+		w.registry.idle.over(c.sub.Topic, early)
 		w.expectTopics(1)
 		time.Sleep(30 * time.Second)
 		w.expectTopics(0)

@@ -314,7 +314,7 @@ func (m *machine) check(t *rapid.T) {
 			continue
 		}
 		topic := f.sub.Topic
-		if topic.gone {
+		if topic.reg.gone {
 			t.Fatalf("%s is gone though it has a client", f.epoch)
 		}
 		if floor, head := topic.log.Bounds(); head-floor > uint64(m.events)+2 { // two gaps may follow what fills it

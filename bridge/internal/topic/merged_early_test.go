@@ -10,15 +10,15 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// slot is a backend whose RPC at c1 sends what the test says.
-type slot struct{ messages chan string }
+// backlogged is a backend whose RPC at c1 sends what the test says.
+type backlogged struct{ messages chan string }
 
-func (b *slot) Open(ctx context.Context, cursor []byte) (Stream, error) {
+func (b *backlogged) Open(ctx context.Context, cursor []byte) (Stream, error) {
 	return &slotCall{b, ctx, string(cursor)}, nil
 }
 
 type slotCall struct {
-	b      *slot
+	b      *backlogged
 	ctx    context.Context
 	cursor string
 }
@@ -49,7 +49,7 @@ func (r *follows) Resume() ([]byte, uint64, bool) { return r.cursor, 0, r.cursor
 // for a place that it never gets, and for a first message that is in another log.
 func TestMergedBeforeItsPump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &slot{messages: make(chan string)}
+		b := &backlogged{messages: make(chan string)}
 		r := NewRegistry(Limits{Topics: 3, Idle: 3, Bytes: 1 << 30})
 		opens := 0
 		join := func(key, cursor string, during func()) *Subscription {
@@ -85,8 +85,8 @@ func TestMergedBeforeItsPump(t *testing.T) {
 			synctest.Wait()
 		})
 		time.Sleep(time.Minute)
-		if status := second.Topic.Status(); !second.Topic.isMerged() || status.Phase == Opening || !status.Placed || !status.Messages {
-			t.Errorf("merged=%v, and the status is %+v", second.Topic.isMerged(), status)
+		if status := second.Topic.Status(); !second.Topic.member.isMerged() || status.Phase == Opening || !status.Placed || !status.Messages {
+			t.Errorf("merged=%v, and the status is %+v", second.Topic.member.isMerged(), status)
 		}
 		first.Leave()
 		second.Leave()

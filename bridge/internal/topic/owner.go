@@ -27,7 +27,7 @@ func (r *Registry) Retire(owners ...*Owner) {
 		}
 		for _, t := range f.topics {
 			r.count(t, -1)
-			if t.clients == 0 {
+			if t.reg.clients == 0 {
 				idle = append(idle, t)
 			}
 		}
@@ -52,18 +52,18 @@ func (r *Registry) count(t *Topic, n int) {
 func (r *Registry) SetLimits(limits Limits) {
 	r.mu.Lock()
 	r.limits = limits
-	for r.idle.Len() > limits.Idle || r.topics > limits.Topics {
+	for r.idle.all.Len() > limits.Idle || r.topics > limits.Topics {
 		reason := evictedIdle
 		if r.topics > limits.Topics {
 			reason = evictedTopics
 		}
-		oldest := r.oldestIdle()
+		oldest := r.idle.oldest()
 		if oldest == nil {
 			break
 		}
-		r.evict(oldest, reason)
+		r.idle.evict(oldest, reason)
 	}
-	r.idle.Resize(limits.Idle)
+	r.idle.all.Resize(limits.Idle)
 	r.budget.SetLimit(limits.Bytes)
 	for _, f := range r.families {
 		for _, t := range f.topics {

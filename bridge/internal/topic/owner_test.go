@@ -151,48 +151,48 @@ func TestSetBytes(t *testing.T) {
 // Turns come and go with their limit, and no waiter is forgotten.
 func TestSetTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := NewTurns(2)
-		busy := &family{} // has the turn that a family always gets, so that others are counted
-		first, err := turns.take(t.Context(), busy)
+		slots := NewSlots(2)
+		busy := &family{} // has the slot that a family always gets, so that others are counted
+		first, err := slots.take(t.Context(), busy)
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, _ := turns.take(t.Context(), busy)
-		got := make(chan *turn, 10)
+		second, _ := slots.take(t.Context(), busy)
+		got := make(chan *slot, 10)
 		for range 5 {
 			go func() {
-				turn, err := turns.take(context.Background(), busy)
+				slot, err := slots.take(context.Background(), busy)
 				if err != nil {
 					t.Error(err)
 				}
-				got <- turn
+				got <- slot
 			}()
 		}
 		expect := func(want int) {
 			t.Helper()
 			synctest.Wait()
 			if len(got) != want {
-				t.Fatalf("%d of the clients that wait have a turn, want %d", len(got), want)
+				t.Fatalf("%d of the clients that wait have a slot, want %d", len(got), want)
 			}
 		}
 		expect(0)
-		turns.SetLimit(4)
+		slots.SetLimit(4)
 		expect(2)
-		turns.SetLimit(1)
+		slots.SetLimit(1)
 		first.giveBack()
 		second.giveBack()
 		expect(2)
 		(<-got).giveBack()
 		expect(1)
 		(<-got).giveBack()
-		expect(1) // there is one turn again
-		turns.SetLimit(100)
+		expect(1) // there is one slot again
+		slots.SetLimit(100)
 		expect(3)
 		for range 3 {
 			(<-got).giveBack()
 		}
-		if running, waiting := turns.Usage(); turns.free != 100 || running+waiting+len(turns.lines) > 0 {
-			t.Errorf("in the end %+v", turns)
+		if running, waiting := slots.Usage(); slots.free != 100 || running+waiting+len(slots.lines) > 0 {
+			t.Errorf("in the end %+v", slots)
 		}
 	})
 }

@@ -34,6 +34,16 @@ const (
 	calmSamples = 3
 )
 
+// stall finds the readers for which a pump waits. It is guarded by the readers' lock.
+type stall struct {
+	*readers
+
+	stalled bool        // the pump waits, since the log is full
+	watch   *time.Timer // samples a pump that waits; nil: it need not be
+	samples uint64      // how many have been taken
+	calm    int         // how many in a row have found the pump reading
+}
+
 // parting is what is known of a reader that may have to be parted from its log.
 type parting struct {
 	owes   time.Duration
@@ -55,34 +65,34 @@ type position struct {
 func (s *Subscription) Parted() bool { return s.parted.Load() }
 
 // sample adds up for how long readers keep others waiting.
-func (t *Topic) sample() {
-	if t.lookAtReaders() {
-		t.registry.part(t)
+func (w *stall) sample() {
+	if w.lookAtReaders() {
+		w.registry.part(w.Topic)
 	}
 }
 
-func (t *Topic) lookAtReaders() (late bool) {
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	t.watch = nil
-	t.samples++
-	if t.calm++; t.stalled {
-		t.calm = 0
-		late = t.charge()
+func (w *stall) lookAtReaders() (late bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watch = nil
+	w.samples++
+	if w.calm++; w.stalled {
+		w.calm = 0
+		late = w.charge()
 	}
-	if t.calm < calmSamples && len(t.readers) > 0 {
-		t.watch = time.AfterFunc(sampleEvery, t.sample)
+	if w.calm < calmSamples && len(w.all) > 0 {
+		w.watch = time.AfterFunc(sampleEvery, w.sample)
 	}
 	return late
 }
 
 // charge has the readers for which the log is full owe the others a sample, and
 // reports whether one owes too much.
-func (t *Topic) charge() (late bool) {
-	others := t.othersWait()
-	for _, s := range t.readers {
+func (w *stall) charge() (late bool) {
+	others := w.othersWait()
+	for _, s := range w.all {
 		s.owes = max(0, s.owes-sampleEvery/10)
-		if others && s.writing && s.read == t.least {
+		if others && s.writing && s.read == w.least {
 			s.owes += sampleEvery + sampleEvery/10
 		}
 		late = late || s.owes >= waits
@@ -91,112 +101,57 @@ func (t *Topic) charge() (late bool) {
 }
 
 // othersWait reports whether a client waits for the log to go on.
-func (t *Topic) othersWait() bool {
-	if t.role() == mainRole && t.shared {
+func (w *stall) othersWait() bool {
+	if w.role() == mainRole && w.shared {
 		return true // a catch-up waits to meet it
 	}
-	return slices.ContainsFunc(t.readers, t.waitsAtHead)
+	return slices.ContainsFunc(w.all, w.waitsAtHead)
 }
 
-func (t *Topic) waitsAtHead(s *Subscription) bool { return !s.writing && s.read >= t.log.Newest() }
+func (w *stall) waitsAtHead(s *Subscription) bool { return !s.writing && s.read >= w.log.Newest() }
 
 // slow reports whether a reader keeps others waiting, or would as soon as the one
 // that does is gone.
-func (t *Topic) slow(s *Subscription) bool {
+func (w *stall) slow(s *Subscription) bool {
 	const samples = uint64(waits / sampleEvery)
-	return s.writing && s.read < t.log.Newest() && (s.owes >= waits || t.samples-s.headAt >= samples)
+	return s.writing && s.read < w.log.Newest() && (s.owes >= waits || w.samples-s.headAt >= samples)
 }
 
 // part parts the slow readers of a log from the others.
 func (r *Registry) part(t *Topic) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || t.gone || t.isMerged() {
+	if r.closed || t.reg.gone || t.member.isMerged() {
 		return
 	}
-	apart, demoted := t.partReaders()
+	apart, demoted := t.readers.stall.partReaders()
 	if apart {
 		t.home.hide(t)
 	}
 	if demoted != nil {
-		r.demote(t, *demoted)
+		r.mains.demote(t, *demoted)
 	}
 	if apart {
-		r.ensureMain(t)
+		r.mains.ensureAgain(t)
 	}
 	t.log.Notify() // for readers that have nothing to be written
 }
 
-// ensureMain sees to it that a catch-up which is apart has a main log with an RPC,
-// since it meets no other log.
-func (r *Registry) ensureMain(t *Topic) {
-	main := t.leansOn
-	if main == nil || t.wish == nil {
-		return
-	}
-	if main == t.home.main && !main.finished() {
-		r.revive(main)
-		r.run(main)
-		return
-	}
-	t.leansOn = nil
-	r.lean(t, *t.wish)
-	r.release(main)
-}
-
-// mainStopped opens main again where catch-ups are apart, since no client need come
-// back that would have it opened. Where its stream has ended, another one begins; the
-// next one after that begins after a pause that doubles as long as they bring no
-// message, since an RPC without a cursor may end at once, each time.
-func (r *Registry) mainStopped(main *Topic) {
-	f := main.home
-	if r.closed || main.gone || main != f.main {
-		return
-	}
-	pause := time.Duration(0)
-	if main.finished() {
-		now := time.Now()
-		pause = f.again.next.Sub(now)
-		f.again.backoff = main.params.Backoff
-		f.again.ended(now.Add(max(pause, 0)), main.Status().Messages)
-	}
-	if pause <= 0 {
-		r.keepMain(main)
-		return
-	}
-	time.AfterFunc(pause, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if !r.closed {
-			r.keepMain(main)
-		}
-	})
-}
-
-// keepMain gives the catch-ups that are apart and keep a main log one with an RPC.
-func (r *Registry) keepMain(main *Topic) {
-	for _, t := range main.home.topics {
-		if t.apart && t.leansOn == main && !t.isMerged() {
-			r.ensureMain(t)
-		}
-	}
-}
-
 // partReaders parts the readers. The log is apart from then on if it is not main's,
 // or is no longer to be: then its slow reader's wish is returned.
-func (t *Topic) partReaders() (apart bool, demoted *Join) {
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	if !t.stalled || !t.othersWait() {
+func (w *stall) partReaders() (apart bool, demoted *Join) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.stalled || !w.othersWait() {
 		return false, nil
 	}
 	var slow, fast, stuck []*Subscription // stuck: slow, and at home in no other log
 	// forsaken: a client waits that is at home in no other log, or that main is not held
 	// for any more, since it keeps up; it cannot be placed anew.
-	forsaken := t.role() == mainRole && int(t.listening.Load()) > len(t.readers)
-	for _, s := range t.readers {
+	forsaken := w.role() == mainRole && int(w.listening.Load()) > len(w.all)
+	for _, s := range w.all {
 		movable := s.findPlaces()
-		switch late := t.slow(s); {
+		switch late := w.slow(s); {
 		case late && movable:
 			slow = append(slow, s)
 		case late:
@@ -204,37 +159,37 @@ func (t *Topic) partReaders() (apart bool, demoted *Join) {
 		case movable:
 			fast = append(fast, s)
 		default:
-			forsaken = forsaken || t.waitsAtHead(s)
+			forsaken = forsaken || w.waitsAtHead(s)
 		}
 	}
 	for _, s := range slow {
-		t.partReader(s, true)
+		w.partReader(s, true)
 	}
 	switch {
 	case len(stuck) == 0:
 	case forsaken:
 		for _, s := range stuck {
-			t.drop(s)
+			w.drop(s)
 		}
 	default:
 		for _, s := range fast {
-			t.partReader(s, false)
+			w.partReader(s, false)
 		}
-		t.wish = stuck[0].join
-		if t.role() == mainRole {
-			demoted = t.wish
+		w.reg.mainJoin = stuck[0].join
+		if w.role() == mainRole {
+			demoted = w.reg.mainJoin
 		}
 	}
-	t.release()
-	return t.role() != mainRole || demoted != nil, demoted
+	w.release()
+	return w.role() != mainRole || demoted != nil, demoted
 }
 
-func (t *Topic) partReader(s *Subscription, alone bool) {
-	t.drop(s)
-	t.wish = s.join
+func (w *stall) partReader(s *Subscription, alone bool) {
+	w.drop(s)
+	w.reg.mainJoin = s.join
 	s.alone = alone
 	s.parted.Store(true)
-	t.registry.counts.Parted.Add(1)
+	w.registry.counts.Parted.Add(1)
 }
 
 // findPlaces finds the client's places by which it can go on in another log, and
@@ -261,8 +216,8 @@ func (s *Subscription) findPlaces() bool {
 // frames since stands where it came in.
 func (s *Subscription) placeAnew() (place Place, alone bool) {
 	t := s.Topic
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
+	t.readers.mu.Lock()
+	defer t.readers.mu.Unlock()
 	switch s.read {
 	case s.from.number:
 		return s.from.place, s.alone
@@ -270,36 +225,4 @@ func (s *Subscription) placeAnew() (place Place, alone bool) {
 		return s.to.place, s.alone
 	}
 	return s.join.Place, s.alone
-}
-
-// demote leaves a main log to a client that is slow in it and at home in no other:
-// it goes on as that client's catch-up. The family gets another main, and the
-// catch-ups that kept this one keep that.
-func (r *Registry) demote(t *Topic, join Join) {
-	f := t.home
-	f.mu.Lock()
-	t.readersMu.Lock()
-	t.roleNow.Store(int32(catchUpRole))
-	t.readersMu.Unlock()
-	f.main = nil
-	f.index.stand(t, t.newest)
-	f.wakeAhead()
-	f.mu.Unlock()
-	for _, other := range f.topics {
-		if other.leansOn == t {
-			other.leansOn = nil
-			t.clients--
-			r.lean(other, join)
-		}
-	}
-	r.lean(t, join)
-}
-
-// hide has a log found by no cursor any more, and no other merge into it: clients
-// that come would only wait for its readers once more.
-func (f *family) hide(t *Topic) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	t.apart = true
-	f.index.hide(t)
 }

@@ -19,28 +19,46 @@ type unshown struct{ error }
 
 func (u unshown) Unwrap() error { return u.error }
 
-// pump plays RPC after RPC into the log until one ends the stream, the topic
+// pump plays RPC after RPC into a topic's log. Its fields are its own while it runs, and those
+// of the goroutine that starts it before.
+type pump struct {
+	*Topic
+
+	pace      pace
+	failures  int  // openings in a row that failed with what may be a bug
+	attempts  int  // openings again in a row, after what is held
+	received  bool // the current RPC has sent a message
+	heard     bool // one with a cursor
+	delivered bool // one that the log had not got
+	broken    bool // an RPC that had delivered was lost, and none was opened since
+	overlap   overlap
+	asked     time.Time // when the pump began to wait for the next message; only where catch-ups are bounded
+
+	intake intake
+}
+
+// run plays RPC after RPC into the log until one ends the stream, the topic
 // breaks, or ctx ends.
-func (t *Topic) pump(ctx context.Context, registry *Registry) {
-	stale := t.watchPlace(staleAfter)
+func (p *pump) run(ctx context.Context) {
+	stale := p.watchPlace(staleAfter)
 	defer func() { stale.stop() }()
-	for t.pace.wait(ctx) {
-		if registry.unwanted(t) {
+	for p.pace.wait(ctx) {
+		if p.registry.pumps.unwanted(p.Topic) {
 			return
 		}
-		registry.reclaim() // for the gaps that the log has been told meanwhile
-		began, err := t.play(ctx, stale, registry.reclaim)
+		p.registry.reclaim() // for the gaps that the log has been told meanwhile
+		began, err := p.play(ctx, stale, p.registry.reclaim)
 		if ctx.Err() != nil {
 			break
 		}
-		if end := t.settle(began, err); end != nil {
-			registry.stopped(t, end)
-			registry.reclaim() // for the stream's last frame
+		if end := p.settle(began, err); end != nil {
+			p.registry.pumps.stopped(p.Topic, end)
+			p.registry.reclaim() // for the stream's last frame
 			return
 		}
-		stale = t.watchOn(stale, err)
+		stale = p.watchOn(stale, err)
 	}
-	registry.stopped(t, func(*Status) {})
+	p.registry.pumps.stopped(p.Topic, func(*Status) {})
 }
 
 // silentStaleAfter is staleAfter for a backend that has not answered for long
@@ -49,32 +67,32 @@ const silentStaleAfter = 500 * time.Millisecond
 
 // staleAfter is how long the topic may be without an RPC, after one that ended
 // with err, before clients are notified.
-func (t *Topic) staleAfter(err error) time.Duration {
-	if t.params.Silent != nil && !endedOK(err) && t.params.Silent(err) {
+func (p *pump) staleAfter(err error) time.Duration {
+	if p.params.Silent != nil && !endedOK(err) && p.params.Silent(err) {
 		return silentStaleAfter
 	}
 	return staleAfter
 }
 
 // watchPlace notifies clients once no RPC has worked for so long.
-func (t *Topic) watchPlace(after time.Duration) *placeWatch {
-	t.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
-	w := &placeWatch{topic: t, due: time.Now().Add(after)}
+func (p *pump) watchPlace(after time.Duration) *placeWatch {
+	p.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
+	w := &placeWatch{topic: p.Topic, due: time.Now().Add(after)}
 	w.timer = time.AfterFunc(after, w.expire)
 	return w
 }
 
 // watchOn returns the watch for the time after an RPC that ended with err. The one
 // under way goes on if the RPC has not worked.
-func (t *Topic) watchOn(w *placeWatch, err error) *placeWatch {
-	answered := endedOK(err) || errors.As(err, new(expired)) || t.endedHere(err)
-	worked, placed, after := w.lost(answered), t.Status().Placed, t.staleAfter(err)
+func (p *pump) watchOn(w *placeWatch, err error) *placeWatch {
+	answered := endedOK(err) || errors.As(err, new(expired)) || p.endedHere(err)
+	worked, placed, after := w.lost(answered), p.Status().Placed, p.staleAfter(err)
 	switch {
 	case worked, placed && after != staleAfter:
 		w.stop()
-		return t.watchPlace(after)
+		return p.watchPlace(after)
 	case placed:
-		t.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
+		p.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
 	}
 	return w
 }
@@ -178,71 +196,71 @@ func (w *placeWatch) pause() (resume func()) {
 // play runs one RPC from its opening to its end; err is never nil. began is
 // when the backend accepted it, zero if it never did. It calls appended after
 // each message.
-func (t *Topic) play(ctx context.Context, stale *placeWatch, appended func()) (began time.Time, err error) {
+func (p *pump) play(ctx context.Context, stale *placeWatch, appended func()) (began time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer t.setAccepted(false)
-	t.delivered, t.received, t.heard = false, false, false
-	cursor := t.resume()
-	turn, err := t.takeTurn(ctx, stale)
+	defer p.member.setAccepted(false)
+	p.delivered, p.received, p.heard = false, false, false
+	cursor := p.resume()
+	slot, err := p.takeSlot(ctx, stale)
 	if err != nil {
 		return began, err
 	}
-	defer turn.giveBack()
-	stream, err := t.params.Source.Open(ctx, cursor)
+	defer slot.giveBack()
+	stream, err := p.params.Source.Open(ctx, cursor)
 	if err != nil {
-		return began, t.refused(cursor, err)
+		return began, p.refused(cursor, err)
 	}
 	defer stream.Close()
-	turn.placed()
+	slot.placed()
 	stale.placed()
 	if err := stream.Accepted(); err != nil {
-		return began, t.refused(cursor, err)
+		return began, p.refused(cursor, err)
 	}
 	began = time.Now()
-	t.update(func(s *Status) { s.Phase, s.Err, s.Accepted = Live, nil, began })
-	t.setAccepted(true)
-	turn.accepted(t)
-	ctx, backlog := t.backlog(ctx)
+	p.update(func(s *Status) { s.Phase, s.Err, s.Accepted = Live, nil, began })
+	p.member.setAccepted(true)
+	slot.accepted(p.Topic)
+	ctx, backlog := p.backlog(ctx)
 	message := func(wire []byte) error {
-		if !t.received {
+		if !p.received {
 			stale.works()
 		}
-		turn.moved()
-		return backlog.takes(ctx, func() error { return t.take(ctx, wire) })
+		slot.moved()
+		return backlog.takes(ctx, func() error { return p.take(ctx, wire) })
 	}
 	for {
-		room, err := t.mayRead(ctx)
+		room, err := p.mayRead(ctx)
 		if err != nil {
 			return began, err
 		}
-		if t.params.CatchUp > 0 {
-			t.asked = time.Now()
+		if p.params.CatchUp > 0 {
+			p.asked = time.Now()
 		}
 		backlog.asks()
-		turn.asks()
+		slot.asks()
 		err = stream.Next(message)
 		room.done()
 		if err != nil {
-			return began, t.refused(cursor, err)
+			return began, p.refused(cursor, err)
 		}
 		appended()
 	}
 }
 
 // takeTurn waits until a catch-up may open its RPC.
-func (t *Topic) takeTurn(ctx context.Context, stale *placeWatch) (*turn, error) {
-	if t.role() != catchUpRole || t.params.Turns == nil {
+func (p *pump) takeSlot(ctx context.Context, stale *placeWatch) (*slot, error) {
+	if p.role() != catchUpRole || p.params.Slots == nil {
 		return nil, nil //nolint:nilnil // it needs none
 	}
-	turn, err := t.params.Turns.try(t.home), error(nil)
-	if turn == nil {
+	slot, err := p.params.Slots.try(p.home), error(nil)
+	if slot == nil {
 		resume := stale.pause()
-		turn, err = t.params.Turns.take(ctx, t.home)
+		slot, err = p.params.Slots.take(ctx, p.home)
 		resume()
 	}
-	t.turn.Store(turn)
-	return turn, err
+	p.slot.Store(slot)
+	return slot, err
 }
 
 // expired is the end of an RPC whose cursor the backend does not know any more.
@@ -260,43 +278,43 @@ var errTooFar = errors.New("topic: the cursor is too far back")
 
 // tooFar reports whether a catch-up has brought as much as it may, and the message
 // that it has got is one more of its replay: what comes after a silence is new.
-func (t *Topic) tooFar() bool {
-	most := t.params.CatchUp
-	if most == 0 || t.role() != catchUpRole {
+func (p *pump) tooFar() bool {
+	most := p.params.CatchUp
+	if most == 0 || p.role() != catchUpRole {
 		return false
 	}
-	if time.Since(t.asked) >= silence {
-		t.replayed.Store(true)
+	if time.Since(p.asked) >= silence {
+		p.replayed.Store(true)
 	}
-	return t.start != "" && t.gapAt == 0 && !t.replayed.Load() && t.log.Newest() >= most
+	return p.start != "" && p.member.gapAt == 0 && !p.replayed.Load() && p.log.Newest() >= most
 }
 
 // resume returns the cursor at which the RPC is to be opened, nil for none.
-func (t *Topic) resume() []byte {
-	t.overlap.cursor = nil
-	if t.params.Cursors == nil {
+func (p *pump) resume() []byte {
+	p.overlap.cursor = nil
+	if p.params.Cursors == nil {
 		return nil
 	}
-	cursor, since, ok := t.params.Renderer.Resume()
+	cursor, since, ok := p.params.Renderer.Resume()
 	if !ok {
 		return nil
 	}
-	rules := *t.params.Cursors
+	rules := *p.params.Cursors
 	rules.Repeats = rules.Repeats || rules.Repeating != nil && rules.Repeating()
-	if !t.home.meets {
+	if !p.home.meets {
 		rules.NotAfter = nil // the RPCs differ in their order
 	}
-	t.overlap.begin(rules, cursor, since)
-	t.overlap.unordered = !t.home.meets
+	p.overlap.begin(rules, cursor, since)
+	p.overlap.unordered = !p.home.meets
 	return bytes.Clone(cursor)
 }
 
 // refused marks the end of an RPC that was opened at a cursor in vain: before its
 // first message with a cursor, be that one that the log has already. A greeting
 // may come before the refusal, as etcd's does.
-func (t *Topic) refused(cursor []byte, err error) error {
-	if cursor != nil && !t.heard &&
-		(errors.Is(err, errExpired) || t.params.Cursors.Expired(err)) {
+func (p *pump) refused(cursor []byte, err error) error {
+	if cursor != nil && !p.heard &&
+		(errors.Is(err, errExpired) || p.params.Cursors.Expired(err)) {
 		return expired{err}
 	}
 	return err
@@ -304,13 +322,13 @@ func (t *Topic) refused(cursor []byte, err error) error {
 
 // mayRead waits until the pump may read the RPC's next message, and returns the
 // room for it.
-func (t *Topic) mayRead(ctx context.Context) (*message, error) {
+func (p *pump) mayRead(ctx context.Context) (*message, error) {
 	for {
-		if err := t.awaitReaders(ctx); err != nil {
+		if err := p.awaitReaders(ctx); err != nil {
 			return nil, err
 		}
-		room, err := t.makeRoom(ctx)
-		if err != nil || !t.mustWait() {
+		room, err := p.intake.makeRoom(ctx)
+		if err != nil || !p.mustWait() {
 			return room, err
 		}
 		room.done() // it has taken a while, and the readers have left meanwhile
@@ -320,114 +338,114 @@ func (t *Topic) mayRead(ctx context.Context) (*message, error) {
 // awaitReaders holds the pump of a held log back while the topic has no clients or
 // one of them has not got what the log holds, so that flow control reaches the
 // backend. It also holds back the pump of a catch-up that is ahead of main.
-func (t *Topic) awaitReaders(ctx context.Context) error {
-	if !t.mustWait() {
+func (p *pump) awaitReaders(ctx context.Context) error {
+	if !p.mustWait() {
 		return ctx.Err()
 	}
-	t.waiting.Store(true) // before it is looked at again, so that no wake-up is missed
-	defer t.waiting.Store(false)
+	p.waiting.Store(true) // before it is looked at again, so that no wake-up is missed
+	defer p.waiting.Store(false)
 	again := time.NewTimer(silence) // main may have passed by
 	defer again.Stop()
-	defer t.stalls(false)
-	for t.mustWait() {
-		t.stalls(t.log.Full())
-		began, counts := time.Now(), !t.log.Full() || t.waitsForClient() // else the bridge has not come round to a client
+	defer p.readers.stall.stalls(false)
+	for p.mustWait() {
+		p.readers.stall.stalls(p.log.Full())
+		began, counts := time.Now(), !p.log.Full() || p.readers.waitsForClient() // else the bridge has not come round to a client
 		select {
-		case <-t.room:
+		case <-p.room:
 		case <-again.C:
 			again.Reset(silence)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		if counts {
-			t.turn.Load().wait(time.Since(began))
+			p.slot.Load().wait(time.Since(began))
 		}
 	}
 	return ctx.Err()
 }
 
-func (t *Topic) mustWait() bool {
-	return t.held() && (t.listening.Load() == 0 || t.full() || t.ahead())
+func (p *pump) mustWait() bool {
+	return p.readers.retained() && (p.listening.Load() == 0 || p.readers.full() || p.member.ahead())
 }
 
 // take renders a message into the log.
-func (t *Topic) take(ctx context.Context, wire []byte) error {
-	t.last, t.received = 0, true
-	t.took(len(wire))
-	m, err := t.params.Renderer.Read(ctx, wire)
-	defer t.params.Renderer.Release()
+func (p *pump) take(ctx context.Context, wire []byte) error {
+	p.intake.last, p.received = 0, true
+	p.intake.took(len(wire))
+	m, err := p.params.Renderer.Read(ctx, wire)
+	defer p.params.Renderer.Release()
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err == nil && m.Expired {
 		return errExpired
 	}
-	t.heard = t.heard || len(m.Cursor) > 0
-	drop, lost := t.overlap.drops(m)
+	p.heard = p.heard || len(m.Cursor) > 0
+	drop, lost := p.overlap.drops(m)
 	if drop {
 		return nil
 	}
-	if t.tooFar() {
+	if p.tooFar() {
 		return expired{errTooFar}
 	}
 	if lost != "" {
-		if err := t.tellGap(lost); err != nil {
+		if err := p.appendGap(lost); err != nil {
 			return err
 		}
 	}
 	switch {
-	case err != nil && t.params.StopOnBad:
+	case err != nil && p.params.StopOnBad:
 		return unshown{err}
 	case err != nil:
-		frame, id := t.params.Renderer.Gap(reason.GapUntranscodable)
-		t.log.Mark(reason.GapUntranscodable)
-		err = t.grow(frame, id, false)
+		frame, id := p.params.Renderer.Gap(reason.GapUntranscodable)
+		p.log.Mark(reason.GapUntranscodable)
+		err = p.member.grow(frame, id, false)
 	default:
-		frame, id := t.params.Renderer.Event()
-		t.took(len(frame))
-		err = t.grow(frame, id, false)
+		frame, id := p.params.Renderer.Event()
+		p.intake.took(len(frame))
+		err = p.member.grow(frame, id, false)
 	}
-	if !t.delivered {
-		t.delivered = true
-		t.update(func(s *Status) { s.Messages = true })
+	if !p.delivered {
+		p.delivered = true
+		p.update(func(s *Status) { s.Messages = true })
 	}
 	return err
 }
 
 // settle decides what follows the end of an RPC: nil to open it again, else
 // the change of status with which the pump stops.
-func (t *Topic) settle(began time.Time, err error) func(*Status) {
+func (p *pump) settle(began time.Time, err error) func(*Status) {
 	now := time.Now()
 	if errors.As(err, new(expired)) {
-		t.tellLost(reason.GapExpired)
+		p.appendLoss(reason.GapExpired)
 		return nil // opened once without the cursor, at once
 	}
-	if t.endedHere(err) {
-		t.broken = t.broken || t.delivered
-		t.mend()
+	if p.endedHere(err) {
+		p.broken = p.broken || p.delivered
+		p.noteLoss()
 		return nil
 	}
 	// A stream may be silent for hours: one that lived for a while has worked.
-	worked := t.delivered || (!began.IsZero() && now.Sub(began) >= t.params.Backoff.Max)
-	t.pace.ended(now, worked)
+	worked := p.delivered || (!began.IsZero() && now.Sub(began) >= p.params.Backoff.Max)
+	p.pace.ended(now, worked)
 	if worked || endedOK(err) {
-		t.failures, t.attempts = 0, 0
+		p.failures, p.attempts = 0, 0
 	}
-	t.broken = t.broken || t.delivered
+	p.broken = p.broken || p.delivered
 	if endedOK(err) {
-		if !t.params.Reopen {
-			return t.finish(nil)
+		if !p.params.Reopen {
+			return p.finish(nil)
 		}
-		t.mend()
+		p.noteLoss()
 		return nil
 	}
-	switch t.judge(err, worked) {
+	switch p.judge(err, worked) {
 	case Hold:
-		t.mend()
-		t.update(func(s *Status) { s.Err = err })
+		p.noteLoss()
+		p.update(func(s *Status) { s.Err = err })
 		return nil
 	case Fatal:
-		return t.finish(err)
+		return p.finish(err)
 	default:
 		return func(s *Status) {
 			s.Phase, s.Err, s.Stale = Broken, err, false
@@ -438,8 +456,8 @@ func (t *Topic) settle(began time.Time, err error) func(*Status) {
 
 // endedHere reports whether the RPC was ended on this side, to be opened again at
 // once: it is no failure of the backend's.
-func (t *Topic) endedHere(err error) bool {
-	return !endedOK(err) && !errors.As(err, new(unshown)) && t.params.Judge(err) == Again
+func (p *pump) endedHere(err error) bool {
+	return !endedOK(err) && !errors.As(err, new(unshown)) && p.params.Judge(err) == Again
 }
 
 // endedOK reports whether the RPC ended with OK. Only io.EOF itself says so: a
@@ -449,23 +467,23 @@ func endedOK(err error) bool {
 }
 
 // judge returns Hold, Retry or Fatal.
-func (t *Topic) judge(err error, worked bool) Verdict {
+func (p *pump) judge(err error, worked bool) Verdict {
 	if errors.As(err, new(unshown)) {
 		return Fatal
 	}
-	verdict := t.params.Judge(err)
+	verdict := p.params.Judge(err)
 	if verdict == Flaky && !worked {
-		t.failures++
+		p.failures++
 	}
 	if verdict == Hold {
-		t.attempts++ // the opening that is to follow
+		p.attempts++ // the opening that is to follow
 	}
-	usedUp := t.params.Attempts > 0 && t.attempts > t.params.Attempts
-	final := t.params.NoReturn && t.delivered
+	usedUp := p.params.Attempts > 0 && p.attempts > p.params.Attempts
+	final := p.params.NoReturn && p.delivered
 	switch {
 	case verdict == Hold && !usedUp && !final, verdict == Fatal:
 		return verdict
-	case verdict == Flaky && t.failures >= flakyOpens, t.params.NoReturn:
+	case verdict == Flaky && p.failures >= flakyOpens, p.params.NoReturn:
 		return Fatal
 	}
 	return Retry
@@ -474,10 +492,10 @@ func (t *Topic) judge(err error, worked bool) Verdict {
 // finish writes the last frame and closes the log, together with the change of
 // status: a client that joined in between would start behind the last frame and
 // hear nothing, each time it comes back.
-func (t *Topic) finish(err error) func(*Status) {
-	frame, id := t.params.Renderer.End(err)
+func (p *pump) finish(err error) func(*Status) {
+	frame, id := p.params.Renderer.End(err)
 	return func(s *Status) {
-		if !t.conclude(frame, id) {
+		if !p.member.conclude(frame, id) {
 			return
 		}
 		s.Phase, s.Err, s.Stale = Finished, err, false
@@ -486,29 +504,29 @@ func (t *Topic) finish(err error) func(*Status) {
 
 // mend tells that messages may be missing from here on, where an RPC that had
 // delivered was lost and its successor cannot be opened at a cursor.
-func (t *Topic) mend() {
-	if !t.broken {
+func (p *pump) noteLoss() {
+	if !p.broken {
 		return
 	}
-	t.broken = false
-	if t.params.Cursors != nil {
-		if _, _, ok := t.params.Renderer.Resume(); ok {
+	p.broken = false
+	if p.params.Cursors != nil {
+		if _, _, ok := p.params.Renderer.Resume(); ok {
 			return
 		}
 	}
-	t.tellLost(reason.GapUpstream)
+	p.appendLoss(reason.GapUpstream)
 }
 
 // tellGap appends a gap after which the order of cursors begins anew.
-func (t *Topic) tellGap(why reason.Gap) error {
-	frame, id := t.params.Renderer.Gap(why)
-	t.log.Mark(why)
-	return t.grow(frame, id, true)
+func (p *pump) appendGap(why reason.Gap) error {
+	frame, id := p.params.Renderer.Gap(why)
+	p.log.Mark(why)
+	return p.member.grow(frame, id, true)
 }
 
 // tellLost is tellGap between two RPCs, when a merged log needs no gap any more.
-func (t *Topic) tellLost(why reason.Gap) {
-	if err := t.tellGap(why); err != nil && !errors.Is(err, errOver) {
+func (p *pump) appendLoss(why reason.Gap) {
+	if err := p.appendGap(why); err != nil && !errors.Is(err, errOver) {
 		panic(err) // grow knows no other
 	}
 }

@@ -42,8 +42,8 @@ func (t *Topic) Status() *Status { return t.status.Load() }
 // of the log.
 func (t *Topic) update(change func(*Status)) {
 	defer t.log.Notify()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.statusMu.Lock()
+	defer t.statusMu.Unlock()
 	old := t.status.Load()
 	next := *old
 	change(&next)

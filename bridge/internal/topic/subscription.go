@@ -148,15 +148,15 @@ func (s *Subscription) enter() error {
 			return err
 		}
 		if s.Topic != nil && !s.left {
-			t.clients++ // leaving a catch-up may have dropped the last client of main
+			t.reg.clients++ // leaving a catch-up may have dropped the last client of main
 			s.leave()
-			t.clients--
+			t.reg.clients--
 		}
 		s.left = false
-		s.registry.revive(t)
+		s.registry.reopen(t)
 		s.attach(t)
 		switch {
-		case s.Start == Resumed && s.missesTooMuch():
+		case s.Start == Resumed && s.join.MaxEvents > 0 && t.log.Newest()-s.Position > s.join.MaxEvents:
 			s.join.Place.TooOld = true
 		case s.Start == Missed && s.join.resumes():
 			// The pump has pushed the cursor out of the log in which it was found: now
@@ -172,9 +172,9 @@ func (s *Subscription) enter() error {
 
 // anywhere returns the join of a client without a place.
 func (j *Join) anywhere() Join {
-	wish := *j
-	wish.Place, wish.alone = Place{}, false
-	return wish
+	anywhere := *j
+	anywhere.Place, anywhere.alone = Place{}, false
+	return anywhere
 }
 
 // resumes reports whether the client can go on wherever its cursor is known.
@@ -190,97 +190,16 @@ func (j *Join) anew() bool { return j.Own || j.Private && j.Resumable }
 func (s *Subscription) attach(t *Topic) {
 	s.Topic, s.breaks = t, t.Status().breaks
 	s.join.Key = t.home.key // the same; one for all
-	t.place(s)
-	t.clients++
+	t.readers.place(s)
+	t.reg.clients++
 	t.listening.Add(1)
 	t.wakePump()
 	// Only now that its client is placed: one that starts after the newest
 	// frame must not start after the RPC's first message.
-	if s.join.Starts != nil && t.Status().Phase == Opening && !t.runs() {
+	if s.join.Starts != nil && t.Status().Phase == Opening && !t.member.runs() {
 		s.join.Starts(t.params.Source)
 	}
-	s.registry.run(t)
-}
-
-// runs reports whether the topic has a pump, or had one and is merged.
-func (t *Topic) runs() bool {
-	t.home.mu.Lock()
-	defer t.home.mu.Unlock()
-	return t.stop != nil || t.merged
-}
-
-// place finds the position at which the client starts.
-func (s *Subscription) place() {
-	log, place := s.Topic.log, s.join.Place
-	floor, head := log.Bounds()
-	s.passes.Store(0)
-	s.Missed, s.Absent = "", false
-	switch {
-	case place.ID == "", place.TooOld:
-		if s.Position, s.ID = log.Head(); s.join.Held {
-			s.Position, s.ID = log.Floor()
-		}
-		if s.Start = Fresh; place.TooOld {
-			s.Start, s.Missed, s.Absent = Missed, reason.GapExpired, true
-		}
-		return
-	case place.Epoch == "":
-		if position, passed, ok := s.Topic.locate(place); ok {
-			s.Start, s.Position = Resumed, position
-			s.passes.Store(passed)
-			return
-		}
-	case place.Epoch == s.Topic.epoch && place.Seq >= floor && place.Seq <= head:
-		s.Start, s.Position = Resumed, place.Seq
-		return
-	}
-	s.Start = Missed
-	s.Position, s.ID = log.Floor()
-	s.explain()
-}
-
-// missesNothing reports whether a running log has the client's place as its newest: on
-// a quiet stream that place may be old although nothing has come after it. Of private
-// topics the client's own may be one, where its old connection is not known to be dead.
-func (r *Registry) missesNothing(join *Join) bool {
-	f, place := r.families[join.Key], join.Place
-	if f == nil || !f.meets {
-		return false
-	}
-	place.TooOld = false
-	if f.privateAt(place.ID) {
-		return true
-	}
-	t := f.byCursor(place, false)
-	if t == nil || t.Status().Phase != Live {
-		return false
-	}
-	position, passed, ok := t.locate(place)
-	return ok && passed == 0 && position == t.log.Newest()
-}
-
-// missesTooMuch reports whether more frames follow the client's place than it is to
-// be sent.
-func (s *Subscription) missesTooMuch() bool {
-	most := s.join.MaxEvents
-	return most > 0 && s.Topic.log.Newest()-s.Position > most
-}
-
-// explain says why the client cannot stand at its place.
-func (s *Subscription) explain() {
-	t, place := s.Topic, s.join.Place
-	if from := t.home.byEpoch(place.Epoch); from != nil {
-		t = from // it has lost the place
-	}
-	floor, _ := t.log.Bounds()
-	switch here := place.Epoch == t.epoch; {
-	case here && place.Seq < floor, place.Epoch == "" && !place.Forgotten && floor > 0:
-		s.Missed, s.Absent = reason.GapExpired, t.log.Dropped() >= t.params.Linger
-	case here, place.Forgotten, place.Epoch == "" && s.registry.lapsed.has(t.home.key):
-		s.Missed, s.Absent = reason.GapForgotten, true
-	default:
-		s.Missed = reason.GapRestarted
-	}
+	s.registry.pumps.run(t)
 }
 
 // Pass returns the position behind those frames after a position that the
@@ -299,7 +218,7 @@ func (s *Subscription) Pass(position uint64) (next uint64, more bool) {
 	})
 	if !more {
 		s.passes.Store(0)
-		s.Topic.hasPassed(s)
+		s.Topic.readers.hasPassed(s)
 	}
 	return next, more
 }
@@ -316,7 +235,7 @@ func (s *Subscription) Move() (bool, error) {
 	switch {
 	case s.Parted():
 		s.join.Place, s.join.alone = s.placeAnew()
-	case !from.isMerged():
+	case !from.member.isMerged():
 		return false, nil
 	case s.passes.Load() == 0:
 		_, head := from.log.Bounds()
@@ -330,7 +249,7 @@ func (s *Subscription) Move() (bool, error) {
 	}
 	s.join.alone = false
 	s.arrives()
-	s.Topic.opened = s.Topic.opened || s.opened
+	s.Topic.reg.opened = s.Topic.reg.opened || s.opened
 	return true, nil
 }
 
@@ -345,7 +264,7 @@ func (s *Subscription) Log() *replay.Log { return s.Topic.log }
 func (s *Subscription) Opened() {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
-	s.opened, s.openedAt, s.Topic.opened = true, s.registry.now(), true
+	s.opened, s.openedAt, s.Topic.reg.opened = true, s.registry.now(), true
 }
 
 // SetCut sets the function that ends the client's stream at once, where its log
@@ -373,8 +292,8 @@ func (s *Subscription) leave() {
 	}
 	s.left = true
 	t := s.Topic
-	t.settled = t.settled || s.opened && s.registry.now()-s.openedAt >= settles
+	t.reg.settled = t.reg.settled || s.opened && s.registry.now()-s.openedAt >= settles
 	t.listening.Add(-1)
-	t.unhold(s)
-	s.registry.release(t)
+	t.readers.remove(s)
+	s.registry.idle.release(t)
 }

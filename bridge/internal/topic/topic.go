@@ -22,7 +22,7 @@ type Params struct {
 	// Cursors are set where RPCs can be opened at a cursor.
 	Cursors *Cursors
 	// Turns bounds the catch-ups of the backend; nil: there is no bound.
-	Turns *Turns
+	Slots *Slots
 	Log   replay.Params // Hold, Start and Budget are set by the registry
 	// Linger is how long the topic stays after its last client left.
 	Linger  time.Duration
@@ -59,53 +59,40 @@ const (
 	catchUpRole             // follows what main has not got, until it meets it
 )
 
-// Topic is one upstream stream and its log.
+// Topic is one upstream stream and its log. Its parts are named for what guards them. Locks
+// are taken in this order: the registry's, the family's, the readers', the log's.
 type Topic struct {
 	epoch    string
 	params   Params
-	roleNow  atomic.Int32 // its role; changed under the registry's, the family's and the readers' lock
+	start    string // the id of the cursor that the log begins after; empty: none, or an RPC of its client's own
+	home     *family
 	log      *replay.Log
 	registry *Registry
+
 	status   atomic.Pointer[Status]
-	mu       sync.Mutex // of update
+	statusMu sync.Mutex // of update
 
-	// Owned by the pump while it runs, else by the goroutine that starts it.
-	pace      pace
-	failures  int  // openings in a row that failed with what may be a bug
-	attempts  int  // openings again in a row, after what is held
-	received  bool // the current RPC has sent a message
-	heard     bool // one with a cursor
-	delivered bool // one that the log had not got
-	broken    bool // an RPC that had delivered was lost, and none was opened since
-	overlap   overlap
-	asked     time.Time // when the pump began to wait for the next message; only where catch-ups are bounded
-	last      int64     // the size of the newest message, or of its frame
+	// role is changed under the registry's, the family's and the readers' lock.
+	roleNow   atomic.Int32
+	listening atomic.Int32         // clients
+	replayed  atomic.Bool          // a bounded catch-up has brought all that there was when it began
+	slot      atomic.Pointer[slot] // of a catch-up's newest RPC
 
-	// room wakes the pump of a topic that holds its log: a client has read on,
-	// has come back or has left, or main has moved. One wake-up is enough, so
-	// it holds one; never closed.
-	room      chan struct{}
-	replayed  atomic.Bool   // a bounded catch-up has brought all that there was when it began
-	skips     atomic.Uint64 // the position up to which clients of a catch-up skip what they have got, 0: none does; changed under readersMu
-	waiting   atomic.Bool   // the pump waits for room, or is about to
-	listening atomic.Int32
-	turn      atomic.Pointer[turn] // of a catch-up's newest RPC
+	// room wakes a pump that waits for its readers: a client has read on, has come back or
+	// has left, or main has moved. One wake-up is enough, so it holds one; never closed.
+	room    chan struct{}
+	waiting atomic.Bool // the pump waits for room, or is about to
 
-	holding atomic.Bool   // main's log is held; changed under readersMu
-	fullAt  atomic.Uint64 // the head of a held log when it was last full
+	pump    pump    // the pump's own
+	readers readers // guarded by a lock of their own
+	member  member     // guarded by the family's lock
+	reg     registration // guarded by the registry's lock
+}
 
-	readersMu sync.Mutex      // above the log's
-	readers   []*Subscription // of a log that is held; of a private one as they came
-	skippers  int             // how many of them skip what they have got
-	shared    bool            // other clients than the one that opened it need main to go on
-	least     uint64          // how far the last of the readers has read
-	atLeast   int             // how many have read no further
-	stalled   bool            // the pump waits, since the log is full
-	watch     *time.Timer     // samples a pump that waits; nil: it need not be
-	samples   uint64          // how many have been taken
-	calm      int             // how many in a row have found the pump reading
+// kin is a topic as its family knows it. It is guarded by the family's lock.
+type member struct {
+	*Topic
 
-	// Guarded by the family's lock.
 	accepted bool               // it has a running RPC
 	gapAt    uint64             // the position of the newest gap that breaks the order of cursors
 	newest   string             // the id at the log's head
@@ -114,12 +101,10 @@ type Topic struct {
 	removed  bool               // the family does not know it any more
 	merged   bool               // another log goes on from here
 	stop     context.CancelFunc // ends the pump; nil while none runs
+}
 
-	// Guarded by the registry's lock.
-	home    *family
-	leansOn *Topic // a catch-up: the main log that it keeps
-	wish    *Join  // a catch-up that is apart: a client of its, by which main is opened
-	start   string // a catch-up: the id of the cursor that its log begins after; empty: an own RPC
+// tenancy is a topic as the registry knows it. It is guarded by the registry's lock.
+type registration struct {
 	clients int
 	opened  bool       // some client has been sent a stream-open
 	settled bool       // a client has listened for long: see settles
@@ -127,16 +112,21 @@ type Topic struct {
 	gone    bool
 	linger  *time.Timer // runs while clients == 0
 	rests   int         // how often it has begun to linger
+	keptMain *Topic      // a catch-up: the main log that it keeps
+	mainJoin    *Join       // a catch-up that is apart: a client of its, by which main is opened
 }
 
 func newTopic(epoch string, role role, start string, home *family, params Params) *Topic {
 	params.Log.Hold, params.Log.Start = role != mainRole, start
 	t := &Topic{
-		epoch: epoch, start: start, newest: start, home: home, params: params,
+		epoch: epoch, start: start, home: home, params: params,
 		log:  replay.New(params.Log),
-		pace: pace{backoff: params.Backoff},
 		room: make(chan struct{}, 1),
 	}
+	t.pump = pump{Topic: t, pace: pace{backoff: params.Backoff}}
+	t.pump.intake.pump = &t.pump
+	t.readers.Topic, t.readers.stall.readers = t, &t.readers
+	t.member = member{Topic: t, newest: start}
 	t.roleNow.Store(int32(role))
 	t.status.Store(&Status{changed: make(chan struct{})})
 	return t

@@ -51,7 +51,7 @@ func heldLogCost(t *testing.T, role role, readers int) time.Duration {
 	opener := join(first)
 	topic := opener.Topic
 	grow := func(n int) {
-		if err := topic.grow([]byte("frame"), "m"+strconv.Itoa(n), false); err != nil {
+		if err := topic.member.grow([]byte("frame"), "m"+strconv.Itoa(n), false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,7 +63,7 @@ func heldLogCost(t *testing.T, role role, readers int) time.Duration {
 	all := []*Subscription{opener}
 	for range readers {
 		sub := join(place)
-		if sub.Topic != topic || !sub.Held() {
+		if sub.Topic != topic || !sub.Retained() {
 			t.Fatal("the client does not read the held log")
 		}
 		all = append(all, sub)

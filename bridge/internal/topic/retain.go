@@ -2,6 +2,8 @@ package topic
 
 import (
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,77 +34,63 @@ type reader struct {
 	parting
 }
 
+// readers are the clients of a log that is held.
+type readers struct {
+	*Topic
+
+	retaining atomic.Bool   // main's log is held; changed under mu
+	fullAt  atomic.Uint64 // the head of a held log when it was last full
+	skips   atomic.Uint64 // the position up to which clients of a catch-up skip what they have got, 0: none does; changed under mu
+
+	mu       sync.Mutex      // above the log's
+	all      []*Subscription // of a private log as they came
+	skippers int             // how many of them skip what they have got
+	shared   bool            // other clients than the one that opened it need main to go on
+	least    uint64          // how far the last of the readers has read
+	atLeast  int             // how many have read no further
+
+	stall stall
+}
+
 // holdMain holds a main log for the client that is to open it.
-func (t *Topic) holdMain() {
-	t.log.SetHold(true)
-	t.holding.Store(true)
+func (r *readers) retainMain() {
+	r.log.SetHold(true)
+	r.retaining.Store(true)
 }
 
 // held reports whether the log keeps what its readers have not got.
-func (t *Topic) held() bool { return t.role() != mainRole || t.holding.Load() }
-
-// place finds the position at which a client starts, and holds a held log for
-// it from there: it may stand further back than what was written to it before
-// it was cut.
-func (t *Topic) place(s *Subscription) {
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	s.reader = reader{}
-	if !t.held() {
-		s.place()
-		return
-	}
-	t.log.Release(0) // nothing goes while it is placed
-	s.place()
-	s.read, s.began, s.stood = s.Position, s.Position, s.Position
-	if passes := s.passes.Load(); passes > 0 {
-		s.skips = true
-		t.skippers++
-		t.skips.Store(max(t.skips.Load(), s.Position+passes))
-	}
-	if place := s.join.Place; place.Epoch == t.epoch && place.Seq < s.stood {
-		s.stood = place.Seq
-	}
-	// Until its first block has been written nothing is known of the client.
-	s.holds, s.writing, s.target = true, true, s.Position
-	s.headAt = t.samples
-	s.at = len(t.readers)
-	t.readers = append(t.readers, s)
-	t.shared = t.shared || len(t.readers) > 1
-	t.release()
-	t.watchStall()
-}
+func (r *readers) retained() bool { return r.role() != mainRole || r.retaining.Load() }
 
 // arrives says that nothing is being written to a client that has moved.
 func (s *Subscription) arrives() {
 	t := s.Topic
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
+	t.readers.mu.Lock()
+	defer t.readers.mu.Unlock()
 	s.writing = false
 }
 
 // share says that others than its client need a main log to go on.
-func (t *Topic) share() {
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	t.shared = true
-	t.release()
-	t.watchStall()
+func (r *readers) share() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shared = true
+	r.release()
+	r.stall.watchStall()
 }
 
 // Held reports whether the pump may wait for the client, which then has to tell its
 // Progress. Until the client moves it may become false, but not true.
-func (s *Subscription) Held() bool { return s.Topic.held() }
+func (s *Subscription) Retained() bool { return s.Topic.readers.retained() }
 
 // Sending says that the client is being written to, up to a position. Progress
 // follows when it has been.
 func (s *Subscription) Sending(position uint64) {
 	t := s.Topic
-	if !t.held() {
+	if !t.readers.retained() {
 		return
 	}
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
+	t.readers.mu.Lock()
+	defer t.readers.mu.Unlock()
 	s.writing, s.visited, s.target = true, true, position
 }
 
@@ -110,12 +98,12 @@ func (s *Subscription) Sending(position uint64) {
 // client may be slow, but is not stuck.
 func (s *Subscription) Taking() {
 	t := s.Topic
-	if !t.held() {
+	if !t.readers.retained() {
 		return
 	}
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	if s.counts && s.read == t.least {
+	t.readers.mu.Lock()
+	defer t.readers.mu.Unlock()
+	if s.counts && s.read == t.readers.least {
 		t.log.Moves()
 	}
 }
@@ -125,183 +113,183 @@ func (s *Subscription) Taking() {
 func (s *Subscription) Progress(position uint64) {
 	s.registry.reclaim() // what is compressed is compressed for a reader
 	t := s.Topic
-	if !t.held() && !s.Parted() {
+	if !t.readers.retained() && !s.Parted() {
 		return
 	}
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
+	t.readers.mu.Lock()
+	defer t.readers.mu.Unlock()
 	before := s.read
 	s.read, s.writing = position, false
 	if position >= t.log.Newest() {
-		s.headAt = t.samples
+		s.headAt = t.readers.stall.samples
 	}
 	if !s.holds {
 		return
 	}
-	if t.role() == mainRole && t.shared && t.keepsUp(s) {
-		t.drop(s)
+	if t.role() == mainRole && t.readers.shared && t.readers.keepsUp(s) {
+		t.readers.drop(s)
 	}
 	switch {
-	case len(t.readers) == 0:
-		t.release()
-	case !s.counts, before > t.least, position == before: // the log waits for another one
+	case len(t.readers.all) == 0:
+		t.readers.release()
+	case !s.counts, before > t.readers.least, position == before: // the log waits for another one
 	default:
 		// There may be thousands, which are looked through once the last has moved.
-		if t.atLeast--; t.atLeast == 0 {
-			t.release()
+		if t.readers.atLeast--; t.readers.atLeast == 0 {
+			t.readers.release()
 		}
 	}
 }
 
 // waitsForClient reports whether the log is full because of a client that is being
 // written to, and takes its time.
-func (t *Topic) waitsForClient() bool {
-	if !t.log.Full() {
+func (r *readers) waitsForClient() bool {
+	if !r.log.Full() {
 		return false
 	}
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	return slices.ContainsFunc(t.readers, func(s *Subscription) bool { return s.writing && s.visited && s.read == t.least })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.all, func(s *Subscription) bool { return s.writing && s.visited && s.read == r.least })
 }
 
 // unhold holds the log for the other readers.
-func (t *Topic) unhold(s *Subscription) {
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	t.drop(s)
-	t.release()
+func (r *readers) remove(s *Subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop(s)
+	r.release()
 }
 
 // drop takes a reader out. The readers of a private log stay in the order of their
 // coming, and they are few; those of another have no order.
-func (t *Topic) drop(s *Subscription) {
+func (r *readers) drop(s *Subscription) {
 	if !s.holds {
 		return
 	}
 	s.holds = false
-	t.endSkip(s)
-	last := len(t.readers) - 1
-	if t.role() == privateRole {
-		copy(t.readers[s.at:], t.readers[s.at+1:])
-		for i, later := range t.readers[s.at:last] {
+	r.endSkip(s)
+	last := len(r.all) - 1
+	if r.role() == privateRole {
+		copy(r.all[s.at:], r.all[s.at+1:])
+		for i, later := range r.all[s.at:last] {
 			later.at = s.at + i
 		}
 	} else {
-		t.readers[s.at] = t.readers[last]
-		t.readers[s.at].at = s.at
+		r.all[s.at] = r.all[last]
+		r.all[s.at].at = s.at
 	}
-	t.readers[last] = nil
-	t.readers = t.readers[:last]
+	r.all[last] = nil
+	r.all = r.all[:last]
 }
 
 // endSkip notes that a reader skips nothing any more. An ordinal says how many frames
 // the client has got, and there may be fewer of them, or none: the client may have made
 // it up. So a log waits for what its clients skip only while one does.
-func (t *Topic) endSkip(s *Subscription) {
+func (r *readers) endSkip(s *Subscription) {
 	if !s.skips {
 		return
 	}
 	s.skips = false
-	if t.skippers--; t.skippers == 0 {
-		t.skips.Store(0)
+	if r.skippers--; r.skippers == 0 {
+		r.skips.Store(0)
 	}
 }
 
 // hasPassed notes that the client has come past all that it skips, so that its log may
 // merge.
-func (t *Topic) hasPassed(s *Subscription) {
-	t.readersMu.Lock()
-	t.endSkip(s)
-	t.readersMu.Unlock()
-	if t.skips.Load() > 0 || t.role() != catchUpRole || !t.home.meets {
+func (r *readers) hasPassed(s *Subscription) {
+	r.mu.Lock()
+	r.endSkip(s)
+	r.mu.Unlock()
+	if r.skips.Load() > 0 || r.role() != catchUpRole || !r.home.meets {
 		return
 	}
-	t.home.mu.Lock()
-	defer t.home.mu.Unlock()
-	if t.accepted && !t.removed {
-		t.home.meetOthers(t)
+	r.home.mu.Lock()
+	defer r.home.mu.Unlock()
+	if r.member.accepted && !r.member.removed {
+		r.home.meetOthers(r.Topic)
 	}
 }
 
 // release gives up what the readers have got: all of them. A private topic may
 // have several because the connection before is not known to be dead: it does not
 // wait for those that the newest may have come back from.
-func (t *Topic) release() {
-	if !t.held() {
+func (r *readers) release() {
+	if !r.retained() {
 		return
 	}
-	defer t.wakePump()
-	if t.role() == mainRole && t.shared {
-		for _, s := range slices.Backward(t.readers) {
-			if t.keepsUp(s) {
-				t.drop(s)
+	defer r.wakePump()
+	if r.role() == mainRole && r.shared {
+		for _, s := range slices.Backward(r.all) {
+			if r.keepsUp(s) {
+				r.drop(s)
 			}
 		}
-		if len(t.readers) == 0 {
-			t.holding.Store(false)
-			t.log.SetHold(false)
+		if len(r.all) == 0 {
+			r.retaining.Store(false)
+			r.log.SetHold(false)
 			return
 		}
 	}
-	if len(t.readers) == 0 {
+	if len(r.all) == 0 {
 		return // a client that comes back may stand where the log was held
 	}
-	newest := t.readers[len(t.readers)-1]
-	t.least = newest.read
-	for _, s := range t.readers {
-		if s.counts = s == newest || t.role() != privateRole || !newest.mayFollow(s); s.counts {
-			t.least = min(t.least, s.read)
+	newest := r.all[len(r.all)-1]
+	r.least = newest.read
+	for _, s := range r.all {
+		if s.counts = s == newest || r.role() != privateRole || !newest.mayFollow(s); s.counts {
+			r.least = min(r.least, s.read)
 		}
 	}
-	t.atLeast = 0
-	for _, s := range t.readers {
-		if s.counts && s.read == t.least {
-			t.atLeast++
+	r.atLeast = 0
+	for _, s := range r.all {
+		if s.counts && s.read == r.least {
+			r.atLeast++
 		}
 	}
-	t.log.Release(t.least)
+	r.log.Release(r.least)
 }
 
 // mayFollow reports whether the client may be the other one, come back. A client whose
 // requested position precedes the other's start cannot be its reconnect: the other found
 // the log by a cursor, as good as its own, while the client that opened it was away.
-func (s *Subscription) mayFollow(other *Subscription) bool { return s.stood >= other.began }
+func (s *reader) mayFollow(other *Subscription) bool { return s.stood >= other.began }
 
 // keepsUp reports whether a reader has come to the head, and has not let the log
 // fill for as long as it takes to fill it.
-func (t *Topic) keepsUp(s *Subscription) bool {
-	since := max(t.fullAt.Load(), s.Position) + uint64(t.params.Log.Events) //nolint:gosec // at least 1
-	return s.read >= t.log.Newest() && s.read >= since
+func (r *readers) keepsUp(s *Subscription) bool {
+	since := max(r.fullAt.Load(), s.Position) + uint64(r.params.Log.Events) //nolint:gosec // at least 1
+	return s.read >= r.log.Newest() && s.read >= since
 }
 
 // full reports whether the pump is to wait for the log's readers.
-func (t *Topic) full() bool {
-	if !t.log.Full() {
+func (r *readers) full() bool {
+	if !r.log.Full() {
 		return false
 	}
-	t.fullAt.Store(t.log.Newest())
-	if t.role() == mainRole {
-		t.home.mu.Lock()
-		defer t.home.mu.Unlock()
-		t.home.wakeAhead() // catch-ups that wait for main need not
+	r.fullAt.Store(r.log.Newest())
+	if r.role() == mainRole {
+		r.home.mu.Lock()
+		defer r.home.mu.Unlock()
+		r.home.wakeAhead() // catch-ups that wait for main need not
 	}
 	return true
 }
 
 // stalls notes whether the pump waits because the log is full.
-func (t *Topic) stalls(stalled bool) {
-	t.readersMu.Lock()
-	defer t.readersMu.Unlock()
-	t.stalled = stalled
-	t.watchStall()
+func (w *stall) stalls(stalled bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stalled = stalled
+	w.watchStall()
 }
 
 // watchStall begins to sample a pump that waits, where a reader may be waiting for
 // another one.
-func (t *Topic) watchStall() {
-	contested := len(t.readers) > 1 || len(t.readers) > 0 && t.role() == mainRole && t.shared
-	if t.stalled && contested && t.watch == nil {
-		t.calm = 0
-		t.watch = time.AfterFunc(sampleEvery, t.sample)
+func (w *stall) watchStall() {
+	contested := len(w.all) > 1 || len(w.all) > 0 && w.role() == mainRole && w.shared
+	if w.stalled && contested && w.watch == nil {
+		w.calm = 0
+		w.watch = time.AfterFunc(sampleEvery, w.sample)
 	}
 }

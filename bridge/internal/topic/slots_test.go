@@ -60,7 +60,7 @@ func (*roomCall) Close() {}
 type house struct {
 	t        *testing.T
 	registry *Registry
-	turns    *Turns
+	slots    *Slots
 	headers  bool
 	opened   int
 }
@@ -68,12 +68,12 @@ type house struct {
 func inHouse(t *testing.T, headers bool, test func(h *house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := &house{t: t, turns: NewTurns(256), headers: headers}
+		h := &house{t: t, slots: NewSlots(256), headers: headers}
 		h.registry = NewRegistry(Limits{Topics: 100_000, Idle: 1000, Bytes: 1 << 30})
 		defer h.registry.Close()
 		test(h)
-		if running, waiting := h.turns.Usage(); running+waiting > 0 {
-			t.Errorf("in the end %d RPCs have a turn, and %d wait for one", running, waiting)
+		if running, waiting := h.slots.Usage(); running+waiting > 0 {
+			t.Errorf("in the end %d RPCs have a slot, and %d wait for one", running, waiting)
 		}
 	})
 }
@@ -87,7 +87,7 @@ func (h *house) comes(key, cursor string) *client {
 			h.opened++
 			return "e" + strconv.Itoa(h.opened), Params{
 				Source:   &room{[]string{"c1", "c2", "c3", "c4"}, h.headers},
-				Renderer: &follows{renderer{cursors: true}, after}, Judge: judge, Turns: h.turns,
+				Renderer: &follows{renderer{cursors: true}, after}, Judge: judge, Slots: h.slots,
 				Cursors: &Cursors{Expired: func(error) bool { return false }},
 				Log:     replay.Params{Events: 10, Bytes: 1 << 20}, Backoff: Backoff{Initial: time.Second, Max: time.Second},
 			}
@@ -157,7 +157,7 @@ func TestQuietRoomsStarveNoClient(t *testing.T) {
 	}
 }
 
-// Cursors that clients have made up wait for messages, and hold no turns.
+// Cursors that clients have made up wait for messages, and hold no slots.
 func TestFutureCursorsHoldNoTurns(t *testing.T) {
 	for _, headers := range []bool{true, false} {
 		t.Run(fmt.Sprintf("headers %t", headers), func(t *testing.T) {
@@ -186,28 +186,28 @@ func TestFutureCursorsHoldNoTurns(t *testing.T) {
 	}
 }
 
-// Waiting for a turn says nothing about the backend: clients are not told that
+// Waiting for a slot says nothing about the backend: clients are not told that
 // they are stale, and the time before it goes on after it.
 func TestWaitingForATurnIsNotStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, anyLimits)
 		defer w.registry.Close()
-		w.params.Turns = NewTurns(0)
+		w.params.Slots = NewSlots(0)
 		resumes := func(j *Join) {
 			j.Resumable, j.Ordered, j.Place = true, false, Place{ID: "c1", Cursor: []byte("c1"), Base: "c1"}
 		}
-		blocker, err := w.params.Turns.take(t.Context(), &family{})
+		blocker, err := w.params.Slots.take(t.Context(), &family{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer blocker.giveBack()
 		w.backend.then(answer{slow: time.Minute})
-		w.join("k", resumes) // has the turn that a family always gets, and no place
+		w.join("k", resumes) // has the slot that a family always gets, and no place
 		c := w.join("k", func(j *Join) { resumes(j); j.Place.ID, j.Place.Base, j.Place.Cursor = "c2", "c2", []byte("c2") })
 		w.backend.then(answer{slow: 10 * time.Second})
 		time.Sleep(50 * time.Second)
 		w.expectStale(c, false)
-		time.Sleep(10 * time.Second) // the first is accepted, and its turn is the second's
+		time.Sleep(10 * time.Second) // the first is accepted, and its slot is the second's
 		time.Sleep(5*time.Second - time.Millisecond)
 		w.expectStale(c, false)
 		time.Sleep(time.Millisecond)
@@ -215,7 +215,7 @@ func TestWaitingForATurnIsNotStale(t *testing.T) {
 	})
 }
 
-// A replay at the pace of a slow client gives its turn to the next one.
+// A replay at the pace of a slow client gives its slot to the next one.
 func TestASlowClientHoldsNoTurn(t *testing.T) {
 	inScriptOfTurns(t, func(h *house, c *client) {
 		c.sub.Sending(1)
@@ -226,49 +226,49 @@ func TestASlowClientHoldsNoTurn(t *testing.T) {
 		c.sub.Sending(2)
 		c.sub.Topic.wakePump() // which may have looked between the two
 		synctest.Wait()
-		if running, _ := h.turns.Usage(); running != 1 {
-			t.Fatalf("%d RPCs have a turn while the first replays", running)
+		if running, _ := h.slots.Usage(); running != 1 {
+			t.Fatalf("%d RPCs have a slot while the first replays", running)
 		}
 		time.Sleep(60 * time.Millisecond)
 		c.sub.Progress(2)
 		synctest.Wait()
-		if running, _ := h.turns.Usage(); running != 0 {
-			t.Error("an RPC that has waited for its client for 260 ms has a turn")
+		if running, _ := h.slots.Usage(); running != 0 {
+			t.Error("an RPC that has waited for its client for 260 ms has a slot")
 		}
 	})
 }
 
-// The turn stays where the pump waits for a client that the bridge has not come round to, on a machine that is busy: the next RPC would
+// The slot stays where the pump waits for a client that the bridge has not come round to, on a machine that is busy: the next RPC would
 // make it busier.
 func TestAReplayKeepsItsTurnWhileTheBridgeIsLate(t *testing.T) {
 	inScriptOfTurns(t, func(h *house, c *client) {
 		time.Sleep(10 * silence)
-		if running, _ := h.turns.Usage(); running != 1 {
-			t.Errorf("%d RPCs have a turn", running)
+		if running, _ := h.slots.Usage(); running != 1 {
+			t.Errorf("%d RPCs have a slot", running)
 		}
 		c.sub.Sending(0) // its first block
 		time.Sleep(3 * silence)
-		if running, _ := h.turns.Usage(); running != 0 {
-			t.Errorf("%d RPCs have a turn while their client takes nothing", running)
+		if running, _ := h.slots.Usage(); running != 0 {
+			t.Errorf("%d RPCs have a slot while their client takes nothing", running)
 		}
 	})
 }
 
-// The turn of a replay whose last client has left is the next one's at once, while the topic lingers.
+// The slot of a replay whose last client has left is the next one's at once, while the topic lingers.
 func TestALingeringReplayHoldsNoTurn(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
-		w.params.Turns = NewTurns(1)
+		w.params.Slots = NewSlots(1)
 		own := func(j *Join) { j.Own, j.Resumable, j.Ordered = true, true, true }
 		w.join("k", own)
 		c := w.join("k", own)
 		w.backend.send(t, "1")
-		if running, _ := w.params.Turns.Usage(); running != 1 {
-			t.Fatalf("%d RPCs have a turn", running)
+		if running, _ := w.params.Slots.Usage(); running != 1 {
+			t.Fatalf("%d RPCs have a slot", running)
 		}
 		c.leave()
 		w.expectTopics(2)
-		if running, _ := w.params.Turns.Usage(); running != 0 {
-			t.Errorf("%d RPCs have a turn, of a topic without clients", running)
+		if running, _ := w.params.Slots.Usage(); running != 0 {
+			t.Errorf("%d RPCs have a slot, of a topic without clients", running)
 		}
 	})
 }
@@ -281,7 +281,7 @@ func inScriptOfTurns(t *testing.T, test func(h *house, c *client)) {
 			Key: "k", Resumable: true, Ordered: true, Place: Place{ID: "c1", Cursor: []byte("c1"), Base: "c1"},
 			Open: func(after []byte, catchUp bool) (string, Params) {
 				params := Params{
-					Source: &room{[]string{"c1", "c2", "c3", "c4"}, true}, Turns: h.turns, Judge: judge,
+					Source: &room{[]string{"c1", "c2", "c3", "c4"}, true}, Slots: h.slots, Judge: judge,
 					Renderer: &follows{renderer{cursors: true}, after}, Cursors: &Cursors{Expired: func(error) bool { return false }},
 					Log: replay.Params{Events: 1, Bytes: 1 << 20}, Backoff: Backoff{Initial: time.Second, Max: time.Second},
 				}
@@ -299,23 +299,23 @@ func inScriptOfTurns(t *testing.T, test func(h *house, c *client)) {
 	})
 }
 
-// A turn goes to the next RPC when its own has been silent, but not by a timer that was
+// A slot goes to the next RPC when its own has been silent, but not by a timer that was
 // late, nor while a message of the RPC is being taken.
 func TestSilenceIsTheBackends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns, home := NewTurns(1), &family{}
-		begun := func() *turn {
-			turn := turns.try(home)
-			turn.placed()
-			return turn
+		slots, home := NewSlots(1), &family{}
+		begun := func() *slot {
+			slot := slots.try(home)
+			slot.placed()
+			return slot
 		}
-		expect := func(turn *turn, returned bool, when string) {
+		expect := func(slot *slot, returned bool, when string) {
 			t.Helper()
 			synctest.Wait()
-			turn.mu.Lock()
-			defer turn.mu.Unlock()
-			if turn.returned != returned {
-				t.Errorf("returned %s: %t", when, turn.returned)
+			slot.mu.Lock()
+			defer slot.mu.Unlock()
+			if slot.returned != returned {
+				t.Errorf("returned %s: %t", when, slot.returned)
 			}
 		}
 

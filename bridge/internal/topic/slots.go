@@ -21,7 +21,7 @@ const longestSilence = 5 * time.Second
 // backend. It does not bound the RPCs that wait for messages: Limits.Topics does.
 // A family always gets one turn, so that the catch-ups of a slow service do not
 // hold up those of another one behind the same backend.
-type Turns struct {
+type Slots struct {
 	mu      sync.Mutex
 	limit   int
 	free    int           // negative after the limit was lowered below the turns that are taken
@@ -42,18 +42,18 @@ type line struct {
 // the others.
 type waiter struct {
 	family     *family
-	turn       chan *turn // holds one; never closed
+	slot       chan *slot // holds one; never closed
 	inAll, own *list.Element
 }
 
 // NewTurns returns a bound of so many RPCs.
-func NewTurns(atOnce int) *Turns {
-	return &Turns{limit: atOnce, free: atOnce, lines: map[*family]*line{}}
+func NewSlots(atOnce int) *Slots {
+	return &Slots{limit: atOnce, free: atOnce, lines: map[*family]*line{}}
 }
 
 // SetLimit changes the bound. Turns that are taken stay so; a higher bound serves
 // those that wait.
-func (s *Turns) SetLimit(atOnce int) {
+func (s *Slots) SetLimit(atOnce int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free += atOnce - s.limit
@@ -62,8 +62,8 @@ func (s *Turns) SetLimit(atOnce int) {
 }
 
 // turn is one RPC's. Its methods may be called on nil.
-type turn struct {
-	turns   *Turns
+type slot struct {
+	slots   *Slots
 	family  *family
 	counted bool // not the one that a family always gets
 	once    sync.Once
@@ -80,7 +80,7 @@ type turn struct {
 }
 
 // try returns a turn if the family can have one at once.
-func (s *Turns) try(f *family) *turn {
+func (s *Slots) try(f *family) *slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if line := s.lines[f]; s.free > 0 || line == nil || line.taken == 0 {
@@ -90,21 +90,21 @@ func (s *Turns) try(f *family) *turn {
 }
 
 // take waits for a turn.
-func (s *Turns) take(ctx context.Context, f *family) (*turn, error) {
+func (s *Slots) take(ctx context.Context, f *family) (*slot, error) {
 	w := s.queue(f)
 	select {
-	case t := <-w.turn:
+	case t := <-w.slot:
 		return t, nil
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	if len(w.turn) == 0 {
+	if len(w.slot) == 0 {
 		s.leaveLocked(w)
 		s.dropLocked(f)
 	}
 	s.mu.Unlock()
 	select {
-	case t := <-w.turn: // given while ctx ended
+	case t := <-w.slot: // given while ctx ended
 		t.giveBack()
 	default:
 	}
@@ -112,11 +112,11 @@ func (s *Turns) take(ctx context.Context, f *family) (*turn, error) {
 }
 
 // queue puts a waiter behind the others, and serves it if there is a turn.
-func (s *Turns) queue(f *family) *waiter {
+func (s *Slots) queue(f *family) *waiter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	line := s.lineLocked(f)
-	w := &waiter{family: f, turn: make(chan *turn, 1)}
+	w := &waiter{family: f, slot: make(chan *slot, 1)}
 	w.inAll, w.own = s.waiting.PushBack(w), line.waiting.PushBack(w)
 	if line.taken == 0 {
 		s.serveFirstLocked(line)
@@ -125,7 +125,7 @@ func (s *Turns) queue(f *family) *waiter {
 	return w
 }
 
-func (s *Turns) lineLocked(f *family) *line {
+func (s *Slots) lineLocked(f *family) *line {
 	l := s.lines[f]
 	if l == nil {
 		l = &line{}
@@ -134,8 +134,8 @@ func (s *Turns) lineLocked(f *family) *line {
 	return l
 }
 
-func (s *Turns) takeLocked(f *family) *turn {
-	t := &turn{turns: s, family: f, counted: s.free > 0}
+func (s *Slots) takeLocked(f *family) *slot {
+	t := &slot{slots: s, family: f, counted: s.free > 0}
 	if t.counted {
 		s.free--
 	}
@@ -145,13 +145,13 @@ func (s *Turns) takeLocked(f *family) *turn {
 }
 
 // leaveLocked takes a waiter out of the lists.
-func (s *Turns) leaveLocked(w *waiter) {
+func (s *Slots) leaveLocked(w *waiter) {
 	s.waiting.Remove(w.inAll)
 	s.lines[w.family].waiting.Remove(w.own)
 }
 
 // dropLocked forgets a family that neither has a turn nor waits for one.
-func (s *Turns) dropLocked(f *family) {
+func (s *Slots) dropLocked(f *family) {
 	if l := s.lines[f]; l != nil && l.taken == 0 && l.waiting.Len() == 0 {
 		delete(s.lines, f)
 	}
@@ -159,33 +159,33 @@ func (s *Turns) dropLocked(f *family) {
 
 // serveLocked gives the free turns to those that wait, in the order of their
 // coming.
-func (s *Turns) serveLocked() {
+func (s *Slots) serveLocked() {
 	for s.free > 0 && s.waiting.Len() > 0 {
 		s.serveElementLocked(s.waiting.Front())
 	}
 }
 
 // serveFirstLocked gives a turn to the first waiter of a family.
-func (s *Turns) serveFirstLocked(l *line) {
+func (s *Slots) serveFirstLocked(l *line) {
 	if first := l.waiting.Front(); first != nil {
 		s.serveElementLocked(first)
 	}
 }
 
-func (s *Turns) serveElementLocked(e *list.Element) {
+func (s *Slots) serveElementLocked(e *list.Element) {
 	w := e.Value.(*waiter) //nolint:errcheck,forcetypeassert // the lists have nothing else
 	s.leaveLocked(w)
-	w.turn <- s.takeLocked(w.family)
+	w.slot <- s.takeLocked(w.family)
 }
 
 // placed says that the RPC has its place on a connection. From now on silence
 // counts, whether the backend has accepted the RPC or not: many backends send
 // their headers with the first message only.
-func (t *turn) placed() {
+func (t *slot) placed() {
 	if t == nil {
 		return
 	}
-	t.since, t.silence = time.Now(), t.turns.silence()
+	t.since, t.silence = time.Now(), t.slots.silence()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.began, t.due = t.since, t.since.Add(t.silence)
@@ -196,7 +196,7 @@ func (t *turn) placed() {
 // machine that is so busy that this call is late cannot say so: the message may have
 // come, and what reads it be late as well. It waits again then, or a crowd would
 // open ever more RPCs and make all of them slower.
-func (t *turn) silent() {
+func (t *slot) silent() {
 	runtime.Gosched() // a timer's goroutine is before all that wait for a processor; after this it is behind them
 	t.mu.Lock()
 	now := time.Now()
@@ -218,14 +218,14 @@ func (t *turn) silent() {
 // silence is how long an RPC may bring nothing. Where RPCs are slow to begin, since
 // the backend or this machine is busy, it is longer: else ever more RPCs would be
 // opened, and make them slower still.
-func (s *Turns) silence() time.Duration {
+func (s *Slots) silence() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return min(max(silence, 4*s.usual), longestSilence)
 }
 
 // begins notes how long an RPC has taken to its first message.
-func (s *Turns) begins(took time.Duration) {
+func (s *Slots) begins(took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.usual += (took - s.usual) / 8
@@ -233,7 +233,7 @@ func (s *Turns) begins(took time.Duration) {
 
 // accepted says that the backend serves a topic's RPC. One that never ends by
 // meeting another log gives its turn back at once.
-func (t *turn) accepted(topic *Topic) {
+func (t *slot) accepted(topic *Topic) {
 	if t != nil && !topic.home.meets {
 		t.giveBack()
 	}
@@ -242,12 +242,12 @@ func (t *turn) accepted(topic *Topic) {
 // moved says that the RPC has sent a message. Until asks, silence does not count: what
 // a message waits for here, as a lane, or the pump before the next one, as a client that
 // the bridge has not come round to, says nothing of the RPC.
-func (t *turn) moved() {
+func (t *slot) moved() {
 	if t == nil || t.silence == 0 {
 		return
 	}
 	if !t.since.IsZero() {
-		t.turns.begins(time.Since(t.since))
+		t.slots.begins(time.Since(t.since))
 		t.since = time.Time{}
 	}
 	t.mu.Lock()
@@ -258,7 +258,7 @@ func (t *turn) moved() {
 }
 
 // asks says that the pump waits for the next message of the RPC.
-func (t *turn) asks() {
+func (t *slot) asks() {
 	if t == nil || t.silence == 0 {
 		return
 	}
@@ -278,7 +278,7 @@ func (t *turn) asks() {
 // was slow, or the log was ahead of main. A replay at the pace of a slow client holds up no other one. The time in
 // which the bridge has not come round to a client does not count: else a busy
 // machine would open ever more RPCs.
-func (t *turn) wait(d time.Duration) {
+func (t *slot) wait(d time.Duration) {
 	if t == nil {
 		return
 	}
@@ -288,19 +288,19 @@ func (t *turn) wait(d time.Duration) {
 }
 
 // giveBack lets the next RPC have the turn. All but the first call do nothing.
-func (t *turn) giveBack() {
+func (t *slot) giveBack() {
 	if t != nil {
 		t.once.Do(t.giveBackOnce)
 	}
 }
 
-func (t *turn) giveBackOnce() {
+func (t *slot) giveBackOnce() {
 	t.mu.Lock()
 	if t.returned = true; t.quiet != nil {
 		t.quiet.Stop()
 	}
 	t.mu.Unlock()
-	s := t.turns
+	s := t.slots
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.counted {

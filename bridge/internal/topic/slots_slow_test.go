@@ -71,14 +71,14 @@ func (c *slowStartCall) Next(message func([]byte) error) error {
 // Close does nothing: the context ends what waits.
 func (*slowStartCall) Close() {}
 
-// Where RPCs are slow to begin, turns are kept for longer: else ever more RPCs would be
+// Where RPCs are slow to begin, slots are kept for longer: else ever more RPCs would be
 // opened at a backend that is slow because it has so many.
 func TestTurnsOfASlowBackendAreKept(t *testing.T) {
-	const turns, clients = 16, 2000
+	const slots, clients = 16, 2000
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRegistry(Limits{Topics: 100_000, Idle: 1000, Bytes: 1 << 30})
 		defer r.Close()
-		bound, backend := NewTurns(turns), &slowStart{takes: 2 * time.Second}
+		bound, backend := NewSlots(slots), &slowStart{takes: 2 * time.Second}
 		var all []*Subscription
 		for i := range clients {
 			id := "c" + strconv.Itoa(i)
@@ -86,7 +86,7 @@ func TestTurnsOfASlowBackendAreKept(t *testing.T) {
 				Key: "k", Resumable: true, Ordered: true, Place: atID(id),
 				Open: func(after []byte, _ bool) (string, Params) {
 					return "e" + string(after), Params{
-						Source: backend, Renderer: &follows{renderer{cursors: true}, after}, Judge: judge, Turns: bound,
+						Source: backend, Renderer: &follows{renderer{cursors: true}, after}, Judge: judge, Slots: bound,
 						Cursors: &Cursors{Expired: func(error) bool { return false }},
 						Log:     replay.Params{Events: 10, Bytes: 1 << 20}, Backoff: Backoff{Initial: time.Second, Max: time.Second},
 					}
@@ -100,8 +100,8 @@ func TestTurnsOfASlowBackendAreKept(t *testing.T) {
 		time.Sleep(10 * time.Second) // until the first RPCs have begun nothing is known of them
 		backend.reset()
 		time.Sleep(20 * time.Second)
-		if most := backend.reset(); most > 2*turns {
-			t.Errorf("%d RPCs began at once, with %d turns", most, turns)
+		if most := backend.reset(); most > 2*slots {
+			t.Errorf("%d RPCs began at once, with %d slots", most, slots)
 		}
 		for _, sub := range all {
 			sub.Leave()
@@ -110,75 +110,75 @@ func TestTurnsOfASlowBackendAreKept(t *testing.T) {
 	})
 }
 
-// begins has an RPC take a turn and send its first message after a while.
-func begins(t *testing.T, turns *Turns, took time.Duration) {
+// begins has an RPC take a slot and send its first message after a while.
+func begins(t *testing.T, slots *Slots, took time.Duration) {
 	t.Helper()
-	turn := turns.try(&family{})
-	turn.placed()
+	slot := slots.try(&family{})
+	slot.placed()
 	time.Sleep(took)
-	turn.moved()
-	turn.giveBack()
+	slot.moved()
+	slot.giveBack()
 }
 
-// keeps wants an RPC that brings nothing to keep its turn for so long.
-func keeps(t *testing.T, turns *Turns, want time.Duration) {
+// keeps wants an RPC that brings nothing to keep its slot for so long.
+func keeps(t *testing.T, slots *Slots, want time.Duration) {
 	t.Helper()
-	turn := turns.try(&family{})
-	defer turn.giveBack()
-	turn.placed()
+	slot := slots.try(&family{})
+	defer slot.giveBack()
+	slot.placed()
 	began := time.Now()
-	for running, _ := turns.Usage(); running > 0; running, _ = turns.Usage() {
+	for running, _ := slots.Usage(); running > 0; running, _ = slots.Usage() {
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
 	}
 	if kept := time.Since(began); kept < want-want/10 || kept > want+want/10 {
-		t.Errorf("a silent RPC keeps its turn for %v, want %v", kept, want)
+		t.Errorf("a silent RPC keeps its slot for %v, want %v", kept, want)
 	}
 }
 
-// The silence that ends a turn is four times what RPCs take to their first message,
+// The silence that ends a slot is four times what RPCs take to their first message,
 // from 250 ms to 5 s, and follows them down again.
 func TestASilenceIsMeasuredByTheUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := NewTurns(10)
-		keeps(t, turns, 250*time.Millisecond)
+		slots := NewSlots(10)
+		keeps(t, slots, 250*time.Millisecond)
 		for range 40 {
-			begins(t, turns, 500*time.Millisecond)
+			begins(t, slots, 500*time.Millisecond)
 		}
-		keeps(t, turns, 2*time.Second)
+		keeps(t, slots, 2*time.Second)
 		for range 40 {
-			begins(t, turns, 10*time.Second)
+			begins(t, slots, 10*time.Second)
 		}
-		keeps(t, turns, 5*time.Second)
+		keeps(t, slots, 5*time.Second)
 		for range 60 {
-			begins(t, turns, 10*time.Millisecond)
+			begins(t, slots, 10*time.Millisecond)
 		}
-		keeps(t, turns, 250*time.Millisecond)
+		keeps(t, slots, 250*time.Millisecond)
 	})
 }
 
-// An RPC whose backend is slow keeps its turn between two messages, and while its
+// An RPC whose backend is slow keeps its slot between two messages, and while its
 // client is being written to, for as long as before the first one.
 func TestASlowBackendsTurnLastsBetweenMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := NewTurns(10)
+		slots := NewSlots(10)
 		for range 40 {
-			begins(t, turns, 500*time.Millisecond)
+			begins(t, slots, 500*time.Millisecond)
 		}
-		turn := turns.try(&family{})
-		turn.placed()
+		slot := slots.try(&family{})
+		slot.placed()
 		for range 5 {
 			time.Sleep(time.Second)
-			turn.moved()
+			slot.moved()
 		}
-		turn.wait(1500 * time.Millisecond)
-		if running, _ := turns.Usage(); running != 1 {
-			t.Error("the turn was given back")
+		slot.wait(1500 * time.Millisecond)
+		if running, _ := slots.Usage(); running != 1 {
+			t.Error("the slot was given back")
 		}
-		turn.wait(time.Second)
-		if running, _ := turns.Usage(); running != 0 {
-			t.Error("a client that takes nothing for longer than that keeps its RPC's turn")
+		slot.wait(time.Second)
+		if running, _ := slots.Usage(); running != 0 {
+			t.Error("a client that takes nothing for longer than that keeps its RPC's slot")
 		}
-		turn.giveBack()
+		slot.giveBack()
 	})
 }
