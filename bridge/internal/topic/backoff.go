@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Backoff spaces the attempts at a backend.
+// Backoff spaces the attempts to reach a backend.
 type Backoff struct {
 	Initial time.Duration // before the second attempt, jittered
 	Max     time.Duration // it doubles up to here
 }
 
-// pace is the state of one topic's backoff.
+// pace is the state of a topic's backoff.
 type pace struct {
 	backoff Backoff
 	delay   time.Duration // before the next attempt; 0: none has failed
-	next    time.Time     // not before
+	next    time.Time     // the earliest time of the next attempt
 }
 
 // ended notes the end of an RPC; worked says that it counts as a success.
@@ -26,12 +26,12 @@ func (p *pace) ended(now time.Time, worked bool) {
 	} else {
 		p.delay = min(2*p.delay, p.backoff.Max)
 	}
-	// Between half and all of the delay, so that topics that broke together
-	// do not come back together.
+	// Between half and all of the delay, so that topics that broke together are not reopened
+	// together.
 	p.next = now.Add(p.delay/2 + rand.N(p.delay/2+1))
 }
 
-// wait returns when the next attempt may be made, or false if ctx ended.
+// wait waits until the next attempt may be made. It returns false if ctx ended.
 func (p *pace) wait(ctx context.Context) bool {
 	pause := time.Until(p.next)
 	if pause <= 0 {

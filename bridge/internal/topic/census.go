@@ -6,15 +6,14 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 )
 
-// Why topics that lingered had to go before their time, as a metric's label has it:
-// the limit that was reached.
+// Why topics that lingered were ended early: the limit that was reached, as a metric's label.
 const (
 	evictedTopics = "topics"
 	evictedIdle   = "idle_topics"
 	evictedBytes  = "replay_bytes"
 )
 
-// Counts is what a registry has had to give up.
+// Counts are what a registry has had to give up.
 type Counts struct {
 	// Evictions are topics that lingered and were ended for others, by the limit
 	// that was reached.
@@ -34,15 +33,15 @@ func newCounts() *Counts {
 // Counts returns what the registry has had to give up so far.
 func (r *Registry) Counts() *Counts { return r.counts }
 
-// Kind is what topics are counted by.
+// Kind is by what topics are counted.
 type Kind struct{ Role, State string }
 
-// Roles are those that topics have.
+// Roles returns the roles that topics have.
 func Roles() []string {
 	return []string{mainRole.String(), privateRole.String(), catchUpRole.String()}
 }
 
-// String is the role as a metric's label.
+// String returns the role as a metric's label.
 func (r role) String() string {
 	switch r {
 	case privateRole:
@@ -54,8 +53,8 @@ func (r role) String() string {
 	}
 }
 
-// States are those in which topics may be. Lingering topics have no clients, in any phase; stale ones are opening
-// and have notified their clients; the others are named for their phase.
+// States returns the states that topics may be in. Lingering topics have no clients, in any phase;
+// stale ones are opening and have notified their clients; the others are named for their phase.
 func States() []string {
 	return []string{Opening.String(), stale, Live.String(), Broken.String(), Finished.String(), lingering}
 }
@@ -65,7 +64,7 @@ const (
 	stale     = "stale"
 )
 
-// String is the phase as a metric's label.
+// String returns the phase as a metric's label.
 func (p Phase) String() string {
 	switch p {
 	case Live:
@@ -79,8 +78,8 @@ func (p Phase) String() string {
 	}
 }
 
-// Census counts the topics of each owner. It looks at all of them, and no client
-// joins or leaves meanwhile: it is for scrapes, not for requests.
+// Census counts the topics of each owner. It looks at all of them while no client can join or
+// leave: it is for scrapes, not for requests.
 func (r *Registry) Census() map[*Owner]map[Kind]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

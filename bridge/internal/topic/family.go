@@ -5,34 +5,31 @@ import (
 	"sync"
 )
 
-// errOver ends the pump of a log that another one goes on from, or that its family has
-// given up.
+// errOver ends the pump of a log that another one continues, or that its family has removed.
 var errOver = errors.New("topic: another log goes on, or none")
 
-// family is the topics of one key: requests that a backend cannot tell apart
-// but for where they resume.
+// family is the topics of one key: of requests that a backend cannot tell apart except by where
+// they resume.
 //
-// The logs of a family meet: a catch-up has done its work when its newest id is
-// held by another log that has a running RPC and holds it after its newest gap.
-// This is looked at whenever a log of the family grows or gets an RPC, under
-// the family's lock, so that two catch-ups that hold each other's newest id do
-// not both stop. See docs/resuming.md.
+// The logs of a family meet: a catch-up has done its work when its newest id is held by another log
+// that has a running RPC and holds the id after its newest gap. The family checks this whenever a
+// log grows or gets an RPC, under the family's lock, so that two catch-ups that hold each other's
+// newest id do not both stop. See docs/resuming.md.
 type family struct {
 	key   string
 	owner *Owner // may be nil
-	// meets is set where logs are found by cursor and may merge.
+	// meets: cursors are looked up in logs, and logs may merge.
 	meets bool
 
-	// Guarded by the registry's lock; changed under both, so that either
-	// suffices to read.
+	// Changed under the registry's lock and the family's, so that either suffices to read.
 	main    *Topic              // the topic that new clients join; nil for private topics
 	topics  map[string]*Topic   // by epoch: main, catch-ups, private ones, finished ones that linger
-	resting map[*Topic]struct{} // private ones without a client; under the registry's lock alone
-	again   pace                // of main logs one after another; under the registry's lock alone
+	resting map[*Topic]struct{} // private ones without a client; guarded by the registry's lock
+	again   pace                // of main logs that follow each other; guarded by the registry's lock
 
-	mu       sync.Mutex          // below the registry's lock, above the logs'
+	mu       sync.Mutex          // taken after the registry's lock, before a log's
 	index    index               // of catch-ups
-	privates index               // of private topics whose ids have an age, by the newest id alone
+	privates index               // of private topics whose ids have an age, by their newest id
 	ahead    map[*Topic]struct{} // catch-ups whose pumps wait for main
 }
 
@@ -43,7 +40,7 @@ func newFamily(join Join) *family {
 	}
 }
 
-// add takes in a topic.
+// add adds a topic.
 func (f *family) add(t *Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,7 +60,7 @@ func (f *family) add(t *Topic) {
 	}
 }
 
-// remove takes out a topic that has ended, and ends its RPC.
+// remove removes a topic that has ended, and ends its RPC.
 func (f *family) remove(t *Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// idleTopics are the topics without clients, which linger for some time. They are guarded by the
-// registry's lock.
+// idleTopics are the topics without clients, which linger for a while. The registry's lock guards
+// them.
 type idleTopics struct {
 	*Registry
 
@@ -15,7 +15,7 @@ type idleTopics struct {
 	briefs briefs                           // among them
 }
 
-// release gives up a hold on a topic.
+// release ends a client's, or a catch-up's, hold on a topic.
 func (l *idleTopics) release(t *Topic) {
 	t.reg.clients--
 	if t.reg.clients == 0 && !t.reg.gone {
@@ -23,8 +23,8 @@ func (l *idleTopics) release(t *Topic) {
 	}
 }
 
-// rest lets a topic without clients linger. A catch-up whose ids are all cursors
-// need not: a client that comes back with one opens another.
+// rest lets a topic without clients linger. A catch-up whose ids are all cursors need not linger: a
+// client that comes back with one opens another catch-up.
 func (l *idleTopics) rest(t *Topic) {
 	linger := t.params.Linger
 	if l.closed || t.home.owner.isRetired() || t.params.Abandon || !t.reg.opened || linger <= 0 || t.member.disposable() {
@@ -34,7 +34,7 @@ func (l *idleTopics) rest(t *Topic) {
 	if l.all.Len() >= l.limits.Idle {
 		l.evict(l.oldest(), evictedIdle)
 	}
-	if t.member.isMerged() { // a client that comes back only reads on in it
+	if t.member.isMerged() { // a client that comes back only reads the rest
 		l.mains.letGo(t)
 	}
 	t.slot.Load().giveBack() // it may linger for long
@@ -48,8 +48,8 @@ func (l *idleTopics) rest(t *Topic) {
 	l.restBrief(t)
 }
 
-// restBrief notes a topic that begins to linger, if it is brief, and ends another one
-// where there are too many.
+// restBrief notes a brief topic that begins to linger, and ends another brief one if there are too
+// many.
 func (l *idleTopics) restBrief(t *Topic) {
 	if phase := t.Status().Phase; t.reg.settled || phase != Opening && phase != Live {
 		return
@@ -71,8 +71,8 @@ func (l *idleTopics) wake(t *Topic) {
 	}
 }
 
-// over ends a topic whose time is up, unless a client came in between, even if
-// it has left again.
+// over ends a topic whose time is up. rest says which of its rests this is: a client may have come
+// and left meanwhile.
 func (l *idleTopics) over(t *Topic, rest int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +81,7 @@ func (l *idleTopics) over(t *Topic, rest int) {
 	}
 }
 
-// oldest returns the lingering topic that is to make room, nil if there is none.
+// oldest returns the topic to end next, nil if none lingers.
 func (l *idleTopics) oldest() *Topic {
 	if t, _, ok := l.briefs.topics.GetOldest(); ok {
 		return t
@@ -90,14 +90,14 @@ func (l *idleTopics) oldest() *Topic {
 	return t
 }
 
-// evict ends a topic that lingers, for others.
+// evict ends a topic that lingers, to make room for others.
 func (l *idleTopics) evict(t *Topic, reason string) {
 	l.counts.Evictions.Add(reason, 1)
 	l.end(t)
 }
 
-// makeRoom ends an idle topic if the limit is reached: a brief one, or that which has
-// been idle longest.
+// makeRoom ends an idle topic if the limit is reached: a brief one, or the one that has been idle
+// longest.
 func (r *Registry) makeRoom() error {
 	if r.topics < r.limits.Topics {
 		return nil
@@ -110,8 +110,8 @@ func (r *Registry) makeRoom() error {
 	return nil
 }
 
-// end takes a topic out of the registry and ends its RPC. Clients that are
-// still attached keep its log.
+// end removes a topic from the registry, and ends its RPC. Clients that are still attached keep its
+// log.
 func (r *Registry) end(t *Topic) {
 	if t.reg.gone {
 		return
@@ -138,9 +138,8 @@ func (r *Registry) end(t *Topic) {
 	}
 }
 
-// disposable reports whether all of a topic's clients can resume elsewhere: none
-// can have a position in its log, which begins after a cursor and has no gap
-// that ended the counting from it.
+// disposable reports whether all of a topic's clients can resume elsewhere: none has a position in
+// its log, which begins after a cursor and has no gap that ended the counting from the cursor.
 func (m *member) disposable() bool {
 	if m.role() != catchUpRole {
 		return false
@@ -150,6 +149,7 @@ func (m *member) disposable() bool {
 	return m.start != "" && m.gapAt == 0 && (m.merged || !m.finished())
 }
 
+// newIdle makes a set of idle topics in the order of their last use.
 func newIdle(size int) *simplelru.LRU[*Topic, struct{}] {
 	idle, err := simplelru.NewLRU[*Topic, struct{}](size, nil)
 	if err != nil {

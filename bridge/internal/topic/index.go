@@ -2,28 +2,26 @@ package topic
 
 import "slices"
 
-// index finds the logs of a family by the ids that they hold and by those that
-// they wait for, so that a frame costs the same with one log in the family and
-// with thousands. It is guarded by the family's lock. Main is in none: it is looked at
-// first anyway. The zero index is empty.
+// index finds the logs of a family by the ids that they hold and by their newest ids, so that a
+// frame costs the same with one log in the family and with thousands. The family's lock guards it.
+// It does not contain main, which is always checked first. The zero index is empty.
 type index struct {
-	// holders is the catch-up that was the last to begin at an id or to append it.
-	// An entry may be out of date, since logs evict under their own locks: it is a
-	// place to look, and the log has the last word.
+	// holders is, for an id, the catch-up that was the last to begin at it or to append it.
+	// An entry may be out of date, since logs evict under their own locks: it is a hint,
+	// and only the log knows.
 	holders map[string]*Topic
-	// standing is the first log in the list of those whose newest id it is.
+	// standing is, for an id, the first in the list of the logs whose newest id it is.
 	standing map[string]*Topic
 }
 
 // entry is a log's part of an index.
 type entry struct {
 	next, prev *Topic   // in the list of index.standing
-	held       []string // the ids that the log began at and got, as far as holders may have them
-	tidy       int      // how long held may get until what the log has evicted is taken out
+	held       []string // the ids at which the log began and that it appended, as far as holders may have them
+	tidy       int      // how long held may become before evicted ids are removed
 }
 
-// stand notes that a log's newest id has changed. An empty id is one that no other log
-// can hold.
+// stand sets a log's newest id. An empty id is one that no other log can hold.
 func (x *index) stand(t *Topic, id string) {
 	x.unlink(t)
 	if t.member.newest = id; id == "" || t.role() == mainRole {
@@ -39,13 +37,14 @@ func (x *index) stand(t *Topic, id string) {
 	x.standing[id] = t
 }
 
+// unlink takes a log out of the list of those that have its newest id.
 func (x *index) unlink(t *Topic) {
 	next, prev := t.member.entry.next, t.member.entry.prev
 	switch {
 	case prev != nil:
 		prev.member.entry.next = next
 	case t.member.newest == "" || x.standing[t.member.newest] != t:
-		return // it is in no list
+		return // it is not in a list
 	case next != nil:
 		x.standing[t.member.newest] = next
 	default:
@@ -77,6 +76,7 @@ func (x *index) hold(t *Topic, id string) {
 	}
 }
 
+// forget removes an id that leads to this log, and returns true.
 func (x *index) forget(t *Topic, id string) bool {
 	if x.holders[id] == t {
 		delete(x.holders, id)
@@ -84,13 +84,13 @@ func (x *index) forget(t *Topic, id string) bool {
 	return true
 }
 
-// drop takes a log out: no cursor finds it, and it meets no other log.
+// drop removes a log.
 func (x *index) drop(t *Topic) {
 	x.unlink(t)
 	x.hide(t)
 }
 
-// hide removes a catch-up's ids, so that no cursor finds it.
+// hide removes a catch-up's ids, so that no cursor leads to it.
 func (x *index) hide(t *Topic) {
 	for _, id := range t.member.entry.held {
 		x.forget(t, id)

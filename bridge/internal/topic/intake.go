@@ -7,31 +7,30 @@ import (
 )
 
 const (
-	// largeMessage is from where a message needs room before it is read.
+	// largeMessage is the size from which a message needs room before it is read.
 	largeMessage = 64 << 10
-	// nextMessage is how long an RPC may say nothing until the room for its next
-	// message is given back. A stream may be silent for hours; a message that is
-	// on its way already comes sooner.
+	// nextMessage is how long an RPC may send nothing until the room for its next message is given
+	// back. A stream may be silent for hours; a message that is on its way comes sooner.
 	nextMessage = 25 * time.Millisecond
-	// rememberSize is how long the size of a large message is expected again from
-	// other RPCs of its owner; twice that at most.
+	// rememberSize is how long, or up to twice as long, the size of a large message is expected
+	// from other RPCs of its owner.
 	rememberSize = time.Minute
-	// patience is how long a pump waits for room until clients that take nothing are
-	// cut for it. Such a client has taken nothing for stuckAfter; one whose log keeps
-	// more than its part, while that of the pump would not, for stuckLarge.
+	// patience is how long a pump waits for room until clients that take nothing are cut for it:
+	// clients that have taken nothing for stuckAfter or, if their log retains more than its part
+	// and the pump's would not, for stuckLarge.
 	patience   = time.Second
 	stuckAfter = 5 * time.Second
 	stuckLarge = 2 * time.Second
-	// relieveAgain spaces the looks at all topics.
+	// relieveAgain is the least time between two looks at all topics.
 	relieveAgain = 50 * time.Millisecond
 )
 
-// Logs that keep messages for readers are bounded in all. A pump does not know a
-// message's size before it has read it: one that follows a large one, or is the first of
-// an RPC where others had large ones lately, waits for room as if it were as large.
+// Retained messages are bounded in all. A pump does not know the size of a message before it has
+// read it: a message that follows a large one, or is the first of an RPC where others had large
+// ones lately, waits for room as if it were as large.
 
-// message is the room for the next message of an RPC. It is given back once, when
-// the message is in the log or has not come for a while.
+// message is the room for the next message of an RPC. It is given back once, when the message is in
+// the log or has not come for a while.
 type message struct {
 	once  sync.Once
 	quiet *time.Timer
@@ -46,15 +45,14 @@ func (m *message) done() {
 	}
 }
 
-// intake is the room that a pump needs for messages. It is the pump's own.
+// intake gets the room that a pump needs for messages. It belongs to the pump.
 type intake struct {
 	*pump
 
 	last int64 // the size of the newest message, or of its frame
 }
 
-// makeRoom waits until there is room for the RPC's next message. The nil message
-// needs none.
+// makeRoom waits until there is room for the RPC's next message. A nil message needs none.
 func (i *intake) makeRoom(ctx context.Context) (*message, error) {
 	if !i.readers.retained() {
 		return nil, nil //nolint:nilnil // see above
@@ -68,8 +66,7 @@ func (i *intake) makeRoom(ctx context.Context) (*message, error) {
 	return m, nil
 }
 
-// nextSize returns how large the next frame is expected to be, 0 unless it is
-// large.
+// nextSize returns the expected size of the next frame, 0 unless it is large.
 func (i *intake) nextSize() int64 {
 	size := i.last
 	if !i.received {
@@ -81,10 +78,10 @@ func (i *intake) nextSize() int64 {
 	return size
 }
 
-// reserve waits for room among the frames that are kept for readers, and returns
-// what it has reserved. For its first message an RPC waits no longer than patience
-// and then does without, since that message may well be small: a new client is not
-// to wait for clients that have taken nothing for long.
+// reserve waits for room among the frames that are retained for readers, and returns how much it
+// has reserved. For its first message an RPC waits no longer than patience, and then reads without
+// a reservation, since that message may well be small: a new client must not wait for clients that
+// have taken nothing for long.
 func (i *intake) reserve(ctx context.Context, bytes int64) (reserved int64, err error) {
 	if bytes == 0 {
 		return 0, nil
@@ -104,7 +101,7 @@ func (i *intake) reserve(ctx context.Context, bytes int64) (reserved int64, err 
 		case <-freed:
 		case <-again.C:
 			waited = true
-			i.slot.Load().giveBack() // it may wait for long
+			i.slot.Load().giveBack() // the wait may be long
 			i.registry.relief.relieveFor(i.log.Kept(), bytes)
 			again.Reset(patience)
 		case <-ctx.Done():
@@ -127,7 +124,7 @@ func (i *intake) took(size int) {
 	}
 }
 
-// sizes is how large the large messages of an owner's topics have been lately.
+// sizes is how large the large messages of an owner's topics were lately.
 type sizes struct {
 	mu          sync.Mutex
 	now, before int64

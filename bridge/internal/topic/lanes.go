@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// lanes are the processors that replays may use at once: half of those that the
-// program has. A replay has its next message at hand and never waits, and Go's
-// scheduler lets such a goroutine run for 10 ms at a time: with hundreds of replays, a
-// message that has just come would be behind all of these. So replays enter a lane for
-// each message, one after another, and what is live runs beside them.
+// lanes are the processors that replays may use at once: half of those that the program has. A
+// replay always has its next message at hand and never waits, and Go's scheduler lets such a
+// goroutine run for 10 ms at a time: beside hundreds of replays, a message that has just come would
+// wait for all of them. So replays enter a lane for each message, one after another, and live
+// messages are rendered beside them.
 type lanes chan struct{}
 
 func newLanes() lanes { return make(lanes, max(runtime.GOMAXPROCS(0)/2, 1)) }
 
-// enter waits for a lane. The one that has waited longest is the next.
+// enter waits for a lane. The goroutine that has waited longest gets it.
 func (l lanes) enter(ctx context.Context) error {
 	select {
 	case l <- struct{}{}:
@@ -32,19 +32,19 @@ func (l lanes) enter(ctx context.Context) error {
 
 func (l lanes) leave() { <-l }
 
-// backlog is the part of an RPC that brings what its backend had when the RPC was
-// opened. It is over when the RPC has been silent for a while. It belongs to the pump.
-// A nil backlog has been over from the beginning.
+// backlog is the part of an RPC that sends what its backend had when the RPC was opened. It ends
+// when the RPC has been silent for a while. It belongs to the pump. A nil backlog has ended from
+// the beginning.
 type backlog struct {
-	lanes lanes     // nil once it is over
+	lanes lanes     // nil once the backlog has ended
 	asked time.Time // when the pump began to wait for the next message
 }
 
 type backlogKey struct{}
 
-// backlog returns that of a catch-up's RPC, and the context to render its messages in.
-// The others have none: main has live clients, for which its RPC is opened again, and a
-// private stream may be one that never rests.
+// backlog returns the backlog of a catch-up's RPC, and the context in which its messages are
+// rendered. Other RPCs have none: main's is reopened for live clients, and a private stream may
+// never be silent.
 func (t *Topic) backlog(ctx context.Context) (context.Context, *backlog) {
 	if t.role() != catchUpRole {
 		return ctx, nil
@@ -53,14 +53,14 @@ func (t *Topic) backlog(ctx context.Context) (context.Context, *backlog) {
 	return context.WithValue(ctx, backlogKey{}, b), b
 }
 
-// asks says that the pump waits for a message.
+// asks notes that the pump waits for a message.
 func (b *backlog) asks() {
 	if b != nil && b.lanes != nil {
 		b.asked = time.Now()
 	}
 }
 
-// takes calls take for a message in a lane, while there is a backlog.
+// takes calls take for a message, in a lane while there is a backlog.
 func (b *backlog) takes(ctx context.Context, take func() error) error {
 	if b == nil || b.lanes == nil {
 		return take()
@@ -76,9 +76,9 @@ func (b *backlog) takes(ctx context.Context, take func() error) error {
 	return take()
 }
 
-// OutOfLane calls a function that waits for something else than a processor. A Renderer
-// reads a message with the context; the lane that it is read in is left meanwhile, so
-// that other replays go on.
+// OutOfLane calls a function that waits for something other than a processor. A Renderer reads a
+// message with the context; the lane in which it does so is left meanwhile, so that other replays
+// continue.
 func OutOfLane(ctx context.Context, wait func()) {
 	b, _ := ctx.Value(backlogKey{}).(*backlog)
 	if b == nil || b.lanes == nil {

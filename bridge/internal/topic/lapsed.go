@@ -5,14 +5,13 @@ import "hash/maphash"
 // lapsedKeys is how many keys are remembered at least, at some 16 bytes each.
 const lapsedKeys = 1 << 14
 
-// lapsed remembers keys whose topics have ended while the bridge ran. A client that
-// comes back to one was away for too long; a client of any other key comes from
-// another bridge, or from before a restart. The ids of topics with positions show
-// that themselves; cursors of the backend do not. The zero value is ready, and is
-// guarded by the registry's lock.
+// lapsed remembers the keys of topics that have ended while the bridge ran. A client that comes
+// back to one of them was away for too long; a client of any other key comes from another bridge,
+// or from before a restart. Ids that are positions show that themselves; cursors of the backend do
+// not. The zero value is ready, and the registry's lock guards it.
 type lapsed struct {
 	seed          maphash.Seed
-	newer, before map[uint64]struct{} // when newer is full, it takes the place of before
+	newer, before map[uint64]struct{} // when newer is full, it replaces before
 }
 
 func (l *lapsed) add(key string) {

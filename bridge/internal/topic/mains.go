@@ -2,11 +2,12 @@ package topic
 
 import "time"
 
-// mains see to it that a catch-up has a main log to meet: after a restart of the bridge all
-// clients come with a cursor, and there would be none. They are guarded by the registry's lock.
+// mains keep a main log beside each catch-up, so that the catch-up has a log to meet: after a
+// restart of the bridge all clients come with a cursor, and nobody would open main. The registry's
+// lock guards them.
 type mains struct{ *Registry }
 
-// ensure gives a catch-up a main log to meet, and keeps that one while it runs.
+// ensure gives a catch-up a main log to meet, and keeps that log while the catch-up runs.
 func (m *mains) ensure(t *Topic, join Join) {
 	if t.role() != catchUpRole || !t.home.meets {
 		return
@@ -16,11 +17,11 @@ func (m *mains) ensure(t *Topic, join Join) {
 	}
 	main := t.home.main
 	if main != nil && t.member.apart && main.finished() {
-		main = nil // only slow clients would have RPCs, and for good
+		main = nil // only slow clients would have RPCs, forever
 	}
 	if main == nil && m.makeRoom() == nil {
 		main = m.open(join.anywhere())
-		main.reg.opened = true // its clients are those of the catch-up
+		main.reg.opened = true // the catch-up's clients will be its own
 	}
 	if main != nil {
 		m.reopen(main)
@@ -31,8 +32,8 @@ func (m *mains) ensure(t *Topic, join Join) {
 	}
 }
 
-// ensureAgain sees to it that a catch-up which is apart has a main log with an RPC,
-// since it meets no other log.
+// ensureAgain sees to it that a catch-up which is apart has a main log with an RPC, since it meets
+// no other log.
 func (m *mains) ensureAgain(t *Topic) {
 	main := t.reg.keptMain
 	if main == nil || t.reg.mainJoin == nil {
@@ -48,8 +49,7 @@ func (m *mains) ensureAgain(t *Topic) {
 	m.idle.release(main)
 }
 
-// letGo gives up a catch-up's hold on the main log. The clients of the one are clients
-// of the other.
+// letGo ends a catch-up's hold on its main log, whose clients its own will be.
 func (m *mains) letGo(t *Topic) {
 	main := t.reg.keptMain
 	if main == nil {
@@ -60,10 +60,10 @@ func (m *mains) letGo(t *Topic) {
 	m.idle.release(main)
 }
 
-// stopped opens main again where catch-ups are apart, since no client need come
-// back that would have it opened. Where its stream has ended, another one begins; the
-// next one after that begins after a pause that doubles as long as they bring no
-// message, since an RPC without a cursor may end at once, each time.
+// stopped opens main again where catch-ups are apart, since no client need come back that would
+// have it opened. Where its stream has ended, another one begins. An RPC without a cursor may end
+// at once, each time: so the next one begins after a pause that doubles as long as they send no
+// message.
 func (m *mains) stopped(main *Topic) {
 	f := main.home
 	if m.closed || main.reg.gone || main != f.main {
@@ -89,7 +89,7 @@ func (m *mains) stopped(main *Topic) {
 	})
 }
 
-// keep gives the catch-ups that are apart and keep a main log one with an RPC.
+// keep gives the catch-ups that are apart and keep this main log a main log with an RPC.
 func (m *mains) keep(main *Topic) {
 	for _, t := range main.home.topics {
 		if t.member.apart && t.reg.keptMain == main && !t.member.isMerged() {
@@ -98,9 +98,9 @@ func (m *mains) keep(main *Topic) {
 	}
 }
 
-// demote leaves a main log to a client that is slow in it and at home in no other:
-// it goes on as that client's catch-up. The family gets another main, and the
-// catch-ups that kept this one keep that.
+// demote leaves a main log to a client that is slow in it and has no place in another log: main
+// becomes that client's catch-up. The family gets another main, which the catch-ups that kept this
+// one keep from then on.
 func (m *mains) demote(t *Topic, join Join) {
 	f := t.home
 	f.mu.Lock()

@@ -2,19 +2,19 @@ package topic
 
 import "time"
 
-// grow appends a frame to a log of the family and sees which logs meet. breaks
-// says that the frame is a gap that breaks the order of cursors.
+// grow appends a frame to the log, and merges the logs of the family that meet now. breaks says
+// that the frame is a gap after which the order of cursors begins again.
 func (m *member) grow(frame []byte, id string, breaks bool) error {
 	f := m.home
 	private := m.role() == privateRole
-	if private && !m.params.Dated || !private && !f.meets && !breaks { // no other log's business
+	if private && !m.params.Dated || !private && !f.meets && !breaks { // no other log needs to know
 		m.log.Append(frame, id)
 		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if m.merged || m.removed {
-		return errOver // a message was being rendered meanwhile
+		return errOver // while the message was being rendered
 	}
 	m.log.Append(frame, id)
 	if private {
@@ -23,7 +23,7 @@ func (m *member) grow(frame []byte, id string, breaks bool) error {
 	}
 	if breaks {
 		m.gapAt, _ = m.log.Head()
-		f.index.stand(m.Topic, "") // no other log has a gap's id
+		f.index.stand(m.Topic, "") // no other log holds the id of a gap
 		return nil
 	}
 	f.index.stand(m.Topic, id)
@@ -37,13 +37,13 @@ func (m *member) grow(frame []byte, id string, breaks bool) error {
 	return nil
 }
 
-// mergeAt merges the catch-ups that stand at an id into a log that holds it.
+// mergeAt merges the catch-ups whose newest id this is into a log that holds it.
 func (f *family) mergeAt(id string, t *Topic) {
 	if id == "" || t.member.apart || f.index.standing[id] == nil || !t.member.takesIn(id) {
 		return
 	}
 	for other := f.index.standing[id]; other != nil; {
-		next := other.member.entry.next // it is taken out of the list when it merges
+		next := other.member.entry.next // merge takes other out of the list
 		if other != t && (!other.member.apart || t.member.takesSlow()) && other.member.goesOnIn(t) {
 			f.merge(other)
 		}
@@ -51,8 +51,8 @@ func (f *family) mergeAt(id string, t *Topic) {
 	}
 }
 
-// conclude appends the last frame and closes the log, unless another one goes on
-// from here. None does after it.
+// conclude appends the last frame and closes the log, unless another log continues it already. No
+// log does after that.
 func (m *member) conclude(frame []byte, id string) bool {
 	f := m.home
 	f.mu.Lock()
@@ -68,8 +68,8 @@ func (m *member) conclude(frame []byte, id string) bool {
 	return true
 }
 
-// setAccepted notes whether the topic has a running RPC. One that has got it
-// anew may hold what catch-ups are waiting for.
+// setAccepted notes whether the topic has a running RPC. A topic that has just got one may hold the
+// id at which a catch-up waits.
 func (m *member) setAccepted(accepted bool) {
 	f := m.home
 	if !f.meets || m.role() == privateRole {
@@ -88,8 +88,8 @@ func (m *member) setAccepted(accepted bool) {
 	}
 }
 
-// welcome sees which logs a topic meets that has got an RPC. A new one holds no id
-// but that at which it began; one that got its RPC back may have a whole log.
+// welcome merges the logs that meet a topic which has just got an RPC. A new topic holds only the
+// id at which it began; one that got its RPC back may have a whole log.
 func (f *family) welcome(t *Topic) {
 	f.meetOthers(t)
 	if t.member.merged {
@@ -117,7 +117,7 @@ func (f *family) meetOthers(t *Topic) {
 	}
 }
 
-// reaches reports whether a log that stands at the id can go on in this one.
+// reaches reports whether a log whose newest id this is can be continued by this one.
 func (m *member) reaches(id string) bool {
 	if !m.accepted || m.merged {
 		return false
@@ -126,29 +126,28 @@ func (m *member) reaches(id string) bool {
 	return ok && position >= m.gapAt
 }
 
-// goesOnIn reports whether the clients of a catch-up can be placed in a log that
-// holds its newest id. A client that still skips what it has got, by an ordinal of its
-// id, has its own place ahead of the catch-up: it needs that place, or the cursor that
-// the ordinal counts from. Else it would open the next catch-up at the same cursor,
-// over and over.
+// goesOnIn reports whether the clients of a catch-up can be placed in a log that holds its newest
+// id. A client that still skips frames, by an ordinal of its id, has a place ahead of the catch-
+// up's log: it needs that place, or the cursor from which the ordinal counts. Otherwise it would
+// open the next catch-up at the same cursor, over and over.
 func (m *member) goesOnIn(other *Topic) bool {
 	return m.log.Newest() >= m.readers.skips.Load() || other.member.reaches(m.start)
 }
 
-// takesIn reports whether a catch-up that stands at the id may merge into this log.
-// Where catch-ups are bounded, each has a bound of its own, and none takes in another
-// one while it replays: a chain of catch-ups would have no bound.
+// takesIn reports whether a catch-up whose newest id this is may merge into this log. Where catch-
+// ups are bounded each has a bound of its own, and none takes in another one while it replays: a
+// chain of catch-ups would have no bound.
 func (m *member) takesIn(id string) bool {
 	return (m.role() == mainRole || m.params.CatchUp == 0 || m.replayed.Load()) && m.reaches(id)
 }
 
-// takesSlow reports whether a catch-up that is apart, since its client is slow, may merge
-// into this log: into main alone, and not while main waits for its readers, or the
-// client would hold these up once more, and again each time it is parted.
+// takesSlow reports whether a catch-up that is apart, because its client is slow, may merge into
+// this log. Only main takes it, and not while main waits for its readers: the client would delay
+// them once more, and again each time it is parted.
 func (m *member) takesSlow() bool { return m.Topic == m.home.main && !m.readers.retained() }
 
-// merge ends a catch-up. Its clients read what it holds and are then placed
-// anew, each by its own id; in which log, is seen then.
+// merge ends a catch-up. Its clients read the rest of its log, and each is then placed by its own
+// id. The log in which it is placed is chosen then.
 func (f *family) merge(t *Topic) {
 	t.member.merged, t.member.accepted = true, false
 	t.log.Close()
@@ -156,7 +155,7 @@ func (f *family) merge(t *Topic) {
 	f.index.drop(t)
 }
 
-// isMerged reports whether another log goes on from here.
+// isMerged reports whether another log continues this one.
 func (m *member) isMerged() bool {
 	m.home.mu.Lock()
 	defer m.home.mu.Unlock()
@@ -166,11 +165,11 @@ func (m *member) isMerged() bool {
 // mainPatience is how long a catch-up waits for a main log that does not move.
 const mainPatience = time.Second
 
-// ahead reports whether a catch-up has passed main's newest frame: it waits for
-// main then, or the two could stay one message apart for ever; unless main
-// itself waits for a client, or its RPC brings nothing. When main comes to the
-// catch-up's newest id, the two merge; whether it passes by is looked at now and
-// then, and not at each frame of main's, for which many may wait.
+// ahead reports whether a catch-up has passed main's newest frame, so that it waits for main.
+// Otherwise the two could stay one message apart forever. It does not wait while main waits for a
+// client, or while main's RPC sends nothing. When main comes to the catch-up's newest id, the two
+// merge. Whether main passes by is checked now and then, not at each of main's frames, since many
+// catch-ups may wait.
 func (m *member) ahead() bool {
 	f := m.home
 	if m.role() != catchUpRole || !f.meets {
@@ -190,15 +189,15 @@ func (m *member) ahead() bool {
 	return ahead
 }
 
-// wakeAhead lets the catch-ups that wait for main look again.
+// wakeAhead lets the catch-ups that wait for main check again.
 func (f *family) wakeAhead() {
 	for t := range f.ahead {
 		t.wakePump()
 	}
 }
 
-// hide has a log found by no cursor any more, and no other merge into it: clients
-// that come would only wait for its readers once more.
+// hide takes a log out of the index, and lets no other log merge into it: clients that came to it
+// would only wait for its readers once more.
 func (f *family) hide(t *Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,27 +6,24 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// overlap is what a reopened RPC may send again. It ends with the first message
-// that is new.
+// overlap is what a reopened RPC may send again. It ends with the first new message.
 type overlap struct {
 	rules  Cursors
-	cursor []byte // that the RPC was opened at; nil: no overlap is under way
-	left   uint64 // messages after the cursor that the log has already
+	cursor []byte // at which the RPC was opened; nil: there is no overlap
+	left   uint64 // messages after the cursor that the log has
 	// unordered: the cursor's own message need not be the first.
 	unordered bool
-	// again is set once the cursor's own message has come again; passed once
-	// another one has followed it.
+	// again: the cursor's own message has come again. passed: another one has followed it.
 	again, passed bool
 }
 
-// begin expects what an RPC opened at a cursor sends again.
+// begin expects what an RPC that was opened at a cursor sends again.
 func (o *overlap) begin(rules Cursors, cursor []byte, since uint64) {
 	*o = overlap{rules: rules, cursor: bytes.Clone(cursor), left: since}
 }
 
-// drops reports whether the log has the message already. A reason says that the
-// backend does not go on from the cursor: a gap is to be told, and the message
-// to be delivered.
+// drops reports whether the log has the message already. A reason says that the backend does not
+// continue from the cursor: the message is delivered behind a gap.
 func (o *overlap) drops(m Message) (drop bool, lost reason.Gap) {
 	if o.cursor == nil {
 		return false, ""

@@ -1,7 +1,6 @@
 package topic
 
-// Owner is what topics belong to. The zero Owner is ready; it must not be
-// copied.
+// Owner is the owner of topics. The zero Owner is ready; it must not be copied.
 type Owner struct {
 	retired bool // guarded by the registry's lock
 	sizes   sizes
@@ -9,10 +8,9 @@ type Owner struct {
 
 func (o *Owner) isRetired() bool { return o != nil && o.retired }
 
-// Retire lets the topics of some owners go: those that linger end now, the others
-// when their last client leaves. They do not count against the limit any more, so
-// that their clients find room elsewhere. Clients may still join; none is expected
-// to stay.
+// Retire lets the topics of some owners go: those that linger end now, the others when their last
+// client leaves. They no longer count against the limit, so that their clients find room elsewhere.
+// Clients may still join; none is expected to stay.
 func (r *Registry) Retire(owners ...*Owner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -40,15 +38,16 @@ func (r *Registry) Retire(owners ...*Owner) {
 	}
 }
 
-// count counts a topic that comes or goes. Those of retired owners go soon.
+// count counts a topic that comes or goes. Topics of retired owners do not count, since they go
+// soon.
 func (r *Registry) count(t *Topic, n int) {
 	if !t.home.owner.isRetired() {
 		r.topics += n
 	}
 }
 
-// SetLimits changes the bounds. Idle topics beyond them end; where clients
-// listen to more than there may be, none is added until there is room again.
+// SetLimits changes the bounds. Idle topics beyond them end. If clients listen to more topics than
+// the limit allows, none is added until there is room again.
 func (r *Registry) SetLimits(limits Limits) {
 	r.mu.Lock()
 	r.limits = limits
@@ -67,7 +66,7 @@ func (r *Registry) SetLimits(limits Limits) {
 	r.budget.SetLimit(limits.Bytes)
 	for _, f := range r.families {
 		for _, t := range f.topics {
-			t.wakePump() // a log that was full need not be so any more
+			t.wakePump() // a log that was full may have room now
 		}
 	}
 	r.mu.Unlock()

@@ -6,27 +6,24 @@ import (
 	"time"
 )
 
-// The pump of a held log stops reading while the log is full of frames that one
-// of its readers has not got. The other readers then wait for that one. The rule:
-// a client delays no other client by more than a moment. So a reader that keeps
-// another one waiting, at the head of a full log, is parted from it after waits:
-// the log is not held for it any more, and it is placed anew by its own id, in a
-// catch-up that is its own. The client notices nothing: there is no block on the
-// wire, and what it has got by an ordinal it is still not sent.
+// The pump of a retained log stops reading while the log is full of frames that one of its readers
+// does not have. The other readers then wait for that one. The rule: a client delays no other client
+// by more than a moment. So a reader that keeps another one, which has read everything, waiting at
+// a full log is parted from it after waits: the log keeps nothing for it any more, and the client
+// is placed by its own id in a catch-up of its own. The client does not notice: there is no block
+// on the wire, and frames that it has by an ordinal are still not sent to it.
 //
-// A client whose place has no cursor can go on in no other log. Where it is the
-// one that is slow, the log is left to it, and the other readers are placed anew;
-// a main log becomes a catch-up then, so that its family gets another main. Where
-// the others have no cursor either, the log goes on without the slow one: it is as
-// often the same client's dead connection, and else it lags.
+// A client whose place has no cursor cannot continue in another log. If it is the slow one, the log
+// is left to it and the other readers are placed again; a main log becomes a catch-up then, and its
+// family gets another main. If the others have no cursor either, the log continues without the slow
+// one: often that is the same client's dead connection, and otherwise it lags.
 //
-// Samples find the slow readers while the pump waits: a reader at the lowest
-// position whose socket does not take what is being written to it owes the others
-// the time of the sample. A reader that the bridge has not visited yet owes
-// nothing, however busy the machine is. A client that merely takes its part of a
-// fast replay is forgiven a tenth of the time that passes.
+// Samples find the slow readers while the pump waits. A reader at the lowest position whose socket
+// does not take what is being written to it owes the others the time of the sample. A reader that
+// the bridge has not written to yet owes nothing, however busy the machine is. A client that merely
+// takes its part of a fast replay is forgiven a tenth of the time that passes.
 const (
-	// waits is for how long, in all, a reader may keep others waiting in a log.
+	// waits is how long, in all, a reader may keep others waiting.
 	waits = 250 * time.Millisecond
 	// sampleEvery is how often a stalled pump's readers are looked at.
 	sampleEvery = 25 * time.Millisecond
@@ -34,7 +31,7 @@ const (
 	calmSamples = 3
 )
 
-// stall finds the readers for which a pump waits. It is guarded by the readers' lock.
+// stall finds the readers for which a pump waits. The lock of readers guards it.
 type stall struct {
 	*readers
 
@@ -47,30 +44,31 @@ type stall struct {
 // parting is what is known of a reader that may have to be parted from its log.
 type parting struct {
 	owes   time.Duration
-	headAt uint64      // when it last was at the head, in Topic.samples
-	parted atomic.Bool // it is to be placed anew
-	// Where it then stands: as it was when it was parted, or behind what was being
-	// written to it at that time.
+	headAt uint64      // when it was last at the head, in stall.samples
+	parted atomic.Bool // it has to be placed again
+	// The positions at which it may stand then: as it was when it was parted, or behind what was
+	// being written to it at that time.
 	from, to position
 	alone    bool // it is slow, and shares a log with no other client
 }
 
-// position is one of a log, and the place in the stream that it is.
+// position is a position in a log, and the place in the stream that it is.
 type position struct {
 	number uint64
 	place  Place
 }
 
-// Parted reports whether the client is to be placed anew, by Move.
+// Parted reports whether the client has to be placed again, by Move.
 func (s *Subscription) Parted() bool { return s.parted.Load() }
 
-// sample adds up for how long readers keep others waiting.
+// sample adds up how long readers keep others waiting.
 func (w *stall) sample() {
 	if w.lookAtReaders() {
 		w.registry.part(w.Topic)
 	}
 }
 
+// lookAtReaders takes a sample, and reports whether a reader keeps others waiting for too long.
 func (w *stall) lookAtReaders() (late bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,8 +84,8 @@ func (w *stall) lookAtReaders() (late bool) {
 	return late
 }
 
-// charge has the readers for which the log is full owe the others a sample, and
-// reports whether one owes too much.
+// charge adds a sample to the debt of the readers for which the log is full, and reports whether
+// one owes too much.
 func (w *stall) charge() (late bool) {
 	others := w.othersWait()
 	for _, s := range w.all {
@@ -100,18 +98,19 @@ func (w *stall) charge() (late bool) {
 	return late
 }
 
-// othersWait reports whether a client waits for the log to go on.
+// othersWait reports whether a client waits for the log to continue.
 func (w *stall) othersWait() bool {
 	if w.role() == mainRole && w.shared {
-		return true // a catch-up waits to meet it
+		return true // a catch-up waits to meet main
 	}
 	return slices.ContainsFunc(w.all, w.waitsAtHead)
 }
 
+// waitsAtHead reports whether a reader has read everything.
 func (w *stall) waitsAtHead(s *Subscription) bool { return !s.writing && s.read >= w.log.Newest() }
 
-// slow reports whether a reader keeps others waiting, or would as soon as the one
-// that does is gone.
+// slow reports whether a reader keeps others waiting, or would as soon as the one that does is
+// gone.
 func (w *stall) slow(s *Subscription) bool {
 	const samples = uint64(waits / sampleEvery)
 	return s.writing && s.read < w.log.Newest() && (s.owes >= waits || w.samples-s.headAt >= samples)
@@ -134,20 +133,20 @@ func (r *Registry) part(t *Topic) {
 	if apart {
 		r.mains.ensureAgain(t)
 	}
-	t.log.Notify() // for readers that have nothing to be written
+	t.log.Notify() // for readers to which nothing has to be written
 }
 
-// partReaders parts the readers. The log is apart from then on if it is not main's,
-// or is no longer to be: then its slow reader's wish is returned.
+// partReaders parts the readers. apart says that the log is apart from now on, since it is not
+// main's or ceases to be. In the latter case demoted is the join of its slow reader.
 func (w *stall) partReaders() (apart bool, demoted *Join) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.stalled || !w.othersWait() {
 		return false, nil
 	}
-	var slow, fast, stuck []*Subscription // stuck: slow, and at home in no other log
-	// forsaken: a client waits that is at home in no other log, or that main is not held
-	// for any more, since it keeps up; it cannot be placed anew.
+	var slow, fast, stuck []*Subscription // stuck: slow, and without a place in another log
+	// forsaken: a client waits that cannot be placed in another log, because it has no place there
+	// or because main keeps nothing for it any more, since it keeps up.
 	forsaken := w.role() == mainRole && int(w.listening.Load()) > len(w.all)
 	for _, s := range w.all {
 		movable := s.findPlaces()
@@ -184,6 +183,7 @@ func (w *stall) partReaders() (apart bool, demoted *Join) {
 	return w.role() != mainRole || demoted != nil, demoted
 }
 
+// partReader parts one reader; alone says that it shares no log with other clients.
 func (w *stall) partReader(s *Subscription, alone bool) {
 	w.drop(s)
 	w.reg.mainJoin = s.join
@@ -192,8 +192,8 @@ func (w *stall) partReader(s *Subscription, alone bool) {
 	w.registry.counts.Parted.Add(1)
 }
 
-// findPlaces finds the client's places by which it can go on in another log, and
-// reports whether it can.
+// findPlaces finds the places by which the client can continue in another log, and reports whether
+// it can.
 func (s *Subscription) findPlaces() bool {
 	if s.join == nil {
 		return false
@@ -203,7 +203,7 @@ func (s *Subscription) findPlaces() bool {
 		if p.place = s.join.Place; s.passes.Load() == 0 {
 			p.place = s.join.Parse(s.Topic.log.ID(p.number))
 		}
-		// A client without an id begins anew, where each has an RPC of its own.
+		// A client without an id begins again, where each client has an RPC of its own.
 		begins := p.place.ID == "" && s.join.Own
 		if resumes := s.join.Resumable && p.place.Cursor != nil; !begins && !resumes {
 			return false
@@ -212,8 +212,8 @@ func (s *Subscription) findPlaces() bool {
 	return true
 }
 
-// placeAnew is where a client stands that has been parted. One that has only passed
-// frames since stands where it came in.
+// placeAnew returns where a parted client stands. A client that has only skipped frames since then
+// stands where it came in.
 func (s *Subscription) placeAnew() (place Place, alone bool) {
 	t := s.Topic
 	t.readers.mu.Lock()

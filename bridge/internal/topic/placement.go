@@ -7,8 +7,8 @@ import "github.com/ssebridge/ssebridge/bridge/internal/reason"
 // private topic that holds the client's cursor; a catch-up that was opened at the same cursor;
 // main, for a client without a place; a new log.
 
-// find returns the topic that a client with the given place in mind is to
-// listen to, making it if need be. Its pump is not started yet.
+// find returns the topic for a client to join, and makes it if there is none. Its pump need not run
+// yet.
 func (r *Registry) find(join Join) (*Topic, error) {
 	if f := r.families[join.Key]; f != nil {
 		if t := f.byEpoch(join.Place.Epoch); t != nil && t != join.lost && !join.Place.TooOld {
@@ -34,8 +34,8 @@ func (r *Registry) find(join Join) (*Topic, error) {
 	return t, nil
 }
 
-// choose returns the family's topic for a client whose log is not known by its
-// name, or nil where a new one is to be made.
+// choose returns the topic for a client whose id does not name a log, or nil where a new topic is
+// needed.
 func (f *family) choose(join Join) *Topic {
 	resumes := join.resumes()
 	if !resumes || join.Ordered {
@@ -57,13 +57,12 @@ func (f *family) choose(join Join) *Topic {
 	return nil
 }
 
-// byEpoch returns the topic whose log has the name, or nil.
+// byEpoch returns the topic whose log has this name, or nil.
 func (f *family) byEpoch(epoch string) *Topic { return f.topics[epoch] }
 
-// byCursor returns the topic whose log goes on from a place, or nil: main, unless
-// its stream has ended and another is to follow, then catch-ups, and private topics
-// without a client. A client that is alone shares no log that waits for its
-// readers.
+// byCursor returns a topic whose log continues from a place, or nil: main first, unless its stream
+// has ended, then catch-ups, then private topics without a client. A client that is alone never
+// shares a log that waits for its readers.
 func (f *family) byCursor(place Place, alone bool) *Topic {
 	if main := f.main; main != nil && (!alone || main.member.takesSlow()) && main.holds(place) {
 		return main
@@ -82,8 +81,8 @@ func (f *family) byCursor(place Place, alone bool) *Topic {
 	return nil
 }
 
-// sharing returns a catch-up that was opened at the place's cursor and still
-// holds all that came, or nil.
+// sharing returns a catch-up that was opened at the place's cursor and still holds everything that
+// came, or nil.
 func (f *family) sharing(place Place) *Topic {
 	t := f.catchUp(Place{ID: place.Base})
 	if t == nil || t.start != place.Base {
@@ -95,8 +94,7 @@ func (f *family) sharing(place Place) *Topic {
 	return t
 }
 
-// catchUp returns a catch-up that clients may be placed in and that may hold the
-// place, or nil.
+// catchUp returns a catch-up that takes clients and probably holds the place, or nil.
 func (f *family) catchUp(place Place) *Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,7 +137,7 @@ func (r *Registry) open(join Join) *Topic {
 	return t
 }
 
-// revive ends a topic's lingering, and lets one that is broken open its RPC again.
+// reopen ends a topic's lingering, and lets a broken one open its RPC again.
 func (r *Registry) reopen(t *Topic) {
 	r.idle.wake(t)
 	if t.Status().Phase == Broken && !t.member.isMerged() {
@@ -148,9 +146,9 @@ func (r *Registry) reopen(t *Topic) {
 	}
 }
 
-// place finds the position at which a client starts, and holds a held log for
-// it from there: it may stand further back than what was written to it before
-// it was cut.
+// place finds the position at which a client starts. A retained log keeps its frames for the client
+// from there on. The client may stand further back than what was written to it before its
+// connection was cut.
 func (r *readers) place(s *Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -159,7 +157,7 @@ func (r *readers) place(s *Subscription) {
 		s.place()
 		return
 	}
-	r.log.Release(0) // nothing goes while it is placed
+	r.log.Release(0) // the log drops nothing while the client is placed
 	s.place()
 	s.read, s.began, s.stood = s.Position, s.Position, s.Position
 	if passes := s.passes.Load(); passes > 0 {
@@ -170,7 +168,7 @@ func (r *readers) place(s *Subscription) {
 	if place := s.join.Place; place.Epoch == r.epoch && place.Seq < s.stood {
 		s.stood = place.Seq
 	}
-	// Until its first block has been written nothing is known of the client.
+	// Whether the client is slow is unknown until its first block has been written.
 	s.holds, s.writing, s.target = true, true, s.Position
 	s.headAt = r.stall.samples
 	s.at = len(r.all)
@@ -210,8 +208,7 @@ func (s *Subscription) place() {
 	s.explain()
 }
 
-// holds reports whether the log has the place, or the cursor that it counts
-// from.
+// holds reports whether the log has the place, or the cursor from which the place counts.
 func (t *Topic) holds(place Place) bool {
 	if place.ID == "" || place.Epoch != "" || place.TooOld {
 		return false
@@ -220,8 +217,8 @@ func (t *Topic) holds(place Place) bool {
 	return ok
 }
 
-// locate returns where a place is in the log, and how many of the frames
-// that count from its cursor the client has got and is not to be sent.
+// locate returns the position of a place in the log. passed is how many of the frames that count
+// from the place's cursor the client has already, and is not to be sent again.
 func (t *Topic) locate(place Place) (position, passed uint64, ok bool) {
 	if position, ok = t.log.Find(place.ID); ok {
 		return position, 0, true
@@ -234,9 +231,9 @@ func (t *Topic) locate(place Place) (position, passed uint64, ok bool) {
 	return 0, 0, false
 }
 
-// missesNothing reports whether a running log has the client's place as its newest: on
-// a quiet stream that place may be old although nothing has come after it. Of private
-// topics the client's own may be one, where its old connection is not known to be dead.
+// missesNothing reports whether the client's place is the newest of a running log: on a quiet
+// stream the place may be old although nothing has followed it. The log may be the client's own
+// private one, whose old connection is not known to be dead.
 func (r *Registry) missesNothing(join *Join) bool {
 	f, place := r.families[join.Key], join.Place
 	if f == nil || !f.meets {
@@ -254,7 +251,7 @@ func (r *Registry) missesNothing(join *Join) bool {
 	return ok && passed == 0 && position == t.log.Newest()
 }
 
-// privateAt reports whether a private topic with a running RPC has an id as its newest.
+// privateAt reports whether a private topic with a running RPC has this id as its newest.
 func (f *family) privateAt(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -266,11 +263,11 @@ func (f *family) privateAt(id string) bool {
 	return false
 }
 
-// explain says why the client cannot stand at its place.
+// explain finds the reason why the client cannot start at its place.
 func (s *Subscription) explain() {
 	t, place := s.Topic, s.join.Place
 	if from := t.home.byEpoch(place.Epoch); from != nil {
-		t = from // it has lost the place
+		t = from // the log that has lost the place
 	}
 	floor, _ := t.log.Bounds()
 	switch here := place.Epoch == t.epoch; {

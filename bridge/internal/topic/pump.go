@@ -11,25 +11,25 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// staleAfter is how long a topic may be without an RPC before clients hear.
+// staleAfter is how long a topic may be without an RPC before its clients are notified.
 const staleAfter = 5 * time.Second
 
-// unshown carries a message that cannot be shown out of a Stream's Next.
+// unshown carries a message that has no JSON out of a Stream's Next.
 type unshown struct{ error }
 
 func (u unshown) Unwrap() error { return u.error }
 
-// pump plays RPC after RPC into a topic's log. Its fields are its own while it runs, and those
-// of the goroutine that starts it before.
+// pump plays RPC after RPC into a topic's log. Its fields belong to the goroutine that runs it, and
+// before that to the one that starts it.
 type pump struct {
 	*Topic
 
 	pace      pace
-	failures  int  // openings in a row that failed with what may be a bug
-	attempts  int  // openings again in a row, after what is held
+	failures  int  // openings in a row that failed, perhaps by a bug of the backend
+	attempts  int  // reopenings in a row after Hold
 	received  bool // the current RPC has sent a message
-	heard     bool // one with a cursor
-	delivered bool // one that the log had not got
+	heard     bool // the current RPC has sent a message with a cursor
+	delivered bool // the current RPC has sent a message that the log did not have
 	broken    bool // an RPC that had delivered was lost, and none was opened since
 	overlap   overlap
 	asked     time.Time // when the pump began to wait for the next message; only where catch-ups are bounded
@@ -37,8 +37,7 @@ type pump struct {
 	intake intake
 }
 
-// run plays RPC after RPC into the log until one ends the stream, the topic
-// breaks, or ctx ends.
+// run plays RPC after RPC into the log until one ends the stream, the topic breaks, or ctx ends.
 func (p *pump) run(ctx context.Context) {
 	stale := p.watchPlace(staleAfter)
 	defer func() { stale.stop() }()
@@ -46,7 +45,7 @@ func (p *pump) run(ctx context.Context) {
 		if p.registry.pumps.unwanted(p.Topic) {
 			return
 		}
-		p.registry.reclaim() // for the gaps that the log has been told meanwhile
+		p.registry.reclaim() // for gaps that the log has got meanwhile
 		began, err := p.play(ctx, stale, p.registry.reclaim)
 		if ctx.Err() != nil {
 			break
@@ -61,12 +60,12 @@ func (p *pump) run(ctx context.Context) {
 	p.registry.pumps.stopped(p.Topic, func(*Status) {})
 }
 
-// silentStaleAfter is staleAfter for a backend that has not answered for long
-// enough already. It leaves time to open the RPC at another address.
+// silentStaleAfter is staleAfter for a backend that has been silent for long already. It leaves
+// time to open the RPC at another address.
 const silentStaleAfter = 500 * time.Millisecond
 
-// staleAfter is how long the topic may be without an RPC, after one that ended
-// with err, before clients are notified.
+// staleAfter returns how long the topic may be without an RPC, after one that ended with err,
+// before its clients are notified.
 func (p *pump) staleAfter(err error) time.Duration {
 	if p.params.Silent != nil && !endedOK(err) && p.params.Silent(err) {
 		return silentStaleAfter
@@ -82,8 +81,8 @@ func (p *pump) watchPlace(after time.Duration) *placeWatch {
 	return w
 }
 
-// watchOn returns the watch for the time after an RPC that ended with err. The one
-// under way goes on if the RPC has not worked.
+// watchOn returns the watch for the time after an RPC that ended with err. If that RPC has not
+// worked, it is the same watch.
 func (p *pump) watchOn(w *placeWatch, err error) *placeWatch {
 	answered := endedOK(err) || errors.As(err, new(expired)) || p.endedHere(err)
 	worked, placed, after := w.lost(answered), p.Status().Placed, p.staleAfter(err)
@@ -97,14 +96,14 @@ func (p *pump) watchOn(w *placeWatch, err error) *placeWatch {
 	return w
 }
 
-// worksAfter is how long an RPC has to last to count as one that works, if the backend
-// says nothing. A proxy whose backend is away takes each RPC and fails it at once: clients
-// would hear that the backend is back with each attempt.
+// worksAfter is how long an RPC has to last to count as working if the backend sends nothing. A
+// proxy whose backend is away accepts each RPC and fails it at once: with each attempt clients
+// would learn that the backend is back.
 const worksAfter = time.Second
 
-// placeWatch is a timer that an RPC stops which works: one that has a place, and then
-// brings a message or lasts for worksAfter. Its time stands still while a topic waits for
-// its turn: that says nothing about the backend.
+// placeWatch is a timer that is stopped by an RPC that works: one that has a place on a connection,
+// and then brings a message or lasts for worksAfter. The time stands still while a topic waits for
+// its slot, which says nothing about the backend.
 type placeWatch struct {
 	topic *Topic
 	timer *time.Timer
@@ -145,8 +144,8 @@ func (w *placeWatch) works() {
 	w.topic.update(func(s *Status) { s.Stale = false })
 }
 
-// lost notes the end of an RPC, and reports whether it, or one before, has worked: it
-// has if it ended with an answer.
+// lost notes the end of an RPC, and reports whether it, or one before it, has worked. An RPC that
+// ended with an answer has.
 func (w *placeWatch) lost(answered bool) bool {
 	if answered {
 		w.works()
@@ -177,13 +176,13 @@ func (w *placeWatch) endLocked() {
 	}
 }
 
-// pause stops the time until the returned function is called.
+// pause stops the time until resume is called.
 func (w *placeWatch) pause() (resume func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	left := time.Until(w.due)
 	if !w.timer.Stop() {
-		return func() {} // it has notified them already
+		return func() {} // the clients are notified already
 	}
 	return func() {
 		w.mu.Lock()
@@ -193,9 +192,8 @@ func (w *placeWatch) pause() (resume func()) {
 	}
 }
 
-// play runs one RPC from its opening to its end; err is never nil. began is
-// when the backend accepted it, zero if it never did. It calls appended after
-// each message.
+// play runs one RPC from its opening to its end; err is never nil. began is when the backend
+// accepted the RPC, zero if it never did. play calls appended after each message.
 func (p *pump) play(ctx context.Context, stale *placeWatch, appended func()) (began time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -248,7 +246,7 @@ func (p *pump) play(ctx context.Context, stale *placeWatch, appended func()) (be
 	}
 }
 
-// takeTurn waits until a catch-up may open its RPC.
+// takeSlot waits until a catch-up may open its RPC.
 func (p *pump) takeSlot(ctx context.Context, stale *placeWatch) (*slot, error) {
 	if p.role() != catchUpRole || p.params.Slots == nil {
 		return nil, nil //nolint:nilnil // it needs none
@@ -268,16 +266,15 @@ type expired struct{ error }
 
 func (e expired) Unwrap() error { return e.error }
 
-// errExpired is what a message says that is no event but the word that the cursor
-// is too old.
+// errExpired is a message that is no event but says that the cursor is too old.
 var errExpired = errors.New("topic: the cursor is too old")
 
-// errTooFar ends a catch-up that has brought as much as it may: what follows is as
-// after a cursor that is too old.
+// errTooFar ends a catch-up that has sent as much as it may. The stream continues as after a cursor
+// that is too old.
 var errTooFar = errors.New("topic: the cursor is too far back")
 
-// tooFar reports whether a catch-up has brought as much as it may, and the message
-// that it has got is one more of its replay: what comes after a silence is new.
+// tooFar reports whether a catch-up has sent as much as it may, and the message that has come
+// belongs to its replay: a message that comes after a silence is new.
 func (p *pump) tooFar() bool {
 	most := p.params.CatchUp
 	if most == 0 || p.role() != catchUpRole {
@@ -289,7 +286,7 @@ func (p *pump) tooFar() bool {
 	return p.start != "" && p.member.gapAt == 0 && !p.replayed.Load() && p.log.Newest() >= most
 }
 
-// resume returns the cursor at which the RPC is to be opened, nil for none.
+// resume returns the cursor at which to open the RPC, nil for none.
 func (p *pump) resume() []byte {
 	p.overlap.cursor = nil
 	if p.params.Cursors == nil {
@@ -309,9 +306,9 @@ func (p *pump) resume() []byte {
 	return bytes.Clone(cursor)
 }
 
-// refused marks the end of an RPC that was opened at a cursor in vain: before its
-// first message with a cursor, be that one that the log has already. A greeting
-// may come before the refusal, as etcd's does.
+// refused marks the end of an RPC that was opened at a cursor in vain: before its first message
+// with a cursor, even one that the log has already. A greeting may precede the refusal, as etcd's
+// does.
 func (p *pump) refused(cursor []byte, err error) error {
 	if cursor != nil && !p.heard &&
 		(errors.Is(err, errExpired) || p.params.Cursors.Expired(err)) {
@@ -320,8 +317,7 @@ func (p *pump) refused(cursor []byte, err error) error {
 	return err
 }
 
-// mayRead waits until the pump may read the RPC's next message, and returns the
-// room for it.
+// mayRead waits until the pump may read the RPC's next message, and returns the room for it.
 func (p *pump) mayRead(ctx context.Context) (*message, error) {
 	for {
 		if err := p.awaitReaders(ctx); err != nil {
@@ -331,25 +327,25 @@ func (p *pump) mayRead(ctx context.Context) (*message, error) {
 		if err != nil || !p.mustWait() {
 			return room, err
 		}
-		room.done() // it has taken a while, and the readers have left meanwhile
+		room.done() // it has taken a while, and the readers may have left meanwhile
 	}
 }
 
-// awaitReaders holds the pump of a held log back while the topic has no clients or
-// one of them has not got what the log holds, so that flow control reaches the
-// backend. It also holds back the pump of a catch-up that is ahead of main.
+// awaitReaders delays the pump of a retained log while the topic has no clients, or while one of
+// them does not have what the log holds, so that HTTP/2 flow control reaches the backend. It also
+// delays the pump of a catch-up that is ahead of main.
 func (p *pump) awaitReaders(ctx context.Context) error {
 	if !p.mustWait() {
 		return ctx.Err()
 	}
-	p.waiting.Store(true) // before it is looked at again, so that no wake-up is missed
+	p.waiting.Store(true) // before the check below, so that no wake-up is missed
 	defer p.waiting.Store(false)
 	again := time.NewTimer(silence) // main may have passed by
 	defer again.Stop()
 	defer p.readers.stall.stalls(false)
 	for p.mustWait() {
 		p.readers.stall.stalls(p.log.Full())
-		began, counts := time.Now(), !p.log.Full() || p.readers.waitsForClient() // else the bridge has not come round to a client
+		began, counts := time.Now(), !p.log.Full() || p.readers.waitsForClient() // otherwise the bridge has not written to a client yet
 		select {
 		case <-p.room:
 		case <-again.C:
@@ -412,13 +408,13 @@ func (p *pump) take(ctx context.Context, wire []byte) error {
 	return err
 }
 
-// settle decides what follows the end of an RPC: nil to open it again, else
-// the change of status with which the pump stops.
+// settle decides what follows the end of an RPC: nil to open it again, otherwise the change of
+// status with which the pump stops.
 func (p *pump) settle(began time.Time, err error) func(*Status) {
 	now := time.Now()
 	if errors.As(err, new(expired)) {
 		p.appendLoss(reason.GapExpired)
-		return nil // opened once without the cursor, at once
+		return nil // reopened at once, without the cursor
 	}
 	if p.endedHere(err) {
 		p.broken = p.broken || p.delivered
@@ -454,14 +450,14 @@ func (p *pump) settle(began time.Time, err error) func(*Status) {
 	}
 }
 
-// endedHere reports whether the RPC was ended on this side, to be opened again at
-// once: it is no failure of the backend's.
+// endedHere reports whether the bridge ended the RPC to open it again at once: that is no failure
+// of the backend.
 func (p *pump) endedHere(err error) bool {
 	return !endedOK(err) && !errors.As(err, new(unshown)) && p.params.Judge(err) == Again
 }
 
-// endedOK reports whether the RPC ended with OK. Only io.EOF itself says so: a
-// failure may wrap the io.EOF of a connection that was hung up.
+// endedOK reports whether the RPC ended with OK. Only io.EOF itself says so: a failure may wrap the
+// io.EOF of a connection that was closed.
 func endedOK(err error) bool {
 	return err == io.EOF //nolint:errorlint // see above
 }
@@ -489,9 +485,9 @@ func (p *pump) judge(err error, worked bool) Verdict {
 	return Retry
 }
 
-// finish writes the last frame and closes the log, together with the change of
-// status: a client that joined in between would start behind the last frame and
-// hear nothing, each time it comes back.
+// finish writes the last frame and closes the log, together with the change of status. Otherwise a
+// client that joined in between would start behind the last frame and wait in vain, each time it
+// comes back.
 func (p *pump) finish(err error) func(*Status) {
 	frame, id := p.params.Renderer.End(err)
 	return func(s *Status) {
@@ -502,8 +498,8 @@ func (p *pump) finish(err error) func(*Status) {
 	}
 }
 
-// mend tells that messages may be missing from here on, where an RPC that had
-// delivered was lost and its successor cannot be opened at a cursor.
+// noteLoss appends a gap where messages may be missing: an RPC that had delivered was lost, and its
+// successor cannot be opened at a cursor.
 func (p *pump) noteLoss() {
 	if !p.broken {
 		return
@@ -517,14 +513,14 @@ func (p *pump) noteLoss() {
 	p.appendLoss(reason.GapUpstream)
 }
 
-// tellGap appends a gap after which the order of cursors begins anew.
+// appendGap appends a gap after which the order of cursors begins again.
 func (p *pump) appendGap(why reason.Gap) error {
 	frame, id := p.params.Renderer.Gap(why)
 	p.log.Mark(why)
 	return p.member.grow(frame, id, true)
 }
 
-// tellLost is tellGap between two RPCs, when a merged log needs no gap any more.
+// appendLoss is appendGap between two RPCs. A merged log needs no gap any more.
 func (p *pump) appendLoss(why reason.Gap) {
 	if err := p.appendGap(why); err != nil && !errors.Is(err, errOver) {
 		panic(err) // grow knows no other

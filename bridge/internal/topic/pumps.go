@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// pumps start the pumps of topics and see their end. They are guarded by the registry's lock.
+// pumps start the pumps of topics and see their end. The registry's lock guards them.
 type pumps struct {
 	*Registry
 
 	running sync.WaitGroup
 }
 
-// run starts the topic's pump where it is to have one.
+// run starts the topic's pump if it needs one.
 func (p *pumps) run(t *Topic) {
 	switch {
 	case t.Status().Phase != Opening:
 	case !t.member.runs():
 		p.start(t)
-	case t.member.isMerged(): // maybe before it had a pump, which would say so
+	case t.member.isMerged(): // perhaps before it had a pump, which would have set the status
 		t.update(goesOn)
 	}
 }
@@ -32,9 +32,9 @@ func (p *pumps) start(t *Topic) {
 	p.running.Go(func() { t.pump.run(ctx) })
 }
 
-// unwanted stops the pump of a topic that lingers without a client, instead of
-// opening its RPC again: an RPC that harms the backend would be repeated without a
-// reader. The first client to come back has it opened.
+// unwanted stops the pump of a topic that lingers without a client, instead of opening its RPC
+// again: an RPC that harms the backend would be repeated although nobody reads. The next client has
+// it opened.
 func (p *pumps) unwanted(t *Topic) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,8 +45,8 @@ func (p *pumps) unwanted(t *Topic) bool {
 	return true
 }
 
-// stopped is the pump's last act: with the status that says why, it leaves the
-// topic to the next client that joins, or to its end.
+// stopped is the pump's last act: it sets the status that says why, and leaves the topic to the
+// next client that joins, or to its end.
 func (p *pumps) stopped(t *Topic, change func(*Status)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,8 +66,8 @@ func (p *pumps) stoppedLocked(t *Topic, change func(*Status)) {
 	p.mains.stopped(t)
 }
 
-// goesOn is the status of a topic that is merged. The log it is merged into has an
-// RPC, and messages: its clients need not wait for either.
+// goesOn sets the status of a topic that is merged. The log that continues it has an RPC and
+// messages, so its clients wait for neither.
 func goesOn(s *Status) {
 	s.Phase, s.Err, s.Placed, s.Stale, s.Messages = Live, nil, true, false, true
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// ErrFull says that there are as many topics as the limit allows, and that
-// clients listen to all of them.
+// ErrFull says that there are as many topics as the limit allows, and that all of them have
+// clients.
 var ErrFull = errors.New("topic: the limit of topics is reached")
 
 // ErrClosed says that the registry is closed.
@@ -17,15 +17,15 @@ var ErrClosed = errors.New("topic: closed")
 
 // Limits bound a registry.
 type Limits struct {
-	Topics int // at once; at least 1
-	Idle   int // lingering at once; the least recently used goes first; at least 1
-	// Bytes is the memory of all logs; at least 1. Beyond it idle topics go
-	// first, then the oldest frames of the largest log.
+	Topics int // that exist at once; at least 1
+	Idle   int // that linger at once; the least recently used ends first; at least 1
+	// Bytes is the memory of all logs; at least 1. Beyond it idle topics end first, then
+	// the largest log drops its oldest frames.
 	Bytes int64
 }
 
-// Registry holds all topics of a bridge and knows which clients share which. Its
-// methods are safe for concurrent use.
+// Registry holds all topics of a bridge, and places clients in them. Its methods are safe for
+// concurrent use.
 type Registry struct {
 	limits Limits
 	counts *Counts
@@ -40,7 +40,7 @@ type Registry struct {
 
 	mu       sync.Mutex
 	families map[string]*family
-	topics   int    // those not gone, but for those of retired owners
+	topics   int    // in families, without those of retired owners
 	lapsed   lapsed // the keys of topics that have ended
 	closed   bool
 }
@@ -56,7 +56,7 @@ func NewRegistry(limits Limits) *Registry {
 	return r
 }
 
-// Close ends all RPCs and returns when their pumps have.
+// Close ends all RPCs, and returns when all pumps have ended.
 func (r *Registry) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -72,8 +72,8 @@ func (r *Registry) Close() {
 	r.pumps.running.Wait()
 }
 
-// Topics returns how many topics there are, lingering ones included, and those
-// of retired owners not.
+// Topics returns the number of topics, including those that linger, without those of retired
+// owners.
 func (r *Registry) Topics() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,5 +85,5 @@ func (t *Topic) finished() bool { return t.Status().Phase == Finished }
 // Bytes returns the memory of all logs.
 func (r *Registry) Bytes() int64 { return r.budget.Used() }
 
-// KeptBytes returns the memory of the frames that logs keep for their readers.
+// KeptBytes returns the memory of the frames that logs retain for their readers.
 func (r *Registry) KeptBytes() int64 { return r.budget.Held() }

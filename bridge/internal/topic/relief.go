@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// relief takes memory back from logs that keep frames for readers, where they have more than
+// relief takes memory back from logs that retain frames for readers, where they have more than
 // their share.
 type relief struct {
 	*Registry
 
-	// When relieve last looked at all topics, and relieveFor for nothing; by the registry's time.
+	// When relieve last looked at all topics, and when relieveFor last did so in vain; by the
+	// registry's time.
 	relieved, vain atomic.Int64
 }
 
-// keeper is a topic whose log keeps frames for readers that have not got them.
+// keeper is a topic whose log retains frames for readers.
 type keeper struct {
 	topic  *Topic
 	memory int64
-	since  time.Duration // for how long its readers have taken nothing
+	since  time.Duration // how long its readers have taken nothing
 }
 
-// relieve gives back memory of frames that are kept for readers, where these have
-// more than their share: first that of topics without clients, then that of clients
-// that have taken nothing for a while, the largest first, and that of any client
-// only where it is far above the share. Such a client is cut, since it would not
-// read a last block either; it comes back by itself.
+// relieve takes memory back where retained frames have more than their share: first from topics
+// without clients, then from clients that have taken nothing for a while, the largest first, and
+// from any client only where the share is far exceeded. It cuts such a client, which would not read
+// a last block either; the client reconnects by itself.
 func (l *relief) relieve() {
 	if !l.budget.HeldOver() {
-		return // as after most messages, and most writes to a client
+		return // the usual case, after each message and each write to a client
 	}
 	now := l.now()
 	if now < time.Duration(l.relieved.Load())+relieveAgain {
@@ -41,15 +41,15 @@ func (l *relief) relieve() {
 	})
 }
 
-// relieveFor does so for a pump that has waited for room for so many bytes, besides
-// those that its log keeps: clients that have been stuck for long are cut even where
-// all is within the share. Where the log would keep no more than its equal part, those
-// that keep more than theirs are cut sooner.
+// relieveFor takes memory back for a pump that has waited for room for so many bytes, beside those
+// that its log retains. It cuts clients that have been stuck for long even where retained frames
+// are within their share. If the pump's log would retain no more than its equal part, clients whose
+// logs retain more than theirs are cut sooner.
 func (l *relief) relieveFor(kept, wanted int64) {
 	l.relieve()
 	small := kept+wanted <= l.budget.Share()
 	if now := l.now(); !small && now < time.Duration(l.vain.Load())+relieveAgain {
-		return // another pump has just looked in vain, for clients of the same kind
+		return // another pump has just looked in vain for such clients
 	}
 	found := l.relieveWhere(func(k keeper) bool {
 		least := stuckAfter
@@ -63,8 +63,8 @@ func (l *relief) relieveFor(kept, wanted int64) {
 	}
 }
 
-// relieveWhere takes the memory of those that keep frames which pass, one after the
-// other, and asks again for each. It reports whether one did.
+// relieveWhere takes the memory of the keepers that pass, one after the other, and asks again for
+// each. It reports whether one passed.
 func (l *relief) relieveWhere(pass func(keeper) bool) (found bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,8 +80,7 @@ func (l *relief) relieveWhere(pass func(keeper) bool) (found bool) {
 	return found
 }
 
-// keepers returns the topics that keep frames, in the order in which they are to
-// give them up.
+// keepers returns the topics that retain frames, in the order in which they give them up.
 func (l *relief) keepers() []keeper {
 	var all []keeper
 	for _, f := range l.families {
@@ -109,8 +108,8 @@ func (l *relief) keepers() []keeper {
 	return all
 }
 
-// relieveOf ends a private topic, or cuts those readers of another that keep its
-// log from dropping what the others have got.
+// relieveOf ends a private topic. Of another topic it cuts the readers that keep the log from
+// dropping what all others have.
 func (l *relief) relieveOf(t *Topic) {
 	if t.reg.clients == 0 {
 		l.idle.evict(t, evictedBytes)

@@ -7,61 +7,61 @@ import (
 	"time"
 )
 
-// A log is held where its pump waits for its readers: that of a private topic
-// and of a catch-up for good, and main's where a client opened it as an RPC of
-// its own, which may begin with more than the log has room for. Main's is held
-// until other clients need main to go on and its readers keep up.
+// A log is retained where it keeps frames until its readers have them, and its pump waits for
+// that: the log of a private topic and of a catch-up always is, and main's is where a client
+// opened it with an RPC of its own, which may begin with more than the log has room for. Main's is
+// retained until other clients need main to continue and its readers keep up.
 //
-// A pump waits only while all of its readers are behind. A reader that keeps
-// another one waiting is parted from the log: see part.go.
+// A pump waits only while all of its readers are behind. A reader that keeps another one waiting
+// is parted from the log: see part.go.
 
-// reader is a client's part of a held log, guarded by the log's readersMu.
+// reader is a client's part of a retained log. The lock of readers guards it.
 type reader struct {
-	holds bool // the log is held for it
-	// counts is set where the log waits for it: not for an old connection, of a private
-	// topic, whose client may have come back.
+	holds bool // the log keeps frames for it
+	// counts: the log waits for it. It does not wait for an old connection, of a private topic,
+	// whose client may have reconnected.
 	counts bool
-	at     int // in Topic.readers
-	// read is how far it has got, began where it began, and stood where it said that
-	// it stood, which may be gone.
+	at     int // its index in readers.all
+	// read is how far it has read, began where it began, and stood the position that it requested,
+	// whose frame may be gone.
 	read, began, stood uint64
-	// writing is set while the client is being written to, up to target: then it is
-	// the client that takes its time, and not the bridge.
+	// writing: the client is being written to, up to target, so it is the client and not the bridge
+	// that takes its time.
 	writing bool
 	target  uint64
-	visited bool // the bridge has come round to it, since it came to the log
-	skips   bool // it skips what it has got, and is in Topic.skippers
+	visited bool // the bridge has written to it since it came to the log
+	skips   bool // it skips frames that it has, and counts in readers.skippers
 	parting
 }
 
-// readers are the clients of a log that is held.
+// readers are the clients of a retained log.
 type readers struct {
 	*Topic
 
-	retaining atomic.Bool   // main's log is held; changed under mu
-	fullAt  atomic.Uint64 // the head of a held log when it was last full
-	skips   atomic.Uint64 // the position up to which clients of a catch-up skip what they have got, 0: none does; changed under mu
+	retaining atomic.Bool   // main's log is retained; changed under mu
+	fullAt    atomic.Uint64 // the head of a retained log when it was last full
+	skips     atomic.Uint64 // the position up to which clients of a catch-up skip frames, 0: none does; changed under mu
 
-	mu       sync.Mutex      // above the log's
-	all      []*Subscription // of a private log as they came
-	skippers int             // how many of them skip what they have got
-	shared   bool            // other clients than the one that opened it need main to go on
-	least    uint64          // how far the last of the readers has read
-	atLeast  int             // how many have read no further
+	mu       sync.Mutex      // taken before the log's
+	all      []*Subscription // of a private log in the order in which they came
+	skippers int             // how many of them skip frames
+	shared   bool            // others than the client that opened main need it to continue
+	least    uint64          // how far the slowest reader has read
+	atLeast  int             // how many readers have read no further
 
 	stall stall
 }
 
-// holdMain holds a main log for the client that is to open it.
+// retainMain retains a main log for the client that is about to open it.
 func (r *readers) retainMain() {
 	r.log.SetHold(true)
 	r.retaining.Store(true)
 }
 
-// held reports whether the log keeps what its readers have not got.
+// retained reports whether the log keeps frames until its readers have them.
 func (r *readers) retained() bool { return r.role() != mainRole || r.retaining.Load() }
 
-// arrives says that nothing is being written to a client that has moved.
+// arrives notes that nothing is being written to a client that has moved.
 func (s *Subscription) arrives() {
 	t := s.Topic
 	t.readers.mu.Lock()
@@ -69,7 +69,7 @@ func (s *Subscription) arrives() {
 	s.writing = false
 }
 
-// share says that others than its client need a main log to go on.
+// share notes that others than its client need a main log to continue.
 func (r *readers) share() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,12 +78,12 @@ func (r *readers) share() {
 	r.stall.watchStall()
 }
 
-// Held reports whether the pump may wait for the client, which then has to tell its
-// Progress. Until the client moves it may become false, but not true.
+// Retained reports whether the pump may wait for the client, which has to report its Progress then.
+// Until the client moves it may become false, but not true.
 func (s *Subscription) Retained() bool { return s.Topic.readers.retained() }
 
-// Sending says that the client is being written to, up to a position. Progress
-// follows when it has been.
+// Sending notes that the client is being written to, up to a position. Progress follows when that
+// is done.
 func (s *Subscription) Sending(position uint64) {
 	t := s.Topic
 	if !t.readers.retained() {
@@ -94,8 +94,8 @@ func (s *Subscription) Sending(position uint64) {
 	s.writing, s.visited, s.target = true, true, position
 }
 
-// Taking says that the client's socket has taken a part of what is being written: the
-// client may be slow, but is not stuck.
+// Taking notes that the client's socket has taken a part of what is being written: the client may
+// be slow, but is not stuck.
 func (s *Subscription) Taking() {
 	t := s.Topic
 	if !t.readers.retained() {
@@ -108,10 +108,9 @@ func (s *Subscription) Taking() {
 	}
 }
 
-// Progress says how far the client has read. The pump of a topic that holds its
-// log waits for it.
+// Progress notes how far the client has read. The pump of a retained log waits for it.
 func (s *Subscription) Progress(position uint64) {
-	s.registry.reclaim() // what is compressed is compressed for a reader
+	s.registry.reclaim() // frames are compressed when a reader asks, which takes memory
 	t := s.Topic
 	if !t.readers.retained() && !s.Parted() {
 		return
@@ -134,15 +133,16 @@ func (s *Subscription) Progress(position uint64) {
 		t.readers.release()
 	case !s.counts, before > t.readers.least, position == before: // the log waits for another one
 	default:
-		// There may be thousands, which are looked through once the last has moved.
+		// There may be thousands of readers: they are examined only when the last one at that
+		// position has moved.
 		if t.readers.atLeast--; t.readers.atLeast == 0 {
 			t.readers.release()
 		}
 	}
 }
 
-// waitsForClient reports whether the log is full because of a client that is being
-// written to, and takes its time.
+// waitsForClient reports whether the log is full because of a client that is being written to and
+// takes its time.
 func (r *readers) waitsForClient() bool {
 	if !r.log.Full() {
 		return false
@@ -152,7 +152,7 @@ func (r *readers) waitsForClient() bool {
 	return slices.ContainsFunc(r.all, func(s *Subscription) bool { return s.writing && s.visited && s.read == r.least })
 }
 
-// unhold holds the log for the other readers.
+// remove removes a reader; the log keeps its frames for the others.
 func (r *readers) remove(s *Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,8 +160,8 @@ func (r *readers) remove(s *Subscription) {
 	r.release()
 }
 
-// drop takes a reader out. The readers of a private log stay in the order of their
-// coming, and they are few; those of another have no order.
+// drop removes a reader. The readers of a private log stay in the order in which they came, and are
+// few; those of another log have no order.
 func (r *readers) drop(s *Subscription) {
 	if !s.holds {
 		return
@@ -182,9 +182,9 @@ func (r *readers) drop(s *Subscription) {
 	r.all = r.all[:last]
 }
 
-// endSkip notes that a reader skips nothing any more. An ordinal says how many frames
-// the client has got, and there may be fewer of them, or none: the client may have made
-// it up. So a log waits for what its clients skip only while one does.
+// endSkip notes that a reader skips nothing any more. An ordinal says how many frames the client
+// has got, and the log may hold fewer of them, or none, since a client may make an ordinal up. So a
+// log waits for what its clients skip only while one of them does.
 func (r *readers) endSkip(s *Subscription) {
 	if !s.skips {
 		return
@@ -195,8 +195,7 @@ func (r *readers) endSkip(s *Subscription) {
 	}
 }
 
-// hasPassed notes that the client has come past all that it skips, so that its log may
-// merge.
+// hasPassed notes that the client has passed everything that it skips, so that its log may merge.
 func (r *readers) hasPassed(s *Subscription) {
 	r.mu.Lock()
 	r.endSkip(s)
@@ -211,9 +210,9 @@ func (r *readers) hasPassed(s *Subscription) {
 	}
 }
 
-// release gives up what the readers have got: all of them. A private topic may
-// have several because the connection before is not known to be dead: it does not
-// wait for those that the newest may have come back from.
+// release lets the log drop the frames that all readers have. A private topic may have several
+// readers, since the connection before is not known to be dead: it does not wait for those as whose
+// reconnect the newest one may have come.
 func (r *readers) release() {
 	if !r.retained() {
 		return
@@ -232,7 +231,7 @@ func (r *readers) release() {
 		}
 	}
 	if len(r.all) == 0 {
-		return // a client that comes back may stand where the log was held
+		return // a client that comes back may request the position at which the log stopped
 	}
 	newest := r.all[len(r.all)-1]
 	r.least = newest.read
@@ -250,19 +249,19 @@ func (r *readers) release() {
 	r.log.Release(r.least)
 }
 
-// mayFollow reports whether the client may be the other one, come back. A client whose
-// requested position precedes the other's start cannot be its reconnect: the other found
-// the log by a cursor, as good as its own, while the client that opened it was away.
+// mayFollow reports whether the client may be the other one, reconnected. A client whose requested
+// position precedes the other's start cannot be its reconnect: the other found the log by a cursor,
+// which is as good as its own, while the client that opened the log was away.
 func (s *reader) mayFollow(other *Subscription) bool { return s.stood >= other.began }
 
-// keepsUp reports whether a reader has come to the head, and has not let the log
-// fill for as long as it takes to fill it.
+// keepsUp reports whether a reader has come to the head, and has not let the log fill up for as
+// many frames as the log has room for.
 func (r *readers) keepsUp(s *Subscription) bool {
 	since := max(r.fullAt.Load(), s.Position) + uint64(r.params.Log.Events) //nolint:gosec // at least 1
 	return s.read >= r.log.Newest() && s.read >= since
 }
 
-// full reports whether the pump is to wait for the log's readers.
+// full reports whether the pump has to wait for the log's readers.
 func (r *readers) full() bool {
 	if !r.log.Full() {
 		return false
@@ -284,8 +283,7 @@ func (w *stall) stalls(stalled bool) {
 	w.watchStall()
 }
 
-// watchStall begins to sample a pump that waits, where a reader may be waiting for
-// another one.
+// watchStall begins to sample a pump that waits, if one reader may be waiting for another.
 func (w *stall) watchStall() {
 	contested := len(w.all) > 1 || len(w.all) > 0 && w.role() == mainRole && w.shared
 	if w.stalled && contested && w.watch == nil {

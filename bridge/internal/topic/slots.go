@@ -8,50 +8,47 @@ import (
 	"time"
 )
 
-// silence is how long a catch-up's RPC may bring nothing until its turn goes to
-// the next one. A replay that is under way brings a message sooner; an RPC that
-// only waits, at the newest cursor of a quiet stream or at one that a client made
-// up, may wait for hours.
+// silence is how long a catch-up's RPC may send nothing until its slot goes to another one. A
+// replay that is under way sends a message sooner. An RPC that only waits, at the newest cursor of
+// a quiet stream or at a cursor that a client made up, may wait for hours.
 const silence = 250 * time.Millisecond
 
-// longestSilence bounds the silence of an upstream whose RPCs are slow to begin.
+// longestSilence bounds silence for an upstream whose RPCs are slow to begin.
 const longestSilence = 5 * time.Second
 
-// Turns bounds the catch-up RPCs that replay at once, over all topics of a
-// backend. It does not bound the RPCs that wait for messages: Limits.Topics does.
-// A family always gets one turn, so that the catch-ups of a slow service do not
-// hold up those of another one behind the same backend.
+// Slots bounds the catch-up RPCs that replay at once, over all topics of a backend
+// (limits.catchups). It does not bound RPCs that wait for messages: Limits.Topics does. A family
+// always gets one slot, so that the catch-ups of a slow service do not delay those of another one
+// behind the same backend.
 type Slots struct {
 	mu      sync.Mutex
 	limit   int
-	free    int           // negative after the limit was lowered below the turns that are taken
-	running int           // turns that are taken, counted or not
-	usual   time.Duration // from an RPC's place to its first message, on the average
+	free    int           // negative after the limit was lowered below the slots that are taken
+	running int           // slots that are taken, counted or not
+	usual   time.Duration // from an RPC's place to its first message, on average
 	lines   map[*family]*line
-	waiting list.List // of *waiter, all families' in the order of their coming
+	waiting list.List // of *waiter, of all families, in the order in which they came
 }
 
-// line is a family's part of the turns. It exists while the family has a turn or
-// waits for one.
+// line is a family's part of the slots. It exists while the family has a slot or waits for one.
 type line struct {
 	taken   int
 	waiting list.List // of *waiter
 }
 
-// waiter is in two lists, so that a turn finds the next one without looking at
-// the others.
+// waiter is in two lists, so that a slot finds the next waiter without looking at the others.
 type waiter struct {
 	family     *family
 	slot       chan *slot // holds one; never closed
 	inAll, own *list.Element
 }
 
-// NewTurns returns a bound of so many RPCs.
+// NewSlots returns slots for so many RPCs.
 func NewSlots(atOnce int) *Slots {
 	return &Slots{limit: atOnce, free: atOnce, lines: map[*family]*line{}}
 }
 
-// SetLimit changes the bound. Turns that are taken stay so; a higher bound serves
+// SetLimit changes the number of slots. Slots that are taken stay taken; a higher number serves
 // those that wait.
 func (s *Slots) SetLimit(atOnce int) {
 	s.mu.Lock()
@@ -61,25 +58,25 @@ func (s *Slots) SetLimit(atOnce int) {
 	s.serveLocked()
 }
 
-// turn is one RPC's. Its methods may be called on nil.
+// slot is the right of one RPC to replay. Its methods may be called on nil.
 type slot struct {
 	slots   *Slots
 	family  *family
-	counted bool // not the one that a family always gets
+	counted bool // it is not the one that a family always gets
 	once    sync.Once
-	waited  time.Duration // how long the pump has not read, in all; the pump's
-	since   time.Time     // when the RPC was placed; zero once it has sent a message; the pump's
+	waited  time.Duration // how long the pump has not read, in all; the pump's own
+	since   time.Time     // when the RPC was placed; zero once it has sent a message; the pump's own
 	silence time.Duration // written before quiet is made
 
 	mu       sync.Mutex
 	quiet    *time.Timer // calls silent; nil until the RPC is placed
 	began    time.Time   // when the silence began that quiet measures
-	due      time.Time   // when quiet is to fire
-	taking   bool        // a message has come and the next one is not waited for: there is no silence
-	returned bool        // quiet is of no use any more
+	due      time.Time   // when quiet fires
+	taking   bool        // a message has come and the next one is not awaited: there is no silence
+	returned bool        // the slot was given back
 }
 
-// try returns a turn if the family can have one at once.
+// try returns a slot if the family can have one at once, otherwise nil.
 func (s *Slots) try(f *family) *slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +86,7 @@ func (s *Slots) try(f *family) *slot {
 	return nil
 }
 
-// take waits for a turn.
+// take waits for a slot.
 func (s *Slots) take(ctx context.Context, f *family) (*slot, error) {
 	w := s.queue(f)
 	select {
@@ -111,7 +108,7 @@ func (s *Slots) take(ctx context.Context, f *family) (*slot, error) {
 	return nil, ctx.Err()
 }
 
-// queue puts a waiter behind the others, and serves it if there is a turn.
+// queue puts a waiter behind the others, and serves it if there is a slot.
 func (s *Slots) queue(f *family) *waiter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,28 +141,27 @@ func (s *Slots) takeLocked(f *family) *slot {
 	return t
 }
 
-// leaveLocked takes a waiter out of the lists.
+// leaveLocked removes a waiter from the lists.
 func (s *Slots) leaveLocked(w *waiter) {
 	s.waiting.Remove(w.inAll)
 	s.lines[w.family].waiting.Remove(w.own)
 }
 
-// dropLocked forgets a family that neither has a turn nor waits for one.
+// dropLocked forgets a family that neither has a slot nor waits for one.
 func (s *Slots) dropLocked(f *family) {
 	if l := s.lines[f]; l != nil && l.taken == 0 && l.waiting.Len() == 0 {
 		delete(s.lines, f)
 	}
 }
 
-// serveLocked gives the free turns to those that wait, in the order of their
-// coming.
+// serveLocked gives the free slots to waiters, in the order in which they came.
 func (s *Slots) serveLocked() {
 	for s.free > 0 && s.waiting.Len() > 0 {
 		s.serveElementLocked(s.waiting.Front())
 	}
 }
 
-// serveFirstLocked gives a turn to the first waiter of a family.
+// serveFirstLocked gives a slot to a family's first waiter.
 func (s *Slots) serveFirstLocked(l *line) {
 	if first := l.waiting.Front(); first != nil {
 		s.serveElementLocked(first)
@@ -178,9 +174,9 @@ func (s *Slots) serveElementLocked(e *list.Element) {
 	w.slot <- s.takeLocked(w.family)
 }
 
-// placed says that the RPC has its place on a connection. From now on silence
-// counts, whether the backend has accepted the RPC or not: many backends send
-// their headers with the first message only.
+// placed notes that the RPC has its place on a connection. Silence counts from now on, whether the
+// backend has accepted the RPC or not: many backends send their headers with the first message
+// only.
 func (t *slot) placed() {
 	if t == nil {
 		return
@@ -192,12 +188,12 @@ func (t *slot) placed() {
 	t.quiet = time.AfterFunc(t.silence, t.silent)
 }
 
-// silent gives the turn back, since the RPC has brought nothing for long enough. A
-// machine that is so busy that this call is late cannot say so: the message may have
-// come, and what reads it be late as well. It waits again then, or a crowd would
-// open ever more RPCs and make all of them slower.
+// silent gives the slot back, since the RPC has sent nothing for long enough. If this call comes
+// late the machine is so busy that the message may have come without being read yet. The slot is
+// kept for another silence then: otherwise a crowd of clients would open ever more RPCs and slow
+// all of them down.
 func (t *slot) silent() {
-	runtime.Gosched() // a timer's goroutine is before all that wait for a processor; after this it is behind them
+	runtime.Gosched() // a timer's goroutine runs before others that wait for a processor; after this it is behind them
 	t.mu.Lock()
 	now := time.Now()
 	late := now.Sub(t.due)
@@ -215,9 +211,9 @@ func (t *slot) silent() {
 	t.giveBack()
 }
 
-// silence is how long an RPC may bring nothing. Where RPCs are slow to begin, since
-// the backend or this machine is busy, it is longer: else ever more RPCs would be
-// opened, and make them slower still.
+// silence returns how long an RPC may send nothing. It is longer where RPCs are slow to begin,
+// since the backend or this machine is busy: otherwise ever more RPCs would be opened, and slow
+// them down further.
 func (s *Slots) silence() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -231,17 +227,17 @@ func (s *Slots) begins(took time.Duration) {
 	s.usual += (took - s.usual) / 8
 }
 
-// accepted says that the backend serves a topic's RPC. One that never ends by
-// meeting another log gives its turn back at once.
+// accepted notes that the backend serves a topic's RPC. An RPC that never ends by meeting another
+// log gives its slot back at once.
 func (t *slot) accepted(topic *Topic) {
 	if t != nil && !topic.home.meets {
 		t.giveBack()
 	}
 }
 
-// moved says that the RPC has sent a message. Until asks, silence does not count: what
-// a message waits for here, as a lane, or the pump before the next one, as a client that
-// the bridge has not come round to, says nothing of the RPC.
+// moved notes that the RPC has sent a message. Silence does not count until asks: the time that a
+// message waits here, for a lane or for a client that the bridge has not written to, says nothing
+// about the RPC.
 func (t *slot) moved() {
 	if t == nil || t.silence == 0 {
 		return
@@ -257,7 +253,7 @@ func (t *slot) moved() {
 	}
 }
 
-// asks says that the pump waits for the next message of the RPC.
+// asks notes that the pump waits for the RPC's next message.
 func (t *slot) asks() {
 	if t == nil || t.silence == 0 {
 		return
@@ -265,7 +261,7 @@ func (t *slot) asks() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.taking {
-		return // for the first one; its silence began when the RPC was placed
+		return // the silence before the first message began when the RPC was placed
 	}
 	if t.taking = false; !t.returned {
 		t.began = time.Now()
@@ -274,10 +270,9 @@ func (t *slot) asks() {
 	}
 }
 
-// wait says that the pump has not read for a while, since the socket of a client
-// was slow, or the log was ahead of main. A replay at the pace of a slow client holds up no other one. The time in
-// which the bridge has not come round to a client does not count: else a busy
-// machine would open ever more RPCs.
+// wait notes that the pump has not read for a while, since a client's socket was slow or the log
+// was ahead of main: a replay at the pace of a slow client must not delay others. The time in which
+// the bridge has not written to a client does not count: a busy machine would open ever more RPCs.
 func (t *slot) wait(d time.Duration) {
 	if t == nil {
 		return
@@ -287,7 +282,7 @@ func (t *slot) wait(d time.Duration) {
 	}
 }
 
-// giveBack lets the next RPC have the turn. All but the first call do nothing.
+// giveBack gives the slot to the next RPC. Calls after the first do nothing.
 func (t *slot) giveBack() {
 	if t != nil {
 		t.once.Do(t.giveBackOnce)

@@ -12,63 +12,60 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// Join is a client's wish to listen.
+// Join is a client's request for a stream.
 type Join struct {
-	// Key tells requests apart that a backend could tell apart but for where
-	// they resume.
+	// Key differs for requests that a backend can tell apart, except by where they resume.
 	Key string
-	// Owner is what the topic belongs to; nil: nothing.
+	// Owner is the owner of the topic; nil: none.
 	Owner *Owner
-	// Private: a topic per client.
+	// Private: each client has a topic of its own.
 	Private bool
-	// Held starts a client without a place at the oldest frame held instead
-	// of after the newest; Own with an RPC of its own.
+	// Held: a client without a place starts at the oldest frame of the log instead of after the
+	// newest. Own: it starts with an RPC of its own.
 	Held, Own bool
-	// Resumable: RPCs can be opened at a cursor. Ordered: all of them give the
-	// same order, so that they may merge.
+	// Resumable: RPCs can be opened at a cursor. Ordered: all of them send messages in the same
+	// order, so that their logs may merge.
 	Resumable, Ordered bool
 	Place              Place
-	// MaxEvents is how many frames of a log the client may have missed; 0 is any
-	// number. One that has missed more begins anew.
+	// MaxEvents is how many frames of a log the client may have missed; 0 is any number. A client
+	// that has missed more begins again, behind a gap.
 	MaxEvents uint64
-	// From is the address of the client where it is the client's own, to be fair among
-	// addresses whose topics have to make room; else it is invalid.
+	// From is the client's address if it is the client's own, by which addresses make room fairly;
+	// otherwise it is invalid.
 	From netip.Addr
-	// Admit is asked before a topic is made for the client, and its error is Join's;
-	// nil admits every client. It is called under the registry's lock, and not by
-	// Move, which the client did not ask for.
+	// Admit is called, under the registry's lock, before a topic is made for the client, and its
+	// error is Join's; nil admits every client. Move does not call it: the client did not ask for
+	// it.
 	Admit func() error
-	// Parse reads the id of a frame as that of a client that comes back with it.
+	// Parse returns the place of a client that comes back with a frame's id.
 	Parse func(id string) Place
-	// Open says how a new topic runs whose log begins after a cursor, or with
-	// none; called only where one is needed, under the registry's lock.
+	// Open returns the parameters of a new topic whose log begins after a cursor, or with none. It
+	// is called under the registry's lock, only if a topic is needed.
 	Open  func(after []byte, catchUp bool) (epoch string, params Params)
-	alone bool // the client keeps others waiting: it is to have a catch-up of its own
+	alone bool // it keeps others waiting, and gets a catch-up of its own
 
-	// Starts is called with the source of a topic whose RPC is opened, or opened
-	// again, because the client comes; under the registry's lock, before the
-	// opening. It may be nil.
+	// Starts is called, under the registry's lock, with the source of a topic whose RPC is about to
+	// be opened or reopened because the client comes. It may be nil.
 	Starts func(Source)
 
-	lost *Topic // has lost the place
+	lost *Topic // the topic whose log has lost the place
 }
 
-// Place is where a client says it stands. The zero Place is nowhere.
+// Place is where a client says that it stands. The zero Place is nowhere.
 type Place struct {
 	ID    string // as the frame's id is spelt
-	Epoch string // set if the id is a position in a log
+	Epoch string // the name of the log, if the id is a position
 	Seq   uint64
-	// Cursor is set if the id is a cursor, Base is then the cursor's own id,
-	// and Ordinal the number of frames after it that the client has got.
+	// Cursor is set if the id is a cursor. Base is the cursor's own id then, and Ordinal the number
+	// of frames after it that the client has.
 	Cursor  []byte
 	Base    string
 	Ordinal uint64
-	// Forgotten says why no log holds the place: its log, one of this bridge, has
-	// ended while the client was away, or no bridge wrote the id. Otherwise the log
-	// is another bridge's, or ended by a restart.
+	// Forgotten: the place is not in a log because its log, one of this bridge, has ended while the
+	// client was away, or because no bridge wrote the id. Otherwise the log is another bridge's, or
+	// was ended by a restart.
 	Forgotten bool
-	// TooOld says that the client has missed more than it is to be sent. It begins
-	// anew, behind a gap.
+	// TooOld: the client has missed more than it may be sent. It begins again, behind a gap.
 	TooOld bool
 }
 
@@ -77,9 +74,9 @@ type Start int
 
 // The starts.
 const (
-	Fresh   Start = iota // a client without a place
-	Resumed              // at its place
-	Missed               // its place is not to be had: from the oldest frame held
+	Fresh   Start = iota // the client has no place
+	Resumed              // at the client's place
+	Missed               // the place cannot be had: at the oldest frame of the log
 )
 
 // Subscription is a client's hold on a topic.
@@ -88,31 +85,30 @@ type Subscription struct {
 	Topic *Topic
 	// Position is where the client starts to read the topic's log.
 	Position uint64
-	// ID is the id of the frame at Position, as it was when the client was
-	// placed: the frame may be gone by now. It is empty before the first frame,
-	// and where frames have none.
+	// ID is the id of the frame at Position, as it was when the client was placed: the frame may be
+	// gone by now. It is empty before the first frame, and where frames have no ids.
 	ID    string
 	Start Start
-	// Missed says why, where Start is Missed.
+	// Missed is the reason, if Start is Missed.
 	Missed reason.Gap
-	// Absent is set where the client alone is the reason: it was away for longer
-	// than a topic without clients lasts, or came with an id that no bridge wrote.
+	// Absent: the client alone is the reason. It was away for longer than a topic without clients
+	// lingers, or came with an id that no bridge wrote.
 	Absent bool
 
-	join     *Join         // nil once the client stays in its log, come what may
-	left     bool          // Topic has been left; guarded by the registry's lock
-	passes   atomic.Uint64 // frames that count from the cursor of join.Place and are not sent; changed by the client
+	join     *Join         // nil once the client stays in its log whatever happens
+	left     bool          // it has left Topic; guarded by the registry's lock
+	passes   atomic.Uint64 // how many frames that count from the cursor of join.Place are not sent; changed by the client
 	registry *Registry
 	breaks   int
 	opened   bool          // guarded by the registry's lock
-	openedAt time.Duration // of the registry's time; the same
+	openedAt time.Duration // in the registry's time; guarded by its lock
 	cut      func()        // see SetCut; guarded by the registry's lock
 
 	reader
 }
 
-// Join attaches a client to the topic that it is to listen to, opening the
-// topic if there is none. The caller calls Leave once.
+// Join makes a client listen to the topic that it belongs to, and opens the topic if there is none.
+// The caller calls Leave once.
 func (r *Registry) Join(join Join) (*Subscription, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -126,29 +122,28 @@ func (r *Registry) Join(join Join) (*Subscription, error) {
 		}
 		return nil, err
 	}
-	s.join.Admit, s.join.MaxEvents = nil, 0 // where it moves later is no new beginning
+	s.join.Admit, s.join.MaxEvents = nil, 0 // moving later is not a new beginning
 	if !s.join.Resumable && s.passes.Load() == 0 {
 		s.join = nil // and with it the request, of which there are many
 	}
 	return s, nil
 }
 
-// enter attaches the subscriber to the topic that it is to listen to, and takes it
-// away from the one before. On an error it stays where it is, or has
-// left it.
+// enter attaches the client to the topic that it belongs to, and detaches it from the one before.
+// On an error the client stays where it is, or has left it.
 func (s *Subscription) enter() error {
 	s.join.Place.TooOld = s.join.Place.TooOld && !s.registry.missesNothing(s.join)
 	for {
 		t, err := s.registry.find(*s.join)
 		if errors.Is(err, ErrFull) && s.Topic != nil && !s.left {
-			s.leave() // its own may be the one that has to go
+			s.leave() // its own topic may be the one that has to go
 			continue
 		}
 		if err != nil {
 			return err
 		}
 		if s.Topic != nil && !s.left {
-			t.reg.clients++ // leaving a catch-up may have dropped the last client of main
+			t.reg.clients++ // leaving a catch-up may release the last hold on main
 			s.leave()
 			t.reg.clients--
 		}
@@ -159,8 +154,8 @@ func (s *Subscription) enter() error {
 		case s.Start == Resumed && s.join.MaxEvents > 0 && t.log.Newest()-s.Position > s.join.MaxEvents:
 			s.join.Place.TooOld = true
 		case s.Start == Missed && s.join.resumes():
-			// The pump has pushed the cursor out of the log in which it was found: now
-			// it is found elsewhere, or a catch-up begins there.
+			// The log has just dropped the cursor that was found in it: the client is placed in
+			// another log, or a catch-up begins at the cursor.
 		case s.Start == Missed && s.join.anew() && t.epoch == s.join.Place.Epoch:
 			s.join.lost = t // another RPC begins
 		default:
@@ -177,34 +172,32 @@ func (j *Join) anywhere() Join {
 	return anywhere
 }
 
-// resumes reports whether the client can go on wherever its cursor is known.
+// resumes reports whether the client can continue wherever its cursor is known.
 func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil && !j.Place.TooOld }
 
-// anew reports whether the client begins anew where its place has left its log. The
-// log holds only the rest of a snapshot then, which is of no use: the client has an
-// RPC of its own, and can have another one.
+// anew reports whether the client begins again when its place has left its log. The log holds only
+// the rest of a snapshot then, which is of no use: the client has an RPC of its own, and can have
+// another one.
 func (j *Join) anew() bool { return j.Own || j.Private && j.Resumable }
 
-// attach makes the subscriber a client of a topic, and sees to it that the topic
-// has a pump.
+// attach makes the subscriber a client of a topic, and runs the topic's pump.
 func (s *Subscription) attach(t *Topic) {
 	s.Topic, s.breaks = t, t.Status().breaks
-	s.join.Key = t.home.key // the same; one for all
+	s.join.Key = t.home.key // equal; one string for all
 	t.readers.place(s)
 	t.reg.clients++
 	t.listening.Add(1)
 	t.wakePump()
-	// Only now that its client is placed: one that starts after the newest
-	// frame must not start after the RPC's first message.
+	// Only after the client is placed: a client that starts after the newest frame must not start
+	// after the RPC's first message.
 	if s.join.Starts != nil && t.Status().Phase == Opening && !t.member.runs() {
 		s.join.Starts(t.params.Source)
 	}
 	s.registry.pumps.run(t)
 }
 
-// Pass returns the position behind those frames after a position that the
-// client has got already, by an ordinal of its id. more is true as long as
-// further ones may come.
+// Pass returns the position behind the frames after a position that the client has already, by an
+// ordinal of its id. more reports whether further ones may come.
 func (s *Subscription) Pass(position uint64) (next uint64, more bool) {
 	passes := s.passes.Load()
 	if passes == 0 {
@@ -223,10 +216,9 @@ func (s *Subscription) Pass(position uint64) (next uint64, more bool) {
 	return next, more
 }
 
-// Move places the client anew, by its own id, where its log has ended because
-// another one goes on from there, or where the client is parted from its log. It is
-// false where the stream has ended; an error says that there is no room for
-// another topic.
+// Move places the client again, by its own id, when another log continues its log, or when the
+// client is parted from its log. It returns false where the stream has ended. An error says that
+// there is no room for another topic.
 func (s *Subscription) Move() (bool, error) {
 	r := s.registry
 	r.mu.Lock()
@@ -253,23 +245,22 @@ func (s *Subscription) Move() (bool, error) {
 	return true, nil
 }
 
-// Source returns what the topic's RPCs come from.
+// Source returns the source of the topic's RPCs.
 func (t *Topic) Source() Source { return t.params.Source }
 
 // Log returns the topic's log.
 func (s *Subscription) Log() *replay.Log { return s.Topic.log }
 
-// Opened says that the client is being sent its stream-open, so that it may
-// come back: its topic lingers from now on.
+// Opened notes that the client is being sent its stream-open, so that it may come back: its topic
+// lingers from now on.
 func (s *Subscription) Opened() {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
 	s.opened, s.openedAt, s.Topic.reg.opened = true, s.registry.now(), true
 }
 
-// SetCut sets the function that ends the client's stream at once, where its log
-// keeps too much for it while it takes nothing. It is called while the registry is
-// locked, and must not wait.
+// SetCut sets the function that ends the client's stream at once if its log retains too much for it
+// while it takes nothing. It is called under the registry's lock and must not wait.
 func (s *Subscription) SetCut(cut func()) {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
@@ -279,7 +270,7 @@ func (s *Subscription) SetCut(cut func()) {
 // ToldToLeave reports whether the topic broke since the client joined.
 func (s *Subscription) ToldToLeave(status *Status) bool { return status.breaks > s.breaks }
 
-// Leave ends the subscription. The last one to leave lets the topic linger.
+// Leave ends the subscription. When the last one leaves, the topic lingers.
 func (s *Subscription) Leave() {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
