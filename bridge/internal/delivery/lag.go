@@ -48,7 +48,7 @@ func (s spot) behind() Behind {
 	if newest <= s.position {
 		return Behind{}
 	}
-	return Behind{Frames: newest - s.position, Time: s.log.Waiting(s.position)}
+	return Behind{Frames: newest - s.position, Time: s.log.NextAge(s.position)}
 }
 
 func lagOf(all []Behind) (lag Lag) {

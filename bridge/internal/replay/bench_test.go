@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An event of 250 bytes, as make bench measures with.
+// An event has 250 bytes, as in make bench.
 func BenchmarkAppend(b *testing.B) {
 	for name, budget := range map[string]*Budget{"budget=none": nil, "budget=shared": NewBudget(1 << 40)} {
 		b.Run(name, func(b *testing.B) {
@@ -22,7 +22,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// A client that lags by a log, read in batches of 16 KiB.
+// The client is a whole log behind and reads batches of 16 KiB.
 func BenchmarkRead(b *testing.B) {
 	l := New(Params{Events: 1024, Bytes: 8 << 20})
 	for range 1024 {
@@ -59,10 +59,9 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// The usual case of a live stream: a frame has come, and each of very many
-// clients at the head reads it.
+// The usual case of a live stream: each of many clients at the head reads the newest frame.
 func BenchmarkLive(b *testing.B) {
-	l := ticking(1000, Params{Events: 1024, Bytes: 8 << 20})
+	l := newTickLog(1000, Params{Events: 1024, Bytes: 8 << 20})
 	var slices [][]byte
 	reads := map[string]func() error{
 		"as=slices": func() (err error) { slices, _, err = l.Read(999, 16<<10, slices[:0]); return err },
@@ -81,26 +80,26 @@ func BenchmarkLive(b *testing.B) {
 	}
 }
 
-// The cost of a frame with its first client, and the share of its bytes that is
-// left: ids, names, and the chunks' framing included on both sides.
+// It measures a frame with its first client. %ofbytes is the compressed share of the bytes, with chunk
+// framing on both sides.
 func BenchmarkGzipChunks(b *testing.B) {
-	for name, whole := range map[string]bool{"form=chained": true, "form=alone": false} {
+	for name, chained := range map[string]bool{"form=chained": true, "form=standalone": false} {
 		b.Run(name, func(b *testing.B) {
-			l, source := New(Params{Events: 1024, Bytes: 8 << 20}), newTicks()
+			l, source := New(Params{Events: 1024, Bytes: 8 << 20}), newTickSource()
 			var frames [4096][]byte
 			for i := range frames {
 				frames[i] = source.appendTo(nil)
 			}
 			var plain, compressed int
-			position, since := uint64(0), uint64(0)
+			position, unbroken := uint64(0), uint64(0)
 			b.ReportAllocs()
 			for b.Loop() {
 				frame := frames[position%uint64(len(frames))]
 				l.Append(frame, "")
-				if !whole {
-					since = position
+				if !chained {
+					unbroken = position
 				}
-				chunks, next, _, err := l.GzipChunks(position, since, 16<<10)
+				chunks, next, _, err := l.GzipChunks(position, unbroken, 16<<10)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -111,7 +110,7 @@ func BenchmarkGzipChunks(b *testing.B) {
 	}
 }
 
-// Making room costs little, however many logs there are.
+// The cost must not grow with the number of logs.
 func BenchmarkTrim(b *testing.B) {
 	for _, logs := range []int{10, 10_000} {
 		b.Run(fmt.Sprint("logs=", logs), func(b *testing.B) {

@@ -6,52 +6,49 @@ import (
 	"sync/atomic"
 )
 
-// Budget bounds the memory of many logs: that of all their segments, whatever
-// lies in them. Logs report to it and go on; a caller that finds it exceeded
-// makes room with Trim, or ends a log with Discard.
+// Budget bounds the memory of many logs. It counts the segments of all logs, with everything in them.
+// A log only reports its memory: the caller that finds the budget exceeded frees memory with Trim, or
+// closes a log with Discard.
 //
-// A quarter of it is for the frames that logs with Params.Hold keep for a
-// reader, the rest for all other frames. Neither takes memory of the other, so a
-// reader that takes nothing costs other logs no frame. The less of the
-// quarter is left, the less each log may keep until it is Full; while nothing is
-// left a single frame is enough, and a log takes no large one (Reserve).
-// While the rest is exceeded a log with Params.Hold keeps no frame that has been
-// released.
+// A quarter of the budget is for retained frames (see Params.Retain), the rest for all other frames.
+// Neither part can use the memory of the other, so a reader that takes nothing costs other logs no
+// frame. The less of the quarter is left, the fewer frames each log may retain before it is Full. When
+// nothing is left, a log retains one frame at a time and takes no large one (see Reserve). While the
+// rest is exceeded, a retained log drops every released frame.
 //
-// Its methods are safe for concurrent use, and may be called under locks that
-// Append is called under. A nil Budget is never exceeded.
+// Its methods are safe for concurrent use, and may be called with the locks held under which Append is
+// called. A nil Budget is never exceeded.
 type Budget struct {
-	limit atomic.Int64
-	used  atomic.Int64 // all logs' memory
-	held  atomic.Int64 // of it, that of frames kept for readers
-	other atomic.Int64 // of it, the rest; a number of its own, since it is compared while the others change
+	limit    atomic.Int64
+	used     atomic.Int64 // memory of all logs
+	retained atomic.Int64 // memory of retained frames
+	other    atomic.Int64 // used - retained, in one atomic of its own: the difference of two would jump while both change
 
-	keepers atomic.Int64 // the logs that keep frames for readers
-	waiters atomic.Int64 // the logs that wait for room
-	waiting atomic.Bool  // there is a waiter for freed
+	retainers atomic.Int64 // number of logs with retained frames
+	waiters   atomic.Int64 // number of logs that wait for memory, see AddWaiter
+	waiting   atomic.Bool  // freed is not nil, or a call of Reserve may be about to set it
 
-	heldMu   sync.Mutex
-	reserved int64         // for large frames to come
-	freed    chan struct{} // closed when there is room for one of its waiters; nil without any
-	room     int64         // held and reserved memory with which there is
-	alone    bool          // one of the waiters is let in when nothing is reserved
+	reserveMu           sync.Mutex
+	reserved            int64         // memory set aside by Reserve
+	freed               chan struct{} // closed when one of its waiters may succeed; nil without waiters
+	freedAt             int64         // freed closes when retained + reserved is no higher
+	freedWhenUnreserved bool          // freed also closes when nothing is reserved
 
 	mu   sync.Mutex
-	logs logHeap // those with memory that Trim may find something in
+	logs logHeap // logs from which Trim may free memory
 }
 
-// NewBudget returns a budget of so many bytes.
+// NewBudget returns a budget of the given number of bytes.
 func NewBudget(bytes int64) *Budget {
 	b := &Budget{}
 	b.SetLimit(bytes)
 	return b
 }
 
-// SetLimit changes how many bytes there are. Whether they are exceeded then is
-// for the caller to ask.
+// SetLimit changes the number of bytes. It frees no memory if the new limit is exceeded.
 func (b *Budget) SetLimit(bytes int64) {
 	b.limit.Store(bytes)
-	b.wake()
+	b.wakeWaiters()
 }
 
 // Used returns the memory of all logs, in bytes.
@@ -62,24 +59,23 @@ func (b *Budget) Used() int64 {
 	return b.used.Load()
 }
 
-// Over reports whether the logs have more memory than they may, beside the
-// frames that are kept for readers. It takes no lock.
+// Over reports whether frames that are not retained take more memory than their part of the budget. It
+// takes no lock.
 func (b *Budget) Over() bool { return b.exceeded(0) }
 
-// exceeded is Over with some more memory that has not been reported.
+// exceeded is Over for a caller that has more bytes which are not reported yet.
 func (b *Budget) exceeded(more int64) bool {
 	if b == nil {
 		return false
 	}
 	limit := b.limit.Load()
-	return b.other.Load()+more > limit-heldShare(limit)
+	return b.other.Load()+more > limit-retainedPart(limit)
 }
 
-// Trim takes some memory from the log that has most: the oldest frames of at
-// least a segment, down to the newest frame, which gets a segment of its size.
-// Readers that stood there get ErrEvicted. Of a log that holds its frames for a
-// reader only what has been released goes. It returns false where no log has
-// anything to drop. Whether the budget is exceeded is for the caller to ask.
+// Trim frees memory of the log that has most: its oldest frames, at least a segment, down to the newest
+// frame, which moves to a segment of its own size. Readers of dropped frames get ErrEvicted. A retained
+// log drops only released frames. Trim returns false if no log has a frame to drop. It does not check
+// whether the budget is exceeded.
 func (b *Budget) Trim() bool {
 	if b == nil {
 		return false
@@ -104,60 +100,60 @@ func (b *Budget) largest() *Log {
 	return b.logs[0]
 }
 
-// report says how much memory a log has now. The log is locked.
+// report updates the memory of a log, which is locked.
 func (b *Budget) report(l *Log, memory int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.used.Add(memory - l.counted)
-	l.counted = memory
+	b.used.Add(memory - l.reported)
+	l.reported = memory
 	switch {
-	case memory == 0 && l.place > 0:
-		heap.Remove(&b.logs, l.place-1)
-	case memory > 0 && l.place > 0:
-		heap.Fix(&b.logs, l.place-1)
+	case memory == 0 && l.heapIndex > 0:
+		heap.Remove(&b.logs, l.heapIndex-1)
+	case memory > 0 && l.heapIndex > 0:
+		heap.Fix(&b.logs, l.heapIndex-1)
 	case memory > 0:
 		heap.Push(&b.logs, l)
 	}
 }
 
-// park leaves a log out until it reports again. The log is locked.
+// park keeps Trim from looking at a log until the log reports again. The log is locked.
 func (b *Budget) park(l *Log) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l.place > 0 {
-		heap.Remove(&b.logs, l.place-1)
+	if l.heapIndex > 0 {
+		heap.Remove(&b.logs, l.heapIndex-1)
 	}
 }
 
-// logHeap has the log with the most memory first.
+// logHeap is a heap.Interface with the largest log first.
 type logHeap []*Log
 
-// Len is heap.Interface's.
+// Len implements heap.Interface.
 func (h *logHeap) Len() int { return len(*h) }
 
-// Less is heap.Interface's.
-func (h *logHeap) Less(i, j int) bool { return (*h)[i].counted > (*h)[j].counted }
+// Less implements heap.Interface.
+func (h *logHeap) Less(i, j int) bool { return (*h)[i].reported > (*h)[j].reported }
 
-// Swap is heap.Interface's.
+// Swap implements heap.Interface.
 func (h *logHeap) Swap(i, j int) {
 	all := *h
 	all[i], all[j] = all[j], all[i]
-	all[i].place, all[j].place = i+1, j+1
+	all[i].heapIndex, all[j].heapIndex = i+1, j+1
 }
 
-// Push is heap.Interface's.
+// Push implements heap.Interface.
 func (h *logHeap) Push(x any) {
 	l := x.(*Log) //nolint:errcheck,forcetypeassert // report pushes logs only
 	*h = append(*h, l)
-	l.place = len(*h)
+	l.heapIndex = len(*h)
 }
 
-// Pop is heap.Interface's.
+// Pop implements heap.Interface.
 func (h *logHeap) Pop() any {
 	last := len(*h) - 1
 	l := (*h)[last]
 	(*h)[last] = nil
 	*h = (*h)[:last]
-	l.place = 0
+	l.heapIndex = 0
 	return l
 }

@@ -15,7 +15,7 @@ import (
 func TestNoBudget(t *testing.T) {
 	var none *Budget
 	if none.Over() || none.Trim() || none.Used() != 0 {
-		t.Fatal("no budget is exceeded")
+		t.Fatal("a nil budget is exceeded")
 	}
 	if b := NewBudget(0); b.Over() || b.Trim() {
 		t.Fatal("a budget without logs has something to trim")
@@ -24,14 +24,14 @@ func TestNoBudget(t *testing.T) {
 
 func TestBudgetSetLimit(t *testing.T) {
 	budget := NewBudget(1 << 30)
-	log := ticking(500, Params{Events: 10_000, Bytes: 1 << 30, Budget: budget})
+	log := newTickLog(500, Params{Events: 10_000, Bytes: 1 << 30, Budget: budget})
 	defer log.Discard()
 	if budget.Over() {
 		t.Fatal("exceeded by", budget.Used())
 	}
 	budget.SetLimit(10 << 10)
 	if !budget.Over() {
-		t.Fatal("a lowered limit holds nothing")
+		t.Fatal("a lowered limit is not exceeded")
 	}
 	for budget.Over() {
 		if !budget.Trim() {
@@ -44,10 +44,10 @@ func TestBudgetSetLimit(t *testing.T) {
 	}
 }
 
-func TestTrimTakesFromTheLargest(t *testing.T) {
+func TestTrimDropsFramesOfTheLargestLog(t *testing.T) {
 	budget := NewBudget(100 << 10)
 	params := Params{Events: 10_000, Bytes: 1 << 30, Budget: budget}
-	small, large := ticking(20, params), ticking(500, params)
+	small, large := newTickLog(20, params), newTickLog(500, params)
 	defer small.Discard()
 	if !budget.Over() || budget.Used() != audit(t, small)+audit(t, large) {
 		t.Fatalf("%d bytes", budget.Used())
@@ -60,11 +60,11 @@ func TestTrimTakesFromTheLargest(t *testing.T) {
 	}
 	expectBounds(t, small, 0, 20)
 	floor, head := large.Bounds()
-	if floor == 0 || head != 500 || large.ID(floor) != strconv.FormatUint(floor, 10) || closed(waiting) {
+	if floor == 0 || head != 500 || large.ID(floor) != strconv.FormatUint(floor, 10) || isClosed(waiting) {
 		t.Fatalf("from %d to %d", floor, head)
 	}
 	if _, _, err := large.Chunks(floor-1, 1); !errors.Is(err, ErrEvicted) {
-		t.Fatal("a reader is not told", err)
+		t.Fatal("a reader of a dropped frame gets no ErrEvicted", err)
 	}
 	for budget.Trim() { // down to the newest frames
 	}
@@ -74,14 +74,14 @@ func TestTrimTakesFromTheLargest(t *testing.T) {
 		t.Fatalf("%d bytes for two frames", used)
 	}
 	if position, ok := large.Find("499"); !ok || position != 499 {
-		t.Fatal("the id that went last is not known")
+		t.Fatal("the id of the frame that was dropped last is not found")
 	}
-	if got := len(rest(t, large, 499)); got < 200 || got > 400 {
+	if got := len(readAll(t, large, 499)); got < 200 || got > 400 {
 		t.Fatalf("the newest frame has %d bytes", got)
 	}
-	fill(small, "a", "b") // it has something to be had again
+	fill(small, "a", "b") // now there is something to trim again
 	if !budget.Trim() {
-		t.Fatal("a log is left out that has grown")
+		t.Fatal("a parked log that has grown is not trimmed")
 	}
 	expectBounds(t, small, 20, 22)
 	large.Discard()
@@ -90,18 +90,18 @@ func TestTrimTakesFromTheLargest(t *testing.T) {
 	}
 }
 
-func TestTrimTakesForms(t *testing.T) {
+func TestTrimDropsCompressedForms(t *testing.T) {
 	budget := NewBudget(1)
-	l := ticking(1, Params{Events: 10, Bytes: 1 << 30, Budget: budget})
-	newRecipient(l, 0).read(t, 1, 1000)
+	l := newTickLog(1, Params{Events: 10, Bytes: 1 << 30, Budget: budget})
+	newGzipClient(l, 0).read(t, 1, 1000)
 	if used := budget.Used(); used != 2*smallestSegment || used != audit(t, l) {
 		t.Fatalf("%d bytes for two forms", used)
 	}
 	if !budget.Trim() || budget.Trim() || budget.Used() > 400 {
 		t.Fatalf("%d bytes", budget.Used())
 	}
-	client := newRecipient(l, 0)
-	client.read(t, 1, 1000) // it is compressed again
+	client := newGzipClient(l, 0)
+	client.read(t, 1, 1000) // compresses it again
 	if got, err := client.decoded(t); err != nil || string(got) != string(client.plain) {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestTrimTakesForms(t *testing.T) {
 
 func TestDiscard(t *testing.T) {
 	budget := NewBudget(1 << 30)
-	l := ticking(100, Params{Events: 1000, Bytes: 1 << 30, Budget: budget})
+	l := newTickLog(100, Params{Events: 1000, Bytes: 1 << 30, Budget: budget})
 	slices, _, err := l.Read(0, 1000, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestDiscard(t *testing.T) {
 	l.Append([]byte("after"), "after")
 	l.Release(50)
 	expectBounds(t, l, 100, 100)
-	if budget.Used() != 0 || audit(t, l) != 0 || l.Full() || !closed(waiting) || string(slices[0]) != before {
+	if budget.Used() != 0 || audit(t, l) != 0 || l.Full() || !isClosed(waiting) || string(slices[0]) != before {
 		t.Fatalf("%d bytes are left", budget.Used())
 	}
 	if _, _, err := l.Read(99, 1, nil); !errors.Is(err, ErrEvicted) {
@@ -137,7 +137,7 @@ func TestDiscard(t *testing.T) {
 		}
 	}
 	if position, ok := l.Find("100"); !ok || position != 100 || l.ID(100) != "100" {
-		t.Fatal("the end is not known")
+		t.Fatal("the id at the end is not found")
 	}
 	if position, id := l.Head(); position != 100 || id != "100" {
 		t.Fatal(position, id)
@@ -147,9 +147,9 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-// Any number of logs that do anything: the budget knows what they have, and
-// Trim fails only where there is nothing.
-func TestBudgetAddsUp(t *testing.T) {
+// Random logs and operations: the budget counts what the logs have, and Trim fails only if no log has
+// a frame to drop.
+func TestTheBudgetCountsAllLogs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		budget := NewBudget(rapid.SampledFrom([]int64{1, 10 << 10, 1 << 20}).Draw(t, "limit"))
 		var logs []*Log
@@ -161,8 +161,8 @@ func TestBudgetAddsUp(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"new": func(t *rapid.T) {
-				hold := rapid.Bool().Draw(t, "hold")
-				logs = append(logs, New(Params{Events: rapid.IntRange(1, 50).Draw(t, "events"), Bytes: 100 << 10, Hold: hold, Budget: budget}))
+				retain := rapid.Bool().Draw(t, "retain")
+				logs = append(logs, New(Params{Events: rapid.IntRange(1, 50).Draw(t, "events"), Bytes: 100 << 10, Retain: retain, Budget: budget}))
 			},
 			"append": func(t *rapid.T) {
 				l, size := draw(t), rapid.SampledFrom([]int{0, 5, 300, 3000, 30_000}).Draw(t, "size")
@@ -176,7 +176,7 @@ func TestBudgetAddsUp(t *testing.T) {
 				l := draw(t)
 				floor, head := l.Bounds()
 				position := rapid.Uint64Range(floor, head).Draw(t, "position")
-				if _, _, _, err := l.GzipChunks(position, rapid.Uint64Range(0, position).Draw(t, "whole"), 10_000); err != nil && !errors.Is(err, io.EOF) {
+				if _, _, _, err := l.GzipChunks(position, rapid.Uint64Range(0, position).Draw(t, "unbroken"), 10_000); err != nil && !errors.Is(err, io.EOF) {
 					t.Fatal(err)
 				}
 			},
@@ -225,18 +225,18 @@ func expectNothingToTrim(t *rapid.T, logs []*Log) {
 	}
 }
 
-// Writers, readers of all kinds and a trimmer at once.
+// Writers, all kinds of readers, and a trimmer run at once.
 func TestBudgetUnderRace(t *testing.T) {
 	budget := NewBudget(200 << 10)
 	var all sync.WaitGroup
 	var running atomic.Int64
 	for i := range 4 {
-		l := New(Params{Events: 10_000, Bytes: 1 << 30, Hold: i == 3, Budget: budget})
+		l := New(Params{Events: 10_000, Bytes: 1 << 30, Retain: i == 3, Budget: budget})
 		running.Add(1)
-		all.Go(func() { // the writer, and the reader that it waits for
+		all.Go(func() { // the writer, and the reader whose progress it waits for
 			defer running.Add(-1)
 			defer l.Discard()
-			source := newTicks()
+			source := newTickSource()
 			for range 1000 {
 				l.Append(source.appendTo(nil), "a")
 				if l.Full() {
@@ -261,10 +261,9 @@ func TestBudgetUnderRace(t *testing.T) {
 	}
 }
 
-// followForms reads all that comes, in one way or another, and goes on where it
-// lost some.
+// followForms reads the log to its end in one of three ways, and continues after lost frames.
 func followForms(t *testing.T, l *Log, kind int) {
-	position, whole := uint64(0), uint64(0)
+	position, unbroken := uint64(0), uint64(0)
 	for {
 		var next uint64
 		var err error
@@ -272,16 +271,16 @@ func followForms(t *testing.T, l *Log, kind int) {
 		case 0:
 			_, next, err = l.Chunks(position, 16<<10)
 		case 1:
-			_, next, _, err = l.GzipChunks(position, whole, 16<<10)
+			_, next, _, err = l.GzipChunks(position, unbroken, 16<<10)
 		default:
-			_, next, _, err = l.ReadGzip(position, whole, 16<<10, nil)
+			_, next, _, err = l.ReadGzip(position, unbroken, 16<<10, nil)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return
 		case errors.Is(err, ErrEvicted):
 			next, _ = l.Floor()
-			whole = next
+			unbroken = next
 		case err != nil:
 			t.Error(err)
 			return
@@ -292,16 +291,15 @@ func followForms(t *testing.T, l *Log, kind int) {
 	}
 }
 
-// Frames that all readers of a log have are the first to go when the budget is exceeded,
-// the newest too: many logs whose readers have each taken a large frame keep no more
-// than the budget, and cost other logs no frame.
-func TestFramesThatAllHaveGo(t *testing.T) {
+// Even the newest frame is dropped if all readers have it: logs whose readers have each taken a large
+// frame stay within the budget and cost other logs no frame.
+func TestReleasedFramesAreDroppedFirst(t *testing.T) {
 	const limit, large = 4 << 20, 100 << 10
 	budget := NewBudget(limit)
-	shared := ticking(1000, Params{Events: 10_000, Bytes: 1 << 30, Budget: budget})
+	shared := newTickLog(1000, Params{Events: 10_000, Bytes: 1 << 30, Budget: budget})
 	defer shared.Discard()
 	for range 100 {
-		l := New(Params{Events: 10, Bytes: 1 << 30, Hold: true, Budget: budget})
+		l := New(Params{Events: 10, Bytes: 1 << 30, Retain: true, Budget: budget})
 		t.Cleanup(l.Discard)
 		fill(l, "a", strings.Repeat("x", large))
 		l.Release(2)
@@ -311,25 +309,25 @@ func TestFramesThatAllHaveGo(t *testing.T) {
 			t.Fatalf("%d bytes of %d are used", used, limit)
 		}
 		if position, id := l.Head(); position != 2 || id != strings.Repeat("x", large) {
-			t.Fatal("the log does not know where it stands")
+			t.Fatal("the log does not know its head")
 		}
 		audit(t, l)
 	}
 	expectBounds(t, shared, 0, 1000)
 }
 
-// The newest frame stays where it is the end of the stream, and in a log that has other
-// readers.
+// The newest frame stays if it is the end of the stream, or if the log may have readers that do not
+// report their progress.
 func TestTheNewestFrameStays(t *testing.T) {
 	budget := NewBudget(1)
-	ended := New(Params{Events: 10, Bytes: 1 << 30, Hold: true, Budget: budget})
+	ended := New(Params{Events: 10, Bytes: 1 << 30, Retain: true, Budget: budget})
 	defer ended.Discard()
 	fill(ended, "a", "end")
 	ended.Close()
 	ended.Release(2)
 	shared := New(Params{Events: 10, Bytes: 1 << 30, Budget: budget})
 	defer shared.Discard()
-	shared.SetHold(true)
+	shared.SetRetain(true)
 	fill(shared, "a", "b")
 	shared.Release(2)
 	for budget.Trim() {
@@ -338,9 +336,8 @@ func TestTheNewestFrameStays(t *testing.T) {
 	expectBounds(t, shared, 1, 2)
 }
 
-// While a log gives up frames that it has kept for a reader, the budget is not exceeded
-// for a moment: other logs would be trimmed for it.
-func TestTheBudgetIsNeverExceededInBetween(t *testing.T) {
+// Other logs would be trimmed for it.
+func TestDiscardNeverExceedsTheBudgetForAMoment(t *testing.T) {
 	budget := NewBudget(64 << 10)
 	shared := New(Params{Events: 10, Bytes: 1 << 30, Budget: budget})
 	defer shared.Discard()
@@ -356,13 +353,13 @@ func TestTheBudgetIsNeverExceededInBetween(t *testing.T) {
 		}
 	})
 	for range 20_000 {
-		l := New(Params{Events: 10, Bytes: 1 << 30, Hold: true, Budget: budget})
+		l := New(Params{Events: 10, Bytes: 1 << 30, Retain: true, Budget: budget})
 		fill(l, strings.Repeat("x", 17<<10))
 		l.Discard()
 	}
 	done.Store(true)
 	looking.Wait()
 	if over.Load() {
-		t.Error("the budget is exceeded while a log gives up what it has kept")
+		t.Error("the budget is exceeded while a log drops retained frames")
 	}
 }

@@ -4,8 +4,8 @@ import "math/bits"
 
 const crlf = "\r\n"
 
-// appendChunk appends content as one chunk (RFC 9112, section 7.1). No content
-// is no chunk: an empty one would end the response.
+// appendChunk appends content as one chunk (RFC 9112, section 7.1). It appends nothing for empty
+// content: an empty chunk would end the response.
 func appendChunk(dst, content []byte) []byte {
 	if len(content) == 0 {
 		return dst
@@ -18,7 +18,7 @@ func appendChunk(dst, content []byte) []byte {
 	return append(dst, crlf...)
 }
 
-// chunkSize returns how many bytes a content takes as a chunk.
+// chunkSize returns the size of content of the given length as a chunk.
 func chunkSize(content int) int {
 	if content == 0 {
 		return 0
@@ -26,14 +26,13 @@ func chunkSize(content int) int {
 	return hexDigits(content) + len(crlf) + content + len(crlf)
 }
 
-// contentOf is the inverse of chunkSize; start is where in the chunk its
-// content begins.
+// contentOf is the inverse of chunkSize. start is the offset of the content in the chunk.
 func contentOf(chunk int) (start, size int) {
 	if chunk == 0 {
 		return 0, 0
 	}
 	const ends = 2 * len(crlf)
-	digits := hexDigits(chunk - ends - 1) // the content is no longer than that
+	digits := hexDigits(chunk - ends - 1) // an upper bound: the digits of the size line are counted as content
 	if hexDigits(chunk-ends-digits) < digits {
 		digits--
 	}
@@ -44,6 +43,5 @@ func hexDigits(n int) int {
 	return (bits.Len(uint(n)) + 3) / 4
 }
 
-// AppendChunk appends a block that no log holds, as Chunks returns those that
-// one does.
+// AppendChunk appends a block that is not in a log in the form that Chunks returns.
 func AppendChunk(dst, block []byte) []byte { return appendChunk(dst, block) }

@@ -18,7 +18,7 @@ func TestChunkSizes(t *testing.T) {
 	for _, size := range sizes {
 		start, got := contentOf(chunkSize(size))
 		if got != size || size > 0 && start+size+len(crlf) != chunkSize(size) {
-			t.Fatalf("a content of %d bytes is taken for %d from %d", size, got, start)
+			t.Fatalf("content of %d bytes is taken for %d at offset %d", size, got, start)
 		}
 	}
 	for _, size := range []int{0, 1, 15, 16, 255, 256, 4095, 4096, 65535, 65536} {
@@ -54,7 +54,7 @@ func TestChunks(t *testing.T) {
 		99: "1\r\na\r\n14\r\nbbbbbbbbbbbbbbbbbbbb\r\n1\r\nc\r\n",
 	} {
 		got, next, err := l.Chunks(1, limit)
-		position := map[int]uint64{6: 3, 32: 4, 38: 5}[len(got)] // the empty frame went along
+		position := map[int]uint64{6: 3, 32: 4, 38: 5}[len(got)] // the empty frame has no chunk
 		if string(got) != want || next != position || err != nil || cap(got) != len(got) {
 			t.Errorf("limit %d: %q to %d, %v", limit, got, next, err)
 		}
@@ -74,7 +74,7 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// A range lies in one segment; a large frame has one to itself.
+// Chunks returns bytes of one segment. A large frame has a segment of its own.
 func TestChunksStayInASegment(t *testing.T) {
 	l := New(Params{Events: 1000, Bytes: 1 << 30})
 	var want []byte
@@ -93,18 +93,17 @@ func TestChunksStayInASegment(t *testing.T) {
 		position = next
 	}
 	if !bytes.Equal(got, want) {
-		t.Fatal("the ranges are not the whole")
+		t.Fatal("the chunks differ from the frames")
 	}
 }
 
-// A chunk that begins in one segment where another has ended in a second does
-// not lie behind it.
-func TestChunksOfTwoSegmentsAreNotOne(t *testing.T) {
+// The second chunk begins in its segment at the offset at which the first one ends in another segment.
+func TestChunksOfTwoSegmentsAreNotContiguous(t *testing.T) {
 	l := New(Params{Events: 1000, Bytes: 1 << 30})
 	for l.plain.newest == nil || len(l.plain.newest.bytes) <= largestShared || cap(l.plain.newest.bytes) < largestSegment {
 		fill(l, string(make([]byte, 1000)))
 	}
-	_, size := contentOf(len(l.plain.newest.bytes)) // as a chunk, as long as what lies in the shared segment
+	_, size := contentOf(len(l.plain.newest.bytes)) // its chunk is as long as the bytes in the shared segment
 	fill(l, string(make([]byte, size)), "after")
 	_, head := l.Bounds()
 	if a, b := l.frames.at(head-1).plain, l.frames.at(head).plain; a.segment == b.segment || a.end != b.start {

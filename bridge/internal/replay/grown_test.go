@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func closed(ch <-chan struct{}) bool {
+func isClosed(ch <-chan struct{}) bool {
 	select {
 	case <-ch:
 		return true
@@ -22,33 +22,33 @@ func closed(ch <-chan struct{}) bool {
 func TestGrown(t *testing.T) {
 	l := New(Params{Events: 2, Bytes: 1 << 20})
 	first := l.Grown(0)
-	if closed(first) || closed(l.Grown(7)) {
+	if isClosed(first) || isClosed(l.Grown(7)) {
 		t.Fatal("an empty log has nothing to read")
 	}
 	fill(l, "a")
-	if !closed(first) || !closed(l.Grown(0)) {
-		t.Fatal("readers are not told of a frame")
+	if !isClosed(first) || !isClosed(l.Grown(0)) {
+		t.Fatal("readers are not woken by a frame")
 	}
 	second := l.Grown(1)
-	if closed(second) {
+	if isClosed(second) {
 		t.Fatal("nothing has come after the first frame")
 	}
 	l.Close()
-	if !closed(second) || !closed(l.Grown(1)) {
-		t.Fatal("readers are not told of the end")
+	if !isClosed(second) || !isClosed(l.Grown(1)) {
+		t.Fatal("readers are not woken by the end")
 	}
 	l = fill(New(Params{Events: 1, Bytes: 1}), "a", "b")
-	if !closed(l.Grown(0)) {
-		t.Fatal("a reader is not told that it has lost frames")
+	if !isClosed(l.Grown(0)) {
+		t.Fatal("a reader that has lost frames waits")
 	}
 }
 
-// One writer at full speed, and readers that join anywhere, wait for more and
-// leave: each sees an unbroken sequence, and none waits for ever.
+// Readers join anywhere, wait for frames and leave while a writer runs at full speed. Each reads an
+// unbroken sequence, and none waits forever.
 func TestReadersMissNothing(t *testing.T) {
 	const (
 		readers = 8
-		joins   = 10000 // of all
+		joins   = 10000 // by all readers in sum
 	)
 	l := New(Params{Events: 512, Bytes: 16 << 10})
 	var passing, staying sync.WaitGroup
@@ -61,7 +61,7 @@ func TestReadersMissNothing(t *testing.T) {
 	}
 	for range 2 {
 		staying.Go(func() { // to the end
-			for last := uint64(lost); last != ended; { // where it is lost, it joins again
+			for last := uint64(lost); last != ended; { // rejoins where it has lost frames
 				last = follow(t, l, math.MaxInt)
 			}
 		})
@@ -70,7 +70,7 @@ func TestReadersMissNothing(t *testing.T) {
 	staying.Go(func() {
 		defer l.Close()
 		var frame [40]byte
-		for number := uint64(1); !closed(stop); number++ {
+		for number := uint64(1); !isClosed(stop); number++ {
 			binary.BigEndian.PutUint64(frame[:], number)
 			l.Append(frame[:8+8*(number%5)], "")
 		}
@@ -80,8 +80,8 @@ func TestReadersMissNothing(t *testing.T) {
 	staying.Wait()
 }
 
-// follow joins somewhere in the log, often at its head, reads on for some
-// rounds, and returns what came last: a position, ended or lost.
+// follow joins the log at a random position, often at its head, and reads for some rounds. It returns
+// its last position, ended or lost.
 func follow(t *testing.T, l *Log, rounds int) uint64 {
 	floor, position := l.Bounds()
 	if rand.IntN(2) == 0 {
@@ -110,7 +110,7 @@ const (
 	lost
 )
 
-// read checks that what follows the position does so without a break.
+// read checks that the frames after position are consecutive.
 func read(t *testing.T, l *Log, position uint64, limit int) uint64 {
 	slices, next, err := l.Read(position, limit, nil)
 	switch {
@@ -128,13 +128,13 @@ func read(t *testing.T, l *Log, position uint64, limit int) uint64 {
 				continue // padding
 			}
 			if position++; number != position {
-				t.Errorf("frame %d where %d was to come", number, position)
+				t.Errorf("frame %d, want %d", number, position)
 				return ended
 			}
 		}
 	}
 	if position != next {
-		t.Errorf("read to %d, told %d", position, next)
+		t.Errorf("read up to %d, want %d", position, next)
 	}
 	return next
 }

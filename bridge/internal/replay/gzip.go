@@ -7,35 +7,30 @@ import (
 )
 
 const (
-	// chainLength is how many frames a chain has. The first of each is compressed
-	// without a dictionary, to four fifths and not to a third, and a client that
-	// has not had all of the chain gets all frames so until the next begins: a
-	// longer chain is better for clients that stay, a shorter one for new ones.
-	// BenchmarkGzipChunks measures it: 32 % of the bytes with 16 frames, 29 % with
-	// 32, 28 % with 64.
+	// chainLength is the number of frames in a chain. The first frame of a chain is compressed without a
+	// dictionary, to four fifths of its size; the others, with one, to a third. A client that joins within
+	// a chain gets frames without a dictionary until the next chain begins, so longer chains are better
+	// for clients that stay, and shorter ones for new clients. BenchmarkGzipChunks: 32 % of the bytes with
+	// 16 frames, 29 % with 32, 28 % with 64.
 	chainLength = 32
-	// workLimit is after how many plain bytes that had to be compressed a call
-	// returns: the log is locked meanwhile, for half a millisecond to a whole
-	// one, and two with a text made to take long.
+	// workLimit is the number of plain bytes after which a call stops compressing. The log is locked
+	// meanwhile: for 0.5 to 1 ms, and for 2 ms with text that was made to be slow.
 	workLimit = 16 << 10
 )
 
-// GzipChunks returns the frames after a position as Chunks does, but each
-// frame as deflate blocks, for a client whose output is a gzip stream
-// (package deflate); sum is that of the frames before they were compressed.
-// limit is of compressed bytes, in chunks.
+// GzipChunks is Chunks for a client whose output is a gzip stream (package deflate): each frame is
+// returned as deflate blocks in a chunk. sum is the checksum of the plain frames. limit counts
+// compressed bytes, with their chunks.
 //
-// Frames are compressed in chains: most take the plain bytes of their chain's
-// earlier frames as dictionary. whole is the position since which the client's
-// output is exactly this log's frames, in order and with nothing between. A
-// client gets frames of a chain whose beginning came before that in another
-// form, which needs nothing before it. A client that is sent something of its
-// own, or not sent a frame, or changes logs, is whole from where it then
-// stands; an empty block (deflate.Heartbeat) leaves it as whole as it was.
+// A frame may be compressed with the earlier frames of its chain as dictionary. Its client must have
+// all of these in its output, and nothing between them. unbroken is the position since which that is
+// so: since when the client has received exactly the frames of this log. For a chain that began before
+// it, the client gets frames that need no dictionary. A block of the client's own, a skipped frame or
+// another log set unbroken to the client's position. An empty block (deflate.Heartbeat) does not.
 //
-// Both forms are made when they are first asked for, while the log is locked,
-// and go with the frame.
-func (l *Log) GzipChunks(position, whole uint64, limit int) (bytes []byte, next uint64, sum deflate.Sum, err error) {
+// Each form of a frame is made when a client first needs it, with the log locked, and is dropped with
+// the frame.
+func (l *Log) GzipChunks(position, unbroken uint64, limit int) (bytes []byte, next uint64, sum deflate.Sum, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.readable(position); err != nil {
@@ -45,19 +40,18 @@ func (l *Log) GzipChunks(position, whole uint64, limit int) (bytes []byte, next 
 	next = position
 	work := workLimit
 	for head := l.frames.head(); next < head && (work > 0 || next == position); next++ {
-		if !run.add(l.compressed(next+1, whole, &work), limit) {
+		if !run.add(l.compressed(next+1, unbroken, &work), limit) {
 			break
 		}
 		sum = sum.Then(l.frames.at(next + 1).forms.sum)
 	}
-	l.account()
+	l.reportMemory()
 	return run.bytes(), next, sum, nil
 }
 
-// ReadGzip is to GzipChunks as Read is to Chunks: it appends to into the
-// deflate blocks of the frames, without the chunks around them. limit is of
-// compressed bytes.
-func (l *Log) ReadGzip(position, whole uint64, limit int, into [][]byte) ([][]byte, uint64, deflate.Sum, error) {
+// ReadGzip is Read for a gzip stream: it appends the deflate blocks of each frame to into, without
+// chunks. limit counts compressed bytes. See GzipChunks for the rest.
+func (l *Log) ReadGzip(position, unbroken uint64, limit int, into [][]byte) ([][]byte, uint64, deflate.Sum, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var sum deflate.Sum
@@ -67,7 +61,7 @@ func (l *Log) ReadGzip(position, whole uint64, limit int, into [][]byte) ([][]by
 	next := position
 	work := workLimit
 	for head := l.frames.head(); next < head && (work > 0 || next == position); next++ {
-		content := l.compressed(next+1, whole, &work).content()
+		content := l.compressed(next+1, unbroken, &work).content()
 		if limit -= len(content); limit < 0 && next > position {
 			break
 		}
@@ -76,64 +70,64 @@ func (l *Log) ReadGzip(position, whole uint64, limit int, into [][]byte) ([][]by
 		}
 		sum = sum.Then(l.frames.at(next + 1).forms.sum)
 	}
-	l.account()
+	l.reportMemory()
 	return into, next, sum, nil
 }
 
-// forms are those of a frame for clients that take it compressed.
+// forms are the compressed forms of one frame. A form is empty until a client needs it.
 type forms struct {
-	chained piece       // to follow its chain's earlier frames; none until it is asked for
-	alone   piece       // to follow anything; none until it is asked for
-	sum     deflate.Sum // of the frame's bytes
+	chained    piece       // needs the earlier frames of the chain
+	standalone piece       // needs nothing before it
+	sum        deflate.Sum // of the plain bytes
 }
 
 func (l *Log) releaseForms(f *frame) {
 	if f.forms != nil {
 		l.chained.release(f.forms.chained)
-		l.alone.release(f.forms.alone)
+		l.standalone.release(f.forms.standalone)
 		f.forms = nil
 	}
 }
 
-// compressed returns a frame in the form for a client that is whole since a
-// position, and makes it if need be. It takes what it compresses from work.
-func (l *Log) compressed(number, whole uint64, work *int) piece {
+// compressed returns the form of a frame for a client whose output is unbroken since a position. If it
+// has to compress the frame, it subtracts the frame's length from work.
+func (l *Log) compressed(number, unbroken uint64, work *int) piece {
 	f := l.frames.at(number)
 	if f.forms == nil {
 		f.forms = &forms{sum: deflate.SumOf(f.plain.content())}
 	}
 	begin := number - (number-1)%chainLength
-	after := max(begin-1, l.frames.floor) // frames behind it can be the dictionary
-	// The first of a chain has one form for all clients. Where the dictionary has
-	// left the log, the form without one is right too.
+	after := max(begin-1, l.frames.floor) // the dictionary is the frames after this position
+	// The first frame of a chain has one form for all clients. A frame that is not compressed yet gets
+	// the standalone form for all, too, if the earlier frames of its chain have left the log.
 	form, memory := &f.forms.chained, &l.chained
-	if number != begin && (whole >= begin || (form.segment == nil && after+1 == number)) {
-		form, memory = &f.forms.alone, &l.alone
+	if number != begin && (unbroken >= begin || (form.segment == nil && after+1 == number)) {
+		form, memory = &f.forms.standalone, &l.standalone
 		after = number - 1
 	}
 	if form.segment != nil || f.plain.segment == nil {
 		return *form
 	}
-	desk, ok := desks.Get().(*desk)
+	buffers, ok := scratchPool.Get().(*scratch)
 	if !ok {
-		desk = newDesk()
+		buffers = newScratch()
 	}
-	defer desk.putBack()
-	dict := l.dictionary(desk.dict[:0], after, number, deflate.Window)
-	desk.dict = dict
-	desk.out = deflate.AppendBlocks(desk.out[:0], f.plain.content(), dict)
-	*form = memory.lay(desk.out, l.largestSegment())
-	if l.params.Hold && number > l.released {
+	defer buffers.putBack()
+	dict := l.dictionary(buffers.dict[:0], after, number, deflate.Window)
+	buffers.dict = dict
+	buffers.out = deflate.AppendBlocks(buffers.out[:0], f.plain.content(), dict)
+	*form = memory.store(buffers.out, l.segmentLimit())
+	if l.params.Retain && number > l.released {
 		l.pinPiece(*form)
 	}
 	*work -= f.length()
 	return *form
 }
 
-// dictionary appends the last bytes of the frames after a position and before
-// a number, limit at most.
+// dictionary appends the last bytes, at most limit, of the frames after the position after and before
+// number.
 func (l *Log) dictionary(dst []byte, after, number uint64, limit int) []byte {
-	first, skip := number, 0 // of the first frame, so many bytes are too many
+	first, skip := number, 0 // skip is how many bytes of the first frame exceed the limit
 	for size := 0; first-1 > after && size < limit; {
 		first--
 		size += l.frames.at(first).length()
@@ -146,21 +140,21 @@ func (l *Log) dictionary(dst []byte, after, number uint64, limit int) []byte {
 	return dst
 }
 
-// desk is what is needed while a frame is compressed.
-type desk struct {
+// scratch is the memory that compressing a frame needs.
+type scratch struct {
 	dict []byte
 	out  []byte
 }
 
 //nolint:gochecknoglobals // a pool is shared by nature.
-var desks sync.Pool
+var scratchPool sync.Pool
 
-func newDesk() *desk { return &desk{dict: make([]byte, 0, deflate.Window)} }
+func newScratch() *scratch { return &scratch{dict: make([]byte, 0, deflate.Window)} }
 
-// putBack keeps the desk for the next frame, without a large one's bytes.
-func (d *desk) putBack() {
+// putBack returns scratch to the pool, without the output of a large frame.
+func (d *scratch) putBack() {
 	if cap(d.out) > largestSegment {
 		d.out = nil
 	}
-	desks.Put(d)
+	scratchPool.Put(d)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
 )
 
-// inflate decodes pieces that follow dict in a client's output.
+// inflate decodes pieces of a client's output that follow dict.
 func inflate(t rapid.TB, pieces, dict []byte) []byte {
 	t.Helper()
 	plain, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(pieces), dict))
@@ -24,24 +24,24 @@ func inflate(t rapid.TB, pieces, dict []byte) []byte {
 	return plain
 }
 
-// recipient is a client of compressed frames.
-type recipient struct {
-	log             *Log
-	position, whole uint64
-	stream          []byte // as sent, without chunks
-	plain           []byte // what it is to decode to
-	sum             deflate.Sum
+// gzipClient reads compressed frames.
+type gzipClient struct {
+	log                *Log
+	position, unbroken uint64
+	stream             []byte // its output, without chunks
+	plain              []byte // the expected decoded output
+	sum                deflate.Sum
 }
 
-func newRecipient(log *Log, position uint64) *recipient {
-	return &recipient{log: log, position: position, whole: position, stream: deflate.AppendHeader(nil)}
+func newGzipClient(log *Log, position uint64) *gzipClient {
+	return &gzipClient{log: log, position: position, unbroken: position, stream: deflate.AppendHeader(nil)}
 }
 
 // read sends the frames up to a position.
-func (r *recipient) read(t testing.TB, end uint64, limit int) {
+func (r *gzipClient) read(t testing.TB, end uint64, limit int) {
 	t.Helper()
 	for r.position < end {
-		chunks, next, sum, err := r.log.GzipChunks(r.position, r.whole, limit)
+		chunks, next, sum, err := r.log.GzipChunks(r.position, r.unbroken, limit)
 		if err != nil || next == r.position || len(chunks) > limit && next > r.position+1 {
 			t.Fatalf("%d bytes from %d to %d, %v", len(chunks), r.position, next, err)
 		}
@@ -51,8 +51,8 @@ func (r *recipient) read(t testing.TB, end uint64, limit int) {
 	}
 }
 
-// expect says that the plain frames up to a position are what was sent.
-func (r *recipient) expect(t testing.TB, next uint64) {
+// expect adds the plain frames up to a position to the expected output.
+func (r *gzipClient) expect(t testing.TB, next uint64) {
 	t.Helper()
 	frames, got, err := r.log.Read(r.position, 1<<30, nil)
 	if err != nil || got < next {
@@ -62,18 +62,18 @@ func (r *recipient) expect(t testing.TB, next uint64) {
 	r.position = next
 }
 
-// own sends a block that no log holds.
-func (r *recipient) own(block string) {
+// ownBlock sends a block that is not in the log.
+func (r *gzipClient) ownBlock(block string) {
 	r.stream = deflate.AppendStored(r.stream, []byte(block))
 	r.plain = append(r.plain, block...)
 	r.sum = r.sum.Then(deflate.SumOf([]byte(block)))
-	r.whole = r.position
+	r.unbroken = r.position
 }
 
-func (r *recipient) heartbeat() { r.stream = append(r.stream, deflate.Heartbeat...) }
+func (r *gzipClient) heartbeat() { r.stream = append(r.stream, deflate.Heartbeat...) }
 
-// decoded ends the stream and returns what a client makes of it.
-func (r *recipient) decoded(t testing.TB) ([]byte, error) {
+// decoded ends the stream and decodes it.
+func (r *gzipClient) decoded(t testing.TB) ([]byte, error) {
 	t.Helper()
 	reader, err := gzip.NewReader(bytes.NewReader(deflate.AppendEnd(r.stream, r.sum)))
 	if err != nil {
@@ -82,9 +82,9 @@ func (r *recipient) decoded(t testing.TB) ([]byte, error) {
 	return io.ReadAll(reader)
 }
 
-// ticking returns a log of so many ticks.
-func ticking(frames int, params Params) *Log {
-	l, source := New(params), newTicks()
+// newTickLog returns a log with the given number of ticks.
+func newTickLog(frames int, params Params) *Log {
+	l, source := New(params), newTickSource()
 	var frame []byte
 	for i := range frames {
 		frame = source.appendTo(frame[:0])
@@ -93,29 +93,28 @@ func ticking(frames int, params Params) *Log {
 	return l
 }
 
-// A client may join at every frame, and get blocks of its own at every frame,
-// of every kind: it decodes to exactly what it was sent.
-func TestEveryJoinAndEveryInjectedBlock(t *testing.T) {
+// A client joins at each frame, and gets blocks of its own at every frame and of every kind.
+func TestClientsDecodeWhatTheyWereSent(t *testing.T) {
 	const frames = 3*chainLength + 7
-	l := ticking(frames, Params{Events: 1000, Bytes: 1 << 30})
-	blocks := map[string]func(*recipient){
-		"nothing":      func(*recipient) {},
-		"a heartbeat":  (*recipient).heartbeat,
-		"a block":      func(r *recipient) { r.own("event: stream-stale\ndata: {}\n\n") },
-		"a long block": func(r *recipient) { r.own(string(make([]byte, 70_000))) },
-		"all": func(r *recipient) {
-			r.own(":\n")
+	l := newTickLog(frames, Params{Events: 1000, Bytes: 1 << 30})
+	blocks := map[string]func(*gzipClient){
+		"nothing":      func(*gzipClient) {},
+		"a heartbeat":  (*gzipClient).heartbeat,
+		"a block":      func(r *gzipClient) { r.ownBlock("event: stream-stale\ndata: {}\n\n") },
+		"a long block": func(r *gzipClient) { r.ownBlock(string(make([]byte, 70_000))) },
+		"all": func(r *gzipClient) {
+			r.ownBlock(":\n")
 			r.heartbeat()
-			r.own("event: stream-live\ndata: {}\n\n")
+			r.ownBlock("event: stream-live\ndata: {}\n\n")
 			r.heartbeat()
 		},
 	}
 	for name, inject := range blocks {
 		for join := range uint64(2*chainLength + 2) {
-			client := newRecipient(l, join)
-			client.own("retry: 3012\n") // its first block
-			// One block directly at the join, one behind a frame, and one in
-			// each chain, at another frame for each join.
+			client := newGzipClient(l, join)
+			client.ownBlock("retry: 3012\n") // its first block
+			// Inject a block at the join, one after the next frame, and one in each chain, at another
+			// frame for each join.
 			inject(client)
 			client.read(t, join+1, 1)
 			inject(client)
@@ -131,75 +130,73 @@ func TestEveryJoinAndEveryInjectedBlock(t *testing.T) {
 	}
 }
 
-// The rule of whole is needed: without it clients decode to something else, and the
-// test above would see it.
-func TestAWrongWholeIsSeen(t *testing.T) {
-	l := ticking(2*chainLength, Params{Events: 1000, Bytes: 1 << 30})
-	client := newRecipient(l, 0)
+// It shows that TestClientsDecodeWhatTheyWereSent can fail.
+func TestAWrongUnbrokenPositionIsDetected(t *testing.T) {
+	l := newTickLog(2*chainLength, Params{Events: 1000, Bytes: 1 << 30})
+	client := newGzipClient(l, 0)
 	client.read(t, 10, 4096)
-	client.own("event: stream-stale\ndata: {}\n\n")
-	client.whole = 0
+	client.ownBlock("event: stream-stale\ndata: {}\n\n")
+	client.unbroken = 0
 	client.read(t, 2*chainLength, 4096)
 	if got, err := client.decoded(t); err == nil && bytes.Equal(got, client.plain) {
-		t.Fatal("a block in a chain did no harm")
+		t.Fatal("a block within a chain was not detected")
 	}
 }
 
-// All clients get the very same bytes, each compressed once.
-func TestFormsAreShared(t *testing.T) {
-	l := ticking(chainLength+10, Params{Events: 1000, Bytes: 1 << 30})
-	at := func(position, whole uint64) []byte {
+// All clients get the same memory, compressed once.
+func TestClientsShareCompressedForms(t *testing.T) {
+	l := newTickLog(chainLength+10, Params{Events: 1000, Bytes: 1 << 30})
+	at := func(position, unbroken uint64) []byte {
 		t.Helper()
-		bytes, next, _, err := l.GzipChunks(position, whole, 1)
+		bytes, next, _, err := l.GzipChunks(position, unbroken, 1)
 		if err != nil || next != position+1 || cap(bytes) != len(bytes) {
 			t.Fatal(next, err)
 		}
 		return bytes
 	}
 	same := func(a, b []byte) bool { return &a[0] == &b[0] && len(a) == len(b) }
-	chained, alone := at(5, 0), at(5, 1)
+	chained, standalone := at(5, 0), at(5, 1)
 	switch {
-	case same(chained, alone) || len(chained) >= len(alone):
-		t.Fatal("a form that needs nothing is no larger than one that does", len(chained), len(alone))
-	case !same(chained, at(5, 0)) || !same(alone, at(5, 5)) || !same(alone, at(5, 3)):
+	case same(chained, standalone) || len(chained) >= len(standalone):
+		t.Fatal("the chained form is no smaller than the standalone form", len(chained), len(standalone))
+	case !same(chained, at(5, 0)) || !same(standalone, at(5, 5)) || !same(standalone, at(5, 3)):
 		t.Fatal("a frame was compressed again")
 	case !same(at(chainLength, 0), at(chainLength, chainLength)):
 		t.Fatal("the first frame of a chain has two forms")
 	case !same(at(chainLength+1, 0), at(chainLength+1, chainLength)) || same(at(chainLength+1, 0), at(chainLength+1, chainLength+1)):
-		t.Fatal("a reader with a chain from its first frame on is not whole, or one without it is")
+		t.Fatal("a client with the whole chain gets the standalone form, or one without it the chained form")
 	}
 	if memory := l.memory(); memory == l.plain.memory || audit(t, l) != memory {
 		t.Fatal("the forms are not counted")
 	}
 }
 
-// Frames that have left the log are no dictionary.
-func TestDictionariesThatHaveGone(t *testing.T) {
+func TestDroppedFramesAreNoDictionary(t *testing.T) {
 	const frames = 2 * chainLength
-	for held := 1; held < chainLength+3; held++ {
-		l := ticking(frames, Params{Events: held, Bytes: 1 << 30})
-		everything := ticking(frames, Params{Events: frames, Bytes: 1 << 30})
-		chunks, next, sum, err := l.GzipChunks(frames-uint64(held), 0, 1<<30)
+	for kept := 1; kept < chainLength+3; kept++ {
+		l := newTickLog(frames, Params{Events: kept, Bytes: 1 << 30})
+		everything := newTickLog(frames, Params{Events: frames, Bytes: 1 << 30})
+		chunks, next, sum, err := l.GzipChunks(frames-uint64(kept), 0, 1<<30)
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, _, err := everything.Read(0, 1<<30, nil)
+		all, _, err := everything.Read(0, 1<<30, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		before, want := bytes.Join(whole[:frames-held], nil), bytes.Join(whole[frames-held:next], nil)
+		before, want := bytes.Join(all[:frames-kept], nil), bytes.Join(all[frames-kept:next], nil)
 		if got := inflate(t, unchunk(t, chunks), before); !bytes.Equal(got, want) || sum != deflate.SumOf(want) {
-			t.Fatalf("with %d frames held", held)
+			t.Fatalf("with %d frames in the log", kept)
 		}
-		if held == 1 {
+		if kept == 1 {
 			if got := inflate(t, unchunk(t, chunks), nil); !bytes.Equal(got, want) || l.chained.memory != 0 {
-				t.Fatal("a frame without its chain needs it")
+				t.Fatal("a frame whose chain was dropped needs it")
 			}
 		}
 	}
 }
 
-// A dictionary is the last bytes before a frame, whatever frames they are of.
+// A dictionary is the last bytes before a frame, across frames.
 func TestDictionary(t *testing.T) {
 	l := New(roomy)
 	var all []byte
@@ -220,11 +217,11 @@ func TestDictionary(t *testing.T) {
 }
 
 func TestReadGzip(t *testing.T) {
-	l := ticking(3*chainLength, Params{Events: 1000, Bytes: 1 << 30})
-	for _, whole := range []uint64{0, 17, 99} {
+	l := newTickLog(3*chainLength, Params{Events: 1000, Bytes: 1 << 30})
+	for _, unbroken := range []uint64{0, 17, 99} {
 		for _, limit := range []int{0, 100, 1000, 5000, 1 << 20} {
-			for position := whole; position < 3*chainLength; {
-				slices, next, sum, err := l.ReadGzip(position, whole, limit, [][]byte{[]byte("before")})
+			for position := unbroken; position < 3*chainLength; {
+				slices, next, sum, err := l.ReadGzip(position, unbroken, limit, [][]byte{[]byte("before")})
 				pieces := bytes.Join(slices[1:], nil)
 				if err != nil || next == position || len(slices) != 1+int(next-position) || len(pieces) > limit && next > position+1 {
 					t.Fatalf("%d slices to %d, %v", len(slices), next, err)
@@ -232,14 +229,14 @@ func TestReadGzip(t *testing.T) {
 				var chunked []byte
 				var sums deflate.Sum
 				for at := position; at < next; {
-					chunks, following, sum, err := l.GzipChunks(at, whole, 1)
+					chunks, following, sum, err := l.GzipChunks(at, unbroken, 1)
 					if err != nil {
 						t.Fatal(err)
 					}
 					chunked, sums, at = append(chunked, unchunk(t, chunks)...), sums.Then(sum), following
 				}
 				if !bytes.Equal(pieces, chunked) || sum != sums {
-					t.Fatalf("the chunks from %d to %d hold something else", position, next)
+					t.Fatalf("the chunks from %d to %d differ", position, next)
 				}
 				position = next
 			}
@@ -247,8 +244,8 @@ func TestReadGzip(t *testing.T) {
 	}
 }
 
-func TestGzipHasReadsErrors(t *testing.T) {
-	l := ticking(20, Params{Events: 10, Bytes: 1 << 30})
+func TestGzipReadsReturnTheErrorsOfRead(t *testing.T) {
+	l := newTickLog(20, Params{Events: 10, Bytes: 1 << 30})
 	expect := func(position uint64, want error) {
 		t.Helper()
 		if bytes, next, sum, err := l.GzipChunks(position, 0, 99); bytes != nil || next != position || sum != (deflate.Sum{}) || !errors.Is(err, want) {
@@ -265,14 +262,14 @@ func TestGzipHasReadsErrors(t *testing.T) {
 	expect(20, io.EOF)
 }
 
-// A call compresses for about a millisecond; what is compressed already goes on.
-func TestCompressingIsCutUp(t *testing.T) {
-	l := ticking(2000, Params{Events: 2000, Bytes: 1 << 30})
+// It stops after about a millisecond. Frames that are compressed already do not count.
+func TestACallCompressesABoundedAmount(t *testing.T) {
+	l := newTickLog(2000, Params{Events: 2000, Bytes: 1 << 30})
 	_, first, _, err := l.ReadGzip(0, 0, 1<<30, nil)
 	if err != nil || first == 2000 || first*300 < workLimit/2 {
 		t.Fatal(first, err)
 	}
-	newRecipient(l, 0).read(t, 2000, 1<<30)
+	newGzipClient(l, 0).read(t, 2000, 1<<30)
 	_, second, _, err := l.ReadGzip(0, 0, 1<<30, nil)
 	if err != nil || second != 2000 {
 		t.Fatal(second, err)
@@ -289,9 +286,9 @@ func TestEmptyAndLargeFramesCompressed(t *testing.T) {
 		l.Append(frame, "")
 	}
 	for _, join := range []uint64{0, 1, 3, chainLength} {
-		client := newRecipient(l, join)
+		client := newGzipClient(l, join)
 		for client.position < 3*chainLength {
-			blocks, next, sum, err := l.ReadGzip(client.position, client.whole, 1, nil)
+			blocks, next, sum, err := l.ReadGzip(client.position, client.unbroken, 1, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,85 +7,82 @@ import (
 	"time"
 )
 
-// ErrEvicted says that frames after a position have left the log: a reader
-// there has lost some.
+// ErrEvicted reports that the frame after a position has left the log: a reader at that position has
+// lost frames.
 var ErrEvicted = errors.New("replay: position has fallen out of the log")
 
-// Params bound a log. Whichever bound is reached first drops the oldest frames. The
-// newest frame is always held, unless Release has been told that the readers have it
-// and the budget is exceeded.
+// Params bound a log. The log drops its oldest frames while any bound is exceeded. It keeps the newest
+// frame, unless every reader has released it and the budget is exceeded.
 type Params struct {
-	Events int // frames held; at least 1
-	// Bytes of frames held, as Append was given them; at least 1. Their memory is
-	// more: see Log.
+	Events int // frames in the log; at least 1
+	// Bytes bounds the sum of the frames' lengths, and is at least 1. Their memory is larger, see Log.
 	Bytes int64
-	Age   time.Duration // how long a frame is held; 0 is for ever
-	// Hold keeps every frame after the position last given to Release, over
-	// all bounds. Full then says when the writer must wait. Release is to speak for
-	// all readers, which need no frame before that position.
-	Hold bool
-	// Start is the id of the position before the first frame, if it has one.
+	Age   time.Duration // of a frame; 0 is unlimited
+	// Retain makes the log keep every frame after the position last given to Release, beyond all
+	// bounds. Full then reports when the writer must wait. The caller of Release speaks for all
+	// readers: none of them needs a frame up to that position.
+	Retain bool
+	// Start is the id of position 0, if it has one.
 	Start string
-	// Budget bounds the memory of many logs; nil is none. A log with one must
-	// be given up by Discard.
+	// Budget bounds the memory of many logs; nil is none. A log with a budget must be closed by
+	// Discard.
 	Budget *Budget
 }
 
-// Log is a bounded sequence of frames with one writer and any number of
-// readers. Its methods are safe for concurrent use.
+// Log is a bounded sequence of frames with one writer and any number of readers. Its methods are safe
+// for concurrent use.
 //
-// Frames are numbered from 1. A position is the number of the last frame that
-// a reader has got; 0 is before the first.
+// Frames are numbered from 1. A position is the number of the last frame that a reader has received;
+// 0 is before the first frame.
 //
-// Frames are stored as chunks, at most 20 bytes longer than they are. The
-// memory of their segments, unused room and dropped frames included, is at most
-// 4/3 of the chunks held and 192 KiB. A log that is read with GzipChunks or
-// ReadGzip has two more such memories, for the compressed forms of the frames
-// held; each is at most 8/3 of those forms and 192 KiB, since readers that lag
-// have forms made out of turn. A form is usually a third of its frame; at worst
-// it is longer by 32 bytes and a thousandth.
+// Frames are stored as chunks, with up to 20 bytes of framing. Their segments, with unused room and
+// dropped frames, take at most 4/3 of the chunks in the log plus 192 KiB. Reading with GzipChunks or
+// ReadGzip adds two sets of segments, one for each compressed form. Each takes at most 8/3 of these
+// forms plus 192 KiB: it is more than 4/3, since a lagging reader has old frames compressed next to
+// new ones. A form usually has a third of its frame's length, and at most 32 bytes and 0.1 % more than
+// all of it.
 type Log struct {
 	params   Params
 	begun    time.Time
-	watchers atomic.Pointer[[]*watcher] // replaced whole, under mu
+	watchers atomic.Pointer[[]*watcher] // copied on change, with mu locked
 	notices  atomic.Uint64
 	marked   atomic.Uint64 // the position of the newest mark
 
-	mu       sync.Mutex
-	frames   ring
-	plain    segments
-	chained  segments
-	alone    segments
-	byID     map[string]uint64 // the newest frame with an id
-	bytes    int64             // of the frames held
-	released uint64            // Params.Hold: frames after it stay
-	held     int64             // Params.Hold: the bytes of those frames
-	pinned   int64             // Params.Hold: the memory of the segments they lie in
-	unread   atomic.Int32      // Params.Hold: how much those frames are to the log
-	newest   atomic.Uint64     // the position of the newest frame
-	newestAt atomic.Int64      // when it came, since begun
-	marks    []mark            // of frames held, and perhaps of some that are not
-	evicted  string            // the id of the newest frame that was dropped
-	goneAt   time.Duration     // when that frame came
-	closed   bool              // no frame comes after the newest one
-	tracked  bool              // all readers report to Release: Params.Hold is set since New
-	grown    chan struct{}     // closed when a waiting reader has something to do; nil while none waits
-	parked   bool              // the budget looks at the log again when it has changed
+	mu            sync.Mutex
+	frames        ring
+	plain         segments
+	chained       segments
+	standalone    segments
+	byID          map[string]uint64 // id → the newest frame with it
+	bytes         int64             // sum of the frames' lengths
+	released      uint64            // retained logs: the frames after it are retained
+	retainedBytes int64             // retained logs: sum of the retained frames' lengths
+	pinned        int64             // retained logs: memory of the segments with retained frames
+	fill          atomic.Int32      // retained logs: fillsNone, fillsSome or fillsAll
+	newest        atomic.Uint64     // the position of the newest frame
+	newestAt      atomic.Int64      // when it was appended, in log time
+	marks         []mark            // of frames in the log; those of dropped frames go at the next Mark
+	droppedID     string            // the id of the newest dropped frame
+	droppedTime   time.Duration     // when that frame was appended
+	closed        bool              // no frame follows
+	tracked       bool              // every reader's progress goes to Release: the log has been retained since New
+	grown         chan struct{}     // closed to wake readers; nil while none waits
+	parked        bool              // not in the budget's heap until the log changes
 
-	pinnedCounted atomic.Int64 // pinned, as the budget knows it; written with mu held
-	movedAt       atomic.Int64 // when pinned memory was first pinned, last released, or last taken in part; since begun
+	pinnedReported atomic.Int64 // pinned as last reported to the budget; written with mu locked
+	progressAt     atomic.Int64 // when memory was first pinned, or a reader last took some of it; log time
 
-	// Owned by params.Budget, and guarded by it. counted is written with both
-	// locks held, so that either is enough to read it.
-	counted int64 // the memory of the log that the budget knows of
-	place   int   // in the budget's heap, from 1; 0 is none
+	// Owned by params.Budget. reported is written with mu and the budget's lock both held, so either
+	// lock is enough to read it.
+	reported  int64 // memory as last reported to the budget
+	heapIndex int   // place in the budget's heap, from 1; 0 is none
 }
 
-// frame is where one frame lies, and what is known of it.
+// frame locates one frame in the segments.
 type frame struct {
 	plain piece
-	forms *forms // for clients that take gzip; nil until one reads the frame
-	id    string // as Append was given it
+	forms *forms // nil until a client reads the frame compressed
+	id    string // may be empty
 	at    time.Duration
 }
 
@@ -96,15 +93,14 @@ func (f *frame) length() int {
 
 // New returns an empty log.
 func New(params Params) *Log {
-	return &Log{params: params, tracked: params.Hold, begun: time.Now(), evicted: params.Start, byID: map[string]uint64{}}
+	return &Log{params: params, tracked: params.Retain, begun: time.Now(), droppedID: params.Start, byID: map[string]uint64{}}
 }
 
-// Append adds a frame, copying its bytes, and wakes the readers. The id is
-// what Find compares and ID returns; it may be empty where positions are told
-// by number. Append on a closed log does nothing.
+// Append copies a frame into the log and wakes the readers. Find and ID use the id; it may be empty
+// where clients resume by position. Append on a closed log does nothing.
 func (l *Log) Append(bytes []byte, id string) {
 	if l.add(bytes, id) {
-		l.tell()
+		l.notifyWatchers()
 	}
 }
 
@@ -115,35 +111,35 @@ func (l *Log) add(bytes []byte, id string) bool {
 		return false
 	}
 	now := time.Since(l.begun)
-	l.frames.push(frame{plain: l.plain.lay(bytes, l.largestSegment()), id: id, at: now})
+	l.frames.push(frame{plain: l.plain.store(bytes, l.segmentLimit()), id: id, at: now})
 	l.newestAt.Store(int64(now))
 	l.newest.Store(l.frames.head())
-	l.pin(l.frames.head())
+	l.pinIfRetained(l.frames.head())
 	l.bytes += int64(len(bytes))
-	l.held += int64(len(bytes))
+	l.retainedBytes += int64(len(bytes))
 	if id != "" {
 		l.byID[id] = l.frames.head()
 	}
 	l.evict(now)
-	l.weigh()
-	l.account()
-	l.wake()
+	l.updateFill()
+	l.reportMemory()
+	l.wakeReaders()
 	return true
 }
 
-// Close says that no frame follows. Readers that have read all get io.EOF.
+// Close ends the log: no frame follows. Readers at its end get io.EOF.
 func (l *Log) Close() {
 	l.notices.Add(1)
 	l.mu.Lock()
 	l.closed = true
-	l.wake()
+	l.wakeReaders()
 	l.mu.Unlock()
-	l.tell()
+	l.notifyWatchers()
 }
 
-// evict drops the oldest frames while a bound is exceeded.
+// evict drops the oldest frames while a bound is exceeded and they may be dropped.
 func (l *Log) evict(now time.Duration) {
-	for l.droppable() && (l.frames.len() > 1 && l.overBound(now) || l.scarce()) {
+	for l.droppable() && (l.frames.len() > 1 && l.overBound(now) || l.overBudget()) {
 		l.drop()
 	}
 }
@@ -155,52 +151,51 @@ func (l *Log) overBound(now time.Duration) bool {
 		l.params.Age > 0 && now-l.frames.oldest().at > l.params.Age
 }
 
-// scarce reports whether the budget is exceeded, so that a log which holds frames for
-// its readers keeps none that they have.
-func (l *Log) scarce() bool { return l.params.Hold && l.params.Budget.exceeded(l.unreported()) }
+// overBudget reports whether a retained log must drop all released frames, since the budget is
+// exceeded.
+func (l *Log) overBudget() bool { return l.params.Retain && l.params.Budget.exceeded(l.unreported()) }
 
 // droppable reports whether the oldest frame may be dropped.
 func (l *Log) droppable() bool {
-	if l.params.Hold && l.frames.floor >= l.released {
+	if l.params.Retain && l.frames.floor >= l.released {
 		return false
 	}
-	// The newest frame stays where some readers do not report their progress, and in a
-	// closed log: there it is the end of the stream, for which a client that was cut
-	// comes back.
+	// The newest frame stays unless the progress of all readers is known. In a closed log it also
+	// stays for a client that was cut off and returns to read the end of the stream.
 	return l.frames.len() > 1 || l.frames.len() == 1 && l.tracked && !l.closed
 }
 
-// drop lets the oldest frame go.
+// drop drops the oldest frame.
 func (l *Log) drop() {
 	oldest := l.frames.oldest()
-	l.evicted, l.goneAt = oldest.id, oldest.at
+	l.droppedID, l.droppedTime = oldest.id, oldest.at
 	if l.byID[oldest.id] == l.frames.floor+1 {
 		delete(l.byID, oldest.id)
 	}
 	l.bytes -= int64(oldest.length())
-	l.unpin(l.frames.floor + 1)
+	l.unpinIfRetained(l.frames.floor + 1)
 	l.plain.release(oldest.plain)
 	l.releaseForms(oldest)
 	l.frames.drop()
 }
 
-// memory is that of all segments.
-func (l *Log) memory() int64 { return l.plain.memory + l.chained.memory + l.alone.memory }
+// memory returns the size of all segments.
+func (l *Log) memory() int64 { return l.plain.memory + l.chained.memory + l.standalone.memory }
 
-// expire drops what has grown too old by now.
-func (l *Log) expire() {
+// evictExpired drops the frames that are too old by now.
+func (l *Log) evictExpired() {
 	l.evict(time.Since(l.begun))
-	l.account()
+	l.reportMemory()
 }
 
 // Newest returns the position of the newest frame. It takes no lock.
 func (l *Log) Newest() uint64 { return l.newest.Load() }
 
-// Bounds returns the positions that can be read from: floor, the oldest, and
-// head, that of the newest frame.
+// Bounds returns the oldest and the newest position that can be read from. head is the position of the
+// newest frame.
 func (l *Log) Bounds() (floor, head uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.expire()
+	l.evictExpired()
 	return l.frames.floor, l.frames.head()
 }

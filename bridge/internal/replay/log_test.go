@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var roomy = Params{Events: 1000, Bytes: 1 << 20}
 
-// fill appends the words, each its own id.
+// fill appends each word, with itself as its id.
 func fill(l *Log, words ...string) *Log {
 	for _, word := range words {
 		l.Append([]byte(word), word)
@@ -25,8 +25,8 @@ func fill(l *Log, words ...string) *Log {
 	return l
 }
 
-// rest returns what a reader at a position gets, words separated by spaces.
-func rest(t *testing.T, l *Log, position uint64) string {
+// readAll returns the words after a position, separated by spaces.
+func readAll(t *testing.T, l *Log, position uint64) string {
 	t.Helper()
 	var words []string
 	for {
@@ -83,7 +83,7 @@ func TestBoundOfEvents(t *testing.T) {
 	expectBounds(t, l, 0, 3)
 	fill(l, "d", "e")
 	expectBounds(t, l, 2, 5)
-	if got := rest(t, l, 2); got != "c d e" {
+	if got := readAll(t, l, 2); got != "c d e" {
 		t.Fatal(got)
 	}
 	if _, position, err := l.Read(1, 100, nil); !errors.Is(err, ErrEvicted) || position != 1 {
@@ -99,9 +99,9 @@ func TestBoundOfBytes(t *testing.T) {
 	expectBounds(t, l, 0, 3)
 	fill(l, "d")
 	expectBounds(t, l, 1, 4)
-	fill(l, strings.Repeat("e", 100)) // the newest is held, whatever its size
+	fill(l, strings.Repeat("e", 100)) // the newest frame stays, whatever its size
 	expectBounds(t, l, 4, 5)
-	if got := rest(t, l, 4); len(got) != 100 {
+	if got := readAll(t, l, 4); len(got) != 100 {
 		t.Fatal(got)
 	}
 	fill(l, "f")
@@ -115,23 +115,23 @@ func TestBoundOfAge(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		fill(l, "b")
 		time.Sleep(6 * time.Second)
-		expectBounds(t, l, 0, 2) // a is just as old as it may be
+		expectBounds(t, l, 0, 2) // a has just reached the bound
 		time.Sleep(time.Nanosecond)
-		expectBounds(t, l, 1, 2) // nothing need be appended for it to go
+		expectBounds(t, l, 1, 2) // a expires without an Append
 		if position, ok := l.Find("a"); !ok || position != 1 {
-			t.Fatal("the id of the newest that went is known", position, ok)
+			t.Fatal("the id of the newest dropped frame is not found", position, ok)
 		}
 		time.Sleep(time.Hour)
-		expectBounds(t, l, 1, 2) // the newest is held
+		expectBounds(t, l, 1, 2) // the newest frame stays
 		fill(l, "c")
 		expectBounds(t, l, 2, 3)
 		if _, ok := l.Find("a"); ok {
-			t.Fatal("a is found")
+			t.Fatal("an older dropped id is found")
 		}
 	})
 }
 
-func TestForEver(t *testing.T) {
+func TestFramesWithoutAnAgeBoundStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := fill(New(roomy), "a", "b")
 		time.Sleep(10000 * time.Hour)
@@ -147,9 +147,9 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s is at %d %t, want %d", id, position, ok, want)
 		}
 	}
-	fill(l, "d", "e", "f") // a, b, a have gone; the last of them is known
+	fill(l, "d", "e", "f") // drops a, b, a: only the id dropped last is still found
 	if position, ok := l.Find("a"); !ok || position != 3 {
-		t.Errorf("the id that went last is at %d %t", position, ok)
+		t.Errorf("the id that was dropped last is at %d %t", position, ok)
 	}
 	for _, id := range []string{"b", "", "z"} {
 		if position, ok := l.Find(id); ok {
@@ -173,7 +173,6 @@ func TestReadStopsAtTheLimit(t *testing.T) {
 	}
 }
 
-// A read may cross segments.
 func TestReadCrossesSegments(t *testing.T) {
 	l := New(Params{Events: 10000, Bytes: 1 << 30})
 	var want []byte
@@ -197,7 +196,7 @@ func TestReadCrossesSegments(t *testing.T) {
 		got = append(got, piece...)
 	}
 	if !bytes.Equal(got, want) {
-		t.Fatal("the pieces are not the whole")
+		t.Fatal("the pieces differ from the frames")
 	}
 }
 
@@ -209,8 +208,8 @@ func TestReadAppends(t *testing.T) {
 	}
 }
 
-// A reader's slices stay as they are when frames come and go; and they have no
-// capacity by which their holder could write into the frames behind.
+// A reader's slices do not change when frames are appended and dropped. Their capacity ends with the
+// frame, so a reader cannot append over the next one.
 func TestSlicesAreImmutable(t *testing.T) {
 	l := New(Params{Events: 2, Bytes: 1 << 20})
 	frame := []byte("first")
@@ -219,7 +218,7 @@ func TestSlicesAreImmutable(t *testing.T) {
 	if err != nil || len(slices) != 1 || cap(slices[0]) != len(slices[0]) {
 		t.Fatal(slices, err)
 	}
-	copy(frame, "XXXXX") // the writer's buffer is its own
+	copy(frame, "XXXXX") // Append has copied the frame
 	for range 5000 {
 		l.Append([]byte("another"), "n")
 	}
@@ -228,7 +227,7 @@ func TestSlicesAreImmutable(t *testing.T) {
 	}
 }
 
-// A frame without bytes takes a place like any other.
+// An empty frame has a number like any other.
 func TestEmptyFrame(t *testing.T) {
 	l := fill(New(roomy), "", "a", "", "b")
 	slices, position, err := l.Read(0, 100, nil)

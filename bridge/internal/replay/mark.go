@@ -13,8 +13,7 @@ type mark struct {
 	label    reason.Gap
 }
 
-// Mark labels the frame that is appended next. It is for the log's writer. Marked
-// frames are few, as gaps are.
+// Mark labels the frame that the writer appends next. It is meant for a few frames, as gaps are.
 func (l *Log) Mark(label reason.Gap) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -23,15 +22,15 @@ func (l *Log) Mark(label reason.Gap) {
 	l.marked.Store(l.frames.head() + 1)
 }
 
-// Marks returns the labels of the frames after one position and up to another,
-// as far as they are held. Where there are none, which is usual, it takes no lock.
+// Marks returns the labels of the frames after one position up to another that are still in the log.
+// In the usual case, without marks, it takes no lock.
 func (l *Log) Marks(after, upTo uint64) []reason.Gap {
 	if l.marked.Load() <= after {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// A stream of messages that cannot be shown has as many marks as frames.
+	// Binary search: if no message of a stream can be rendered, every frame has a mark.
 	first, _ := slices.BinarySearchFunc(l.marks, after+1, func(m mark, position uint64) int { return cmp.Compare(m.position, position) })
 	var labels []reason.Gap
 	for _, m := range l.marks[first:] {

@@ -7,7 +7,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-func TestMarksAreOfTheFramesBetweenTwoPositions(t *testing.T) {
+func TestMarksReturnsTheLabelsBetweenTwoPositions(t *testing.T) {
 	l := New(Params{Events: 3, Bytes: 1 << 20})
 	l.Append([]byte("1"), "")
 	l.Mark("a")
@@ -25,14 +25,14 @@ func TestMarksAreOfTheFramesBetweenTwoPositions(t *testing.T) {
 			t.Errorf("after %d up to %d: %q, want %q", tc.after, tc.upTo, got, tc.want)
 		}
 	}
-	for range 5 { // the marked frames leave the log
+	for range 5 { // drop the marked frames
 		l.Append([]byte("x"), "")
 	}
 	l.Mark("c")
 	if len(l.marks) != 1 {
-		t.Errorf("%d marks are kept", len(l.marks))
+		t.Errorf("%d marks are left", len(l.marks))
 	}
 	if got := l.Marks(0, 10); !slices.Equal(got, []reason.Gap{"c"}) {
-		t.Errorf("%q", got) // the writer appends the frame next
+		t.Errorf("%q", got) // Append has not been called yet
 	}
 }

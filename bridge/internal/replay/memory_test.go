@@ -10,20 +10,20 @@ import (
 	"pgregory.net/rapid"
 )
 
-// memories adds up what the pieces of one kind take.
-type memories struct {
+// pieceMemory adds up the memory of the pieces of one kind.
+type pieceMemory struct {
 	pieces map[*segment]int
-	used   int64 // of pieces held
+	used   int64 // by pieces in the log
 }
 
-func (m *memories) add(p piece) {
+func (m *pieceMemory) add(p piece) {
 	if p.segment != nil {
 		m.pieces[p.segment]++
 		m.used += int64(p.size())
 	}
 }
 
-func (m *memories) size(t rapid.TB) (size int64) {
+func (m *pieceMemory) size(t rapid.TB) (size int64) {
 	t.Helper()
 	for s, pieces := range m.pieces {
 		size += int64(cap(s.bytes))
@@ -34,7 +34,7 @@ func (m *memories) size(t rapid.TB) (size int64) {
 	return size
 }
 
-// zipped are a frame's forms as far as they have been made.
+// zipped returns the frame's forms that have been made.
 func (f *frame) zipped() forms {
 	if f.forms == nil {
 		return forms{}
@@ -42,40 +42,40 @@ func (f *frame) zipped() forms {
 	return *f.forms
 }
 
-// audit walks over all that a log holds, and returns the memory that it finds:
-// it must be what the log counts, and within what Log documents.
+// audit returns the memory of everything in a log. It must be what the log counts, and within the
+// bounds that Log documents.
 func audit(t rapid.TB, l *Log) (total int64) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var bytes int64
-	kinds := [3]memories{{pieces: map[*segment]int{}}, {pieces: map[*segment]int{}}, {pieces: map[*segment]int{}}}
+	kinds := [3]pieceMemory{{pieces: map[*segment]int{}}, {pieces: map[*segment]int{}}, {pieces: map[*segment]int{}}}
 	for number := l.frames.floor + 1; number <= l.frames.head(); number++ {
 		f := l.frames.at(number)
 		kinds[0].add(f.plain)
 		zipped := f.zipped()
 		kinds[1].add(zipped.chained)
-		kinds[2].add(zipped.alone)
+		kinds[2].add(zipped.standalone)
 		bytes += int64(f.length())
-		for _, form := range []piece{f.plain, zipped.chained, zipped.alone} {
+		for _, form := range []piece{f.plain, zipped.chained, zipped.standalone} {
 			if length := f.length(); form.size() > length+32+length/1000+len(crlf) {
 				t.Fatalf("a form of %d bytes, of a frame of %d", form.size(), length)
 			}
 		}
 	}
-	counted := [3]int64{l.plain.memory, l.chained.memory, l.alone.memory}
+	counted := [3]int64{l.plain.memory, l.chained.memory, l.standalone.memory}
 	for i := range kinds {
 		size := kinds[i].size(t)
 		if size != counted[i] {
-			t.Fatalf("%d bytes are held, %d are counted", size, counted[i])
+			t.Fatalf("segments of %d bytes, %d are counted", size, counted[i])
 		}
 		if i == 0 && size > kinds[i].used*4/3+192<<10 {
-			t.Fatalf("%d bytes are held, %d of them used", size, kinds[i].used)
+			t.Fatalf("segments of %d bytes, %d of them used", size, kinds[i].used)
 		}
 		total += size
 	}
-	if pinned := pinnedBy(l); pinned != l.pinned || pinned != l.pinnedCounted.Load() && l.params.Budget != nil {
-		t.Fatalf("%d bytes are kept for readers, %d are counted and %d reported", pinned, l.pinned, l.pinnedCounted.Load())
+	if pinned := pinnedBy(l); pinned != l.pinned || pinned != l.pinnedReported.Load() && l.params.Budget != nil {
+		t.Fatalf("%d bytes are pinned, %d are counted and %d reported", pinned, l.pinned, l.pinnedReported.Load())
 	}
 	if bytes != l.bytes {
 		t.Fatalf("frames of %d bytes, %d are counted", bytes, l.bytes)
@@ -84,13 +84,13 @@ func audit(t rapid.TB, l *Log) (total int64) {
 	return total
 }
 
-// pinnedBy adds up the segments of the frames that are kept for readers.
+// pinnedBy adds up the segments with retained frames.
 func pinnedBy(l *Log) (total int64) {
 	seen := map[*segment]bool{nil: true}
 	for number := l.frames.floor + 1; number <= l.frames.head(); number++ {
 		f := l.frames.at(number)
-		for _, form := range []piece{f.plain, f.zipped().chained, f.zipped().alone} {
-			if l.params.Hold && number > l.released && !seen[form.segment] {
+		for _, form := range []piece{f.plain, f.zipped().chained, f.zipped().standalone} {
+			if l.params.Retain && number > l.released && !seen[form.segment] {
 				seen[form.segment] = true
 				total += int64(cap(form.segment.bytes))
 			}
@@ -107,12 +107,12 @@ func expectNothingInUnusedSlots(t rapid.TB, l *Log) {
 	}
 	for i := range l.frames.slots {
 		if slot := &l.frames.slots[i]; !inUse[slot] && *slot != (frame{}) {
-			t.Fatal("a slot that is not used holds a frame")
+			t.Fatal("an unused slot has a frame")
 		}
 	}
 }
 
-// Whatever is appended, a log's memory is what Log says.
+// The bounds are those that Log documents.
 func TestMemoryIsBounded(t *testing.T) {
 	sizes := map[string]func() int{
 		"one":             func() int { return 1 },
@@ -139,11 +139,10 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// Forms that lagging readers have made out of turn, and that last as long as
-// their frames, stay bounded too.
+// Lagging readers make forms of old frames next to those of new ones.
 func TestMemoryOfFormsIsBounded(t *testing.T) {
 	const events = 300
-	l, source := New(Params{Events: events, Bytes: 1 << 30}), newTicks()
+	l, source := New(Params{Events: events, Bytes: 1 << 30}), newTickSource()
 	var largest int64
 	for range 20 * events {
 		l.Append(source.appendTo(nil), "")
@@ -157,33 +156,32 @@ func TestMemoryOfFormsIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var chained, alone int64
+		var chained, standalone int64
 		for number := floor + 1; number <= head; number++ {
 			chained += int64(l.frames.at(number).zipped().chained.size())
-			alone += int64(l.frames.at(number).zipped().alone.size())
+			standalone += int64(l.frames.at(number).zipped().standalone.size())
 		}
-		largest = max(largest, chained, alone)
-		if memory := max(l.chained.memory, l.alone.memory); memory > largest*8/3+192<<10 {
+		largest = max(largest, chained, standalone)
+		if memory := max(l.chained.memory, l.standalone.memory); memory > largest*8/3+192<<10 {
 			t.Fatalf("%d bytes of memory for %d", memory, largest)
 		}
 	}
 	audit(t, l)
-	for range events { // the readers have gone
+	for range events { // without readers
 		l.Append(source.appendTo(nil), "")
 	}
-	if l.chained.memory != 0 || l.alone.memory != 0 {
+	if l.chained.memory != 0 || l.standalone.memory != 0 {
 		t.Fatal("forms stay without their frames")
 	}
 }
 
-// Trimmed and discarded memory is really the collector's, and readers keep their
-// slices.
-func TestMemoryIsReturned(t *testing.T) {
+// The garbage collector frees trimmed and discarded memory, and readers keep their slices.
+func TestTrimmedMemoryIsFreed(t *testing.T) {
 	const logs, megabytes = 16, 2
 	budget := NewBudget(1)
 	live := func() int64 {
 		runtime.GC()
-		runtime.GC() // what pools held for one more
+		runtime.GC() // pools keep their content for one more cycle
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
 		return int64(stats.HeapAlloc)
@@ -192,7 +190,7 @@ func TestMemoryIsReturned(t *testing.T) {
 	var all []*Log
 	for range logs {
 		l := New(Params{Events: 1 << 20, Bytes: megabytes << 20, Budget: budget})
-		source := newTicks()
+		source := newTickSource()
 		for l.bytes < megabytes<<20-1000 {
 			l.Append(source.appendTo(nil), strconv.Itoa(source.seq))
 		}

@@ -14,40 +14,40 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/deflate"
 )
 
-// naive is a log that keeps everything, and counts.
-type naive struct {
+// model is a slice of all frames with the rules of Log.
+type model struct {
 	params   Params
-	frames   []string // all that ever were
+	frames   []string // dropped ones included
 	ids      []string
 	floor    int
 	released int
 	closed   bool
 }
 
-func (n *naive) size() (bytes int) {
+func (n *model) size() (bytes int) {
 	for _, f := range n.frames[n.floor:] {
 		bytes += len(f)
 	}
 	return bytes
 }
 
-func (n *naive) evict() {
+func (n *model) evict() {
 	for len(n.frames)-n.floor > 1 &&
 		(len(n.frames)-n.floor > n.params.Events || int64(n.size()) > n.params.Bytes) &&
-		(!n.params.Hold || n.floor < n.released) {
+		(!n.params.Retain || n.floor < n.released) {
 		n.floor++
 	}
 }
 
-func (n *naive) full() bool {
+func (n *model) full() bool {
 	size := 0
 	for _, f := range n.frames[n.released:] {
 		size += len(f)
 	}
-	return n.params.Hold && (len(n.frames)-n.released >= n.params.Events || int64(size) >= n.params.Bytes)
+	return n.params.Retain && (len(n.frames)-n.released >= n.params.Events || int64(size) >= n.params.Bytes)
 }
 
-func (n *naive) find(id string) (uint64, bool) {
+func (n *model) find(id string) (uint64, bool) {
 	for i := len(n.ids); i > n.floor; i-- {
 		if n.ids[i-1] == id {
 			return uint64(i), true
@@ -56,7 +56,7 @@ func (n *naive) find(id string) (uint64, bool) {
 	return uint64(n.floor), n.floor > 0 && n.ids[n.floor-1] == id
 }
 
-func (n *naive) read(position, limit int) (text string, next int, err error) {
+func (n *model) read(position, limit int) (text string, next int, err error) {
 	switch {
 	case position < n.floor:
 		return "", position, ErrEvicted
@@ -74,21 +74,20 @@ func (n *naive) read(position, limit int) (text string, next int, err error) {
 	return strings.Join(n.frames[position:next], ""), next, nil
 }
 
-// A log does what a slice would do that forgets nothing.
-func TestLogIsLikeASlice(t *testing.T) {
+func TestTheLogMatchesASliceModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		params := Params{
 			Events: rapid.IntRange(1, 20).Draw(t, "events"),
 			Bytes:  rapid.SampledFrom([]int64{1, 50, 3000, 1 << 20}).Draw(t, "bytes"),
-			Hold:   rapid.Bool().Draw(t, "hold"),
+			Retain: rapid.Bool().Draw(t, "retain"),
 		}
-		log, model := New(params), &naive{params: params}
+		log, model := New(params), &model{params: params}
 		t.Repeat(map[string]func(*rapid.T){
 			"append": func(t *rapid.T) { model.appendTo(t, log) },
 			"release": func(t *rapid.T) {
 				position := rapid.IntRange(0, len(model.frames)+2).Draw(t, "position")
 				log.Release(uint64(position))
-				if params.Hold {
+				if params.Retain {
 					model.released = min(max(position, model.floor), len(model.frames))
 				}
 			},
@@ -113,7 +112,7 @@ func TestLogIsLikeASlice(t *testing.T) {
 	})
 }
 
-func (n *naive) appendTo(t *rapid.T, log *Log) {
+func (n *model) appendTo(t *rapid.T, log *Log) {
 	for range rapid.IntRange(1, 8).Draw(t, "frames") {
 		frame := fmt.Sprintf("%d:%s\n", len(n.frames), strings.Repeat("x", rapid.SampledFrom([]int{0, 5, 60, 900, 5000}).Draw(t, "size")))
 		id := rapid.SampledFrom([]string{"", "a", "b", "c", "d", "e"}).Draw(t, "id")
@@ -125,7 +124,7 @@ func (n *naive) appendTo(t *rapid.T, log *Log) {
 	}
 }
 
-func (n *naive) compareRead(t *rapid.T, log *Log) {
+func (n *model) compareRead(t *rapid.T, log *Log) {
 	position := rapid.IntRange(max(0, n.floor-2), len(n.frames)+1).Draw(t, "position")
 	limit := rapid.SampledFrom([]int{0, 1, 100, 2000, 1 << 20}).Draw(t, "limit")
 	got, next, err := log.Read(uint64(position), limit, nil)
@@ -133,7 +132,7 @@ func (n *naive) compareRead(t *rapid.T, log *Log) {
 	if string(bytes.Join(got, nil)) != text || next != uint64(wantNext) || !errors.Is(err, wantErr) {
 		t.Fatalf("read %d bytes to %d, %v; want %d to %d, %v", len(slices.Concat(got...)), next, err, len(text), wantNext, wantErr)
 	}
-	if grown := closed(log.Grown(uint64(position))); grown != (position < len(n.frames) || n.closed) {
+	if grown := isClosed(log.Grown(uint64(position))); grown != (position < len(n.frames) || n.closed) {
 		t.Fatalf("grown is %t at %d of %d", grown, position, len(n.frames))
 	}
 	id := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "id")
@@ -143,9 +142,8 @@ func (n *naive) compareRead(t *rapid.T, log *Log) {
 	}
 }
 
-// compareChunks checks the range that a read returned against some of the
-// frames after the position.
-func (n *naive) compareChunks(t *rapid.T, log *Log) {
+// compareChunks compares Chunks with the frames after a random position.
+func (n *model) compareChunks(t *rapid.T, log *Log) {
 	position, limit := n.drawPlace(t)
 	chunks, next, err := log.Chunks(uint64(position), limit)
 	if n.compareRange(t, position, int(next), limit, len(chunks), err) {
@@ -155,37 +153,37 @@ func (n *naive) compareChunks(t *rapid.T, log *Log) {
 	}
 }
 
-// compareGzip checks both ways to read compressed frames, for a client that has
-// got some of the frames before them.
-func (n *naive) compareGzip(t *rapid.T, log *Log) {
+// compareGzip compares both compressed reads, for a client that has received some of the frames
+// before the position.
+func (n *model) compareGzip(t *rapid.T, log *Log) {
 	position, limit := n.drawPlace(t)
-	whole := rapid.IntRange(max(0, position-2*chainLength), position).Draw(t, "whole")
-	chunks, next, sum, err := log.GzipChunks(uint64(position), uint64(whole), limit)
+	unbroken := rapid.IntRange(max(0, position-2*chainLength), position).Draw(t, "unbroken")
+	chunks, next, sum, err := log.GzipChunks(uint64(position), uint64(unbroken), limit)
 	if n.compareRange(t, position, int(next), limit, len(chunks), err) {
-		n.compareForms(t, unchunk(t, chunks), sum, whole, position, int(next))
+		n.compareForms(t, unchunk(t, chunks), sum, unbroken, position, int(next))
 	}
-	slices, next, sum, err := log.ReadGzip(uint64(position), uint64(whole), limit, nil)
+	slices, next, sum, err := log.ReadGzip(uint64(position), uint64(unbroken), limit, nil)
 	blocks := bytes.Join(slices, nil)
 	if n.compareRange(t, position, int(next), limit, len(blocks), err) {
-		n.compareForms(t, blocks, sum, whole, position, int(next))
+		n.compareForms(t, blocks, sum, unbroken, position, int(next))
 	}
 }
 
-func (n *naive) compareForms(t *rapid.T, blocks []byte, sum deflate.Sum, whole, position, next int) {
+func (n *model) compareForms(t *rapid.T, blocks []byte, sum deflate.Sum, unbroken, position, next int) {
 	want := n.text(position, next)
-	before := n.text(min(whole, len(n.frames)), min(position, len(n.frames)))
+	before := n.text(min(unbroken, len(n.frames)), min(position, len(n.frames)))
 	if got := string(inflate(t, blocks, []byte(before))); got != want || sum != deflate.SumOf([]byte(want)) {
-		t.Fatalf("%q from %d to %d, of a client that is whole since %d", got, position, next, whole)
+		t.Fatalf("%q from %d to %d, of a client that is unbroken since %d", got, position, next, unbroken)
 	}
 }
 
-func (n *naive) drawPlace(t *rapid.T) (position, limit int) {
+func (n *model) drawPlace(t *rapid.T) (position, limit int) {
 	position = rapid.IntRange(max(0, n.floor-2), len(n.frames)+1).Draw(t, "position")
 	return position, rapid.SampledFrom([]int{0, 1, 100, 2000, 1 << 20}).Draw(t, "limit")
 }
 
-// compareRange checks how far a read went, and reports whether it succeeded.
-func (n *naive) compareRange(t *rapid.T, position, next, limit, size int, err error) bool {
+// compareRange checks how far a read went, and reports whether it returned no error.
+func (n *model) compareRange(t *rapid.T, position, next, limit, size int, err error) bool {
 	_, _, wantErr := n.read(position, limit)
 	available := wantErr == nil && position < len(n.frames)
 	switch {
@@ -198,7 +196,7 @@ func (n *naive) compareRange(t *rapid.T, position, next, limit, size int, err er
 }
 
 // onlyOne reports whether at most one of the frames has bytes.
-func (n *naive) onlyOne(position, next int) bool {
+func (n *model) onlyOne(position, next int) bool {
 	full := 0
 	for _, f := range n.frames[position:next] {
 		if len(f) > 0 {
@@ -208,7 +206,7 @@ func (n *naive) onlyOne(position, next int) bool {
 	return full <= 1
 }
 
-func (n *naive) text(position, next int) string {
+func (n *model) text(position, next int) string {
 	if position >= next {
 		return ""
 	}

@@ -2,13 +2,12 @@ package replay
 
 import "io"
 
-// Read appends to into the bytes of the frames after a position, a slice for
-// each frame that has any, and returns the position behind them. It stops
-// before the frame that would exceed limit bytes, but returns at least one.
+// Read appends the bytes of the frames after position to into, one slice for each frame that is not
+// empty, and returns the position of the last of them. It returns frames up to limit bytes in sum, and
+// at least one.
 //
-// With nothing to read it returns the same position and no error, io.EOF where
-// the log is closed, or ErrEvicted where the frame after the position is no
-// longer held. The slices are immutable and remain valid.
+// With nothing to read it returns position and no error; in a closed log, io.EOF; and ErrEvicted if
+// the frame after position has left the log. The slices are immutable and remain valid.
 func (l *Log) Read(position uint64, limit int, into [][]byte) ([][]byte, uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -28,15 +27,13 @@ func (l *Log) Read(position uint64, limit int, into [][]byte) ([][]byte, uint64,
 	return into, position, nil
 }
 
-// Chunks returns the frames after a position as chunks of HTTP/1.1 (RFC 9112,
-// section 7.1), one a frame, as they lie behind one another in memory, and the
-// position behind them. They are at most limit bytes, but at least a frame; a
-// frame without bytes has no chunk. There may be more to read at once even
-// where they are fewer.
+// Chunks returns the frames after position as chunks of HTTP/1.1 (RFC 9112, section 7.1), one for each
+// frame that is not empty, and the position of the last frame. It returns the chunks that lie
+// contiguously in one segment, up to limit bytes and at least one: with fewer bytes than limit there
+// may still be more to read.
 //
-// What it returns where there is nothing to read is as with Read. The bytes
-// are immutable and remain valid, and keep a segment (64 KiB, or a larger
-// frame) in memory.
+// With nothing to read it returns what Read does. The bytes are immutable and remain valid; they keep
+// their segment, of 64 KiB or a larger frame, in memory.
 func (l *Log) Chunks(position uint64, limit int) (bytes []byte, next uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -50,7 +47,7 @@ func (l *Log) Chunks(position uint64, limit int) (bytes []byte, next uint64, err
 	return run.bytes(), position, nil
 }
 
-// readable is nil where the frame after a position is held, or may still come.
+// readable returns nil if the frame after position is in the log or may still be appended.
 func (l *Log) readable(position uint64) error {
 	switch {
 	case position < l.frames.floor:
@@ -61,13 +58,13 @@ func (l *Log) readable(position uint64) error {
 	return nil
 }
 
-// run is pieces that lie behind one another.
+// run is a sequence of contiguous pieces.
 type run piece
 
-// add takes a piece in, if it lies behind the others and the limit allows.
+// add extends the run by p, if p is contiguous with it and the run stays within limit.
 func (r *run) add(p piece, limit int) bool {
 	switch {
-	case p.segment == nil: // no bytes
+	case p.segment == nil: // an empty frame
 	case r.segment == nil:
 		*r = run(p)
 	case p.segment != r.segment || p.start != r.end || int(p.end-r.start) > limit:

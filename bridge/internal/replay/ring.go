@@ -1,7 +1,6 @@
 package replay
 
-// ring holds the frames of a log by number. It grows to what the log needs
-// and is then used round and round.
+// ring holds the frames of a log by number, in a circular buffer that grows as needed.
 type ring struct {
 	slots []frame // a power of two
 	floor uint64  // the number of the newest frame dropped
@@ -9,7 +8,7 @@ type ring struct {
 }
 
 func (r *ring) len() int     { return r.count }
-func (r *ring) head() uint64 { return r.floor + uint64(r.count) } //nolint:gosec // a count
+func (r *ring) head() uint64 { return r.floor + uint64(r.count) } //nolint:gosec // a count is not negative
 
 // at returns the frame with a number in (floor, head].
 func (r *ring) at(number uint64) *frame {
@@ -26,7 +25,7 @@ func (r *ring) push(f frame) {
 	*r.at(r.head()) = f
 }
 
-// resize moves to so many slots, a power of two that the frames fit in.
+// resize moves the frames to a buffer of the given size, a power of two.
 func (r *ring) resize(slots int) {
 	resized := ring{slots: make([]frame, max(4, slots)), floor: r.floor, count: r.count}
 	for number := r.floor + 1; number <= r.head(); number++ {
@@ -35,7 +34,7 @@ func (r *ring) resize(slots int) {
 	*r = resized
 }
 
-// shrink lets slots go that have come to be many more than there are frames.
+// shrink reduces a buffer of more than four times the frames.
 func (r *ring) shrink() (shrunk bool) {
 	slots := len(r.slots)
 	for slots > 4 && slots > 4*r.count {
@@ -48,9 +47,9 @@ func (r *ring) shrink() (shrunk bool) {
 	return true
 }
 
-// drop forgets the oldest frame.
+// drop removes the oldest frame.
 func (r *ring) drop() {
-	*r.oldest() = frame{} // lets go of the segments
+	*r.oldest() = frame{} // frees the segments
 	r.floor++
 	r.count--
 }

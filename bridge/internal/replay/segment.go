@@ -5,34 +5,33 @@ import "slices"
 const (
 	smallestSegment = 1 << 10
 	largestSegment  = 64 << 10
-	// largestShared is the longest chunk that shares a segment with others. So
-	// a segment of the largest size is left with less than a quarter unused.
+	// largestShared is the size of the longest chunk that shares a segment with others. So less than
+	// a quarter of a segment of the largest size stays unused.
 	largestShared = largestSegment / 4
 )
 
-// segment is memory that chunks are laid into one after another. Written bytes are
-// never changed, and the memory never moves, so that readers need no lock to use a
-// slice of it.
+// segment is memory that chunks are appended to. Written bytes never change or move, so readers use
+// slices of it without a lock.
 type segment struct {
-	bytes  []byte
-	pieces int // those that the log still holds
-	unread int // those of frames that Params.Hold keeps for a reader
+	bytes    []byte
+	pieces   int // pieces of frames in the log
+	retained int // pieces of retained frames
 }
 
-// piece returns what lies behind a start.
+// piece returns the chunk from start to the end of what is written.
 func (s *segment) piece(start int) piece {
-	return piece{segment: s, start: uint32(start), end: uint32(len(s.bytes))} //nolint:gosec // see there
+	return piece{segment: s, start: uint32(start), end: uint32(len(s.bytes))} //nolint:gosec // see piece
 }
 
-// piece is a chunk in a segment; the zero piece is none.
+// piece is a chunk in a segment. The zero piece is the chunk of an empty frame.
 type piece struct {
 	segment    *segment
-	start, end uint32 // a frame has far less than 4 GiB
+	start, end uint32 // a frame is far smaller than 4 GiB
 }
 
 func (p piece) size() int { return int(p.end - p.start) }
 
-// content returns what the chunk holds.
+// content returns the bytes in the chunk.
 func (p piece) content() []byte {
 	if p.segment == nil {
 		return nil
@@ -42,34 +41,31 @@ func (p piece) content() []byte {
 	return p.segment.bytes[start : start+size : start+size]
 }
 
-// segments is memory for pieces of one kind: they are laid into the newest
-// segment. Only large ones get a segment each, of their size.
-//
-// A segment is given back to the collector when the log holds no piece in it
-// and no reader a slice of it.
+// segments are the segments for pieces of one kind. A small piece goes to the newest segment, a large
+// one gets a segment of its own size. The garbage collector frees a segment when the log has no piece
+// in it and no reader has a slice of it.
 type segments struct {
 	newest *segment
-	memory int64 // the capacities of all segments that pieces are held in
+	memory int64 // capacity of all segments with pieces
 }
 
-// lay copies a content into a segment, as a chunk. A new segment has at most
-// largest bytes, unless the chunk has more.
-func (s *segments) lay(content []byte, largest int) piece {
+// store copies content into a segment as a chunk. A new segment has at most the size largest, unless
+// the chunk is larger.
+func (s *segments) store(content []byte, largest int) piece {
 	if len(content) == 0 {
 		return piece{}
 	}
-	room := s.room(chunkSize(len(content)), largest)
+	room := s.segmentFor(chunkSize(len(content)), largest)
 	start := len(room.bytes)
 	room.bytes = appendChunk(room.bytes, content)
 	room.pieces++
 	return room.piece(start)
 }
 
-// room returns a segment with so much room.
-func (s *segments) room(size, largest int) *segment {
+// segmentFor returns a segment with room for size bytes.
+func (s *segments) segmentFor(size, largest int) *segment {
 	if size > largestShared {
-		// Grow rounds up to what the allocator hands out anyway, so that it is
-		// counted.
+		// Grow returns the full size class of the allocator, so that all of it is counted.
 		alone := &segment{bytes: slices.Grow([]byte(nil), size)}
 		s.memory += int64(cap(alone.bytes))
 		return alone
@@ -77,8 +73,8 @@ func (s *segments) room(size, largest int) *segment {
 	if s.newest == nil || cap(s.newest.bytes)-len(s.newest.bytes) < size {
 		next := smallestSegment
 		if s.newest != nil {
-			// Doubled from segment to segment, so that a quiet topic stays
-			// small and a busy one makes few.
+			// Each segment is twice the one before: a quiet topic stays small, a busy one allocates
+			// seldom.
 			next = 2 * cap(s.newest.bytes)
 		}
 		for next > max(largest, smallestSegment) {
@@ -93,7 +89,7 @@ func (s *segments) room(size, largest int) *segment {
 	return s.newest
 }
 
-// release says that the log holds a piece no more.
+// release drops a piece from its segment.
 func (s *segments) release(p piece) {
 	if p.segment == nil {
 		return
@@ -107,10 +103,10 @@ func (s *segments) release(p piece) {
 	}
 }
 
-// fit moves a piece that is alone in its segment to one of its size.
+// fit moves the only piece of a segment to a segment of the piece's size.
 func (s *segments) fit(p piece) piece {
 	chunk := p.segment.bytes[p.start:p.end]
-	fitting := &segment{bytes: append(slices.Grow([]byte(nil), len(chunk)), chunk...), pieces: 1, unread: p.segment.unread}
+	fitting := &segment{bytes: append(slices.Grow([]byte(nil), len(chunk)), chunk...), pieces: 1, retained: p.segment.retained}
 	s.memory += int64(cap(fitting.bytes))
 	s.release(p)
 	return fitting.piece(0)

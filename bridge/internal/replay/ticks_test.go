@@ -5,16 +5,16 @@ import (
 	"math/rand/v2"
 )
 
-// ticks makes frames as a market's stream has them: about 300 bytes of JSON,
-// an id and a name.
-type ticks struct {
+// tickSource makes frames like those of a market data stream: an id, a name and about 300 bytes of
+// JSON.
+type tickSource struct {
 	random *rand.Rand
 	seq    int
 }
 
-func newTicks() *ticks { return &ticks{random: rand.New(rand.NewPCG(1, 2))} }
+func newTickSource() *tickSource { return &tickSource{random: rand.New(rand.NewPCG(1, 2))} }
 
-func (k *ticks) appendTo(dst []byte) []byte {
+func (k *tickSource) appendTo(dst []byte) []byte {
 	k.seq++
 	r := k.random
 	price := 10_000 + r.IntN(90_000)

@@ -2,33 +2,32 @@ package replay
 
 import "maps"
 
-// account reports what memory the log has to its budget, if that has changed.
-func (l *Log) account() {
+// reportMemory reports changes of the log's memory to its budget.
+func (l *Log) reportMemory() {
 	budget := l.params.Budget
 	if budget == nil {
 		return
 	}
-	memory, before := l.memory(), l.pinnedCounted.Load()
+	memory, before := l.memory(), l.pinnedReported.Load()
 	if more := l.unreported(); more != 0 {
 		budget.other.Add(more)
 	}
 	if l.pinned != before {
-		budget.reportHeld(before, l.pinned)
-		l.pinnedCounted.Store(l.pinned)
+		budget.reportRetained(before, l.pinned)
+		l.pinnedReported.Store(l.pinned)
 	}
-	if memory != l.counted || l.parked {
+	if memory != l.reported || l.parked {
 		l.parked = false
 		budget.report(l, memory)
 	}
 }
 
-// unreported is how much more the log counts against what logs may have beside
-// the frames that are held, than the budget knows.
+// unreported returns by how much the memory that is not pinned exceeds what the budget knows of it.
 func (l *Log) unreported() int64 {
-	return l.memory() - l.counted - (l.pinned - l.pinnedCounted.Load())
+	return l.memory() - l.reported - (l.pinned - l.pinnedReported.Load())
 }
 
-// trim gives some memory back, and reports whether there was any to give.
+// trim frees some memory, and reports whether it could.
 func (l *Log) trim() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,7 +39,7 @@ func (l *Log) trim() bool {
 		l.fit()
 	}
 	if l.memory() >= before {
-		// Until a frame comes, or is released, there is nothing to be had.
+		// There is nothing to free until a frame is appended or released.
 		l.parked = true
 		l.params.Budget.park(l)
 		return false
@@ -50,20 +49,20 @@ func (l *Log) trim() bool {
 		maps.Copy(byID, l.byID)
 		l.byID = byID
 	}
-	l.account()
+	l.reportMemory()
 	return true
 }
 
-// fit leaves the only frame just the memory that it needs.
+// fit drops the compressed forms of the only frame and moves it to a segment of its size.
 func (l *Log) fit() {
 	only := l.frames.oldest()
-	if only.forms != nil && l.params.Hold && l.released == l.frames.floor {
+	if only.forms != nil && l.params.Retain && l.released == l.frames.floor {
 		l.unpinPiece(only.forms.chained)
-		l.unpinPiece(only.forms.alone)
+		l.unpinPiece(only.forms.standalone)
 	}
 	l.releaseForms(only)
 	if chunk := only.plain; chunk.segment != nil && cap(chunk.segment.bytes) >= 2*chunk.size() {
-		old, pinned := chunk.segment, chunk.segment.unread > 0
+		old, pinned := chunk.segment, chunk.segment.retained > 0
 		only.plain = l.plain.fit(chunk)
 		if pinned {
 			l.pinned += int64(cap(only.plain.segment.bytes)) - int64(cap(old.bytes))
@@ -71,9 +70,8 @@ func (l *Log) fit() {
 	}
 }
 
-// Discard closes the log and drops all that it holds; its memory is the
-// budget's again at once. Readers keep the slices that they have; those that
-// have not read all get ErrEvicted, the others io.EOF.
+// Discard closes the log, drops all frames, and returns their memory to the budget. Readers keep the
+// slices that they have; readers at the end get io.EOF, all others ErrEvicted.
 func (l *Log) Discard() {
 	l.notices.Add(1)
 	l.mu.Lock()
@@ -82,10 +80,10 @@ func (l *Log) Discard() {
 		l.drop()
 	}
 	l.frames.slots, l.byID = nil, nil
-	l.released, l.held, l.bytes = l.frames.floor, 0, 0
-	l.weigh()
-	l.account()
-	l.wake()
+	l.released, l.retainedBytes, l.bytes = l.frames.floor, 0, 0
+	l.updateFill()
+	l.reportMemory()
+	l.wakeReaders()
 	l.mu.Unlock()
-	l.tell()
+	l.notifyWatchers()
 }

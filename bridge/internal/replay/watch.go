@@ -2,11 +2,11 @@ package replay
 
 import "slices"
 
-// watcher is one call of Watch. It is a pointer that stop finds it by.
+// watcher is one registration of Watch. Its address identifies it.
 type watcher struct{ wake func() }
 
-// Grown returns a channel that is closed once there is something after the
-// position: a frame, the end, or its eviction. Notify closes it too.
+// Grown returns a channel that is closed when there is something to read after position: a frame, the
+// end of the log, or ErrEvicted. Notify closes it too.
 func (l *Log) Grown(position uint64) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -19,7 +19,7 @@ func (l *Log) Grown(position uint64) <-chan struct{} {
 	return l.grown
 }
 
-// always is a closed channel: there is something to do at once.
+// always is a closed channel, for readers that need not wait.
 //
 //nolint:gochecknoglobals // a closed channel never changes.
 var always = func() <-chan struct{} {
@@ -28,19 +28,18 @@ var always = func() <-chan struct{} {
 	return ch
 }()
 
-// wake wakes the readers that wait for Grown.
-func (l *Log) wake() {
+// wakeReaders closes the channel that Grown has returned.
+func (l *Log) wakeReaders() {
 	if l.grown != nil {
 		close(l.grown)
 		l.grown = nil
 	}
 }
 
-// Watch has wake called after each Append, Close, Discard and Notify, by the
-// goroutine that calls these, until stop is called. The log is not locked
-// meanwhile, so wake may call it; it should be quick, for the writer waits. It may
-// be called by several goroutines at once, and a last time while stop returns.
-// Changes from before Watch returned are not reported.
+// Watch calls wake after each Append, Close, Discard and Notify until stop is called. The calls are
+// made on the goroutine of the caller of these methods, without the log's lock. wake must be quick,
+// since the writer waits for it. It may be called concurrently, and once more while stop returns. It
+// is not called for changes made before Watch returns.
 func (l *Log) Watch(wake func()) (stop func()) {
 	added := &watcher{wake: wake}
 	l.watch(func(all []*watcher) []*watcher { return append(all, added) })
@@ -63,8 +62,8 @@ func (l *Log) watch(change func([]*watcher) []*watcher) {
 	l.watchers.Store(&all)
 }
 
-// tell calls the watchers.
-func (l *Log) tell() {
+// notifyWatchers calls all watchers.
+func (l *Log) notifyWatchers() {
 	if all := l.watchers.Load(); all != nil {
 		for _, w := range *all {
 			w.wake()
@@ -72,16 +71,15 @@ func (l *Log) tell() {
 	}
 }
 
-// Notify wakes the readers that wait for Grown and the watchers, for something that
-// is not a frame.
+// Notify wakes the readers that wait for Grown, and all watchers, for a change that is not a frame.
 func (l *Log) Notify() {
 	l.notices.Add(1)
 	l.mu.Lock()
-	l.wake()
+	l.wakeReaders()
 	l.mu.Unlock()
-	l.tell()
+	l.notifyWatchers()
 }
 
-// Notices counts what is not a frame: Notify, Close and Discard, each before it
-// is told. It takes no lock.
+// Notices counts the calls of Notify, Close and Discard. A call is counted before it wakes anyone.
+// Notices takes no lock.
 func (l *Log) Notices() uint64 { return l.notices.Load() }

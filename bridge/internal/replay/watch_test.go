@@ -30,7 +30,7 @@ func TestWatch(t *testing.T) {
 	stopFirst()
 	l.Close()
 	expect(4, 4)
-	fill(l, "d") // is not appended
+	fill(l, "d") // is not appended to a closed log
 	expect(4, 4)
 	l.Discard()
 	expect(4, 5)
@@ -42,30 +42,30 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestNotifyWakesTheWaiters(t *testing.T) {
+func TestNotifyWakesWaitingReaders(t *testing.T) {
 	l := fill(New(roomy), "a")
 	waiting := l.Grown(1)
 	l.Notify()
-	if !closed(waiting) {
-		t.Fatal("a waiting reader is not told of a notice")
+	if !isClosed(waiting) {
+		t.Fatal("a waiting reader is not woken by Notify")
 	}
-	if closed(l.Grown(1)) {
-		t.Fatal("a notice is told again")
+	if isClosed(l.Grown(1)) {
+		t.Fatal("Notify wakes a later wait")
 	}
 	discarded := l.Grown(1)
 	l.Discard()
-	if !closed(discarded) {
-		t.Fatal("a waiting reader is not told that the log is no more")
+	if !isClosed(discarded) {
+		t.Fatal("a waiting reader is not woken by Discard")
 	}
 }
 
-// Watchers that come and go while frames come: each is told of all between.
-func TestWatchersComeAndGo(t *testing.T) {
+// Watchers are added and removed while frames are appended. Each is notified of every frame meanwhile.
+func TestConcurrentWatchersAreNotified(t *testing.T) {
 	l := New(Params{Events: 10, Bytes: 1 << 20})
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for !closed(stop) {
+		for !isClosed(stop) {
 			l.Append([]byte("a"), "")
 		}
 	}()
@@ -74,13 +74,13 @@ func TestWatchersComeAndGo(t *testing.T) {
 		all.Go(func() {
 			for range 200 {
 				var woken atomic.Int64
-				told := make(chan struct{}, 1)
+				notified := make(chan struct{}, 1)
 				stop := l.Watch(func() {
 					if woken.Add(1) == 5 {
-						told <- struct{}{}
+						notified <- struct{}{}
 					}
 				})
-				<-told
+				<-notified
 				stop()
 			}
 		})

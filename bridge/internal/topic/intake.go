@@ -87,11 +87,11 @@ func (i *intake) reserve(ctx context.Context, bytes int64) (reserved int64, err 
 		return 0, nil
 	}
 	budget := i.registry.budget
-	ok, freed := budget.Reserve(i.log.Kept(), bytes)
+	ok, freed := budget.Reserve(i.log.Pinned(), bytes)
 	if ok {
 		return bytes, nil
 	}
-	done := budget.Wait()
+	done := budget.AddWaiter()
 	defer done()
 	again := time.NewTimer(patience)
 	defer again.Stop()
@@ -102,12 +102,12 @@ func (i *intake) reserve(ctx context.Context, bytes int64) (reserved int64, err 
 		case <-again.C:
 			waited = true
 			i.slot.Load().giveBack() // the wait may be long
-			i.registry.relief.relieveFor(i.log.Kept(), bytes)
+			i.registry.relief.relieveFor(i.log.Pinned(), bytes)
 			again.Reset(patience)
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
-		if ok, freed = budget.Reserve(i.log.Kept(), bytes); ok {
+		if ok, freed = budget.Reserve(i.log.Pinned(), bytes); ok {
 			return bytes, nil
 		}
 		if waited && !i.received {

@@ -34,8 +34,8 @@ func TestStalledPrivateClientsStarveNoOthers(t *testing.T) {
 			t.Fatal("the shared log alone is over the limit")
 		}
 		w.crowd(300, largeText)
-		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() || held < w.registry.budget.HeldLimit()/2 {
-			t.Fatalf("stalled clients keep %d bytes of their share of %d", held, w.registry.budget.HeldLimit())
+		if held := w.registry.budget.Retained(); held > w.registry.budget.RetainedLimit() || held < w.registry.budget.RetainedLimit()/2 {
+			t.Fatalf("stalled clients keep %d bytes of their share of %d", held, w.registry.budget.RetainedLimit())
 		}
 		w.expectBytesWithin(crowdLimits)
 		if got := shared.read(); strings.Contains(got, "lagged") || strings.Count(got, "x") < 1000<<10 {
@@ -72,7 +72,7 @@ func TestStuckClientsMakeRoom(t *testing.T) {
 		if cuts.Load() == before {
 			t.Fatal("no client is cut that has been stuck for long")
 		}
-		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() {
+		if held := w.registry.budget.Retained(); held > w.registry.budget.RetainedLimit() {
 			t.Fatalf("%d bytes are kept for clients, over their share", held)
 		}
 	})
@@ -94,14 +94,14 @@ func TestMessagesOutOfSilence(t *testing.T) {
 			rpc.offer(part{wire: strings.Repeat("x", largeText)})
 			time.Sleep(relieveAgain)
 		}
-		far := w.registry.budget.HeldLimit() + 16<<20
-		if held := w.registry.budget.Held(); held > far+2*largeText || cuts.Load() == 0 {
+		far := w.registry.budget.RetainedLimit() + 16<<20
+		if held := w.registry.budget.Retained(); held > far+2*largeText || cuts.Load() == 0 {
 			t.Fatalf("%d bytes are kept, with %d clients cut", held, cuts.Load())
 		}
 		time.Sleep(2 * patience)
 		w.join("next", private)
 		w.backend.send(t, "x")
-		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() {
+		if held := w.registry.budget.Retained(); held > w.registry.budget.RetainedLimit() {
 			t.Fatalf("%d bytes are kept for clients that take nothing", held)
 		}
 	})
@@ -143,7 +143,7 @@ func TestSmallMessagesNeedNoRoom(t *testing.T) {
 func TestAClientDoesNotWaitForLargerOnesThatAreStuck(t *testing.T) {
 	inWorld(t, crowdLimits, func(t *testing.T, w *world) {
 		w.crowd(120, 256<<10, of(&Owner{}))
-		if held := w.registry.budget.Held(); held < w.registry.budget.HeldLimit()*3/4 {
+		if held := w.registry.budget.Retained(); held < w.registry.budget.RetainedLimit()*3/4 {
 			t.Fatalf("only %d bytes are kept", held)
 		}
 		honest := w.join("honest", private)
@@ -159,7 +159,7 @@ func TestAClientDoesNotWaitForLargerOnesThatAreStuck(t *testing.T) {
 			honest.expect(wire)
 			time.Sleep(200 * time.Millisecond)
 		}
-		if held := w.registry.budget.Held(); held > w.registry.budget.HeldLimit() {
+		if held := w.registry.budget.Retained(); held > w.registry.budget.RetainedLimit() {
 			t.Fatalf("%d bytes are kept for clients, over their share", held)
 		}
 	})
@@ -207,7 +207,7 @@ func TestAClientThatTakesSlowlyIsNotStuck(t *testing.T) {
 		var cuts atomic.Int64
 		slowCut := false
 		for _, c := range w.crowd(60, 256<<10, of(&Owner{})) {
-			if slow == nil && c.sub.Topic.log.Kept() > 0 {
+			if slow == nil && c.sub.Topic.log.Pinned() > 0 {
 				slow = c.sub
 				slow.SetCut(func() { slowCut = true })
 				continue
@@ -222,7 +222,7 @@ func TestAClientThatTakesSlowlyIsNotStuck(t *testing.T) {
 		if slowCut {
 			t.Error("it is cut")
 		}
-		if cuts.Load() == 0 || !w.registry.budget.HeldFits(0, 12<<20) {
+		if cuts.Load() == 0 || !w.registry.budget.CanReserve(0, 12<<20) {
 			t.Errorf("%d of those are cut that take nothing", cuts.Load())
 		}
 		slow.Topic.wakePump()

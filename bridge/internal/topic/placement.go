@@ -272,7 +272,7 @@ func (s *Subscription) explain() {
 	floor, _ := t.log.Bounds()
 	switch here := place.Epoch == t.epoch; {
 	case here && place.Seq < floor, place.Epoch == "" && !place.Forgotten && floor > 0:
-		s.Missed, s.Absent = reason.GapExpired, t.log.Dropped() >= t.params.Linger
+		s.Missed, s.Absent = reason.GapExpired, t.log.DroppedAge() >= t.params.Linger
 	case here, place.Forgotten, place.Epoch == "" && s.registry.lapsed.has(t.home.key):
 		s.Missed, s.Absent = reason.GapForgotten, true
 	default:

@@ -86,4 +86,4 @@ func (t *Topic) finished() bool { return t.Status().Phase == Finished }
 func (r *Registry) Bytes() int64 { return r.budget.Used() }
 
 // KeptBytes returns the memory of the frames that logs retain for their readers.
-func (r *Registry) KeptBytes() int64 { return r.budget.Held() }
+func (r *Registry) KeptBytes() int64 { return r.budget.Retained() }

@@ -28,7 +28,7 @@ type keeper struct {
 // from any client only where the share is far exceeded. It cuts such a client, which would not read
 // a last block either; the client reconnects by itself.
 func (l *relief) relieve() {
-	if !l.budget.HeldOver() {
+	if !l.budget.RetainedOver() {
 		return // the usual case, after each message and each write to a client
 	}
 	now := l.now()
@@ -37,7 +37,7 @@ func (l *relief) relieve() {
 	}
 	l.relieved.Store(int64(now))
 	l.relieveWhere(func(k keeper) bool {
-		return l.budget.HeldFarOver() || l.budget.HeldOver() && (k.topic.reg.clients == 0 || k.since >= patience)
+		return l.budget.RetainedFarOver() || l.budget.RetainedOver() && (k.topic.reg.clients == 0 || k.since >= patience)
 	})
 }
 
@@ -56,7 +56,7 @@ func (l *relief) relieveFor(kept, wanted int64) {
 		if small && k.memory > l.budget.Share() {
 			least = stuckLarge
 		}
-		return !l.budget.HeldFits(kept, wanted) && (k.topic.reg.clients == 0 || k.since >= least)
+		return !l.budget.CanReserve(kept, wanted) && (k.topic.reg.clients == 0 || k.since >= least)
 	})
 	if !found && !small {
 		l.vain.Store(int64(l.now()))
@@ -85,7 +85,7 @@ func (l *relief) keepers() []keeper {
 	var all []keeper
 	for _, f := range l.families {
 		for _, t := range f.topics {
-			if memory, since := t.log.Pinned(); memory > 0 {
+			if memory, since := t.log.PinnedIdle(); memory > 0 {
 				all = append(all, keeper{t, memory, since})
 			}
 		}

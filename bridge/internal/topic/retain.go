@@ -54,7 +54,7 @@ type readers struct {
 
 // retainMain retains a main log for the client that is about to open it.
 func (r *readers) retainMain() {
-	r.log.SetHold(true)
+	r.log.SetRetain(true)
 	r.retaining.Store(true)
 }
 
@@ -104,7 +104,7 @@ func (s *Subscription) Taking() {
 	t.readers.mu.Lock()
 	defer t.readers.mu.Unlock()
 	if s.counts && s.read == t.readers.least {
-		t.log.Moves()
+		t.log.NoteProgress()
 	}
 }
 
@@ -226,7 +226,7 @@ func (r *readers) release() {
 		}
 		if len(r.all) == 0 {
 			r.retaining.Store(false)
-			r.log.SetHold(false)
+			r.log.SetRetain(false)
 			return
 		}
 	}

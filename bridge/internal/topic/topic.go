@@ -116,7 +116,7 @@ type registration struct {
 }
 
 func newTopic(epoch string, role role, start string, home *family, params Params) *Topic {
-	params.Log.Hold, params.Log.Start = role != mainRole, start
+	params.Log.Retain, params.Log.Start = role != mainRole, start
 	t := &Topic{
 		epoch: epoch, start: start, home: home, params: params,
 		log:  replay.New(params.Log),
