@@ -7,42 +7,40 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// Audience is the clients that are dismissed together: those of a route that may
-// change or go while others stay. The zero Audience is ready; it must not be
-// copied.
+// Audience is a set of clients that can be dismissed together, such as the clients of one route. The
+// zero Audience is ready to use; it must not be copied.
 type Audience struct {
-	why reason.Leave // for which its clients leave, if they do; guarded by Clients.mu
+	why reason.Leave // not empty once the audience is dismissed; guarded by Clients.mu
 }
 
 func (a *Audience) dismissed() bool { return a != nil && a.why != "" }
 
-// Dismissal is an audience that is to leave, and why: Reload or Removed.
+// Dismissal names an audience that must leave, and the reason: reload or removed.
 type Dismissal struct {
 	Audience *Audience
 	Reason   reason.Leave
 }
 
-// Dismiss asks the clients of some audiences to leave, spread evenly over grace
-// across all of the audiences, and returns when all have been asked or ctx has
-// ended. A client that joins one of them from now on is asked at once. Dismiss does
-// not wait for the streams to end.
+// Dismiss asks the clients of some audiences to leave, evenly spread over grace and across the
+// audiences. It returns when all have been asked or ctx has ended, and does not wait for the streams to
+// end. A client that later joins one of the audiences is asked at once.
 func (c *Clients) Dismiss(ctx context.Context, grace time.Duration, dismissals []Dismissal) error {
 	c.mu.Lock()
 	reasons := reasonsOf(dismissals)
 	for audience, why := range reasons {
 		audience.why = why
 	}
-	var waiting []asking
+	var waiting []leaveRequest
 	for s, audience := range c.streams {
 		if why, leaves := reasons[audience]; leaves {
-			waiting = append(waiting, asking{s, why})
+			waiting = append(waiting, leaveRequest{s, why})
 		}
 	}
 	c.mu.Unlock()
-	return ask(ctx, grace, waiting)
+	return askAll(ctx, grace, waiting)
 }
 
-// CutDismissed ends the streams of the given audiences at once, without a word.
+// CutDismissed ends the streams of the given audiences at once, without a last block.
 func (c *Clients) CutDismissed(dismissals []Dismissal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,21 +60,21 @@ func reasonsOf(dismissals []Dismissal) map[*Audience]reason.Leave {
 	return reasons
 }
 
-// asking is a client that is to be asked to leave.
-type asking struct {
+// leaveRequest is a client that will be asked to leave.
+type leaveRequest struct {
 	served
 
 	why reason.Leave
 }
 
-// ask asks clients to leave, spread evenly over grace.
-func ask(ctx context.Context, grace time.Duration, waiting []asking) error {
+// askAll asks clients to leave, evenly spread over grace.
+func askAll(ctx context.Context, grace time.Duration, waiting []leaveRequest) error {
 	began := time.Now()
 	for i, s := range waiting {
 		if err := pause(ctx, time.Until(began.Add(grace*time.Duration(i)/time.Duration(len(waiting))))); err != nil {
 			return err
 		}
-		s.tell(s.why)
+		s.askToLeave(s.why)
 	}
 	return nil
 }

@@ -13,28 +13,28 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// listenIn listens as one of an audience.
-func (s *site) listenIn(t *testing.T, audience *Audience) *listener {
+// connectIn connects a client of an audience.
+func (s *pipeServer) connectIn(t *testing.T, audience *Audience) *pipeClient {
 	t.Helper()
 	s.client.Audience = audience
-	l := s.listen(t)
+	l := s.connect(t)
 	synctest.Wait()
 	return l
 }
 
-// The clients of audiences are asked one after another, spread evenly over the grace, each for its audience's reason;
-// others are not asked.
+// Dismiss spreads the requests evenly over the grace. Each client gets the reason of its audience, and
+// other clients are not asked.
 func TestDismiss(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		changed, removed := &Audience{}, &Audience{}
 		source := newSource(100).append("1")
 		s.serve(source, Policy{})
-		leaving := map[*listener]string{}
-		var staying []*listener
+		leaving := map[*pipeClient]string{}
+		var staying []*pipeClient
 		for range 2 {
-			leaving[s.listenIn(t, changed)] = "reload"
-			leaving[s.listenIn(t, removed)] = "removed"
-			staying = append(staying, s.listenIn(t, &Audience{}), s.listenIn(t, nil))
+			leaving[s.connectIn(t, changed)] = "reload"
+			leaving[s.connectIn(t, removed)] = "removed"
+			staying = append(staying, s.connectIn(t, &Audience{}), s.connectIn(t, nil))
 		}
 		if err := s.clients.Dismiss(t.Context(), 4*time.Second, []Dismissal{{changed, reason.LeaveReload}, {removed, reason.LeaveRemoved}}); err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestDismiss(t *testing.T) {
 			t.Errorf("asked at %s", got)
 		}
 
-		s.listenIn(t, changed).expectEnd(t, true, "first\n\n1\n\nleave reload\n\n") // a client that comes late is asked at once
+		s.connectIn(t, changed).expectEnd(t, true, "first\n\n1\n\nleave reload\n\n") // a client that comes later is asked at once
 		s.expectEnd(t, reason.EndAsked)
 		source.append("2")
 		for _, l := range staying {
@@ -68,13 +68,12 @@ func TestDismiss(t *testing.T) {
 	})
 }
 
-// A client that has been asked for one reason is not asked for another, and a drain need not wait for a
-// dismissal.
+// Each client is asked once, and a drain does not wait for a dismissal.
 func TestDismissWhileDraining(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		changed := &Audience{}
 		s.serve(newSource(100), Policy{})
-		first, second := s.listenIn(t, changed), s.listenIn(t, changed)
+		first, second := s.connectIn(t, changed), s.connectIn(t, changed)
 		dismissed := make(chan error)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { dismissed <- s.clients.Dismiss(ctx, time.Hour, []Dismissal{{changed, reason.LeaveReload}}) }()
@@ -94,13 +93,12 @@ func TestDismissWhileDraining(t *testing.T) {
 	})
 }
 
-// Only the clients of the given audiences are cut.
 func TestCutDismissed(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		changed := &Audience{}
 		source := newSource(100).append("1")
 		s.serve(source, Policy{})
-		leaves, stays := s.listenIn(t, changed), s.listenIn(t, &Audience{})
+		leaves, stays := s.connectIn(t, changed), s.connectIn(t, &Audience{})
 		s.clients.CutDismissed([]Dismissal{{changed, reason.LeaveReload}})
 		leaves.expectEnd(t, false, "first\n\n1\n\n")
 		s.expectEnd(t, reason.EndCut)
@@ -111,31 +109,30 @@ func TestCutDismissed(t *testing.T) {
 	})
 }
 
-// A client whose stream has moved to the end of its log is told the reason for which it leaves, also where there would
-// be no room for the log that goes on.
-func TestLeavesThoughThereIsNoRoom(t *testing.T) {
+// The log has ended, and there is no room for the next one.
+func TestAClientLeavesForItsReasonWhenAMoveFails(t *testing.T) {
 	source := newSource(100)
 	source.log.Close()
-	session := newSession(&Client{Source: source, Blocks: blocks{source: source}, Follower: nowhere{}}, newForm(false, false), 0)
+	session := newSession(&Client{Source: source, Blocks: blocks{source: source}, Follower: noRoom{}}, newEncoder(false, false), 0)
 	session.step(0) // the first block
-	session.tell(reason.LeaveRemoved)
-	session.tell(reason.LeaveDrain) // later, and in vain
+	session.askToLeave(reason.LeaveRemoved)
+	session.askToLeave(reason.LeaveDrain) // has no effect
 	written, end := session.step(0)
 	if got := string(slices.Concat(written...)); got != "leave removed\n\n" || end != reason.EndComplete {
 		t.Errorf("got %q, %s", got, end)
 	}
 }
 
-// nowhere is a Follower without room.
-type nowhere struct{}
+// noRoom is a Follower without room for the next log.
+type noRoom struct{}
 
 // Pass passes nothing.
-func (nowhere) Pass(position uint64) (next uint64, more bool) { return position, false }
+func (noRoom) Pass(position uint64) (next uint64, more bool) { return position, false }
 
-// Parted is never so.
-func (nowhere) Parted() bool { return false }
+// Parted returns false.
+func (noRoom) Parted() bool { return false }
 
 // Move fails.
-func (nowhere) Move() (position uint64, moved bool, err error) {
+func (noRoom) Move() (position uint64, moved bool, err error) {
 	return 0, false, errors.New("no room")
 }

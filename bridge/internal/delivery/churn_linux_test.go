@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-var connects = flag.Int("connects", 4000, "how many clients TestChurn has come and go; 100000 is what is promised")
+var churnClients = flag.Int("connects", 4000, "how many clients TestChurn has come and go; 100000 is what is promised")
 
-// footprint is what clients that have gone must not leave behind.
+// footprint is what clients must not leave behind.
 type footprint struct {
 	goroutines, descriptors int
 	heap                    uint64
@@ -23,38 +23,37 @@ func (f footprint) exceeds(before footprint) bool {
 	return f.goroutines > before.goroutines || f.descriptors > before.descriptors || f.heap > before.heap+1<<20
 }
 
-func footprintNow(t testing.TB) footprint {
+func measureFootprint(t testing.TB) footprint {
 	t.Helper()
 	descriptors, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var memory runtime.MemStats
-	for range 3 { // pools let go in the second
+	for range 3 { // pools are emptied by the second
 		runtime.GC()
 	}
 	runtime.ReadMemStats(&memory)
 	return footprint{runtime.NumGoroutine(), len(descriptors), memory.HeapAlloc}
 }
 
-// Clients that come and go leave goroutines, descriptors and memory where they
-// were.
+// Clients come and go without leaving goroutines, descriptors or memory behind.
 func TestChurn(t *testing.T) {
-	for _, way := range shardWays {
-		t.Run(way.name, func(t *testing.T) {
-			s := newStand(t, way)
+	for _, p := range shardPaths {
+		t.Run(p.name, func(t *testing.T) {
+			s := newSocketServer(t, p)
 			log := newSource(10).append("1")
 			s.serve(log, Policy{Heartbeat: time.Hour, MaxAge: time.Hour})
-			stays := s.listen(t)
+			stays := s.connect(t)
 			stays.awaitText(t, "first\n\n1\n\n")
-			s.churn(t, 1000) // so that pools and slots are as large as they get
-			before := footprintNow(t)
-			s.churn(t, *connects)
-			after := footprintNow(t)
+			s.churn(t, 1000) // until pools and slots have their full size
+			before := measureFootprint(t)
+			s.churn(t, *churnClients)
+			after := measureFootprint(t)
 			for late := time.Now().Add(patience); after.exceeds(before) && time.Now().Before(late); {
-				after = footprintNow(t) // some requests were read when their clients had gone
+				after = measureFootprint(t) // the server may still read requests of clients that have gone
 			}
-			t.Logf("%d clients came and went: %+v before, %+v after", *connects, before, after)
+			t.Logf("%d clients came and went: %+v before, %+v after", *churnClients, before, after)
 			if after.exceeds(before) {
 				t.Errorf("%+v before, %+v after", before, after)
 			}
@@ -64,13 +63,13 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// churn has clients come and go, eight at a time, each in another manner.
-func (s *stand) churn(t *testing.T, n int) {
+// churn connects n clients, eight at a time, that leave in different ways.
+func (s *socketServer) churn(t *testing.T, n int) {
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
 			for i := worker; i < n; i += 8 {
-				if err := s.visit(i); err != nil {
+				if err := s.connectAndLeave(i); err != nil {
 					t.Error(err)
 					return
 				}
@@ -86,14 +85,14 @@ func (s *stand) churn(t *testing.T, n int) {
 	s.http.CloseIdleConnections()
 }
 
-// visit is one client, which goes before its answer, with a reset, with its
-// side ended first, or just so.
-func (s *stand) visit(i int) error {
+// connectAndLeave connects one client. It leaves before the response, with a reset, after closing its
+// side, or plainly.
+func (s *socketServer) connectAndLeave(i int) error {
 	var dialer net.Dialer
-	if s.way.network == "tcp" { // from many addresses: a port stays taken for a minute
+	if s.path.network == "tcp" { // from many addresses, since a port stays in TIME_WAIT for a minute
 		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%250))}
 	}
-	conn, err := dialer.Dial(s.way.network, s.address)
+	conn, err := dialer.Dial(s.path.network, s.address)
 	if err != nil {
 		return err
 	}
@@ -114,7 +113,7 @@ func (s *stand) visit(i int) error {
 		if err := half.CloseWrite(); err != nil {
 			return err
 		}
-		_, _ = io.Copy(io.Discard, conn) // until the server has closed, or reset
+		_, _ = io.Copy(io.Discard, conn) // until the server closes or resets the connection
 	}
 	return conn.Close()
 }

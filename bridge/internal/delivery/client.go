@@ -8,116 +8,110 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// Source is what a client's stream is read from. Its methods are called by one
-// goroutine at a time, which serves others too: they do not wait.
+// Source is the topic that a client's stream is read from. Its methods are called by one goroutine at a
+// time. They must not block: the goroutine also serves other clients.
 //
-//nolint:interfacebloat // it is one thing, and no caller needs a part of it
+//nolint:interfacebloat // one adapter implements all of it, and every caller needs it whole
 type Source interface {
 	Log() *replay.Log
-	// Status returns what a client is to be told besides the log's frames,
-	// and a channel that is closed when that changes. The log's watchers are
-	// notified, too.
+	// Status returns the topic's state, and a channel that is closed when the state changes. A change
+	// also notifies the log's watchers.
 	Status() (Status, <-chan struct{})
-	// Watches reports whether Sending and Progress are to be called, at least until
-	// the client moves. It is not asked for each frame, for what is looked up for
-	// each of many clients is a good part of what a frame costs.
+	// Watches reports whether Sending, Taking and Progress must be called. The answer holds until
+	// the client moves to another log. It is asked once for each log and not for each frame: a lookup
+	// for each client is a considerable part of a frame's cost.
 	Watches() bool
-	// Sending says how far the frames go that are to be written now. They may
-	// have left the log when they have been. A block of the client's own is written
-	// at its position. Progress follows as soon as all has been written.
+	// Sending reports the position up to which frames are about to be written. The log may drop these
+	// frames before all are written. For a block of the client's own it is the client's position.
 	Sending(position uint64)
-	// Taking says that the client's socket has taken a part of what is being written.
+	// Taking reports that the client's socket has taken a part of what is being written.
 	Taking()
-	// Progress says how far the client has been written to. It is called, and Sending,
-	// also where frames are read compressed.
+	// Progress reports the position up to which everything has been written. For clients that take
+	// gzip, Sending, Taking and Progress are called even if Watches is false.
 	Progress(position uint64)
 }
 
-// Follower brings a client's stream from log to log. Its methods are called as
-// Source's are.
+// Follower moves a client's stream from log to log. Its methods are called like those of Source.
 type Follower interface {
-	// Pass returns the position behind those frames after a position that the
-	// client is not to be sent. more: the log holds no other, and what comes next
-	// may be one of them; else it is not asked again until the client moves.
+	// Pass returns the position after those frames that follow position and that the client already
+	// has, by the ordinal in its id. more reports that the log has no frame after these, and that the
+	// next frame may be such a frame too. When more is false, Pass is not called again in this log.
 	Pass(position uint64) (next uint64, more bool)
-	// Parted reports whether the client is to move before it is sent more: it keeps
-	// others waiting, or is kept waiting. It is asked where the Source Watches.
+	// Parted reports whether the client must move to another log before it is sent more, because it
+	// keeps other clients waiting or waits for one. It is only called where Sending is.
 	Parted() bool
-	// Move is asked at the end of the log, and where the client is parted. Where another log goes on from
-	// there, the Source's Log is that one from now on, and position where the
-	// client stands in it. An error says that there is no room for one.
+	// Move is called at the end of the log, and when Parted is true. If another log continues the
+	// stream, moved is true, Source.Log returns that log from now on, and position is the client's
+	// position in it. An error means that a limit leaves no room for that log.
 	Move() (position uint64, moved bool, err error)
 }
 
-// Status is what a client is to be told besides the log's frames.
+// Status is the state of a topic that its clients learn by blocks of their own.
 type Status struct {
-	Stale bool // no RPC is placed
-	Leave bool // the client is to read what the log holds, and come back later
+	Stale bool // the topic has no RPC
+	Leave bool // the client must read the log to its head and then reconnect
 }
 
-// Blocks render a client's own blocks, which no log holds. They append.
+// Blocks render blocks of a client's own, which are not in the log. The methods append to dst.
 type Blocks interface {
 	// Heartbeat keeps a silent connection alive.
 	Heartbeat(dst []byte) []byte
-	// Stale tells that no RPC is placed, Live that one is again.
+	// Stale reports to the client that the topic has no RPC, and Live that it has one again.
 	Stale(dst []byte) []byte
 	Live(dst []byte) []byte
-	// Lagged tells a gap, and returns the position behind it: that of the
-	// oldest frame held.
+	// Lagged reports a gap to the client. position is the position after the gap, before the oldest
+	// frame in the log.
 	Lagged(dst []byte) (block []byte, position uint64)
-	// Leave asks the client to come back or, if it is Removed, says that the
-	// stream has ended for good.
+	// Leave asks the client to reconnect. For the reason removed it reports the end of the stream.
 	Leave(dst []byte, why reason.Leave) []byte
 }
 
-// Policy says how a client is served.
+// Policy is the part of a route's configuration that delivery applies.
 type Policy struct {
-	// WriteTimeout is how long a socket may take nothing while there is
-	// something to send. On HTTP/2 it ends streams whose client gives no
-	// window; where the whole connection takes nothing, the reset cannot be
-	// written either, and only http.Server's HTTP2.WriteByteTimeout helps.
+	// WriteTimeout is how long a socket may take nothing while there is something to write. Over
+	// HTTP/2 it ends streams whose client gives no window. If the whole connection takes nothing, even
+	// the reset cannot be written, and only http.Server's HTTP2.WriteByteTimeout ends the stream.
 	WriteTimeout time.Duration
-	// Heartbeat is how long a connection may be silent; 0 is for ever.
+	// Heartbeat is the longest time without a write; 0 is unlimited.
 	Heartbeat time.Duration
-	// Comments is set where heartbeats are comments, which clients buffer.
+	// Comments is set if heartbeats are comments, which some clients buffer.
 	Comments bool
-	// MaxAge is when the client is asked to come back; 0 is never.
+	// MaxAge is the age of a stream at which its client is asked to reconnect; 0 is unlimited.
 	MaxAge time.Duration
-	// Skip tells a client that is too slow for the log what it missed,
-	// instead of asking it to come back.
+	// Skip makes a client that is too slow for the log continue behind a gap. Otherwise it is asked to
+	// reconnect.
 	Skip bool
 }
 
-// Client is one response to be streamed.
+// Client is one response to stream, and its result.
 type Client struct {
 	Source   Source
-	Follower Follower // nil: the stream ends with its log
+	Follower Follower // nil if the stream ends with its log
 	Blocks   Blocks
 	Policy   Policy
 	First    []byte // the first block, written at once
-	Position uint64 // in the log, behind First
-	Gzip     bool   // the client takes the response compressed
-	// Sent is how many bytes of the response's body the client's socket, or
-	// net/http, has taken, the body's own framing included where it is ours. It is for
-	// Done to read.
+	Position uint64 // in the log, after First
+	Gzip     bool   // the client accepts gzip
+	// Sent counts the bytes of the body that the socket, or net/http, has taken. It includes chunk
+	// framing only where the bridge writes it. Done may read it.
 	Sent uint64
-	// Frames is how many of the logs' frames the client has been sent whole; for Done.
+	// Frames counts the frames that were written whole. Done may read it.
 	Frames uint64
-	// Audience is the group that the client is dismissed with; nil: none.
+	// Audience is the set of clients that this client is dismissed with; it may be nil.
 	Audience *Audience
-	// Counts is where what becomes of the client is counted; nil: nowhere.
+	// Counts is shared by the clients of a route; it may be nil.
 	Counts *Counts
-	// Says is why the client is asked to come back, where its log has nothing but
-	// that; the zero Reason: it is not.
+	// Says is the reason if all that the stream has is a request to reconnect; empty otherwise. It is
+	// counted as the end of the stream.
 	Says    reason.Leave
-	cutting atomic.Value // a func() that ends the stream; none until it is served
-	// Done is called once, with how the stream ended, by the goroutine that served
-	// it. It should be quick, for other clients may wait. It may be nil.
+	cutting atomic.Value // a func() that ends the stream, once the client is served
+	// Done is called once, with the end of the stream, on the goroutine that served the client. It must
+	// be quick, since other clients may wait for that goroutine. It may be nil.
 	Done func(reason.End)
 }
 
-// Cut ends the client's stream at once, without a last block, if it is being
-// served. It does not wait, and may be called from any goroutine.
+// Cut ends the client's stream at once, without a last block. It does nothing before the client is
+// served. It does not block and is safe for concurrent use.
 func (c *Client) Cut() {
 	if cut, ok := c.cutting.Load().(func()); ok {
 		cut()

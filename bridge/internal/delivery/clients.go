@@ -10,33 +10,32 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// errNotStreaming says what an embedder has to mend.
+// errNotStreaming is for programs that embed the bridge.
 var errNotStreaming = errors.New("delivery: the ResponseWriter cannot flush; a middleware that wraps it needs an Unwrap method (see http.ResponseController)")
 
-// Clients is all clients that are being streamed to. The zero Clients is ready.
-// Close it.
+// Clients are all clients whose streams are running. The zero Clients is ready to use, and must be
+// closed.
 type Clients struct {
 	mu       sync.Mutex
 	streams  map[served]*Audience
 	draining bool
-	empty    chan struct{} // closed when the last stream ends; nil without a waiter
+	empty    chan struct{} // closed when the last stream ends; nil unless Drain waits for it
 
 	takeover takeover
 }
 
-// served is a client while it is being streamed to.
+// served is a client whose stream is running.
 type served interface {
-	tell(why reason.Leave) // asks it to leave
-	cut()                  // ends its stream at once, without a word
+	askToLeave(why reason.Leave) // at its next step; may be called from any goroutine
+	cut()                        // ends the stream at once, without a last block; may be called from any goroutine
 }
 
-// Serve begins to stream to a client, which is the Clients' from then on. The
-// response's head is w.Header() and status 200; an error says that the response
-// cannot be streamed at all, and nothing has been written.
+// Serve starts the stream of a client, which it owns from then on. The head of the response is
+// w.Header() with status 200. With an error nothing has been written: w cannot stream.
 //
-// The stream is for the request's goroutine to run, whose stack should be small
-// by then: the first block has been written. It is nil where the connection has
-// been taken over: the client is served when its handler has returned.
+// The caller runs the Stream on the request's goroutine. Its first block has been written already, so
+// the caller can keep the stack small. The Stream is nil if Serve has taken the connection over; the
+// client is then served without the request's goroutine.
 func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client *Client) (*Stream, error) {
 	if !canFlush(w) {
 		return nil, errNotStreaming
@@ -51,7 +50,7 @@ func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client *Client) 
 		s, taken = c.takeOver(w, client)
 	}
 	if !taken {
-		s = newStream(c, client, newForm(client.Gzip, false), newResponse(w))
+		s = newStream(c, client, newEncoder(client.Gzip, false), newResponse(w))
 	}
 	if s != nil {
 		s.begin()
@@ -59,25 +58,24 @@ func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client *Client) 
 	return s, nil
 }
 
-// Len returns how many clients are being streamed to.
+// Len returns the number of running streams.
 func (c *Clients) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.streams)
 }
 
-// Drain asks every client to come back, spread evenly over grace, and returns
-// when all streams have ended or ctx has. A client that comes after is asked
-// at once.
+// Drain asks all clients to reconnect, evenly spread over grace. It returns when all streams or ctx have
+// ended. A client that comes later is asked at once.
 func (c *Clients) Drain(ctx context.Context, grace time.Duration) error {
 	c.mu.Lock()
 	c.draining = true
-	waiting := make([]asking, 0, len(c.streams))
+	waiting := make([]leaveRequest, 0, len(c.streams))
 	for s := range c.streams {
-		waiting = append(waiting, asking{s, reason.LeaveDrain})
+		waiting = append(waiting, leaveRequest{s, reason.LeaveDrain})
 	}
 	c.mu.Unlock()
-	if err := ask(ctx, grace, waiting); err != nil {
+	if err := askAll(ctx, grace, waiting); err != nil {
 		return err
 	}
 	select {
@@ -88,7 +86,7 @@ func (c *Clients) Drain(ctx context.Context, grace time.Duration) error {
 	}
 }
 
-// Cut ends every stream at once, without a word.
+// Cut ends all streams at once, without a last block.
 func (c *Clients) Cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,9 +96,8 @@ func (c *Clients) Cut() {
 	}
 }
 
-// Close cuts the remaining clients whose connections have been taken over, and
-// returns when none of their goroutines runs any more. No client may be served
-// after it.
+// Close cuts all clients whose connections were taken over, and waits for their goroutines. No client
+// may be served after Close.
 func (c *Clients) Close() error { return c.takeover.close() }
 
 func (c *Clients) add(s served, audience *Audience) {
@@ -112,9 +109,9 @@ func (c *Clients) add(s served, audience *Audience) {
 	c.streams[s] = audience
 	switch {
 	case c.draining:
-		s.tell(reason.LeaveDrain)
+		s.askToLeave(reason.LeaveDrain)
 	case audience.dismissed():
-		s.tell(audience.why)
+		s.askToLeave(audience.why)
 	}
 }
 
@@ -143,7 +140,7 @@ func (c *Clients) drained() <-chan struct{} {
 	return c.empty
 }
 
-// pause waits, unless ctx ends before.
+// pause waits for d or for the end of ctx.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -158,7 +155,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// canFlush reports whether http.ResponseController will find a way to flush.
+// canFlush reports whether http.ResponseController can flush w.
 func canFlush(w http.ResponseWriter) bool {
 	for {
 		switch inner := w.(type) {

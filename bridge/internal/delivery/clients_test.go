@@ -15,14 +15,14 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// Clients are asked one after another, spread evenly over the grace.
+// The requests are spread evenly over the grace.
 func TestDrain(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100).append("1")
 		s.serve(source, Policy{})
-		var all []*listener
+		var all []*pipeClient
 		for range 10 {
-			all = append(all, s.listen(t))
+			all = append(all, s.connect(t))
 		}
 		synctest.Wait()
 		began := time.Now()
@@ -55,18 +55,16 @@ func TestDrainWithoutClients(t *testing.T) {
 	}
 }
 
-// A client that comes while the bridge drains hears its position, and is asked to
-// leave.
-func TestComesWhileDraining(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+func TestAClientThatComesDuringADrainIsAskedToLeave(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		s.serve(newSource(100).append("1"), Policy{})
-		early := s.listen(t)
-		other := s.listen(t)
+		early := s.connect(t)
+		other := s.connect(t)
 		synctest.Wait()
 		drained := make(chan error)
 		go func() { drained <- s.clients.Drain(t.Context(), 20*time.Second) }()
 		time.Sleep(5 * time.Second)
-		s.listen(t).expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
+		s.connect(t).expectEnd(t, true, "first\n\n1\n\nleave drain\n\n")
 		if time.Since(early.began) != 5*time.Second {
 			t.Error("a client that comes later waits")
 		}
@@ -78,13 +76,12 @@ func TestComesWhileDraining(t *testing.T) {
 	})
 }
 
-// The last word comes after all that the log holds by then: it may be gone
-// when the client comes back.
-func TestDrainComesAfterTheTail(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+// All frames come before the last block: the log may be gone when the client returns.
+func TestDrainWritesTheTailFirst(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100000)
 		s.serve(source, Policy{})
-		l := s.listen(t)
+		l := s.connect(t)
 		synctest.Wait()
 		var want strings.Builder
 		want.WriteString("first\n\n")
@@ -101,10 +98,10 @@ func TestDrainComesAfterTheTail(t *testing.T) {
 	})
 }
 
-func TestDrainGivesUp(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+func TestDrainReturnsWithItsContext(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		s.serve(newSource(100), Policy{})
-		l, other := s.listen(t), s.listen(t)
+		l, other := s.connect(t), s.connect(t)
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -121,12 +118,12 @@ func TestDrainGivesUp(t *testing.T) {
 	})
 }
 
-// A cut is no clean end, also for a client that waits, and nothing more is sent.
+// The response of a waiting client ends with an error, and nothing more is sent.
 func TestCut(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100).append("1")
 		s.serve(source, Policy{Heartbeat: time.Second})
-		l := s.listen(t)
+		l := s.connect(t)
 		synctest.Wait()
 		s.clients.Cut()
 		l.expectEnd(t, false, "first\n\n1\n\n")
@@ -138,12 +135,11 @@ func TestCut(t *testing.T) {
 	})
 }
 
-// A write that takes long is cut, too.
-func TestCutOfAStuckWrite(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+func TestCutEndsAStuckWrite(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100).append(strings.Repeat("x", 1<<20))
 		s.serve(source, Policy{WriteTimeout: time.Hour})
-		s.get(t) // and does not read
+		s.request(t) // without reading
 		time.Sleep(time.Second)
 		if n := s.clients.Len(); n != 1 {
 			t.Fatalf("%d clients", n)
@@ -156,18 +152,18 @@ func TestCutOfAStuckWrite(t *testing.T) {
 	})
 }
 
-// deaf is a ResponseWriter that cannot flush.
-type deaf struct{ http.ResponseWriter }
+// noFlushWriter is a ResponseWriter that cannot flush.
+type noFlushWriter struct{ http.ResponseWriter }
 
-// wrapped is one of a middleware that lets http.ResponseController through.
+// wrapped is the ResponseWriter of a middleware that supports http.ResponseController.
 type wrapped struct{ http.ResponseWriter }
 
-// Unwrap returns what it wraps.
+// Unwrap returns the wrapped ResponseWriter.
 func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func TestWriterThatCannotFlush(t *testing.T) {
 	recorder := httptest.NewRecorder()
-	for _, w := range []http.ResponseWriter{deaf{recorder}, wrapped{deaf{recorder}}, wrapped{wrapped{deaf{recorder}}}} {
+	for _, w := range []http.ResponseWriter{noFlushWriter{recorder}, wrapped{noFlushWriter{recorder}}, wrapped{wrapped{noFlushWriter{recorder}}}} {
 		var clients Clients
 		_, err := clients.Serve(w, request(), &Client{First: []byte("first\n\n")})
 		if !errors.Is(err, errNotStreaming) || clients.Len() != 0 {
@@ -175,11 +171,11 @@ func TestWriterThatCannotFlush(t *testing.T) {
 		}
 	}
 	if recorder.Body.Len() > 0 || recorder.Flushed {
-		t.Error("something was written")
+		t.Error("the response has content")
 	}
 }
 
-// A writer without deadlines is a middleware's own business.
+// A missing SetWriteDeadline is ignored.
 func TestWriterWithoutDeadlines(t *testing.T) {
 	for _, wrap := range []func(http.ResponseWriter) http.ResponseWriter{
 		func(w http.ResponseWriter) http.ResponseWriter { return w },

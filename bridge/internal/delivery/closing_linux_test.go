@@ -16,13 +16,13 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// Clients that are still served when Clients is closed are cut.
+// Close cuts the clients.
 func TestCloseWhileStreamsAreOpen(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
+	onShard(t, func(t *testing.T, s *socketServer) {
 		s.serve(newSource(100).append("1"), Policy{Heartbeat: time.Hour})
-		var all []*ear
+		var all []*socketClient
 		for range 10 {
-			all = append(all, s.listen(t))
+			all = append(all, s.connect(t))
 			all[len(all)-1].awaitText(t, "first\n\n1\n\n")
 		}
 		if err := s.clients.Close(); err != nil {
@@ -43,7 +43,7 @@ func TestCloseWhileStreamsAreOpen(t *testing.T) {
 
 // Responses that have ended reach their clients before Close returns.
 func TestCloseWhileStreamsClose(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
+	onShard(t, func(t *testing.T, s *socketServer) {
 		source := newSource(100).append(noise[:50<<10])
 		source.log.Close()
 		s.serve(source, Policy{})
@@ -58,13 +58,11 @@ func TestCloseWhileStreamsClose(t *testing.T) {
 	})
 }
 
-// A connection that is taken over while Clients closes is cut, and not
-// forgotten.
-func TestTakenOverWhileClosing(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
+func TestAClientTakenOverDuringCloseIsCut(t *testing.T) {
+	onShard(t, func(t *testing.T, s *socketServer) {
 		s.serve(newSource(100).append("1"), Policy{Heartbeat: time.Hour})
 		conn := s.dial(t)
-		s.clients.mu.Lock() // the handler gets as far as this
+		s.clients.mu.Lock() // stops the handler in Clients.add
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: site\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -84,12 +82,12 @@ func TestTakenOverWhileClosing(t *testing.T) {
 	})
 }
 
-// Connections come while everything ends; none is left behind.
-func TestComeAndClose(t *testing.T) {
+// No connection may be left behind.
+func TestClientsConnectDuringClose(t *testing.T) {
 	for range 20 {
-		way := shardWays[0]
-		way.either = true // late ones are served by their goroutines
-		s := newStand(t, way)
+		p := shardPaths[0]
+		p.maybeDirect = true // after Close a Stream serves the client
+		s := newSocketServer(t, p)
 		s.serve(newSource(100).append("1"), Policy{Heartbeat: time.Millisecond})
 		var coming sync.WaitGroup
 		came := make(chan struct{}, 1000)
@@ -118,19 +116,18 @@ func TestComeAndClose(t *testing.T) {
 	}
 }
 
-// http.Server's Shutdown and Close, and its timeouts, have nothing to do with
-// connections that have been taken over.
-func TestServerHasNoPart(t *testing.T) {
-	hurried := slices.Clone(shardWays)
+// Neither Shutdown and Close nor the timeouts of http.Server end a stream whose connection is taken over.
+func TestHTTPServerDoesNotAffectTakenConnections(t *testing.T) {
+	hurried := slices.Clone(shardPaths)
 	for i := range hurried {
-		hurried[i].server = func(server *http.Server) {
+		hurried[i].configure = func(server *http.Server) {
 			server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
 		}
 	}
-	onWays(t, hurried, func(t *testing.T, s *stand) {
+	onPaths(t, hurried, func(t *testing.T, s *socketServer) {
 		source := newSource(100)
 		s.serve(source, Policy{Heartbeat: 10 * time.Millisecond})
-		e := s.listen(t)
+		e := s.connect(t)
 		e.awaitCount(t, "beat\n\n", 40)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -151,26 +148,26 @@ func TestServerHasNoPart(t *testing.T) {
 	})
 }
 
-// takes is a middleware's ResponseWriter that hijacks on its own.
-type takes struct {
+// hijackingWriter is the ResponseWriter of a middleware with a Hijack of its own.
+type hijackingWriter struct {
 	http.ResponseWriter
 	http.Flusher
 	hijack func() (net.Conn, *bufio.ReadWriter, error)
 }
 
-// Hijack is http.Hijacker's.
-func (h takes) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.hijack() }
+// Hijack implements http.Hijacker.
+func (h hijackingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.hijack() }
 
-// flusherOf returns what every ResponseWriter of http.Server is.
+// flusherOf returns w, which is an http.Flusher, as those of http.Server are.
 func flusherOf(w http.ResponseWriter) http.Flusher {
 	flusher, _ := w.(http.Flusher)
 	return flusher
 }
 
-// Middlewares in front of the shard.
+// Only a middleware with Hijack lets its connection be taken over.
 func TestMiddlewares(t *testing.T) {
 	for name, c := range map[string]struct {
-		handed bool
+		direct bool
 		wrap   func(w http.ResponseWriter) http.ResponseWriter
 	}{
 		"no Hijack": {false, func(w http.ResponseWriter) http.ResponseWriter {
@@ -179,35 +176,35 @@ func TestMiddlewares(t *testing.T) {
 				http.Flusher
 			}{w, flusherOf(w)}
 		}},
-		"to be unwrapped": {false, func(w http.ResponseWriter) http.ResponseWriter { return wrapped{w} }},
-		"passes Hijack on": {true, func(w http.ResponseWriter) http.ResponseWriter {
-			return takes{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) { return http.NewResponseController(w).Hijack() }}
+		"offers Unwrap": {false, func(w http.ResponseWriter) http.ResponseWriter { return wrapped{w} }},
+		"forwards Hijack": {true, func(w http.ResponseWriter) http.ResponseWriter {
+			return hijackingWriter{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) { return http.NewResponseController(w).Hijack() }}
 		}},
-		"hands out a connection of its own": {true, func(w http.ResponseWriter) http.ResponseWriter {
-			return takes{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) {
+		"returns a connection of its own": {true, func(w http.ResponseWriter) http.ResponseWriter {
+			return hijackingWriter{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) {
 				conn, buffered, err := http.NewResponseController(w).Hijack()
 				return struct{ net.Conn }{conn}, buffered, err
 			}}
 		}},
-		"cannot Hijack, and says so": {false, func(w http.ResponseWriter) http.ResponseWriter {
-			return takes{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }}
+		"refuses with ErrNotSupported": {false, func(w http.ResponseWriter) http.ResponseWriter {
+			return hijackingWriter{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }}
 		}},
-		"cannot Hijack, and says so in its own words": {false, func(w http.ResponseWriter) http.ResponseWriter {
-			return takes{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) {
+		"refuses with another error": {false, func(w http.ResponseWriter) http.ResponseWriter {
+			return hijackingWriter{w, flusherOf(w), func() (net.Conn, *bufio.ReadWriter, error) {
 				return nil, nil, errors.New("the ResponseWriter is no http.Hijacker")
 			}}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			way := shardWays[0]
-			way.handed = c.handed
-			way.handle = func(next http.Handler) http.Handler {
+			p := shardPaths[0]
+			p.direct = c.direct
+			p.middleware = func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(c.wrap(w), r) })
 			}
-			onWays(t, []wayOf{way}, func(t *testing.T, s *stand) {
+			onPaths(t, []path{p}, func(t *testing.T, s *socketServer) {
 				source := newSource(100).append("1")
 				s.serve(source, Policy{Heartbeat: 10 * time.Millisecond, Comments: true})
-				e := s.listen(t)
+				e := s.connect(t)
 				e.awaitCount(t, "1\n\n", 1)
 				source.append("2")
 				source.log.Close()
@@ -220,12 +217,11 @@ func TestMiddlewares(t *testing.T) {
 	}
 }
 
-// HTTP/1.0 knows no chunks, so that the end of the connection is that of the
-// response; net/http serves it.
+// HTTP/1.0 has no chunks: net/http ends the response by closing the connection.
 func TestHTTP10(t *testing.T) {
-	way := shardWays[0]
-	way.handed = false
-	s := newStand(t, way)
+	p := shardPaths[0]
+	p.direct = false
+	s := newSocketServer(t, p)
 	source := newSource(100).append("1")
 	source.log.Close()
 	s.serve(source, Policy{})

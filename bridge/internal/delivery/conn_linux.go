@@ -8,11 +8,11 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// overConn returns a stream over a connection that is no socket of the kernel's,
-// but a listener's of its own. The request's context knows it no more.
+// overConn returns a stream over a hijacked connection that is not a bare kernel socket. Hijacking
+// detaches the connection from the request's context, so a goroutine reads it to notice its end.
 func (c *Clients) overConn(conn net.Conn, client *Client) *Stream {
-	s := newStream(c, client, newForm(client.Gzip, true), chunkedConn{conn})
-	s.around = func(run func(context.Context) reason.End) reason.End {
+	s := newStream(c, client, newEncoder(client.Gzip, true), chunkedConn{conn})
+	s.wrapRun = func(run func(context.Context) reason.End) reason.End {
 		ctx, gone := context.WithCancel(context.Background())
 		defer gone()
 		var watching sync.WaitGroup
@@ -22,20 +22,20 @@ func (c *Clients) overConn(conn net.Conn, client *Client) *Stream {
 		})
 		end := run(ctx)
 		if half, ok := conn.(interface{ CloseWrite() error }); ok && (end == reason.EndComplete || end == reason.EndAsked) && half.CloseWrite() == nil {
-			_ = pause(ctx, closing) // the client may close first
+			_ = pause(ctx, closeTimeout) // the client closes first, see closeTimeout
 		}
-		_ = conn.Close() // all that can be said has been
+		_ = conn.Close() // an error changes nothing: the stream has ended
 		watching.Wait()
 		return end
 	}
 	return s
 }
 
-// discard reads what a client sends after its request. It returns when the
-// client has ended its side, or sends too much.
+// discard reads and drops input after the request, until the client closes its side or exceeds
+// maxFurtherInput.
 func discard(conn net.Conn) {
 	scratch := make([]byte, 512)
-	for input := 0; input <= furtherInput; {
+	for input := 0; input <= maxFurtherInput; {
 		n, err := conn.Read(scratch)
 		if err != nil {
 			return
@@ -44,8 +44,8 @@ func discard(conn net.Conn) {
 	}
 }
 
-// chunkedConn is a sink for blocks that are chunks already.
+// chunkedConn is a sink for blocks that an encoder has put into chunks.
 type chunkedConn struct{ net.Conn }
 
-// Flush does nothing: what was written is on its way.
+// Flush does nothing: a net.Conn does not buffer.
 func (chunkedConn) Flush() error { return nil }

@@ -9,43 +9,41 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 )
 
-// Transport is what writes to a client's socket.
+// Transport is the kind of writer that serves a client.
 type Transport int
 
-// The transports.
+// The kinds of writers.
 const (
-	Shard Transport = iota // the one goroutine that writes to many
-	HTTP                   // the request's own, by net/http
+	Shard Transport = iota // the shard's goroutine, for many clients
+	HTTP                   // a Stream: the request's goroutine
 )
 
-// Transports are all of them, as a metric's label has them.
+// Transports returns the transports' names in metrics.
 func Transports() [2]string { return [2]string{Shard: "shard", HTTP: "http"} }
 
-// Counts is what became of the clients that share it. It costs them, for each
-// write, an addition for the bytes and one for the frames.
+// Counts are the counters of the clients that share them. A write costs two additions, for its bytes and
+// for its frames.
 type Counts struct {
-	// Clients are those being streamed to, by Transport.
+	// Clients are the running streams, by Transport.
 	Clients [2]atomic.Int64
-	// Frames of logs that were written whole.
+	// Frames counts frames that were written whole to a client.
 	Frames atomic.Uint64
-	// Marked is how often clients were sent the marked frames of logs, by mark; nil:
-	// not counted.
+	// Marked counts the marked frames (replay.Log.Mark) that clients were sent, by label; it may be
+	// nil.
 	Marked *tally.Family[reason.Gap]
-	// Bytes handed to connections as they are, and GzipBytes compressed ones:
-	// chunks of HTTP/1.1 included where the bridge makes them, but neither
-	// the head nor what TLS and HTTP/2 put around.
+	// Bytes and GzipBytes count what was handed to connections, plain and compressed. They include
+	// chunk framing where the bridge writes it, but not the head, TLS or HTTP/2 framing.
 	Bytes, GzipBytes atomic.Uint64
-	// Ends is how streams ended: an End, or the Reason for which the client was
-	// asked to leave.
+	// Ends counts ended streams by the reason.Leave that the client was asked to leave for, or else by
+	// the reason.End.
 	Ends *tally.Family[string]
-	// Reached is how old the newest frame was when all clients of a log that keep
-	// up had it, by Transport; where they are few, for some of the frames. For
-	// HTTP, where each client has a goroutine of its own, it is how old the frame
-	// was when one client had it, for some of the writes.
+	// Reached measures the age of a frame when it has been written, by Transport. Shard: to all members
+	// of a group whose sockets take bytes; in small groups only some frames are measured. HTTP: to one
+	// client; only some writes are measured.
 	Reached [2]*tally.Histogram
 }
 
-// NewCounts returns counts that stand at 0.
+// NewCounts returns counts of zero.
 func NewCounts() *Counts {
 	return &Counts{
 		Ends:    tally.NewFamily(outcomes()...),
@@ -64,7 +62,7 @@ func (c *Counts) sent(n int, gzip bool) {
 	}
 }
 
-// outcomes are all values of [Counts.Ends].
+// outcomes returns the labels of Counts.Ends.
 func outcomes() []string {
 	leaves := reason.Leaves()
 	all := append(make([]string, 0, 4+len(leaves)),
@@ -75,75 +73,74 @@ func outcomes() []string {
 	return all
 }
 
-// arrive counts a client that comes.
-func (s *session) arrive(by Transport) { s.client.Counts.Clients[by].Add(1) }
+// countArrival counts the start of a stream.
+func (s *session) countArrival(by Transport) { s.client.Counts.Clients[by].Add(1) }
 
-// depart counts it out.
-func (s *session) depart(by Transport, end reason.End) {
+// countDeparture counts the end of a stream.
+func (s *session) countDeparture(by Transport, end reason.End) {
 	s.client.Counts.Clients[by].Add(-1)
 	s.client.Counts.Ends.Add(s.outcome(end), 1)
 }
 
-// outcome is how a stream ended, as it is counted.
+// outcome returns the label of a stream's end in Counts.Ends.
 func (s *session) outcome(end reason.End) string {
 	switch {
 	case end != reason.EndAsked && end != reason.EndComplete:
 		return string(end)
-	case s.parting != "":
-		return string(s.parting)
+	case s.leftFor != "":
+		return string(s.leftFor)
 	case s.client.Says != "":
 		return string(s.client.Says)
 	}
 	return string(end)
 }
 
-// reach is a frame on its way to all clients of a log.
+// reach measures how long a frame takes to reach all clients of a log.
 type reach struct {
-	counts *Counts
-	log    *replay.Log
-	came   time.Duration // by the log's time
+	counts     *Counts
+	log        *replay.Log
+	appendedAt time.Duration // in log time
 }
 
-// observe notes that it has come to all.
+// observe records that the frame has reached them.
 func (r reach) observe(by Transport, now time.Time) {
-	r.counts.Reached[by].Observe(r.log.Time(now) - r.came)
+	r.counts.Reached[by].Observe(r.log.Time(now) - r.appendedAt)
 }
 
-// sampleEach is how many writes there are to one that is measured, where a write is
-// to one client or a few.
-const sampleEach = 16
+// writesPerSample is the number of writes of which one is measured, where a write goes to one client or
+// to a few.
+const writesPerSample = 16
 
 // sampler measures how long frames take to one client.
 type sampler struct {
-	log    *replay.Log
-	since  time.Duration // it has been the client's, by its time; what was there before is no measure
-	steps  uint
-	newest uint64 // the head of the log when the step began; 0: it is not measured
-	came   time.Duration
+	log        *replay.Log
+	since      time.Duration // log time at which the client came to the log; earlier frames are not measured
+	steps      uint
+	newest     uint64 // the log's head when the step began; 0 if the step is not measured
+	appendedAt time.Duration
 }
 
-// begin is that of a step.
+// begin is called before a step.
 func (s *sampler) begin(log *replay.Log) {
 	if log != s.log {
 		s.log, s.since = log, log.Time(time.Now())
 	}
-	if s.newest = 0; s.steps%sampleEach != 0 {
+	if s.newest = 0; s.steps%writesPerSample != 0 {
 		return
 	}
-	s.came = log.NewestAt() // first: a frame that comes in between is newer
-	if s.came >= s.since {
+	s.appendedAt = log.NewestAt() // before Newest: a frame appended in between is newer
+	if s.appendedAt >= s.since {
 		s.newest = log.Newest()
 	}
 }
 
-// observe ends a step that has been written. A client that does not have the newest
-// frame of the step's beginning is behind, and says nothing about those that keep
-// up.
+// observe is called after a step has been written. It records nothing if the client does not have the
+// frame that was the newest when the step began: the histogram is of clients that keep up.
 func (s *sampler) observe(client *Client, frames bool) {
 	if !frames {
 		return
 	}
 	if s.steps++; s.newest > 0 && client.Position >= s.newest {
-		reach{client.Counts, s.log, s.came}.observe(HTTP, time.Now())
+		reach{client.Counts, s.log, s.appendedAt}.observe(HTTP, time.Now())
 	}
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// TestEachEndIsCountedByWhy: whatever a stream may end by has its counter.
-func TestEachEndIsCountedByWhy(t *testing.T) {
+func TestEachEndIsCounted(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		end     reason.End
@@ -20,22 +19,22 @@ func TestEachEndIsCountedByWhy(t *testing.T) {
 		says    reason.Leave
 		want    string
 	}{
-		{"all was said", reason.EndComplete, "", "", "complete"},
-		{"the route is no more", reason.EndComplete, reason.LeaveRemoved, "", "removed"},
-		{"there was no topic", reason.EndComplete, "", reason.LeaveShed, "shed"},
+		{"complete", reason.EndComplete, "", "", "complete"},
+		{"route removed", reason.EndComplete, reason.LeaveRemoved, "", "removed"},
+		{"no topic", reason.EndComplete, "", reason.LeaveShed, "shed"},
 		{"asked", reason.EndAsked, reason.LeaveMaxAge, "", "max_age"},
-		{"asked while there was no topic", reason.EndAsked, reason.LeaveDrain, reason.LeaveShed, "drain"},
+		{"asked without a topic", reason.EndAsked, reason.LeaveDrain, reason.LeaveShed, "drain"},
 		{"gone", reason.EndGone, "", "", "gone"},
-		{"gone before it heard", reason.EndGone, reason.LeaveReload, "", "gone"},
+		{"gone before the last block", reason.EndGone, reason.LeaveReload, "", "gone"},
 		{"stuck", reason.EndStuck, "", "", "stuck"},
 		{"cut", reason.EndCut, reason.LeaveDrain, reason.LeaveShed, "cut"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			counts := NewCounts()
-			s := newSession(&Client{Source: newSource(1), Counts: counts, Says: test.says}, newForm(false, false), clock())
-			s.arrive(HTTP)
-			s.parting = test.parting
-			s.depart(HTTP, test.end)
+			s := newSession(&Client{Source: newSource(1), Counts: counts, Says: test.says}, newEncoder(false, false), clock())
+			s.countArrival(HTTP)
+			s.leftFor = test.parting
+			s.countDeparture(HTTP, test.end)
 			for label, n := range counts.Ends.All() {
 				if want := label == test.want; (n == 1) != want {
 					t.Errorf("%s is counted %d times", label, n)
@@ -48,7 +47,7 @@ func TestEachEndIsCountedByWhy(t *testing.T) {
 	}
 }
 
-func TestEveryReasonIsKnownToTheCounts(t *testing.T) {
+func TestEveryReasonHasACounter(t *testing.T) {
 	known := slices.Collect(maps.Keys(maps.Collect(NewCounts().Ends.All())))
 	for _, why := range reason.Leaves() {
 		if !slices.Contains(known, string(why)) {
@@ -62,18 +61,18 @@ func TestEveryReasonIsKnownToTheCounts(t *testing.T) {
 	}
 }
 
-// TestLagIsOfTheSlowestAndTheMedian, frames and times each for itself.
-func TestLagIsOfTheSlowestAndTheMedian(t *testing.T) {
+// Frames and times are compared separately.
+func TestLagHasTheSlowestAndTheMedian(t *testing.T) {
 	got := lagOf([]Behind{{7, time.Second}, {}, {2, time.Hour}, {}, {1, time.Minute}})
 	if want := (Lag{Slowest: Behind{7, time.Hour}, Median: Behind{1, time.Second}}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got := lagOf([]Behind{{}}); got != (Lag{}) {
-		t.Errorf("one at the head is behind by %+v", got)
+		t.Errorf("a client at the head is behind by %+v", got)
 	}
 }
 
-func TestHowFarAClientIsBehind(t *testing.T) {
+func TestBehindComparesThePositionWithTheHead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := replay.New(replay.Params{Events: 3, Bytes: 1 << 20})
 		for range 5 {
@@ -82,25 +81,25 @@ func TestHowFarAClientIsBehind(t *testing.T) {
 		}
 		for position, want := range map[uint64]Behind{
 			5: {}, 4: {1, time.Second}, 2: {3, 3 * time.Second},
-			0: {5, 3 * time.Second}, // what has left the log is not known any more
-			9: {},                   // of another log, before it was noted that it has moved
+			0: {5, 3 * time.Second}, // dropped frames have no age
+			9: {},                   // the position is of another log: the client has just moved
 		} {
-			if got := (spot{log: log, position: position}).behind(); got != want {
+			if got := (clientPosition{log: log, position: position}).behind(); got != want {
 				t.Errorf("at %d: %+v, want %+v", position, got, want)
 			}
 		}
 	})
 }
 
-// TestSamplesAreOfNewFrames: what was there before the client came, or came while it was behind, is no measure.
-func TestSamplesAreOfNewFrames(t *testing.T) {
+// Frames from before the client came, and frames of a client that is behind, are not measured.
+func TestTheSamplerMeasuresNewFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := replay.New(replay.Params{Events: 100, Bytes: 1 << 20})
 		client := &Client{Counts: NewCounts()}
 		var s sampler
 		write := func(position uint64) {
 			s.begin(log)
-			time.Sleep(time.Second) // that writing takes
+			time.Sleep(time.Second) // the time of the write
 			client.Position = position
 			s.observe(client, true)
 		}
@@ -122,7 +121,7 @@ func TestSamplesAreOfNewFrames(t *testing.T) {
 		log.Append([]byte("b"), "")
 		write(40)
 		if got := client.Counts.Reached[HTTP].Snapshot(); got.Count != 2 {
-			t.Error("a client that is behind was a measure")
+			t.Error("a client that is behind was measured")
 		}
 	})
 }

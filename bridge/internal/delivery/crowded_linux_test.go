@@ -11,15 +11,15 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// fewDescriptors lowers the limit on descriptors until the test ends, so that all there are are among the last.
-func fewDescriptors(t *testing.T) {
+// limitDescriptors lowers the limit on descriptors until the test ends, so that every number is reserved.
+func limitDescriptors(t *testing.T) {
 	t.Helper()
 	var before unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
 	}
 	few := before
-	few.Cur = spare
+	few.Cur = spareDescriptors
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
 		t.Fatal(err)
 	}
@@ -30,8 +30,8 @@ func fewDescriptors(t *testing.T) {
 	})
 }
 
-// TestTheLastDescriptorsAreLeft: hardening. Taking connections over climbs over no listener's bound.
-func TestTheLastDescriptorsAreLeft(t *testing.T) {
+// Otherwise taking connections over would bypass the listener's bound.
+func TestReservedDescriptorsAreNotTaken(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -47,8 +47,8 @@ func TestTheLastDescriptorsAreLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	fewDescriptors(t)
-	if taken, err := takeSocket(conn); !errors.Is(err, errNeeded) {
+	limitDescriptors(t)
+	if taken, err := takeSocket(conn); !errors.Is(err, errReserved) {
 		t.Fatalf("took %d, %v", taken, err)
 	}
 	if _, err := io.WriteString(conn, "x"); err != nil {
@@ -56,14 +56,14 @@ func TestTheLastDescriptorsAreLeft(t *testing.T) {
 	}
 }
 
-// TestWaysWithFewDescriptors: a client that is not taken over is served as well.
-func TestWaysWithFewDescriptors(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
-		fewDescriptors(t)
+// A client that is not taken over is served by a Stream.
+func TestStreamWithFewDescriptorsOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
+		limitDescriptors(t)
 		source, want := longSource(200)
 		source.log.Close()
 		s.serve(source, Policy{})
-		e := s.listen(t)
+		e := s.connect(t)
 		e.expectEnd(t, true, "first\n\n"+want)
 		s.expectEnds(t, 1, reason.EndComplete)
 	})

@@ -29,17 +29,17 @@ func tool(t testing.TB, name string, arguments ...string) string {
 	return string(out)
 }
 
-// island is a network namespace behind a link.
-type island struct {
+// peerNetwork is a network namespace behind a link.
+type peerNetwork struct {
 	name   string
-	here   string // this side's address
+	here   string // the address on this side of the link
 	opener chan func()
 }
 
-func newIsland(t testing.TB) *island {
+func newPeerNetwork(t testing.TB) *peerNetwork {
 	t.Helper()
-	id := os.Getpid() % 4000 // several of these tests may run at once
-	i := &island{
+	id := os.Getpid() % 4000 // several runs of this test may overlap
+	i := &peerNetwork{
 		name: fmt.Sprint("sse", id), opener: make(chan func()),
 		here: fmt.Sprintf("198.18.%d.%d", id/64, id%64*4+1),
 	}
@@ -47,7 +47,7 @@ func newIsland(t testing.TB) *island {
 	tool(t, "ip", "netns", "add", i.name)
 	t.Cleanup(func() { tool(t, "ip", "netns", "delete", i.name) })
 	tool(t, "ip", "link", "add", i.name, "type", "veth", "peer", "name", "out", "netns", i.name)
-	t.Cleanup(func() { tool(t, "ip", "link", "delete", i.name) }) // which would go with the namespace, but later
+	t.Cleanup(func() { tool(t, "ip", "link", "delete", i.name) }) // the kernel would delete it with the namespace, but later
 	tool(t, "ip", "address", "add", i.here+"/30", "dev", i.name)
 	tool(t, "ip", "link", "set", i.name, "up")
 	tool(t, "ip", "-n", i.name, "address", "add", there+"/30", "dev", "out")
@@ -55,8 +55,8 @@ func newIsland(t testing.TB) *island {
 	return i
 }
 
-// dial connects from the island: a socket stays where it was made.
-func (i *island) dial(t testing.TB, address string) net.Conn {
+// dial connects from within the namespace. A socket stays in the namespace where it was created.
+func (i *peerNetwork) dial(t testing.TB, address string) net.Conn {
 	t.Helper()
 	type result struct {
 		conn net.Conn
@@ -64,7 +64,7 @@ func (i *island) dial(t testing.TB, address string) net.Conn {
 	}
 	results := make(chan result)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread goes with the goroutine
+		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 		results <- func() result {
 			space, err := os.Open("/run/netns/" + i.name)
 			if err != nil {
@@ -86,15 +86,14 @@ func (i *island) dial(t testing.TB, address string) net.Conn {
 	return r.conn
 }
 
-// A client whose link goes silent is gone within the write timeout and five
-// seconds of the first byte sent after that: whether there are frames,
-// heartbeats, or nothing but the kernel's own probes.
+// The stream of a client whose link goes silent ends within the write timeout and five seconds of the
+// next byte sent: of a frame, a heartbeat or a keepalive probe.
 func TestSilentLink(t *testing.T) {
 	const timeout, beat = 2 * time.Second, time.Second
-	island := newIsland(t)
-	way := shardWays[0]
-	way.address = island.here + ":0"
-	s := newStand(t, way)
+	network := newPeerNetwork(t)
+	p := shardPaths[0]
+	p.address = network.here + ":0"
+	s := newSocketServer(t, p)
 	type end struct {
 		name string
 		end  reason.End
@@ -113,7 +112,7 @@ func TestSilentLink(t *testing.T) {
 			c.Done = func(e reason.End) { ends <- end{name, e, time.Now()} }
 			return c
 		}
-		e := s.request(t, island.dial(t, s.address), "")
+		e := s.request(t, network.dial(t, s.address), "")
 		e.start(t, false)
 		e.awaitCount(t, "first\n\n", 1)
 	}
@@ -121,7 +120,7 @@ func TestSilentLink(t *testing.T) {
 	defer ticker.Stop()
 	late := time.NewTimer(timeout + 5*time.Second + beat)
 	defer late.Stop()
-	tool(t, "ip", "-n", island.name, "link", "set", "out", "down")
+	tool(t, "ip", "-n", network.name, "link", "set", "out", "down")
 	down := time.Now()
 	for left := 3; left > 0; {
 		select {
@@ -141,24 +140,24 @@ func TestSilentLink(t *testing.T) {
 
 var skmem = regexp.MustCompile(`skmem:\(r(\d+),rb\d+,t(\d+),tb\d+,f(\d+),w(\d+)`)
 
-// A stuck reader holds little of the kernel's memory.
+// A client that does not read takes little of the kernel's memory.
 func TestKernelMemoryOfAStuckReader(t *testing.T) {
 	const most = 160 << 10
 	for name, size := range map[string]int{"small frames": 300, "frames of a batch": 20 << 10, "large frames": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
-			onWays(t, shardWays[:1], func(t *testing.T, s *stand) {
+			onPaths(t, shardPaths[:1], func(t *testing.T, s *socketServer) {
 				source := newSource(1 << 20)
 				for range 16 << 20 / size {
 					source.append(noise[:size])
 				}
 				s.serve(source, Policy{WriteTimeout: time.Hour})
-				e := s.open(t, "") // and does not read
-				// The socket has come to rest when it holds what the shard leaves unsent, and no more.
+				e := s.open(t, "") // without reading
+				// Wait until the socket has at least maxUnsent bytes and takes no more.
 				settled, sum, last := 0, 0, ""
 				for late := time.Now().Add(3 * patience); settled < 10 && time.Now().Before(late); settled++ {
 					now := tool(t, "ss", "-tnmH", "state", "established", "src", s.address, "dst", e.conn.LocalAddr().String())
-					if now = strings.Join(skmem.FindStringSubmatch(now), " "); now != last || sum < unsent {
-						settled, sum, last = 0, held(now), now
+					if now = strings.Join(skmem.FindStringSubmatch(now), " "); now != last || sum < maxUnsent {
+						settled, sum, last = 0, bufferedBytes(now), now
 					}
 				}
 				t.Logf("%d KiB: %s", sum>>10, last)
@@ -170,10 +169,10 @@ func TestKernelMemoryOfAStuckReader(t *testing.T) {
 	}
 }
 
-// held is what a socket's buffers hold by the words of ss, in bytes.
-func held(words string) (sum int) {
+// bufferedBytes adds up a socket's buffers in the output of ss.
+func bufferedBytes(words string) (sum int) {
 	for i, field := range strings.Fields(words) {
-		if n, err := strconv.Atoi(field); err == nil && (i == 1 || i >= 3) { // w has t in it
+		if n, err := strconv.Atoi(field); err == nil && (i == 1 || i >= 3) { // w includes t
 			sum += n
 		}
 	}

@@ -1,11 +1,19 @@
-// Package delivery is stage 7 of the bridge: clients, each a position in a
-// log, and the bytes that bring them to its head.
+// Package delivery is stage 7 of the bridge: it writes to clients. A client is a position in a log, and
+// delivery sends it the frames after that position, until it is at the head, and then each new frame.
 //
-// It writes what a log holds after a client's position, keeps silent
-// connections alive, gives up on sockets that take nothing, and asks clients
-// to come back when their stream is too old or the bridge is to stop. It
-// writes whole frames only, so that a block of a client's own may stand
-// between any two.
+// It also sends heartbeats, ends streams whose socket takes nothing, and asks clients to reconnect when
+// a stream reaches its maximum age or the bridge drains. It writes whole frames, so that a block of the
+// client's own, such as a heartbeat, is always between two frames.
 //
-// It knows neither protobuf nor gRPC; the blocks that it writes are handed in.
+// The parts, from the decision to the socket:
+//
+//   - A session decides for one client which blocks come next. It knows no socket and never blocks.
+//   - An encoder turns blocks into the bytes of a connection: plain or gzip, with or without chunks.
+//   - A writer takes steps of the session and writes them. For most HTTP/1.1 connections on Linux it is
+//     the shard, one goroutine for all of them; for all other connections a Stream, one goroutine each.
+//   - Within the shard, a member is a client with its socket, and a group is the members that read the
+//     same log. When a log grows, the shard makes a round through its group.
+//
+// Package delivery knows neither protobuf nor gRPC: Source, Follower and Blocks connect it to topics and
+// to the wire format.
 package delivery

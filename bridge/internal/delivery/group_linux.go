@@ -6,44 +6,43 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// group is the members of a shard that read one log. It orders them by their
-// last visit, least recent first; a member that joins counts as visited, since
-// its shard serves it at once. A round visits the members whose last visit
-// precedes the log's last growth, from the front of the order.
+// group is the members of a shard that read the same log. When the log grows, a round serves each of them
+// once.
 //
-// So the members that have yet to be visited are always a prefix of the order:
-// a member that leaves does not move the others, and one that joins goes to the
-// back. Nothing else has to be known of a round under way, and a round that
-// begins anew before it ends goes on with the members that wait longest.
+// The members form a list in the order in which they were last served in a round, or joined. Each place
+// has a sequence number: a member that is served or joins moves to the back and gets the next one. A new
+// round begins by noting the current number. Members with a number up to it are still to be served, and
+// these are always the first of the list. So joins and departures during a round need no bookkeeping, and
+// a round that begins before the last one ended continues with the members that have waited longest.
 type group struct {
-	shard  *shard
-	log    *replay.Log
-	grown  atomic.Bool // the group is in asked.grown
-	ignore func()      // ends the watching of the log
+	shard   *shard
+	log     *replay.Log
+	grown   atomic.Bool // the group is in requests.grown
+	unwatch func()      // stops watching the log
 
 	// Owned by the shard's loop.
-	first, last *member // of the order
+	first, last *member // of the list
 	size        int
-	visits      uint64 // made so far, joins included
-	round       uint64 // visits when the log had last grown: members visited later have been served since
-	queued      bool   // the group is in shard.round
-	measured    measured
+	seq         uint64 // the last sequence number given
+	roundSeq    uint64 // seq when the current round began: members up to it are still to be served
+	queued      bool   // the group is in shard.ready
+	measurement measurement
 }
 
 func newGroup(shard *shard, log *replay.Log, counts *Counts) *group {
-	g := &group{shard: shard, log: log, measured: measured{reach: reach{counts, log, log.NewestAt()}}}
-	g.ignore = log.Watch(g.wake)
+	g := &group{shard: shard, log: log, measurement: measurement{reach: reach{counts, log, log.NewestAt()}}}
+	g.unwatch = log.Watch(g.wake)
 	return g
 }
 
-// wake is called by the goroutine that changes the log.
+// wake is called on the goroutine that changes the log.
 func (g *group) wake() {
 	if g.grown.CompareAndSwap(false, true) {
-		g.shard.ask(func(asked *asked) { asked.grown = append(asked.grown, g) })
+		g.shard.request(func(r *requests) { r.grown = append(r.grown, g) })
 	}
 }
 
-// add adds a member, which the caller serves next.
+// add adds a member. The caller serves it at once.
 func (g *group) add(m *member) {
 	m.group = g
 	g.size++
@@ -57,16 +56,16 @@ func (g *group) remove(m *member) {
 	m.group = nil
 }
 
-// begin begins a round: the log has grown, or has notified its watchers.
-func (g *group) begin() { g.round = g.visits }
+// beginRound is called when the log has grown or has notified its watchers.
+func (g *group) beginRound() { g.roundSeq = g.seq }
 
-// waits reports whether the round has members left to visit.
-func (g *group) waits() bool { return g.first != nil && g.first.visit <= g.round }
+// hasNext reports whether the round has members left to serve.
+func (g *group) hasNext() bool { return g.first != nil && g.first.seq <= g.roundSeq }
 
-// next returns the next member of the round, nil at its end. The member counts
-// as visited.
+// next returns the next member of the round and moves it to the back of the list. It returns nil at the
+// end of the round.
 func (g *group) next() *member {
-	if !g.waits() {
+	if !g.hasNext() {
 		return nil
 	}
 	m := g.first
@@ -75,10 +74,10 @@ func (g *group) next() *member {
 	return m
 }
 
-// push puts a member at the back of the order.
+// push adds a member at the back of the list.
 func (g *group) push(m *member) {
-	g.visits++
-	m.visit, m.prev, m.next = g.visits, g.last, nil
+	g.seq++
+	m.seq, m.prev, m.next = g.seq, g.last, nil
 	if g.last == nil {
 		g.first = m
 	} else {
@@ -87,7 +86,7 @@ func (g *group) push(m *member) {
 	g.last = m
 }
 
-// unlink takes a member out of the order.
+// unlink removes a member from the list.
 func (g *group) unlink(m *member) {
 	if m.prev == nil {
 		g.first = m.next
@@ -102,7 +101,7 @@ func (g *group) unlink(m *member) {
 	m.prev, m.next = nil, nil
 }
 
-// queue is groups that wait for their turn.
+// queue is a FIFO queue of groups.
 type queue struct {
 	groups []*group
 	first  int
@@ -111,7 +110,7 @@ type queue struct {
 func (q *queue) empty() bool { return q.first == len(q.groups) }
 
 func (q *queue) add(g *group) {
-	if q.first > len(q.groups)/2 { // most of it is behind us
+	if q.first > len(q.groups)/2 { // most of the slice is free
 		n := copy(q.groups, q.groups[q.first:])
 		clear(q.groups[n:])
 		q.groups, q.first = q.groups[:n], 0

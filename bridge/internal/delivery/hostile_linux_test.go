@@ -17,32 +17,32 @@ import (
 )
 
 // onShard runs a test for each kind of socket, plain and with gzip.
-func onShard(t *testing.T, test func(t *testing.T, s *stand)) {
+func onShard(t *testing.T, test func(t *testing.T, s *socketServer)) {
 	t.Helper()
-	onWays(t, shardWays, test)
+	onPaths(t, shardPaths, test)
 }
 
-// half ends the client's side.
-func half(t testing.TB, conn net.Conn) {
+// closeWrite closes the client's side of the connection.
+func closeWrite(t testing.TB, conn net.Conn) {
 	t.Helper()
 	closer, ok := conn.(interface{ CloseWrite() error })
 	if !ok {
-		t.Fatalf("%T has no sides", conn)
+		t.Fatalf("%T has no CloseWrite", conn)
 	}
 	if err := closer.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// A client that ends its side has gone: there is no other way to notice in time.
-func TestHalfClose(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
+// A client that closes its side counts as gone: nothing else would show in time that it is.
+func TestAHalfClosedClientIsGone(t *testing.T) {
+	onShard(t, func(t *testing.T, s *socketServer) {
 		s.serve(newSource(100).append("1"), Policy{})
 		conn := s.dial(t)
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: site\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		half(t, conn)
+		closeWrite(t, conn)
 		s.expectEnds(t, 1, reason.EndGone)
 		if rest, err := io.ReadAll(conn); strings.Contains(string(rest), lastChunk) {
 			t.Errorf("%q looks like a clean end, %v", rest, err)
@@ -50,13 +50,13 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
-// Up to 4 KiB behind a request are ignored.
-func TestFurtherInput(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
+// Up to 4 KiB may follow a request.
+func TestFurtherInputIsIgnored(t *testing.T) {
+	onShard(t, func(t *testing.T, s *socketServer) {
 		source := newSource(100).append("1")
 		s.serve(source, Policy{})
 		together, later, twice := s.open(t, strings.Repeat("x", 3000)), s.open(t, ""), s.open(t, "GET / HTTP/1.1\r\nHost: site\r\n\r\n")
-		for _, e := range []*ear{together, later, twice} {
+		for _, e := range []*socketClient{together, later, twice} {
 			e.start(t, s.gzip)
 			e.awaitText(t, "first\n\n1\n\n")
 		}
@@ -65,27 +65,27 @@ func TestFurtherInput(t *testing.T) {
 		write(t, later, 2000)
 		source.append("2")
 		source.log.Close()
-		for _, e := range []*ear{together, later, twice} {
+		for _, e := range []*socketClient{together, later, twice} {
 			e.expectEnd(t, true, "first\n\n1\n\n2\n\n")
 		}
 		s.expectEnds(t, 3, reason.EndComplete)
 	})
 }
 
-func write(t testing.TB, e *ear, size int) {
+func write(t testing.TB, e *socketClient, size int) {
 	t.Helper()
 	if _, err := e.conn.Write(make([]byte, size)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestTooMuchFurtherInput(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
+func TestTooMuchFurtherInputEndsTheStream(t *testing.T) {
+	onShard(t, func(t *testing.T, s *socketServer) {
 		s.serve(newSource(100).append("1"), Policy{})
 		for i, further := range [][2]int{{0, 5000}, {3000, 1200}, {20000, 0}, {1 << 20, 0}} {
 			conn := s.dial(t)
 			go func() {
-				_, _ = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: site\r\n\r\n%s", make([]byte, further[0])) // may fail: it is too much
+				_, _ = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: site\r\n\r\n%s", make([]byte, further[0])) // may fail, since the server ends the connection
 				_, _ = conn.Write(make([]byte, further[1]))
 			}()
 			s.expectEnds(t, i+1, reason.EndGone)
@@ -97,23 +97,23 @@ func TestTooMuchFurtherInput(t *testing.T) {
 	})
 }
 
-// The last bytes reach a client that reads slowly, whatever it sends meanwhile.
+// A slow client gets the last bytes, even if it sends something meanwhile.
 func TestTailIsNotLost(t *testing.T) {
-	for name, send := range map[string]func(t *testing.T, e *ear){
-		"silent":         func(*testing.T, *ear) {},
-		"input":          func(t *testing.T, e *ear) { write(t, e, 100) },
-		"input and half": func(t *testing.T, e *ear) { corked(t, e.conn); write(t, e, 100); half(t, e.conn) },
-		"half":           func(t *testing.T, e *ear) { half(t, e.conn) },
+	for name, send := range map[string]func(t *testing.T, e *socketClient){
+		"silent":         func(*testing.T, *socketClient) {},
+		"input":          func(t *testing.T, e *socketClient) { write(t, e, 100) },
+		"input and half": func(t *testing.T, e *socketClient) { cork(t, e.conn); write(t, e, 100); closeWrite(t, e.conn) },
+		"half":           func(t *testing.T, e *socketClient) { closeWrite(t, e.conn) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			onShard(t, func(t *testing.T, s *stand) {
+			onShard(t, func(t *testing.T, s *socketServer) {
 				source := newSource(1000).append(noise[:100<<10])
 				source.log.Close()
 				s.serve(source, Policy{})
 				conn := s.dialSmall(t)
 				e := s.request(t, conn, "")
-				// The end is told when the kernel has taken it all.
-				taken := &limited{Reader: e.body, more: make(chan int), free: make(chan struct{}), over: make(chan struct{})}
+				// The stream ends when the kernel has taken all of it: read until then, and only as much.
+				taken := &steppedReader{Reader: e.body, more: make(chan int), free: make(chan struct{}), over: make(chan struct{})}
 				e.body = taken
 				e.start(t, s.gzip)
 				free := sync.OnceFunc(func() { close(taken.free) })
@@ -122,7 +122,7 @@ func TestTailIsNotLost(t *testing.T) {
 				for !ended {
 					select {
 					case taken.more <- 16:
-					case <-taken.over: // it has read all meanwhile
+					case <-taken.over: // all has been read
 					}
 					s.mu.Lock()
 					ended = len(s.ends) > 0
@@ -137,29 +137,29 @@ func TestTailIsNotLost(t *testing.T) {
 	}
 }
 
-// limited reads so many bytes at a time as it is told, until it is free.
-type limited struct {
+// steppedReader reads as many bytes as it receives from more, and without a limit once free is closed.
+type steppedReader struct {
 	io.Reader
 	more chan int
 	free chan struct{}
-	over chan struct{} // closed when there is nothing more to read
+	over chan struct{} // closed at the end of the stream
 }
 
-// Read reads as much as is allowed.
-func (l *limited) Read(p []byte) (n int, err error) {
+// Read implements io.Reader.
+func (l *steppedReader) Read(p []byte) (n int, err error) {
 	select {
 	case most := <-l.more:
 		p = p[:min(most, len(p))]
 	case <-l.free:
 	}
 	if n, err = l.Reader.Read(p); err != nil {
-		close(l.over) // a reader ends at an error
+		close(l.over) // it is not called after an error
 	}
 	return n, err
 }
 
-// corked has what is written and the end of the side come together.
-func corked(t testing.TB, conn net.Conn) {
+// cork makes the next write and the end of the client's side arrive together.
+func cork(t testing.TB, conn net.Conn) {
 	t.Helper()
 	if conn, ok := conn.(*net.TCPConn); ok {
 		control(t, conn, func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1) })
@@ -178,8 +178,8 @@ func control(t testing.TB, conn syscall.Conn, do func(fd int) error) {
 	}
 }
 
-// dialSmall connects with the smallest buffer that there is.
-func (s *stand) dialSmall(t testing.TB) net.Conn {
+// dialSmall connects with the smallest receive buffer.
+func (s *socketServer) dialSmall(t testing.TB) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error
@@ -188,7 +188,7 @@ func (s *stand) dialSmall(t testing.TB) net.Conn {
 		}
 		return failed
 	}}
-	conn, err := dialer.DialContext(t.Context(), s.way.network, s.address)
+	conn, err := dialer.DialContext(t.Context(), s.path.network, s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,27 +196,27 @@ func (s *stand) dialSmall(t testing.TB) net.Conn {
 	return conn
 }
 
-// oneByte reads a byte at a time.
+// oneByte is a connection that is read byte by byte.
 type oneByte struct{ net.Conn }
 
-// Read reads one.
+// Read reads one byte.
 func (o oneByte) Read(p []byte) (int, error) { return o.Conn.Read(p[:min(1, len(p))]) }
 
-// The smallest buffer, read a byte at a time: every frame arrives whole and in
-// order, and a block of the client's own stands in none.
+// With the smallest buffer, read byte by byte, every frame arrives whole and in order, and blocks of the
+// client's own are between frames.
 func TestByteByByte(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
+	onShard(t, func(t *testing.T, s *socketServer) {
 		source := newSource(1000)
 		s.serve(source, Policy{Heartbeat: time.Millisecond})
 		e := s.request(t, oneByte{s.dialSmall(t)}, "")
 		e.start(t, s.gzip)
 		var want []string
 		for i := range 120 {
-			frame := fmt.Sprintf("data: %d %s", i, noiseWord(i*97%3000))
+			frame := fmt.Sprintf("data: %d %s", i, noiseLetters(i*97%3000))
 			want = append(want, frame)
 			source.append(frame)
 			if i%5 == 0 {
-				source.tell(Status{Stale: i%2 == 0})
+				source.setAndNotify(Status{Stale: i%2 == 0})
 				e.await(t, frame, func() bool { return strings.Contains(string(e.text), frame) })
 			}
 		}
@@ -225,8 +225,8 @@ func TestByteByByte(t *testing.T) {
 	})
 }
 
-// noiseWord is some letters.
-func noiseWord(size int) string {
+// noiseLetters returns a random word of the given size.
+func noiseLetters(size int) string {
 	var word strings.Builder
 	for i := range size {
 		word.WriteByte('a' + noise[i]%26)
@@ -234,7 +234,7 @@ func noiseWord(size int) string {
 	return word.String()
 }
 
-// expectFrames compares what is left of a text without a client's own blocks.
+// expectFrames compares the frames of a text, without blocks of the client's own.
 func expectFrames(t testing.TB, text string, want []string) {
 	t.Helper()
 	own := map[string]bool{"first": true, "beat": true, "stale": true, "live": true}
@@ -254,12 +254,12 @@ func expectFrames(t testing.TB, text string, want []string) {
 	}
 }
 
-// Clients that reset their connections at any point disturb no other client.
-func TestResets(t *testing.T) {
-	onShard(t, func(t *testing.T, s *stand) {
+// Clients reset their connections at random points.
+func TestResetsDisturbNoOtherClient(t *testing.T) {
+	onShard(t, func(t *testing.T, s *socketServer) {
 		source := newSource(1 << 20)
 		s.serve(source, Policy{Heartbeat: time.Millisecond})
-		stays := s.listen(t)
+		stays := s.connect(t)
 		stays.awaitCount(t, "first\n\n", 1)
 		const clients = 100
 		var all sync.WaitGroup
@@ -281,10 +281,10 @@ func TestResets(t *testing.T) {
 			})
 		}
 		var want []string
-		gone := make(chan struct{})
-		go func() { all.Wait(); close(gone) }()
+		closed := make(chan struct{})
+		go func() { all.Wait(); close(closed) }()
 		for i := 0; ; i++ {
-			frame := fmt.Sprintf("data: %d %s", i, noiseWord(i%50))
+			frame := fmt.Sprintf("data: %d %s", i, noiseLetters(i%50))
 			want = append(want, frame)
 			source.append(frame)
 			if i%20 == 0 {
@@ -293,7 +293,7 @@ func TestResets(t *testing.T) {
 				})
 			}
 			select {
-			case <-gone:
+			case <-closed:
 			default:
 				continue
 			}
@@ -301,32 +301,31 @@ func TestResets(t *testing.T) {
 		}
 		source.log.Close()
 		expectFrames(t, stays.awaitEnd(t, true), want)
-		gones := 0
+		gone := 0
 		s.await(t, "the clients have gone", func() bool {
-			gones = 0
+			gone = 0
 			for _, end := range s.ends {
 				if end == reason.EndGone {
-					gones++
+					gone++
 				}
 			}
-			return s.clients.Len() == 0 && gones >= clients-10 // the last ones may have been told of the end
+			return s.clients.Len() == 0 && gone >= clients-10 // the last ones may have received the end before their reset
 		})
-		if gones > clients {
-			t.Errorf("%d have gone", gones)
+		if gone > clients {
+			t.Errorf("%d clients have gone", gone)
 		}
 	})
 }
 
-// Thousands on one log.
-func TestManyOnOneLog(t *testing.T) {
-	s := newStand(t, shardWays[0])
+func TestManyClientsOfOneLog(t *testing.T) {
+	s := newSocketServer(t, shardPaths[0])
 	source, want := longSource(20)
 	s.serve(source, Policy{Heartbeat: time.Hour})
 	const n = 2000
-	var all []*ear
+	var all []*socketClient
 	for i := range n {
 		s.gzip = i%4 == 0
-		all = append(all, s.listen(t))
+		all = append(all, s.connect(t))
 	}
 	for i := range 20 {
 		source.append(fmt.Sprint("more ", i))
@@ -340,18 +339,17 @@ func TestManyOnOneLog(t *testing.T) {
 	s.expectEnds(t, n, reason.EndComplete)
 }
 
-// One on each of thousands of logs.
-func TestOneOnEachOfManyLogs(t *testing.T) {
-	s := newStand(t, shardWays[0])
+func TestOneClientOfEachOfManyLogs(t *testing.T) {
+	s := newSocketServer(t, shardPaths[0])
 	const n = 1500
 	var sources []*source
-	var all []*ear
+	var all []*socketClient
 	for i := range n {
 		source := newSource(1000)
 		sources = append(sources, source)
 		s.gzip = i%4 == 0
 		s.serve(source, Policy{})
-		all = append(all, s.listen(t))
+		all = append(all, s.connect(t))
 	}
 	for round := range 10 {
 		for i, source := range sources {

@@ -9,18 +9,17 @@ import (
 	"time"
 )
 
-// A client may come at every offset of a chain, while others are sent blocks of
-// their own in the midst of it.
-func TestWaysJoinEverywhere(t *testing.T) {
-	const held, more = 140, 80
-	onWays(t, ways, func(t *testing.T, s *stand) {
+// Clients join at every place of a compression chain, while others get blocks of their own within it.
+func TestClientsJoinAtEveryFrameOnEveryPath(t *testing.T) {
+	const present, more = 140, 80
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(1 << 20)
 		var frames []string
 		add := func() {
 			frames = append(frames, fmt.Sprintf(`data: {"symbol":"S%d","price":%d.50,"of":"the same words again"}`, len(frames)%7, len(frames)))
 			source.append(frames[len(frames)-1])
 		}
-		for range held {
+		for range present {
 			add()
 		}
 		var at atomic.Uint64
@@ -33,19 +32,19 @@ func TestWaysJoinEverywhere(t *testing.T) {
 			}
 		}
 		step := uint64(1)
-		if !s.gzip || s.way.network != "tcp" || !s.way.handed {
+		if !s.gzip || s.path.network != "tcp" || !s.path.direct {
 			step = 7
 		}
-		var all []*ear
-		for position := uint64(0); position <= held; position += step {
+		var all []*socketClient
+		for position := uint64(0); position <= present; position += step {
 			at.Store(position)
-			all = append(all, s.listen(t))
+			all = append(all, s.connect(t))
 		}
 		for i := range more {
 			add()
 			if i%10 == 0 {
-				source.tell(Status{Stale: i%20 == 0})
-				for _, e := range []*ear{all[0], all[len(all)/2], all[len(all)-1]} {
+				source.setAndNotify(Status{Stale: i%20 == 0})
+				for _, e := range []*socketClient{all[0], all[len(all)/2], all[len(all)-1]} {
 					e.awaitCount(t, frames[len(frames)-1], 1)
 				}
 			}

@@ -11,28 +11,26 @@ import (
 // Behind is how far a client is behind the head of its log.
 type Behind struct {
 	Frames uint64
-	// Time is how long the next frame that it is to be sent has been there.
+	// Time is how long the next frame that the client needs has been in the log.
 	Time time.Duration
 }
 
-// Lag is how far the clients that share a Counts are behind. Frames and times are
-// looked at apart: the client that is most frames behind need not be longest
-// behind.
+// Lag is how far the clients that share Counts are behind. Frames and times are compared separately: the
+// client that is most frames behind may not be the one that is behind for the longest time.
 type Lag struct{ Slowest, Median Behind }
 
-// spot is how far a client has got.
-type spot struct {
+// clientPosition is a client's position in its log.
+type clientPosition struct {
 	counts   *Counts
 	log      *replay.Log
 	position uint64
 }
 
-// Lags returns how far clients are behind, by their Counts; a Counts without
-// clients is left out. It takes the time of a short write to each client, little of
-// it from the writers.
+// Lags returns how far clients are behind, by their Counts. Counts without clients are left out. It costs
+// about as much as a short write to each client, and delays the writers for a small part of that.
 func (c *Clients) Lags() map[*Counts]Lag {
 	behind := map[*Counts][]Behind{}
-	for _, s := range append(c.standing(), c.takeover.spots()...) {
+	for _, s := range append(c.streamPositions(), c.takeover.positions()...) {
 		behind[s.counts] = append(behind[s.counts], s.behind())
 	}
 	lags := make(map[*Counts]Lag, len(behind))
@@ -42,8 +40,8 @@ func (c *Clients) Lags() map[*Counts]Lag {
 	return lags
 }
 
-// behind looks at what the client has not got.
-func (s spot) behind() Behind {
+// behind compares the position with the log's head.
+func (s clientPosition) behind() Behind {
 	newest := s.log.Newest()
 	if newest <= s.position {
 		return Behind{}
@@ -59,28 +57,28 @@ func lagOf(all []Behind) (lag Lag) {
 	return lag
 }
 
-// standing returns the positions of the clients that goroutines of their own serve.
-func (c *Clients) standing() []spot {
+// streamPositions returns the positions of the clients that Streams serve.
+func (c *Clients) streamPositions() []clientPosition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var all []spot
+	var all []clientPosition
 	for s := range c.streams {
 		if stream, ok := s.(*Stream); ok {
-			all = append(all, stream.spot())
+			all = append(all, stream.lastPosition())
 		}
 	}
 	return all
 }
 
-// note says how far the stream has got.
-func (s *Stream) note() {
-	s.spotMu.Lock()
-	defer s.spotMu.Unlock()
-	s.spotted = s.session.spot()
+// notePosition updates the position that Lags reads.
+func (s *Stream) notePosition() {
+	s.positionMu.Lock()
+	defer s.positionMu.Unlock()
+	s.position = s.session.clientPosition()
 }
 
-func (s *Stream) spot() spot {
-	s.spotMu.Lock()
-	defer s.spotMu.Unlock()
-	return s.spotted
+func (s *Stream) lastPosition() clientPosition {
+	s.positionMu.Lock()
+	defer s.positionMu.Unlock()
+	return s.position
 }

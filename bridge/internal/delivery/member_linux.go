@@ -8,61 +8,61 @@ import (
 	"github.com/ssebridge/ssebridge/internal/acked"
 )
 
-// closing is how long a client may take to close its side of a response that has
-// ended. If the bridge closed first, with bytes unread, the client would lose the
-// tail.
-const closing = time.Second
+// closeTimeout is how long the client may take to close its side after a response has ended. If the
+// bridge closed first, with input unread, the kernel would reset the connection and the client could lose
+// the last bytes.
+const closeTimeout = time.Second
 
-// member is a client of a shard. All but tell and cut is the shard's loop's.
+// member is a client of the shard. Only askToLeave and cut may be called outside the shard's loop.
 type member struct {
-	session *session // nil once the stream has ended
+	session *session // nil when the stream has ended
 	done    func(reason.End)
 	shard   *shard
 	socket  socket
 	wasCut  atomic.Bool
 
 	tag   tag
-	group *group // the fields below are the group's
+	group *group // owns prev, next and seq
 	prev  *member
 	next  *member
-	visit uint64 // the group's count of its last visit
+	seq   uint64 // the member's place in the group's order, see group
 
-	look  moment // deadlines: when the member is looked at, at the latest
-	place int    // deadlines: in the heap; -1: it is not
+	deadline  moment // see deadlines
+	heapIndex int    // in deadlines; -1 if it is not there
 
-	rest   [][]byte   // of the step, as yet unwritten
-	end    reason.End // of the stream, when rest has been written
-	full   bool       // the socket takes nothing
-	behind bool       // it has more to write, and is in shard.behind
-	moved  moment     // when it last took something, or what it is to take was ready
-	input  int        // bytes that came after the request
-	heard  uint64     // the log's notices when there was last nothing to write
-	leave  moment     // the stream has ended well, and the socket closes by then
-	acks   acked.Watch
+	unwritten  [][]byte   // rest of the current step
+	end        reason.End // of the stream, when unwritten is written
+	full       bool       // the socket has no room
+	behind     bool       // the member is in shard.behind
+	progressAt moment     // time of the last step or of the last write that took bytes
+	input      int        // bytes received after the request
+	notices    uint64     // log.Notices when a step last found nothing to write
+	closeBy    moment     // when the socket is closed after the stream has ended
+	acks       acked.Watch
 }
 
-func (m *member) tell(why reason.Leave) {
-	m.shard.ask(func(asked *asked) { asked.told = append(asked.told, told{m, why}) })
+func (m *member) askToLeave(why reason.Leave) {
+	m.shard.request(func(r *requests) { r.leaves = append(r.leaves, memberLeave{m, why}) })
 }
 
 func (m *member) cut() {
 	m.wasCut.Store(true)
-	m.tell(reason.LeaveDrain) // wakes it; what it is told for is of no matter any more
+	m.askToLeave(reason.LeaveDrain) // wakes the loop; the reason does not count
 }
 
-// stepsInRow is how many steps a member has before others have theirs: a log
-// that grows as fast as its reader reads has no end.
+// stepsInRow is the number of steps a member takes before others are served: a log that grows as fast as
+// its reader reads would never let go of the loop.
 const stepsInRow = 4
 
-// serve writes until the socket is full, there is nothing to write, the stream
-// has ended, or the member has had its steps.
+// serve writes to a member until its socket has no room, there is nothing to write, its stream has ended,
+// or it has taken stepsInRow steps.
 func (s *shard) serve(m *member) {
-	if m.session != nil && m.wasCut.Load() { // also where the socket takes nothing
+	if m.session != nil && m.wasCut.Load() { // first, since a cut must not wait for room in the socket
 		s.abort(m, reason.EndCut)
 		return
 	}
 	for range stepsInRow {
-		if m.session == nil || m.full || len(m.rest) == 0 && !s.step(m) {
+		if m.session == nil || m.full || len(m.unwritten) == 0 && !s.step(m) {
 			s.schedule(m)
 			return
 		}
@@ -78,44 +78,44 @@ func (s *shard) serve(m *member) {
 	}
 }
 
-// nothing is what a member has heard of a log that it has not come to the head of.
-const nothing = ^uint64(0)
+// noNotices marks a member that has not yet read to the head of its log.
+const noNotices = ^uint64(0)
 
-// atHead reports whether there is surely nothing to write: what comes next wakes
-// the shard. It spares most of a live client's steps.
+// atHead reports whether there is certainly nothing to write until the shard is woken again. It saves most
+// of a live client's steps.
 func (m *member) atHead() bool {
-	return m.session != nil && len(m.rest) == 0 && m.session.quiet() &&
-		m.session.client.Position >= m.group.log.Newest() && m.heard == m.group.log.Notices()
+	return m.session != nil && len(m.unwritten) == 0 && m.session.quiet() &&
+		m.session.client.Position >= m.group.log.Newest() && m.notices == m.group.log.Notices()
 }
 
-// step takes a member's next step, and reports whether there is something to
-// write.
+// step takes the next step of a member, and reports whether there is something to write. If the step
+// moves the client to another log, the member changes its group.
 func (s *shard) step(m *member) bool {
-	heard := m.group.log.Notices() // before it is looked at what they are
+	notices := m.group.log.Notices() // before the step: a notice during the step counts as unseen
 	blocks, end := m.session.step(s.now)
 	for m.session.log != m.group.log {
 		s.leaveGroup(m)
 		s.joinGroup(m)
-		m.heard, heard = nothing, nothing // what it heard were notices of another log
+		m.notices, notices = noNotices, noNotices // they were of the old log
 		if len(blocks) == 0 && end == "" {
-			// The new log may have grown before it was watched, or have ended.
+			// The new log may have grown or ended before the group watched it.
 			blocks, end = m.session.step(s.now)
 		}
 	}
 	if len(blocks) == 0 {
-		m.heard = heard
+		m.notices = notices
 	}
-	m.rest, m.end, m.moved = blocks, end, s.now
-	return len(m.rest) > 0
+	m.unwritten, m.end, m.progressAt = blocks, end, s.now
+	return len(m.unwritten) > 0
 }
 
-// write writes what the step has left.
+// write writes the rest of the current step.
 func (s *shard) write(m *member) {
-	for len(m.rest) > 0 {
-		block := m.rest[0]
+	for len(m.unwritten) > 0 {
+		block := m.unwritten[0]
 		n, err := m.socket.write(block)
 		if n > 0 {
-			m.moved = s.now
+			m.progressAt = s.now
 			m.acks.Sent(time.Duration(s.now), m.session.client.Policy.WriteTimeout)
 		}
 		m.session.client.Sent += uint64(max(n, 0))
@@ -125,30 +125,30 @@ func (s *shard) write(m *member) {
 			s.gone(m)
 			return
 		case n < len(block):
-			m.rest[0] = block[n:]
+			m.unwritten[0] = block[n:]
 			m.full = true
 			if n > 0 {
-				m.session.takes()
+				m.session.reportTaking()
 			}
 			return
 		}
-		m.rest[0] = nil // lets go of the segment
-		m.rest = m.rest[1:]
+		m.unwritten[0] = nil // frees the segment
+		m.unwritten = m.unwritten[1:]
 	}
-	m.session.wrote(s.now)
+	m.session.written(s.now)
 	if m.end != "" {
 		s.finish(m)
 	}
 }
 
-// schedule has the member looked at when time alone calls for it.
+// schedule sets the time at which the member needs attention even if nothing happens.
 func (s *shard) schedule(m *member) {
 	switch {
 	case m.socket < 0:
 	case m.session == nil:
-		s.deadlines.set(m, m.leave)
+		s.deadlines.set(m, m.closeBy)
 	case m.full:
-		s.deadlines.set(m, m.moved.after(m.session.client.Policy.WriteTimeout))
+		s.deadlines.set(m, m.progressAt.after(m.session.client.Policy.WriteTimeout))
 	default:
 		due := m.session.due()
 		if at, waits := m.acks.Due(); waits {
@@ -158,11 +158,11 @@ func (s *shard) schedule(m *member) {
 	}
 }
 
-// expire looks at a member whose time may have come.
-func (s *shard) expire(m *member) {
+// expireMember looks at a member whose deadline has passed.
+func (s *shard) expireMember(m *member) {
 	switch {
 	case m.session == nil:
-		s.drop(m)
+		s.closeSocket(m)
 	case s.stuck(m):
 		s.abort(m, reason.EndStuck)
 	default:
@@ -170,23 +170,23 @@ func (s *shard) expire(m *member) {
 	}
 }
 
-// stuck reports whether the member's client has taken nothing for the write timeout: its
-// socket has not, or its kernel has acknowledged nothing.
+// stuck reports whether the client has taken nothing for the write timeout: the socket has had no room,
+// or the peer's kernel has acknowledged nothing.
 func (s *shard) stuck(m *member) bool {
 	timeout := m.session.client.Policy.WriteTimeout
-	if m.full && s.now.since(m.moved) >= timeout {
+	if m.full && s.now.since(m.progressAt) >= timeout {
 		return true
 	}
 	at, waits := m.acks.Due()
 	return waits && s.now >= moment(at) && m.acks.Stuck(time.Duration(s.now), timeout, int(m.socket))
 }
 
-// hear reacts to what the poller says of a member's socket.
-func (s *shard) hear(m *member, e events) {
+// handle reacts to events of a member's socket.
+func (s *shard) handle(m *member, e socketEvents) {
 	open := true
-	if e.input { // also where the client has gone: a socket closed with bytes unread drops what it has not sent
+	if e.input { // first: a socket closed with unread input drops its unsent bytes
 		var n int
-		n, open = m.socket.discard(furtherInput - m.input)
+		n, open = m.socket.discard(maxFurtherInput - m.input)
 		m.input += n
 	}
 	if e.gone || !open {
@@ -199,53 +199,52 @@ func (s *shard) hear(m *member, e events) {
 	}
 }
 
-// finish is the end of a stream that has said all: the client hears that no
-// more comes, and is given time to close first.
+// finish ends a stream after its last block. It closes the bridge's side only, so that the client can
+// read to the end and close first.
 func (s *shard) finish(m *member) {
 	end := m.end
 	if m.socket.shutdown() != nil {
 		s.gone(m)
 		return
 	}
-	m.leave = s.now.after(closing)
-	s.end(m, end)
+	m.closeBy = s.now.after(closeTimeout)
+	s.endStream(m, end)
 }
 
-// gone is the end of a stream whose client went away.
+// gone ends the stream of a client that has closed its connection.
 func (s *shard) gone(m *member) {
-	s.drop(m)
-	s.end(m, reason.EndGone)
+	s.closeSocket(m)
+	s.endStream(m, reason.EndGone)
 }
 
-// abort cuts a stream off, so that its client does not take it for complete.
+// abort resets the connection, so that the client does not take its stream for complete.
 func (s *shard) abort(m *member, end reason.End) {
-	s.forget(m)
+	s.unwatch(m)
 	m.socket.reset()
 	m.socket = -1
-	s.end(m, end)
+	s.endStream(m, end)
 }
 
-// drop gives the socket up.
-func (s *shard) drop(m *member) {
-	s.forget(m)
+func (s *shard) closeSocket(m *member) {
+	s.unwatch(m)
 	m.socket.close()
 	m.socket = -1
 }
 
-// forget stops hearing of the member.
-func (s *shard) forget(m *member) {
+// unwatch removes a member from the deadlines and from the poller's slots.
+func (s *shard) unwatch(m *member) {
 	s.deadlines.drop(m)
 	s.slots.remove(m)
 }
 
-// end ends the member's part as a client, once.
-func (s *shard) end(m *member, end reason.End) {
+// endStream ends the stream of a member, once. Its socket may stay open until closeBy.
+func (s *shard) endStream(m *member, end reason.End) {
 	if m.session == nil {
 		return
 	}
 	s.leaveGroup(m)
-	m.session.depart(Shard, end)
-	m.session, m.rest = nil, nil
+	m.session.countDeparture(Shard, end)
+	m.session, m.unwritten = nil, nil
 	m.done(end)
 	m.done = nil
 }

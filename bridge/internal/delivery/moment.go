@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// moment is a point on the monotonic clock, a third of a time.Time: each of many
-// clients has several.
+// moment is a time of the monotonic clock. It takes a third of the memory of a time.Time: each client
+// has several.
 type moment int64
 
-// never is after all others.
+// never is later than any other moment.
 const never moment = math.MaxInt64
 
-//nolint:gochecknoglobals // where moments count from.
+//nolint:gochecknoglobals // the zero moment
 var origin = time.Now()
 
 func clock() moment { return moment(time.Since(origin)) }

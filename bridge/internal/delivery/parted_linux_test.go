@@ -10,43 +10,42 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// partedRoad is a road whose client is parted from its log at a moment of the test's.
-type partedRoad struct {
-	*watchedRoad
+// partedChain is a chain whose client is parted when the test says so.
+type partedChain struct {
+	*watchedChain
 	parted bool
 }
 
-// Parted is as the test says.
-func (r *partedRoad) Parted() bool { return r.parted }
+// Parted returns what the test has set.
+func (r *partedChain) Parted() bool { return r.parted }
 
-// Move follows the road.
-func (r *partedRoad) Move() (position uint64, moved bool, err error) {
+// Move moves to the next log.
+func (r *partedChain) Move() (position uint64, moved bool, err error) {
 	r.parted = false
-	return r.watchedRoad.Move()
+	return r.watchedChain.Move()
 }
 
-// A client that is parted while it is being written to moves behind what has been
-// written, and one that is about to be written to moves first: its log need not hold
-// for it what comes next.
-func TestAPartedClientMovesBeforeItReadsOn(t *testing.T) {
-	r := &partedRoad{watchedRoad: &watchedRoad{road: newRoad(), watches: []bool{true, true}}}
+// A client parted during a write moves after that write. A client parted just before a write moves first,
+// since its log need not retain the next frames for it.
+func TestAPartedClientMovesBeforeItIsSentMore(t *testing.T) {
+	r := &partedChain{watchedChain: &watchedChain{scriptedChain: newScriptedChain(), watches: []bool{true, true}}}
 	put(r.log, "a")
-	put(r.lead(1), "b")
+	put(r.addLog(1), "b")
 	client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r}
-	session := newSession(client, newForm(false, false), 0)
+	session := newSession(client, newEncoder(false, false), 0)
 	step := func(want string) {
 		t.Helper()
 		blocks, end := session.step(0)
 		if got := string(slices.Concat(blocks...)); got != want || end != "" {
 			t.Fatalf("got %q %q, want %q", got, end, want)
 		}
-		session.wrote(0)
+		session.written(0)
 	}
-	session.begun = true
+	session.firstSent = true
 	blocks, _ := session.step(0)
-	r.parted = true // while a is being written
+	r.parted = true // during the write of a
 	put(r.log, "c")
-	session.wrote(0)
+	session.written(0)
 	if got := string(slices.Concat(blocks...)); got != "a\n\n" || !slices.Equal(r.progress, []uint64{1}) {
 		t.Fatalf("got %q, progress %v", got, r.progress)
 	}
@@ -54,35 +53,34 @@ func TestAPartedClientMovesBeforeItReadsOn(t *testing.T) {
 	step("")
 }
 
-// sendingRoad is a road whose client is parted when it is about to be sent a position.
-type sendingRoad struct {
-	*partedRoad
+// sendingChain is a chain whose client is parted when it is about to be sent a position.
+type sendingChain struct {
+	*partedChain
 	at uint64
 }
 
 // Sending parts the client.
-func (r *sendingRoad) Sending(position uint64) {
+func (r *sendingChain) Sending(position uint64) {
 	if position == r.at {
 		r.parted, r.at = true, 0
 	}
 }
 
-// The checksum at the end of a gzip stream leaves out what was read for a client that
-// was parted before it was sent it.
-func TestAPartedClientHasTheChecksumOfWhatItWasSent(t *testing.T) {
-	r := &sendingRoad{&partedRoad{watchedRoad: &watchedRoad{road: newRoad(), watches: []bool{true, true}}}, 1}
+// The encoder has read frames for a client that is parted before they are sent.
+func TestTheGzipChecksumOmitsUnsentFrames(t *testing.T) {
+	r := &sendingChain{&partedChain{watchedChain: &watchedChain{scriptedChain: newScriptedChain(), watches: []bool{true, true}}}, 1}
 	put(r.log, "a")
-	next := r.lead(1)
+	next := r.addLog(1)
 	put(next, "b")
 	next.Close()
 	client := &Client{Source: r, Blocks: blocks{source: r.source}, Follower: r, Gzip: true, First: []byte("first\n\n")}
-	session := newSession(client, newForm(true, false), 0)
+	session := newSession(client, newEncoder(true, false), 0)
 	var stream []byte
 	for end := reason.End(""); end == ""; {
 		var blocks [][]byte
 		blocks, end = session.step(0)
 		stream = append(stream, slices.Concat(blocks...)...)
-		session.wrote(0)
+		session.written(0)
 	}
 	unzip, err := gzip.NewReader(bytes.NewReader(stream))
 	if err != nil {

@@ -8,14 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watched are the events of a client's socket, each told once when it comes.
-const watched = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+// watchedEvents are edge-triggered: each is reported once when it happens.
+const watchedEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
-// poller hears of the sockets of a shard. It waits in the runtime's own poller,
-// so that no thread is kept, and only for what writers of logs do not tell: that
-// a socket takes bytes again, or has ended.
+// poller reports which sockets have room again or have ended. Logs wake the shard by themselves. The
+// poller's epoll descriptor is waited for in the Go runtime's poller, so that it occupies no thread.
 type poller struct {
-	file   *os.File // the epoll
+	file   *os.File // the epoll descriptor
 	events chan []unix.EpollEvent
 }
 
@@ -30,35 +29,35 @@ func newPoller() (*poller, error) {
 	return &poller{os.NewFile(uintptr(fd), "epoll"), make(chan []unix.EpollEvent)}, nil
 }
 
-// run hands events over until the poller is closed or quit is. A batch is valid
-// until the next one is received.
+// run sends events to the loop until the poller or quit is closed. A batch is valid until the next one is
+// received.
 func (p *poller) run(quit <-chan struct{}) {
 	raw, err := p.file.SyscallConn()
 	if err != nil {
-		panic(err) // the file was opened as one that can be polled
+		panic(err) // a pollable file has a SyscallConn
 	}
 	var batches [2][128]unix.EpollEvent
-	for turn := 0; ; turn ^= 1 {
+	for current := 0; ; current ^= 1 {
 		n := 0
 		err := raw.Read(func(fd uintptr) bool {
-			n, _ = unix.EpollWait(int(fd), batches[turn][:], 0) // interrupted: as nothing
+			n, _ = unix.EpollWait(int(fd), batches[current][:], 0) // an error is EINTR: no events
 			return n > 0
 		})
 		if err != nil {
 			return // closed
 		}
 		select {
-		case p.events <- batches[turn][:n]:
+		case p.events <- batches[current][:n]:
 		case <-quit:
 			return
 		}
 	}
 }
 
-// add watches a socket. Its events bear the tag.
+// add watches a socket. Its events carry the tag.
 func (p *poller) add(fd int, tag tag) error {
 	return p.control(func(epoll int) error {
-		return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: watched, Fd: tag.slot, Pad: tag.life})
+		return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: watchedEvents, Fd: tag.slot, Pad: tag.generation})
 	})
 }
 
@@ -76,26 +75,26 @@ func (p *poller) control(do func(epoll int) error) error {
 
 func (p *poller) close() error { return p.file.Close() }
 
-// tag says whose an event is. A slot is used again, in another life.
-type tag struct{ slot, life int32 }
+// tag identifies the member of an event. A slot is reused with another generation.
+type tag struct{ slot, generation int32 }
 
-// slots are the members that are watched.
+// slots are the members with a socket in the poller.
 type slots struct {
-	members []*member
-	lives   []int32
-	free    []int32
+	members     []*member
+	generations []int32
+	free        []int32
 }
 
 func (s *slots) add(m *member) {
 	if len(s.free) == 0 {
-		s.free = append(s.free, int32(len(s.members))) //nolint:gosec // as many as descriptors
-		s.members, s.lives = append(s.members, nil), append(s.lives, 0)
+		s.free = append(s.free, int32(len(s.members))) //nolint:gosec // no more than descriptors
+		s.members, s.generations = append(s.members, nil), append(s.generations, 0)
 	}
 	slot := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
-	s.lives[slot]++
+	s.generations[slot]++
 	s.members[slot] = m
-	m.tag = tag{slot, s.lives[slot]}
+	m.tag = tag{slot, s.generations[slot]}
 }
 
 func (s *slots) remove(m *member) {
@@ -103,9 +102,9 @@ func (s *slots) remove(m *member) {
 	s.free = append(s.free, m.tag.slot)
 }
 
-// of returns whose an event is, nil if that one is gone.
+// of returns the member of an event, or nil if it has gone.
 func (s *slots) of(event *unix.EpollEvent) *member {
-	if m := s.members[event.Fd]; m != nil && m.tag.life == event.Pad {
+	if m := s.members[event.Fd]; m != nil && m.tag.generation == event.Pad {
 		return m
 	}
 	return nil

@@ -2,54 +2,52 @@ package delivery
 
 import "time"
 
-// measured is the frame of a group's log whose way to all members is measured.
-type measured struct {
-	reach reach
-	since uint64 // the group's visits when the measurement began
-	open  bool   // the frame has not reached all members yet
-	due   int    // how many writes are left until a frame is measured
+// measurement measures how long one frame takes to reach all members of a group.
+type measurement struct {
+	reach      reach
+	sinceSeq   uint64 // the group's seq when it began: members after it have been served since
+	open       bool   // it runs
+	writesLeft int    // writes until the next measurement
 }
 
-// measure begins to measure how long the newest frame takes to all members, if
-// no other frame is measured and this one has not been before. In a small group
-// that would cost as much as a part of the writes, so only some are.
+// measure starts to measure the log's newest frame, unless a measurement runs or the frame was measured
+// before. A measurement in a small group costs a considerable part of its writes, so only one of
+// writesPerSample writes is measured.
 func (g *group) measure() {
-	m := &g.measured
+	m := &g.measurement
 	if m.open {
 		return
 	}
 	came := g.log.NewestAt()
-	if came == m.reach.came {
+	if came == m.reach.appendedAt {
 		return
 	}
-	m.reach.came = came
-	if m.due -= g.size; m.due <= 0 {
-		m.due, m.since, m.open = sampleEach, g.visits, true
+	m.reach.appendedAt = came
+	if m.writesLeft -= g.size; m.writesLeft <= 0 {
+		m.writesLeft, m.sinceSeq, m.open = writesPerSample, g.seq, true
 	}
 }
 
-// reached reports, once, whether every member has been visited since the
-// measurement began. A member whose socket is full has been visited, too.
+// reached reports, once, that every member has been served since the measurement began. A member whose
+// socket has no room counts as served.
 func (g *group) reached() bool {
-	if !g.measured.open || g.first != nil && g.first.visit <= g.measured.since {
+	if !g.measurement.open || g.first != nil && g.first.seq <= g.measurement.sinceSeq {
 		return false
 	}
-	g.measured.open = false
+	g.measurement.open = false
 	return true
 }
 
-// observe notes a frame that has reached all members of a group, and begins
-// with the next.
+// observe ends a measurement that is complete and starts the next.
 func (s *shard) observe(g *group) {
 	if g.reached() {
-		s.reached = append(s.reached, g.measured.reach)
+		s.reached = append(s.reached, g.measurement.reach)
 	}
 	g.measure()
 }
 
-// tellReached notes how long frames have taken that have come to all. The clock is
-// asked once for all of them.
-func (s *shard) tellReached() {
+// recordReached records the completed measurements, with one reading of the clock for all.
+func (s *shard) recordReached() {
 	if len(s.reached) == 0 {
 		return
 	}
@@ -61,28 +59,28 @@ func (s *shard) tellReached() {
 	s.reached = s.reached[:0]
 }
 
-// spots returns the members' positions. It takes some nanoseconds for each; the
-// caller evaluates them.
-func (s *shard) spots() []spot {
-	all := make([]spot, 0, s.slots.len())
+// positions returns the members' positions. It takes some nanoseconds each: the caller evaluates them
+// outside the loop.
+func (s *shard) positions() []clientPosition {
+	all := make([]clientPosition, 0, s.slots.len())
 	for _, m := range s.slots.members {
 		if m != nil && m.session != nil {
-			all = append(all, m.session.spot())
+			all = append(all, m.session.clientPosition())
 		}
 	}
 	return all
 }
 
-// spots asks the shard, if there is one.
-func (t *takeover) spots() []spot {
+// positions asks the shard for its members' positions.
+func (t *takeover) positions() []clientPosition {
 	t.mu.Lock()
 	shard := t.shard
 	t.mu.Unlock()
 	if shard == nil {
 		return nil
 	}
-	answer := make(chan []spot, 1) // so that the loop does not wait
-	shard.ask(func(asked *asked) { asked.lags = append(asked.lags, answer) })
+	answer := make(chan []clientPosition, 1) // capacity 1, so that the loop does not wait
+	shard.request(func(r *requests) { r.positions = append(r.positions, answer) })
 	select {
 	case all := <-answer:
 		return all

@@ -8,36 +8,36 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// TestAFrameHasReachedAllOnceARoundIsDone, also while the log grows on: then the rounds never end, and each frame
-// that is followed still takes one visit to each member.
-func TestAFrameHasReachedAllOnceARoundIsDone(t *testing.T) {
+// This holds even if the log grows all the time, so that the rounds never end: a measured frame takes one
+// serving of each member.
+func TestAFrameHasReachedAllMembersAfterOneRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := replay.New(replay.Params{Events: 100, Bytes: 1 << 20})
 		log.Append([]byte("old"), "")
 		time.Sleep(time.Second)
 		g := newGroup(&shard{}, log, NewCounts())
-		defer g.ignore()
+		defer g.unwatch()
 		for range 16 {
 			g.add(&member{})
 		}
-		visit := func() bool {
-			g.begin()
+		serve := func() bool {
+			g.beginRound()
 			g.next()
 			return g.reached()
 		}
 		g.measure()
-		if visit() {
-			t.Error("a frame from before the group is followed")
+		if serve() {
+			t.Error("a frame from before the group is measured")
 		}
 		log.Append([]byte("one"), "")
 		g.measure()
-		came := g.measured.reach.came
+		came := g.measurement.reach.appendedAt
 		for i := range 16 {
 			log.Append([]byte("more"), "")
 			time.Sleep(time.Second)
 			g.measure()
-			if got := visit(); got != (i == 15) {
-				t.Errorf("visit %d: reached all: %v", i, got)
+			if got := serve(); got != (i == 15) {
+				t.Errorf("member %d: reached all: %v", i, got)
 			}
 		}
 		if took := log.Time(time.Now()) - came; took != 16*time.Second {
@@ -45,41 +45,41 @@ func TestAFrameHasReachedAllOnceARoundIsDone(t *testing.T) {
 		}
 		g.measure()
 		for range 7 {
-			visit()
+			serve()
 		}
-		for g.first != g.last && g.first.visit <= g.measured.since {
+		for g.first != g.last && g.first.seq <= g.measurement.sinceSeq {
 			g.remove(g.first)
 		}
 		if !g.reached() {
-			t.Error("members that left before the frame reached them are waited for")
+			t.Error("the measurement waits for members that have left")
 		}
 		g.measure()
-		if visit() {
+		if serve() {
 			t.Error("the same frame is measured twice")
 		}
 	})
 }
 
-// TestRoundsOfFewAreSampled: a private stream has a round for each write.
-func TestRoundsOfFewAreSampled(t *testing.T) {
+// A private stream has one round for each write.
+func TestSmallGroupsAreSampled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := replay.New(replay.Params{Events: 100, Bytes: 1 << 20})
 		g := newGroup(&shard{}, log, NewCounts())
-		defer g.ignore()
+		defer g.unwatch()
 		g.add(&member{})
-		followed := 0
+		measured := 0
 		for range 32 {
 			time.Sleep(time.Second)
 			log.Append([]byte("x"), "")
-			g.begin()
+			g.beginRound()
 			g.measure()
 			g.next()
 			if g.reached() {
-				followed++
+				measured++
 			}
 		}
-		if followed != 2 {
-			t.Errorf("%d of 32 rounds were followed, want 2", followed)
+		if measured != 2 {
+			t.Errorf("%d of 32 rounds were measured, want 2", measured)
 		}
 	})
 }

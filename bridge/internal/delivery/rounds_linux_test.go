@@ -16,9 +16,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// Each schedule of TestEveryFrameReachesEveryAbleMemberInItsRound has this many
-// rounds, and each call of rapid.Check plays 100 schedules. The race detector
-// leaves time for a part of them.
+// roundsOfSchedule is the number of rounds in a schedule. rapid.Check plays 100 schedules. With the race
+// detector there is time for a part of them.
 const roundsOfSchedule = 50
 
 func scheduleSets() int {
@@ -28,16 +27,14 @@ func scheduleSets() int {
 	return 20
 }
 
-// The test plays the shard's loop step by step, with one visit a step, over
-// real sockets. At every step a client may join, leave, be asked to leave, be
-// cut, stop or begin to read; a log may end, so that its clients move to the
-// next one; and a status may change.
+// The test plays the shard's loop step by step over real sockets and serves one member in each step. At
+// every step a client may join, leave, be asked to leave, be cut, or stop or resume reading; a log may end,
+// so that its clients move to the next one; and a status may change.
 //
-// Two properties hold. A frame reaches each member that was there when it came,
-// and whose socket takes bytes, within as many visits as the group had members
-// then. And when nothing is left to do, each client that reads has read all
-// frames of its log and knows its status.
-func TestEveryFrameReachesEveryAbleMemberInItsRound(t *testing.T) {
+// Two properties hold. Each member that is in the group when a frame is appended, and whose socket has
+// room, gets the frame within as many steps as the group has members. When there is nothing left to do,
+// each client that reads has all frames of its log and knows its status.
+func TestAFrameReachesEveryMemberWithRoomInOneRound(t *testing.T) {
 	rounds := 0
 	for range scheduleSets() {
 		rapid.Check(t, func(t *rapid.T) {
@@ -52,45 +49,45 @@ func TestEveryFrameReachesEveryAbleMemberInItsRound(t *testing.T) {
 	t.Logf("%d rounds", rounds)
 }
 
-// roundsModel is a shard whose loop the test plays, its logs and its clients.
+// roundsModel is a shard whose loop the test plays, with its logs and clients.
 type roundsModel struct {
 	shard   *shard
-	lanes   []*modelLane
+	chains  []*modelChain
 	clients []*modelClient
 	buffer  [256 << 10]byte
 }
 
-// modelLane is a log and those that its clients move on to when it ends.
-type modelLane struct{ legs []*modelLeg }
+// modelChain is a sequence of logs. When one ends, its clients move to the next.
+type modelChain struct{ links []*modelLink }
 
-func (l *modelLane) last() *modelLeg { return l.legs[len(l.legs)-1] }
+func (l *modelChain) last() *modelLink { return l.links[len(l.links)-1] }
 
-type modelLeg struct {
+type modelLink struct {
 	log    *replay.Log
 	frames int
 	status Status
 }
 
-func newModelLeg() *modelLeg {
-	return &modelLeg{log: replay.New(replay.Params{Events: 1 << 20, Bytes: 1 << 30})}
+func newModelLink() *modelLink {
+	return &modelLink{log: replay.New(replay.Params{Events: 1 << 20, Bytes: 1 << 30})}
 }
 
-// modelClient is a client's side of its connection, and its Source and Follower.
+// modelClient is the client's side of a connection, and its Source and Follower.
 type modelClient struct {
-	lane   *modelLane
-	leg    int // of the lane, that the bridge serves the client from
+	chain  *modelChain
+	link   int // that the bridge serves the client from
 	member *member
 	socket int
-	reads  bool // else its socket fills up
-	asked  bool // to leave, or cut
+	reads  bool // otherwise its socket fills up
+	asked  bool // it was asked to leave or was cut
 
-	raw   []byte // has been read, and is not a whole chunk yet
-	atLeg int    // of the lane, that the client has read from
-	got   int    // frames of it
-	stale bool
-	left  bool // it was asked to leave
-	ended bool // its stream has ended, by what the bridge says
-	gone  bool // it has closed its side
+	raw    []byte // the start of a chunk
+	atLink int    // that the client has read from
+	got    int    // frames read from that link
+	stale  bool
+	left   bool // it has read the request to leave
+	ended  bool // Done was called
+	gone   bool // it has closed its side
 }
 
 func newRoundsModel(t *rapid.T) *roundsModel {
@@ -101,7 +98,7 @@ func newRoundsModel(t *rapid.T) *roundsModel {
 	m := &roundsModel{shard: shardWith(poller)}
 	m.shard.now = clock()
 	for range 3 {
-		m.lanes = append(m.lanes, &modelLane{[]*modelLeg{newModelLeg()}})
+		m.chains = append(m.chains, &modelChain{[]*modelLink{newModelLink()}})
 	}
 	return m
 }
@@ -114,35 +111,34 @@ func (m *roundsModel) close() {
 	_ = m.shard.poller.close()
 }
 
-// round lets a frame come, changes things while it is on its way, and checks
-// that it arrives.
+// round appends a frame, makes changes while it is written, and checks that it arrives.
 func (m *roundsModel) round(t *rapid.T) {
 	for range rapid.IntRange(0, 2).Draw(t, "changes before") {
-		m.change(t, m.lanes[rapid.IntRange(0, len(m.lanes)-1).Draw(t, "lane")], nil)
+		m.change(t, m.chains[rapid.IntRange(0, len(m.chains)-1).Draw(t, "chain")], nil)
 	}
 	m.settle(t)
-	lane := m.lanes[rapid.IntRange(0, len(m.lanes)-1).Draw(t, "lane")]
-	leg := lane.last()
-	present := m.members(leg.log)
-	m.append(leg, 0)
-	at, frame := len(lane.legs)-1, uint64(leg.frames)
+	chain := m.chains[rapid.IntRange(0, len(m.chains)-1).Draw(t, "chain")]
+	link := chain.last()
+	present := m.members(link.log)
+	m.append(link, 0)
+	at, frame := len(chain.links)-1, uint64(link.frames)
 	changes := rapid.IntRange(0, 3).Draw(t, "changes")
-	for visit := range present {
-		for changes > 0 && rapid.IntRange(0, len(present)).Draw(t, "change now") <= visit+1 {
+	for served := range present {
+		for changes > 0 && rapid.IntRange(0, len(present)).Draw(t, "change now") <= served+1 {
 			changes--
-			m.change(t, lane, leg)
+			m.change(t, chain, link)
 		}
 		m.step(1)
 	}
 	for _, c := range present {
-		if c.member.session != nil && !c.member.full && c.leg == at && c.member.session.client.Position < frame {
-			t.Fatalf("a member of %d has not got a frame after as many visits", len(present))
+		if c.member.session != nil && !c.member.full && c.link == at && c.member.session.client.Position < frame {
+			t.Fatalf("a member of %d has not received a frame after as many steps", len(present))
 		}
 	}
 	m.settle(t)
 }
 
-// members are the clients that a log's group has.
+// members returns the clients in a log's group.
 func (m *roundsModel) members(log *replay.Log) (all []*modelClient) {
 	for _, c := range m.clients {
 		if c.member.group != nil && c.member.group.log == log {
@@ -152,28 +148,28 @@ func (m *roundsModel) members(log *replay.Log) (all []*modelClient) {
 	return all
 }
 
-// step is one step of the shard's loop.
-func (m *roundsModel) step(visits int) {
+// step runs one iteration of the shard's loop.
+func (m *roundsModel) step(members int) {
 	s := m.shard
-	s.hearAll(m.poll())
-	s.look()
-	s.welcomeSome()
-	s.goRound(visits)
-	s.catchUp()
-	s.expireDue()
+	s.handleEvents(m.poll())
+	s.takeRequests()
+	s.registerJoining()
+	s.serveReady(members)
+	s.serveBehind()
+	s.expire()
 }
 
-func (m *roundsModel) poll() (heard []unix.EpollEvent) {
-	heard = make([]unix.EpollEvent, 64)
+func (m *roundsModel) poll() (events []unix.EpollEvent) {
+	events = make([]unix.EpollEvent, 64)
 	n := 0
 	err := m.shard.poller.control(func(epoll int) (err error) {
-		n, err = unix.EpollWait(epoll, heard, 0)
+		n, err = unix.EpollWait(epoll, events, 0)
 		return err
 	})
 	if err != nil {
 		panic(err)
 	}
-	return heard[:n]
+	return events[:n]
 }
 
 // idle reports whether the loop would sleep.
@@ -181,23 +177,23 @@ func (m *roundsModel) idle() bool {
 	s := m.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.asked.came)+len(s.asked.grown)+len(s.asked.told)+len(s.came)+len(s.behind) == 0 && s.round.empty()
+	return len(s.requests.joins)+len(s.requests.grown)+len(s.requests.leaves)+len(s.joining)+len(s.behind) == 0 && s.ready.empty()
 }
 
-// settle plays the loop until it sleeps and no client has anything to read, and
-// checks what the clients have read.
+// settle runs the loop until it would sleep and no client has anything to read. It then checks what the
+// clients have read.
 func (m *roundsModel) settle(t *rapid.T) {
 	for steps, quiet := 0, false; !quiet; steps++ {
 		if steps > 1000 {
 			t.Fatal("the loop does not come to rest")
 		}
-		m.step(visits)
+		m.step(membersPerIteration)
 		if quiet = m.idle(); !quiet {
 			continue
 		}
 		for _, c := range m.clients {
 			if c.reads && c.read(t, m.buffer[:]) && c.member.full {
-				quiet = false // its socket takes bytes again
+				quiet = false // its socket has room again
 			}
 		}
 	}
@@ -211,45 +207,44 @@ func (m *roundsModel) settle(t *rapid.T) {
 		left = append(left, c)
 	}
 	m.clients = left
-	m.step(visits) // sees which clients have closed
+	m.step(membersPerIteration) // notices clients that have closed
 }
 
-// change changes something about a lane's clients. No other log than only
-// changes, unless that is nil: its group would take turns with the one whose
-// visits are counted.
-func (m *roundsModel) change(t *rapid.T, lane *modelLane, only *modelLeg) {
+// change makes a random change to the clients of a chain. If only is not nil, no other log changes: its
+// group would share the steps that the caller counts.
+func (m *roundsModel) change(t *rapid.T, chain *modelChain, only *modelLink) {
 	action := rapid.IntRange(0, 20).Draw(t, "action")
 	if action <= 3 {
 		if len(m.clients) < 8 {
-			m.join(t, lane, action == 0, action == 1)
+			m.join(t, chain, action == 0, action == 1)
 		}
 		return
 	}
-	leg := lane.last()
-	if action <= 8 && only != nil && only != leg {
+	link := chain.last()
+	if action <= 8 && only != nil && only != link {
 		return
 	}
 	switch action {
 	case 4:
-		m.append(leg, 0)
+		m.append(link, 0)
 		return
 	case 5:
-		leg.log.Notify() // nothing has changed
+		link.log.Notify() // a notice without a change
 		return
 	case 6:
-		leg.status.Stale = !leg.status.Stale
-		leg.log.Notify()
+		link.status.Stale = !link.status.Stale
+		link.log.Notify()
 		return
 	case 7:
-		lane.legs = append(lane.legs, newModelLeg())
-		leg.log.Close()
+		chain.links = append(chain.links, newModelLink())
+		link.log.Close()
 		return
-	case 8: // more than a member's steps in a row
+	case 8: // more than stepsInRow
 		for range 6 {
-			m.append(leg, batch)
+			m.append(link, batchBytes)
 		}
 		return
-	case 9: // deadlines: heartbeats, and full sockets are cut
+	case 9: // deadlines pass: heartbeats are due, and clients with full sockets are cut
 		m.shard.now = m.shard.now.after(time.Minute)
 		return
 	}
@@ -268,19 +263,19 @@ func (m *roundsModel) change(t *rapid.T, lane *modelLane, only *modelLeg) {
 		if rapid.Bool().Draw(t, "cut") {
 			c.member.cut()
 		} else {
-			c.member.tell(reason.LeaveDrain)
+			c.member.askToLeave(reason.LeaveDrain)
 		}
 	}
 }
 
-func (m *roundsModel) append(leg *modelLeg, size int) {
-	leg.frames++
-	leg.log.Append(fmt.Appendf(nil, "%d\n%s\n", leg.frames, strings.Repeat(" ", size)), "")
+func (m *roundsModel) append(link *modelLink, size int) {
+	link.frames++
+	link.log.Append(fmt.Appendf(nil, "%d\n%s\n", link.frames, strings.Repeat(" ", size)), "")
 }
 
-// join lets a client come, at the beginning or at the head of a log; a narrow
-// one has a small buffer, which soon is full while the client does not read.
-func (m *roundsModel) join(t *rapid.T, lane *modelLane, replayed, narrow bool) {
+// join adds a client at the beginning or at the head of a log. A narrow client has a small buffer and does
+// not read, so that its socket soon is full.
+func (m *roundsModel) join(t *rapid.T, chain *modelChain, replayed, narrow bool) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -290,52 +285,52 @@ func (m *roundsModel) join(t *rapid.T, lane *modelLane, replayed, narrow bool) {
 			t.Fatal(err)
 		}
 	}
-	c := &modelClient{lane: lane, leg: len(lane.legs) - 1, socket: pair[1], reads: !narrow}
-	c.atLeg = c.leg
+	c := &modelClient{chain: chain, link: len(chain.links) - 1, socket: pair[1], reads: !narrow}
+	c.atLink = c.link
 	client := &Client{
 		Source: c, Follower: c, Blocks: blocks{beat: "beat\n\n"}, First: []byte("first\n\n"),
 		Policy: Policy{WriteTimeout: 30 * time.Second, Heartbeat: 50 * time.Second},
 	}
 	if !replayed {
-		c.got = lane.last().frames
+		c.got = chain.last().frames
 		client.Position = uint64(c.got)
 	}
 	c.member = &member{
-		session: newSession(client, newForm(false, true), m.shard.now),
-		shard:   m.shard, socket: socket(pair[0]), place: -1, heard: nothing,
+		session: newSession(client, newEncoder(false, true), m.shard.now),
+		shard:   m.shard, socket: socket(pair[0]), heapIndex: -1, notices: noNotices,
 		done: func(reason.End) { c.ended = true },
 	}
-	c.member.session.arrive(Shard)
+	c.member.session.countArrival(Shard)
 	m.clients = append(m.clients, c)
 	if !m.shard.start(c.member) {
 		t.Fatal("the loop has ended")
 	}
 }
 
-// read reads what there is, and reports whether there was something.
-func (c *modelClient) read(t *rapid.T, buffer []byte) (some bool) {
+// read reads what is there, and reports whether anything was.
+func (c *modelClient) read(t *rapid.T, buffer []byte) (found bool) {
 	for !c.gone {
 		n, err := unix.Read(c.socket, buffer)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
-			return some
+			return found
 		case err != nil || n == 0:
 			if !c.asked && !c.ended {
 				t.Fatalf("the stream ended: %v", err)
 			}
-			return some
+			return found
 		}
-		some = true
+		found = true
 		c.raw = append(c.raw, buffer[:n]...)
 		c.parse(t)
 		if n < len(buffer) {
-			return some // what comes next has an event
+			return found // input after this causes an event
 		}
 	}
-	return some
+	return found
 }
 
-// parse takes the whole chunks from what has been read.
+// parse takes complete chunks from raw.
 func (c *modelClient) parse(t *rapid.T) {
 	for {
 		line, rest, ok := bytes.Cut(c.raw, []byte("\r\n"))
@@ -356,7 +351,7 @@ func (c *modelClient) parse(t *rapid.T) {
 	}
 }
 
-// take takes a block.
+// take processes one block.
 func (c *modelClient) take(t *rapid.T, block string) {
 	switch block {
 	case "first", "beat":
@@ -365,16 +360,16 @@ func (c *modelClient) take(t *rapid.T, block string) {
 	case "leave drain":
 		c.left = true
 	default:
-		for c.got == c.lane.legs[c.atLeg].frames && c.atLeg < len(c.lane.legs)-1 {
-			c.atLeg, c.got = c.atLeg+1, 0
+		for c.got == c.chain.links[c.atLink].frames && c.atLink < len(c.chain.links)-1 {
+			c.atLink, c.got = c.atLink+1, 0
 		}
 		if c.got++; block != strconv.Itoa(c.got) {
-			t.Fatalf("read frame %s, want %d of leg %d", block, c.got, c.atLeg)
+			t.Fatalf("read frame %s, want %d of link %d", block, c.got, c.atLink)
 		}
 	}
 }
 
-// check checks a client when the loop sleeps.
+// check compares a client with its log when the loop would sleep.
 func (c *modelClient) check(t *rapid.T) {
 	switch {
 	case c.ended && !c.asked && c.reads && !c.left && !c.member.full:
@@ -382,20 +377,20 @@ func (c *modelClient) check(t *rapid.T) {
 	case c.ended || !c.reads || c.gone:
 		return
 	}
-	last := len(c.lane.legs) - 1
-	for c.atLeg < last && c.got == c.lane.legs[c.atLeg].frames {
-		c.atLeg, c.got = c.atLeg+1, 0
+	last := len(c.chain.links) - 1
+	for c.atLink < last && c.got == c.chain.links[c.atLink].frames {
+		c.atLink, c.got = c.atLink+1, 0
 	}
-	leg := c.lane.last()
-	if c.atLeg != last || c.got != leg.frames {
-		t.Fatalf("the loop sleeps, and a client that reads has %d of %d frames, on leg %d of %d; full: %t",
-			c.got, c.lane.legs[c.atLeg].frames, c.atLeg, last, c.member.full)
+	link := c.chain.last()
+	if c.atLink != last || c.got != link.frames {
+		t.Fatalf("the loop sleeps, and a client that reads has %d of %d frames, on link %d of %d; full: %t",
+			c.got, c.chain.links[c.atLink].frames, c.atLink, last, c.member.full)
 	}
-	if c.stale != leg.status.Stale {
-		t.Fatalf("the loop sleeps, and a client knows stale %t, not %t", c.stale, leg.status.Stale)
+	if c.stale != link.status.Stale {
+		t.Fatalf("the loop sleeps, and a client knows stale %t, not %t", c.stale, link.status.Stale)
 	}
-	if c.member.group == nil || c.member.group.log != leg.log {
-		t.Fatal("a client is with no group, or with another log's")
+	if c.member.group == nil || c.member.group.log != link.log {
+		t.Fatal("a client is in no group, or in another log's")
 	}
 }
 
@@ -407,18 +402,18 @@ func (c *modelClient) close() {
 }
 
 // Log returns the log that the client is served from.
-func (c *modelClient) Log() *replay.Log { return c.lane.legs[c.leg].log }
+func (c *modelClient) Log() *replay.Log { return c.chain.links[c.link].log }
 
-// Status returns that of the log.
-func (c *modelClient) Status() (Status, <-chan struct{}) { return c.lane.legs[c.leg].status, nil }
+// Status returns the log's status.
+func (c *modelClient) Status() (Status, <-chan struct{}) { return c.chain.links[c.link].status, nil }
 
-// Watches is false.
+// Watches returns false.
 func (*modelClient) Watches() bool { return false }
 
 // Sending does nothing.
 func (*modelClient) Sending(uint64) {}
 
-// Taking is of no use.
+// Taking does nothing.
 func (*modelClient) Taking() {}
 
 // Progress does nothing.
@@ -427,14 +422,14 @@ func (*modelClient) Progress(uint64) {}
 // Pass passes nothing.
 func (*modelClient) Pass(position uint64) (next uint64, more bool) { return position, false }
 
-// Parted is never so.
+// Parted returns false.
 func (*modelClient) Parted() bool { return false }
 
-// Move goes to the lane's next log.
+// Move moves to the next log of the chain.
 func (c *modelClient) Move() (position uint64, moved bool, err error) {
-	if c.leg == len(c.lane.legs)-1 {
+	if c.link == len(c.chain.links)-1 {
 		return 0, false, nil
 	}
-	c.leg++
+	c.link++
 	return 0, true, nil
 }

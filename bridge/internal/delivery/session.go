@@ -12,204 +12,205 @@ import (
 )
 
 const (
-	// batch is how much is read from the log at once, but at least a frame. A
-	// write deadline covers as much, so it is also the progress that a slow
-	// socket must make, however large a frame is.
-	batch = 16 << 10
-	// commentsInRow is how many bytes of comments a client may get without an
-	// event between them: two clients of eight buffer them.
-	commentsInRow = 16 << 10
+	// batchBytes is how much is read from the log at once; at least one frame is. A write deadline
+	// covers as many bytes: a slow socket must take them in time, however large a frame is.
+	batchBytes = 16 << 10
+	// maxCommentBytes is the size of comments that a client gets between two events before it is asked
+	// to reconnect: two of eight clients buffer comments until an event comes.
+	maxCommentBytes = 16 << 10
 )
 
-// session decides what a client is sent next. It knows no socket and does not wait:
-// the writer asks for a step, writes it, and reports that it did. All methods but
-// tell are called by one goroutine at a time.
+// session decides what one client is sent next. A writer takes a step, writes its blocks, and calls
+// written. The session knows no socket and never blocks. All methods except askToLeave are called by one
+// goroutine at a time.
 type session struct {
-	client *Client
-	form   form
-	// The client's log, and what there is to be asked and told about it; see attend.
-	log              *replay.Log
-	passing, watched bool
+	client  *Client
+	encoder encoder
 
-	told atomic.Pointer[reason.Leave] // the reason for which the client is to be asked to leave, if it is
+	// Set by attach for the client's current log.
+	log     *replay.Log
+	passing bool // the next frames may be ones that the client already has, see pass
+	reports bool // the source needs to know what the client is sent
 
-	// What is being written: frames up to sent, or a block of the client's own.
-	sent    uint64
-	frames  bool
-	leaving bool         // it is being asked to leave,
-	until   uint64       // when it has what its log held when that was decided,
-	why     reason.Leave // for this reason
-	parting reason.Leave // why it has been asked, in the last block
+	asked atomic.Pointer[reason.Leave] // why the client must leave; nil if it need not
 
-	begun    bool
-	stale    bool // what the client was told
-	comments int
-	spoke    moment // when something was last written
-	oldest   moment // when it is to be asked to come back
+	// The step that is being written.
+	frames bool   // it has frames of the log; otherwise a block of the client's own
+	sent   uint64 // the position after these frames
+
+	leaving     bool         // the client leaves when it reaches leaveAfter
+	leaveAfter  uint64       // the log's head when the client was asked
+	leaveReason reason.Leave // why the client leaves
+	leftFor     reason.Leave // leaveReason, once the client's last block has been rendered
+
+	firstSent bool
+	stale     bool   // the state that the client knows
+	comments  int    // bytes of comments since the last frame
+	lastWrite moment // time of the last write
+	expiry    moment // when the client must leave because of its age
 }
 
-func newSession(client *Client, form form, now moment) *session {
+func newSession(client *Client, enc encoder, now moment) *session {
 	if client.Counts == nil {
 		client.Counts = NewCounts()
 	}
-	s := &session{client: client, form: form, spoke: now, oldest: never}
-	s.attend()
+	s := &session{client: client, encoder: enc, lastWrite: now, expiry: never}
+	s.attach()
 	if age := client.Policy.MaxAge; age > 0 {
-		// Up to a tenth earlier, so that clients that came together part.
-		s.oldest = now.after(age - rand.N(age/10+1))
+		// Up to a tenth earlier, so that clients that came together do not reconnect together.
+		s.expiry = now.after(age - rand.N(age/10+1))
 	}
 	return s
 }
 
-// attend begins to serve the client from its source's log. Compressing fills memory,
-// and the source looks after that when it learns of the progress.
-func (s *session) attend() {
+// attach starts to read the current log of the client's source. A client that takes gzip always reports
+// its progress, since the source then checks the memory that compressing has used.
+func (s *session) attach() {
 	s.log = s.client.Source.Log()
 	s.passing = s.client.Follower != nil
-	s.watched = s.client.Gzip || s.client.Source.Watches()
+	s.reports = s.client.Gzip || s.client.Source.Watches()
 }
 
-// step returns what is to be written now: whole blocks, valid until the next
-// step. With an end the stream is over when they have been written. With
-// neither there is nothing to do until the log grows, the status changes, the
-// client is told, or due has come.
+// step returns the blocks to write next. They are whole blocks, valid until the next step. If end is not
+// empty, the stream ends with them. Without blocks and end there is nothing to do until the log grows,
+// the source's status changes, the client is asked to leave, or due is reached.
 func (s *session) step(now moment) (blocks [][]byte, end reason.End) {
 	blocks, end = s.next(now)
 	if len(blocks) > 0 && !s.frames {
-		s.sending(s.client.Position)
+		s.reportSending(s.client.Position)
 	}
 	if end != "" {
-		blocks = slices.Clone(blocks) // the form uses its own again
-		blocks = append(blocks, s.form.end()...)
+		blocks = slices.Clone(blocks) // the encoder reuses its slice
+		blocks = append(blocks, s.encoder.end()...)
 	}
 	return blocks, end
 }
 
 func (s *session) next(now moment) (blocks [][]byte, end reason.End) {
-	if !s.begun {
-		s.begun = true
+	if !s.firstSent {
+		s.firstSent = true
 		first := s.client.First
-		s.client.First = nil // not needed again, and there are many clients
-		return s.own(first), ""
+		s.client.First = nil // frees the block, for there are many clients
+		return s.ownBlock(first), ""
 	}
 	switch {
 	case s.leaving:
-	case s.isTold():
-		s.lastWord(s.toldFor())
-	case now >= s.oldest:
-		s.lastWord(reason.LeaveMaxAge)
+	case s.isAsked():
+		s.startLeaving(s.askedFor())
+	case now >= s.expiry:
+		s.startLeaving(reason.LeaveMaxAge)
 	}
-	if s.stale && !s.leaving { // before what is not
+	if s.stale && !s.leaving { // before the client gets frames of the new RPC
 		if status, _ := s.client.Source.Status(); !status.Stale {
-			return s.tellStale(false), ""
+			return s.reportStale(false), ""
 		}
 	}
 	for {
-		if blocks, end = s.place(); end != "" {
+		if blocks, end = s.reposition(); end != "" {
 			return blocks, end
 		}
-		if s.leaving && s.client.Position >= s.until && !s.ended() {
-			return s.leave(s.why)
+		if s.leaving && s.client.Position >= s.leaveAfter && !s.ended() {
+			return s.leave(s.leaveReason)
 		}
 		blocks, next, err := s.read()
 		switch {
-		case s.passing && next != s.client.Position: // it has come since, and may be one that the client has
+		case s.passing && next != s.client.Position: // a frame was appended since pass, which must look at it
 		case errors.Is(err, io.EOF):
-			if blocks, end = s.finish(); end != "" {
+			if blocks, end = s.endOfLog(); end != "" {
 				return blocks, end
 			}
 		case errors.Is(err, replay.ErrEvicted) && s.leaving:
-			return s.leave(s.why)
+			return s.leave(s.leaveReason)
 		case errors.Is(err, replay.ErrEvicted) && s.client.Policy.Skip:
 			return s.skip(), ""
 		case errors.Is(err, replay.ErrEvicted):
 			return s.leave(reason.LeaveLagged)
-		case next != s.client.Position && len(blocks) == 0: // frames without bytes
-			s.stand(next)
+		case next != s.client.Position && len(blocks) == 0: // empty frames
+			s.advance(next)
 		case len(blocks) > 0:
-			if s.sends(next) {
+			if s.startFrames(next) {
 				return blocks, ""
 			}
-			s.form.unread()
+			s.encoder.unread()
 		default:
 			return s.idle(now)
 		}
 	}
 }
 
-// ended reports whether the client has been sent all that its log will hold.
+// ended reports whether the log is closed and the client has received all of it.
 func (s *session) ended() bool {
 	_, _, err := s.log.Read(s.client.Position, 1, nil)
 	return errors.Is(err, io.EOF)
 }
 
-// idle is a step at the head of the log.
+// idle is the step of a client at the head of its log.
 func (s *session) idle(now moment) (blocks [][]byte, end reason.End) {
 	status, _ := s.client.Source.Status()
 	switch {
 	case status.Stale != s.stale:
-		return s.tellStale(status.Stale), ""
+		return s.reportStale(status.Stale), ""
 	case status.Leave:
 		return s.leave(reason.LeaveUpstream)
-	case s.client.Policy.Heartbeat > 0 && now.since(s.spoke) >= s.client.Policy.Heartbeat:
+	case s.client.Policy.Heartbeat > 0 && now.since(s.lastWrite) >= s.client.Policy.Heartbeat:
 		return s.heartbeat()
 	}
 	return nil, ""
 }
 
-// tellStale tells whether there is an RPC.
-func (s *session) tellStale(stale bool) [][]byte {
+// reportStale reports to the client whether its topic has lost its RPC.
+func (s *session) reportStale(stale bool) [][]byte {
 	if s.stale = stale; stale {
-		return s.own(s.client.Blocks.Stale(nil))
+		return s.ownBlock(s.client.Blocks.Stale(nil))
 	}
-	return s.own(s.client.Blocks.Live(nil))
+	return s.ownBlock(s.client.Blocks.Live(nil))
 }
 
-// wrote says that the blocks of the last step have been written.
-func (s *session) wrote(now moment) {
-	s.spoke = now
+// written is called when the blocks of the last step have been written.
+func (s *session) written(now moment) {
+	s.lastWrite = now
 	if s.frames {
 		frames := s.sent - s.client.Position
 		s.client.Frames += frames
 		s.client.Counts.Frames.Add(frames)
 		s.countMarks()
 		s.frames, s.comments = false, 0
-		s.stand(s.sent)
+		s.advance(s.sent)
 		return
 	}
-	if s.watched {
+	if s.reports {
 		s.client.Source.Progress(s.client.Position)
 	}
 }
 
-// sending says how far the blocks of a step go.
-func (s *session) sending(position uint64) {
-	if s.watched {
+// reportSending is called before the blocks of a step are written.
+func (s *session) reportSending(position uint64) {
+	if s.reports {
 		s.client.Source.Sending(position)
 	}
 }
 
-// takes says that the socket has taken a part of the blocks of the step.
-func (s *session) takes() {
-	if s.watched {
+// reportTaking is called when the socket has taken a part of the blocks.
+func (s *session) reportTaking() {
+	if s.reports {
 		s.client.Source.Taking()
 	}
 }
 
-// sends begins to send the frames up to a position. It is false where the client is to
-// move first: its place may have left the log when these have been written.
-func (s *session) sends(position uint64) bool {
-	if s.sending(position); s.parts() {
+// startFrames begins a step that writes frames up to a position. It returns false if reporting that has
+// parted the client from its log: it must move first, since its log need not keep its position.
+func (s *session) startFrames(position uint64) bool {
+	if s.reportSending(position); s.mustMove() {
 		return false
 	}
 	s.sent, s.frames = position, true
 	return true
 }
 
-// place finds where the client goes on: in another log if it is parted from its own,
-// and behind what it has got by its ordinal.
-func (s *session) place() (blocks [][]byte, end reason.End) {
-	if s.parts() {
+// reposition moves a parted client to its next log, and the position past the frames that the client
+// already has.
+func (s *session) reposition() (blocks [][]byte, end reason.End) {
+	if s.mustMove() {
 		if blocks, end = s.move(); end != "" {
 			return blocks, end
 		}
@@ -218,13 +219,13 @@ func (s *session) place() (blocks [][]byte, end reason.End) {
 	return nil, ""
 }
 
-// parts reports whether the client is to move to another log before it is sent more.
-// One that leaves need not.
-func (s *session) parts() bool {
-	return s.watched && !s.leaving && s.client.Follower != nil && s.client.Follower.Parted()
+// mustMove reports whether the client is parted and must move to another log before it is sent more. A
+// client that leaves stays in its log.
+func (s *session) mustMove() bool {
+	return s.reports && !s.leaving && s.client.Follower != nil && s.client.Follower.Parted()
 }
 
-// countMarks counts the marked frames among those that have been written.
+// countMarks counts the marked frames of the step that was written.
 func (s *session) countMarks() {
 	marked := s.client.Counts.Marked
 	if marked == nil {
@@ -235,112 +236,114 @@ func (s *session) countMarks() {
 	}
 }
 
-// due returns when the next step is to be taken at the latest.
+// due returns the time at which the next step must be taken, even if nothing else happens.
 func (s *session) due() moment {
-	due := s.oldest
+	due := s.expiry
 	if every := s.client.Policy.Heartbeat; every > 0 {
-		due = min(due, s.spoke.after(every))
+		due = min(due, s.lastWrite.after(every))
 	}
 	return due
 }
 
-// tell has the client asked to leave at its next step. The first reason stays.
-func (s *session) tell(why reason.Leave) { s.told.CompareAndSwap(nil, &why) }
+// askToLeave makes the client leave at its next step. The first reason counts. It is safe for concurrent
+// use.
+func (s *session) askToLeave(why reason.Leave) { s.asked.CompareAndSwap(nil, &why) }
 
-// toldFor is the reason for which the client is to be asked to leave.
-func (s *session) toldFor() reason.Leave { return *s.told.Load() }
+func (s *session) askedFor() reason.Leave { return *s.asked.Load() }
 
-func (s *session) isTold() bool { return s.told.Load() != nil }
+func (s *session) isAsked() bool { return s.asked.Load() != nil }
 
-// stand moves the client behind frames that it has got.
-func (s *session) stand(position uint64) {
+// advance moves the position after frames that the client has received.
+func (s *session) advance(position uint64) {
 	s.client.Position = position
-	if s.watched {
+	if s.reports {
 		s.client.Source.Progress(position)
 	}
 }
 
-// jump moves the client to where frames are missing in between.
+// jump moves the position to a place that does not follow the frames sent before.
 func (s *session) jump(position uint64) {
 	s.client.Position = position
-	s.form.broken(position)
+	s.encoder.skipTo(position)
 }
 
-// quiet reports whether only the log and the clock give the client a next step.
-func (s *session) quiet() bool { return !s.leaving && !s.stale && !s.isTold() }
+// quiet reports whether nothing but the log, its notices or the time can cause the next step.
+func (s *session) quiet() bool { return !s.leaving && !s.stale && !s.isAsked() }
 
-// spot is how far the client has got.
-func (s *session) spot() spot { return spot{s.client.Counts, s.log, s.client.Position} }
-
-// own is a block of the client's own.
-func (s *session) own(block []byte) [][]byte {
-	return s.form.own(block, s.client.Position)
+func (s *session) clientPosition() clientPosition {
+	return clientPosition{s.client.Counts, s.log, s.client.Position}
 }
 
-// pass goes past what the client has got by its ordinal. It is passing as long as
-// what comes next may be that, too.
+// ownBlock encodes a block of the client's own.
+func (s *session) ownBlock(block []byte) [][]byte {
+	return s.encoder.ownBlock(block, s.client.Position)
+}
+
+// pass moves the position past frames that the client already has: its id counts frames after a cursor
+// (sse.ID.Ordinal), and an RPC opened at the cursor sends these again. passing stays true while frames to
+// come may be among them.
 func (s *session) pass() {
 	if !s.passing {
 		return
 	}
 	var next uint64
 	if next, s.passing = s.client.Follower.Pass(s.client.Position); next != s.client.Position {
-		s.form.broken(next)
-		s.stand(next)
+		s.encoder.skipTo(next)
+		s.advance(next)
 	}
 }
 
-// read reads what the client is to be sent next. While it is passing, that is
-// nothing, and next says whether there is something to pass.
+// read returns the next frames to send. While passing it returns none, since pass must look at frames
+// first; next then differs from the position if a frame has been appended.
 func (s *session) read() (blocks [][]byte, next uint64, err error) {
 	if s.passing {
 		_, next, err = s.log.Read(s.client.Position, 1, nil)
 		return nil, next, err
 	}
-	return s.form.read(s.log, s.client.Position)
+	return s.encoder.read(s.log, s.client.Position)
 }
 
-// skip goes on with what the log still holds, and says so.
+// skip continues at the oldest frame in the log, and reports the gap to the client.
 func (s *session) skip() [][]byte {
 	block, position := s.client.Blocks.Lagged(nil)
 	s.jump(position)
-	return s.own(block)
+	return s.ownBlock(block)
 }
 
-// heartbeat breaks the silence, or asks the client to come back before it has
-// buffered too many of them.
+// heartbeat returns a heartbeat, or asks the client to reconnect before it has buffered too many
+// comments.
 func (s *session) heartbeat() (blocks [][]byte, end reason.End) {
 	if !s.client.Policy.Comments {
-		return s.own(s.client.Blocks.Heartbeat(nil)), ""
+		return s.ownBlock(s.client.Blocks.Heartbeat(nil)), ""
 	}
-	beat, seen := s.form.comment(s.client.Blocks.Heartbeat(nil))
-	if s.comments += seen; s.comments > commentsInRow {
+	beat, seen := s.encoder.comment(s.client.Blocks.Heartbeat(nil))
+	if s.comments += seen; s.comments > maxCommentBytes {
 		return s.leave(reason.LeaveIdle)
 	}
 	return beat, ""
 }
 
-// lastWord asks the client to leave, after the frames that the log holds by now: a
-// log may be gone when the client returns. A client that has read the end of the
-// stream by then is not to come back.
-func (s *session) lastWord(why reason.Leave) {
-	_, s.until = s.log.Bounds()
-	s.leaving, s.why = true, why
+// startLeaving makes the client leave when it has received all that is in the log now: the log may be
+// gone when the client returns. If the client reaches the end of the stream first, it is not asked to
+// reconnect.
+func (s *session) startLeaving(why reason.Leave) {
+	_, s.leaveAfter = s.log.Bounds()
+	s.leaving, s.leaveReason = true, why
 }
 
-// finish is the end of a log: of the stream, or another log goes on.
-func (s *session) finish() (blocks [][]byte, end reason.End) {
+// endOfLog ends the stream, or continues in another log.
+func (s *session) endOfLog() (blocks [][]byte, end reason.End) {
 	if s.client.Follower == nil {
 		return nil, reason.EndComplete
 	}
 	return s.move()
 }
 
-// move goes on in another log.
+// move continues in the log that follows, if there is one.
 func (s *session) move() (blocks [][]byte, end reason.End) {
 	position, moved, err := s.client.Follower.Move()
 	if moved {
-		s.attend()
+		s.attach()
 		s.jump(position)
 	}
 	switch {
@@ -349,16 +352,16 @@ func (s *session) move() (blocks [][]byte, end reason.End) {
 	case err == nil && !moved:
 		return nil, reason.EndComplete
 	case s.leaving:
-		return s.leave(s.why)
+		return s.leave(s.leaveReason)
 	}
 	return nil, ""
 }
 
 func (s *session) leave(why reason.Leave) (blocks [][]byte, end reason.End) {
-	s.parting = why
+	s.leftFor = why
 	end = reason.EndAsked
 	if why == reason.LeaveRemoved {
 		end = reason.EndComplete
 	}
-	return s.own(s.client.Blocks.Leave(nil, why)), end
+	return s.ownBlock(s.client.Blocks.Leave(nil, why)), end
 }

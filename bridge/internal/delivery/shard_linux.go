@@ -12,63 +12,63 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// visits is how many members are served before the shard looks at what else has
-// happened, and gives way. Where processors are short, fewer visits make a longer
-// round, in which the logs of the members that come last grow.
-const visits = 16
+// membersPerIteration is how many members the loop serves before it looks for other events and yields the
+// processor. On few processors a smaller number makes rounds longer: the loop yields more often, and the
+// logs grow meanwhile.
+const membersPerIteration = 16
 
-// shard writes to the sockets of many clients from one goroutine: to each, in
-// one call that does not block, what its log holds behind it. A client costs no
-// goroutine, no channel and no timer.
+// shard writes to the sockets of many clients from one goroutine, its loop. A client there costs a socket
+// and a session, but no goroutine, channel or timer. A write does not block: the rest is written when the
+// socket has room again.
 //
-// Its loop is woken by the writers of logs, without a system call; by the poller,
-// where a socket takes bytes again or has ended; and by the earliest deadline. Logs
-// grow during a round, and a member that comes later in it gets more with one call.
+// Three things wake the loop: writers of logs, without a system call; the poller, when a socket has room
+// or has ended; and the earliest deadline of a member. A log may grow during a round. Members served
+// later in the round get all new frames with the same write.
 type shard struct {
 	poller  *poller
 	running sync.WaitGroup
-	kicked  chan struct{} // asked is not empty; holds one
-	quit    chan struct{} // closed when the loop is to end
-	ended   chan struct{} // closed when it has
+	wakeup  chan struct{} // requests is not empty; capacity 1: one signal is enough, and request never blocks
+	quit    chan struct{} // closed to end the loop
+	ended   chan struct{} // closed when the loop has ended
 
-	mu    sync.Mutex // a leaf: held by writers of logs
-	asked asked
-	over  bool // the loop has ended
+	mu       sync.Mutex // taken by writers of logs, so no other lock is taken under it
+	requests requests
+	stopped  bool // the loop takes no more requests
 
-	// Owned by the loop.
-	now       moment
-	timer     *time.Timer
-	quitting  bool
-	spare     asked
-	groups    map[*replay.Log]*group
-	came      []*member // members to be welcomed
-	round     queue     // those with members to be visited
-	behind    []*member // members with more to write than they had steps for
-	slots     slots
-	reached   []reach // that have reached all, of the visits under way
-	deadlines deadlines
+	// Used by the loop only.
+	now           moment
+	timer         *time.Timer
+	quitting      bool
+	spareRequests requests
+	groups        map[*replay.Log]*group
+	joining       []*member // members to register
+	ready         queue     // groups whose rounds have members left
+	behind        []*member // members with more to write than their steps in a row allowed
+	slots         slots
+	reached       []reach // measurements that ended in this pass of serveReady
+	deadlines     deadlines
 }
 
-// asked is what others want of a shard.
-type asked struct {
-	came  []*member
-	grown []*group
-	told  []told
-	lags  []chan<- []spot // waiting for the members' positions
+// requests are what other goroutines want the loop to do.
+type requests struct {
+	joins     []*member
+	grown     []*group
+	leaves    []memberLeave
+	positions []chan<- []clientPosition // each is sent the members' positions
 }
 
-// told is a member that is to be asked to leave.
-type told struct {
+// memberLeave is a request that a member leaves.
+type memberLeave struct {
 	member *member
 	why    reason.Leave
 }
 
-func (a *asked) clear() {
-	clear(a.came)
-	clear(a.grown)
-	clear(a.told)
-	clear(a.lags)
-	a.came, a.grown, a.told, a.lags = a.came[:0], a.grown[:0], a.told[:0], a.lags[:0]
+func (r *requests) clear() {
+	clear(r.joins)
+	clear(r.grown)
+	clear(r.leaves)
+	clear(r.positions)
+	r.joins, r.grown, r.leaves, r.positions = r.joins[:0], r.grown[:0], r.leaves[:0], r.positions[:0]
 }
 
 func newShard() (*shard, error) {
@@ -82,49 +82,48 @@ func newShard() (*shard, error) {
 	return s, nil
 }
 
-// shardWith returns a shard whose loop does not run.
+// shardWith returns a shard without a running loop.
 func shardWith(poller *poller) *shard {
 	return &shard{
 		poller: poller, groups: map[*replay.Log]*group{}, timer: time.NewTimer(0),
-		kicked: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		wakeup: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
 
-// ask has the loop look at something.
-func (s *shard) ask(add func(*asked)) {
+// request adds to the requests and wakes the loop.
+func (s *shard) request(add func(*requests)) {
 	s.mu.Lock()
-	add(&s.asked)
+	add(&s.requests)
 	s.mu.Unlock()
 	select {
-	case s.kicked <- struct{}{}:
+	case s.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// start begins to serve a member that has its socket. It is false where the
-// loop has ended.
+// start hands a member over to the loop. It returns false if the loop has ended.
 func (s *shard) start(m *member) (started bool) {
-	s.ask(func(asked *asked) {
-		if started = !s.over; started {
-			asked.came = append(asked.came, m)
+	s.request(func(r *requests) {
+		if started = !s.stopped; started {
+			r.joins = append(r.joins, m)
 		}
 	})
 	return started
 }
 
-// finished reports whether the loop may end. From then on no member is started.
-func (s *shard) finished() bool {
-	if !s.quitting || s.slots.len() > 0 || len(s.came) > 0 {
+// canStop reports whether the loop may end. If it returns true, start returns false from then on.
+func (s *shard) canStop() bool {
+	if !s.quitting || s.slots.len() > 0 || len(s.joining) > 0 {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.over = len(s.asked.came) == 0
-	return s.over
+	s.stopped = len(s.requests.joins) == 0
+	return s.stopped
 }
 
-// close ends the loop: streams are cut, and responses that have ended are given
-// the time to reach their clients.
+// close cuts all streams, gives responses that have ended the time to reach their clients, and waits for
+// the loop.
 func (s *shard) close() error {
 	close(s.quit)
 	<-s.ended
@@ -133,50 +132,48 @@ func (s *shard) close() error {
 	return err
 }
 
-// run is the loop.
 func (s *shard) run() {
 	defer close(s.ended)
-	for !s.finished() {
+	for !s.canStop() {
 		s.wait()
-		// Pumps that wait for a processor run first: else the events of many small
-		// streams would each be written with a call of its own.
+		// Let pumps run that wait for a processor. Otherwise the shard would make one write for each
+		// event of many small streams.
 		runtime.Gosched()
-		s.look()
-		s.welcomeSome()
-		s.goRound(visits)
-		s.catchUp()
-		s.expireDue()
+		s.takeRequests()
+		s.registerJoining()
+		s.serveReady(membersPerIteration)
+		s.serveBehind()
+		s.expire()
 		if s.quitting {
 			s.cutAll()
 		}
 	}
 }
 
-// wait returns when there is something to do.
+// wait blocks until there is something to do, and handles the poller's events.
 func (s *shard) wait() {
-	var heard []unix.EpollEvent
-	if len(s.came) > 0 || !s.round.empty() || len(s.behind) > 0 {
+	var events []unix.EpollEvent
+	if len(s.joining) > 0 || !s.ready.empty() || len(s.behind) > 0 {
 		select {
-		case heard = <-s.poller.events:
+		case events = <-s.poller.events:
 		default:
 		}
 	} else {
-		heard = s.sleep()
+		events = s.sleep()
 	}
 	s.now = clock()
-	s.hearAll(heard)
+	s.handleEvents(events)
 }
 
-// hearAll reacts to the poller's events.
-func (s *shard) hearAll(heard []unix.EpollEvent) {
-	for i := range heard {
-		if m := s.slots.of(&heard[i]); m != nil {
-			s.hear(m, eventsOf(&heard[i]))
+func (s *shard) handleEvents(events []unix.EpollEvent) {
+	for i := range events {
+		if m := s.slots.of(&events[i]); m != nil {
+			s.handle(m, eventsOf(&events[i]))
 		}
 	}
 }
 
-// sleep returns when something has happened, which may be events of sockets.
+// sleep blocks until something happens, and returns the poller's events if these are what happened.
 func (s *shard) sleep() []unix.EpollEvent {
 	var due <-chan time.Time
 	if first := s.deadlines.first(); first != never {
@@ -188,9 +185,9 @@ func (s *shard) sleep() []unix.EpollEvent {
 		quit = nil
 	}
 	select {
-	case <-s.kicked:
-	case heard := <-s.poller.events:
-		return heard
+	case <-s.wakeup:
+	case events := <-s.poller.events:
+		return events
 	case <-due:
 	case <-quit:
 		s.quitting = true
@@ -198,42 +195,42 @@ func (s *shard) sleep() []unix.EpollEvent {
 	return nil
 }
 
-// look takes up what was asked.
-func (s *shard) look() {
+// takeRequests performs what other goroutines have requested.
+func (s *shard) takeRequests() {
 	s.mu.Lock()
-	asked := s.asked
-	s.asked = s.spare
+	taken := s.requests
+	s.requests = s.spareRequests
 	s.mu.Unlock()
-	s.came = append(s.came, asked.came...)
-	for _, g := range asked.grown {
-		g.grown.Store(false) // before its log is read
-		if g.begin(); !g.queued && g.waits() {
+	s.joining = append(s.joining, taken.joins...)
+	for _, g := range taken.grown {
+		g.grown.Store(false) // before the log is read: growth after this line makes a new request
+		if g.beginRound(); !g.queued && g.hasNext() {
 			g.queued = true
-			s.round.add(g)
+			s.ready.add(g)
 		}
 	}
-	for _, told := range asked.told {
-		m := told.member
+	for _, leave := range taken.leaves {
+		m := leave.member
 		if m.session == nil {
 			continue
 		}
-		if m.session.tell(told.why); m.group != nil { // else it comes soon
+		if m.session.askToLeave(leave.why); m.group != nil { // a member without a group is registered soon, and then served
 			s.serve(m)
 		}
 	}
-	for _, answer := range asked.lags {
-		answer <- s.spots()
+	for _, answer := range taken.positions {
+		answer <- s.positions()
 	}
-	asked.clear()
-	s.spare = asked
+	taken.clear()
+	s.spareRequests = taken
 }
 
-// goRound makes a number of visits, group after group. A group with members
-// left to visit goes behind the others.
-func (s *shard) goRound(left int) {
-	for left > 0 && !s.round.empty() {
-		g := s.round.take()
-		s.observe(g) // members may have left since
+// serveReady serves the given number of members, group by group. A group with members left moves to the
+// back of the queue.
+func (s *shard) serveReady(left int) {
+	for left > 0 && !s.ready.empty() {
+		g := s.ready.take()
+		s.observe(g) // the members that a measurement waits for may have left
 		for ; left > 0; left-- {
 			m := g.next()
 			if m == nil {
@@ -242,52 +239,51 @@ func (s *shard) goRound(left int) {
 			s.serve(m)
 			s.observe(g)
 		}
-		if g.queued = g.waits(); g.queued {
-			s.round.add(g)
+		if g.queued = g.hasNext(); g.queued {
+			s.ready.add(g)
 		}
 	}
-	s.tellReached()
+	s.recordReached()
 }
 
-// catchUp gives some of the members that are behind their next steps.
-func (s *shard) catchUp() {
-	some := min(visits, len(s.behind))
+// serveBehind serves some of the members that have more to write.
+func (s *shard) serveBehind() {
+	some := min(membersPerIteration, len(s.behind))
 	for _, m := range s.behind[:some] {
 		m.behind = false
-		s.serve(m) // may put it behind the others
+		s.serve(m) // may append it to behind again
 	}
 	s.behind = slices.Delete(s.behind, 0, some)
 }
 
-// welcomeSome begins to serve some of the new members.
-func (s *shard) welcomeSome() {
-	some := min(visits, len(s.came))
-	for _, m := range s.came[:some] {
-		s.welcome(m)
+// registerJoining registers some of the new members.
+func (s *shard) registerJoining() {
+	some := min(membersPerIteration, len(s.joining))
+	for _, m := range s.joining[:some] {
+		s.register(m)
 	}
-	s.came = slices.Delete(s.came, 0, some)
+	s.joining = slices.Delete(s.joining, 0, some)
 }
 
-// expireDue looks at the members whose time may have come.
-func (s *shard) expireDue() {
+// expire looks at all members whose deadline has passed.
+func (s *shard) expire() {
 	for m := s.deadlines.due(s.now); m != nil; m = s.deadlines.due(s.now) {
-		s.expire(m)
+		s.expireMember(m)
 	}
 }
 
-// welcome begins to serve a member.
-func (s *shard) welcome(m *member) {
+// register adds a member to its group and the poller, and serves it.
+func (s *shard) register(m *member) {
 	s.slots.add(m)
 	s.joinGroup(m)
 	if s.poller.add(int(m.socket), m.tag) != nil {
 		s.gone(m)
 		return
 	}
-	m.moved = s.now
+	m.progressAt = s.now
 	s.serve(m)
 }
 
-// cutAll cuts every stream.
 func (s *shard) cutAll() {
 	for _, m := range s.slots.members {
 		if m != nil && m.session != nil {
@@ -313,16 +309,16 @@ func (s *shard) leaveGroup(m *member) {
 	}
 	g.remove(m)
 	if g.size == 0 {
-		g.ignore()
+		g.unwatch()
 		delete(s.groups, g.log)
 	}
 }
 
-// events is what the poller has heard of a socket.
-type events struct{ gone, input, room bool }
+// socketEvents are the events of one socket.
+type socketEvents struct{ gone, input, room bool }
 
-func eventsOf(e *unix.EpollEvent) events {
-	return events{
+func eventsOf(e *unix.EpollEvent) socketEvents {
+	return socketEvents{
 		gone:  e.Events&(unix.EPOLLERR|unix.EPOLLHUP|unix.EPOLLRDHUP) != 0,
 		input: e.Events&unix.EPOLLIN != 0,
 		room:  e.Events&unix.EPOLLOUT != 0,

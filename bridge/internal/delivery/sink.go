@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// sink is what a stream is written to by a goroutine of its own.
+// sink is where a Stream writes to.
 type sink interface {
 	Write(p []byte) (int, error)
 	Flush() error
-	// SetWriteDeadline returns http.ErrNotSupported where there are none.
+	// SetWriteDeadline returns http.ErrNotSupported if the sink has no deadlines.
 	SetWriteDeadline(at time.Time) error
 }
 
-// response is a sink that net/http frames.
+// response is a sink for a response that net/http frames.
 type response struct {
 	http.ResponseWriter
 	*http.ResponseController

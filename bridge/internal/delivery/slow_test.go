@@ -14,31 +14,29 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// A socket that takes nothing for the write timeout is given up, without a
-// clean end.
+// The stream ends after the write timeout, and the response is incomplete.
 func TestStuckReader(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		s.serve(newSource(100).append(strings.Repeat("x", 1<<20)), Policy{WriteTimeout: 20 * time.Second})
-		body, _ := s.get(t)
+		body, _ := s.request(t)
 		began := time.Now()
 		s.expectEnd(t, reason.EndStuck)
 		if took := time.Since(began); took != 20*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		if _, err := io.Copy(io.Discard, body); err == nil {
-			t.Error("the response ends as if it were whole")
+			t.Error("the response ends cleanly")
 		}
 	})
 }
 
-// A client that takes something now and then is slow, not stuck, even if a single
-// frame takes longer than the timeout.
+// A client that takes something within each timeout is slow and not stuck, even if one frame takes longer.
 func TestSlowReaderOfALargeFrame(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100).append(strings.Repeat("x", 1<<20))
 		source.log.Close()
 		s.serve(source, Policy{WriteTimeout: 20 * time.Second})
-		body, _ := s.get(t)
+		body, _ := s.request(t)
 		buffer := make([]byte, 16<<10)
 		size := 0
 		for {
@@ -56,7 +54,7 @@ func TestSlowReaderOfALargeFrame(t *testing.T) {
 	})
 }
 
-// takingSource counts how often the client has taken a part of what is being written.
+// takingSource counts calls of Taking.
 type takingSource struct {
 	*source
 
@@ -66,40 +64,40 @@ type takingSource struct {
 // Taking counts.
 func (s *takingSource) Taking() { s.takings.Add(1) }
 
-// A source hears of each part of a large frame that a socket takes: its client is slow, and not stuck.
-func TestPartsOfALargeFrameAreTold(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+// The reports show that the client is slow and not stuck.
+func TestPartsOfALargeFrameAreReported(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := &takingSource{source: newSource(100).append(strings.Repeat("x", 1<<20))}
 		s.serve(source.source, Policy{})
 		s.client.Source = source
-		body, _ := s.get(t)
+		body, _ := s.request(t)
 		for part := range int64(5) {
 			if _, err := io.CopyN(io.Discard, body, 128<<10); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
 			if got := source.takings.Load(); got < 6*part {
-				t.Errorf("of part %d the source has heard %d times", part, got)
+				t.Errorf("after part %d Taking has been called %d times", part, got)
 			}
 		}
 	})
 }
 
-// A silent stream is not stuck: there is nothing to take.
+// Without anything to write there is no write timeout.
 func TestSilenceIsNotStuck(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100)
 		s.serve(source, Policy{WriteTimeout: time.Second, Heartbeat: time.Minute})
-		l := s.listen(t)
+		l := s.connect(t)
 		time.Sleep(90 * time.Second)
 		source.append("1")
-		if got := l.moments(); got != "0s first, 1m0s :, 1m30s 1" {
+		if got := l.timeline(); got != "0s first, 1m0s :, 1m30s 1" {
 			t.Error(got)
 		}
 	})
 }
 
-// A real socket: what the kernels have taken is progress, and no more.
+// On real sockets, bytes that the kernels buffer count as progress.
 func TestStuckSocket(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "h2c"} {
 		t.Run(protocol, func(t *testing.T) {
@@ -112,34 +110,33 @@ func TestStuckSocket(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				return conn, conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck // it is one
+				return conn, conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck // it is a *net.TCPConn
 			}
-			s := newSite(t, protocol, smallBuffers{listener}, dial)
+			s := newPipeServer(t, protocol, smallBuffers{listener}, dial)
 			s.serve(newSource(100).append(strings.Repeat("x", 32<<20)), Policy{WriteTimeout: 200 * time.Millisecond})
-			s.get(t) // and does not read
+			s.request(t) // without reading
 			s.expectEnd(t, reason.EndStuck)
 		})
 	}
 }
 
-// A whole connection that takes nothing: HTTP/2 cannot even reset the stream
-// then, and holds its handler until the server gives the connection up, one
-// or two of its timeouts later.
+// The whole connection takes nothing. HTTP/2 then cannot even reset the stream: the handler is released
+// when the server closes the connection, after one or two WriteByteTimeouts.
 func TestDeadConnection(t *testing.T) {
 	for protocol, want := range map[string]time.Duration{"HTTP/1.1": 20 * time.Second, "h2c": 60 * time.Second} {
 		t.Run(protocol, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				listener := newPipes()
 				dead := &atomic.Bool{}
-				buried := make(chan struct{})
-				s := newSite(t, protocol, listener, func(ctx context.Context, network, address string) (net.Conn, error) {
+				closed := make(chan struct{})
+				s := newPipeServer(t, protocol, listener, func(ctx context.Context, network, address string) (net.Conn, error) {
 					conn, err := listener.dial(ctx, network, address)
-					return mortal{conn, dead, buried}, err
+					return dyingConn{conn, dead, closed}, err
 				})
 				source := newSource(100)
 				s.serve(source, Policy{WriteTimeout: 20 * time.Second})
-				s.get(t)
-				t.Cleanup(func() { close(buried) })
+				s.request(t)
+				t.Cleanup(func() { close(closed) })
 				synctest.Wait()
 				dead.Store(true)
 				began := time.Now()
@@ -153,23 +150,23 @@ func TestDeadConnection(t *testing.T) {
 	}
 }
 
-// mortal is a connection whose other side may die without a word.
-type mortal struct {
+// dyingConn is a connection whose peer can stop without closing it.
+type dyingConn struct {
 	net.Conn
 	dead   *atomic.Bool
-	buried chan struct{}
+	closed chan struct{}
 }
 
-// Read reads nothing once it is dead.
-func (c mortal) Read(p []byte) (int, error) {
+// Read blocks once the peer is dead.
+func (c dyingConn) Read(p []byte) (int, error) {
 	if c.dead.Load() {
-		<-c.buried
+		<-c.closed
 		return 0, net.ErrClosed
 	}
 	return c.Conn.Read(p)
 }
 
-// smallBuffers makes the kernel take little.
+// smallBuffers gives connections small send buffers.
 type smallBuffers struct{ net.Listener }
 
 // Accept returns the next connection.
@@ -178,27 +175,25 @@ func (l smallBuffers) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn, conn.(*net.TCPConn).SetWriteBuffer(4 << 10) //nolint:errcheck // it is one
+	return conn, conn.(*net.TCPConn).SetWriteBuffer(4 << 10) //nolint:errcheck // it is a *net.TCPConn
 }
 
-// A client too slow for the log is asked to come back.
-func TestLaggedDisconnect(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+func TestALaggingClientIsAskedToReconnect(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(3).append("1", "2", "3", "4", "5")
 		s.serve(source, Policy{})
 		s.client.Position = 1
-		s.listen(t).expectEnd(t, true, "first\n\nleave lagged\n\n")
+		s.connect(t).expectEnd(t, true, "first\n\nleave lagged\n\n")
 		s.expectEnd(t, reason.EndAsked)
 	})
 }
 
-// With skip it is told what it has lost, and goes on.
-func TestLaggedSkip(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+func TestALaggingClientSkipsAGap(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(3).append("1", "2", "3", "4", "5")
 		s.serve(source, Policy{Skip: true})
 		s.client.Position = 1
-		l := s.listen(t)
+		l := s.connect(t)
 		synctest.Wait()
 		source.append("6", "end")
 		source.log.Close()
@@ -207,26 +202,26 @@ func TestLaggedSkip(t *testing.T) {
 	})
 }
 
-// A stream that never gets to the head of its log still hears that it is to
-// come back, is too old, or that its client has gone.
-func TestAlwaysBehind(t *testing.T) {
-	for name, endless := range map[string]func(s *site, source *source){
-		"more at each read": func(s *site, source *source) {
+// A client that never reaches the head of its log can be asked to leave, and notices that its connection
+// has ended.
+func TestAClientThatIsAlwaysBehindCanLeave(t *testing.T) {
+	for name, endless := range map[string]func(s *pipeServer, source *source){
+		"more at each read": func(s *pipeServer, source *source) {
 			source.progress = func(uint64) { source.append("more") }
 		},
-		"lost at each read": func(s *site, source *source) {
+		"lost at each read": func(s *pipeServer, source *source) {
 			s.client.Policy.Skip = true
 			s.client.Blocks = blocks{source: source, lagged: func() { source.append("1", "2", "3") }}
 			source.append("1", "2", "3")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			protocols(t, func(t *testing.T, s *site) {
-				begin := func() *listener {
+			protocols(t, func(t *testing.T, s *pipeServer) {
+				begin := func() *pipeClient {
 					source := newSource(2).append("1")
 					s.serve(source, Policy{})
 					endless(s, source)
-					return s.listen(t)
+					return s.connect(t)
 				}
 				begin().cancel()
 				s.expectEnd(t, reason.EndGone)

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// unsent is how much the kernel takes beyond what it has sent. Without the
-	// bound it takes megabytes for a reader that is stuck.
-	unsent = 16 << 10
-	// furtherInput is how much a client may send after its request.
-	furtherInput = 4 << 10
-	// maxKeepalive and maxProbes are the kernel's bounds: MAX_TCP_KEEPIDLE, which is
-	// MAX_TCP_KEEPINTVL, and MAX_TCP_KEEPCNT.
+	// maxUnsent bounds what the kernel accepts beyond what it has sent. Without it the kernel buffers
+	// megabytes for a client that does not read.
+	maxUnsent = 16 << 10
+	// maxFurtherInput is how many bytes a client may send after its request.
+	maxFurtherInput = 4 << 10
+	// maxKeepalive and maxProbes are the kernel's bounds: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL, which
+	// are equal, and MAX_TCP_KEEPCNT.
 	maxKeepalive, maxProbes = 32767, 127
 )
 
-// socket is a descriptor that does not block and has no other owner.
+// socket is a non-blocking descriptor that the shard owns.
 type socket int
 
-// hasSocket reports whether a connection is one of the kernel's and unwrapped: a
-// listener's own connection may count on its Close.
+// hasSocket reports whether a connection is a bare kernel socket. A listener may wrap its connections and
+// rely on their Close, so these are not taken.
 func hasSocket(conn net.Conn) bool {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -35,8 +35,8 @@ func hasSocket(conn net.Conn) bool {
 	return false
 }
 
-// takeSocket takes a connection's socket over, and leaves the connection closed. With an
-// error it is as it was.
+// takeSocket duplicates the descriptor of a connection and closes the connection. With an error the
+// connection is unchanged.
 func takeSocket(conn net.Conn) (socket, error) {
 	raw, err := conn.(syscall.Conn).SyscallConn() //nolint:errcheck,forcetypeassert // see hasSocket
 	if err != nil {
@@ -46,44 +46,43 @@ func takeSocket(conn net.Conn) (socket, error) {
 	var failed error
 	err = raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
 	if err = errors.Join(err, failed); err != nil {
-		return -1, fmt.Errorf("a descriptor for the shard: %w", err)
+		return -1, fmt.Errorf("duplicating the descriptor: %w", err)
 	}
-	if isNeeded(fd) {
-		_ = unix.Close(fd) // the connection is as it was
-		return -1, errNeeded
+	if isReserved(fd) {
+		_ = unix.Close(fd) // the duplicate; the connection keeps its own
+		return -1, errReserved
 	}
-	_ = conn.Close() // the duplicate stays open, whatever it says
+	_ = conn.Close() // the duplicate stays open, even with an error
 	return socket(fd), nil
 }
 
-// spare is how many descriptors are left to everything else than clients, and a
-// hundredth of all.
-const spare = 64
+// spareDescriptors is how many descriptors, besides 1 % of the limit, are reserved for everything other
+// than clients.
+const spareDescriptors = 64
 
-var errNeeded = errors.New("delivery: the last descriptors are for others")
+var errReserved = errors.New("delivery: the last file descriptors are reserved")
 
-// isNeeded reports whether a descriptor is one of the last, by its number. Listeners
-// close connections with such a number. A duplicate has a higher number than its
-// original and would climb over their bound: each duplicate frees a lower number for
-// the next connection.
-func isNeeded(fd int) bool {
+// isReserved reports whether a descriptor's number is among the reserved ones. Listeners close new
+// connections with such a number. A duplicate has a higher number than its original and frees the lower
+// one for the next connection, so without this check duplicates would use up the reserve.
+func isReserved(fd int) bool {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return false
 	}
-	return uint64(fd)+spare+limit.Cur/100 >= limit.Cur //nolint:gosec // no descriptor is below 0
+	return uint64(fd)+spareDescriptors+limit.Cur/100 >= limit.Cur //nolint:gosec // no descriptor is below 0
 }
 
-// setUp sets the options by which a dead client is noticed that is sent nothing. The
-// others are watched (package acked), instead of by a TCP_USER_TIMEOUT that the listener
-// may have set. A socket that has no such options, as those of AF_UNIX, has no use for them.
-func (s socket) setUp(policy Policy) {
+// setOptions enables keepalive, which detects a dead peer of a silent stream. While bytes are
+// outstanding, package acked watches the peer; a TCP_USER_TIMEOUT that the listener may have set is
+// turned off. Unix sockets have no such options, so errors are ignored.
+func (s socket) setOptions(policy Policy) {
 	seconds := int(policy.WriteTimeout / time.Second)
 	idle, every := max(1, seconds/2), max(1, seconds/8)
 	for _, option := range []struct{ level, name, value int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 0},
-		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent},
+		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent},
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, min(idle, maxKeepalive)},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, min(every, maxKeepalive)},
@@ -93,14 +92,14 @@ func (s socket) setUp(policy Policy) {
 	}
 }
 
-// write returns how much the socket took; fewer bytes and no error: it is full.
-// The runtime is not told of the call, which does not block: told, it would take
-// the processor away under it, and start one thread after another. It is sendto, for
-// write goes through the kernel's files first.
+// write returns how many bytes the socket took. Fewer than len(p) without an error means that it has no
+// room. RawSyscall does not notify the Go scheduler: for a call that cannot block, that would only cost
+// processor hand-overs and more threads. sendto bypasses the kernel's file layer, which write goes
+// through.
 func (s socket) write(p []byte) (int, error) {
 	for len(p) > 0 {
 		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO,
-			//nolint:gosec // as the kernel wants it
+			//nolint:gosec // the arguments of sendto
 			uintptr(s), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 		switch errno {
 		case 0:
@@ -115,10 +114,10 @@ func (s socket) write(p []byte) (int, error) {
 	return 0, nil
 }
 
-// discard reads what has come, up to a limit. open is false where the client has
-// ended its side, or has sent more.
+// discard reads and drops input up to a limit. open is false if the client has closed its side or has
+// sent more.
 func (s socket) discard(limit int) (n int, open bool) {
-	var scratch [furtherInput + 1]byte
+	var scratch [maxFurtherInput + 1]byte
 	for n <= limit {
 		got, err := unix.Read(int(s), scratch[:])
 		switch {
@@ -134,16 +133,15 @@ func (s socket) discard(limit int) (n int, open bool) {
 	return n, false
 }
 
-// shutdown says that nothing more is written.
+// shutdown closes the bridge's side of the connection.
 func (s socket) shutdown() error { return unix.Shutdown(int(s), unix.SHUT_WR) }
 
-// close closes the descriptor. Bytes that were written still go out.
+// close closes the descriptor. The kernel still sends what was written.
 func (s socket) close() {
-	_ = unix.Close(int(s)) // whatever it says, the descriptor is gone
+	_ = unix.Close(int(s)) // even with an error the descriptor is closed
 }
 
-// reset closes the descriptor and drops what was not sent: the client sees that
-// the stream was cut.
+// reset closes the descriptor with a TCP reset and drops unsent bytes, so that the client sees an error.
 func (s socket) reset() {
 	_ = unix.SetsockoptLinger(int(s), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
 	s.close()

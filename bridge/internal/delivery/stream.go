@@ -14,75 +14,74 @@ import (
 
 var errCut = errors.New("delivery: cut")
 
-// longAgo is a deadline that has passed by any clock, be it a coarse one:
-// HTTP/2 ends a stream cleanly whose deadline has not.
+// longAgo is a deadline that has passed even by a coarse clock. HTTP/2 would end a stream whose deadline
+// is still ahead cleanly.
 var longAgo = time.Unix(1, 0) //nolint:gochecknoglobals // never changes
 
-// Stream is one client that is served by its request's goroutine.
+// Stream serves one client on the goroutine of its request.
 type Stream struct {
 	clients *Clients
 	session *session
 	sink    sink
-	timer   *time.Timer // of the waiting; nil until there is something to wait for
-	end     reason.End  // how it ended at once, if it did
-	// around, unless it is nil, does what else there is to do while run runs.
-	around func(run func(context.Context) reason.End) reason.End
+	timer   *time.Timer // for wait; nil until the first deadline
+	end     reason.End  // set if begin has already ended the stream
+	// wrapRun, if not nil, runs the stream within what its connection needs.
+	wrapRun func(run func(context.Context) reason.End) reason.End
 
-	told     chan struct{} // closed when the client is to be asked to leave
-	tellOnce sync.Once
+	asked   chan struct{} // closed when the client is asked to leave
+	askOnce sync.Once
 
 	sampler sampler
 
-	spotMu  sync.Mutex
-	spotted spot // as of its last write
+	positionMu sync.Mutex
+	position   clientPosition // after the last write
 
 	cutMu  sync.Mutex
-	wasCut bool // no deadline is set any more but the one that ends the writing
+	wasCut bool // no deadline but longAgo may be set
 }
 
-func newStream(clients *Clients, client *Client, form form, sink sink) *Stream {
-	return &Stream{clients: clients, session: newSession(client, form, clock()), sink: sink, told: make(chan struct{})}
+func newStream(clients *Clients, client *Client, enc encoder, sink sink) *Stream {
+	return &Stream{clients: clients, session: newSession(client, enc, clock()), sink: sink, asked: make(chan struct{})}
 }
 
-func (s *Stream) tell(why reason.Leave) {
-	s.tellOnce.Do(func() {
-		s.session.tell(why)
-		close(s.told)
+func (s *Stream) askToLeave(why reason.Leave) {
+	s.askOnce.Do(func() {
+		s.session.askToLeave(why)
+		close(s.asked)
 	})
 }
 
-// cut makes the write under way, and every later one, fail.
+// cut makes the current write and all later ones fail.
 func (s *Stream) cut() {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	s.wasCut = true
-	// A writer that knows no deadlines fails at its next write instead.
+	// A sink without deadlines fails at its next write instead.
 	_ = s.sink.SetWriteDeadline(longAgo)
-	s.tell(reason.LeaveDrain) // wakes it; what it is told for is of no matter any more
+	s.askToLeave(reason.LeaveDrain) // wakes the stream; the reason does not count
 }
 
-// begin writes the first block, for which a server's stack is deepest: it writes the
-// response's head, too.
+// begin writes the first block. net/http needs the most stack for the first write, which includes the
+// head, so the caller makes it on a goroutine whose stack it can drop.
 func (s *Stream) begin() {
-	s.session.arrive(HTTP)
+	s.session.countArrival(HTTP)
 	s.session.client.servedBy(s)
-	s.note()
+	s.notePosition()
 	s.clients.add(s, s.session.client.Audience)
 	_, s.end = s.step()
 }
 
-// Run writes until the stream ends. Where it ends otherwise than by reason.EndComplete or
-// reason.EndAsked, the response must be aborted. It is to be called once.
+// Run writes until the stream ends. It must be called once. For any end other than reason.EndComplete and
+// reason.EndAsked the caller must abort the response.
 func (s *Stream) Run(ctx context.Context) reason.End {
-	if s.around != nil {
-		return s.around(s.runToEnd)
+	if s.wrapRun != nil {
+		return s.wrapRun(s.runToEnd)
 	}
 	return s.runToEnd(ctx)
 }
 
-// Asked returns why the client was asked to leave, when Run has returned; the
-// zero Reason: it was not.
-func (s *Stream) Asked() reason.Leave { return s.session.parting }
+// Asked returns why the client was asked to leave, or an empty reason. It is called after Run.
+func (s *Stream) Asked() reason.Leave { return s.session.leftFor }
 
 func (s *Stream) runToEnd(ctx context.Context) reason.End {
 	end := s.run(ctx)
@@ -90,7 +89,7 @@ func (s *Stream) runToEnd(ctx context.Context) reason.End {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.session.depart(HTTP, end)
+	s.session.countDeparture(HTTP, end)
 	s.session.client.Done(end)
 	return end
 }
@@ -104,13 +103,13 @@ func (s *Stream) run(ctx context.Context) reason.End {
 		}
 	}
 	if end == "" {
-		return s.failed(ctx.Err()) // a cut may end the context, too
+		return s.failed(ctx.Err()) // cut also ends the context of some connections
 	}
 	return end
 }
 
-// step writes what comes next. It returns whether that was nothing, and how the
-// stream has ended, if it has.
+// step takes and writes the next step. idle reports that there was nothing to write; end is not empty
+// if the stream has ended.
 func (s *Stream) step() (idle bool, end reason.End) {
 	s.sampler.begin(s.session.log)
 	blocks, end := s.session.step(clock())
@@ -119,14 +118,14 @@ func (s *Stream) step() (idle bool, end reason.End) {
 			return false, s.failed(err)
 		}
 		frames := s.session.frames
-		s.session.wrote(clock())
+		s.session.written(clock())
 		s.sampler.observe(s.session.client, frames)
-		s.note()
+		s.notePosition()
 	}
 	if end == "" {
 		return len(blocks) == 0, ""
 	}
-	if err := s.arm(); err != nil { // for the server's last bytes; a client that is cut now gets none
+	if err := s.arm(); err != nil { // for the last bytes that net/http writes; after a cut there are none
 		return false, s.failed(err)
 	}
 	return false, end
@@ -135,28 +134,28 @@ func (s *Stream) step() (idle bool, end reason.End) {
 // wait returns when there may be something to do.
 func (s *Stream) wait(ctx context.Context) {
 	source := s.session.client.Source
-	told := s.told
+	asked := s.asked
 	if s.session.leaving {
-		told = nil // seen; only a step sets leaving, so a reason that came since is still waited for
+		asked = nil // the session has seen a reason, and only the first counts
 	}
-	// Before the source is asked: whatever it says from then on closes a channel.
+	// Before Status, Stale and Parted are read: a later change closes a channel.
 	grown := s.session.log.Grown(s.session.client.Position)
 	status, changed := source.Status()
-	if status.Leave || status.Stale != s.session.stale || s.session.parts() {
+	if status.Leave || status.Stale != s.session.stale || s.session.mustMove() {
 		return
 	}
-	due := s.alarm()
+	due := s.dueTimer()
 	select {
 	case <-grown:
 	case <-changed:
 	case <-due:
-	case <-told:
+	case <-asked:
 	case <-ctx.Done():
 	}
 }
 
-// alarm returns a channel that tells when the next step is due, nil for never.
-func (s *Stream) alarm() <-chan time.Time {
+// dueTimer returns a channel that fires at the next deadline, or nil.
+func (s *Stream) dueTimer() <-chan time.Time {
 	at := s.session.due()
 	switch {
 	case at == never:
@@ -169,16 +168,16 @@ func (s *Stream) alarm() <-chan time.Time {
 	return s.timer.C
 }
 
-// send writes whole blocks and pushes them out.
+// send writes whole blocks and flushes them.
 func (s *Stream) send(blocks ...[]byte) error {
-	armed := 0 // bytes that the deadline still covers
+	armed := 0 // bytes that the current deadline still covers
 	for _, block := range blocks {
-		for piece := range slices.Chunk(block, batch) {
+		for piece := range slices.Chunk(block, batchBytes) {
 			if armed < len(piece) {
 				if err := s.arm(); err != nil {
 					return err
 				}
-				armed = batch
+				armed = batchBytes
 			}
 			armed -= len(piece)
 			n, err := s.sink.Write(piece)
@@ -187,21 +186,20 @@ func (s *Stream) send(blocks ...[]byte) error {
 			if err != nil {
 				return err
 			}
-			if len(block) > batch {
-				s.session.takes()
+			if len(block) > batchBytes {
+				s.session.reportTaking()
 			}
 		}
 	}
 	if err := s.sink.Flush(); err != nil {
 		return err
 	}
-	// HTTP/2 resets a stream whose deadline passes, be there something to
-	// write or not.
+	// HTTP/2 resets a stream whose deadline passes, even if nothing is being written.
 	return s.setDeadline(time.Time{})
 }
 
-// arm gives the write to come its time. It also lifts http.Server's
-// WriteTimeout, which counts from the request.
+// arm sets the deadline of the next write. It replaces http.Server's WriteTimeout, which counts from the
+// request.
 func (s *Stream) arm() error {
 	return s.setDeadline(time.Now().Add(s.session.client.Policy.WriteTimeout))
 }
@@ -214,13 +212,13 @@ func (s *Stream) setDeadline(at time.Time) error {
 	}
 	err := s.sink.SetWriteDeadline(at)
 	if errors.Is(err, http.ErrNotSupported) {
-		return nil // a middleware's or a test's writer; its own business
+		return nil // the writer of a middleware or a test
 	}
 	return err
 }
 
-// failed says why a write failed. That the request's context has ended says
-// nothing: any failed write ends it.
+// failed returns the end of a stream whose write failed. A canceled context says nothing about the cause:
+// net/http cancels it after any failed write.
 func (s *Stream) failed(err error) reason.End {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()

@@ -11,19 +11,19 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// From the first block over what the log holds to what comes and to the end.
+// A client gets the first block, the frames in the log, new frames, and the end.
 func TestStream(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100).append("old", "1", "2")
 		s.serve(source, Policy{})
 		s.client.Position = 1
 		var progress []uint64
 		source.progress = func(position uint64) { progress = append(progress, position) }
-		l := s.listen(t)
+		l := s.connect(t)
 		if got := l.got(); got != "first\n\n1\n\n2\n\n" {
 			t.Fatalf("%q", got)
 		}
-		time.Sleep(time.Hour) // nothing is said where nothing is to be said
+		time.Sleep(time.Hour) // nothing is written meanwhile
 		source.append("3")
 		if got := l.got(); got != "first\n\n1\n\n2\n\n3\n\n" {
 			t.Fatalf("%q", got)
@@ -39,9 +39,8 @@ func TestStream(t *testing.T) {
 	})
 }
 
-// A long tail comes whole, in batches.
-func TestLongTail(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+func TestALongTailIsWrittenInBatches(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100000)
 		var want strings.Builder
 		want.WriteString("first\n\n")
@@ -52,47 +51,47 @@ func TestLongTail(t *testing.T) {
 		}
 		source.log.Close()
 		s.serve(source, Policy{})
-		s.listen(t).expectEnd(t, true, want.String())
+		s.connect(t).expectEnd(t, true, want.String())
 		s.expectEnd(t, reason.EndComplete)
 	})
 }
 
 func TestHeartbeat(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100)
 		s.serve(source, Policy{Heartbeat: 15 * time.Second, Comments: true})
-		l := s.listen(t)
+		l := s.connect(t)
 		time.Sleep(40 * time.Second)
 		source.append("1")
 		time.Sleep(14 * time.Second)
 		source.set(Status{Stale: true})
 		time.Sleep(16 * time.Second)
-		if got := l.moments(); got != "0s first, 15s :, 30s :, 40s 1, 54s stale, 1m9s :" {
+		if got := l.timeline(); got != "0s first, 15s :, 30s :, 40s 1, 54s stale, 1m9s :" {
 			t.Fatal(got)
 		}
 	})
 }
 
 func TestNoHeartbeat(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		s.serve(newSource(100), Policy{})
-		l := s.listen(t)
+		l := s.connect(t)
 		time.Sleep(24 * time.Hour)
-		if got := l.moments(); got != "0s first" {
+		if got := l.timeline(); got != "0s first" {
 			t.Fatal(got)
 		}
 	})
 }
 
-// Two clients of eight buffer comments until an event comes: 16 KiB of them
-// in a row, and the client is asked to come back.
+// Two of eight clients buffer comments until an event comes. After 16 KiB of comments in a row the client
+// is asked to reconnect.
 func TestCommentsInARow(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100)
 		s.serve(source, Policy{Heartbeat: time.Second, Comments: true})
 		beat := ":" + strings.Repeat(" ", 1022) + "\n" // 16 of them are 16 KiB
 		s.client.Blocks = blocks{beat: beat}
-		l := s.listen(t)
+		l := s.connect(t)
 		time.Sleep(16*time.Second + time.Millisecond)
 		source.append("1")
 		l.expectEnd(t, true, "first\n\n"+strings.Repeat(beat, 16)+"1\n\n"+strings.Repeat(beat, 16)+"leave idle\n\n")
@@ -103,11 +102,11 @@ func TestCommentsInARow(t *testing.T) {
 	})
 }
 
-func TestHeartbeatEventsMayBeMany(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+func TestHeartbeatEventsAreUnlimited(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		s.serve(newSource(100), Policy{Heartbeat: time.Second})
 		s.client.Blocks = blocks{beat: strings.Repeat("x", 1022) + "\n\n"}
-		l := s.listen(t)
+		l := s.connect(t)
 		time.Sleep(100*time.Second + time.Millisecond)
 		if got := len(l.got()); got != len("first\n\n")+100*1024 {
 			t.Fatal(got)
@@ -115,40 +114,40 @@ func TestHeartbeatEventsMayBeMany(t *testing.T) {
 	})
 }
 
-// A stream ends at its age, or up to a tenth before, so that clients that came
-// together part.
+// A stream ends up to a tenth before its maximum age, so that clients that came together do not reconnect
+// together.
 func TestMaxAge(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100).append("1")
 		s.serve(source, Policy{MaxAge: 100 * time.Second})
 		times := map[time.Duration]bool{}
-		var all []*listener
+		var all []*pipeClient
 		for range 20 {
-			all = append(all, s.listen(t))
+			all = append(all, s.connect(t))
 		}
 		for _, l := range all {
 			l.expectEnd(t, true, "first\n\n1\n\nleave max_age\n\n")
 			s.expectEnd(t, reason.EndAsked)
 			at, err := time.ParseDuration(strings.Fields(l.times[len(l.times)-1])[0])
 			if err != nil || at < 90*time.Second || at > 100*time.Second {
-				t.Errorf("it was told after %v, %v", at, err)
+				t.Errorf("it was asked after %v, %v", at, err)
 			}
 			times[at] = true
 		}
 		if len(times) < 15 {
-			t.Errorf("20 clients were told at %d times", len(times))
+			t.Errorf("20 clients were asked at %d different times", len(times))
 		}
 	})
 }
 
 func TestStaleAndLive(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100).append("1")
 		source.set(Status{Stale: true})
 		s.serve(source, Policy{})
-		l := s.listen(t) // a client that comes while it is stale hears so at once
+		l := s.connect(t) // a new client of a stale topic is notified at once
 		time.Sleep(time.Second)
-		source.set(Status{Stale: true}) // once
+		source.set(Status{Stale: true}) // is not reported again
 		time.Sleep(time.Second)
 		source.set(Status{})
 		source.append("2")
@@ -162,12 +161,11 @@ func TestStaleAndLive(t *testing.T) {
 	})
 }
 
-// A client that is to leave reads what the log holds, and is told then.
-func TestLeave(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+func TestAClientReadsTheLogBeforeItLeaves(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100)
 		s.serve(source, Policy{})
-		l := s.listen(t)
+		l := s.connect(t)
 		synctest.Wait()
 		source.append("1", "2")
 		source.set(Status{Leave: true})
@@ -176,24 +174,23 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// A stream that has ended is over, also for a client that is asked to leave just
-// then.
+// The stream has ended when the client is asked.
 func TestNoClientIsAskedToLeaveAfterTheEnd(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
-		source := newSource(100).append(strings.Repeat("x", 2*batch), "end")
+	protocols(t, func(t *testing.T, s *pipeServer) {
+		source := newSource(100).append(strings.Repeat("x", 2*batchBytes), "end")
 		source.log.Close()
 		source.set(Status{Leave: true})
 		s.serve(source, Policy{})
-		s.clients.Cut() // without clients: later ones are asked to leave
-		s.listen(t).expectEnd(t, true, "first\n\n"+strings.Repeat("x", 2*batch)+"\n\nend\n\n")
+		s.clients.Cut() // later clients are asked to leave
+		s.connect(t).expectEnd(t, true, "first\n\n"+strings.Repeat("x", 2*batchBytes)+"\n\nend\n\n")
 		s.expectEnd(t, reason.EndComplete)
 	})
 }
 
 func TestClientGoesAway(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		s.serve(newSource(100), Policy{Heartbeat: time.Second})
-		l := s.listen(t)
+		l := s.connect(t)
 		time.Sleep(10 * time.Second)
 		l.cancel()
 		s.expectEnd(t, reason.EndGone)
@@ -204,14 +201,13 @@ func TestClientGoesAway(t *testing.T) {
 	})
 }
 
-// Blocks of a client's own stand between frames, never in one: what remains
-// without them is the log.
-func TestOwnBlocksStandBetweenFrames(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+// Without blocks of the client's own, the text is the log.
+func TestOwnBlocksAreBetweenFrames(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100000)
 		s.serve(source, Policy{Heartbeat: 10 * time.Millisecond})
 		s.client.Blocks = blocks{beat: "beat\n\n"}
-		l := s.listen(t)
+		l := s.connect(t)
 		var want []string
 		for i := range 300 {
 			frame := fmt.Sprintf("data: %d %s", i, strings.Repeat("x", i*97%20000))
@@ -240,54 +236,53 @@ func TestOwnBlocksStandBetweenFrames(t *testing.T) {
 	})
 }
 
-// A client that is asked to leave when its step is over, and that does not wait yet, hears of it
-// all the same.
-func TestARequestToLeaveBetweenTheStepAndTheWait(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+// The Stream finds nothing to write, and the request comes before it waits.
+func TestAClientAskedToLeaveBetweenStepAndWaitLeaves(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100)
 		s.serve(source, Policy{})
-		s.client.Source = &interrupted{source: source, at: func() {
+		s.client.Source = &interruptedSource{source: source, onStatus: func() {
 			s.clients.mu.Lock()
 			defer s.clients.mu.Unlock()
 			for served := range s.clients.streams {
-				served.tell(reason.LeaveDrain)
+				served.askToLeave(reason.LeaveDrain)
 			}
 		}}
-		s.listen(t).expectEnd(t, true, "first\n\nleave drain\n\n")
+		s.connect(t).expectEnd(t, true, "first\n\nleave drain\n\n")
 		s.expectEnd(t, reason.EndAsked)
 	})
 }
 
-// interrupted is a source at whose status something happens once.
-type interrupted struct {
+// interruptedSource calls onStatus once, in Status.
+type interruptedSource struct {
 	*source
 
-	once sync.Once
-	at   func()
+	once     sync.Once
+	onStatus func()
 }
 
-// Status is asked last in a step that finds nothing to write.
-func (i *interrupted) Status() (Status, <-chan struct{}) {
-	i.once.Do(i.at)
+// Status is the last call in a step that finds nothing to write.
+func (i *interruptedSource) Status() (Status, <-chan struct{}) {
+	i.once.Do(i.onStatus)
 	return i.source.Status()
 }
 
-// A client that is parted when its step is over, and that does not wait yet, moves all the same. No frame would wake it: its old log
-// waits for another client.
-func TestAPartingBetweenTheStepAndTheWait(t *testing.T) {
-	protocols(t, func(t *testing.T, s *site) {
+// The Stream finds nothing to write, and the client is parted before it waits. No frame would wake it,
+// since its old log waits for another client.
+func TestAClientPartedBetweenStepAndWaitMoves(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
 		next := newSource(100).append("1")
 		next.log.Close()
-		p := &parting{source: newSource(100), next: next}
+		p := &partingSource{source: newSource(100), next: next}
 		s.serve(p.source, Policy{})
 		s.client.Source, s.client.Follower = p, p
-		s.listen(t).expectEnd(t, true, "first\n\n1\n\n")
+		s.connect(t).expectEnd(t, true, "first\n\n1\n\n")
 		s.expectEnd(t, reason.EndComplete)
 	})
 }
 
-// parting is a source whose client is parted from its log at the end of a step.
-type parting struct {
+// partingSource parts its client from its log at the end of a step.
+type partingSource struct {
 	*source
 
 	next   *source
@@ -295,8 +290,8 @@ type parting struct {
 	parted bool
 }
 
-// Status is asked last in a step that finds nothing to write.
-func (p *parting) Status() (Status, <-chan struct{}) {
+// Status is the last call in a step that finds nothing to write.
+func (p *partingSource) Status() (Status, <-chan struct{}) {
 	p.once.Do(func() {
 		p.parted = true
 		p.log.Notify()
@@ -305,13 +300,13 @@ func (p *parting) Status() (Status, <-chan struct{}) {
 }
 
 // Pass passes nothing.
-func (*parting) Pass(position uint64) (next uint64, more bool) { return position, false }
+func (*partingSource) Pass(position uint64) (next uint64, more bool) { return position, false }
 
-// Parted is so until the client has moved.
-func (p *parting) Parted() bool { return p.parted }
+// Parted returns true until the client has moved.
+func (p *partingSource) Parted() bool { return p.parted }
 
-// Move goes to the next log, once.
-func (p *parting) Move() (position uint64, moved bool, err error) {
+// Move moves to the next log, once.
+func (p *partingSource) Move() (position uint64, moved bool, err error) {
 	if !p.parted {
 		return 0, false, nil
 	}

@@ -14,9 +14,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// dialNarrow connects as a client with a small receive buffer, over a link with
-// Ethernet's segments.
-func (s *stand) dialNarrow(t testing.TB) net.Conn {
+// dialNarrow connects with a small receive buffer and segments of Ethernet's size.
+func (s *socketServer) dialNarrow(t testing.TB) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 		var failed error
@@ -28,7 +27,7 @@ func (s *stand) dialNarrow(t testing.TB) net.Conn {
 		})
 		return errors.Join(err, failed)
 	}}
-	conn, err := dialer.DialContext(t.Context(), s.way.network, s.address)
+	conn, err := dialer.DialContext(t.Context(), s.path.network, s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,11 +35,11 @@ func (s *stand) dialNarrow(t testing.TB) net.Conn {
 	return conn
 }
 
-// A client that reads slowly, and keeps reading, is not cut: its kernel acknowledges
-// some bytes again and again. TCP_USER_TIMEOUT cut it.
+// A client that keeps reading slowly is not cut, since its kernel acknowledges some bytes again and again.
+// TCP_USER_TIMEOUT would cut it.
 func TestASlowReaderIsNotStuck(t *testing.T) {
 	const timeout = 2 * time.Second
-	s := newStand(t, shardWays[0])
+	s := newSocketServer(t, shardPaths[0])
 	source := newSource(1000)
 	for range 100 {
 		source.append(strings.Repeat("x", 8<<10))
@@ -57,16 +56,15 @@ func TestASlowReaderIsNotStuck(t *testing.T) {
 	}
 }
 
-// A client that has stopped reading is cut, also where the kernel has room for all
-// that it is sent.
+// A client that has stopped reading is cut, even if the kernel has room for everything.
 func TestAReaderThatTakesNothingIsStuck(t *testing.T) {
 	const timeout = time.Second
 	for name, frames := range map[string]int{"the socket is full": 100, "the socket has room": 5} {
 		t.Run(name, func(t *testing.T) {
-			s := newStand(t, shardWays[0])
+			s := newSocketServer(t, shardPaths[0])
 			source := newSource(1000)
 			s.serve(source, Policy{WriteTimeout: timeout})
-			s.request(t, s.dialNarrow(t), "") // and does not read
+			s.request(t, s.dialNarrow(t), "") // without reading
 			for range frames {
 				source.append(strings.Repeat("x", 8<<10))
 			}
@@ -79,9 +77,8 @@ func TestAReaderThatTakesNothingIsStuck(t *testing.T) {
 	}
 }
 
-// The shard tells a source as well of each part of a large frame that a socket takes.
-func TestTheShardTellsPartsOfALargeFrame(t *testing.T) {
-	s := newStand(t, shardWays[0])
+func TestTheShardReportsPartsOfALargeFrame(t *testing.T) {
+	s := newSocketServer(t, shardPaths[0])
 	source := &takingSource{source: newSource(100).append(strings.Repeat("x", 1<<20))}
 	s.client = func(*http.Request) *Client {
 		return &Client{Source: source, Blocks: blocks{source: source.source}, Policy: Policy{WriteTimeout: patience}, First: []byte("first\n\n")}
@@ -95,6 +92,6 @@ func TestTheShardTellsPartsOfALargeFrame(t *testing.T) {
 		read += n
 	}
 	if got := source.takings.Load(); got < 3 {
-		t.Errorf("of half a megabyte the source has heard %d times", got)
+		t.Errorf("for half a megabyte Taking has been called %d times", got)
 	}
 }

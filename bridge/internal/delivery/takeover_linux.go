@@ -11,11 +11,10 @@ import (
 
 var (
 	errClosed   = errors.New("delivery: closed")
-	errNoSocket = errors.New("delivery: the connection is no socket of the kernel's")
+	errNoSocket = errors.New("delivery: the connection is not a kernel socket")
 )
 
-// takeover is what serves the connections that are taken from http.Server. The
-// shard starts with the first of them.
+// takeover serves the connections that are taken from http.Server. The first one starts the shard.
 type takeover struct {
 	mu     sync.Mutex
 	shard  *shard
@@ -49,43 +48,41 @@ func (t *takeover) close() error {
 	return t.shard.close()
 }
 
-// mayTakeOver reports whether a request's connection carries nothing but its
-// response, in clear.
+// mayTakeOver reports whether a connection can carry nothing but the response to this request, without
+// TLS.
 func mayTakeOver(r *http.Request) bool {
 	return r.ProtoMajor == 1 && r.ProtoMinor >= 1 && r.TLS == nil
 }
 
-// takeOver takes a connection from http.Server, whose goroutine and buffers go
-// when the handler returns. The response's head has been written. The stream is
-// nil where the shard has it. taken is false, and all is as it was, where a
-// middleware keeps its connection: also one that could be asked to Unwrap, for it
-// may be changing what is written.
+// takeOver hijacks the connection of a response whose head has been written; http.Server's goroutine and
+// buffers are freed when the handler returns. The stream is nil if the shard serves the client. taken is
+// false, and nothing has changed, if the ResponseWriter is no http.Hijacker or refuses. A writer that
+// only offers Unwrap counts as such: it may change what is written.
 func (c *Clients) takeOver(w http.ResponseWriter, client *Client) (s *Stream, taken bool) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
 		return nil, false
 	}
 	conn, buffered, err := hijacker.Hijack()
-	if err != nil { // in whatever words a middleware says that it cannot
+	if err != nil { // any error, since middlewares have their own
 		return nil, false
 	}
 	m, err := c.member(conn, client, buffered.Reader.Buffered())
 	if err != nil {
 		return c.overConn(conn, client), true
 	}
-	m.session.arrive(Shard)
+	m.session.countArrival(Shard)
 	client.servedBy(m)
 	c.add(m, client.Audience)
 	if !m.shard.start(m) {
 		m.socket.reset()
-		m.session.depart(Shard, reason.EndCut)
+		m.session.countDeparture(Shard, reason.EndCut)
 		m.done(reason.EndCut)
 	}
 	return nil, true
 }
 
-// member makes a member of a client and its connection, which stays as it is
-// where that cannot be.
+// member turns a client and its connection into a member. With an error the connection is unchanged.
 func (c *Clients) member(conn net.Conn, client *Client, input int) (*member, error) {
 	if !hasSocket(conn) {
 		return nil, errNoSocket
@@ -98,12 +95,12 @@ func (c *Clients) member(conn net.Conn, client *Client, input int) (*member, err
 	if err != nil {
 		return nil, err
 	}
-	socket.setUp(client.Policy)
+	socket.setOptions(client.Policy)
 	m := &member{
-		session: newSession(client, newForm(client.Gzip, true), clock()),
-		shard:   shard, socket: socket, input: input, place: -1, heard: nothing,
+		session: newSession(client, newEncoder(client.Gzip, true), clock()),
+		shard:   shard, socket: socket, input: input, heapIndex: -1, notices: noNotices,
 	}
-	done := client.Done // the client itself is not to be kept twice
+	done := client.Done // not the client, so that it can be freed when its stream ends
 	m.done = func(end reason.End) {
 		c.remove(m)
 		done(end)

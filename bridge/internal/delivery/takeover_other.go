@@ -4,12 +4,12 @@ package delivery
 
 import "net/http"
 
-// takeover is empty where no connection is taken from http.Server.
+// takeover is empty: on these systems no connection is taken from http.Server.
 type takeover struct{}
 
 func (*takeover) close() error { return nil }
 
-func (*takeover) spots() []spot { return nil }
+func (*takeover) positions() []clientPosition { return nil }
 
 func mayTakeOver(*http.Request) bool { return false }
 

@@ -21,40 +21,39 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for an expected event.
 const patience = time.Minute
 
-// wayOf is how a client's blocks get to its socket.
-type wayOf struct {
-	name    string
-	network string // "tcp" or "unix"
-	address string // where it listens; "" is anywhere
-	h2c     bool
-	handed  bool                                 // by the shard, or over the connection: not by net/http
-	either  bool                                 // or not
-	server  func(*http.Server)                   // may be nil
-	listen  func(net.Listener) net.Listener      // may be nil
-	handle  func(next http.Handler) http.Handler // may be nil: a middleware
+// path is a way for a client's blocks to reach its socket.
+type path struct {
+	name         string
+	network      string // "tcp" or "unix"
+	address      string // to listen on; empty for any port
+	h2c          bool
+	direct       bool                                 // the shard or overConn writes, and not net/http
+	maybeDirect  bool                                 // direct is not checked
+	configure    func(*http.Server)                   // may be nil
+	wrapListener func(net.Listener) net.Listener      // may be nil
+	middleware   func(next http.Handler) http.Handler // may be nil
 }
 
-// shardWays are those on which the shard serves.
-var shardWays = []wayOf{
-	{name: "shard, TCP", network: "tcp", handed: true},
-	{name: "shard, unix", network: "unix", handed: true},
+// shardPaths are served by the shard.
+var shardPaths = []path{
+	{name: "shard, TCP", network: "tcp", direct: true},
+	{name: "shard, unix", network: "unix", direct: true},
 }
 
-// ways are all.
-var ways = append(slices.Clone(shardWays),
-	wayOf{name: "connection of the listener's", network: "tcp", handed: true, listen: func(l net.Listener) net.Listener { return ownListener{l} }},
-	wayOf{name: "net/http, HTTP/1.1", network: "tcp", handle: withoutHijack},
-	wayOf{name: "net/http, h2c", network: "tcp", h2c: true},
+var allPaths = append(slices.Clone(shardPaths),
+	path{name: "listener's own connection", network: "tcp", direct: true, wrapListener: func(l net.Listener) net.Listener { return wrappingListener{l} }},
+	path{name: "net/http, HTTP/1.1", network: "tcp", middleware: unwrapOnly},
+	path{name: "net/http, h2c", network: "tcp", h2c: true},
 )
 
-// ownListener has connections that do not show their sockets.
-type ownListener struct{ net.Listener }
+// wrappingListener hides the sockets of its connections.
+type wrappingListener struct{ net.Listener }
 
 // Accept returns the next connection.
-func (l ownListener) Accept() (net.Conn, error) {
+func (l wrappingListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -62,42 +61,42 @@ func (l ownListener) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{conn}, nil
 }
 
-// withoutHijack is a middleware that permits hijacking by unwrapping only.
-func withoutHijack(next http.Handler) http.Handler {
+// unwrapOnly is a middleware that offers Unwrap but not Hijack.
+func unwrapOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(wrapped{w}, r)
 	})
 }
 
-// stand is an http.Server that delivers over sockets of the kernel's.
-type stand struct {
-	way     wayOf
+// socketServer is an http.Server that delivers over kernel sockets.
+type socketServer struct {
+	path    path
 	gzip    bool
 	clients Clients
 	server  *http.Server
 	address string
 	http    http.Transport // for h2c
 
-	// client is what a request is served. Several may be served at once.
+	// client returns the client for a request. It may be called concurrently.
 	client func(r *http.Request) *Client
 
 	mu      sync.Mutex
 	ends    []reason.End
-	served  int // calls of Serve that have returned
+	served  int // requests whose handler has returned
 	changed chan struct{}
 }
 
-// onWays runs a test for each way, plain and with gzip.
-func onWays(t *testing.T, all []wayOf, test func(t *testing.T, s *stand)) {
+// onPaths runs a test on each path, plain and with gzip.
+func onPaths(t *testing.T, all []path, test func(t *testing.T, s *socketServer)) {
 	t.Helper()
-	for _, way := range all {
+	for _, p := range all {
 		for _, zipped := range []bool{false, true} {
-			name := way.name
+			name := p.name
 			if zipped {
 				name += ", gzip"
 			}
 			t.Run(name, func(t *testing.T) {
-				s := newStand(t, way)
+				s := newSocketServer(t, p)
 				s.gzip = zipped
 				test(t, s)
 			})
@@ -105,46 +104,46 @@ func onWays(t *testing.T, all []wayOf, test func(t *testing.T, s *stand)) {
 	}
 }
 
-func newStand(t testing.TB, way wayOf) *stand {
+func newSocketServer(t testing.TB, p path) *socketServer {
 	t.Helper()
-	s := &stand{way: way, changed: make(chan struct{})}
+	s := &socketServer{path: p, changed: make(chan struct{})}
 	s.address = "127.0.0.1:0"
-	if way.address != "" {
-		s.address = way.address
+	if p.address != "" {
+		s.address = p.address
 	}
-	if way.network == "unix" {
+	if p.network == "unix" {
 		s.address = filepath.Join(socketFolder(t), "s")
 	}
-	listener, err := new(net.ListenConfig).Listen(t.Context(), way.network, s.address)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), p.network, s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.address = listener.Addr().String()
-	if way.listen != nil {
-		listener = way.listen(listener)
+	if p.wrapListener != nil {
+		listener = p.wrapListener(listener)
 	}
 	spoken := new(http.Protocols)
-	spoken.SetHTTP1(!way.h2c)
-	spoken.SetUnencryptedHTTP2(way.h2c)
+	spoken.SetHTTP1(!p.h2c)
+	spoken.SetUnencryptedHTTP2(p.h2c)
 	s.server = &http.Server{Handler: s, Protocols: spoken, ReadHeaderTimeout: time.Minute}
-	if way.server != nil {
-		way.server(s.server)
+	if p.configure != nil {
+		p.configure(s.server)
 	}
-	if way.handle != nil {
-		s.server.Handler = way.handle(s)
+	if p.middleware != nil {
+		s.server.Handler = p.middleware(s)
 	}
 	s.http.Protocols = spoken
 	s.http.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, way.network, s.address)
+		return new(net.Dialer).DialContext(ctx, p.network, s.address)
 	}
 	s.serveOn(t, listener)
 	return s
 }
 
-// socketFolder is one whose name leaves room for a socket's.
+// socketFolder returns a temporary folder with a name short enough for a socket's address.
 func socketFolder(t testing.TB) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "d") //nolint:usetesting // t.TempDir's names hold the test's, and are longer than a socket's may be
+	folder, err := os.MkdirTemp("", "d") //nolint:usetesting // t.TempDir has the test's name in it: too long for a socket's address
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +156,7 @@ func socketFolder(t testing.TB) string {
 }
 
 // serveOn runs the server until the test ends.
-func (s *stand) serveOn(t testing.TB, listener net.Listener) {
+func (s *socketServer) serveOn(t testing.TB, listener net.Listener) {
 	t.Helper()
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -179,14 +178,14 @@ func (s *stand) serveOn(t testing.TB, listener net.Listener) {
 	})
 }
 
-// awaitDone waits until all that were served have ended, each once.
-func (s *stand) awaitDone(t testing.TB) {
+// awaitDone waits until each stream has ended.
+func (s *socketServer) awaitDone(t testing.TB) {
 	t.Helper()
-	s.await(t, "everyone's end", func() bool { return s.clients.Len() == 0 && len(s.ends) == s.served })
+	s.await(t, "the end of all streams", func() bool { return s.clients.Len() == 0 && len(s.ends) == s.served })
 }
 
-// ServeHTTP delivers.
-func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP delivers the client.
+func (s *socketServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
@@ -210,8 +209,8 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	if handed := stream == nil || stream.around != nil; handed != s.way.handed && !s.way.either {
-		panic("served on another way")
+	if direct := stream == nil || stream.wrapRun != nil; direct != s.path.direct && !s.path.maybeDirect {
+		panic("served on another path")
 	}
 	end := reason.EndComplete
 	if stream != nil {
@@ -223,7 +222,7 @@ func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *stand) change(change func()) {
+func (s *socketServer) change(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
@@ -231,15 +230,15 @@ func (s *stand) change(change func()) {
 	s.changed = make(chan struct{})
 }
 
-// await waits for what is told by change.
-func (s *stand) await(t testing.TB, what string, done func() bool) {
+// await waits for a condition that change may make true.
+func (s *socketServer) await(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	awaiting(t, what, &s.mu, &s.changed, done, func() string { return "" })
+	awaitCondition(t, what, &s.mu, &s.changed, done, func() string { return "" })
 }
 
-// awaiting waits for a condition that is guarded by a lock, as often as a
-// channel is closed and replaced.
-func awaiting(t testing.TB, what string, mu *sync.Mutex, changed *chan struct{}, done func() bool, state func() string) {
+// awaitCondition waits for a condition guarded by mu. It checks again whenever the channel is closed and
+// replaced.
+func awaitCondition(t testing.TB, what string, mu *sync.Mutex, changed *chan struct{}, done func() bool, state func() string) {
 	t.Helper()
 	late := time.NewTimer(patience)
 	defer late.Stop()
@@ -253,13 +252,13 @@ func awaiting(t testing.TB, what string, mu *sync.Mutex, changed *chan struct{},
 		select {
 		case <-next:
 		case <-late.C:
-			t.Fatalf("waited in vain for %s; %s", what, state())
+			t.Fatalf("waited too long for %s; %s", what, state())
 		}
 	}
 }
 
-// expectEnds waits for so many ends and compares them all.
-func (s *stand) expectEnds(t testing.TB, n int, want reason.End) {
+// expectEnds waits for n ends and compares all of them.
+func (s *socketServer) expectEnds(t testing.TB, n int, want reason.End) {
 	t.Helper()
 	s.await(t, string(want), func() bool { return len(s.ends) >= n })
 	s.mu.Lock()
@@ -271,8 +270,8 @@ func (s *stand) expectEnds(t testing.TB, n int, want reason.End) {
 	}
 }
 
-// serve sets what all requests are served.
-func (s *stand) serve(source *source, policy Policy) {
+// serve sets what is served to all requests.
+func (s *socketServer) serve(source *source, policy Policy) {
 	s.client = func(*http.Request) *Client {
 		return &Client{
 			Source: source, Blocks: blocks{source: source, beat: beatOf(policy)}, Policy: policy,
@@ -281,7 +280,7 @@ func (s *stand) serve(source *source, policy Policy) {
 	}
 }
 
-// beatOf is a heartbeat that can be told from what is between frames.
+// beatOf returns a heartbeat that differs from a frame.
 func beatOf(policy Policy) string {
 	if policy.Comments {
 		return ":\n"
@@ -289,32 +288,31 @@ func beatOf(policy Policy) string {
 	return "beat\n\n"
 }
 
-// ear is a client that reads its response.
-type ear struct {
-	conn  net.Conn // nil with h2c
+// socketClient reads a response.
+type socketClient struct {
+	conn  net.Conn // nil over h2c
 	close func()
 	body  io.Reader
 
 	mu      sync.Mutex
-	raw     []byte // the content as it came
-	text    []byte // and as it is
-	err     error  // io.EOF is a clean end; nil: it goes on
+	raw     []byte // the body, as received
+	text    []byte // the body, decoded
+	err     error  // nil while the response goes on; io.EOF after a clean end
 	changed chan struct{}
 }
 
-// listen makes a request and reads the response as it comes.
-func (s *stand) listen(t testing.TB) *ear {
+// connect makes a request and reads the response.
+func (s *socketServer) connect(t testing.TB) *socketClient {
 	t.Helper()
 	e := s.open(t, "")
 	e.start(t, s.gzip)
 	return e
 }
 
-// open makes a request, and leaves the response to the test. Further input
-// comes behind it.
-func (s *stand) open(t testing.TB, further string) *ear {
+// open makes a request with further input after it, and does not read the response.
+func (s *socketServer) open(t testing.TB, further string) *socketClient {
 	t.Helper()
-	if s.way.h2c {
+	if s.path.h2c {
 		return s.openH2(t)
 	}
 	conn := s.dial(t)
@@ -322,32 +320,32 @@ func (s *stand) open(t testing.TB, further string) *ear {
 }
 
 // request makes a request on a connection.
-func (s *stand) request(t testing.TB, conn net.Conn, further string) *ear {
+func (s *socketServer) request(t testing.TB, conn net.Conn, further string) *socketClient {
 	t.Helper()
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: site\r\n\r\n"+further); err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil) //nolint:bodyclose // its connection is closed
+	response, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil) //nolint:bodyclose // closing the connection closes it
 	if err != nil {
 		t.Fatal(err)
 	}
 	if response.StatusCode != http.StatusOK || !slices.Equal(response.TransferEncoding, []string{"chunked"}) {
 		t.Fatal(response)
 	}
-	return &ear{conn: conn, close: func() { _ = conn.Close() }, body: response.Body, changed: make(chan struct{})}
+	return &socketClient{conn: conn, close: func() { _ = conn.Close() }, body: response.Body, changed: make(chan struct{})}
 }
 
-func (s *stand) dial(t testing.TB) net.Conn {
+func (s *socketServer) dial(t testing.TB) net.Conn {
 	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), s.way.network, s.address)
+	conn, err := new(net.Dialer).DialContext(t.Context(), s.path.network, s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() }) // if it is not closed already
+	t.Cleanup(func() { _ = conn.Close() }) // an error means that it is closed already
 	return conn
 }
 
-func (s *stand) openH2(t testing.TB) *ear {
+func (s *socketServer) openH2(t testing.TB) *socketClient {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://site/", http.NoBody)
@@ -360,23 +358,23 @@ func (s *stand) openH2(t testing.TB) *ear {
 	}
 	end := func() { cancel(); _ = response.Body.Close() }
 	t.Cleanup(end)
-	return &ear{close: end, body: response.Body, changed: make(chan struct{})}
+	return &socketClient{close: end, body: response.Body, changed: make(chan struct{})}
 }
 
-// start reads from now on, until the test ends.
-func (e *ear) start(t testing.TB, zipped bool) {
+// start reads the response until the test ends.
+func (e *socketClient) start(t testing.TB, zipped bool) {
 	t.Helper()
 	var reading sync.WaitGroup
 	reading.Go(func() { e.read(zipped) })
 	t.Cleanup(func() { e.close(); reading.Wait() })
 }
 
-func (e *ear) read(zipped bool) {
-	body := io.TeeReader(e.body, rawOf{e})
+func (e *socketClient) read(zipped bool) {
+	body := io.TeeReader(e.body, rawWriter{e})
 	if zipped {
 		unzipped, err := gzip.NewReader(body)
 		if err != nil {
-			e.heard(nil, err)
+			e.received(nil, err)
 			return
 		}
 		body = unzipped
@@ -384,14 +382,14 @@ func (e *ear) read(zipped bool) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := body.Read(buffer)
-		e.heard(buffer[:n], err)
+		e.received(buffer[:n], err)
 		if err != nil {
 			return
 		}
 	}
 }
 
-func (e *ear) heard(text []byte, err error) {
+func (e *socketClient) received(text []byte, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.text, e.err = append(e.text, text...), err
@@ -399,11 +397,11 @@ func (e *ear) heard(text []byte, err error) {
 	e.changed = make(chan struct{})
 }
 
-// rawOf keeps what an ear gets as it comes.
-type rawOf struct{ e *ear }
+// rawWriter records a client's body as received.
+type rawWriter struct{ e *socketClient }
 
-// Write is called by an io.TeeReader.
-func (r rawOf) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (r rawWriter) Write(p []byte) (int, error) {
 	r.e.mu.Lock()
 	defer r.e.mu.Unlock()
 	r.e.raw = append(r.e.raw, p...)
@@ -412,18 +410,18 @@ func (r rawOf) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// await waits until what has been read meets a condition.
-func (e *ear) await(t testing.TB, what string, met func() bool) {
+// await waits until the text meets a condition.
+func (e *socketClient) await(t testing.TB, what string, met func() bool) {
 	t.Helper()
-	awaiting(t, what, &e.mu, &e.changed, met, func() string {
+	awaitCondition(t, what, &e.mu, &e.changed, met, func() string {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		return "read …" + shown(string(e.text)) + ", " + errText(e.err)
 	})
 }
 
-// awaitText waits until exactly so much has been read.
-func (e *ear) awaitText(t testing.TB, want string) {
+// awaitText waits for exactly this text.
+func (e *socketClient) awaitText(t testing.TB, want string) {
 	t.Helper()
 	e.await(t, shown(want), func() bool { return len(e.text) >= len(want) || e.err != nil })
 	e.mu.Lock()
@@ -433,22 +431,22 @@ func (e *ear) awaitText(t testing.TB, want string) {
 	}
 }
 
-// awaitCount waits until a block has been read so many times.
-func (e *ear) awaitCount(t testing.TB, block string, n int) {
+// awaitCount waits until a block has been read n times.
+func (e *socketClient) awaitCount(t testing.TB, block string, n int) {
 	t.Helper()
 	e.await(t, shown(block), func() bool { return bytes.Count(e.text, []byte(block)) >= n })
 }
 
-// expectEnd waits for the end and compares all that was read.
-func (e *ear) expectEnd(t testing.TB, clean bool, want string) {
+// expectEnd waits for the end of the response and compares the text.
+func (e *socketClient) expectEnd(t testing.TB, clean bool, want string) {
 	t.Helper()
 	if got := e.awaitEnd(t, clean); got != want {
 		t.Fatalf("read %s, want %s", shown(got), shown(want))
 	}
 }
 
-// awaitEnd waits for the end and returns all that was read.
-func (e *ear) awaitEnd(t testing.TB, clean bool) string {
+// awaitEnd waits for the end of the response and returns the text.
+func (e *socketClient) awaitEnd(t testing.TB, clean bool) string {
 	t.Helper()
 	e.await(t, "the end", func() bool { return e.err != nil })
 	e.mu.Lock()
@@ -459,8 +457,8 @@ func (e *ear) awaitEnd(t testing.TB, clean bool) string {
 	return string(e.text)
 }
 
-// expectFIN waits until the server has closed its side, in good order.
-func (e *ear) expectFIN(t testing.TB) {
+// expectFIN waits until the server has closed its side without a reset.
+func (e *socketClient) expectFIN(t testing.TB) {
 	t.Helper()
 	if err := e.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)

@@ -17,23 +17,23 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/replay"
 )
 
-// site is an http.Server that delivers, and an http.Client. Between them are
-// memory pipes, so that it may run in a bubble with a fake clock, or sockets.
-type site struct {
+// pipeServer is an http.Server that delivers, and an http.Client. They are connected by pipes in memory,
+// so that they can run in a synctest bubble, or by sockets.
+type pipeServer struct {
 	clients Clients
-	client  Client          // what the next request is served
-	ends    chan reason.End // of the requests; has room for all of a test's
+	client  Client          // served to the next request
+	ends    chan reason.End // has room for all ends of a test
 	http    http.Client
 }
 
-// protocols runs a test in a bubble for each protocol.
-func protocols(t *testing.T, test func(t *testing.T, s *site)) {
+// protocols runs a test for each protocol in a synctest bubble.
+func protocols(t *testing.T, test func(t *testing.T, s *pipeServer)) {
 	t.Helper()
 	for _, protocol := range []string{"HTTP/1.1", "h2c"} {
 		t.Run(protocol, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				listener := newPipes()
-				test(t, newSite(t, protocol, listener, listener.dial))
+				test(t, newPipeServer(t, protocol, listener, listener.dial))
 			})
 		})
 	}
@@ -41,12 +41,12 @@ func protocols(t *testing.T, test func(t *testing.T, s *site)) {
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-func newSite(t *testing.T, protocol string, listener net.Listener, dial dialer) *site {
+func newPipeServer(t *testing.T, protocol string, listener net.Listener, dial dialer) *pipeServer {
 	t.Helper()
 	spoken := new(http.Protocols)
 	spoken.SetHTTP1(protocol == "HTTP/1.1")
 	spoken.SetUnencryptedHTTP2(protocol == "h2c")
-	s := &site{ends: make(chan reason.End, 1000)}
+	s := &pipeServer{ends: make(chan reason.End, 1000)}
 	server := &http.Server{
 		Handler: s, Protocols: spoken, ReadHeaderTimeout: time.Minute,
 		HTTP2: &http.HTTP2Config{WriteByteTimeout: 30 * time.Second}, // see TestDeadConnection
@@ -54,7 +54,7 @@ func newSite(t *testing.T, protocol string, listener net.Listener, dial dialer) 
 	transport := &http.Transport{
 		DialContext: dial,
 		Protocols:   spoken,
-		// A reader that does not read takes no more than this.
+		// A client that does not read takes no more than this.
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10, MaxReceiveBufferPerConnection: 64 << 10},
 	}
 	s.http.Transport = transport
@@ -77,8 +77,8 @@ func newSite(t *testing.T, protocol string, listener net.Listener, dial dialer) 
 	return s
 }
 
-// ServeHTTP delivers.
-func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP delivers the client.
+func (s *pipeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	client := s.client
 	if client.Policy.WriteTimeout == 0 {
@@ -94,8 +94,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// get makes a request whose response is not read yet.
-func (s *site) get(t *testing.T) (body io.ReadCloser, cancel context.CancelFunc) {
+// request makes a request and does not read the response.
+func (s *pipeServer) request(t *testing.T) (body io.ReadCloser, cancel context.CancelFunc) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://site/", nil)
@@ -118,18 +118,18 @@ func (s *site) get(t *testing.T) (body io.ReadCloser, cancel context.CancelFunc)
 	return response.Body, cancel
 }
 
-// listen makes a request and reads its response as it comes.
-func (s *site) listen(t *testing.T) *listener {
+// connect makes a request and reads the response.
+func (s *pipeServer) connect(t *testing.T) *pipeClient {
 	t.Helper()
-	body, cancel := s.get(t)
-	l := &listener{cancel: cancel, done: make(chan struct{}), began: time.Now()}
+	body, cancel := s.request(t)
+	l := &pipeClient{cancel: cancel, done: make(chan struct{}), began: time.Now()}
 	go l.read(body)
 	t.Cleanup(func() { cancel(); <-l.done })
 	return l
 }
 
-// listener is a client that writes down what it reads, and when.
-type listener struct {
+// pipeClient records what it reads, and when.
+type pipeClient struct {
 	cancel context.CancelFunc
 	began  time.Time
 	done   chan struct{} // closed when the response has ended
@@ -140,7 +140,7 @@ type listener struct {
 	err   error // io.EOF is a clean end
 }
 
-func (l *listener) read(body io.Reader) {
+func (l *pipeClient) read(body io.Reader) {
 	defer close(l.done)
 	buffer := make([]byte, 64<<10)
 	for {
@@ -158,24 +158,24 @@ func (l *listener) read(body io.Reader) {
 	}
 }
 
-// got returns what has been read by now.
-func (l *listener) got() string {
+// got returns what has been read so far.
+func (l *pipeClient) got() string {
 	synctest.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// moments returns what was read, each piece with its time.
-func (l *listener) moments() string {
+// timeline returns what has been read, each piece with its time.
+func (l *pipeClient) timeline() string {
 	synctest.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.times, ", ")
 }
 
-// expectEnd waits for the response's end and compares it.
-func (l *listener) expectEnd(t *testing.T, clean bool, text string) {
+// expectEnd waits for the end of the response and compares the text.
+func (l *pipeClient) expectEnd(t *testing.T, clean bool, text string) {
 	t.Helper()
 	<-l.done
 	if got := l.text.String(); got != text {
@@ -186,14 +186,14 @@ func (l *listener) expectEnd(t *testing.T, clean bool, text string) {
 	}
 }
 
-func (s *site) expectEnd(t *testing.T, want reason.End) {
+func (s *pipeServer) expectEnd(t *testing.T, want reason.End) {
 	t.Helper()
 	if got := <-s.ends; got != want {
 		t.Errorf("the stream ended %q, want %q", got, want)
 	}
 }
 
-// source is a stream's source that a test plays.
+// source is a Source that a test controls.
 type source struct {
 	log      *replay.Log
 	progress func(position uint64) // may be nil
@@ -210,23 +210,23 @@ func newSource(events int) *source {
 // Log returns the log.
 func (s *source) Log() *replay.Log { return s.log }
 
-// Status returns what the test has set.
+// Status returns the status that the test has set.
 func (s *source) Status() (Status, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status, s.changed
 }
 
-// Watches is true.
+// Watches returns true.
 func (s *source) Watches() bool { return true }
 
-// Sending is told before Progress.
+// Sending does nothing.
 func (s *source) Sending(uint64) {}
 
-// Taking is not counted.
+// Taking does nothing.
 func (*source) Taking() {}
 
-// Progress tells the test.
+// Progress calls the test's progress.
 func (s *source) Progress(position uint64) {
 	if s.progress != nil {
 		s.progress(position)
@@ -248,14 +248,14 @@ func (s *source) append(frames ...string) *source {
 	return s
 }
 
-// blocks makes readable blocks.
+// blocks renders readable blocks.
 type blocks struct {
 	beat   string // ":\n" if empty
 	lagged func() // may be nil
 	source *source
 }
 
-// Heartbeat is a comment.
+// Heartbeat appends beat.
 func (b blocks) Heartbeat(dst []byte) []byte {
 	if b.beat == "" {
 		return append(dst, ":\n"...)
@@ -263,13 +263,13 @@ func (b blocks) Heartbeat(dst []byte) []byte {
 	return append(dst, b.beat...)
 }
 
-// Stale tells.
+// Stale appends a readable block.
 func (blocks) Stale(dst []byte) []byte { return append(dst, "stale\n\n"...) }
 
-// Live tells.
+// Live appends a readable block.
 func (blocks) Live(dst []byte) []byte { return append(dst, "live\n\n"...) }
 
-// Lagged tells where it goes on.
+// Lagged appends a block with the log's oldest position.
 func (b blocks) Lagged(dst []byte) (block []byte, position uint64) {
 	if b.lagged != nil {
 		b.lagged()
@@ -278,17 +278,17 @@ func (b blocks) Lagged(dst []byte) (block []byte, position uint64) {
 	return fmt.Appendf(dst, "lagged %d\n\n", position), position
 }
 
-// Leave tells why.
+// Leave appends a block with the reason.
 func (blocks) Leave(dst []byte, why reason.Leave) []byte {
 	return fmt.Appendf(dst, "leave %s\n\n", why)
 }
 
-// serve sets what the next requests are served.
-func (s *site) serve(source *source, policy Policy) {
+// serve sets what is served to the next requests.
+func (s *pipeServer) serve(source *source, policy Policy) {
 	s.client = Client{Source: source, Blocks: blocks{source: source}, Policy: policy, First: []byte("first\n\n")}
 }
 
-// pipes is a listener of connections in memory.
+// pipes is a listener of in-memory connections.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -327,5 +327,5 @@ func (p *pipes) Close() error {
 	return nil
 }
 
-// Addr is of no use.
+// Addr returns a placeholder.
 func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }

@@ -13,19 +13,19 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// The cases of stream_test.go, slow_test.go and clients_test.go, which use a fake
-// clock and pipes, on every way to a real socket, plain and with gzip.
+// These are the cases of stream_test.go, slow_test.go and clients_test.go, which run on pipes with a fake
+// clock, on every path to a real socket, plain and with gzip.
 
-func TestWaysStream(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestStreamOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100).append("old", "1", "2")
 		s.serve(source, Policy{})
 		serve := s.client
 		s.client = nil
 		progress := make(chan uint64, 100)
 		source.progress = func(position uint64) { progress <- position }
-		s.client = behind(serve, 1)
-		e := s.listen(t)
+		s.client = atPosition(serve, 1)
+		e := s.connect(t)
 		e.awaitText(t, "first\n\n1\n\n2\n\n")
 		source.append("3")
 		e.awaitText(t, "first\n\n1\n\n2\n\n3\n\n")
@@ -50,17 +50,17 @@ func TestWaysStream(t *testing.T) {
 	})
 }
 
-func TestWaysLongTail(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestLongTailOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source, want := longSource(1500)
 		source.log.Close()
 		s.serve(source, Policy{})
-		s.listen(t).expectEnd(t, true, "first\n\n"+want)
+		s.connect(t).expectEnd(t, true, "first\n\n"+want)
 		s.expectEnds(t, 1, reason.EndComplete)
 	})
 }
 
-// longSource has frames of all sizes up to 400 bytes.
+// longSource returns a source with frames of all sizes up to 400 bytes.
 func longSource(frames int) (s *source, text string) {
 	s = newSource(1 << 20)
 	var all strings.Builder
@@ -72,12 +72,12 @@ func longSource(frames int) (s *source, text string) {
 	return s, all.String()
 }
 
-func TestWaysHeartbeatComments(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestHeartbeatCommentsOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100).append("1")
 		s.serve(source, Policy{Heartbeat: 5 * time.Millisecond, Comments: true})
-		e := s.listen(t)
-		// Each round: some heartbeats, then a frame, then some more.
+		e := s.connect(t)
+		// Each iteration waits for heartbeats and appends a frame.
 		for i := range 5 {
 			if s.gzip {
 				e.await(t, "heartbeats", func() bool { return strings.HasSuffix(string(e.raw), strings.Repeat(deflate.Heartbeat, 3)) })
@@ -94,11 +94,11 @@ func TestWaysHeartbeatComments(t *testing.T) {
 	})
 }
 
-func TestWaysHeartbeatEvents(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestHeartbeatEventsOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100).append("1")
 		s.serve(source, Policy{Heartbeat: 5 * time.Millisecond})
-		e := s.listen(t)
+		e := s.connect(t)
 		for i := range 5 {
 			e.await(t, "heartbeats", func() bool { return strings.HasSuffix(string(e.text), "beat\n\nbeat\n\nbeat\n\n") })
 			source.append(fmt.Sprint("frame ", i))
@@ -111,16 +111,15 @@ func TestWaysHeartbeatEvents(t *testing.T) {
 	})
 }
 
-// Comments in a row end a plain stream; with gzip there is nothing of them for
-// a client to buffer.
-func TestWaysCommentsInARow(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+// Comments end a plain stream. With gzip the client's parser sees none of them.
+func TestCommentsInARowOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100)
 		beat := ":" + strings.Repeat(" ", 1022) + "\n"
 		s.serve(source, Policy{Heartbeat: time.Millisecond, Comments: true})
 		serve := s.client
 		s.client = withBlocks(serve, blocks{beat: beat, source: source})
-		e := s.listen(t)
+		e := s.connect(t)
 		if s.gzip {
 			e.await(t, "heartbeats", func() bool { return len(e.raw) > 40*len(deflate.Heartbeat) })
 			source.log.Close()
@@ -132,13 +131,13 @@ func TestWaysCommentsInARow(t *testing.T) {
 	})
 }
 
-func TestWaysMaxAge(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestMaxAgeOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		s.serve(newSource(100).append("1"), Policy{MaxAge: 30 * time.Millisecond})
 		began := time.Now()
-		var all []*ear
+		var all []*socketClient
 		for range 5 {
-			all = append(all, s.listen(t))
+			all = append(all, s.connect(t))
 		}
 		for _, e := range all {
 			e.expectEnd(t, true, "first\n\n1\n\nleave max_age\n\n")
@@ -150,54 +149,54 @@ func TestWaysMaxAge(t *testing.T) {
 	})
 }
 
-func TestWaysStaleAndLive(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestStaleAndLiveOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100).append("1")
-		source.tell(Status{Stale: true})
+		source.setAndNotify(Status{Stale: true})
 		s.serve(source, Policy{})
-		e := s.listen(t) // a client that comes while it is stale hears so at once
+		e := s.connect(t) // a new client of a stale topic is notified at once
 		e.awaitText(t, "first\n\n1\n\nstale\n\n")
-		source.tell(Status{Stale: true}) // once
-		source.tell(Status{})
+		source.setAndNotify(Status{Stale: true}) // is not reported again
+		source.setAndNotify(Status{})
 		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n")
 		source.append("2")
 		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n2\n\n")
-		source.tell(Status{Stale: true})
+		source.setAndNotify(Status{Stale: true})
 		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\n")
-		source.append("3") // what comes while it is stale is not held back
+		source.append("3") // frames are sent while the topic is stale
 		e.awaitText(t, "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\n3\n\n")
-		source.tell(Status{Leave: true, Stale: false})
+		source.setAndNotify(Status{Leave: true, Stale: false})
 		e.expectEnd(t, true, "first\n\n1\n\nstale\n\nlive\n\n2\n\nstale\n\n3\n\nlive\n\nleave upstream\n\n")
 		s.expectEnds(t, 1, reason.EndAsked)
 	})
 }
 
-func TestWaysLeave(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestLeaveOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source, want := longSource(500)
 		source.set(Status{Leave: true})
 		s.serve(source, Policy{})
-		s.listen(t).expectEnd(t, true, "first\n\n"+want+"leave upstream\n\n")
+		s.connect(t).expectEnd(t, true, "first\n\n"+want+"leave upstream\n\n")
 		s.expectEnds(t, 1, reason.EndAsked)
 	})
 }
 
-func TestWaysLagged(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestLaggedOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(3).append("1", "2", "3", "4", "5")
 		s.serve(source, Policy{})
-		s.client = behind(s.client, 1)
-		s.listen(t).expectEnd(t, true, "first\n\nleave lagged\n\n")
+		s.client = atPosition(s.client, 1)
+		s.connect(t).expectEnd(t, true, "first\n\nleave lagged\n\n")
 		s.expectEnds(t, 1, reason.EndAsked)
 	})
 }
 
-func TestWaysLaggedSkip(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestLaggedSkipOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(3).append("1", "2", "3", "4", "5")
 		s.serve(source, Policy{Skip: true})
-		s.client = behind(s.client, 1)
-		e := s.listen(t)
+		s.client = atPosition(s.client, 1)
+		e := s.connect(t)
 		e.awaitText(t, "first\n\nlagged 2\n\n3\n\n4\n\n5\n\n")
 		source.append("6", "end")
 		source.log.Close()
@@ -206,9 +205,9 @@ func TestWaysLaggedSkip(t *testing.T) {
 	})
 }
 
-// A client that does not get to the head of its log still hears that it is to come
-// back, or that it has gone; and so do all others meanwhile.
-func TestWaysAlwaysBehind(t *testing.T) {
+// A client that never reaches the head of its log can be asked to leave, and notices that its connection
+// has ended. Other clients are served meanwhile.
+func TestAlwaysBehindOnEveryPath(t *testing.T) {
 	for name, endless := range map[string]func(client *Client, source *source){
 		"more at each read": func(_ *Client, source *source) {
 			source.progress = func(uint64) { source.append("more") }
@@ -219,15 +218,15 @@ func TestWaysAlwaysBehind(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onWays(t, ways, func(t *testing.T, s *stand) {
+			onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 				quiet := newSource(100)
 				s.serve(quiet, Policy{})
 				serve := s.client
-				other := s.listen(t)
+				other := s.connect(t)
 				other.awaitText(t, "first\n\n")
 				s.client = endlessly(s, endless)
-				first, second := s.listen(t), s.listen(t)
-				for _, e := range []*ear{first, second} {
+				first, second := s.connect(t), s.connect(t)
+				for _, e := range []*socketClient{first, second} {
 					e.await(t, "much", func() bool { return len(e.text) > 10000 })
 				}
 				quiet.append("1")
@@ -235,7 +234,7 @@ func TestWaysAlwaysBehind(t *testing.T) {
 				first.close()
 				s.expectEnds(t, 1, reason.EndGone)
 				s.client = serve
-				third := s.listen(t)
+				third := s.connect(t)
 				third.awaitText(t, "first\n\n1\n\n")
 				if err := s.clients.Drain(t.Context(), 0); err != nil {
 					t.Fatal(err)
@@ -249,7 +248,7 @@ func TestWaysAlwaysBehind(t *testing.T) {
 	}
 }
 
-func endlessly(s *stand, endless func(*Client, *source)) func(*http.Request) *Client {
+func endlessly(s *socketServer, endless func(*Client, *source)) func(*http.Request) *Client {
 	return func(*http.Request) *Client {
 		source := newSource(2).append("1")
 		client := &Client{Source: source, Blocks: blocks{source: source}, First: []byte("first\n\n"), Gzip: s.gzip}
@@ -258,17 +257,17 @@ func endlessly(s *stand, endless func(*Client, *source)) func(*http.Request) *Cl
 	}
 }
 
-func TestWaysDrain(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestDrainOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source, want := longSource(200)
 		s.serve(source, Policy{})
-		var all []*ear
+		var all []*socketClient
 		for range 5 {
-			e := s.listen(t)
+			e := s.connect(t)
 			e.awaitCount(t, want[len(want)-20:], 1)
 			all = append(all, e)
 		}
-		// One is asked at once; the others in their time.
+		// The first is asked at once, the others hours later.
 		ctx, cancel := context.WithCancel(t.Context())
 		drained := make(chan error, 1)
 		go func() { drained <- s.clients.Drain(ctx, 1000*time.Hour) }()
@@ -286,7 +285,7 @@ func TestWaysDrain(t *testing.T) {
 		if took := time.Since(began); took < 60*time.Millisecond {
 			t.Errorf("four were asked within %v", took)
 		}
-		late := s.listen(t) // a later client is asked at once
+		late := s.connect(t) // a later client is asked at once
 		late.expectEnd(t, true, "first\n\n"+want+"leave drain\n\n")
 		before := strings.TrimSuffix(want, "last\n\n")
 		for _, e := range all {
@@ -298,13 +297,13 @@ func TestWaysDrain(t *testing.T) {
 	})
 }
 
-func TestWaysDismiss(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestDismissOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source, want := longSource(200)
 		s.serve(source, Policy{})
 		plain := s.client
 		audiences := []*Audience{{}, {}, {}} // changed, removed, kept
-		var all []*ear
+		var all []*socketClient
 		for _, audience := range audiences {
 			s.client = func(r *http.Request) *Client {
 				client := plain(r)
@@ -312,7 +311,7 @@ func TestWaysDismiss(t *testing.T) {
 				return client
 			}
 			for range 3 {
-				e := s.listen(t)
+				e := s.connect(t)
 				e.awaitCount(t, want[len(want)-20:], 1)
 				all = append(all, e)
 			}
@@ -336,11 +335,11 @@ func TestWaysDismiss(t *testing.T) {
 	})
 }
 
-func TestWaysCut(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestCutOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100).append("1")
 		s.serve(source, Policy{Heartbeat: time.Hour})
-		e := s.listen(t)
+		e := s.connect(t)
 		e.awaitText(t, "first\n\n1\n\n")
 		s.clients.Cut()
 		e.expectEnd(t, false, "first\n\n1\n\n")
@@ -348,15 +347,14 @@ func TestWaysCut(t *testing.T) {
 	})
 }
 
-// A write that takes long is cut, too.
-func TestWaysCutOfAStuckWrite(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestCutEndsAStuckWriteOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100)
 		s.serve(source, Policy{WriteTimeout: time.Hour})
 		sending := make(chan struct{}, 1000)
 		serve := s.client
 		s.client = withSource(serve, sendingSource{source, sending})
-		e := s.open(t, "") // and does not read
+		e := s.open(t, "") // without reading
 		source.noisy()
 		<-sending
 		s.clients.Cut()
@@ -366,9 +364,9 @@ func TestWaysCutOfAStuckWrite(t *testing.T) {
 	})
 }
 
-// No client reads; the end comes by the clock.
-func TestWaysStuck(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+// No client reads, and the write timeout ends the stream.
+func TestStuckOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100).noisy()
 		s.serve(source, Policy{WriteTimeout: 100 * time.Millisecond})
 		e := s.open(t, "")
@@ -378,37 +376,36 @@ func TestWaysStuck(t *testing.T) {
 	})
 }
 
-// A silent stream is not stuck.
 func TestShardSilenceIsNotStuck(t *testing.T) {
-	onWays(t, shardWays, func(t *testing.T, s *stand) {
+	onPaths(t, shardPaths, func(t *testing.T, s *socketServer) {
 		source := newSource(100)
 		s.serve(source, Policy{WriteTimeout: 150 * time.Millisecond, Heartbeat: 250 * time.Millisecond})
-		e := s.listen(t)
+		e := s.connect(t)
 		e.awaitCount(t, "beat\n\n", 2)
 		source.append("1")
 		e.awaitCount(t, "1\n\n", 1)
 	})
 }
 
-func TestWaysClientGoesAway(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+func TestClientGoesAwayOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		s.serve(newSource(100), Policy{})
-		e := s.listen(t)
+		e := s.connect(t)
 		e.awaitText(t, "first\n\n")
 		e.close()
 		s.expectEnds(t, 1, reason.EndGone)
 	})
 }
 
-// A client that reads plain and one that reads gzip get the same text.
-func TestWaysPlainAndGzipTogether(t *testing.T) {
-	onWays(t, ways, func(t *testing.T, s *stand) {
+// Both get the same text.
+func TestPlainAndGzipTogetherOnEveryPath(t *testing.T) {
+	onPaths(t, allPaths, func(t *testing.T, s *socketServer) {
 		source, want := longSource(300)
 		s.serve(source, Policy{})
-		var all []*ear
+		var all []*socketClient
 		for i := range 6 {
 			s.gzip = i%2 == 0
-			all = append(all, s.listen(t))
+			all = append(all, s.connect(t))
 			all[i].awaitText(t, "first\n\n"+want)
 			source.append(fmt.Sprint("more ", i))
 			want += fmt.Sprintf("more %d\n\n", i)
