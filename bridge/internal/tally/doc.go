@@ -1,7 +1,6 @@
-// Package tally is counters for what happens in the bridge, made of atomics and
-// nothing else: a family of counters by a label, and a histogram of durations.
+// Package tally has counters for events within the bridge: a family of counters with one label, and a
+// histogram of durations. Both are made of atomics.
 //
-// Stages count with it where things happen, and know neither the reader nor its
-// format. It is no registry, has no names, and computes nothing: package bridge
-// reads the numbers when it is asked for metrics.
+// Stages count with it where events happen. It has no registry, names or formats: package observe reads the
+// numbers at a scrape.
 package tally

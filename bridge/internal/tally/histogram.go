@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// Buckets are the upper bounds of a histogram's buckets, inclusive and growing. A
-// last one, without a bound, is understood.
+// Buckets are the inclusive upper bounds of a histogram's buckets, in ascending order. A histogram has one
+// more bucket, without a bound.
 type Buckets []time.Duration
 
-// Latencies are buckets for what takes from a tenth of a millisecond to half a
-// minute.
+// Latencies returns buckets from a tenth of a millisecond to half a minute.
 func Latencies() Buckets {
 	return Buckets{
 		100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
@@ -21,8 +20,8 @@ func Latencies() Buckets {
 	}
 }
 
-// Histogram counts durations by how long they are. Its methods are safe for
-// concurrent use; an observation is two additions and no lock.
+// Histogram counts durations. Its methods are safe for concurrent use. An observation is two additions
+// without a lock.
 type Histogram struct {
 	bounds Buckets
 	counts []atomic.Uint64 // one more than bounds
@@ -34,8 +33,7 @@ func NewHistogram(bounds Buckets) *Histogram {
 	return &Histogram{bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1)}
 }
 
-// Observe counts a duration. A negative one, of a clock that was asked too early,
-// is none.
+// Observe counts a duration. A negative one, from a clock that was read too early, counts as 0.
 func (h *Histogram) Observe(d time.Duration) {
 	d = max(d, 0)
 	at := 0
@@ -46,16 +44,16 @@ func (h *Histogram) Observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// Snapshot is what a histogram held at one time.
+// Snapshot is the content of a histogram at one time.
 type Snapshot struct {
 	Count uint64
 	Sum   time.Duration
-	// Within has, for each bound in seconds, how many were not longer.
+	// Within maps each bound, in seconds, to the number of durations up to it.
 	Within map[float64]uint64
 }
 
-// Snapshot reads the histogram. A value that is observed meanwhile may be in the
-// sum and not in the count; both never go back.
+// Snapshot reads the histogram. A concurrent observation may be in Sum and not yet in Count; both never
+// decrease.
 func (h *Histogram) Snapshot() Snapshot {
 	s := Snapshot{Sum: time.Duration(h.sum.Load()), Within: make(map[float64]uint64, len(h.bounds))}
 	for i, bound := range h.bounds {

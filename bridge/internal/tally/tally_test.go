@@ -27,8 +27,8 @@ func TestAFamilyHasAllItsLabelsFromTheStart(t *testing.T) {
 	}
 }
 
-// A label that comes from outside would be a series of its own each time.
-func TestAFamilyTakesNoOtherLabel(t *testing.T) {
+// A label from outside would create a new series each time.
+func TestAFamilyPanicsOnAnUnknownLabel(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("an unknown label was counted")
