@@ -11,7 +11,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// The exact bytes that docs/events.md promises.
+// docs/events.md promises these bytes.
 func TestControlEvents(t *testing.T) {
 	gap := Gap{Reason: reason.GapExpired, LastEventID: "E-3", ResumedFrom: "E-7"}
 	gapBlock := "id: E-7\nevent: stream-gap\ndata: {\"reason\":\"expired\",\"lastEventId\":\"E-3\",\"resumedFrom\":\"E-7\"}\n\n"
@@ -36,7 +36,7 @@ func TestControlEvents(t *testing.T) {
 	}
 }
 
-// Each appends to what is there.
+// Each function appends to what dst has.
 func TestControlEventsAppend(t *testing.T) {
 	for name, got := range map[string][]byte{
 		"open":  AppendOpen([]byte("before"), 0, []byte("1")),
@@ -54,8 +54,8 @@ func TestControlEventsAppend(t *testing.T) {
 	}
 }
 
-// A backend's error is one line of JSON, whatever it holds.
-func TestHostileMessage(t *testing.T) {
+// A backend's error is one line of JSON, whatever its message is.
+func TestAHostileMessageStaysOneLine(t *testing.T) {
 	hostile := "a\r\n\nid: evil\ndata: x\x00\xff\u2028</script>" + strings.Repeat("é", 1000)
 	event := readOne(t, AppendRetry(nil, 0, Retry{Reason: reason.LeaveUpstream, Message: hostile}))
 	var read Retry
@@ -67,8 +67,7 @@ func TestHostileMessage(t *testing.T) {
 	}
 }
 
-// A whole stream is accepted by a reader that forgives nothing.
-func TestStreamKeepsTheContract(t *testing.T) {
+func TestAStrictReaderAcceptsTheStream(t *testing.T) {
 	n := NewNumbering(NumberingParams{Mode: Positions, Epoch: epoch})
 	stream := AppendOpen(nil, 3*time.Second, n.AppendID(nil))
 	stream = append(stream, Heartbeat...)

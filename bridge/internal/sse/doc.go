@@ -1,26 +1,25 @@
 // Package sse is stage 4 of the bridge: the grammar of the event stream.
 //
-// It appends blocks (events, control events, comments) to byte slices, gives
-// the frames of a log their ids, and reads the id that a client comes back
-// with. It is pure: it knows no protobuf, no gRPC, no sockets and no clock.
+// It appends blocks (events, control events, comments) to byte slices, gives the frames of a log their
+// ids, and parses the id that a client returns with. It uses neither protobuf nor gRPC, sockets or clocks.
 //
-// The wire vocabulary, LF only, each block closed by an empty line:
+// The wire format has LF line ends, and an empty line after each block:
 //
-//	retry: 3012            the first block of a route with ids: a position
-//	id: <position>         that a client resumes from even if it saw nothing
-//	event: stream-open     else
+//	retry: 3012            the first block of a route with ids; a client that
+//	id: <position>         receives nothing else resumes from its id
+//	event: stream-open
 //	data: {}
 //
-//	id: <id>               an event; id and data always in the same block
-//	event: <name>          left out where there is no name
+//	id: <id>               an event; id and data are always in the same block
+//	event: <name>          omitted for an event without a name
 //	data: {"seq":"7"}
 //
 //	:                      a heartbeat: one comment line, no empty line
 //
-// Ids. A log position is <epoch>-<seq>; on routes whose ids are cursors of the
-// backend's, "~" is the bridge's own: ~<epoch>-<seq> a position that no cursor
-// precedes, <cursor>~n the n-th frame after that cursor, ~0 no id at all, and
-// …~sum~end the end of the stream, which a browser is never to come back from.
+// An id is a position in a log, <epoch>-<seq>, or a cursor of the backend. On routes with cursors "~" marks
+// what the bridge adds: ~<epoch>-<seq> is a position that no cursor precedes, <cursor>~n the n-th frame
+// after the message with that cursor, and ~0 no id. On all routes …~sum~end is the end of the stream, after
+// which a browser must not reconnect.
 //
 // See https://html.spec.whatwg.org/multipage/server-sent-events.html.
 package sse

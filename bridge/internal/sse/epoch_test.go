@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// An epoch is known to the bridge and the route that wrote it, and by its checksum to all others as one that some bridge wrote.
+// The bridge and route that made an epoch recognise it. All others recognise it as that of some bridge.
 func TestEpochsAreRecognised(t *testing.T) {
 	here, elsewhere := NewEpochs(), NewEpochs()
 	const rounds = 2000
@@ -20,7 +20,7 @@ func TestEpochsAreRecognised(t *testing.T) {
 			t.Fatalf("%+v", id)
 		}
 		if !here.Wrote(7, epoch) {
-			t.Fatalf("a bridge does not know its own %s", epoch)
+			t.Fatalf("a bridge does not recognise its own %s", epoch)
 		}
 		if elsewhere.Wrote(7, epoch) || here.Wrote(8, epoch) {
 			foreign++
@@ -29,11 +29,11 @@ func TestEpochsAreRecognised(t *testing.T) {
 			madeUp++
 		}
 		if lower := strings.ToLower(epoch); isEpoch(lower) || isEpoch(epoch[1:]) || isEpoch(epoch+"A") || isEpoch("") {
-			t.Fatalf("what is no epoch passes beside %s", epoch)
+			t.Fatalf("an altered form of %s passes as an epoch", epoch)
 		}
 	}
 	// Each passes once in 32,768 times.
 	if foreign > 3 || madeUp > 3 {
-		t.Errorf("of %d epochs, %d of others were taken for the bridge's own, and %d that are made up passed", rounds, foreign, madeUp)
+		t.Errorf("of %d epochs, %d foreign ones and %d invented ones passed as the bridge's own", rounds, foreign, madeUp)
 	}
 }

@@ -9,12 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// MaxNameBytes is the longest event name; longer ones are cut.
+// MaxNameBytes is the length of the longest event name. Longer names are cut.
 const MaxNameBytes = 64
 
-// AppendEvent appends one event. An empty id or name leaves its line out.
-// The id comes from this package and the name from AppendName; data that holds
-// line ends becomes several data lines, as the standard has it.
+// AppendEvent appends one event. An empty id or name omits its line. The id comes from this package and the
+// name from AppendName. Data with line ends becomes several data lines, as the standard requires.
 func AppendEvent(dst, id, name, data []byte) []byte {
 	if len(id) > 0 {
 		dst = append(dst, "id: "...)
@@ -45,10 +44,9 @@ func appendData(dst, data []byte) []byte {
 	return append(dst, '\n')
 }
 
-// AppendName appends an event name taken from a message: line ends and NUL
-// are removed, a reserved name gets the prefix "x-", since a page's onerror
-// must not fire for a oneof member called error, and it is cut at
-// MaxNameBytes, before a character that does not fit.
+// AppendName appends an event name that comes from a message. It removes line ends and NUL, and cuts the
+// name at MaxNameBytes, between characters. A reserved name gets the prefix "x-": otherwise a oneof member
+// called error would call the page's onerror.
 func AppendName(dst []byte, name []byte) []byte {
 	start := len(dst)
 	for len(name) > 0 {
@@ -73,22 +71,21 @@ func AppendName(dst []byte, name []byte) []byte {
 	return dst[:end]
 }
 
-// ReservedName reports whether an event name belongs to browsers or to the
-// bridge: error, open, heartbeat and all that begin with "stream-".
+// ReservedName reports whether an event name has a meaning in browsers or in the bridge: error, open,
+// heartbeat, and names that begin with "stream-".
 func ReservedName(name string) bool {
 	return name == "error" || name == "open" || name == "heartbeat" || strings.HasPrefix(name, "stream-")
 }
 
-// Heartbeat is the comment line that keeps a silent connection alive. It has
-// no empty line: two clients of eight deliver an empty block as a message.
+// Heartbeat is the comment line that keeps a silent connection alive. No empty line follows it: two of
+// eight clients deliver an empty block as a message.
 const Heartbeat = ":\n"
 
-// HeartbeatEvent is the heartbeat that a page can see; it has no id.
+// HeartbeatEvent is the heartbeat that a page receives as an event. It has no id.
 const HeartbeatEvent = "event: heartbeat\ndata: {}\n\n"
 
-// AppendPrelude appends the first bytes of a route without ids: a comment and
-// the reconnection time, without an empty line, since four of eight clients
-// deliver a block of only retry as a message.
+// AppendPrelude appends the first bytes of a route without ids: a comment and the reconnection time,
+// without an empty line, since four of eight clients deliver a block with only retry as a message.
 func AppendPrelude(dst []byte, retry time.Duration) []byte {
 	return appendRetryLine(append(dst, ": ok\n"...), retry)
 }

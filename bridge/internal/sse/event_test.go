@@ -57,7 +57,7 @@ func TestAppendName(t *testing.T) {
 		"\xff\xfe":      "",
 		"\r\n\x00":      "",
 		"a\xc3":         "a",
-		"a\uFFFDb":      "a\uFFFDb", // the character itself is as good as any
+		"a\uFFFDb":      "a\uFFFDb", // in the name itself, and not an encoding error
 
 		strings.Repeat("x", 64):             strings.Repeat("x", 64),
 		strings.Repeat("x", 65):             strings.Repeat("x", 64),
@@ -68,7 +68,7 @@ func TestAppendName(t *testing.T) {
 		strings.Repeat("x", 61) + "😀":       strings.Repeat("x", 61),
 		strings.Repeat("\n", 99) + "y":      "y",
 		"stream-" + strings.Repeat("x", 99): "x-stream-" + strings.Repeat("x", 55),
-		// The prefix takes two bytes, and must not cut a character in two.
+		// The prefix takes two bytes and must not split a character.
 		"stream-x" + strings.Repeat("é", 28):      "x-stream-x" + strings.Repeat("é", 27),
 		"stream-" + strings.Repeat("é", 28):       "x-stream-" + strings.Repeat("é", 27),
 		"stream-x" + strings.Repeat("😀", 14):      "x-stream-x" + strings.Repeat("😀", 13),
@@ -80,8 +80,7 @@ func TestAppendName(t *testing.T) {
 	}
 }
 
-// A name is one line of valid text, short enough, and never one that is not a
-// message's.
+// A name is one line of valid text, within the limit, and never a reserved name.
 func FuzzAppendName(f *testing.F) {
 	for _, name := range []string{"tick", "error", "stream-é", "\r\n", "\xff", strings.Repeat("é", 40), "stream-" + strings.Repeat("é", 40)} {
 		f.Add([]byte(name))
@@ -100,7 +99,7 @@ func FuzzAppendName(f *testing.F) {
 	})
 }
 
-// readOne reads a stream of exactly one event as the standard has it.
+// readOne parses a stream that must have exactly one event.
 func readOne(t *testing.T, stream []byte) ssetest.Event {
 	t.Helper()
 	parser := ssetest.NewParser(bytes.NewReader(stream))
@@ -114,8 +113,8 @@ func readOne(t *testing.T, stream []byte) ssetest.Event {
 	return event
 }
 
-// Whatever a message holds, its event is one event with that data, its line
-// ends made equal: nothing in it becomes a field of its own.
+// Whatever a message has, it is read as one event with that data, with normalised line ends. Nothing in it
+// becomes a field.
 func FuzzAppendEvent(f *testing.F) {
 	for _, data := range []string{"{}", "", "a\nb", "a\r\nb\r\r\n", "\n\nid: evil\n\n", ": x", " a", "\ufeff"} {
 		f.Add("id", []byte("name"), []byte(data))
@@ -131,15 +130,15 @@ func FuzzAppendEvent(f *testing.F) {
 	})
 }
 
-func TestPreludeAndHeartbeats(t *testing.T) {
+func TestPreludeAndHeartbeatsAreNoMessages(t *testing.T) {
 	if got := string(AppendPrelude(nil, 3012*time.Millisecond)); got != ": ok\nretry: 3012\n" {
 		t.Errorf("%q", got)
 	}
 	if Heartbeat != ":\n" || HeartbeatEvent != "event: heartbeat\ndata: {}\n\n" {
 		t.Errorf("%q, %q", Heartbeat, HeartbeatEvent)
 	}
-	// Neither makes a block that a client could take for a message, and a
-	// block that follows is read as if they were not there.
+	// Neither makes a block that a client could take for a message, and the next block is read
+	// as if they were not there.
 	stream := AppendPrelude(nil, time.Second)
 	stream = append(stream, Heartbeat+Heartbeat...)
 	stream = AppendEvent(stream, nil, nil, []byte("{}"))

@@ -6,69 +6,68 @@ import (
 )
 
 const (
-	// MaxIDBytes is the longest id on the wire.
+	// MaxIDBytes is the length of the longest id on the wire.
 	MaxIDBytes = 4 << 10
-	// MaxCursorBytes is the longest escaped cursor; a longer one is an error
-	// of its message. The rest is for ordinals and the final mark.
+	// MaxCursorBytes is the length of the longest escaped cursor. A message with a longer one is an
+	// error. The difference to MaxIDBytes has room for ordinals and the final mark.
 	MaxCursorBytes = MaxIDBytes - 32
 
 	noID      = "~0"
 	finalMark = "~end"
 )
 
-// FinalID returns the id of a stream's end, after the id of the last frame; it is
-// empty for an end that is not the log's. A client that comes back with it is told
-// to stop. A checksum before the mark tells it from text that no bridge wrote. It
-// has no key, so that it holds after a restart and at other replicas.
+// FinalID returns the id of a stream's end. last is the id of the last frame, or empty if the stream ends
+// for another reason than its log's end. A client that returns with it is answered 204, so that it stops. A
+// checksum distinguishes the id from text that no bridge has made. It has no key, so that it also holds
+// after a restart and at other replicas.
 func FinalID(last string) string { return last + "~" + finalSum(last) + finalMark }
 
 func finalSum(last string) string { return checksum("end " + last) }
 
-// isFinal reports whether a text is one that FinalID returns.
+// isFinal reports whether FinalID can have returned the text.
 func isFinal(text string) bool {
 	rest, marked := strings.CutSuffix(text, finalMark)
 	at := strings.LastIndexByte(rest, '~')
 	return marked && at >= 0 && len(text) <= MaxIDBytes && isPrintable(text) && rest[at+1:] == finalSum(rest[:at])
 }
 
-// isPrintable reports whether a text may stand in an id line as it is.
+// isPrintable reports whether text can be in an id line without escaping.
 func isPrintable(text string) bool {
 	return strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
-// Mode says what the ids of a route are.
+// Mode is the kind of a route's ids.
 type Mode int
 
-// The modes of a route's ids.
+// The kinds of ids.
 const (
 	Positions Mode = iota // <epoch>-<seq>: no event.id
 	Cursors               // a field of the message: event.id names it
 	None                  // no ids: event.id is ""
 )
 
-// ID is an id that a client came back with, taken apart. The zero ID is none.
+// ID is a parsed id that a client has returned with. The zero ID is no id.
 //
-// Text that no bridge has written parses into an ID that no log holds; it is never
-// an error, and the client is sent a gap.
+// Text that no bridge has made is not an error: it parses into an ID that matches no log, and the client
+// gets a gap.
 type ID struct {
-	// Text is the id in the bridge's own spelling: what a log's frames are
-	// compared with, and what stream-open repeats. Empty: no id.
+	// Text is the id in the bridge's own spelling, which is compared with the ids of frames and
+	// repeated in stream-open. It is empty if there is no id.
 	Text string
-	// Epoch and Seq are set if the id is a position in a log.
+	// Epoch and Seq are set for a position in a log.
 	Epoch string
 	Seq   uint64
-	// Cursor is set if the id is a cursor of the backend's: its value, as it
-	// is put into a request. Base is the id of the cursor itself, and Ordinal
-	// how many frames the client has got since the last message with it.
+	// Cursor is set for a cursor of the backend: its value as it is put into a request. Base is the id
+	// of the cursor itself. Ordinal is how many frames the client has received after the last message
+	// with that cursor.
 	Cursor  []byte
 	Base    string
 	Ordinal uint64
-	// Final is set if the client has seen the end of its stream.
+	// Final is set for an id of FinalID.
 	Final bool
 }
 
-// ParseID reads a Last-Event-ID (or its query form) of a route with ids of
-// the given mode.
+// ParseID parses a Last-Event-ID, of the header or of the query, of a route with the given kind of ids.
 func ParseID(mode Mode, text string) ID {
 	if text == "" || text == noID {
 		return ID{}
@@ -78,7 +77,7 @@ func ParseID(mode Mode, text string) ID {
 	}
 	switch mode {
 	case None:
-		return ID{} // nothing to resume, whatever it says
+		return ID{} // there is nothing to resume
 	case Positions:
 		return parsePosition(text, text)
 	case Cursors:
@@ -89,8 +88,8 @@ func ParseID(mode Mode, text string) ID {
 	return parseCursor(text)
 }
 
-// parsePosition reads <epoch>-<seq>. Anything else, such as an epoch without its
-// checksum, matches no log.
+// parsePosition parses <epoch>-<seq>. Any other text, such as an epoch with a wrong checksum, matches no
+// log.
 func parsePosition(text, position string) ID {
 	epoch, digits, ok := strings.Cut(position, "-")
 	if !ok || !isEpoch(epoch) {
@@ -103,9 +102,8 @@ func parsePosition(text, position string) ID {
 	return ID{Text: text, Epoch: epoch, Seq: seq}
 }
 
-// parseCursor reads <cursor> and <cursor>~n. It spells them as the bridge does,
-// so that a proxy or a client that escapes more than it must still finds its
-// place.
+// parseCursor parses <cursor> and <cursor>~n. It normalises the escaping, so that the id is still found if a
+// proxy or a client has escaped more than necessary.
 func parseCursor(text string) ID {
 	base, digits, counted := strings.Cut(text, "~")
 	cursor, ok := unescape(base)
@@ -123,13 +121,13 @@ func parseCursor(text string) ID {
 		id.Text += "~" + digits
 	}
 	if len(id.Base) > MaxCursorBytes {
-		return ID{Text: printable(text)} // no event has had it
+		return ID{Text: printable(text)} // no event has had such an id
 	}
 	return id
 }
 
-// printable makes any text safe inside an id line: what is not printable
-// ASCII is percent-encoded, and it is cut at MaxCursorBytes.
+// printable makes text safe for an id line: it percent-encodes everything that is not printable ASCII and
+// cuts the result at MaxCursorBytes.
 func printable(text string) string {
 	safe := make([]byte, 0, min(len(text), MaxCursorBytes))
 	for i := range len(text) {
@@ -153,8 +151,8 @@ func AppendPosition(dst []byte, epoch string, seq uint64) []byte {
 	return strconv.AppendUint(dst, seq, 10)
 }
 
-// AppendCursor appends a backend's cursor as an id: "%", "~", spaces at the
-// edges and all that is not printable ASCII are percent-encoded.
+// AppendCursor appends a backend's cursor as an id. It percent-encodes "%", "~", spaces at the ends and
+// everything that is not printable ASCII.
 func AppendCursor(dst, cursor []byte) []byte {
 	for i, c := range cursor {
 		if isPlain(c) || (c == ' ' && i > 0 && i < len(cursor)-1) {
@@ -166,7 +164,7 @@ func AppendCursor(dst, cursor []byte) []byte {
 	return dst
 }
 
-// isPlain reports whether a byte stands for itself anywhere in a cursor.
+// isPlain reports whether a byte needs no escaping anywhere in a cursor.
 func isPlain(c byte) bool { return c > ' ' && c < 0x7f && c != '%' && c != '~' }
 
 func appendEscaped(dst []byte, c byte) []byte {
@@ -174,7 +172,7 @@ func appendEscaped(dst []byte, c byte) []byte {
 	return append(dst, '%', hex[c>>4], hex[c&15])
 }
 
-// unescape undoes AppendCursor; ok is false where an escape is malformed.
+// unescape reverses AppendCursor. ok is false for a malformed escape.
 func unescape(text string) (raw []byte, ok bool) {
 	raw = make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {

@@ -10,8 +10,7 @@ import (
 
 const epoch = "ABCDEFGHIJKLMNOPQRST6JNXY2"
 
-// unsafeID says what is wrong with an id that is to stand in an id line; "" if
-// nothing is.
+// unsafeID describes why an id must not be in an id line. It returns "" for a safe id.
 func unsafeID(id string) string {
 	switch {
 	case len(id) > MaxIDBytes:
@@ -73,17 +72,17 @@ func TestParseID(t *testing.T) {
 		{Cursors, "0", cursor("0", 0)},
 		{Cursors, "1234", cursor("1234", 0)},
 		{Cursors, "two words", cursor("two words", 0)},
-		{Cursors, "a%20b", cursor("a b", 0)}, // more was escaped than must be
-		{Cursors, "a%2fb", cursor("a/b", 0)}, // in another spelling
+		{Cursors, "a%20b", cursor("a b", 0)}, // with more escaping than necessary
+		{Cursors, "a%2fb", cursor("a/b", 0)}, // in lower case
 		{Cursors, "caf%c3%A9", cursor("caf%C3%A9", 0)},
-		{Cursors, "café", cursor("caf%C3%A9", 0)}, // less
+		{Cursors, "café", cursor("caf%C3%A9", 0)}, // with less escaping than the bridge's
 		{Cursors, "100%", text("100%")},
 		{Cursors, "%zz", text("%zz")},
 		{Cursors, "%7E", cursor("%7E", 0)},
 		{Cursors, "c~3", cursor("c", 3)},
 		{Cursors, "a%2Fb~3", cursor("a/b", 3)},
 		{Cursors, "c~\r\n", text("c~%0D%0A")},
-		{Cursors, epoch + "-3", cursor(epoch+"-3", 0)}, // a cursor may look like anything
+		{Cursors, epoch + "-3", cursor(epoch+"-3", 0)}, // a cursor may look like a position
 		{Cursors, "~" + epoch + "-3", position("~"+epoch+"-3", 3)},
 		{Cursors, "~" + epoch, text("~" + epoch)},
 		{Cursors, "~", text("~")},
@@ -134,7 +133,7 @@ func TestAppendCursor(t *testing.T) {
 	}
 }
 
-// An id that is too long is cut, and stays safe where it is cut.
+// An id that is too long is cut and stays safe.
 func TestParseIDIsBounded(t *testing.T) {
 	for _, text := range []string{
 		strings.Repeat("a", 1<<20),
@@ -162,11 +161,11 @@ func TestParseIDIsBounded(t *testing.T) {
 	}
 }
 
-// The longest cursor is found again, with its ordinals and its end.
+// The longest cursor fits, with its ordinals and its final id.
 func TestLongestCursor(t *testing.T) {
 	n := NewNumbering(NumberingParams{Mode: Cursors, Epoch: epoch})
 	n.Message([]byte(strings.Repeat("a", MaxCursorBytes)))
-	n.opened = 1<<64 - 2
+	n.sinceNewest = 1<<64 - 2
 	n.Message(nil)
 	id := string(n.AppendID(nil))
 	if got := ParseID(Cursors, id); got.Text != id {
@@ -177,8 +176,7 @@ func TestLongestCursor(t *testing.T) {
 	}
 }
 
-// Whatever a client sends becomes an id that may stand in an id line, is short
-// enough, and is read again as the same.
+// Whatever a client sends becomes a safe and short id, which parses as itself.
 func FuzzParseID(f *testing.F) {
 	for _, text := range []string{
 		"", "~0", "~end", "x~end", FinalID("x"), FinalID("a\n"), epoch + "-1", "~" + epoch + "-1", "a%20b", "%zz", "%", "%4", " a ", "a\r\n", "\x00", "café", "\xff",
@@ -202,7 +200,7 @@ func FuzzParseID(f *testing.F) {
 	})
 }
 
-// Each cursor's id is safe, comes back as it was sent, and no two share one.
+// The id of each cursor is safe, parses as that cursor, and is unique.
 func FuzzCursor(f *testing.F) {
 	f.Add([]byte("a"), []byte("b"))
 	f.Add([]byte(" "), []byte("%20"))
@@ -215,13 +213,13 @@ func FuzzCursor(f *testing.F) {
 			t.Errorf("%q and %q become %q and %q", a, b, idA, idB)
 		}
 		if len(idA) > MaxCursorBytes {
-			return // an error of its message
+			return // the message is an error
 		}
 		if wrong := unsafeID(idA); wrong != "" {
 			t.Errorf("%q becomes %q, which %s", a, idA, wrong)
 		}
 		if got := ParseID(Cursors, idA); got.Text != idA || got.Ordinal != 0 || string(got.Cursor) != string(a) {
-			t.Errorf("%q comes back as %+v", idA, got)
+			t.Errorf("%q parses as %+v", idA, got)
 		}
 		if raw, ok := unescape(idA); !ok || string(raw) != string(a) {
 			t.Errorf("%q is read as %q", idA, raw)

@@ -6,102 +6,100 @@ import (
 	"strconv"
 )
 
-// Numbering gives the frames of one log their ids, in order. It is used by the
-// log's one writer, and is not safe for concurrent use.
+// Numbering gives the frames of one log their ids, in order. It belongs to the log's writer and is not safe
+// for concurrent use.
 //
-// The rules are those of docs/resuming.md: a position is written with the
-// epoch only while no complete cursor precedes it, and frames are counted from
-// the last message that carried the last complete cursor.
+// The rules are in docs/resuming.md. An id is a position with the epoch only as long as no complete cursor
+// precedes it; after that, frames are counted from the last message with the last complete cursor. A cursor
+// is complete when no more messages can carry it.
 type Numbering struct {
 	mode  Mode
 	epoch string
-	// repeats is set where several messages may carry one cursor: it is
-	// complete only when another one comes.
+	// repeats is set if several messages may carry one cursor. A cursor is then complete only when a
+	// different one follows.
 	repeats bool
-	// own is set where a client without an id has an RPC of its own: as long
-	// as that has delivered nothing, opening it anew is the same.
-	own  bool
-	seq  uint64
-	bare bool // nothing has been counted since the log, or a new RPC, began
+	// own is set if a client without an id gets an RPC of its own. Until that RPC has delivered
+	// something, its client has no id: a new RPC is as good.
+	own   bool
+	seq   uint64
+	fresh bool // nothing has been counted since the log began or since the last Break
 
-	// Cursors only. All of it is kept on either kind of route: one whose cursors
-	// differ may be found to repeat them.
-	complete []byte // the last cursor that another has followed; empty: none
-	since    uint64 // frames since the last message that carried it
-	open     []byte // the newest cursor, which may come again
-	opened   uint64 // frames since the last message that carried that one
+	// For the mode Cursors only. Both cursors are maintained even without repeats, since Repeat may
+	// be called later.
+	complete      []byte // the last cursor that a different one has followed; may be empty
+	sinceComplete uint64 // frames after the last message with it
+	newest        []byte // the newest cursor
+	sinceNewest   uint64 // frames after the last message with it
 }
 
-// NumberingParams say what the ids of a log are.
+// NumberingParams describe the ids of a log.
 type NumberingParams struct {
 	Mode  Mode
 	Epoch string
-	// Repeats: several messages may carry the same cursor.
+	// Repeats is set if several messages may carry the same cursor.
 	Repeats bool
-	// Own: a client without an id has an RPC of its own, so that a position
-	// before the RPC's first message is no id.
+	// Own is set if a client without an id gets an RPC of its own. The position before that RPC's
+	// first message is then NoID.
 	Own bool
-	// After is the cursor that the log begins right after, if any.
+	// After is the cursor right after which the log begins; it may be empty.
 	After []byte
 }
 
 // NewNumbering starts the ids of a log.
 func NewNumbering(p NumberingParams) *Numbering {
-	return &Numbering{mode: p.Mode, epoch: p.Epoch, repeats: p.Repeats, own: p.Own, bare: true, complete: slices.Clone(p.After)}
+	return &Numbering{mode: p.Mode, epoch: p.Epoch, repeats: p.Repeats, own: p.Own, fresh: true, complete: slices.Clone(p.After)}
 }
 
-// Message counts a message with the given cursor; an empty one is none.
+// Message counts a message. cursor is empty if the message has none.
 func (n *Numbering) Message(cursor []byte) {
 	n.seq++
-	n.bare = false
+	n.fresh = false
 	if n.mode != Cursors {
 		return
 	}
-	n.since++
-	n.opened++
+	n.sinceComplete++
+	n.sinceNewest++
 	if len(cursor) == 0 {
 		return
 	}
-	if len(n.open) > 0 && !bytes.Equal(cursor, n.open) {
-		n.complete, n.since = append(n.complete[:0], n.open...), n.opened
+	if len(n.newest) > 0 && !bytes.Equal(cursor, n.newest) {
+		n.complete, n.sinceComplete = append(n.complete[:0], n.newest...), n.sinceNewest
 	}
-	n.open, n.opened = append(n.open[:0], cursor...), 0
+	n.newest, n.sinceNewest = append(n.newest[:0], cursor...), 0
 }
 
-// Repeat says that several messages may carry one cursor, though that was not known
-// when the log began. The ids of frames to come do not say that a cursor is
-// complete before another one comes.
+// Repeat sets that several messages may carry one cursor, if that is found after the log has begun. From
+// then on ids do not rely on a cursor before a different one has followed.
 func (n *Numbering) Repeat() { n.repeats = true }
 
-// last returns the last complete cursor, and how many frames have come since the
-// last message that carried it.
+// last returns the last complete cursor, and the number of frames after the last message with it.
 func (n *Numbering) last() (cursor []byte, since uint64) {
-	if !n.repeats && len(n.open) > 0 {
-		return n.open, n.opened
+	if !n.repeats && len(n.newest) > 0 {
+		return n.newest, n.sinceNewest
 	}
-	return n.complete, n.since
+	return n.complete, n.sinceComplete
 }
 
-// Break counts a gap after which the backend's messages may go on anywhere:
-// there is no complete cursor until one comes. A gap takes a place of its own.
-// One that stands for a single message is counted by Message.
+// Break counts a gap after which the backend's messages may continue anywhere: no cursor is complete until
+// another one comes. The gap has a number like a frame. A gap in place of a single message is counted by
+// Message.
 func (n *Numbering) Break() {
 	n.seq++
-	n.bare = true
-	n.complete, n.since = n.complete[:0], 0
-	n.open, n.opened = n.open[:0], 0
+	n.fresh = true
+	n.complete, n.sinceComplete = n.complete[:0], 0
+	n.newest, n.sinceNewest = n.newest[:0], 0
 }
 
-// Resume returns where an RPC that breaks now can be opened again: at the last
-// complete cursor, valid until the next call, with so many frames of what the
-// backend then sends already in the log. ok is false where there is none.
+// Resume returns the cursor at which the RPC can be reopened, valid until the next call. since is the number
+// of frames after it that the log already has, which the backend will send again. ok is false if there is no
+// such cursor.
 func (n *Numbering) Resume() (cursor []byte, since uint64, ok bool) {
 	cursor, since = n.last()
 	return cursor, since, len(cursor) > 0
 }
 
-// AppendID appends the id of the last frame counted; before the first one,
-// the log's starting position. It appends nothing on a route without ids.
+// AppendID appends the id of the last frame counted, or of the log's start before the first frame. On a
+// route without ids it appends nothing.
 func (n *Numbering) AppendID(dst []byte) []byte {
 	cursor, since := n.last()
 	switch {
@@ -109,7 +107,7 @@ func (n *Numbering) AppendID(dst []byte) []byte {
 		return dst
 	case n.mode == Positions:
 		return AppendPosition(dst, n.epoch, n.seq)
-	case len(cursor) == 0 && n.own && n.bare:
+	case len(cursor) == 0 && n.own && n.fresh:
 		return append(dst, noID...)
 	case len(cursor) == 0:
 		return AppendPosition(append(dst, '~'), n.epoch, n.seq)
@@ -121,8 +119,7 @@ func (n *Numbering) AppendID(dst []byte) []byte {
 	return dst
 }
 
-// AppendFinal appends the id of the stream's end: a GET with it is answered
-// 204, which stops an EventSource. Routes without ids have one too.
+// AppendFinal appends the id of the stream's end, see FinalID. Routes without ids have one too.
 func (n *Numbering) AppendFinal(dst []byte) []byte {
 	return append(dst, FinalID(string(n.AppendID(nil)))...)
 }

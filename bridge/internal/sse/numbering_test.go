@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// play counts what the words say: "-" is a message without a cursor, "gap" a
-// gap that breaks, "repeat" that cursors are found to repeat, anything else a cursor. It returns the ids.
+// play counts words and returns the ids: "-" is a message without a cursor, "gap" calls Break, "repeat" calls
+// Repeat, and any other word is a cursor.
 func play(mode Mode, words string) string {
 	n := NewNumbering(NumberingParams{Mode: mode, Epoch: "E"})
 	ids := []string{string(n.AppendID(nil))}
@@ -30,8 +30,8 @@ func play(mode Mode, words string) string {
 	return strings.Join(ids, " ") + " " + strings.Replace(final, "~"+finalSum(string(n.AppendID(nil)))+"~end", "~end", 1)
 }
 
-// Rules 1 to 4 of the resuming rules.
-func TestNumbering(t *testing.T) {
+// These are rules 1 to 4 of docs/resuming.md.
+func TestNumberingFollowsTheResumingRules(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		mode  Mode
@@ -39,17 +39,17 @@ func TestNumbering(t *testing.T) {
 		want  string
 	}{
 		{"positions", Positions, "- - gap -", "E-0 E-1 E-2 E-3 E-4 E-4~end"},
-		{"positions know no cursors", Positions, "c1 c2", "E-0 E-1 E-2 E-2~end"},
+		{"positions ignore cursors", Positions, "c1 c2", "E-0 E-1 E-2 E-2~end"},
 		{"none", None, "- c1 gap", "    ~end"},
 		{"nothing yet", Positions, "", "E-0 E-0~end"},
 		{"no cursor yet", Cursors, "", "~E-0 ~E-0~end"},
 		{"cursors", Cursors, "c1 c2 c3", "~E-0 c1 c2 c3 c3~end"},
-		{"1: counted since the last message that carried it", Cursors, "c1 - - c2 -", "~E-0 c1 c1~1 c1~2 c2 c2~1 c2~1~end"},
-		{"2: a position only where no cursor precedes", Cursors, "- - c1 -", "~E-0 ~E-1 ~E-2 c1 c1~1 c1~1~end"},
+		{"1: counted from the last message with the cursor", Cursors, "c1 - - c2 -", "~E-0 c1 c1~1 c1~2 c2 c2~1 c2~1~end"},
+		{"2: a position only if no cursor precedes", Cursors, "- - c1 -", "~E-0 ~E-1 ~E-2 c1 c1~1 c1~1~end"},
 		{"3: no complete cursor after a gap until one comes", Cursors, "c1 - gap - - c2 -", "~E-0 c1 c1~1 ~E-3 ~E-4 ~E-5 c2 c2~1 c2~1~end"},
 		{"4: a gap has a seq of its own", Cursors, "gap gap -", "~E-0 ~E-1 ~E-2 ~E-3 ~E-3~end"},
-		{"16a: found to repeat", Cursors, "c1 c2 repeat c2 - c3 c3 c4", "~E-0 c1 c2 c1~2 c1~3 c2~2 c2~3 c3~1 c3~1~end"},
-		{"16a: found to repeat at once", Cursors, "c1 repeat c1 c2", "~E-0 c1 ~E-2 c1~1 c1~1~end"},
+		{"16a: Repeat", Cursors, "c1 c2 repeat c2 - c3 c3 c4", "~E-0 c1 c2 c1~2 c1~3 c2~2 c2~3 c3~1 c3~1~end"},
+		{"16a: Repeat after the first message", Cursors, "c1 repeat c1 c2", "~E-0 c1 ~E-2 c1~1 c1~1~end"},
 		{"escaped", Cursors, "a~1 - ~end -", "~E-0 a%7E1 a%7E1~1 %7Eend %7Eend~1 %7Eend~1~end"},
 	} {
 		if got := play(test.mode, test.words); got != test.want {
@@ -62,7 +62,7 @@ func TestNumberingAppends(t *testing.T) {
 	n := NewNumbering(NumberingParams{Mode: Cursors, Epoch: "E"})
 	cursor := []byte("c1")
 	n.Message(cursor)
-	copy(cursor, "XX") // it was borrowed
+	copy(cursor, "XX") // the caller may reuse it
 	if got := string(n.AppendID([]byte("id: "))); got != "id: c1" {
 		t.Fatal(got)
 	}
@@ -71,8 +71,7 @@ func TestNumberingAppends(t *testing.T) {
 	}
 }
 
-// The ids of a log whose cursors differ are all different, safe, and come back
-// as what they were.
+// If the cursors of a log differ, its ids are unique and safe, and parse as what they are.
 func TestIDsOfALogDiffer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mode := rapid.SampledFrom([]Mode{Positions, Cursors}).Draw(t, "mode")
@@ -95,7 +94,7 @@ func TestIDsOfALogDiffer(t *testing.T) {
 			}
 			id := string(n.AppendID(nil))
 			if seen[id] {
-				t.Fatalf("%q twice", id)
+				t.Fatalf("the id %q is given twice", id)
 			}
 			seen[id] = true
 			if wrong := unsafeID(id); wrong != "" {
@@ -103,10 +102,10 @@ func TestIDsOfALogDiffer(t *testing.T) {
 			}
 			parsed := ParseID(mode, id)
 			if parsed.Text != id || parsed.Final || parsed.Epoch != "" && (parsed.Epoch != log || parsed.Seq != n.seq) {
-				t.Fatalf("%q comes back as %+v", id, parsed)
+				t.Fatalf("%q parses as %+v", id, parsed)
 			}
 			if final := ParseID(mode, string(n.AppendFinal(nil))); !final.Final {
-				t.Fatalf("the final id of %q comes back as %+v", id, final)
+				t.Fatalf("the final id of %q parses as %+v", id, final)
 			}
 		}
 	})

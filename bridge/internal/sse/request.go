@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// IDQueryNames returns the query forms of Last-Event-ID, for pages that open an EventSource
-// anew and still know where they were.
+// IDQueryNames returns the query parameters that may replace Last-Event-ID: a page that creates a new
+// EventSource cannot set headers.
 func IDQueryNames() []string { return []string{"last_event_id", "lastEventId"} }
 
-// LastEventID returns the id that a client comes back with: of the header, or else of the
-// query.
+// LastEventID returns the id that a client returns with: of the header, or else of the query.
 func LastEventID(r *http.Request) string {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return id
@@ -24,10 +23,9 @@ func LastEventID(r *http.Request) string {
 	return ""
 }
 
-// queryValue returns a parameter of a query that is read as package route reads it, by
-// the WHATWG's URL standard: only "&" separates. url.ParseQuery drops what has a ";",
-// so that a client with such an id would begin anew, and it takes milliseconds for a
-// query of 64 KiB.
+// queryValue returns a query parameter. Like package route, it follows the WHATWG's URL standard, in which
+// only "&" separates parameters. url.ParseQuery drops parameters with a ";", so that a client with such an
+// id would start without one, and takes milliseconds for a query of 64 KiB.
 func queryValue(query, name string) string {
 	for pair := range strings.SplitSeq(query, "&") {
 		key, text, _ := strings.Cut(pair, "=")

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The id in the query is read as the rest of the query is, and at no cost to speak of: several steps of a request look for it, before its
-// size bounds how many processors it may use.
-func TestTheIDInTheQuery(t *testing.T) {
+// It is parsed like the rest of the query, and cheaply: several steps of a request look for it before its size
+// limits how many processors it may use.
+func TestLastEventIDInTheQuery(t *testing.T) {
 	for query, want := range map[string]string{
 		"":                                  "",
 		"last_event_id=7":                   "7",
