@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var churnClients = flag.Int("connects", 4000, "how many clients TestChurn has come and go; 100000 is what is promised")
+var churnClients = flag.Int("connects", 4000, "how many clients TestChurn has come and go; the promise is 100000")
 
 // footprint is what clients must not leave behind.
 type footprint struct {

@@ -13,6 +13,7 @@ import (
 //
 //nolint:interfacebloat // one adapter implements all of it, and every caller needs it whole
 type Source interface {
+	// Log returns the log that the client reads. It changes only when Follower.Move moves the client.
 	Log() *replay.Log
 	// Status returns the topic's state, and a channel that is closed when the state changes. A change
 	// also notifies the log's watchers.
@@ -54,15 +55,15 @@ type Status struct {
 
 // Blocks render blocks of a client's own, which are not in the log. The methods append to dst.
 type Blocks interface {
-	// Heartbeat keeps a silent connection alive.
+	// Heartbeat renders the block that keeps a silent connection alive.
 	Heartbeat(dst []byte) []byte
-	// Stale reports to the client that the topic has no RPC, and Live that it has one again.
+	// Stale renders the block that reports that the topic has no RPC, Live the one that it has one again.
 	Stale(dst []byte) []byte
 	Live(dst []byte) []byte
-	// Lagged reports a gap to the client. position is the position after the gap, before the oldest
-	// frame in the log.
+	// Lagged renders a gap, after which the oldest frame of the log follows. position is the position
+	// before that frame.
 	Lagged(dst []byte) (block []byte, position uint64)
-	// Leave asks the client to reconnect. For the reason removed it reports the end of the stream.
+	// Leave renders the request to reconnect or, for the reason removed, the end of the stream.
 	Leave(dst []byte, why reason.Leave) []byte
 }
 
@@ -78,8 +79,8 @@ type Policy struct {
 	Comments bool
 	// MaxAge is the age of a stream at which its client is asked to reconnect; 0 is unlimited.
 	MaxAge time.Duration
-	// Skip makes a client that is too slow for the log continue behind a gap. Otherwise it is asked to
-	// reconnect.
+	// Skip lets a client that is too slow for the log continue after a gap. Without it, the client is
+	// asked to reconnect.
 	Skip bool
 }
 

@@ -37,7 +37,7 @@ func (d *deadlines) Pop() any {
 	return m
 }
 
-// set moves a member's deadline forward to by. A later time, or never, changes nothing.
+// set gives a member a deadline, unless it has an earlier one. For never it does nothing.
 func (d *deadlines) set(m *member, by moment) {
 	switch {
 	case by == never:

@@ -6,14 +6,14 @@ import (
 )
 
 // encoder turns a client's blocks into the bytes of its connection. What a method returns is valid until
-// the next call, and must be sent.
+// the next call, and must be sent unless unread is called.
 //
 //nolint:interfacebloat // all of it is one encoding, and every caller needs it whole.
 type encoder interface {
 	// read returns the frames of a log after a position, and the position of the last one, like
 	// replay.Log.Read.
 	read(log *replay.Log, position uint64) (blocks [][]byte, next uint64, err error)
-	// unread takes back the last read: its blocks are not sent.
+	// unread undoes the last read, whose blocks are not sent.
 	unread()
 	// ownBlock encodes a block that is not in the log, for a client at the given position.
 	ownBlock(block []byte, position uint64) [][]byte

@@ -6,7 +6,7 @@ import "time"
 type measurement struct {
 	reach      reach
 	sinceSeq   uint64 // the group's seq when it began: members after it have been served since
-	open       bool   // it runs
+	open       bool   // the measurement is running
 	writesLeft int    // writes until the next measurement
 }
 

@@ -14,8 +14,8 @@ import (
 
 var errCut = errors.New("delivery: cut")
 
-// longAgo is a deadline that has passed even by a coarse clock. HTTP/2 would end a stream whose deadline
-// is still ahead cleanly.
+// longAgo is a deadline that has passed even by a coarse clock. HTTP/2 ends a stream cleanly if its
+// deadline has not passed.
 var longAgo = time.Unix(1, 0) //nolint:gochecknoglobals // never changes
 
 // Stream serves one client on the goroutine of its request.
@@ -61,8 +61,8 @@ func (s *Stream) cut() {
 	s.askToLeave(reason.LeaveDrain) // wakes the stream; the reason does not count
 }
 
-// begin writes the first block. net/http needs the most stack for the first write, which includes the
-// head, so the caller makes it on a goroutine whose stack it can drop.
+// begin writes the first block, and with it the head, for which net/http needs more stack than for any
+// later write.
 func (s *Stream) begin() {
 	s.session.countArrival(HTTP)
 	s.session.client.servedBy(s)

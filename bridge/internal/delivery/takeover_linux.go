@@ -48,8 +48,8 @@ func (t *takeover) close() error {
 	return t.shard.close()
 }
 
-// mayTakeOver reports whether a connection can carry nothing but the response to this request, without
-// TLS.
+// mayTakeOver reports whether a request came over HTTP/1.1 without TLS. Until its response ends, its
+// connection carries nothing else.
 func mayTakeOver(r *http.Request) bool {
 	return r.ProtoMajor == 1 && r.ProtoMinor >= 1 && r.TLS == nil
 }
