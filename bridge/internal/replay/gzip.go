@@ -22,11 +22,12 @@ const (
 // returned as deflate blocks in a chunk. sum is the checksum of the plain frames. limit counts
 // compressed bytes, with their chunks.
 //
-// A frame may be compressed with the earlier frames of its chain as dictionary. Its client must have
-// all of these in its output, and nothing between them. unbroken is the position since which that is
-// so: since when the client has received exactly the frames of this log. For a chain that began before
-// it, the client gets frames that need no dictionary. A block of the client's own, a skipped frame or
-// another log set unbroken to the client's position. An empty block (deflate.Heartbeat) does not.
+// Most frames are compressed with the earlier frames of their chain as dictionary. A client can decode
+// such a frame only if its output has all of these, with nothing between them. unbroken is the position
+// since which the client's output is exactly the frames of this log: for a chain that began before it,
+// the client gets frames that need no dictionary. After a block of the client's own, a skipped frame or a
+// move to another log, unbroken is the client's position at that time. An empty block (deflate.Heartbeat)
+// does not change it.
 //
 // Each form of a frame is made when a client first needs it, with the log locked, and is dropped with
 // the frame.
