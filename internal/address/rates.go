@@ -10,26 +10,25 @@ import (
 )
 
 const (
-	// Burst is how many seconds' worth an address that was quiet may do at once: a page has
-	// several streams, and all clients of an office return together after a restart.
+	// Burst is the number of seconds whose rate an idle address may use at once: a page has several
+	// streams, and all clients of an office return together after a restart.
 	Burst = 10
-	// maxBuckets bounds the memory, some 300 bytes each. Beyond it the bucket that has
-	// not been asked longest is forgotten, and its address is as if it had been quiet.
-	// A peer with enough addresses to push one out could come from each of them anyway.
+	// maxBuckets bounds the memory, some 300 bytes for each bucket. Beyond it, the least recently
+	// used bucket is dropped, and its address counts as idle. A peer with enough addresses to evict
+	// a bucket could use each of them anyway.
 	maxBuckets = 1 << 16
 )
 
-// Rates limit how often each address may do something: so many times a second, and
-// [Burst] times as many at once when it was quiet. The zero value limits nothing. The
-// methods are safe for concurrent use.
+// Rates limit how often each address may act: perSecond times a second, and [Burst] times as often
+// at once after a pause. The zero value limits nothing. The methods are safe for concurrent use.
 type Rates struct {
 	mu        sync.Mutex
 	perSecond int // 0: no limit
 	buckets   *simplelru.LRU[netip.Addr, *rate.Limiter]
 }
 
-// Limit sets how often an address may do it in a second; 0 is no limit. What was done
-// before counts on.
+// Limit sets how often an address may act in a second; 0 means no limit. Earlier actions still
+// count.
 func (r *Rates) Limit(perSecond int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,16 +58,16 @@ func newBuckets() *simplelru.LRU[netip.Addr, *rate.Limiter] {
 	return buckets
 }
 
-// Take reports whether an address may do it now.
+// Take reports whether an address may act now, and counts the action.
 func (r *Rates) Take(addr netip.Addr) bool {
 	_, ok := r.Reserve(addr, 1, 0)
 	return ok
 }
 
-// Reserve returns how long an address is to wait until it may do something that counts so
-// many times, at most longest. Where it would have to wait longer, ok is false, and nothing
-// is reserved. What counts more often than an address may at once counts as often as that.
-func (r *Rates) Reserve(addr netip.Addr, times int, longest time.Duration) (wait time.Duration, ok bool) {
+// Reserve reserves an action that counts as count actions, and returns how long the address must
+// wait until it may act. If the wait would exceed longest, ok is false, and nothing is reserved.
+// count is reduced to the number of actions that an idle address may do at once.
+func (r *Rates) Reserve(addr netip.Addr, count int, longest time.Duration) (wait time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.perSecond == 0 {
@@ -81,15 +80,15 @@ func (r *Rates) Reserve(addr netip.Addr, times int, longest time.Duration) (wait
 		bucket = rate.NewLimiter(rate.Limit(r.perSecond), r.perSecond*Burst)
 		r.buckets.Add(key, bucket)
 	}
-	turn := bucket.ReserveN(now, min(times, bucket.Burst()))
-	if wait = turn.DelayFrom(now); wait > longest {
-		turn.CancelAt(now)
+	reservation := bucket.ReserveN(now, min(count, bucket.Burst()))
+	if wait = reservation.DelayFrom(now); wait > longest {
+		reservation.CancelAt(now)
 		return 0, false
 	}
 	return wait, true
 }
 
-// Debt returns how long an address has to wait until all turns that it has reserved have come.
+// Debt returns how long an address must wait until all its reservations have passed.
 func (r *Rates) Debt(addr netip.Addr) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,8 +102,8 @@ func (r *Rates) Debt(addr netip.Addr) time.Duration {
 	return max(0, time.Duration(-bucket.TokensAt(time.Now())/float64(r.perSecond)*float64(time.Second)))
 }
 
-// forgetFull forgets buckets that are full again: a new one would be the same. It
-// looks at more of them than are ever added at a time, and never at many.
+// forgetFull drops buckets that are full again: a new one would be equal. It examines
+// at most four buckets, more than one call adds.
 func (r *Rates) forgetFull(now time.Time) {
 	for range 4 {
 		addr, bucket, ok := r.buckets.GetOldest()

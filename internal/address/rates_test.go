@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// taken is how often an address may do it until it has to wait.
+// taken returns how often an address may act until it has to wait.
 func taken(r *Rates, addr netip.Addr) (n int) {
 	for n < 1000 && r.Take(addr) {
 		n++
@@ -20,7 +20,7 @@ func TestRatesOfAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Rates
 		a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:0:1::1")
-		sameHousehold := netip.MustParseAddr("2001:db8::2")
+		sameSubnet := netip.MustParseAddr("2001:db8::2")
 		want := func(what string, got, want int) {
 			t.Helper()
 			if got != want {
@@ -30,7 +30,7 @@ func TestRatesOfAnAddress(t *testing.T) {
 		want("without a limit", taken(&r, a), 1000)
 		r.Limit(2)
 		want("at once", taken(&r, a), 20)
-		want("by the same /64", taken(&r, sameHousehold), 0)
+		want("by the same /64", taken(&r, sameSubnet), 0)
 		want("by another", taken(&r, b), 20)
 		time.Sleep(time.Second)
 		want("after a second", taken(&r, a), 2)
@@ -57,7 +57,8 @@ func TestRatesOfAnAddress(t *testing.T) {
 	})
 }
 
-// TestRatesMemoryIsBounded: by a number under a flood of addresses, and by those in use after it.
+// A fixed number bounds the buckets under a flood of addresses, and the addresses in use bound them
+// after it.
 func TestRatesMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Rates
@@ -85,8 +86,8 @@ func TestRatesMemoryIsBounded(t *testing.T) {
 	})
 }
 
-// A turn is reserved where the wait is not too long, and only then.
-func TestRatesReserveTurns(t *testing.T) {
+// A reservation is made only if its wait is not too long.
+func TestRatesReserveOnlyShortWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Rates
 		addr := netip.MustParseAddr("203.0.113.5")
@@ -101,7 +102,7 @@ func TestRatesReserveTurns(t *testing.T) {
 			}
 		}
 		if _, ok := r.Reserve(addr, 1, time.Second); ok || r.Debt(addr) != time.Second {
-			t.Errorf("a turn that is too late: %t, a debt of %v", ok, r.Debt(addr))
+			t.Errorf("a reservation with too long a wait: %t, a debt of %v", ok, r.Debt(addr))
 		}
 		time.Sleep(time.Second)
 		if wait, ok := r.Reserve(addr, 1, time.Second); wait != 500*time.Millisecond || !ok {

@@ -7,11 +7,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Start starts a browser with one tab, which live as long as the test, and returns the
-// tab's context. options come after those that every test wants.
+// Start starts a browser with one tab and returns the tab's context. The browser ends with the
+// test. options follow the default ones.
 //
-// On a machine with much else to do a browser now and then ends before it has begun. That
-// is tried once more, and told: what is tested is not whether Chromium starts.
+// On a busy machine a browser occasionally exits during its start. Start then logs that and tries
+// once more, since no test is about the start of Chromium.
 func Start(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	tab, stop, err := start(options)
@@ -23,11 +23,10 @@ func Start(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Contex
 		t.Fatalf("Chromium does not start: %v", err)
 	}
 	t.Cleanup(stop)
-
 	return tab
 }
 
-// start starts a browser until stop is called, which waits for its end.
+// start starts a browser. stop ends it and waits for its end.
 func start(options []chromedp.ExecAllocatorOption) (tab context.Context, stop func(), err error) {
 	all := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU)
 	allocator, end := chromedp.NewExecAllocator(context.Background(), append(all, options...)...)
@@ -38,9 +37,7 @@ func start(options []chromedp.ExecAllocatorOption) (tab context.Context, stop fu
 	}
 	if err := chromedp.Do(tab); err != nil { // the browser lives as long as this context
 		stop()
-
 		return nil, nil, err
 	}
-
 	return tab, stop, nil
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// failing is a browser that ends at once so many times, and then is one. It returns how to start it, and where it counts.
+// failing returns the option for a browser that exits at once for a number of starts and then
+// works, and the path of its counter.
 func failing(t *testing.T, times int) (chromedp.ExecAllocatorOption, string) {
 	t.Helper()
 	var browser string
@@ -26,22 +27,20 @@ func failing(t *testing.T, times int) (chromedp.ExecAllocatorOption, string) {
 	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-
 	return chromedp.ExecPath(path), count
 }
 
-// attempts is how often a failing browser was started.
+// attempts returns how often a failing browser was started.
 func attempts(t *testing.T, count string) int {
 	t.Helper()
 	text, err := os.ReadFile(count)
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return len(text)
 }
 
-// spy is a test that fails without an end to the real one.
+// spy is a test whose failure does not end the real one.
 type spy struct {
 	testing.TB
 
@@ -59,7 +58,7 @@ func TestBrowserThatFailsOnceIsStartedAgain(t *testing.T) {
 		t.Errorf("got %d, %v", got, err)
 	}
 	if n := attempts(t, count); n != 2 || !strings.Contains(s.logged, "trying once more") {
-		t.Errorf("started %d times, and told %q", n, s.logged)
+		t.Errorf("started %d times, logged %q", n, s.logged)
 	}
 }
 

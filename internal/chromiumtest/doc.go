@@ -1,3 +1,3 @@
-// Package chromiumtest starts a real Chromium for tests of other packages. It must be
-// installed: a test that cannot start it fails, and does not pass by being left out.
+// Package chromiumtest starts a real Chromium for tests of other packages. Chromium must be
+// installed: a test that cannot start it fails instead of being skipped.
 package chromiumtest

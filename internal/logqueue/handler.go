@@ -6,11 +6,11 @@ import (
 	"log/slog"
 )
 
-// Handler returns a slog.Handler whose records are written by the queue.
+// Handler returns a slog.Handler whose records the queue writes.
 func (q *Queue) Handler() slog.Handler { return &handler{queue: q, log: q.log} }
 
-// Of returns the queue behind a handler, and the handler that the queue writes to; nil where
-// there is none.
+// Of returns the queue behind a handler, and the handler that the queue writes to; nil if there is
+// none.
 func Of(h slog.Handler) (*Queue, slog.Handler) {
 	if h, ok := h.(*handler); ok {
 		return h.queue, h.log
@@ -21,14 +21,14 @@ func Of(h slog.Handler) (*Queue, slog.Handler) {
 // handler puts records into a queue.
 type handler struct {
 	queue *Queue
-	log   slog.Handler // writes them
+	log   slog.Handler // writes the records
 }
 
 func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.log.Enabled(ctx, level)
 }
 
-// Handle never waits, and never fails: the queue counts lost lines.
+// Handle never waits and never fails: the queue counts lost lines.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	h.queue.Put(&record{context.WithoutCancel(ctx), h.log, r.Clone()})
 	return nil
@@ -42,7 +42,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.queue, h.log.WithGroup(name)}
 }
 
-// record is a record of slog's that waits.
+// record is a waiting slog record.
 type record struct {
 	ctx    context.Context //nolint:containedctx // of the call that logs; a handler may read values from it
 	log    slog.Handler
@@ -51,7 +51,7 @@ type record struct {
 
 func (r *record) Write() error { return r.log.Handle(r.ctx, r.record) }
 
-// Text returns a line that is written as it is.
+// Text returns a line that is written unchanged.
 func Text(to io.Writer, text string) Line { return &words{to, text} }
 
 type words struct {

@@ -9,28 +9,28 @@ import (
 )
 
 const (
-	// Room is how many lines may wait: those of some thousand clients that reconnect at
-	// once. A waiting line costs a few hundred bytes.
+	// Room is the number of lines that may wait, enough for a few thousand clients that reconnect
+	// at once. A waiting line takes a few hundred bytes.
 	Room = 8192
-	// reserve is how many of those places are closed to minor lines, so that a flood of
-	// access lines cannot push out the line that says what is wrong.
+	// reserve is the part of Room that is closed to minor lines, so that a flood of access lines
+	// does not displace the line that names its cause.
 	reserve = Room / 8
-	// kept is how many places an empty queue keeps allocated.
+	// kept is the capacity that an empty queue keeps allocated.
 	kept = 256
-	// reportEvery spaces the lines that report lost ones.
+	// reportEvery is the shortest time between two reports of lost lines.
 	reportEvery = time.Second
 )
 
-// Line is something to write to the log.
+// Line is a line of the log.
 type Line interface {
 	// Write writes the line. It is called once, by the queue's goroutine, and may block.
 	Write() error
 }
 
-// Lost counts the lines that are not in the log.
+// Lost counts the lines that are missing in the log.
 type Lost struct {
-	Dropped uint64 // found no room in the queue
-	Failed  uint64 // could not be written: a full disk, a reader that is gone
+	Dropped uint64 // lines that found no room in the queue
+	Failed  uint64 // failed writes: a full disk, a reader that is gone
 }
 
 // Queue holds lines until they are written. Its methods are safe for concurrent use.
@@ -41,22 +41,22 @@ type Queue struct {
 
 	mu    sync.Mutex
 	lines []Line        // those from head on wait
-	head  int           // the lines before it are taken
+	head  int           // the lines before it have been taken
 	idle  chan struct{} // closed when the writer ends; nil while there is none
 
-	// The writer's own.
+	// Owned by the writer.
 	reported   Lost
 	reportedAt time.Time
-	cause      error // why the last write failed
+	cause      error // the error of the last failed write
 }
 
 // New makes a queue for a log.
 func New(log slog.Handler) *Queue { return &Queue{log: log} }
 
-// Put queues a line, or drops it where there is no room.
+// Put queues a line, or drops it if there is no room.
 func (q *Queue) Put(line Line) { q.put(line, Room) }
 
-// PutMinor queues a line as Put does, but leaves some room to the lines of Put.
+// PutMinor queues a line like Put, but leaves some room for the lines of Put.
 func (q *Queue) PutMinor(line Line) { q.put(line, Room-reserve) }
 
 func (q *Queue) put(line Line, room int) {
@@ -78,11 +78,11 @@ func (q *Queue) put(line Line, room int) {
 	}
 }
 
-// Lost returns how many lines were lost so far.
+// Lost returns how many lines have been lost so far.
 func (q *Queue) Lost() Lost { return Lost{Dropped: q.dropped.Load(), Failed: q.failed.Load()} }
 
-// Flush waits until all lines are written, for as long as patience lasts, and reports
-// whether they are. A writer that is stuck ends by itself once the log takes its lines.
+// Flush waits until all lines are written, at most for patience, and reports whether they are. A
+// blocked writer ends by itself once the log accepts its lines.
 func (q *Queue) Flush(patience time.Duration) bool {
 	q.mu.Lock()
 	idle := q.idle
@@ -113,8 +113,8 @@ func (q *Queue) write() {
 	}
 }
 
-// take removes the oldest line, and says whether it is the last one. Without one it ends the
-// writer.
+// take removes the oldest line and reports whether it is the last one. If there is none, it ends
+// the writer.
 func (q *Queue) take() (line Line, last bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -132,7 +132,7 @@ func (q *Queue) take() (line Line, last bool) {
 	return nil, true
 }
 
-// count counts a write that failed, and reports whether it went well.
+// count counts a failed write, and reports whether the write succeeded.
 func (q *Queue) count(err error) bool {
 	if err != nil {
 		q.failed.Add(1)
@@ -141,8 +141,8 @@ func (q *Queue) count(err error) bool {
 	return err == nil
 }
 
-// report logs how many lines were lost since the last report: when the queue is empty, or
-// a second has passed. A report that cannot be written is repeated later.
+// report logs how many lines were lost since the last report, if the queue is empty or reportEvery
+// has passed. It repeats a failed report later.
 func (q *Queue) report(last bool) {
 	lost := q.Lost()
 	if lost == q.reported || !last && time.Since(q.reportedAt) < reportEvery {
@@ -155,7 +155,7 @@ func (q *Queue) report(last bool) {
 		record.AddAttrs(slog.String("error", q.cause.Error()))
 	}
 	if err := q.log.Handle(context.Background(), record); err != nil {
-		q.cause = err // the report itself is no lost line
+		q.cause = err // the report itself does not count as a lost line
 		return
 	}
 	q.reported, q.cause = lost, nil

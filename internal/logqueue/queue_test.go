@@ -22,8 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // sink is a log that blocks while it is shut, and fails while it has a fault.
 type sink struct {
 	gate  chan struct{} // holds a token while the sink is open
-	text  bytes.Buffer  // of the token's owner
-	fault error         // the same
+	text  bytes.Buffer  // guarded by the gate
+	fault error         // guarded by the gate
 }
 
 func newSink() *sink {
@@ -56,7 +56,7 @@ func (s *sink) String() string {
 	return s.text.String()
 }
 
-// handler writes to the sink without the time.
+// handler returns a handler that writes to the sink without the time.
 func (s *sink) handler() slog.Handler {
 	return slog.NewTextHandler(s, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
@@ -165,7 +165,7 @@ func TestMinorLinesLeaveRoom(t *testing.T) {
 		q.Put(logqueue.Text(s, "major\n"))
 	}
 	if lost := q.Lost().Dropped - before; lost != 0 {
-		t.Errorf("%d lines found no room beside minor ones", lost)
+		t.Errorf("%d lines found no room among minor ones", lost)
 	}
 	s.open()
 	q.Flush(time.Minute)
@@ -250,7 +250,7 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// BenchmarkPut is what a line costs the goroutine that logs it.
+// BenchmarkPut measures the cost of a line for the goroutine that logs it.
 func BenchmarkPut(b *testing.B) {
 	q := logqueue.New(slog.DiscardHandler)
 	line := logqueue.Text(&bytes.Buffer{}, "")

@@ -1,4 +1,4 @@
-// Package nearest finds the name that was probably meant where one was mistyped.
+// Package nearest finds the known name that a mistyped one probably means.
 package nearest
 
 import (
@@ -7,19 +7,18 @@ import (
 )
 
 const (
-	// maxLength is the length in bytes above which names are not compared: the work grows
-	// with the square of it, and a typo of more is none.
+	// maxLength is the length in bytes above which names are not compared: the work grows with its
+	// square, and longer names are rarely mistyped.
 	maxLength = 64
-	// minLength is how many letters and digits a name needs: a shorter one is near to
-	// every name as short.
+	// minLength is the number of letters and digits that a name needs. A shorter one is near every
+	// other name of that length.
 	minLength = 3
 )
 
-// Name returns the known name that is the fewest edits away from a word, if those are few
-// enough to be a slip (one, or a third of its length), else "". Case, and whether words
-// are joined by - or _, do not count. Of several equally near names it is the first in
-// order. Where none is near it is the only one that extends the word, as room_id extends
-// room.
+// Name returns the known name with the fewest edits from word, if those are few enough for a typo
+// (one, or a third of its length), otherwise "". It ignores case, and treats - and _ alike. Of
+// several equally near names it returns the first in order. If none is near, it returns the only
+// one that extends the word, as room_id extends room.
 func Name(word string, known []string) string {
 	if len(word) > maxLength {
 		return ""
@@ -35,7 +34,7 @@ func Name(word string, known []string) string {
 		if edits == 0 {
 			return k
 		}
-		// A name with no letter in common is not a slip.
+		// A name without a common letter is no typo.
 		if !short && edits < bestEdits && edits < len(k) {
 			best, bestEdits = k, edits
 		}
@@ -44,12 +43,11 @@ func Name(word string, known []string) string {
 	if best == "" && !short {
 		return extended(word, known)
 	}
-
 	return best
 }
 
-// extended returns the only known name that extends a word, as room_id extends room;
-// "" where there is none, or several.
+// extended returns the only known name that extends a word, as room_id extends room; "" if there is
+// none, or several.
 func extended(word string, known []string) string {
 	found := ""
 	for _, k := range known {
@@ -62,14 +60,13 @@ func extended(word string, known []string) string {
 		}
 		found = k
 	}
-
 	return found
 }
 
 func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "-", "_") }
 
-// Distance counts the insertions, deletions, replacements and swaps of neighbours that
-// turn a into b, in bytes (the optimal string alignment distance).
+// Distance counts the insertions, deletions, replacements and swaps of neighbouring bytes that
+// transform a into b (the optimal string alignment distance).
 func Distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
@@ -89,6 +86,5 @@ func Distance(a, b string) int {
 		}
 		before, last, row = last, row, before
 	}
-
 	return last[len(b)]
 }

@@ -6,21 +6,20 @@ import (
 	"strings"
 )
 
-// Text cuts a text to at most so many bytes and quotes what is not printable ASCII, for a
-// log line or a span. "..." marks a text that was cut. Printable characters are left as
-// they are.
-func Text(text string, most int) string {
-	if len(text) <= most && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' || c == '\\' || c == '"' }) {
+// Text makes a text fit for a log line or a span. It quotes all but printable
+// ASCII, and cuts the result to limit bytes. "..." marks a text that was cut.
+func Text(text string, limit int) string {
+	if len(text) <= limit && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' || c == '\\' || c == '"' }) {
 		return text
 	}
 	cut := text
-	if len(text) > most {
-		cut = text[:most]
+	if len(text) > limit {
+		cut = text[:limit]
 	}
 	quoted := strconv.QuoteToASCII(cut)
 	quoted = quoted[1 : len(quoted)-1]
-	if len(quoted) > most {
-		quoted = quoted[:most]
+	if len(quoted) > limit {
+		quoted = quoted[:limit]
 	}
 	if len(quoted) < len(text) {
 		quoted += "..."

@@ -1,7 +1,7 @@
 // Package regular reads the files that a configuration names, and the configuration
-// itself. They are small and regular; anything else under such a name (a pipe without a
-// writer, a device without an end, a file of gigabytes) must neither hold the process up
-// nor fill its memory.
+// itself. They are small regular files. Anything else under such a name (a pipe without a
+// writer, an endless device, a file of gigabytes) must neither block the process nor fill its
+// memory.
 //
-// It does not look at the content of a file.
+// The package does not interpret the content of a file.
 package regular

@@ -10,18 +10,18 @@ import (
 	"syscall"
 )
 
-// ErrSpecial says that a name stands for a folder, a pipe, a socket or a device.
+// ErrSpecial reports that a name refers to a directory, a pipe, a socket or a device.
 var ErrSpecial = errors.New("not a regular file")
 
-// TooLargeError says that a file has more bytes than it may have.
+// TooLargeError reports that a file has more than Most bytes.
 type TooLargeError struct{ Most int64 }
 
-// Error says how many it may have.
+// Error names the limit.
 func (e *TooLargeError) Error() string { return fmt.Sprintf("larger than %d bytes", e.Most) }
 
-// Unreadable returns an error of this package in words without the file's name, which
-// may have come from the environment. want is the kind of file that the name should be
-// of: "a PEM file". It ends with a comma where a clause does that begins with one.
+// Unreadable returns an error of this package without the file's name, which may come from the
+// environment. want is the expected kind of file, such as "a PEM file". It ends with a comma if it
+// contains a clause that begins with one.
 func Unreadable(err error, want string) error {
 	why := err
 	if in, ok := errors.AsType[*fs.PathError](err); ok {
@@ -44,13 +44,12 @@ type unreadableError struct {
 
 func (e *unreadableError) Error() string { return e.text }
 
-// Unwrap is the error with the file's name.
+// Unwrap returns the error with the file's name.
 func (e *unreadableError) Unwrap() error { return e.err }
 
-// Open opens a file for reading. It does not wait for a writer, whatever kind of
-// file it is. Errors are *fs.PathError.
+// Open opens a file for reading. It never waits for a writer. Errors are *fs.PathError.
 func Open(name string) (*os.File, error) {
-	// A device may do something by being opened.
+	// Opening a device may have side effects.
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -62,12 +61,12 @@ func Open(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// By now the name may stand for something else.
+	// The name may refer to another file by now.
 	if info, err = file.Stat(); err == nil {
 		err = check(name, info)
 	}
 	if err != nil {
-		_ = file.Close() // nothing was read, even
+		_ = file.Close() // nothing was read
 		return nil, err
 	}
 	return file, nil
@@ -80,21 +79,21 @@ func check(name string, info fs.FileInfo) error {
 	return nil
 }
 
-// Read returns the content of a file, if that is no more than so many bytes, whatever size
-// the file claims. Errors are *fs.PathError, of [ErrSpecial], of a
-// *[TooLargeError], or of the system's.
-func Read(name string, most int64) ([]byte, error) {
+// Read returns the content of a file of at most limit bytes, independent of the size that the file
+// reports. Errors are *fs.PathError, with [ErrSpecial], a *[TooLargeError], or an error of the
+// system.
+func Read(name string, limit int64) ([]byte, error) {
 	file, err := Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
-	data, err := io.ReadAll(io.LimitReader(file, most+1))
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > most {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: &TooLargeError{most}}
+	if int64(len(data)) > limit {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: &TooLargeError{limit}}
 	}
 	return data, nil
 }

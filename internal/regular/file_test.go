@@ -35,7 +35,7 @@ func TestReadOfAFile(t *testing.T) {
 	}
 }
 
-// Not even a gigabyte that takes no room is read to find that it is too much.
+// Read does not read a sparse terabyte to find that it is too large.
 func TestReadOfAnEndlessFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "sparse")
 	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, 1<<40)); err != nil {
@@ -65,7 +65,6 @@ func TestReadOfSpecialFiles(t *testing.T) {
 	}
 }
 
-// An unreadable file is reported without its name, and keeps its cause.
 func TestUnreadableKeepsTheCauseAndNotTheName(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "secret")
 	_, err := Read(name, 1)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestTheLinkerSetsTheVersion builds a program as scripts/image.sh and the Makefile build the command.
+// The flags are those with which scripts/image.sh and the Makefile build the command.
 func TestTheLinkerSetsTheVersion(t *testing.T) {
 	flags, err := exec.Command("../../scripts/ldflags.sh", "1.2.3").Output()
 	if err != nil {
