@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// Authority is a certificate authority that lives as long as a test.
+// Authority is a certificate authority that exists for the duration of a test.
 type Authority struct {
-	// CAFile is the authority's own certificate, PEM.
+	// CAFile is the path of the authority's own certificate, in PEM.
 	CAFile string
 
 	dir         string
@@ -46,15 +46,14 @@ func NewAuthority(tb testing.TB) *Authority {
 	return a
 }
 
-// Issue writes a certificate and its key for name (its common name and, with
-// hosts, its subject names) and returns the files' paths. Issuing a name again
-// replaces its files.
+// Issue writes a certificate and its key and returns the files' paths. name is the certificate's
+// common name, hosts are its subject names. Issuing a name again replaces its files.
 func (a *Authority) Issue(tb testing.TB, name string, hosts ...string) (certFile, keyFile string) {
 	tb.Helper()
 	return a.issue(tb, certificateTemplate(tb, name), hosts)
 }
 
-// IssueUntil is Issue for a certificate that is valid until a time of the test's choice.
+// IssueUntil is Issue for a certificate that expires at a given time.
 func (a *Authority) IssueUntil(tb testing.TB, name string, until time.Time) (certFile, keyFile string) {
 	tb.Helper()
 	template := certificateTemplate(tb, name)

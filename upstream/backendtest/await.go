@@ -7,29 +7,28 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// Opens is how many Watch RPCs began since Start, over all restarts.
+// Opens returns how many Watch RPCs began since Start, over all restarts.
 func (b *Backend) Opens() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.opens
 }
 
-// Running is how many Watch RPCs are being answered.
+// Running returns how many Watch RPCs are being answered.
 func (b *Backend) Running() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.running
 }
 
-// Metadata is what the last Watch, Get or Put RPC came with.
+// Metadata returns the metadata of the last Watch, Get or Put RPC.
 func (b *Backend) Metadata() metadata.MD {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.seen.Copy()
 }
 
-// AwaitOpens waits until at least n Watch RPCs have begun, and fails the test
-// after ten seconds.
+// AwaitOpens waits until at least n Watch RPCs have begun. It fails the test after ten seconds.
 func (b *Backend) AwaitOpens(n int) {
 	b.tb.Helper()
 	b.await(func() bool { return b.opens >= n }, func() string {
@@ -37,8 +36,8 @@ func (b *Backend) AwaitOpens(n int) {
 	})
 }
 
-// AwaitRunning waits until exactly n Watch RPCs are being answered, and fails
-// the test after ten seconds.
+// AwaitRunning waits until exactly n Watch RPCs are being answered. It fails the test after ten
+// seconds.
 func (b *Backend) AwaitRunning(n int) {
 	b.tb.Helper()
 	b.await(func() bool { return b.running == n }, func() string {
@@ -46,7 +45,7 @@ func (b *Backend) AwaitRunning(n int) {
 	})
 }
 
-// await waits for done, which like failure is called with the lock held.
+// await waits for done. It calls done and failure with the lock held.
 func (b *Backend) await(done func() bool, failure func() string) {
 	b.tb.Helper()
 	ctx, cancel := context.WithTimeout(b.tb.Context(), awaitTimeout)
@@ -66,7 +65,7 @@ func (b *Backend) await(done func() bool, failure func() string) {
 	}
 }
 
-// update changes the state that await looks at.
+// update changes the state that await observes.
 func (b *Backend) update(change func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -17,17 +17,16 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// awaitTimeout bounds the Await methods. It is far above what a loaded machine
-// needs, since reaching it means that the test has failed.
+// awaitTimeout bounds the Await methods. It is far longer than a loaded machine needs, since the
+// test fails when it passes.
 const awaitTimeout = 10 * time.Second
 
-// Backend is a running server. Its methods may be called from any goroutine,
-// those that can fail the test (Await…, Restart) from the test's own only.
+// Backend is a running server. Its methods may be called from any goroutine, except for those that
+// can fail the test (Await…, Restart): only the test's own goroutine may call them.
 type Backend struct {
-	// Feed is what Watch sends unless OnWatch says otherwise. It outlives
-	// restarts.
+	// Feed is the log that Watch sends, unless OnWatch replaces it. It outlives restarts.
 	Feed *Log
-	// Health is the server behind grpc.health.v1.Health. It outlives restarts.
+	// Health serves grpc.health.v1.Health. It outlives restarts.
 	Health *health.Server
 
 	tb      testing.TB
@@ -36,7 +35,7 @@ type Backend struct {
 	addr    string
 
 	server *grpc.Server
-	served chan error // capacity 1: Serve's result, taken by Stop
+	served chan error // holds the one result of Serve, which Stop takes
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced when a field below changes
@@ -46,8 +45,8 @@ type Backend struct {
 	handlers handlers
 }
 
-// Start runs a backend on a free loopback port (or a Unix socket, see
-// WithUnixSocket) until the test ends.
+// Start runs a backend on a free loopback port (or a Unix socket, see WithUnixSocket) until the
+// test ends.
 func Start(tb testing.TB, opts ...Option) *Backend {
 	tb.Helper()
 	b := &Backend{
@@ -73,11 +72,11 @@ func Start(tb testing.TB, opts ...Option) *Backend {
 	return b
 }
 
-// Addr is the address to dial: host:port, or the path of the Unix socket. It is
-// the same after a Restart.
+// Addr returns the address to dial: host:port, or the path of the Unix socket. Restart does not
+// change it.
 func (b *Backend) Addr() string { return b.addr }
 
-// Target is Addr as a gRPC target.
+// Target returns Addr as a gRPC target.
 func (b *Backend) Target() string {
 	if b.network == "unix" {
 		return "unix://" + b.addr
@@ -85,8 +84,8 @@ func (b *Backend) Target() string {
 	return b.addr
 }
 
-// Stop cuts every connection, waits for the handlers and releases the address.
-// Stopping a stopped backend does nothing.
+// Stop closes every connection, waits for the handlers and releases the address. Further calls do
+// nothing.
 func (b *Backend) Stop() {
 	if b.server == nil {
 		return
@@ -98,10 +97,9 @@ func (b *Backend) Stop() {
 	}
 }
 
-// Restart stops the backend, if it runs, and starts it on the same address with
-// opts added to the options it had. A client may need a moment to notice that its
-// connection is gone: an RPC that it begins right after Restart may fail with
-// UNAVAILABLE.
+// Restart stops the backend, if it runs, and starts it on the same address with opts added to its
+// options. A client may need a moment to notice the loss of its connection: an RPC that it begins
+// right after Restart may fail with UNAVAILABLE.
 func (b *Backend) Restart(opts ...Option) {
 	b.tb.Helper()
 	b.Stop()
@@ -130,8 +128,8 @@ func (b *Backend) start() {
 	b.server, b.served = server, served
 }
 
-// socketPath is short, since a socket's path has room for about 100 bytes and a
-// test's own temporary directory may not leave them.
+// socketPath returns a short path, since a socket's path is limited to about 100 bytes and a test's
+// own temporary directory may exceed them.
 func socketPath(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "bt") //nolint:usetesting // see above: TempDir's path is too long

@@ -31,7 +31,7 @@ func dial(t *testing.T, backend *backendtest.Backend) testv1.FeedServiceClient {
 	return testv1.NewFeedServiceClient(cc)
 }
 
-// received is the seqs of all events of a Watch, and what it ended with.
+// received returns the seqs of all events of a Watch, and the error that ended it.
 func received(t *testing.T, client testv1.FeedServiceClient, req *testv1.WatchRequest) ([]int64, error) {
 	t.Helper()
 	stream, err := client.Watch(t.Context(), req, grpc.WaitForReady(true))

@@ -20,16 +20,16 @@ const (
 	BetaMethod  = "beta.v1.BetaService/Watch"
 )
 
-// What the two services send, as JSON.
+// The messages of the two services, as JSON.
 const (
 	AlphaEvent = `{"note":{"text":"hello"},"detail":{"@type":"type.googleapis.com/beta.v1.Event","note":{"title":"hello","number":"7"}}}`
 	BetaEvent  = `{"note":{"title":"hello","number":"7"},"detail":{"@type":"type.googleapis.com/alpha.v1.Event","note":{"text":"hello"}}}`
 )
 
-// WithContradiction adds two services whose files contradict each other, as those of a
-// server that answers for two: alpha.proto imports common.proto, beta.proto imports
-// proto/common.proto, and both declare common.Note, with other fields. Each service sends one
-// message with a Note and with the event of the other service in an Any.
+// WithContradiction adds two services whose files contradict each other, like those of a server
+// that answers for two: alpha.proto imports common.proto, beta.proto imports proto/common.proto,
+// and both declare common.Note, with different fields. Each service sends one message with a Note
+// and with the event of the other service in an Any.
 func WithContradiction(tb testing.TB) Option {
 	tb.Helper()
 	alpha := contradicting(tb, "alpha", "common.proto", field("text", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING))
@@ -41,7 +41,7 @@ func WithContradiction(tb testing.TB) Option {
 	}
 }
 
-// allFiles are several registries, of which the first that knows a name answers.
+// allFiles are several registries. The first that knows a name answers.
 type allFiles []protodesc.Resolver
 
 // FindFileByPath finds a file in the first registry that has it.
@@ -70,7 +70,7 @@ func field(name string, number int32, kind descriptorpb.FieldDescriptorProto_Typ
 	}
 }
 
-// contradicting returns the files of a service named like its package.
+// contradicting returns the files of a service that is named like its package.
 func contradicting(tb testing.TB, name, common string, note ...*descriptorpb.FieldDescriptorProto) *protoregistry.Files {
 	tb.Helper()
 	message := func(name string, number int32, of string) *descriptorpb.FieldDescriptorProto {
@@ -103,7 +103,7 @@ func contradicting(tb testing.TB, name, common string, note ...*descriptorpb.Fie
 	return files
 }
 
-// watching is the service of files, which sends one event and waits.
+// watching returns the service of files, which sends one event and waits.
 func watching(tb testing.TB, files, others *protoregistry.Files, name string) service {
 	tb.Helper()
 	own, other := newEvent(tb, files, name), newEvent(tb, others, map[string]string{"alpha": "beta", "beta": "alpha"}[name])
@@ -133,7 +133,7 @@ func watching(tb testing.TB, files, others *protoregistry.Files, name string) se
 	}, nil}
 }
 
-// newEvent is an event whose Note has every field of its type.
+// newEvent returns an event whose Note has all fields set.
 func newEvent(tb testing.TB, files *protoregistry.Files, name string) *dynamicpb.Message {
 	tb.Helper()
 	found, err := files.FindDescriptorByName(protoreflect.FullName(name + ".v1.Event"))

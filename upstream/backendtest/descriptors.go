@@ -8,8 +8,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// Descriptors returns the descriptor set of the backend's service: its file last, and
-// before each file those that it imports. The caller may change it.
+// Descriptors returns the descriptor set of the backend's service. Each file comes after its
+// imports, and the service's own file is last. The caller may change the set.
 func Descriptors() *descriptorpb.FileDescriptorSet {
 	set := &descriptorpb.FileDescriptorSet{}
 	seen := map[string]bool{}

@@ -11,32 +11,24 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// WatchFunc answers one Watch RPC. It must return when the stream's context
-// ends.
+// WatchFunc answers one Watch RPC. It must return when the stream's context ends.
 type WatchFunc func(*testv1.WatchRequest, grpc.ServerStreamingServer[testv1.FeedEvent]) error
 
 // GetFunc answers one Get RPC.
 type GetFunc func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error)
 
-// PutFunc answers one Put RPC.
-type PutFunc func(context.Context, *testv1.PutRequest) (*testv1.PutResponse, error)
-
 type handlers struct {
 	watch WatchFunc
 	get   GetFunc
-	put   PutFunc
 }
 
-// OnWatch has the Watch RPCs from now on answered by fn; nil is the Feed again.
+// OnWatch makes fn answer all further Watch RPCs; nil restores the Feed.
 func (b *Backend) OnWatch(fn WatchFunc) { b.update(func() { b.handlers.watch = fn }) }
 
-// OnGet has the Get RPCs from now on answered by fn; nil is the echo again.
+// OnGet makes fn answer all further Get RPCs; nil restores the echo.
 func (b *Backend) OnGet(fn GetFunc) { b.update(func() { b.handlers.get = fn }) }
 
-// OnPut has the Put RPCs from now on answered by fn; nil is the echo again.
-func (b *Backend) OnPut(fn PutFunc) { b.update(func() { b.handlers.put = fn }) }
-
-// feedService is the server side of FeedService: the counting and the dispatch.
+// feedService implements FeedService: it counts RPCs and calls the handlers.
 type feedService struct {
 	testv1.UnimplementedFeedServiceServer
 
@@ -45,8 +37,8 @@ type feedService struct {
 
 func (s *feedService) Watch(req *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	b := s.backend
-	// The position is taken before the RPC is counted, so that what a test
-	// publishes after AwaitRunning or AwaitOpens reaches this stream.
+	// The position is read before the RPC is counted, so that this stream gets the events that a
+	// test publishes after AwaitRunning or AwaitOpens.
 	position := b.Feed.position(req)
 	fn := b.began(stream.Context())
 	defer b.ended()
@@ -65,14 +57,11 @@ func (s *feedService) Get(ctx context.Context, req *testv1.GetRequest) (*testv1.
 }
 
 func (s *feedService) Put(ctx context.Context, req *testv1.PutRequest) (*testv1.PutResponse, error) {
-	h := s.backend.saw(ctx)
-	if h.put != nil {
-		return h.put(ctx, req)
-	}
+	s.backend.saw(ctx)
 	return &testv1.PutResponse{Name: req.GetName(), Kinds: req.GetKinds()}, nil
 }
 
-// Upload counts the bytes it is sent.
+// Upload counts the bytes that it receives.
 func (s *feedService) Upload(stream grpc.ClientStreamingServer[testv1.UploadRequest, testv1.UploadResponse]) error {
 	var size int64
 	for {
@@ -87,7 +76,7 @@ func (s *feedService) Upload(stream grpc.ClientStreamingServer[testv1.UploadRequ
 	}
 }
 
-// Chat says back what it is told.
+// Chat echoes each message.
 func (s *feedService) Chat(stream grpc.BidiStreamingServer[testv1.ChatRequest, testv1.ChatResponse]) error {
 	for {
 		said, err := stream.Recv()
@@ -103,7 +92,7 @@ func (s *feedService) Chat(stream grpc.BidiStreamingServer[testv1.ChatRequest, t
 	}
 }
 
-// began counts a Watch RPC and returns the function that answers it, nil for the Feed.
+// began counts a Watch RPC and returns its handler, nil for the Feed.
 func (b *Backend) began(ctx context.Context) WatchFunc {
 	md, _ := metadata.FromIncomingContext(ctx)
 	var fn WatchFunc
@@ -118,7 +107,7 @@ func (b *Backend) began(ctx context.Context) WatchFunc {
 
 func (b *Backend) ended() { b.update(func() { b.running-- }) }
 
-// saw notes the metadata of a unary RPC and returns the functions that answer it.
+// saw records the metadata of a unary RPC and returns the handlers.
 func (b *Backend) saw(ctx context.Context) handlers {
 	md, _ := metadata.FromIncomingContext(ctx)
 	var h handlers
@@ -129,10 +118,10 @@ func (b *Backend) saw(ctx context.Context) handlers {
 	return h
 }
 
-// canceled is the error of a handler whose caller has gone.
+// canceled returns the error of a handler whose caller has cancelled.
 func canceled(ctx context.Context) error {
 	return status.FromContextError(ctx.Err()).Err()
 }
 
-// refused is a handler's answer to a request it cannot serve.
+// refused returns the error of a request that the handler cannot serve.
 func refused(code codes.Code, message string) error { return status.Error(code, message) }

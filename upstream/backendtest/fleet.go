@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// fleetName is what a Fleet is called.
+// fleetName is the DNS name of a Fleet.
 const fleetName = "fleet.test"
 
-// Fleet is backends with one port and one Feed, as the pods of a service are,
-// and a name server that knows their addresses.
+// Fleet is a set of backends with one port and one Feed, like the pods of a service, and a name
+// server with their addresses.
 type Fleet struct {
-	// Backends are in the order in which they were added.
+	// Backends are in the order of their addition.
 	Backends []*Backend
 	// Names is the name server.
 	Names *Names
@@ -28,7 +28,7 @@ type Fleet struct {
 // StartFleet starts n backends on 127.0.0.2 and up, and publishes them.
 func StartFleet(tb testing.TB, n int, opts ...Option) *Fleet {
 	tb.Helper()
-	f := &Fleet{Names: StartNames(tb), tb: tb, opts: append(opts, WithFeed(newLog())), port: freePort(tb)}
+	f := &Fleet{Names: StartNames(tb), tb: tb, opts: append(opts, withFeed(newLog())), port: freePort(tb)}
 	for range n {
 		f.Add()
 	}
@@ -36,17 +36,17 @@ func StartFleet(tb testing.TB, n int, opts ...Option) *Fleet {
 	return f
 }
 
-// Add starts a further backend, which is not published.
+// Add starts a further backend without publishing it.
 func (f *Fleet) Add() *Backend {
 	f.tb.Helper()
 	host := fmt.Sprintf("127.0.0.%d", 2+len(f.Backends))
-	b := Start(f.tb, append(slices.Clip(f.opts), WithAddr(net.JoinHostPort(host, f.port)))...)
+	b := Start(f.tb, append(slices.Clip(f.opts), withAddr(net.JoinHostPort(host, f.port)))...)
 	f.Backends = append(f.Backends, b)
 	return b
 }
 
-// freePort returns a port below the ephemeral range that no address of a fleet uses: a port that
-// the system chooses for one address may be another process's at the next.
+// freePort returns a port below the ephemeral range that is free on all addresses of a fleet. A
+// port that the system chooses for one address may be in use on the next.
 func freePort(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
@@ -59,7 +59,7 @@ func freePort(tb testing.TB) string {
 	return ""
 }
 
-// isFree reports whether a port can be listened on at the first addresses of a fleet.
+// isFree reports whether a port is free on the first addresses of a fleet.
 func isFree(tb testing.TB, port string) bool {
 	tb.Helper()
 	for host := range 8 {
@@ -74,7 +74,7 @@ func isFree(tb testing.TB, port string) bool {
 	return true
 }
 
-// Publish gives the name the addresses of these backends, and of no other.
+// Publish sets the name's addresses to those of backends.
 func (f *Fleet) Publish(backends ...*Backend) {
 	f.tb.Helper()
 	hosts := make([]string, len(backends))
@@ -84,10 +84,10 @@ func (f *Fleet) Publish(backends ...*Backend) {
 	f.Names.Set(fleetName, hosts...)
 }
 
-// Target is the fleet's name as a gRPC target.
+// Target returns the fleet's name as a gRPC target.
 func (f *Fleet) Target() string { return f.Names.Target(fleetName, f.port) }
 
-// Running is how many Watch RPCs each backend answers.
+// Running returns how many Watch RPCs each backend answers.
 func (f *Fleet) Running() []int {
 	all := make([]int, len(f.Backends))
 	for i, b := range f.Backends {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Freezer is a TCP proxy in front of a backend, which stops like a process that
-// gets SIGSTOP: its kernel takes connections and bytes, and nothing is answered.
+// Freezer is a TCP proxy in front of a backend that can freeze like a process after SIGSTOP: its
+// kernel accepts connections and bytes, and nothing answers.
 type Freezer struct {
 	addr   string
 	mu     sync.Mutex
@@ -19,7 +19,7 @@ type Freezer struct {
 	ended  bool
 }
 
-// StartFreezer runs one in front of an address until the test ends.
+// StartFreezer runs a freezer in front of an address until the test ends.
 func StartFreezer(tb testing.TB, backend string) *Freezer {
 	tb.Helper()
 	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
@@ -62,7 +62,7 @@ func StartFreezer(tb testing.TB, backend string) *Freezer {
 	return f
 }
 
-// pass copies until one side ends.
+// pass copies bytes until one side ends.
 func (f *Freezer) pass(to, from net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
@@ -86,10 +86,10 @@ func (f *Freezer) pass(to, from net.Conn) {
 	}
 }
 
-// Addr is where the proxy listens.
+// Addr returns the address of the proxy.
 func (f *Freezer) Addr() string { return f.addr }
 
-// Freeze stops the backend, or has it go on.
+// Freeze freezes or unfreezes the backend.
 func (f *Freezer) Freeze(frozen bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,17 +13,16 @@ import (
 	"time"
 )
 
-// Intermediary is an HTTP/2 proxy in front of a backend, as an ingress or a mesh
-// puts one. It passes RPCs on until it is told to answer them itself.
+// Intermediary is an HTTP/2 proxy in front of a backend, like an ingress or a mesh. It passes RPCs
+// on until Answer makes it answer them itself.
 type Intermediary struct {
 	addr   string
 	answer atomic.Pointer[http.Handler]
 	asked  atomic.Int64
 }
 
-// StartIntermediary runs a proxy in front of backend until the test ends. With
-// an authority it serves TLS, by a certificate for 127.0.0.1. The backend itself
-// must be one without TLS on a TCP port.
+// StartIntermediary runs a proxy in front of backend until the test ends. With an authority it
+// serves TLS, with a certificate for 127.0.0.1. The backend must listen on a TCP port without TLS.
 func StartIntermediary(tb testing.TB, backend *Backend, authority *Authority) *Intermediary {
 	tb.Helper()
 	protocols := new(http.Protocols)
@@ -34,7 +33,7 @@ func StartIntermediary(tb testing.TB, backend *Backend, authority *Authority) *I
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: backend.Addr()}) },
 		Transport:     transport,
 		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0), // RPCs that are cancelled
+		ErrorLog:      log.New(io.Discard, "", 0), // cancelled RPCs are no errors
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.WriteHeader(http.StatusBadGateway)
 		},
@@ -76,10 +75,10 @@ func StartIntermediary(tb testing.TB, backend *Backend, authority *Authority) *I
 	return m
 }
 
-// Addr is the address to dial.
+// Addr returns the address to dial.
 func (m *Intermediary) Addr() string { return m.addr }
 
-// Answer has answer handle all requests from now on; nil has them passed on.
+// Answer makes answer handle all further requests; nil passes them on again.
 func (m *Intermediary) Answer(answer http.Handler) {
 	if answer == nil {
 		m.answer.Store(nil)
@@ -88,7 +87,7 @@ func (m *Intermediary) Answer(answer http.Handler) {
 	m.answer.Store(&answer)
 }
 
-// Asked is the number of requests that the proxy has answered itself.
+// Asked returns the number of requests that the proxy has answered itself.
 func (m *Intermediary) Asked() int64 { return m.asked.Load() }
 
 // AwaitAsked waits until the proxy has answered at least n requests itself.
@@ -103,16 +102,16 @@ func (m *Intermediary) AwaitAsked(tb testing.TB, n int64) {
 	}
 }
 
-// ForeignAnswer is an answer that no backend gave.
+// ForeignAnswer is an answer that does not come from a backend.
 type ForeignAnswer struct {
 	Name   string
 	Answer http.HandlerFunc
 }
 
-// ForeignPage is in the body of each foreign answer that has one.
-const ForeignPage = "<html>default backend 4711</html>"
+// foreignPage is in the body of each foreign answer that has one.
+const foreignPage = "<html>default backend 4711</html>"
 
-// ForeignAnswers are the answers of proxies between a client and a backend.
+// ForeignAnswers returns the answers of proxies between a client and a backend.
 func ForeignAnswers() []ForeignAnswer {
 	var all []ForeignAnswer
 	add := func(name string, answer http.HandlerFunc) { all = append(all, ForeignAnswer{name, answer}) }
@@ -120,7 +119,7 @@ func ForeignAnswers() []ForeignAnswer {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(status)
-			_, _ = w.Write([]byte(ForeignPage))
+			_, _ = w.Write([]byte(foreignPage))
 		}
 	}
 	for _, status := range []int{400, 401, 403, 404, 405, 429, 500, 502, 503, 504} {
@@ -150,7 +149,7 @@ func ForeignAnswers() []ForeignAnswer {
 		grpcHead(w)
 		w.Header().Set(http.TrailerPrefix+"X-Proxy", "1")
 	})
-	// What the proxies of meshes say, which speak gRPC.
+	// The answers of service mesh proxies, which speak gRPC.
 	refuses := func(fields ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/grpc")

@@ -11,13 +11,13 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// Log is a scripted event source: a test appends, and every Watch sends. It
-// keeps the cursor promise: same cursor, same continuation, or an error.
+// Log is a scripted source of events: a test appends, and every Watch sends. It keeps the cursor
+// promise: the same cursor gives the same continuation, or an error.
 type Log struct {
 	mu      sync.Mutex
 	grew    chan struct{} // closed and replaced at each change
 	events  []*testv1.FeedEvent
-	first   int // index that events[0] has in the whole, after Trim
+	first   int // index of events[0] over all events, after Trim
 	lastSeq int64
 	end     *ending
 }
@@ -26,8 +26,8 @@ type ending struct{ err error }
 
 func newLog() *Log { return &Log{grew: make(chan struct{})} }
 
-// Publish appends events. An event with a seq of 0 is given the next one. The
-// events belong to the log from then on.
+// Publish appends events. An event with a seq of 0 gets the next one. The log owns the events from
+// then on.
 func (l *Log) Publish(events ...*testv1.FeedEvent) {
 	l.change(func() {
 		for _, event := range events {
@@ -40,16 +40,14 @@ func (l *Log) Publish(events ...*testv1.FeedEvent) {
 	})
 }
 
-// End ends the Watch RPCs that run, and those to come, with err (nil is OK)
-// after they have sent all there is. Publish and Reopen undo nothing of what
-// was sent.
+// End ends all Watch RPCs, running and future, with err (nil is OK) after they have sent all
+// events. Publish and Reopen do not affect events that were already sent.
 func (l *Log) End(err error) { l.change(func() { l.end = &ending{err} }) }
 
-// Reopen takes End back, for the RPCs to come.
+// Reopen reverts End for future RPCs.
 func (l *Log) Reopen() { l.change(func() { l.end = nil }) }
 
-// Trim forgets all but the newest n events: a request for history from before
-// is refused with OUT_OF_RANGE.
+// Trim removes all but the newest n events. A request for earlier history fails with OUT_OF_RANGE.
 func (l *Log) Trim(n int) {
 	l.change(func() {
 		if drop := len(l.events) - n; drop > 0 {
@@ -67,9 +65,9 @@ func (l *Log) change(fn func()) {
 	l.grew = make(chan struct{})
 }
 
-// position is where a request starts, as an index of the whole; -1 where the
-// history it asks for is gone. `after` means "the events behind it" whether or
-// not history is asked for; history alone means all that is held.
+// position returns the index at which a request starts, over all events; -1 if the requested
+// history was trimmed. `after` selects the events behind it, with or without `history`; `history`
+// alone selects all events that the log has.
 func (l *Log) position(req *testv1.WatchRequest) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,7 +89,7 @@ func (l *Log) position(req *testv1.WatchRequest) int {
 	}
 }
 
-// send is the default answer to Watch.
+// send is the default handler of Watch.
 func (l *Log) send(req *testv1.WatchRequest, at int, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	if at < 0 {
 		return refused(codes.OutOfRange, "the events after that seq are gone")
@@ -132,5 +130,5 @@ func (l *Log) at(index int) (*testv1.FeedEvent, *ending, <-chan struct{}, error)
 	return nil, l.end, l.grew, nil
 }
 
-// ended reports that the other side has said all it had to say.
+// ended reports whether the other side has sent its last message.
 func ended(err error) bool { return errors.Is(err, io.EOF) }

@@ -16,11 +16,11 @@ type Names struct {
 	addr string
 
 	mu      sync.Mutex
-	names   map[string][]netip.Addr // with a dot at the end
+	names   map[string][]netip.Addr // keys end with a dot
 	lookups int
 }
 
-// StartNames runs a name server until the test ends. It knows no name yet.
+// StartNames runs a name server without names until the test ends.
 func StartNames(tb testing.TB) *Names {
 	tb.Helper()
 	conn, err := new(net.ListenConfig).ListenPacket(tb.Context(), "udp", "127.0.0.1:0")
@@ -41,10 +41,10 @@ func StartNames(tb testing.TB) *Names {
 	return n
 }
 
-// Target is a gRPC target: the name, asked for at this server.
+// Target returns a gRPC target that looks the name up at this server.
 func (n *Names) Target(name, port string) string { return "dns://" + n.addr + "/" + name + ":" + port }
 
-// Set gives a name its addresses; none has it not exist.
+// Set sets the addresses of a name. Without addresses the name does not exist.
 func (n *Names) Set(name string, addrs ...string) {
 	parsed := make([]netip.Addr, len(addrs))
 	for i, addr := range addrs {
@@ -55,7 +55,7 @@ func (n *Names) Set(name string, addrs ...string) {
 	n.names[name+"."] = parsed
 }
 
-// Lookups is how many questions for IPv4 addresses were answered.
+// Lookups returns how many questions for IPv4 addresses were answered.
 func (n *Names) Lookups() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()

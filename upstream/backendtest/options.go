@@ -14,7 +14,7 @@ import (
 // Option changes how a backend runs.
 type Option func(*options)
 
-// Reflection says which versions of the reflection service a backend has.
+// Reflection selects the versions of the reflection service.
 type Reflection int
 
 // The versions of reflection.
@@ -23,7 +23,7 @@ const (
 	ReflectionBoth Reflection = iota
 	// ReflectionV1 serves v1 only.
 	ReflectionV1
-	// ReflectionV1Alpha serves v1alpha only, as servers from before 2022 do.
+	// ReflectionV1Alpha serves v1alpha only, like servers from before 2022.
 	ReflectionV1Alpha
 	// ReflectionNone serves none.
 	ReflectionNone
@@ -50,43 +50,36 @@ type service struct {
 // WithUnixSocket listens on a Unix socket.
 func WithUnixSocket() Option { return func(o *options) { o.unix = true } }
 
-// WithAddr listens on an address of the caller's choice, such as 127.0.0.2:50051:
-// backends that one name stands for have one port.
-func WithAddr(addr string) Option { return func(o *options) { o.addr = addr } }
+// withAddr listens on addr. The backends of one name share a port.
+func withAddr(addr string) Option { return func(o *options) { o.addr = addr } }
 
-// WithFeed has Watch send what another backend's Feed has.
-func WithFeed(feed *Log) Option { return func(o *options) { o.feed = feed } }
+// withFeed makes Watch send another backend's Feed.
+func withFeed(feed *Log) Option { return func(o *options) { o.feed = feed } }
 
 // WithMaxConcurrentStreams limits the RPCs of one connection.
 func WithMaxConcurrentStreams(n uint32) Option { return func(o *options) { o.maxStreams = n } }
 
-// WithReflection chooses the versions of the reflection service.
+// WithReflection selects the versions of the reflection service.
 func WithReflection(r Reflection) Option { return func(o *options) { o.reflection = r } }
 
-// WithDescriptors makes reflection answer from files instead of from the types
-// linked into the test.
+// WithDescriptors makes reflection answer from files instead of the types that the test links.
 func WithDescriptors(files protodesc.Resolver) Option {
 	return func(o *options) { o.descriptors = files }
 }
 
-// WithService registers a further service. With an empty desc.Methods and a nil
-// impl it is listed by reflection and answers nothing.
+// WithService registers a further service. With an empty desc.Methods and a nil impl, reflection
+// lists it and it answers no RPC.
 func WithService(desc *grpc.ServiceDesc, impl any) Option {
 	return func(o *options) { o.services = append(o.services, service{desc, impl}) }
 }
 
-// WithoutServices drops what WithService added, for a Restart.
-func WithoutServices() Option { return func(o *options) { o.services = nil } }
-
-// WithTLS serves TLS with a certificate of authority for 127.0.0.1 and
-// localhost.
+// WithTLS serves TLS with the authority's certificate for 127.0.0.1 and localhost.
 func WithTLS(authority *Authority) Option { return func(o *options) { o.authority = authority } }
 
-// WithClientAuth asks callers for a certificate of the authority given to
-// WithTLS.
+// WithClientAuth requires a client certificate of the authority of WithTLS.
 func WithClientAuth() Option { return func(o *options) { o.clientAuth = true } }
 
-// WithServerOptions hands further options to grpc.NewServer.
+// WithServerOptions passes further options to grpc.NewServer.
 func WithServerOptions(opts ...grpc.ServerOption) Option {
 	return func(o *options) { o.serverOptions = append(o.serverOptions, opts...) }
 }

@@ -17,17 +17,16 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// Raw is a backend that writes HTTP/2 frames itself, and so can break the rules.
-// It serves Watch and no other RPC.
+// Raw is a backend that writes HTTP/2 frames itself, so that it can violate the protocol. It serves
+// Watch and no other RPC.
 type Raw struct {
 	addr  string
-	opens atomic.Int64
 	conns atomic.Int64
 	watch func(*RawConn, RawStream, *testv1.WatchRequest)
 }
 
-// StartRaw runs a backend until the test ends. It calls watch for each Watch RPC,
-// with its stream, on a goroutine of its own.
+// StartRaw runs a backend until the test ends. It calls watch for each Watch RPC on a new
+// goroutine.
 func StartRaw(tb testing.TB, watch func(c *RawConn, stream RawStream, req *testv1.WatchRequest)) *Raw {
 	tb.Helper()
 	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
@@ -65,13 +64,10 @@ func StartRaw(tb testing.TB, watch func(c *RawConn, stream RawStream, req *testv
 	return r
 }
 
-// Addr is the address to dial.
+// Addr returns the address to dial.
 func (r *Raw) Addr() string { return r.addr }
 
-// Opens is how many RPCs have been opened.
-func (r *Raw) Opens() int { return int(r.opens.Load()) }
-
-// Connections is how many connections have been accepted.
+// Connections returns how many connections were accepted.
 func (r *Raw) Connections() int { return int(r.conns.Load()) }
 
 // serve serves one connection until it ends.
@@ -126,7 +122,6 @@ func (r *Raw) serve(conn net.Conn) {
 			if request.Len() < messageHead || proto.Unmarshal(request.Bytes()[messageHead:], req) != nil {
 				return
 			}
-			r.opens.Add(1)
 			end := make(chan struct{})
 			ends[stream] = end
 			calls.Go(func() { r.watch(c, RawStream{ID: stream, End: end}, req) })
@@ -141,7 +136,7 @@ func (r *Raw) serve(conn net.Conn) {
 
 const (
 	hpackTable  = 4096 // the size of HPACK's table (RFC 9113, section 6.5.2)
-	messageHead = 5    // of gRPC's length-prefixed messages
+	messageHead = 5    // the length of the prefix of a gRPC message
 )
 
 // RawStream is a stream of a Raw backend.
@@ -151,8 +146,8 @@ type RawStream struct {
 	End <-chan struct{}
 }
 
-// RawConn is a connection of a Raw backend. Its methods may be called from any
-// goroutine. Failures to write are not reported: the peer may be gone.
+// RawConn is a connection of a Raw backend. Its methods may be called from any goroutine. They
+// ignore failed writes, since the peer may be gone.
 type RawConn struct {
 	conn net.Conn
 
@@ -162,14 +157,14 @@ type RawConn struct {
 	coder  *hpack.Encoder
 }
 
-// Do writes frames, between which no other goroutine writes.
+// Do writes frames. No other goroutine writes between them.
 func (c *RawConn) Do(write func(f *http2.Framer) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_ = write(c.framer) // the peer may be gone
 }
 
-// Block encodes a header block of names and values. It is to be sent next.
+// Block encodes a header block of names and values. The caller must send it next.
 func (c *RawConn) Block(fields ...string) []byte {
 	c.block.Reset()
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -197,8 +192,7 @@ func (c *RawConn) Message(stream uint32, event *testv1.FeedEvent) {
 	c.Do(func(f *http2.Framer) error { return f.WriteData(stream, false, append(head, wire...)) })
 }
 
-// Ticks sends an event every 5 ms until the stream ends. Their sequence numbers
-// follow req.After.
+// Ticks sends an event every 5 ms until the stream ends. Their sequence numbers follow req.After.
 func (c *RawConn) Ticks(stream RawStream, req *testv1.WatchRequest) {
 	c.Head(stream.ID)
 	ticker := time.NewTicker(tick)
@@ -215,10 +209,10 @@ func (c *RawConn) Ticks(stream RawStream, req *testv1.WatchRequest) {
 
 const tick = 5 * time.Millisecond
 
-// Close hangs up.
+// Close closes the connection.
 func (c *RawConn) Close() { _ = c.conn.Close() }
 
-// Abort hangs up by a TCP reset.
+// Abort closes the connection with a TCP reset.
 func (c *RawConn) Abort() {
 	if tcp, ok := c.conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
