@@ -12,22 +12,22 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// wantHidden checks that only the operator reads where the backend is: want is in
-// the error's text, and nothing that says "where" in its status.
+// wantHidden checks that the error's text contains want, for the operator, and that its public
+// status names no address.
 func wantHidden(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil {
 		t.Fatal("no error")
 	}
 	if !strings.Contains(err.Error(), want) {
-		t.Errorf("the operator does not read %q in %q", want, err)
+		t.Errorf("%q is missing in the error %q", want, err)
 	}
 	if message := status.Convert(err).Message(); strings.Contains(message, "127.0.0.1") || strings.Contains(message, "dial") {
-		t.Errorf("anybody may read %q", message)
+		t.Errorf("the public status is %q", message)
 	}
 }
 
-// Hardening: what anybody may read of an error names no address.
+// Hardening: the public status of an error names no address.
 func TestErrorsOfABackendThatIsAwayNameNoAddress(t *testing.T) {
 	backend := backendtest.Start(t)
 	backend.Stop()
@@ -44,7 +44,7 @@ func TestErrorsOfABackendThatIsAwayNameNoAddress(t *testing.T) {
 		"AwaitSchema": func(u *Upstream) error {
 			ctx, cancel := context.WithTimeout(t.Context(), u.params.OpenTimeout)
 			defer cancel()
-			_, err := u.AwaitSchema(ctx)
+			_, err := u.awaitSchema(ctx)
 			return err
 		},
 		"RefreshSchema": func(u *Upstream) error {
@@ -61,8 +61,8 @@ func TestErrorsOfABackendThatIsAwayNameNoAddress(t *testing.T) {
 	}
 }
 
-// AwaitSchema knows the reason before the first reading gives up.
-func TestWhyTheFirstReadingTakesLong(t *testing.T) {
+// The error of awaitSchema names the reason even before the first reading gives up.
+func TestAnUnreadSchemaNamesTheReason(t *testing.T) {
 	short := func() context.Context {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		t.Cleanup(cancel)
@@ -72,7 +72,7 @@ func TestWhyTheFirstReadingTakesLong(t *testing.T) {
 		backend := backendtest.Start(t)
 		backend.Stop()
 		u := connect(t, Params{Target: backend.Addr()})
-		_, err := u.AwaitSchema(short())
+		_, err := u.awaitSchema(short())
 		wantCode(t, err, codes.Unavailable)
 		wantHidden(t, err, backend.Addr()+": dial tcp "+backend.Addr()+": connect: connection refused")
 		if got := status.Convert(err).Message(); got != "the schema of upstream app is not known: no connection" {
@@ -91,7 +91,7 @@ func TestWhyTheFirstReadingTakesLong(t *testing.T) {
 		fault := fault{silent: true}
 		u := connect(t, Params{Target: fault.start(t).Addr()})
 		awaitConnections(t, u, 1)
-		_, err := u.AwaitSchema(short())
+		_, err := u.awaitSchema(short())
 		wantCode(t, err, codes.Unavailable)
 		if got := status.Convert(err).Message(); got != "the schema of upstream app is not known: the backend has not answered yet" {
 			t.Errorf("the status says %q", got)

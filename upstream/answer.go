@@ -12,101 +12,96 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// answerField is the name of the metadata by which answerConn reports to Stream
-// how an answer began or ended. A peer cannot set it: answerConn drops it from
-// what arrives.
+// answerField is the metadata key with which answerConn reports to Stream how an answer began or
+// ended. answerConn drops the key from received headers, so a peer cannot set it.
 const answerField = "ssebridge-answer"
 
-// The values of answerField. In trailers that hold a grpc-status it is that,
-// behind answerOwn: only then is a status the backend's own.
+// The values of answerField. For trailers with a grpc-status the value is answerOwn and the status
+// code. Only then did the backend send the status itself.
 const (
 	answerOwn      = "grpc-status "
 	answerNoStatus = "trailers without grpc-status"
 	answerCut      = "no trailers"
-	answerReset    = "RST_STREAM " // and the code
+	answerReset    = "RST_STREAM " // followed by the error code
 	answerTooLarge = "headers are too large"
-	answerBroke    = "the connection was broken: " // and how
+	answerBroke    = "the connection was broken: " // followed by the cause
 )
 
-// answerUnavailable is the answer of a backend that says that it is unavailable.
+// answerUnavailable marks the answer of a backend that reports UNAVAILABLE itself.
 const answerUnavailable = answerOwn + madeUpStatus
 
-// madeUpStatus is the grpc-status of an answer that has none, UNAVAILABLE.
+// madeUpStatus is the grpc-status that answerConn adds to an answer without one: UNAVAILABLE.
 const madeUpStatus = "14"
 
 const (
-	// maxBlockBytes bounds an encoded header block. HPACK is stateful, so a block
-	// whose fields are too large must still be decoded to its end (RFC 9113,
-	// section 10.5.1). A larger block ends the connection.
+	// maxBlockBytes bounds an encoded header block. HPACK is stateful, so a block with too large
+	// fields must still be decoded to its end (RFC 9113, section 10.5.1). A larger block ends the
+	// connection.
 	maxBlockBytes = 16 << 20
-	// maxFieldBytes bounds one name or value of a field, which the decoder has
-	// to hold even where it is dropped.
+	// maxFieldBytes bounds one name or value of a field. The decoder buffers it even if answerConn
+	// drops it.
 	maxFieldBytes = 4 << 20
-	// maxHTTPAnswers bounds the streams that are remembered for being answered
-	// without gRPC.
+	// maxHTTPAnswers bounds the streams that are remembered because something other than gRPC
+	// answers them.
 	maxHTTPAnswers = 1 << 10
-	// http2FrameLen is the largest frame that grpc-go takes.
+	// http2FrameLen is the largest frame that grpc-go accepts.
 	http2FrameLen = 16 << 10
-	// maxTakenBytes bounds a frame that is taken apart, and so held in memory. A
-	// larger one ends the connection.
+	// maxTakenBytes bounds a frame that answerConn buffers in order to rewrite it. A larger one
+	// ends the connection.
 	maxTakenBytes = 1 << 20
-	// noStream is the number of no stream: 0 is the connection's (RFC 9113, section 5.1.1).
+	// noStream is stream 0, the connection itself (RFC 9113, section 5.1.1).
 	noStream = 0
-	// keptBuffer is how large a buffer may be to be used again.
+	// keptBuffer is the largest capacity of a buffer that is reused.
 	keptBuffer = 64 << 10
 )
 
-// answerConn reads an HTTP/2 connection on behalf of grpc-go, and rewrites the
-// frames that begin and end an answer. All other frames pass as they are.
+// answerConn reads an HTTP/2 connection on behalf of grpc-go and rewrites the frames that begin and
+// end an answer. All other frames pass unchanged.
 //
-// It exists for two reasons. grpc-go makes up a status where none arrived: from
-// an HTTP status, a reset, a stream that ends without trailers. Nothing in its
-// API tells such a status from one that the backend sent, but a stats.Handler,
-// which costs half as much as receiving a small message does. And grpc-go gives
-// up the whole connection when one answer's headers are much larger than the
-// limit.
+// It exists for two reasons. First, grpc-go makes up a status if none arrived: from an HTTP status,
+// a reset, or a stream that ends without trailers. Only a stats.Handler can distinguish it from a
+// status that the backend sent, and a stats.Handler costs half as much as receiving a small
+// message. Second, grpc-go closes the whole connection if the headers of one answer are much larger
+// than the limit.
 //
-// So answerConn decodes each header block and encodes it again without HPACK's
-// dynamic table, which makes the blocks independent of each other. Trailers
-// with a grpc-status are marked as the backend's own. A reset, and a stream that
-// ends without trailers, become trailers that say so. Headers that are too
-// large become headers that say so.
+// So answerConn decodes each header block and encodes it again without HPACK's dynamic table, which
+// makes the blocks independent of each other. It marks trailers with a grpc-status as the backend's
+// own. It replaces a reset, and a stream that ends without trailers, by trailers that name the
+// event, and too large headers by headers that report it.
 //
-// A frame that breaks HTTP/2 ends its own stream where the rest of the connection
-// can still be read (breach.go). Where it cannot, such as after a header block
-// that HPACK cannot decode, the stream ends with trailers that name it as the
-// cause, and then the connection ends.
+// A frame that violates HTTP/2 ends its own stream if the rest of the connection can still be read
+// (breach.go). Otherwise, as after a header block that HPACK cannot decode, the stream ends with
+// trailers that name the frame as the cause, and then the connection ends.
 //
-// The cost for DATA is that of reading the frame headers along
-// (BenchmarkAnswerReadAlong).
+// A DATA frame costs no more than parsing its header (BenchmarkAnswerConn).
 type answerConn struct {
 	net.Conn
 
 	// Owned by the one reader of the connection.
-	begun bool  // the server has begun with SETTINGS
-	plain bool  // it has not, and grpc-go will refuse it
-	err   error // ends the connection, once out is read
+	begun bool  // the server has sent SETTINGS first
+	plain bool  // it has not, and grpc-go will refuse the connection
+	err   error // ends the connection once out has been read
 
-	held    [frameHeaderLen]byte // the beginning of a frame's header
-	heldLen int
-	frame   []byte // a frame that is taken apart, as far as it came
-	taken   bool   // the payload to come belongs to frame
-	left    int    // bytes of payload to come
-	cut     uint32 // the stream that ends with the payload to come
-	skipped bool   // the payload to come is dropped
-	over    uint32 // the stream of a DATA frame that is too large, while it comes
-	// blamed is called before the connection ends for a frame of one stream.
+	held      [frameHeaderLen]byte // the first bytes of an incomplete frame header
+	heldLen   int
+	frame     []byte // the part of a buffered frame that has arrived
+	taken     bool   // the rest of the payload belongs to frame
+	left      int    // bytes of payload to come
+	cut       uint32 // the stream that ends with the current payload
+	skipped   bool   // the rest of the payload is dropped
+	oversized uint32 // the stream of a too large DATA frame while its payload arrives
+	// blamed is called before the connection ends because of a frame of one stream.
 	blamed func(err error)
 
 	block  headerBlock
 	decode *hpack.Decoder
 	coded  codedBlock
 	encode *hpack.Encoder
-	// http holds the streams that are being answered by something other than gRPC.
+	// http holds the streams that something other than gRPC is answering.
 	http map[uint32]struct{}
 
-	out  []byte // to be read next
-	read int    // bytes of out that have been read
+	out  []byte // bytes that Read returns next
+	read int    // bytes of out that Read has returned
 }
 
 // headerBlock is a header block that is being received.
@@ -117,8 +112,8 @@ type headerBlock struct {
 	length int  // encoded bytes
 	size   int  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 	fields []hpack.HeaderField
-	large  bool // fields are missing
-	broken bool // one of its frames breaks HTTP/2, and the stream ends with the block
+	large  bool // fields were dropped
+	broken bool // one of its frames violates HTTP/2, and the stream ends with the block
 }
 
 // codedBlock collects an encoder's output.
@@ -130,8 +125,8 @@ func (b *codedBlock) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// newAnswerConn reads conn. It calls blamed before the connection ends for a frame
-// of one stream.
+// newAnswerConn wraps conn. It calls blamed before it ends the connection because of a frame of one
+// stream.
 func newAnswerConn(conn net.Conn, blamed func(err error)) *answerConn {
 	c := &answerConn{Conn: conn, http: map[uint32]struct{}{}, blamed: blamed}
 	c.decode = hpack.NewDecoder(hpackTableSize, c.field)
@@ -140,11 +135,10 @@ func newAnswerConn(conn net.Conn, blamed func(err error)) *answerConn {
 	return c
 }
 
-// hpackTableSize is the size of HPACK's table unless SETTINGS change it, which
-// grpc-go's do not.
+// hpackTableSize is the size of HPACK's table. The SETTINGS of grpc-go do not change it.
 const hpackTableSize = 4096
 
-// Read reads from the server.
+// Read returns the server's bytes, with the frames of answers rewritten.
 func (c *answerConn) Read(p []byte) (int, error) {
 	for {
 		if c.read < len(c.out) {
@@ -185,7 +179,7 @@ func (c *answerConn) Read(p []byte) (int, error) {
 	}
 }
 
-// reuse empties a buffer, and drops a large one.
+// reuse empties a buffer for the next use. It drops a large one.
 func reuse(b []byte) []byte {
 	if cap(b) > keptBuffer {
 		return nil
@@ -193,8 +187,8 @@ func reuse(b []byte) []byte {
 	return b[:0]
 }
 
-// observe goes through bytes that have come. The first kept bytes of p are to be read
-// as they are; those of out are to be read after them.
+// observe processes received bytes. The first kept bytes of p are to be read unchanged; the bytes
+// of out follow them.
 func (c *answerConn) observe(p []byte) (kept int) {
 	at := 0
 	spilled := false
@@ -219,7 +213,7 @@ func (c *answerConn) observe(p []byte) (kept int) {
 			c.frame = append(c.frame, p[at:at+n]...)
 			c.left -= n
 			at += n
-		case c.left > 0 && (c.skipped || c.over != noStream):
+		case c.left > 0 && (c.skipped || c.oversized != noStream):
 			spill()
 			at += c.drop(p[at:])
 		case c.left > 0:
@@ -259,10 +253,9 @@ func (c *answerConn) observe(p []byte) (kept int) {
 	return kept
 }
 
-// starts looks at a frame's header, which it may change, and reports whether
-// grpc-go is to read it.
+// starts examines a frame header, which it may change, and reports whether grpc-go may read it.
 func (c *answerConn) starts(header []byte) (pass bool) {
-	c.frame, c.skipped, c.over = reuse(c.frame), false, noStream
+	c.frame, c.skipped, c.oversized = reuse(c.frame), false, noStream
 	pass = c.judge(header)
 	if c.taken {
 		c.frame = append(c.frame, header...)
@@ -270,7 +263,7 @@ func (c *answerConn) starts(header []byte) (pass bool) {
 	return pass
 }
 
-// judge is starts without the keeping of frames.
+// judge does the work of starts, except for buffering the frame.
 func (c *answerConn) judge(header []byte) (pass bool) {
 	c.left = payloadLen(header)
 	kind, flags := http2.FrameType(header[3]), http2.Flags(header[4])
@@ -289,10 +282,10 @@ func (c *answerConn) judge(header []byte) (pass bool) {
 	switch kind {
 	case http2.FrameData:
 		if stream != noStream && c.left > http2FrameLen {
-			// A stream error (RFC 9113, section 4.2). The payload is passed on in
-			// pieces, since it counts in the connection's flow control.
+			// A stream error (RFC 9113, section 4.2). The payload still passes in pieces, since the
+			// connection's flow control counts it.
 			c.endBroken(stream)
-			c.over = stream
+			c.oversized = stream
 			return false
 		}
 		isHTTP := false
@@ -301,8 +294,8 @@ func (c *answerConn) judge(header []byte) (pass bool) {
 		}
 		switch {
 		case isHTTP && c.left > 0:
-			// grpc-go waits for a page's end, or for 1 KiB of it. A page that
-			// does not end must not keep its RPC.
+			// grpc-go waits for the end of a page, or for 1 KiB of it. A page that does not end
+			// must not keep its RPC open.
 			header[4] |= byte(http2.FlagDataEndStream)
 			delete(c.http, stream)
 		case isHTTP && flags.Has(http2.FlagDataEndStream):
@@ -329,14 +322,14 @@ func (c *answerConn) judge(header []byte) (pass bool) {
 	case http2.FrameSettings, http2.FramePing, http2.FrameGoAway:
 		return true
 	default:
-		// Frames of unknown types are to be discarded (RFC 9113, section 4.1),
-		// and PRIORITY means nothing any more (section 5.3.2).
+		// Frames of unknown types must be discarded (RFC 9113, section 4.1). PRIORITY is deprecated
+		// (section 5.3.2).
 		c.skipped = true
 		return false
 	}
 }
 
-// take has a frame taken apart once it is complete.
+// take buffers a frame so that takeApart can handle it once it is complete.
 func (c *answerConn) take(kind http2.FrameType, stream uint32) {
 	switch {
 	case stream == noStream:
@@ -348,7 +341,7 @@ func (c *answerConn) take(kind http2.FrameType, stream uint32) {
 	}
 }
 
-// takeApart handles a frame that is complete.
+// takeApart handles a buffered frame that is complete.
 func (c *answerConn) takeApart() {
 	header, payload := c.frame[:frameHeaderLen], c.frame[frameHeaderLen:]
 	kind, flags := http2.FrameType(header[3]), http2.Flags(header[4])
@@ -395,7 +388,7 @@ func (c *answerConn) takeApart() {
 	}
 }
 
-// headersFragment is a HEADERS frame's part of the header block (RFC 9113,
+// headersFragment returns the part of the header block that a HEADERS frame carries (RFC 9113,
 // section 6.2).
 func headersFragment(flags http2.Flags, payload []byte) ([]byte, error) {
 	padding := 0
@@ -418,22 +411,22 @@ func headersFragment(flags http2.Flags, payload []byte) ([]byte, error) {
 	return payload[:len(payload)-padding], nil
 }
 
-// field takes a field of the block, unless the block is too large already.
+// field adds a field to the block, unless the block is already too large.
 func (c *answerConn) field(f hpack.HeaderField) {
 	b := &c.block
 	if b.size += int(f.Size()); b.size > maxHeaderBytes {
 		b.large = true
-		c.decode.SetEmitEnabled(false) // the table is still kept up to date
+		c.decode.SetEmitEnabled(false) // the decoder still updates its table
 		return
 	}
 	if f.Name == answerField {
 		return
 	}
-	f.Sensitive = true // has the encoder leave its table alone
+	f.Sensitive = true // the encoder then leaves its table alone
 	b.fields = append(b.fields, f)
 }
 
-// answer hands on a block that is complete.
+// answer rewrites a complete block and passes it on.
 func (c *answerConn) answer() {
 	b := &c.block
 	delete(c.http, b.stream)
@@ -444,7 +437,7 @@ func (c *answerConn) answer() {
 	contentType, known := b.contentType()
 	isGRPC := strings.HasPrefix(contentType, "application/grpc")
 	switch {
-	case b.large && known && !isGRPC: // a page, of which the fields that are missing do not matter
+	case b.large && known && !isGRPC: // a page, for which the dropped fields do not matter
 	case b.large && b.end:
 		c.appendEnd(b.stream, answerTooLarge)
 		return
@@ -452,8 +445,8 @@ func (c *answerConn) answer() {
 		c.appendBlock(b.stream, false, grpcFields(answerTooLarge))
 		return
 	case b.end, isGRPC && b.hasStatus():
-		// Proxies such as Go's httputil.ReverseProxy send the end of an answer of
-		// trailers only as a frame of its own.
+		// Proxies such as Go's httputil.ReverseProxy send the end of a trailers-only answer as a
+		// separate frame.
 		c.appendBlock(b.stream, true, b.withEnd())
 		return
 	}
@@ -468,7 +461,7 @@ func (b *headerBlock) hasStatus() bool {
 	return slices.ContainsFunc(b.fields, func(f hpack.HeaderField) bool { return f.Name == "grpc-status" })
 }
 
-// withEnd is the fields of a block that ends its stream, marked.
+// withEnd returns the fields of a block that ends its stream, with the mark added.
 func (b *headerBlock) withEnd() []hpack.HeaderField {
 	mark := answerNoStatus
 	kept := b.fields[:0]
@@ -488,7 +481,7 @@ func (b *headerBlock) withEnd() []hpack.HeaderField {
 	return append(kept, sensitive(answerField, mark))
 }
 
-// contentType is the content type, and whether there is one.
+// contentType returns the content type and whether there is one.
 func (b *headerBlock) contentType() (string, bool) {
 	for _, f := range b.fields {
 		if f.Name == "content-type" {
@@ -498,14 +491,14 @@ func (b *headerBlock) contentType() (string, bool) {
 	return "", false
 }
 
-// informational reports whether further headers follow (RFC 9110, section 15.2).
+// informational reports whether more headers follow (RFC 9110, section 15.2).
 func (b *headerBlock) informational() bool {
 	return slices.ContainsFunc(b.fields, func(f hpack.HeaderField) bool {
 		return f.Name == ":status" && strings.HasPrefix(f.Value, "1")
 	})
 }
 
-// reset hands on an RST_STREAM frame.
+// reset passes on an RST_STREAM frame or replaces it by trailers.
 func (c *answerConn) reset(stream uint32, payload []byte) {
 	_, isHTTP := c.http[stream]
 	delete(c.http, stream)
@@ -520,18 +513,18 @@ func (c *answerConn) reset(stream uint32, payload []byte) {
 	}
 	code := http2.ErrCode(binary.BigEndian.Uint32(payload))
 	if code == http2.ErrCodeRefusedStream {
-		c.out = append(c.out, c.frame...) // has grpc-go open the RPC again
+		c.out = append(c.out, c.frame...) // grpc-go then opens the RPC again
 		return
 	}
 	c.appendEnd(stream, answerReset+code.String())
 }
 
-// appendEnd ends a stream with trailers that hold no status of the backend's.
+// appendEnd ends a stream with trailers whose status is not the backend's.
 func (c *answerConn) appendEnd(stream uint32, mark string) {
 	c.appendBlock(stream, true, append(grpcFields(mark), sensitive("grpc-status", madeUpStatus)))
 }
 
-// grpcFields is the least that grpc-go takes for gRPC, and a mark.
+// grpcFields returns the fewest fields that grpc-go accepts as gRPC, and a mark.
 func grpcFields(mark string) []hpack.HeaderField {
 	return []hpack.HeaderField{
 		sensitive(":status", "200"), sensitive("content-type", "application/grpc"), sensitive(answerField, mark),

@@ -11,17 +11,16 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// says writes frames, and header blocks by one HPACK encoder with its table.
-type says struct {
+// frameWriter writes frames, and header blocks by one HPACK encoder with its table.
+type frameWriter struct {
 	*http2.Framer
 
 	block bytes.Buffer
 	coder *hpack.Encoder
 }
 
-// headers writes a header block. More than one frame of at most piece bytes is
-// written if it is longer.
-func (s *says) headers(stream uint32, end bool, piece int, fields ...string) error {
+// headers writes a header block. It splits a longer one into frames of at most piece bytes.
+func (s *frameWriter) headers(stream uint32, end bool, piece int, fields ...string) error {
 	s.block.Reset()
 	for i := 0; i < len(fields); i += 2 {
 		if err := s.coder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
@@ -41,12 +40,12 @@ func (s *says) headers(stream uint32, end bool, piece int, fields ...string) err
 	return err
 }
 
-// answered is what grpc-go reads of what a server says, a line a frame, when it
-// arrives in pieces and is read in pieces.
-func answered(t testing.TB, write func(*says) error, arriving, reading int) string {
+// answered returns the frames that grpc-go reads of a server's frames, one per line, if they arrive
+// in pieces of arriving bytes and are read in pieces of reading bytes.
+func answered(t testing.TB, write func(*frameWriter) error, arriving, reading int) string {
 	t.Helper()
-	text := serverSays(t, func(f *http2.Framer) error {
-		s := &says{Framer: f}
+	text := serverBytes(t, func(f *http2.Framer) error {
+		s := &frameWriter{Framer: f}
 		s.coder = hpack.NewEncoder(&s.block)
 		if err := s.WriteSettings(); err != nil {
 			return err
@@ -70,7 +69,7 @@ func readAnswers(text []byte, arriving, reading int) (read []byte, err error) {
 	}
 }
 
-// describe is a line for each frame.
+// describe returns a line for each frame.
 func describe(read []byte) string {
 	f := http2.NewFramer(nil, bytes.NewReader(read))
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -104,14 +103,14 @@ func describe(read []byte) string {
 	}
 }
 
-func TestAnswersAreReadAlong(t *testing.T) {
+func TestAnswersAreRewritten(t *testing.T) {
 	large := strings.Repeat("x", maxHeaderBytes)
 	for _, c := range []struct {
 		name  string
-		write func(*says) error
+		write func(*frameWriter) error
 		want  string
 	}{
-		{"an answer", func(s *says) error {
+		{"an answer", func(s *frameWriter) error {
 			return errorsOf(
 				s.headers(1, false, 100, ":status", "200", "content-type", "application/grpc", "x-a", "b"),
 				s.WriteData(1, false, []byte("one")), s.WritePing(false, [8]byte{}), s.WriteDataPadded(1, false, []byte("two"), []byte{0, 0}),
@@ -122,30 +121,30 @@ func TestAnswersAreReadAlong(t *testing.T) {
 1 DATA "two"
 1 HEADERS END grpc-status=0 x-a=b ssebridge-answer=grpc-status 0
 `},
-		{"an answer of trailers only", func(s *says) error {
+		{"an answer of trailers only", func(s *frameWriter) error {
 			return s.headers(1, true, 3, ":status", "200", "content-type", "application/grpc", "grpc-status", "5", "grpc-message", "m", answerField, "forged")
 		}, "1 HEADERS END :status=200 content-type=application/grpc grpc-status=5 grpc-message=m ssebridge-answer=grpc-status 5\n"},
-		{"its end in a frame of its own", func(s *says) error {
+		{"its end in a frame of its own", func(s *frameWriter) error {
 			return errorsOf(s.headers(1, false, 100, ":status", "200", "content-type", "application/grpc", "grpc-status", "-1"), s.WriteData(1, true, nil))
 		}, `1 HEADERS END :status=200 content-type=application/grpc grpc-status=-1 ssebridge-answer=grpc-status -1
 1 DATA ""
 1 HEADERS END :status=200 content-type=application/grpc ssebridge-answer=no trailers grpc-status=14
 `},
-		{"a status that is no number", func(s *says) error {
+		{"a status that is no number", func(s *frameWriter) error {
 			return s.headers(1, true, 100, ":status", "200", "content-type", "application/grpc", "grpc-status", "five")
 		}, "1 HEADERS END :status=200 content-type=application/grpc grpc-status=14 ssebridge-answer=trailers without grpc-status\n"},
-		{"no trailers", func(s *says) error {
+		{"no trailers", func(s *frameWriter) error {
 			return errorsOf(s.headers(1, false, 100, ":status", "200", "content-type", "application/grpc"), s.WriteData(1, true, []byte("last")))
 		}, `1 HEADERS :status=200 content-type=application/grpc
 1 DATA "last"
 1 HEADERS END :status=200 content-type=application/grpc ssebridge-answer=no trailers grpc-status=14
 `},
-		{"resets", func(s *says) error {
+		{"resets", func(s *frameWriter) error {
 			return errorsOf(s.WriteRSTStream(1, http2.ErrCodeInternal), s.WriteRSTStream(3, http2.ErrCodeRefusedStream))
 		}, `1 HEADERS END :status=200 content-type=application/grpc ssebridge-answer=RST_STREAM INTERNAL_ERROR grpc-status=14
 3 RST_STREAM
 `},
-		{"a page", func(s *says) error {
+		{"a page", func(s *frameWriter) error {
 			return errorsOf(s.headers(1, false, 100, ":status", "403", "content-type", "text/html"),
 				s.WriteData(1, false, nil), s.WriteData(1, false, []byte("<html>")), s.WriteData(1, true, []byte("</html>")))
 		}, `1 HEADERS :status=403 content-type=text/html
@@ -154,7 +153,7 @@ func TestAnswersAreReadAlong(t *testing.T) {
 1 DATA "</html>"
 1 HEADERS END :status=200 content-type=application/grpc ssebridge-answer=no trailers grpc-status=14
 `},
-		{"large headers", func(s *says) error {
+		{"large headers", func(s *frameWriter) error {
 			return errorsOf(
 				s.headers(1, false, 16000, ":status", "200", "content-type", "application/grpc", "x-a", large, "x-b", "kept in the table"),
 				s.headers(3, false, 16000, ":status", "200", "content-type", "application/grpc", "x-b", "kept in the table"),
@@ -180,7 +179,7 @@ func TestAnswersAreReadAlong(t *testing.T) {
 	}
 }
 
-// errorsOf is the first error.
+// errorsOf returns the first error.
 func errorsOf(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -192,24 +191,24 @@ func errorsOf(errs ...error) error {
 
 func TestBrokenHTTP2EndsTheConnection(t *testing.T) {
 	for name, c := range map[string]struct {
-		write func(*says) error
+		write func(*frameWriter) error
 		want  string
 	}{
-		"a frame within a header block": {func(s *says) error {
+		"a frame within a header block": {func(s *frameWriter) error {
 			return errorsOf(
 				s.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}}), s.WritePing(false, [8]byte{}))
 		}, "a PING frame within a header block"},
-		"a continuation of nothing": {func(s *says) error { return s.WriteContinuation(1, true, nil) }, "without a header block"},
-		"an index that is not there": {func(s *says) error {
+		"a continuation of nothing": {func(s *frameWriter) error { return s.WriteContinuation(1, true, nil) }, "without a header block"},
+		"an index that is not there": {func(s *frameWriter) error {
 			return s.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0xff}, EndHeaders: true})
 		}, "cannot be decoded"},
-		"a push": {func(s *says) error {
+		"a push": {func(s *frameWriter) error {
 			return s.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, EndHeaders: true})
 		}, "pushes are not enabled"},
-		"padding without bytes": {func(s *says) error {
+		"padding without bytes": {func(s *frameWriter) error {
 			return s.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPadded|http2.FlagHeadersEndHeaders, 1, []byte{9, 0x88})
 		}, "more padding than bytes"},
-		"a block without an end": {func(s *says) error {
+		"a block without an end": {func(s *frameWriter) error {
 			err := s.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}})
 			for range maxBlockBytes>>14 + 1 {
 				err = errorsOf(err, s.WriteContinuation(1, false, bytes.Repeat([]byte{0x88}, http2FrameLen)))
@@ -223,8 +222,8 @@ func TestBrokenHTTP2EndsTheConnection(t *testing.T) {
 	}
 }
 
-// Whatever a server says, nothing panics, and it does not matter in which pieces
-// it arrives and is read.
+// No bytes of a server cause a panic, and the result does not depend on the pieces in which they
+// arrive and are read.
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n"), 3, 5)
 	f.Add([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88, 0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8}, 1, 1)
@@ -238,8 +237,8 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
-func BenchmarkAnswerReadAlong(b *testing.B) {
-	text := serverSays(b, func(f *http2.Framer) error {
+func BenchmarkAnswerConn(b *testing.B) {
+	text := serverBytes(b, func(f *http2.Framer) error {
 		for range 100 {
 			if err := f.WriteData(1, false, make([]byte, 255)); err != nil {
 				return err

@@ -6,18 +6,17 @@ import (
 	"slices"
 )
 
-// errApart is why an RPC that breaks its connections finds no place.
+// errApart is the cause of UNAVAILABLE for an RPC that breaks its connections and finds no slot.
 var errApart = errors.New("the RPC has broken its connection more than once, and the connections for such RPCs are in use")
 
-// placeApartLocked places an RPC with strikes: on a connection of its own, to an
-// address where it could be placed beside others. So an RPC that has broken a
-// connection disturbs no other, and of several suspects the next loss shows which
-// one it was.
+// placeApartLocked places an RPC with strikes on a connection of its own, to an address that has
+// room. Such an RPC then disturbs no other if it breaks its connection, and the next loss
+// identifies the culprit among several suspects.
 //
-// Once there are enough such connections it shares one that has room. It does not
-// wait for one: many such RPCs that wait would take the turns of others
-// (Params.Opens). A slot of nil and no error say that the RPC is to be placed beside
-// others, since it has not broken its connection twice.
+// Once there are enough such connections, the RPC shares one that has room. It does not wait for
+// room: many such waiting RPCs would use up the opening slots (Params.Opens) of others. A nil slot
+// without an error means that the RPC may share a normal connection, since it has not broken its
+// connection twice.
 func (p *pool) placeApartLocked(ctx context.Context, e *endpoint, strikes int) (*slot, error) {
 	most := min(maxApart, p.params.Opens)
 	if strikes < maxStrikes {
@@ -36,9 +35,9 @@ func (p *pool) placeApartLocked(ctx context.Context, e *endpoint, strikes int) (
 			return nil, errClosed
 		case own.usable():
 			return p.takeLocked(own), nil
-		case own.closing: // its address is gone
+		case own.closing: // its address was removed
 			return p.shareApartLocked(strikes)
-		case own.lastErr != nil: // the backend may have as many connections as it takes
+		case own.lastErr != nil: // the backend may accept no further connection
 			p.retireApartLocked(own)
 			return p.shareApartLocked(strikes)
 		}
@@ -49,8 +48,7 @@ func (p *pool) placeApartLocked(ctx context.Context, e *endpoint, strikes int) (
 	}
 }
 
-// shareApartLocked takes a place on the connection with the fewest RPCs of those
-// that are apart.
+// shareApartLocked takes a slot on the isolated connection with the fewest RPCs.
 func (p *pool) shareApartLocked(strikes int) (*slot, error) {
 	var least *connection
 	for _, e := range p.endpoints {
@@ -70,7 +68,7 @@ func (p *pool) shareApartLocked(strikes int) (*slot, error) {
 	}
 }
 
-// addApartLocked opens a connection for one RPC.
+// addApartLocked opens an isolated connection for one RPC.
 func (p *pool) addApartLocked(e *endpoint) (*connection, error) {
 	c, err := p.connectLocked(e)
 	if err != nil {
@@ -82,7 +80,7 @@ func (p *pool) addApartLocked(e *endpoint) (*connection, error) {
 	return c, nil
 }
 
-// retireApartLocked closes such a connection.
+// retireApartLocked closes an isolated connection.
 func (p *pool) retireApartLocked(c *connection) {
 	if c.closing {
 		return

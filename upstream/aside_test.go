@@ -18,7 +18,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// stateOf is what a resolver says of addresses.
+// stateOf returns a resolver's state with these addresses.
 func stateOf(addrs ...string) (s resolver.State) {
 	for _, addr := range addrs {
 		s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: addr}}})
@@ -26,8 +26,8 @@ func stateOf(addrs ...string) (s resolver.State) {
 	return s
 }
 
-// greeting answers a Watch with one message and then nothing.
-func greeting(_ *testv1.WatchRequest, stream watchServer) error {
+// sendGreeting answers a Watch with one message and then stays silent.
+func sendGreeting(_ *testv1.WatchRequest, stream watchServer) error {
 	if err := stream.Send(&testv1.FeedEvent{Kind: "hello"}); err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func greeting(_ *testv1.WatchRequest, stream watchServer) error {
 	return stream.Context().Err()
 }
 
-// keepOpen has n RPCs, each opened again when it ends, until the test ends.
+// keepOpen keeps n RPCs open until the test ends: it opens each again when it ends.
 func keepOpen(t *testing.T, u *Upstream, n int) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -63,8 +63,8 @@ func keepOpen(t *testing.T, u *Upstream, n int) {
 	}
 }
 
-// An address that takes connections and fails each RPC has the fewest RPCs, and is
-// not the one that gets them all. It is tried again, and used once it works.
+// An address that accepts connections and fails each RPC has the fewest RPCs, and still does not
+// get them all. It is probed, and used again once it works.
 func TestAnAddressThatFailsItsRPCsIsSetAside(t *testing.T) {
 	unavailable := status.Error(codes.Unavailable, "starting")
 	for name, fail := range map[string]func(*backendtest.Intermediary, *backendtest.Backend){
@@ -87,7 +87,7 @@ func TestAnAddressThatFailsItsRPCsIsSetAside(t *testing.T) {
 			var backends [3]*backendtest.Backend
 			for i := range backends {
 				backends[i] = backendtest.Start(t)
-				backends[i].OnWatch(greeting)
+				backends[i].OnWatch(sendGreeting)
 			}
 			bad := backends[2]
 			m := backendtest.StartIntermediary(t, bad, nil)
@@ -112,7 +112,7 @@ func TestAnAddressThatFailsItsRPCsIsSetAside(t *testing.T) {
 					t.Errorf("RPCs: %d, %d", backends[0].Running(), backends[1].Running())
 				}
 			}
-			// From now on hardly any RPC is failed, though clients come and go.
+			// From now on hardly any RPC fails, though clients come and go.
 			tries := func() int { return bad.Opens() + int(m.Asked()) }
 			before := tries()
 			for range 40 {
@@ -129,9 +129,9 @@ func TestAnAddressThatFailsItsRPCsIsSetAside(t *testing.T) {
 			if a := addressOf(u, m.Addr()); !a.Failing {
 				t.Errorf("%+v", a)
 			}
-			// It works again, and is found.
+			// The address works again, and a probe finds that.
 			m.Answer(nil)
-			bad.OnWatch(greeting)
+			bad.OnWatch(sendGreeting)
 			for addressOf(u, m.Addr()).Failing {
 				s := watch(t, u, nil)
 				if err := s.Next(discard); err != nil {
@@ -160,8 +160,8 @@ func addressOf(u *Upstream, addr string) AddressUsage {
 	return AddressUsage{}
 }
 
-// Where all addresses fail alike, none is set aside.
-func TestAddressesThatAllFail(t *testing.T) {
+// If all addresses fail alike, none is set aside.
+func TestAddressesThatAllFailAreNotSetAside(t *testing.T) {
 	f := startFleet(t, 2)
 	for _, b := range f.Backends {
 		b.OnWatch(func(*testv1.WatchRequest, grpc.ServerStreamingServer[testv1.FeedEvent]) error {
@@ -180,7 +180,7 @@ func TestAddressesThatAllFail(t *testing.T) {
 	}
 }
 
-// The address that came up last is asked for the schema, unless it fails.
+// The schema is read from the address that came up last, unless that fails.
 func TestASchemaIsReadPastAnAddressThatFails(t *testing.T) {
 	good, bad := backendtest.Start(t), backendtest.Start(t)
 	m := backendtest.StartIntermediary(t, bad, nil)
@@ -189,7 +189,7 @@ func TestASchemaIsReadPastAnAddressThatFails(t *testing.T) {
 	resolver.Register(r)
 	r.InitialState(stateOf(good.Addr()))
 	u := connect(t, Params{Target: "past:///app"})
-	if _, err := u.AwaitSchema(within(t)); err != nil {
+	if _, err := u.awaitSchema(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	r.UpdateState(stateOf(good.Addr(), m.Addr()))

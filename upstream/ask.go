@@ -9,16 +9,15 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// askAgain is how often AskSchema looks at why there is no schema yet.
-const askAgain = 100 * time.Millisecond
+// askPause is the interval at which AskSchema checks why there is no schema yet.
+const askPause = 100 * time.Millisecond
 
-// AskSchema is AwaitSchema for a caller that is there to find out what is wrong. A
-// backend that answers is an error at once if it has no schema to give, describes it
-// wrongly (ErrDescriptors) or does not speak as the parameters say. One that is away is
-// waited for until ctx ends.
+// AskSchema returns the schema. It returns an error at once if the backend answers that it has no
+// schema, describes it wrongly (ErrDescriptors), or speaks another protocol than the parameters
+// say. It waits for a backend that is down until ctx ends.
 func (u *Upstream) AskSchema(ctx context.Context) (*Schema, error) {
 	for {
-		look, cancel := context.WithTimeout(ctx, askAgain)
+		look, cancel := context.WithTimeout(ctx, askPause)
 		schema, err := u.RefreshSchema(look)
 		if look.Err() != nil {
 			err = u.unread() // the reading goes on
@@ -27,26 +26,26 @@ func (u *Upstream) AskSchema(ctx context.Context) (*Schema, error) {
 		case schema != nil:
 			cancel()
 			return schema, nil
-		case isCertain(err):
+		case isFinal(err):
 			cancel()
 			return nil, &prefixedError{"the schema of upstream " + u.params.Name + " is not known", err}
 		}
-		<-look.Done() // a pause, where the reading failed at once
+		<-look.Done() // a pause, if the reading failed at once
 		cancel()
 		if ctx.Err() != nil {
-			return u.AwaitSchema(ctx) // which knows what it waited for
+			return u.awaitSchema(ctx) // its error names the cause
 		}
 	}
 }
 
-// isCertain reports whether the backend has answered what it would answer again.
-func isCertain(err error) bool {
+// isFinal reports whether the backend would answer the same if it were asked again.
+func isFinal(err error) bool {
 	hinted := (*hintedError)(nil)
-	return status.Code(err) != codes.Unavailable || errors.Is(err, ErrDescriptors) || errors.As(err, &hinted) && hinted.certain
+	return status.Code(err) != codes.Unavailable || errors.Is(err, ErrDescriptors) || errors.As(err, &hinted) && hinted.final
 }
 
-// Explain is an error of AskSchema as an operator reads it: why, without the upstream's
-// name and gRPC's spelling of a status.
+// Explain returns the cause of an error of AskSchema for an operator, without the upstream's name
+// and gRPC's spelling of a status.
 func Explain(err error) string {
 	if prefixed := (*prefixedError)(nil); errors.As(err, &prefixed) {
 		err = prefixed.err

@@ -18,7 +18,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// A backend that answers, and has no schema to give, is reported long before the timeout.
+// A backend that answers without a schema is reported long before the timeout.
 func TestASchemaThatIsNotServedIsReportedAtOnce(t *testing.T) {
 	authority := backendtest.NewAuthority(t)
 	secure := backendtest.Start(t, backendtest.WithTLS(authority))
@@ -44,10 +44,10 @@ func TestASchemaThatIsNotServedIsReportedAtOnce(t *testing.T) {
 			codes.Unavailable,
 			"name one of the certificate's names in tls.server_name",
 		},
-		{"no HTTP/2", Params{Target: serves(t, nil, "HTTP/1.1 400 Bad Request\r\n\r\n")}, codes.Unavailable, "is this its gRPC port, and does it want tls: {}?"},
+		{"no HTTP/2", Params{Target: serveAndClose(t, nil, "HTTP/1.1 400 Bad Request\r\n\r\n")}, codes.Unavailable, "is this its gRPC port, and does it want tls: {}?"},
 		{
 			"no HTTP/2 within TLS",
-			Params{Target: serves(t, serverTLS(t, authority), "HTTP/1.1 400 Bad Request\r\n\r\n"), TLS: &TLS{CA: authority.CAFile}},
+			Params{Target: serveAndClose(t, serverTLS(t, authority), "HTTP/1.1 400 Bad Request\r\n\r\n"), TLS: &TLS{CA: authority.CAFile}},
 			codes.Unavailable,
 			"is this its gRPC port, and does it want a client certificate (tls.cert, tls.key)?",
 		},
@@ -62,13 +62,13 @@ func TestASchemaThatIsNotServedIsReportedAtOnce(t *testing.T) {
 				t.Errorf("got %q, want it to say %q", Explain(err), c.want)
 			}
 			if public := status.Convert(err).Message(); strings.Contains(public, "127.0.0.1") || strings.Contains(public, "tls") {
-				t.Errorf("clients would read %q", public)
+				t.Errorf("the public status is %q", public)
 			}
 		})
 	}
 }
 
-// A backend whose descriptors cannot be used is not said to be away.
+// A backend with unusable descriptors is not reported as down.
 func TestDescriptorsThatCannotBeUsedAreReportedAtOnce(t *testing.T) {
 	for want, imports := range map[string][]string{
 		"the backend's schema could not be read: the backend's schema is refused: \"a.proto\" imports itself": {"a.proto"},
@@ -89,7 +89,7 @@ func TestDescriptorsThatCannotBeUsedAreReportedAtOnce(t *testing.T) {
 	}
 }
 
-// serverTLS is a server's TLS with a certificate of an authority.
+// serverTLS returns a server's TLS configuration with a certificate of an authority.
 func serverTLS(t *testing.T, authority *backendtest.Authority) *tls.Config {
 	t.Helper()
 	cert, key := authority.Issue(t, "server", "127.0.0.1")
@@ -100,8 +100,8 @@ func serverTLS(t *testing.T, authority *backendtest.Authority) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}}
 }
 
-// serves answers each connection with a text, and closes it.
-func serves(t *testing.T, secure *tls.Config, text string) string {
+// serveAndClose answers each connection with a text and closes it. It returns the address.
+func serveAndClose(t *testing.T, secure *tls.Config, text string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -130,14 +130,14 @@ func serves(t *testing.T, secure *tls.Config, text string) string {
 	return addr
 }
 
-// A backend that hangs up at once may only be starting: it is waited for, and the hint
-// stands in what is said in the end.
+// A backend that hangs up at once may only be starting: AskSchema waits for it. The final error
+// contains the hint.
 func TestAskingWaitsForABackendThatIsAway(t *testing.T) {
 	backend := backendtest.Start(t)
 	backend.Stop()
 	for target, want := range map[string]string{
-		backend.Addr():     "connection refused",
-		serves(t, nil, ""): "the server hung up before HTTP/2 began",
+		backend.Addr():            "connection refused",
+		serveAndClose(t, nil, ""): "the server hung up before HTTP/2 began",
 	} {
 		u := connect(t, Params{Target: target})
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -159,8 +159,9 @@ func TestAskingWaitsForABackendThatIsAway(t *testing.T) {
 	checkFeed(t, schema)
 }
 
-// TLS from a server that hangs up on a clear client, as a gRPC server in Go does.
-func TestHintForTLSMeetingClear(t *testing.T) {
+// A TLS server that hangs up on a clear client, as a gRPC server in Go does, leads to a hint about
+// tls.
+func TestAClearConnectionToATLSServerHasAHint(t *testing.T) {
 	secure := backendtest.Start(t, backendtest.WithTLS(backendtest.NewAuthority(t)))
 	u := connect(t, Params{Target: secure.Addr(), OpenTimeout: 300 * time.Millisecond})
 	awaitReading(t, u)

@@ -21,7 +21,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// startFleet starts backends that answer nothing.
+// startFleet starts backends that answer no RPC.
 func startFleet(t *testing.T, n int, opts ...backendtest.Option) *backendtest.Fleet {
 	t.Helper()
 	f := backendtest.StartFleet(t, n, opts...)
@@ -31,7 +31,7 @@ func startFleet(t *testing.T, n int, opts ...backendtest.Option) *backendtest.Fl
 	return f
 }
 
-// addTo starts a further one.
+// addTo adds such a backend to a fleet.
 func addTo(f *backendtest.Fleet) *backendtest.Backend {
 	b := f.Add()
 	b.OnWatch(silent)
@@ -47,7 +47,7 @@ func connectTo(t *testing.T, f *backendtest.Fleet, params Params) *Upstream {
 	return connect(t, params)
 }
 
-// addresses are those of an upstream that are up and named by the resolver.
+// addresses returns the number of addresses that are up and that the resolver names.
 func addresses(u *Upstream) int {
 	n := 0
 	for _, a := range u.Usage().Addresses {
@@ -58,7 +58,7 @@ func addresses(u *Upstream) int {
 	return n
 }
 
-// awaitUsage waits until an upstream is used as is wanted.
+// awaitUsage waits until the usage of an upstream satisfies done.
 func awaitUsage(t *testing.T, u *Upstream, what string, done func(Usage) bool) {
 	t.Helper()
 	ctx := within(t)
@@ -86,10 +86,10 @@ func TestRPCsAreSpreadOverTheAddressesOfAName(t *testing.T) {
 	for i, b := range f.Backends {
 		b.AwaitRunning(10)
 		if got := u.Usage().Addresses[i].Streams; got != 10 {
-			t.Errorf("%s is said to have %d RPCs", b.Addr(), got)
+			t.Errorf("%s has %d RPCs in the usage", b.Addr(), got)
 		}
 	}
-	// A fourth gets those that are opened from now on, and nothing is moved.
+	// A fourth address gets the RPCs that are opened from now on, and no RPC is moved.
 	addTo(f)
 	f.Publish(f.Backends...)
 	awaitAddresses(t, u, 4)
@@ -100,13 +100,12 @@ func TestRPCsAreSpreadOverTheAddressesOfAName(t *testing.T) {
 	if got := f.Running(); !slices.Equal(got, []int{10, 10, 10, 10}) {
 		t.Errorf("RPCs at each address: %v", got)
 	}
-	if moves := u.Usage().Moves; moves != 0 {
+	if moves := u.pool.moves.Load(); moves != 0 {
 		t.Errorf("%d RPCs were moved", moves)
 	}
 }
 
-// A new address is used within 30 s, though nothing is lost that would have the
-// name looked up sooner.
+// A new address is used within 30 s, even if no loss triggers an earlier lookup.
 func TestANewAddressIsUsedWithin30Seconds(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, 3)
@@ -140,7 +139,7 @@ func TestANewAddressIsUsedWithin30Seconds(t *testing.T) {
 	}
 }
 
-func TestOneAddressOnly(t *testing.T) {
+func TestBalanceFirstUsesOneAddress(t *testing.T) {
 	backends := []*backendtest.Backend{backendtest.Start(t), backendtest.Start(t)}
 	r := manual.NewBuilderWithScheme("first-only")
 	resolver.Register(r)
@@ -183,7 +182,7 @@ func TestAnAddressThatDiesLosesItsRPCs(t *testing.T) {
 			t.Errorf("%+v", u.Usage().Addresses)
 		}
 	}
-	// It comes back, and is the one with the fewest.
+	// The address comes back, and has the fewest RPCs.
 	f.Backends[0].Restart()
 	awaitAddresses(t, u, 3)
 	for range 3 {
@@ -213,8 +212,7 @@ func TestRPCsOnAnAddressThatIsGoneGoOn(t *testing.T) {
 	}
 	awaitUsage(t, u, "still connected", func(usage Usage) bool { return len(usage.Addresses) == 1 && usage.Connections == 1 })
 
-	// A name server that is away, or says that the name does not exist, is not
-	// believed.
+	// A name server that is down, or that reports an unknown name, does not remove the addresses.
 	f.Names.Set("fleet.test")
 	lookups := f.Names.Lookups()
 	awaitLookups(t, f.Names, lookups+2)
@@ -237,7 +235,7 @@ func TestALostConnectionHasTheNameLookedUp(t *testing.T) {
 	f := startFleet(t, 1)
 	u := connectTo(t, f, Params{resolveEvery: time.Hour})
 	awaitAddresses(t, u, 1)
-	// The backend moves, as a pod that is replaced does.
+	// The backend moves, like a pod that is replaced.
 	moved := addTo(f)
 	f.Publish(moved)
 	f.Backends[0].Stop()
@@ -248,7 +246,7 @@ func TestALostConnectionHasTheNameLookedUp(t *testing.T) {
 	moved.AwaitRunning(1)
 }
 
-// The name is looked up as soon as a connection is lost: connecting again may hang.
+// A lost connection triggers a lookup at once, since connecting again may hang.
 func TestALossHasTheNameLookedUpAtOnce(t *testing.T) {
 	p, c := lonePool(Params{})
 	p.mu.Lock()
@@ -260,13 +258,13 @@ func TestALossHasTheNameLookedUpAtOnce(t *testing.T) {
 	}
 }
 
-// When all addresses were away, the RPCs that wait do not all go to the one that is back first.
+// When all addresses were down, the waiting RPCs do not all go to the first that comes back.
 func TestRPCsThatWaitForAllAddressesAreSpread(t *testing.T) {
 	f := startFleet(t, 3)
 	u := connectTo(t, f, Params{OpenTimeout: time.Minute})
 	awaitAddresses(t, u, 3)
 	var rounds [][]int
-	for range 5 { // the others have 250 ms, which a busy machine may not give them
+	for range 5 { // the other addresses have 250 ms, which may be too short on a busy machine
 		for _, b := range f.Backends {
 			b.Stop()
 		}
@@ -304,7 +302,7 @@ func TestRPCsThatWaitForAllAddressesAreSpread(t *testing.T) {
 	t.Errorf("RPCs at each address: %v", rounds)
 }
 
-// An address that cannot be connected to has the name looked up, too: the backend may have moved before.
+// A failed attempt to connect triggers a lookup, too: the backend may have moved before.
 func TestAConnectionThatFailsHasTheNameLookedUp(t *testing.T) {
 	f := startFleet(t, 1)
 	moved := addTo(f)
@@ -316,8 +314,8 @@ func TestAConnectionThatFailsHasTheNameLookedUp(t *testing.T) {
 	awaitUsage(t, u, "not moved", func(usage Usage) bool { return usage.Ready == 1 && addressOf(u, moved.Addr()).Ready })
 }
 
-// A resolver of the program's own says by itself that the addresses have changed.
-func TestRegisteredResolvers(t *testing.T) {
+// A resolver that the program has registered reports by itself that the addresses have changed.
+func TestARegisteredResolverReportsChanges(t *testing.T) {
 	backends := []*backendtest.Backend{backendtest.Start(t), backendtest.Start(t, backendtest.WithUnixSocket())}
 	state := func(backends ...*backendtest.Backend) resolver.State {
 		var s resolver.State
@@ -341,8 +339,8 @@ func TestRegisteredResolvers(t *testing.T) {
 	}
 }
 
-// A resolver that finds no address is not believed.
-func TestAResolverThatFindsNothing(t *testing.T) {
+// An empty result of a resolver does not remove the addresses.
+func TestAResolverThatFindsNothingChangesNothing(t *testing.T) {
 	backend := backendtest.Start(t)
 	backend.OnWatch(silent)
 	r := manual.NewBuilderWithScheme("nothing")
@@ -358,7 +356,7 @@ func TestAResolverThatFindsNothing(t *testing.T) {
 	}
 }
 
-func TestTheStreamLimitOfEachAddress(t *testing.T) {
+func TestEachAddressHasItsOwnStreamLimit(t *testing.T) {
 	f := startFleet(t, 2, backendtest.WithMaxConcurrentStreams(2))
 	u := connectTo(t, f, Params{})
 	for range 8 {
@@ -372,7 +370,7 @@ func TestTheStreamLimitOfEachAddress(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatDoesNotServe(t *testing.T) {
+func TestAnAddressThatDoesNotServeGetsNoNewRPC(t *testing.T) {
 	f := startFleet(t, 2)
 	f.Backends[1].Health.SetServingStatus("orders", healthv1.HealthCheckResponse_NOT_SERVING)
 	f.Backends[0].Health.SetServingStatus("orders", healthv1.HealthCheckResponse_SERVING)
@@ -398,7 +396,7 @@ func TestAnAddressThatDoesNotServe(t *testing.T) {
 	streams[0].Close()
 }
 
-// The RPC that watches a connection's health is one of those that the backend allows.
+// The RPC that watches a connection's health counts against the stream limit.
 func TestHealthTakesAStream(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(3))
 	backend.OnWatch(silent)
@@ -412,7 +410,7 @@ func TestHealthTakesAStream(t *testing.T) {
 	}
 }
 
-// Many bridges with few RPCs each do not all choose the same of several addresses with as few.
+// Many bridges with few RPCs each do not all choose the same of several equally loaded addresses.
 func TestTiesAreBrokenAtRandom(t *testing.T) {
 	p, _ := lonePool(Params{})
 	p.avoid, p.endpoints = newRecords[string](), nil
@@ -432,7 +430,8 @@ func TestTiesAreBrokenAtRandom(t *testing.T) {
 	}
 }
 
-// Without rebalancing, too, an address gets no more RPCs than another one that is full until it has a further connection.
+// Even without rebalancing, an address gets no more RPCs than a full one without that one getting a
+// further connection.
 func TestAFullAddressGetsAFurtherConnection(t *testing.T) {
 	f := startFleet(t, 2, backendtest.WithMaxConcurrentStreams(10))
 	f.Publish(f.Backends[0])
@@ -445,17 +444,17 @@ func TestAFullAddressGetsAFurtherConnection(t *testing.T) {
 	f.Publish(f.Backends...)
 	awaitAddresses(t, u, 2)
 	for _, s := range streams[:5] {
-		s.Close() // there is room for some at the first address
+		s.Close() // frees room at the first address
 	}
 	for range 20 {
 		watch(t, u, nil)
 		awaitUsage(t, u, "not all connections are up", func(usage Usage) bool { return usage.Ready == usage.Connections })
 	}
-	// One RPC more than its connection takes has it get another.
+	// One RPC more than its connection takes leads to a further connection.
 	eventually(t, func() bool { return f.Backends[1].Running() >= 19 })
 }
 
-// A backend is called by its name, whichever of its addresses an RPC goes to.
+// RPCs name a backend by its name, independent of their address.
 func TestTheAuthorityIsTheName(t *testing.T) {
 	f := startFleet(t, 2)
 	authorities := make(chan string, 2)
@@ -476,7 +475,7 @@ func TestTheAuthorityIsTheName(t *testing.T) {
 	}
 }
 
-// Of very many addresses a part is connected to, and the log says so once.
+// Of too many addresses the upstream uses a part, and logs that once.
 func TestTooManyAddressesAreNotAllUsed(t *testing.T) {
 	var state resolver.State
 	for i := range maxEndpoints + 50 {
@@ -495,7 +494,7 @@ func TestTooManyAddressesAreNotAllUsed(t *testing.T) {
 	}
 }
 
-func TestManyAddresses(t *testing.T) {
+func TestTheChoiceOfAddressesIsStable(t *testing.T) {
 	p := &pool{params: Params{}.withDefaults(), changed: make(chan struct{}), seed: maphash.MakeSeed()}
 	many := make([]resolver.Endpoint, 3*maxEndpoints)
 	for i := range many {

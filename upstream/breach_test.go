@@ -14,18 +14,18 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// breach is a way to break HTTP/2 in answer to one RPC.
+// breach is a way to violate HTTP/2 in the answer to one RPC.
 type breach struct {
 	name   string
 	answer func(c *backendtest.RawConn, stream uint32)
 }
 
-// raw writes a frame as it is.
+// raw writes a frame unchecked.
 func raw(c *backendtest.RawConn, kind http2.FrameType, flags http2.Flags, stream uint32, payload []byte) {
 	c.Do(func(f *http2.Framer) error { return f.WriteRawFrame(kind, flags, stream, payload) })
 }
 
-// endingStreams break HTTP/2 so that the rest of the connection can be read.
+// endingStreams returns violations of HTTP/2 after which the rest of the connection is readable.
 func endingStreams() []breach {
 	large := strings.Repeat("x", 20<<10)
 	return []breach{
@@ -66,7 +66,7 @@ func endingStreams() []breach {
 	}
 }
 
-// endingConnections break HTTP/2 so that nothing can be read any more.
+// endingConnections returns violations of HTTP/2 after which no frame is readable.
 func endingConnections() []breach {
 	return []breach{
 		{"invalid HPACK", func(c *backendtest.RawConn, stream uint32) {
@@ -122,10 +122,10 @@ func endingConnections() []breach {
 	}
 }
 
-// besides plays a breach in answer to each of the calls, which are for the topic
-// "bad", beside neighbours on the same connection. It returns how often a
-// neighbour's RPC was lost in all, and how often after the first calls.
-func besides(t *testing.T, b breach, calls []Call, first int) (_ *Upstream, lost, later int) {
+// playBreach answers each of the calls, which are for the topic "bad", with a breach, while
+// neighbours run on the same connection. It returns how often a neighbour's RPC was lost, and how
+// often after the first calls.
+func playBreach(t *testing.T, b breach, calls []Call, first int) (_ *Upstream, lost, later int) {
 	t.Helper()
 	backend := backendtest.StartRaw(t, func(c *backendtest.RawConn, stream backendtest.RawStream, req *testv1.WatchRequest) {
 		if req.GetTopic() == "bad" {
@@ -138,7 +138,7 @@ func besides(t *testing.T, b breach, calls []Call, first int) (_ *Upstream, lost
 	const neighbours = 3
 	var losses atomic.Int64
 	var over atomic.Bool
-	heard := make(chan struct{}, 1)
+	received := make(chan struct{}, 1)
 	done := make(chan struct{}, neighbours)
 	for i := range neighbours {
 		topic := string(rune('a' + i))
@@ -152,7 +152,7 @@ func besides(t *testing.T, b breach, calls []Call, first int) (_ *Upstream, lost
 				for err == nil && !over.Load() {
 					if err = s.Next(discard); err == nil {
 						select {
-						case heard <- struct{}{}:
+						case received <- struct{}{}:
 						default:
 						}
 					}
@@ -164,12 +164,12 @@ func besides(t *testing.T, b breach, calls []Call, first int) (_ *Upstream, lost
 			}
 		}()
 	}
-	settle := func() { // all neighbours have been heard of since
+	settle := func() { // waits until all neighbours have received a message
 		for range 10 * neighbours {
 			select {
-			case <-heard:
+			case <-received:
 			case <-within(t).Done():
-				t.Fatal("the neighbours are not heard any more")
+				t.Fatal("the neighbours receive nothing more")
 			}
 		}
 	}
@@ -200,7 +200,7 @@ func besides(t *testing.T, b breach, calls []Call, first int) (_ *Upstream, lost
 	return u, lost + later, later
 }
 
-// badCalls is one RPC that is opened again and again, each time at another cursor.
+// badCalls returns calls of one RPC that is opened repeatedly, each time at another cursor.
 func badCalls(t *testing.T, times int) []Call {
 	t.Helper()
 	calls := make([]Call, times)
@@ -210,12 +210,11 @@ func badCalls(t *testing.T, times int) []Call {
 	return calls
 }
 
-// A frame of one RPC that breaks HTTP/2 ends that RPC, and its neighbours lose
-// nothing.
+// A frame of one RPC that violates HTTP/2 ends that RPC, and no neighbour's.
 func TestABreachEndsOneStream(t *testing.T) {
 	for _, b := range endingStreams() {
 		t.Run(b.name, func(t *testing.T) {
-			u, lost, _ := besides(t, b, badCalls(t, 3), maxStrikes)
+			u, lost, _ := playBreach(t, b, badCalls(t, 3), maxStrikes)
 			if lost > 0 {
 				t.Errorf("neighbours were lost %d times", lost)
 			}
@@ -226,11 +225,11 @@ func TestABreachEndsOneStream(t *testing.T) {
 	}
 }
 
-// An RPC that has broken its connection twice is not opened beside others any more.
+// An RPC that has broken its connection twice gets an isolated one from then on.
 func TestAnRPCThatBreaksItsConnectionsIsAlone(t *testing.T) {
 	for _, b := range endingConnections() {
 		t.Run(b.name, func(t *testing.T) {
-			u, lost, later := besides(t, b, badCalls(t, 8), maxStrikes)
+			u, lost, later := playBreach(t, b, badCalls(t, 8), maxStrikes)
 			if later > 0 || lost == 0 {
 				t.Errorf("neighbours were lost %d times, %d of them after the second time", lost, later)
 			}
@@ -239,8 +238,8 @@ func TestAnRPCThatBreaksItsConnectionsIsAlone(t *testing.T) {
 	}
 }
 
-// A method that breaks its connection whatever it is asked for costs others nothing
-// once two requests have shown it. A message shows that it works again.
+// A method that breaks its connection for every request costs other RPCs nothing once two requests
+// have shown it. A received message shows that it works again.
 func TestAMethodThatBreaksItsConnectionsIsAlone(t *testing.T) {
 	const method, requests = "/ssebridge.test.v1.FeedService/Bad", 8
 	var calls []Call
@@ -253,7 +252,7 @@ func TestAMethodThatBreaksItsConnectionsIsAlone(t *testing.T) {
 			continue
 		}
 		t.Run(b.name, func(t *testing.T) {
-			u, lost, later := besides(t, b, calls, maxStrikes*maxStrikes)
+			u, lost, later := playBreach(t, b, calls, maxStrikes*maxStrikes)
 			if later > 0 || lost == 0 {
 				t.Errorf("neighbours were lost %d times, %d of them after two requests", lost, later)
 			}

@@ -11,54 +11,54 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Call is an RPC to make.
+// Call describes an RPC to make.
 type Call struct {
 	// Method is "package.Service/Method", with or without a slash before it.
 	Method string
-	// Request is the request message's bytes. They are not copied and must
-	// not be changed as long as the RPC runs; calls may share them.
+	// Request is the request message's bytes. They are not copied and must not change while the RPC
+	// runs. Calls may share them.
 	Request []byte
-	// Base is Request as it is each time that the RPC is opened, without such as a
-	// cursor; nil: Request. RPCs with one Method and Base count as one where they
-	// break their connections or fail at an address.
+	// Base is the request without the parts that change each time the RPC is opened, such as a
+	// cursor. If nil, it is Request. RPCs with the same Method and Base count as one when they
+	// break connections or fail at an address.
 	Base []byte
-	// Metadata goes with the call, beside Params.Metadata.
+	// Metadata is sent with the call, in addition to Params.Metadata.
 	Metadata metadata.MD
-	// Impatient has the call fail with UNAVAILABLE as soon as no connection is
-	// up and an attempt to connect to each address has failed since it began.
-	// Else it waits for Params.OpenTimeout.
+	// Impatient makes the call fail with UNAVAILABLE as soon as no connection is up and an attempt
+	// to connect to each address has failed since the call began. Otherwise the call waits for
+	// Params.OpenTimeout.
 	Impatient bool
-	// Replay says that the backend has many messages for the RPC at once. It gets its place on a
-	// connection for such RPCs, so that the messages of others do not wait behind
-	// its own; unless Params.Connections is set, or the backend takes no further connection.
+	// Replay says that the backend will send many messages at once. The RPC then gets a slot on a
+	// separate connection for such RPCs, so that other RPCs' messages do not wait behind its own.
+	// It shares a normal connection if Params.Connections is set, or if the backend accepts no
+	// further connection.
 	Replay bool
-	// Movable reports whether the RPC may end with ErrMoved, to be opened again
-	// where fewer RPCs are; nil: it may not. It is called from any goroutine
-	// while the RPC runs, if Params.Balance has RPCs moved.
+	// Movable reports whether the RPC may end with ErrMoved, so that the caller opens it again at
+	// an address with fewer RPCs. If nil, it may not. It is called from any goroutine while the RPC
+	// runs, if Params.Balance moves RPCs.
 	Movable func() bool
 }
 
-// Reply is what a unary RPC answers.
+// Reply is the answer to a unary RPC.
 type Reply struct {
-	// Wire is the response message's bytes. They are the caller's.
+	// Wire is the response message's bytes. The caller owns them.
 	Wire []byte
-	// Header and Trailer are what came around it.
+	// Header and Trailer are the response's metadata.
 	Header, Trailer metadata.MD
 }
 
-// Open starts a server-streaming RPC and returns when it has its place on a
-// connection; what the backend says to it comes later (Stream.Accepted). It
-// fails with UNAVAILABLE when there is no place within Params.OpenTimeout, with
-// INVALID_ARGUMENT for metadata that cannot be sent, and as ctx does.
+// Open starts a server-streaming RPC and returns once it has a slot on a connection. The backend's
+// response comes later (Stream.Accepted). Open fails with UNAVAILABLE if there is no slot within
+// Params.OpenTimeout, with INVALID_ARGUMENT for metadata that cannot be sent, and with the error of
+// ctx.
 //
-// ctx governs the whole RPC: its end cancels the RPC, and its deadline is told
-// to the backend. The stream must be closed.
+// ctx governs the whole RPC: its end cancels the RPC, and its deadline is sent to the backend. The
+// caller must close the stream.
 func (u *Upstream) Open(ctx context.Context, call Call) (*Stream, error) {
 	return u.open(ctx, call, &grpc.StreamDesc{ServerStreams: true})
 }
 
-// Invoke makes a unary RPC. On failure, Reply holds the header and the trailer
-// as far as they came.
+// Invoke makes a unary RPC. If it fails, Reply holds the header and the trailer that arrived.
 func (u *Upstream) Invoke(ctx context.Context, call Call) (Reply, error) {
 	s, err := u.open(ctx, call, &grpc.StreamDesc{})
 	if err != nil {
@@ -74,7 +74,7 @@ func (u *Upstream) Invoke(ctx context.Context, call Call) (Reply, error) {
 		return reply, err
 	}
 	reply.Wire = s.frame.take()
-	// grpc-go has read to the end of the RPC before it gave out the message.
+	// grpc-go reads to the end of the RPC before it returns the message.
 	reply.Trailer = trailer(s.stream)
 	return reply, nil
 }
@@ -97,11 +97,10 @@ func (u *Upstream) open(ctx context.Context, call Call, desc *grpc.StreamDesc) (
 	}
 }
 
-// errLost says that a connection was lost before an RPC had its stream.
+// errLost reports that a connection was lost before an RPC had its stream.
 var errLost = errors.New("the connection was lost")
 
-// openWithin opens an RPC that lives as long as ctx, if that works out before
-// wait ends.
+// openWithin opens an RPC that lives as long as ctx. It gives up when wait ends.
 func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.MD, desc *grpc.StreamDesc) (*Stream, error) {
 	select {
 	case u.opening <- struct{}{}:
@@ -123,17 +122,17 @@ func (u *Upstream) openWithin(ctx, wait context.Context, call Call, md metadata.
 	}
 }
 
-// openAt opens an RPC where it is placed. The error is errLost if the connection
-// is lost meanwhile.
+// openAt opens an RPC on its slot's connection. The error is errLost if the connection is lost
+// meanwhile.
 func (u *Upstream) openAt(ctx, wait context.Context, slot *slot, call Call, md metadata.MD, desc *grpc.StreamDesc) (*Stream, error) {
 	rpc, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, md))
-	s := &Stream{upstream: u, cancel: cancel, givenUp: whyOver(rpc), slot: slot, movable: call.Movable}
+	s := &Stream{upstream: u, cancel: cancel, endReason: endReason(rpc), slot: slot, movable: call.Movable}
 	if !u.adopt(s) {
 		s.Close()
 		return nil, errClosed
 	}
-	// The transport may still have to wait: for a connection that was lost
-	// just now, or for a stream that the backend has not seen end yet.
+	// The transport may still have to wait: for a connection that was just lost, or for a stream
+	// whose end the backend has not seen yet.
 	disarm := context.AfterFunc(wait, cancel)
 	slot.start(cancel)
 	var err error
@@ -153,14 +152,14 @@ func (u *Upstream) openAt(ctx, wait context.Context, slot *slot, call Call, md m
 	if err != nil {
 		s.Close()
 		e := u.unopened()
-		e.headers = true // in any case, nothing has answered
+		e.headers = true // nothing has answered
 		return nil, e.error(err)
 	}
 	slot.opened(s)
 	return s, nil
 }
 
-// metadata joins a call's metadata and the upstream's own, which wins.
+// metadata joins a call's metadata and the upstream's own, which takes precedence.
 func (u *Upstream) metadata(call metadata.MD) (metadata.MD, error) {
 	md := make(metadata.MD, len(call)+len(u.params.Metadata))
 	for key, values := range call {
@@ -180,8 +179,8 @@ func (u *Upstream) metadata(call metadata.MD) (metadata.MD, error) {
 	return md, nil
 }
 
-// sendable says whether a pair is valid metadata: a key of the characters that
-// gRPC has for keys, a value of printable ASCII unless it is a binary one.
+// sendable reports whether a pair is valid metadata: the key has only characters that gRPC permits,
+// and the value is printable ASCII unless the key is a binary one.
 func sendable(key, value string) bool {
 	if key == "" {
 		return false

@@ -11,10 +11,10 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// TestClosingWhileConnectingLogsNothing: the attempt that Close cancels is no failure of the backend. A bridge whose
-// port is taken ends a moment after it has begun to connect.
+// The attempt to connect that Close cancels is no failure of the backend. A bridge whose port is
+// taken ends a moment after it has begun to connect.
 func TestClosingWhileConnectingLogsNothing(t *testing.T) {
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // its connections are not accepted, nor answered
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // it accepts no connection
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +39,8 @@ func TestClosingWhileConnectingLogsNothing(t *testing.T) {
 	}
 }
 
-// An address that leaves the name while it is connected to has no failed attempt in the log.
-func TestAnAddressThatIsGoneWhileConnectingLogsNothing(t *testing.T) {
+// An address that the resolver drops during an attempt to connect has no failed attempt in the log.
+func TestAnAddressThatIsRemovedWhileConnectingLogsNothing(t *testing.T) {
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestAnAddressThatIsGoneWhileConnectingLogsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := listener.Accept() // and it says nothing
+	conn, err := listener.Accept() // the server stays silent
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,25 +3,23 @@ package upstream
 import (
 	"fmt"
 
-	// A backend may compress what it sends. grpc-go announces and knows only the
-	// compressors that a program links, and an embedder's may link none.
+	// A backend may compress its messages. grpc-go announces only the compressors that the program
+	// links, and an embedder may link none.
 	_ "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/mem"
 )
 
-// rawCodec hands messages through as the bytes they are on the wire. It is
-// called "proto", so that a backend sees an ordinary content type.
+// rawCodec passes messages through as wire bytes. Its name is "proto", so that a backend sees an
+// ordinary content type.
 type rawCodec struct{}
 
-// request is a message to send. grpc-go may read it until the RPC ends, and so
-// it must not change.
+// request is a message to send. grpc-go may read it until the RPC ends, so it must not change.
 type request []byte
 
-// frame is a received message: grpc-go's own buffers, with a reference held
-// until free.
+// frame is a received message: grpc-go's own buffers, referenced until free.
 type frame struct{ buffers mem.BufferSlice }
 
-// Name says what grpc-go announces as the content's sub-type.
+// Name returns the content subtype that grpc-go announces.
 func (rawCodec) Name() string { return "proto" }
 
 // Marshal takes a request without copying it.
@@ -45,9 +43,8 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// lend calls fn with the message's bytes and frees them when it returns. A
-// message that came in one buffer is not copied; another is put together in a
-// pooled one.
+// lend calls fn with the message's bytes and frees them when it returns. A message in one buffer is
+// not copied; one in several is joined in a pooled buffer.
 func (f *frame) lend(fn func(wire []byte) error) error {
 	whole := f.buffers.MaterializeToBuffer(mem.DefaultBufferPool())
 	f.free()
@@ -56,7 +53,7 @@ func (f *frame) lend(fn func(wire []byte) error) error {
 	return err
 }
 
-// take returns the message in memory of the caller's own.
+// take returns the message in memory that the caller owns.
 func (f *frame) take() []byte {
 	wire := f.buffers.Materialize()
 	f.free()

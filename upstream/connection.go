@@ -11,58 +11,51 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
-	_ "google.golang.org/grpc/health" // the client's side of Params.Health
+	_ "google.golang.org/grpc/health" // the client side of Params.Health
 	"google.golang.org/grpc/keepalive"
 )
 
 const (
-	// keepaliveProbes unanswered TCP probes end a connection.
+	// keepaliveProbes is the number of unanswered TCP probes that end a connection.
 	keepaliveProbes = 3
-	// minPingInterval is what every gRPC implementation's server tolerates by
-	// default: C++, Go and Java all cut clients that ping more often than each
-	// 5 minutes, after a handful of pings without data in between.
+	// minPingInterval is what every gRPC server tolerates by default: the C++, Go and Java
+	// implementations all close connections of clients that ping more often than every 5 minutes,
+	// after a few pings without data between them.
 	minPingInterval = 5*time.Minute + 10*time.Second
-	// pingTimeout ends a connection whose server does not answer a ping, and
-	// is the TCP_USER_TIMEOUT of the connection: what has been sent must be
-	// acknowledged by then.
+	// pingTimeout ends a connection whose server does not answer a ping. It is also the
+	// connection's TCP_USER_TIMEOUT: the peer must acknowledge sent bytes within it.
 	pingTimeout = 20 * time.Second
 
-	// connectTimeout bounds one attempt to dial and to shake hands, the rest
-	// before it included.
+	// connectTimeout bounds one attempt to dial and to shake hands, including the pause before it.
 	connectTimeout = 5 * time.Second
 
-	// steadyAfter is how long a connection must be up to count as one that
-	// lived. After one that did not, the next attempt waits: Retry.Initial,
-	// doubled each time up to Retry.Max, and half of it jitter. grpc-go's own backoff is
-	// for handshakes that fail, and forgets about them once one succeeds: a
-	// backend that accepts and hangs up would be connected to without a pause.
+	// steadyAfter is how long a connection must be up to count as steady. After one that was not,
+	// the next attempt waits: Retry.Initial, doubled each time up to Retry.Max, half of it jitter.
+	// grpc-go's own backoff only covers handshakes that fail, and a handshake that succeeds resets
+	// it: it would reconnect without a pause to a backend that accepts and hangs up.
 	steadyAfter = 10 * time.Second
 
-	// streamWindow is what a backend may send of one RPC that is not read,
-	// beside the message being read. It is also what bounds memory for RPCs
-	// whose clients do not read. Windows are static: grpc-go's estimator would
-	// grow them to 16 MiB each.
+	// streamWindow is the number of bytes that a backend may send for one RPC that is not read, in
+	// addition to the message being read. It bounds the memory of RPCs whose clients do not read.
+	// Windows are static: grpc-go's estimator would grow them to 16 MiB each.
 	streamWindow = 64 << 10
-	// connWindow is what may be under way on a connection. It is given back
-	// as bytes arrive, whether or not an RPC reads them, so that an RPC that
-	// stands still does not hold up the others.
+	// connWindow is the number of bytes that may be in flight on a connection. grpc-go returns it
+	// as bytes arrive, even if no RPC reads them, so that a stalled RPC does not block the others.
 	connWindow = 1 << 20
-	// maxHeaderBytes bounds the headers and the trailers of an RPC. answerConn
-	// enforces it, and adds a little of its own, for which grpc-go has room.
+	// maxHeaderBytes bounds the headers and the trailers of an RPC. answerConn enforces it and adds
+	// a few fields of its own, for which grpc-go leaves room.
 	maxHeaderBytes     = 256 << 10
 	maxHeaderBytesRoom = 4 << 10
 )
 
-// pingInterval is how often an HTTP/2 ping is sent on a connection with RPCs
-// that are silent.
+// pingInterval returns the interval of HTTP/2 pings on a connection whose RPCs are silent.
 //
-// A link that died is found by the kernel, which probes it each `keepalive`
-// (see address.dial), and by TCP_USER_TIMEOUT when there is something to send.
-// That costs the backend nothing. What is left for HTTP/2 pings is a peer whose
-// kernel answers while its process does not, and those are sent no more often
-// than any server tolerates: with grpc-go's default enforcement, pings each
-// 30 s would have a stream that is merely silent cut after two minutes.
-// Connections without RPCs are not pinged.
+// The kernel finds a dead link: it probes the link every `keepalive` (see address.dial), and
+// TCP_USER_TIMEOUT applies when there are bytes to send. Both cost the backend nothing. HTTP/2
+// pings are only needed for a peer whose kernel answers while its process does not, and they are
+// sent no more often than every server tolerates: with grpc-go's default enforcement, pings every
+// 30 s would close the connection of a silent stream after two minutes. Connections without RPCs
+// are not pinged.
 func pingInterval(keepalive time.Duration) time.Duration {
 	return max(keepalive, minPingInterval)
 }
@@ -76,60 +69,57 @@ type connection struct {
 
 	// Guarded by pool.mu.
 	ready bool
-	// generation is the pool's when it last became ready.
+	// generation is the pool's generation when the connection last became ready.
 	generation uint64
-	// starting are the RPCs that are placed and do not have their streams yet.
+	// starting holds the placed RPCs that do not have their streams yet.
 	starting map[*slot]struct{}
-	// opening are the RPCs that are not accepted yet, and since when.
+	// opening holds the RPCs that the backend has not accepted yet, and since when.
 	opening map[*Stream]time.Time
-	// live is the newest transport; nil while none is up.
+	// live is the newest transport; nil if none is up.
 	live *liveConn
-	// mute is set while the server does not answer: it gets no RPCs.
+	// mute is set while the server does not answer: the connection gets no RPCs.
 	mute bool
-	// recent are the RPCs that were begun last, at most maxRecent, in order.
+	// recent holds the RPCs that began last, at most maxRecent, in order.
 	recent []*slot
-	// apart is set for the connection of an RPC that breaks its connections.
+	// apart is set for the isolated connection of an RPC that breaks its connections.
 	apart bool
-	// replays is set for a connection of RPCs that replay, and over once it gets no more
-	// of them.
-	replays, over bool
+	// replays is set for a connection of replaying RPCs, and draining once it gets no more of them.
+	replays, draining bool
 	// closing is set once this side closes the connection.
 	closing bool
-	// movable are the running RPCs that may be moved.
+	// movable holds the running RPCs that may be moved.
 	movable map[*Stream]struct{}
-	// active is the number of RPCs placed and not yet ended. RPCs that go on
-	// over a transport that is being drained count too: at worst, a further
-	// connection is opened early.
+	// active is the number of RPCs that are placed and have not ended. RPCs on a transport that is
+	// draining count too: at worst, the pool opens a further connection early.
 	active int
-	// limit is how many the backend allows.
+	// limit is the number of RPCs that the backend allows.
 	limit uint32
-	// lastErr is why it is not ready, as far as known.
+	// lastErr is the reason why the connection is not ready, if known.
 	lastErr error
 	// idleSince is when active became 0.
 	idleSince time.Time
-	// upSince is when the server spoke HTTP/2 first, since the last attempt to
-	// connect; zero if it has not.
+	// upSince is when the server first spoke HTTP/2 since the last attempt to connect; zero if it
+	// has not.
 	upSince time.Time
-	// pause is the rest that the last connection has earned, 0 if it lived.
+	// pause is the pause before the next attempt, 0 if the last connection was steady.
 	pause time.Duration
-	// restUntil is when the next attempt may begin.
-	restUntil time.Time
-	// toldUp and toldFailing say what the log has of the connection: that it
-	// is up, and that attempts fail.
-	toldUp, toldFailing bool
+	// pauseUntil is when the next attempt may begin.
+	pauseUntil time.Time
+	// loggedUp and loggedFailing record that the log has reported the connection as up, and its
+	// attempts as failing.
+	loggedUp, loggedFailing bool
 }
 
-// room says whether the connection can take an RPC without blocking.
+// room reports whether the connection can take an RPC without blocking.
 func (c *connection) room() bool { return c.usable() && int64(c.active) < int64(c.limit) }
 
-// usable says whether the connection is up and, as far as is known, its server
-// is alive.
+// usable reports whether the connection is up and its server is not known to be silent.
 func (c *connection) usable() bool { return c.ready && !c.mute }
 
-// grpcJitter is how much longer than its MaxDelay a pause of grpc-go's may be.
+// grpcJitter is the fraction by which a pause of grpc-go may exceed its MaxDelay.
 const grpcJitter = 0.2
 
-// dialOptions are those of every connection to a target.
+// dialOptions returns the options of every connection to a target.
 func (p *pool) dialOptions(c *connection) []grpc.DialOption {
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(&transportCredentials{tls: p.params.TLS, conn: c, pool: p}),
@@ -145,17 +135,17 @@ func (p *pool) dialOptions(c *connection) []grpc.DialOption {
 		grpc.WithStaticStreamWindowSize(streamWindow),
 		grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithMaxHeaderListSize(maxHeaderBytes + maxHeaderBytesRoom),
-		// HTTPS_PROXY and the like are meant for the way out of a cluster. A
-		// bridge's backend is beside it.
+		// HTTPS_PROXY and similar variables describe the way out of a cluster. A bridge's backend
+		// is inside it.
 		grpc.WithNoProxy(),
-		// What a name server says must not change how RPCs are made, and an
-		// RPC that fails is opened again by the bridge, which tells clients.
+		// A name server's answer must not change how RPCs are made. The bridge itself opens a
+		// failed RPC again, and notifies clients.
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
 		// The pool keeps the connection up, or closes it.
 		grpc.WithIdleTimeout(0),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			if err := p.rest(ctx, c); err != nil {
+			if err := p.awaitPause(ctx, c); err != nil {
 				return nil, err
 			}
 			conn, err := p.dial(ctx, c.endpoint, addr)
@@ -171,7 +161,7 @@ func (p *pool) dialOptions(c *connection) []grpc.DialOption {
 			`{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": %q}}`, h.Service)))
 	}
 	if e := c.endpoint; e.resolved != nil {
-		return append(opts, grpc.WithResolvers(one{*e.resolved, p.authority()}))
+		return append(opts, grpc.WithResolvers(fixedResolver{*e.resolved, p.authority()}))
 	}
 	if d := p.target.dialed; d != nil && d.network == "unix" {
 		opts = append(opts, grpc.WithAuthority(p.authority()))
@@ -179,11 +169,11 @@ func (p *pool) dialOptions(c *connection) []grpc.DialOption {
 	return opts
 }
 
-// dialTarget is what grpc-go is told to connect to.
+// dialTarget returns the target that grpc-go connects to.
 func (p *pool) dialTarget(e *endpoint) string {
 	switch d := p.target.dialed; {
 	case e.resolved != nil:
-		return oneScheme + ":///" // its authority is one's
+		return fixedScheme + ":///" // fixedResolver supplies the authority
 	case d == nil:
 		return p.params.Target
 	case d.network == "unix":
@@ -193,7 +183,7 @@ func (p *pool) dialTarget(e *endpoint) string {
 	}
 }
 
-// dial connects to what grpc-go calls addr.
+// dial connects to the address that grpc-go calls addr.
 func (p *pool) dial(ctx context.Context, e *endpoint, addr string) (net.Conn, error) {
 	if p.target.dialed != nil && e.resolved == nil {
 		return p.target.dialed.dial(ctx, p.params.Keepalive)
@@ -214,13 +204,12 @@ func (p *pool) authority() string {
 	return p.target.authority()
 }
 
-// flapping says whether the connection was lost soon after it was up more than
-// once in a row.
+// flapping reports whether the connection was lost soon after it was up more than once in a row.
 func (p *pool) flapping(c *connection) bool { return c.pause > p.params.retryFirst() }
 
-// rest waits until c may be connected again. It stands before each attempt, and
-// not in watch, since RPCs that wait for the connection have grpc-go connect too.
-func (p *pool) rest(ctx context.Context, c *connection) error {
+// awaitPause waits until c may be connected again. It runs before each attempt, not in watch, since
+// RPCs that wait for the connection make grpc-go connect too.
+func (p *pool) awaitPause(ctx context.Context, c *connection) error {
 	p.mu.Lock()
 	flaps := false
 	if !c.upSince.IsZero() { // the first attempt since it was up
@@ -230,13 +219,13 @@ func (p *pool) rest(ctx context.Context, c *connection) error {
 			c.pause = 0
 		} else {
 			first := p.params.retryFirst()
-			flaps = c.pause == first // once each time that it begins
+			flaps = c.pause == first // true once per flapping period
 			c.pause = min(max(2*c.pause, first), p.params.retryLast())
-			c.restUntil = time.Now().Add(jitter(c.pause))
+			c.pauseUntil = time.Now().Add(jitter(c.pause))
 			c.lastErr = fmt.Errorf("the connection was lost %v after it was up", lived.Round(time.Millisecond))
 		}
 	}
-	wait := time.Until(c.restUntil)
+	wait := time.Until(c.pauseUntil)
 	p.mu.Unlock()
 	if flaps {
 		p.log(c.endpoint).Warn("the backend hangs up soon after each connection, connecting less often")
@@ -247,10 +236,10 @@ func (p *pool) rest(ctx context.Context, c *connection) error {
 	return nil
 }
 
-// jitter is between half of d and d.
+// jitter returns a random duration between half of d and d.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
-// sleep waits for d, or is false if ctx ends before.
+// sleep waits for d. It returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -262,7 +251,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// watch follows the connection's state, and keeps it up, until ctx ends.
+// watch follows the connection's state and keeps the connection up until ctx ends.
 func (p *pool) watch(ctx context.Context, c *connection) {
 	defer close(c.watched)
 	for {
@@ -286,11 +275,11 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 	}
 }
 
-// keeps reports whether the connection is to be kept up. It is not if the resolver
-// does not name its address any more, or if it was for one RPC or for replays. RPCs that go on
-// over a transport that drains may still need it.
+// keeps reports whether the connection is to be kept up. It is not if the resolver no longer names
+// its address, or if it was for one RPC or for replays. RPCs on a draining transport may still need
+// it.
 func (p *pool) keeps(c *connection) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !c.endpoint.gone && !c.over && (!c.apart || c.active == 0)
+	return !c.endpoint.gone && !c.draining && (!c.apart || c.active == 0)
 }

@@ -72,9 +72,8 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-// What keeps a connection from coming up is said to the operator, and not to
-// the reader of the status.
-func TestWhyThereIsNoConnection(t *testing.T) {
+// The error contains the reason why a connection does not come up, and the public status does not.
+func TestAMissingConnectionNamesTheReason(t *testing.T) {
 	authority := backendtest.NewAuthority(t)
 	secure := backendtest.Start(t, backendtest.WithTLS(authority))
 	mutual := backendtest.Start(t, backendtest.WithTLS(authority), backendtest.WithClientAuth())
@@ -94,7 +93,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 		{"no certificate of our own", Params{Target: mutual.Addr(), TLS: &TLS{CA: authority.CAFile}}, "the server hung up"},
 		{"TLS to a clear backend", Params{Target: plain.Addr(), TLS: &TLS{CA: authority.CAFile}}, "TLS handshake"},
 		{"clear to a TLS backend", Params{Target: secure.Addr()}, "HTTP/2"},
-		{"no HTTP/2", Params{Target: answering(t, "HTTP/1.1 400 Bad Request\r\n\r\n\x1b[31m")}, `not an HTTP/2 server: the server began with "HTTP/1.1 "`},
+		{"no HTTP/2", Params{Target: serveText(t, "HTTP/1.1 400 Bad Request\r\n\r\n\x1b[31m")}, `not an HTTP/2 server: the server began with "HTTP/1.1 "`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.params.OpenTimeout = 300 * time.Millisecond
@@ -111,8 +110,8 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 	}
 }
 
-// answering is the address of a server that says text to each client.
-func answering(t *testing.T, text string) string {
+// serveText returns the address of a server that sends text to each client.
+func serveText(t *testing.T, text string) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -126,8 +125,7 @@ func answering(t *testing.T, text string) string {
 			if err != nil {
 				return
 			}
-			// The peer may be gone already, which is its right. Reading to its
-			// end has it read all of the text.
+			// The peer may be gone already. Reading until its end lets it read all of the text.
 			_, _ = conn.Write([]byte(text))
 			_, _ = io.Copy(io.Discard, conn)
 			_ = conn.Close()
@@ -178,7 +176,7 @@ func TestReadyConnection(t *testing.T) {
 	if !u.Reachable(within(t)) {
 		t.Error("not reachable")
 	}
-	if _, err := u.AwaitSchema(within(t)); err != nil {
+	if _, err := u.awaitSchema(within(t)); err != nil {
 		t.Error(err)
 	}
 	checkCarries(t, u, backend)
@@ -194,7 +192,7 @@ func TestReadyConnection(t *testing.T) {
 	}
 }
 
-// In process: no address, no socket.
+// An in-process connection has no address and no socket.
 func TestReadyConnectionInProcess(t *testing.T) {
 	listener := bufconn.Listen(1 << 16)
 	server := grpc.NewServer(grpc.WaitForHandlers(true))
@@ -233,7 +231,7 @@ func TestPingInterval(t *testing.T) {
 	}
 }
 
-// A proxy in the environment is for the way out, not for the backend beside.
+// A proxy in the environment is for connections out of a cluster, not for a backend in it.
 func TestProxiesOfTheEnvironmentAreNotUsed(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	t.Setenv("NO_PROXY", "")

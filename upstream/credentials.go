@@ -16,13 +16,13 @@ import (
 	"github.com/ssebridge/ssebridge/internal/regular"
 )
 
-// maxPEM bounds a file of certificates: the roots of a whole system are a fifth of it.
+// maxPEM bounds a file of certificates. The roots of a whole system take a fifth of it.
 const maxPEM = 1 << 20
 
-// transportCredentials is a connection's security, and what sits between it and
-// grpc-go: it sees why handshakes fail and reads along the server's settings.
+// transportCredentials secures a connection and wraps it for grpc-go: it reports why handshakes
+// fail and observes the server's settings.
 type transportCredentials struct {
-	tls  *TLS // nil is clear
+	tls  *TLS // nil for clear text
 	conn *connection
 	pool *pool
 }
@@ -35,20 +35,20 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 		var conn net.Conn
 		if conn, info, err = inner.ClientHandshake(ctx, authority, raw); err == nil {
 			l := newLiveConn(conn, raw)
-			l.heard = func() { c.pool.heard(c.conn, l) }
-			l.ended = func(err error) { c.pool.ended(c.conn, l, err) }
+			l.unmute = func() { c.pool.unmute(c.conn, l) }
+			l.onEnd = func(err error) { c.pool.ended(c.conn, l, err) }
 			return newWindowConn(newAnswerConn(&settingsConn{
 				Conn: l,
-				limit: func(streams uint32) {
+				onLimit: func(streams uint32) {
 					c.pool.live(c.conn, l)
 					c.pool.limited(c.conn, streams)
 				},
-				calm: func() {
-					l.leaving.Store(true) // for PINGs, which no RPC has sent
-					c.pool.calm(c.conn, l)
+				onTooManyPings: func() {
+					l.leaving.Store(true) // no RPC is the cause: RPCs send no PINGs
+					c.pool.pingLess(c.conn, l)
 				},
-				leave:  func() { l.leaving.Store(true) },
-				refuse: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, l.refused(err))) },
+				onGoAway:  func() { l.leaving.Store(true) },
+				onRefused: func(err error) { c.pool.failed(c.conn, withHint(c.tls != nil, l.refused(err))) },
 			}, func(error) { l.blamed.Store(true) }), c.pool.params.Intake), info, nil
 		}
 	}
@@ -57,7 +57,7 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 	return nil, nil, err
 }
 
-// current makes the credentials of one handshake, from the files as they are.
+// current returns the credentials of one handshake, from the files' current contents.
 func (c *transportCredentials) current() (credentials.TransportCredentials, error) {
 	if c.tls == nil {
 		return insecure.NewCredentials(), nil
@@ -69,38 +69,37 @@ func (c *transportCredentials) current() (credentials.TransportCredentials, erro
 	return credentials.NewTLS(config), nil
 }
 
-// tlsFiles is what the files of a TLS held when they could last be used. A file that is
-// empty, gone, or half of a pair changes nothing: a backend that restarts just then is
-// connected to as before.
+// tlsFiles keeps the last usable contents of the files of a TLS. A file that is empty, missing, or
+// half of a pair changes nothing, so the bridge can reconnect to a backend that restarts just then.
 type tlsFiles struct {
-	mu   sync.Mutex
-	good *tls.Config // nil: they never could
-	told string      // what the log has heard is wrong with them; "": nothing is
+	mu       sync.Mutex
+	lastGood *tls.Config // nil if the files were never usable
+	logged   string      // the error that the log has reported; empty if the files are usable
 }
 
-// config returns what the files hold, or held.
+// config returns the configuration from the files, or the last usable one.
 func (f *tlsFiles) config(files *TLS, logger *slog.Logger) (*tls.Config, error) {
 	config, err := files.config()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case err == nil:
-		f.good, f.told = config, ""
-	case f.good == nil:
+		f.lastGood, f.logged = config, ""
+	case f.lastGood == nil:
 		return nil, err
-	case f.told != err.Error():
-		f.told = err.Error()
-		logger.Warn("the files of tls cannot be used; what they held before stays", "error", clip(err))
+	case f.logged != err.Error():
+		f.logged = err.Error()
+		logger.Warn("the files of tls cannot be used; keeping their last usable contents", "error", clip(err))
 	}
-	return f.good, nil
+	return f.lastGood, nil
 }
 
-// ServerHandshake is not for clients.
+// ServerHandshake fails: these are a client's credentials.
 func (c *transportCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return nil, nil, errors.New("upstream: these are a client's credentials")
 }
 
-// Info describes the security.
+// Info describes the security protocol.
 func (c *transportCredentials) Info() credentials.ProtocolInfo {
 	if c.tls == nil {
 		return insecure.NewCredentials().Info()
@@ -114,7 +113,7 @@ func (c *transportCredentials) Clone() credentials.TransportCredentials {
 	return &clone
 }
 
-// OverrideServerName is part of the interface, deprecated there and unused.
+// OverrideServerName is a deprecated part of the interface, and unused.
 func (c *transportCredentials) OverrideServerName(string) error {
 	return errors.New("upstream: the server's name is TLS.ServerName")
 }
@@ -148,7 +147,7 @@ func (t *TLS) config() (*tls.Config, error) {
 	return config, nil
 }
 
-// keyPair reads a certificate and its key. Errors are *ParamError.
+// keyPair reads a certificate and its key. Its errors are *ParamError.
 func keyPair(certFile, keyFile string) (tls.Certificate, error) {
 	cert, err := regular.Read(certFile, maxPEM)
 	if err != nil {

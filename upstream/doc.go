@@ -1,13 +1,12 @@
 // Package upstream is stage 2 of the bridge: it turns an RPC into wire bytes.
 //
-// It knows how a backend is reached (targets, TLS, connections and their stream
-// limits), what its schema is, and how an RPC is opened. It hands over messages
-// as the bytes that came, without decoding them. It knows nothing of HTTP to
-// browsers, of JSON, or of when an RPC is worth opening again: an RPC that
-// breaks is reported, and its caller decides.
+// It knows how to reach a backend (targets, TLS, connections and their stream limits), how to obtain
+// its schema, and how to open an RPC. It passes on messages as received bytes, without decoding them.
+// It knows nothing of HTTP to browsers or of JSON, and it does not reopen RPCs: it reports the end of
+// an RPC, and the caller decides.
 //
 //	         Open(ctx, Call)
-//	              │ 1 waits for one of `opens` turns     ┐
+//	              │ 1 waits for one of `opens` slots     ┐
 //	              │ 2 waits for a connection with room   ├ ≤ OpenTimeout, then UNAVAILABLE
 //	              │ 3 takes its HTTP/2 stream            ┘
 //	              ▼
@@ -15,17 +14,14 @@
 //	                            │
 //	                            └ wire bytes, borrowed until fn returns
 //
-// A connection's room is what the backend announces: the package reads
-// SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113, section 6.5.2) where it arrives, so
-// that an RPC beyond the limit opens a further connection at once instead of
-// hanging in the transport.
+// The backend announces how many RPCs a connection has room for: the package reads
+// SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113, section 6.5.2) from the connection, so that an RPC beyond
+// the limit opens a further connection at once instead of blocking in the transport.
 //
-// Schemas come by server reflection (v1 or v1alpha), from a descriptor set, from
-// .proto sources or from Go. A schema that was read by reflection is read again
-// whenever the backend is connected to anew. See Schema.
+// Schemas come by server reflection (v1 or v1alpha), from a descriptor set, from .proto sources or
+// from Go. The package reads a reflected schema again on each new connection. See Schema.
 //
-// Errors of RPCs carry a gRPC status: status.Convert gives what may be shown to
-// others, Error() also says what only the operator should read, such as an
-// address that cannot be dialled. Of an error that wraps such a one by fmt.Errorf,
-// status.Convert gives the whole text.
+// Errors of RPCs carry a gRPC status. status.Convert returns the public part; Error() adds details
+// for the operator, such as an address that cannot be dialed. If fmt.Errorf wraps such an error,
+// status.Convert returns the whole text.
 package upstream

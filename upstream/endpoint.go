@@ -16,49 +16,47 @@ import (
 )
 
 const (
-	// maxEndpoints bounds the addresses of a backend that are connected to. Of
-	// more, each bridge takes a random choice of its own.
+	// maxEndpoints bounds the addresses of a backend that are connected to. If there are more, each
+	// bridge makes its own random choice.
 	maxEndpoints = 256
-	// settleTime is how long RPCs wait for the first attempt to connect to each
-	// of several addresses. Without it all RPCs of a start would go to the
-	// address that answers first.
+	// settleTime is how long RPCs wait for the first attempt to connect to each of several
+	// addresses. Without it, all RPCs of a start would go to the address that answers first.
 	settleTime = 250 * time.Millisecond
 )
 
-// endpoint is one address of a backend, with the connections to it. Its fields
-// but the first two are guarded by pool.mu.
+// endpoint is one address of a backend with the connections to it. pool.mu guards its fields,
+// except for the first two.
 type endpoint struct {
-	// name is how logs and metrics call the address.
+	// name is the address as logs and metrics show it.
 	name string
-	// resolved is what the resolver found; nil if the target itself is dialed.
+	// resolved is the resolver's result; nil if the target itself is dialed.
 	resolved *resolver.Endpoint
 
-	// connections has Params.Connections, or one and more as the backend's
-	// stream limit asks for. It is empty once the endpoint is removed.
+	// connections has Params.Connections, or one and more as the backend's stream limit requires.
+	// It is empty once the endpoint is removed.
 	connections []*connection
-	// active is the number of RPCs on them, those that read the schema left out.
+	// active is the number of RPCs on them, except for those that read the schema.
 	active int
-	// gone is set while the resolver does not name the address. It gets no new
-	// RPC if another address has room.
+	// gone is set while the resolver does not name the address. It gets no new RPC if another
+	// address has room.
 	gone bool
-	// failures counts the attempts to connect that failed.
+	// failures is the number of attempts to connect that failed.
 	failures uint64
-	// apart are the connections of RPCs that break theirs.
+	// apart holds the isolated connections of RPCs that break theirs.
 	apart []*connection
-	// replays are the connections of RPCs that replay, and noReplays is until when no
-	// further one is opened.
+	// replays holds the connections of replaying RPCs. No further one is opened before noReplays.
 	replays   []*connection
 	noReplays time.Time
-	// faults is what RPCs have met at the address.
+	// faults records the failures of RPCs at the address.
 	faults faults
-	// tried is set when the first attempt to connect has succeeded or failed, and
-	// reached once one has succeeded.
+	// tried is set when the first attempt to connect has succeeded or failed, and reached once one
+	// has succeeded.
 	tried, reached bool
-	// family is the version of IP of the address; 0 if it has none.
+	// family is the IP version of the address, 4 or 6; 0 if it has none.
 	family int
 }
 
-// familyOf is the version of IP of an address.
+// familyOf returns the IP version of an address.
 func familyOf(name string) int {
 	addr, err := netip.ParseAddrPort(name)
 	switch {
@@ -71,9 +69,9 @@ func familyOf(name string) int {
 	}
 }
 
-// foreignLocked reports whether the endpoint is of a version of IP by which no address
-// of the target has ever been reached, while another version works: this machine has
-// no way there, or the backends do not listen to it. That is no failure of a backend.
+// foreignLocked reports whether no address of the endpoint's IP version has ever been reached while
+// the other version works. Then this machine has no route for that version, or the backends do not
+// listen on it. That is no failure of a backend.
 func (p *pool) foreignLocked(e *endpoint) bool {
 	if e.family == 0 || e.reached {
 		return false
@@ -90,14 +88,13 @@ func (p *pool) foreignLocked(e *endpoint) bool {
 	return works
 }
 
-// ready reports whether a connection to the address is up and its server alive.
+// ready reports whether a connection to the address is up and its server answers.
 func (e *endpoint) ready() bool {
 	return slices.ContainsFunc(e.connections, (*connection).usable)
 }
 
-// pick returns a connection with room, or nil. A fixed number of connections is
-// used evenly. Else the first with room is taken, so that those opened for a
-// peak become idle after it.
+// pick returns a connection with room, or nil. With a fixed number of connections it balances them.
+// Otherwise it takes the first with room, so that those opened for a peak become idle afterwards.
 func (e *endpoint) pick(fixed bool) *connection {
 	var best *connection
 	for _, c := range e.connections {
@@ -119,8 +116,7 @@ func (e *endpoint) growing() bool {
 	return e.ready() && slices.ContainsFunc(e.connections, func(c *connection) bool { return !c.ready })
 }
 
-// full reports whether all connections are up and carry as many RPCs as the
-// backend allows.
+// full reports whether all connections are up and carry as many RPCs as the backend allows.
 func (e *endpoint) full() bool {
 	for _, c := range e.connections {
 		if !c.usable() || c.limit == 0 || c.room() {
@@ -130,14 +126,14 @@ func (e *endpoint) full() bool {
 	return len(e.connections) > 0
 }
 
-// connect has connections that are idle connect.
+// connect makes idle connections connect.
 func (e *endpoint) connect() {
 	for _, c := range e.connections {
 		c.cc.Connect()
 	}
 }
 
-// log names the address where the target has several.
+// log returns a logger that names the target and, if the target has several, the address.
 func (p *pool) log(e *endpoint) *slog.Logger {
 	if e == nil || e.resolved == nil {
 		return p.params.Logger.With("target", p.params.Target)
@@ -145,8 +141,8 @@ func (p *pool) log(e *endpoint) *slog.Logger {
 	return p.params.Logger.With("target", p.params.Target, "address", e.name)
 }
 
-// endpointName is the address, or the addresses, of an endpoint. Two endpoints
-// with the same name are the same.
+// endpointName returns the address or addresses of an endpoint. Endpoints with the same name are
+// the same endpoint.
 func endpointName(e resolver.Endpoint) string {
 	names := make([]string, 0, len(e.Addresses))
 	for _, a := range e.Addresses {
@@ -159,7 +155,7 @@ func endpointName(e resolver.Endpoint) string {
 	return strings.Join(names, ",")
 }
 
-// endpointsOf are the endpoints of what a resolver found, each once.
+// endpointsOf returns the distinct endpoints of a resolver's result.
 func endpointsOf(state resolver.State) []resolver.Endpoint {
 	found := state.Endpoints
 	if len(found) == 0 {
@@ -176,8 +172,8 @@ func endpointsOf(state resolver.State) []resolver.Endpoint {
 	})
 }
 
-// choose keeps maxEndpoints of more. The choice is random and stays the same
-// for this process, whatever the resolver's order.
+// choose keeps maxEndpoints of the endpoints. The choice is random and stays the same for this
+// process, independent of the resolver's order.
 func (p *pool) choose(found []resolver.Endpoint) []resolver.Endpoint {
 	if len(found) <= maxEndpoints {
 		return found
@@ -187,8 +183,7 @@ func (p *pool) choose(found []resolver.Endpoint) []resolver.Endpoint {
 	return found[:maxEndpoints]
 }
 
-// update takes what the resolver found. RPCs on addresses that it does not name
-// any more go on.
+// update adopts a resolver's result. RPCs on addresses that it no longer names go on.
 func (p *pool) update(state resolver.State) error {
 	all := endpointsOf(state)
 	if len(all) == 0 {
@@ -202,12 +197,12 @@ func (p *pool) update(state resolver.State) error {
 	if p.closed {
 		return errClosed
 	}
-	if len(found) < len(all) && !p.toldMany {
-		p.toldMany = true
+	if len(found) < len(all) && !p.loggedMany {
+		p.loggedMany = true
 		p.params.Logger.Warn("the target has too many addresses, and a random choice of them is used",
 			"target", p.params.Target, "addresses", len(all), "used", len(found))
 	}
-	p.lookupErr, p.toldUnresolved = nil, false
+	p.lookupErr, p.loggedUnresolved = nil, false
 	named := make(map[string]bool, len(found))
 	var errs []error
 	added := 0
@@ -238,17 +233,16 @@ func (p *pool) update(state resolver.State) error {
 	return errors.Join(errs...)
 }
 
-// unresolved notes that the addresses could not be found. Those that are known
-// stay.
+// unresolved records a failed lookup. The known addresses stay.
 func (p *pool) unresolved(err error) {
 	p.mu.Lock()
 	p.lookupErr = clip(err)
 	p.lookupFailures++
-	told := p.toldUnresolved
-	p.toldUnresolved = true
+	logged := p.loggedUnresolved
+	p.loggedUnresolved = true
 	p.signalLocked()
 	p.mu.Unlock()
-	if !told {
+	if !logged {
 		p.params.Logger.Warn("cannot resolve the target, retrying", "target", p.params.Target, "error", clip(err))
 	}
 }
@@ -275,8 +269,8 @@ func (p *pool) addEndpointLocked(e *endpoint) error {
 	return nil
 }
 
-// settleLocked has RPCs wait until each address that is not up has been tried,
-// at most for settleTime.
+// settleLocked makes RPCs wait until each address that is not up has been tried, at most for
+// settleTime.
 func (p *pool) settleLocked() {
 	if p.settling != nil {
 		return
@@ -304,9 +298,9 @@ func (p *pool) settledLocked() {
 	p.signalLocked()
 }
 
-// triedLocked notes the result of an attempt to connect to e. When the first
-// address of several is up again after all were down, the others are tried at
-// once, so that not all RPCs that wait go to that one.
+// triedLocked records the result of an attempt to connect to e. When the first of several addresses
+// comes up again after all were down, the pool tries the others at once, so that not all waiting
+// RPCs go to the first one.
 func (p *pool) triedLocked(e *endpoint, up bool) {
 	e.tried = true
 	e.reached = e.reached || up
@@ -342,7 +336,7 @@ func (p *pool) sweepLocked() {
 	})
 }
 
-// retireLocked closes connections without waiting for it.
+// retireLocked closes connections in the background.
 func (p *pool) retireLocked(connections []*connection) {
 	if len(connections) == 0 || p.closed {
 		return
@@ -354,47 +348,46 @@ func (p *pool) retireLocked(connections []*connection) {
 	})
 }
 
-// one is a resolver.Builder and resolver.Resolver of one endpoint, which it
-// hands to grpc-go as the target's own resolver found it: with the attributes
-// and the server name that handshakes may need.
-type one struct {
+// fixedResolver is a resolver.Builder and resolver.Resolver of one endpoint. It passes the endpoint
+// to grpc-go as the target's own resolver returned it, with the attributes and the server name that
+// handshakes may need.
+type fixedResolver struct {
 	endpoint  resolver.Endpoint
 	authority string
 }
 
-const oneScheme = "address"
+const fixedScheme = "address"
 
-func (o one) Build(_ resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
+func (o fixedResolver) Build(_ resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
 	return o, cc.UpdateState(resolver.State{Addresses: o.endpoint.Addresses, Endpoints: []resolver.Endpoint{o.endpoint}})
 }
 
-func (one) Scheme() string { return oneScheme }
+func (fixedResolver) Scheme() string { return fixedScheme }
 
-// OverrideAuthority is the target's authority: a backend is called by its name
-// and not by one of its addresses.
-func (o one) OverrideAuthority(resolver.Target) string { return o.authority }
+// OverrideAuthority returns the target's authority: RPCs name a backend by its name, not by an
+// address.
+func (o fixedResolver) OverrideAuthority(resolver.Target) string { return o.authority }
 
-func (one) ResolveNow(resolver.ResolveNowOptions) {}
+func (fixedResolver) ResolveNow(resolver.ResolveNowOptions) {}
 
-func (one) Close() {}
+func (fixedResolver) Close() {}
 
-// findings passes on what a resolver finds. It is a resolver.ClientConn.
-type findings struct {
+// resolverConn is a resolver.ClientConn that passes on a resolver's results.
+type resolverConn struct {
 	found  func(resolver.State) error
 	failed func(error)
 }
 
-func (f findings) UpdateState(state resolver.State) error { return f.found(state) }
+func (f resolverConn) UpdateState(state resolver.State) error { return f.found(state) }
 
-func (f findings) ReportError(err error) { f.failed(err) }
+func (f resolverConn) ReportError(err error) { f.failed(err) }
 
-func (f findings) NewAddress(addresses []resolver.Address) {
-	_ = f.found(resolver.State{Addresses: addresses}) // the interface leaves no way to answer
+func (f resolverConn) NewAddress(addresses []resolver.Address) {
+	_ = f.found(resolver.State{Addresses: addresses}) // the interface returns no error
 }
 
-// ParseServiceConfig refuses: what a name server says must not change how RPCs
-// are made.
-func (findings) ParseServiceConfig(string) *serviceconfig.ParseResult {
+// ParseServiceConfig fails: a name server's answer must not change how RPCs are made.
+func (resolverConn) ParseServiceConfig(string) *serviceconfig.ParseResult {
 	return &serviceconfig.ParseResult{Err: errors.New("service configurations are not used")}
 }
 
@@ -405,7 +398,7 @@ func (p *pool) resolve(ctx context.Context) {
 		return
 	}
 	for pause := p.params.retryFirst(); ; pause = min(2*pause, p.params.retryLast()) {
-		r, err := p.target.builder.Build(p.target.url, findings{p.update, p.unresolved}, p.buildOptions())
+		r, err := p.target.builder.Build(p.target.url, resolverConn{p.update, p.unresolved}, p.buildOptions())
 		if err == nil {
 			p.remind(ctx, r)
 			r.Close()
@@ -418,22 +411,21 @@ func (p *pool) resolve(ctx context.Context) {
 	}
 }
 
-// remind asks a resolver that reports by itself to look again: every
-// resolveEvery, and when a connection is lost.
+// remind makes a resolver that reports by itself resolve again: every resolveEvery, and when a
+// connection is lost.
 func (p *pool) remind(ctx context.Context, r resolver.Resolver) {
 	for p.lookAgain(ctx, p.resolveEvery) {
 		r.ResolveNow(resolver.ResolveNowOptions{})
-		if !sleep(ctx, lookupRest) {
+		if !sleep(ctx, minLookupPause) {
 			return
 		}
 	}
 }
 
-// poll looks a name up: every resolveEvery, when a connection is lost or cannot
-// be established, and after failures. Each lookup has a resolver of its own:
-// grpc-go's DNS resolver asks no sooner than 30 s after an answer, a bound that
-// can only be changed for the whole process, and backs off to two minutes after
-// failures, so that a backend that has moved would stay away for as long.
+// poll looks a name up: every resolveEvery, when a connection is lost or cannot be established, and
+// after failures. Each lookup uses a new resolver: grpc-go's DNS resolver asks no sooner than 30 s
+// after an answer, a bound that can only be changed for the whole process, and backs off to two
+// minutes after failures, so a backend that has moved would be unreachable for as long.
 func (p *pool) poll(ctx context.Context) {
 	pause := p.params.retryFirst()
 	for {
@@ -446,7 +438,7 @@ func (p *pool) poll(ctx context.Context) {
 			again, pause = jitter(pause), min(2*pause, p.params.retryLast())
 		} else {
 			pause = p.params.retryFirst()
-			if !sleep(ctx, min(lookupRest, again)) {
+			if !sleep(ctx, min(minLookupPause, again)) {
 				return
 			}
 		}
@@ -457,11 +449,11 @@ func (p *pool) poll(ctx context.Context) {
 }
 
 const (
-	// resolveEvery is short of 30 s, so that a new address has its connection
-	// within 30 s. Up to a tenth of it is jitter.
+	// resolveEvery is short of 30 s, so that a new address has its connection within 30 s. Up to a
+	// tenth of it is jitter.
 	resolveEvery = 27 * time.Second
-	// lookupRest is the least time between two lookups after one that succeeded.
-	lookupRest = time.Second
+	// minLookupPause is the shortest time between two lookups after one that succeeded.
+	minLookupPause = time.Second
 	// lookupTimeout bounds one lookup.
 	lookupTimeout = 10 * time.Second
 )
@@ -474,14 +466,14 @@ func (p *pool) lookUp(ctx context.Context) error {
 		state resolver.State
 		err   error
 	}
-	results := make(chan result, 1) // for the first result; the resolver is closed then
+	results := make(chan result, 1) // takes the first result; then the resolver is closed
 	report := func(r result) {
 		select {
 		case results <- r:
 		default:
 		}
 	}
-	r, err := p.target.builder.Build(p.target.url, findings{
+	r, err := p.target.builder.Build(p.target.url, resolverConn{
 		found:  func(state resolver.State) error { report(result{state: state}); return nil },
 		failed: func(err error) { report(result{err: err}) },
 	}, p.buildOptions())
@@ -496,7 +488,7 @@ func (p *pool) lookUp(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	if got.err == nil && len(endpointsOf(got.state)) == 0 {
-		// grpc-go's resolver tells a name that does not exist so.
+		// grpc-go's resolver reports a name that does not exist as an empty result.
 		got.err = errors.New("no address")
 	}
 	if got.err != nil {
@@ -511,8 +503,8 @@ func (p *pool) buildOptions() resolver.BuildOptions {
 	return resolver.BuildOptions{DisableServiceConfig: true, Authority: p.authority()}
 }
 
-// lookAgain waits until the addresses should be looked up again, at most for d.
-// It reports false when ctx ends.
+// lookAgain waits until the addresses should be looked up again, at most for d. It returns false
+// when ctx ends.
 func (p *pool) lookAgain(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d - jitter(d/10))
 	defer timer.Stop()
@@ -525,7 +517,7 @@ func (p *pool) lookAgain(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-// resolveSoon has the addresses looked up again.
+// resolveSoon requests a lookup of the addresses.
 func (p *pool) resolveSoon() {
 	select {
 	case p.again <- struct{}{}:

@@ -14,27 +14,25 @@ import (
 // maxFileSets bounds the file sets of one schema.
 const maxFileSets = 32
 
-// fileSet holds files that fit together: no two of them declare one symbol, and
-// no two have one name. The schema of nearly every backend is one set. A backend
-// that answers for several servers, or is linked from several builds, may
-// describe one symbol in files of two names (common.proto, proto/common.proto),
-// or two files of one name. The reflection client has one registry and keeps the
-// first file of a name, so each set has a client of its own.
+// fileSet holds files that are consistent: no two of them declare one symbol or have one name. The
+// schema of nearly every backend is one set. A backend that answers for several servers, or is
+// linked from several builds, may describe one symbol in files of two names (common.proto,
+// proto/common.proto), or two files of one name. The reflection client has one registry and keeps
+// the first file of a name, so each set has a client of its own.
 type fileSet struct {
 	conn   *guardedConn
 	client *grpcreflect.Client
 	files  *protoregistry.Files
 }
 
-// misfitError says that the files of a symbol do not fit into a set. They may
-// fit into another one.
+// misfitError reports that the files of a symbol contradict a set. They may fit into another one.
 type misfitError struct{ err error }
 
 func (e *misfitError) Error() string { return e.err.Error() }
 
 func (e *misfitError) Unwrap() error { return e.err }
 
-// add looks up a symbol, and adds its file with all that it imports.
+// add looks up a symbol and adds its file with all imports.
 func (s *fileSet) add(name protoreflect.FullName) error {
 	if s.has(name) {
 		return nil
@@ -63,22 +61,22 @@ func (s *fileSet) has(name protoreflect.FullName) bool {
 	return err == nil
 }
 
-// rest ends the set's stream. The client opens another one when it needs it.
-func (s *fileSet) rest() {
+// closeStream ends the set's stream. The client opens another one when it needs it.
+func (s *fileSet) closeStream() {
 	s.conn.giveUp() // first, since Reset reads the stream to its end
 	s.client.Reset()
 }
 
-// schemaReader is one reading of a backend's schema under way. It has one stream
-// at a time, as its slot has room for one.
+// schemaReader reads a backend's schema once. It has one stream at a time, since its slot has room
+// for one.
 type schemaReader struct {
 	begin  func() *fileSet
 	sets   []*fileSet
-	owners map[protoreflect.FullName]*fileSet // of services
-	spare  *fileSet                           // a set that has been sent no file; may be nil
+	owners map[protoreflect.FullName]*fileSet // by service
+	spare  *fileSet                           // a set without any file; may be nil
 	active *fileSet                           // the set whose stream is open; may be nil
-	latest *fileSet                           // the set that a symbol has fitted into last; may be nil
-	misfit []string                           // the services whose files did not fit into a set
+	latest *fileSet                           // the set that last accepted a symbol; may be nil
+	misfit []string                           // the services whose files contradicted a set
 }
 
 func (u *Upstream) newSchemaReader(ctx context.Context, slot *slot) *schemaReader {
@@ -95,15 +93,15 @@ func (u *Upstream) newSchemaReader(ctx context.Context, slot *slot) *schemaReade
 	}
 }
 
-// close ends the stream that is open.
+// close ends the open stream.
 func (r *schemaReader) close() {
 	if r.active != nil {
-		r.active.rest()
+		r.active.closeStream()
 		r.active = nil
 	}
 }
 
-// activate has the set's stream be the only one.
+// activate ends the stream of any other set.
 func (r *schemaReader) activate(set *fileSet) {
 	if r.active != set {
 		r.close()
@@ -111,7 +109,7 @@ func (r *schemaReader) activate(set *fileSet) {
 	}
 }
 
-// fresh returns a set that has been sent no file.
+// fresh returns a set without any file.
 func (r *schemaReader) fresh() *fileSet {
 	if set := r.spare; set != nil {
 		r.spare = nil
@@ -124,12 +122,12 @@ func (r *schemaReader) listServices() ([]protoreflect.FullName, error) {
 	r.spare = r.fresh()
 	r.activate(r.spare)
 	services, err := r.spare.client.ListServices()
-	slices.Sort(services) // which file sets there are does not depend on the order of the list
+	slices.Sort(services) // the file sets must not depend on the order of the list
 	return services, err
 }
 
-// place adds a symbol to the first set that its files fit into, or to a set of
-// its own. misfit reports whether there is a set that they do not fit into.
+// place adds a symbol to the first set that its files fit into, or to a new set. misfit reports
+// whether they contradict a set.
 func (r *schemaReader) place(name protoreflect.FullName) (placed *fileSet, misfit bool, err error) {
 	for _, set := range r.sets {
 		if set.has(name) {
@@ -168,8 +166,8 @@ func (r *schemaReader) place(name protoreflect.FullName) (placed *fileSet, misfi
 	return set, why != nil, nil
 }
 
-// read reads the schema of all services. It returns also those of the wanted
-// types that the backend does not know.
+// read reads the schema of all services. It also returns the wanted types that the backend does not
+// know.
 func (r *schemaReader) read(wanted []protoreflect.FullName, unknown func(protoreflect.FullName)) (*Schema, []protoreflect.FullName, error) {
 	services, err := r.listServices()
 	if err != nil {
@@ -191,13 +189,13 @@ func (r *schemaReader) read(wanted []protoreflect.FullName, unknown func(protore
 		}
 	}
 	if len(services) > 0 && len(broken) == len(services) {
-		return nil, nil, broken[services[0]] // nothing can be read: worth another try
+		return nil, nil, broken[services[0]] // no service is readable: a retry may help
 	}
 	var absent []protoreflect.FullName
 	for _, name := range wanted {
 		if _, _, err := r.place(name); err != nil {
-			// A backend that fails on a type that only its messages name must
-			// not keep its services from being read.
+			// A failure for a type that only messages name must not keep the services from being
+			// read.
 			if fatal(err) {
 				return nil, nil, err
 			}

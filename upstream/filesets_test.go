@@ -12,8 +12,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// noteFields are the fields of common.Note as the types of a service have it:
-// in its event, and by its resolver.
+// noteFields returns the fields of common.Note in a service's event, and checks that its resolver
+// has the same.
 func noteFields(t *testing.T, s *Schema, rpc string) string {
 	t.Helper()
 	method, err := s.Method(rpc)
@@ -35,8 +35,8 @@ func noteFields(t *testing.T, s *Schema, rpc string) string {
 	return strings.Join(names, " ")
 }
 
-// Two services declare one message in files of two names. Each has its own.
-func TestServicesThatDeclareOneSymbolInTwoFiles(t *testing.T) {
+// Two services declare one message in files of two names. Each has its own type.
+func TestServicesThatDeclareOneSymbolInTwoFilesHaveTheirOwnTypes(t *testing.T) {
 	for name, version := range map[string]backendtest.Reflection{
 		"both": backendtest.ReflectionBoth, "v1": backendtest.ReflectionV1, "v1alpha": backendtest.ReflectionV1Alpha,
 	} {
@@ -45,7 +45,7 @@ func TestServicesThatDeclareOneSymbolInTwoFiles(t *testing.T) {
 				var log lines
 				backend := backendtest.Start(t, backendtest.WithReflection(version), backendtest.WithContradiction(t), backendtest.WithMaxConcurrentStreams(streams))
 				u := connect(t, Params{Target: backend.Addr(), Logger: log.logger()})
-				s, err := u.AwaitSchema(within(t))
+				s, err := u.awaitSchema(within(t))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -56,7 +56,7 @@ func TestServicesThatDeclareOneSymbolInTwoFiles(t *testing.T) {
 				if got := noteFields(t, s, backendtest.BetaMethod); got != "title number" {
 					t.Errorf("beta has a Note with %s", got)
 				}
-				// A type of one service is known to the messages of all others.
+				// Each service's messages know the types of the others.
 				for _, rpc := range []string{backendtest.AlphaMethod, backendtest.BetaMethod, watchMethod} {
 					for _, other := range []string{"alpha.v1.Event", "beta.v1.Event", "ssebridge.test.v1.Note"} {
 						if _, err := s.Resolver(rpc).FindMessageByURL("type.googleapis.com/" + other); err != nil {
@@ -75,11 +75,11 @@ func TestServicesThatDeclareOneSymbolInTwoFiles(t *testing.T) {
 	}
 }
 
-// jointReflection answers for several servers, each of which has files of its own.
+// jointReflection answers for several servers, each of which has its own files.
 func jointReflection(servers map[string][]*descriptorpb.FileDescriptorProto) reflectionv1.ServerReflectionServer {
 	return hostileReflection{
 		services: func() (names []string) {
-			for name := range servers { // in any order
+			for name := range servers { // in random order
 				names = append(names, name)
 			}
 			return names
@@ -90,8 +90,8 @@ func jointReflection(servers map[string][]*descriptorpb.FileDescriptorProto) ref
 	}
 }
 
-// serviceFiles are those of one server: service.proto with a service, which takes and returns a
-// Note of note.proto that has one field.
+// serviceFiles returns the files of one server: service.proto has a service that takes and returns
+// the Note of note.proto, which has one field.
 func serviceFiles(pkg, noteField string) []*descriptorpb.FileDescriptorProto {
 	return []*descriptorpb.FileDescriptorProto{
 		{
@@ -114,22 +114,23 @@ func serviceFiles(pkg, noteField string) []*descriptorpb.FileDescriptorProto {
 	}
 }
 
-// One server answers for others, whose files have the same names and differ. However many there are, each service
-// has its own types, and the schema does not depend on the order in which they are listed.
-func TestServicesWhoseFilesHaveOneName(t *testing.T) {
+// One server answers for others, whose files have the same names and different contents. Each
+// service has its own types, for any number of servers, and the schema does not depend on the order
+// of the list.
+func TestServicesWhoseFilesHaveOneNameHaveTheirOwnTypes(t *testing.T) {
 	const servers = 9
 	files := map[string][]*descriptorpb.FileDescriptorProto{}
 	for i := range servers {
 		pkg := fmt.Sprintf("p%d", i)
 		files[pkg+".S"] = serviceFiles(pkg, fmt.Sprintf("field%d", i))
-		if i%2 == 1 { // only the file with the message has the name of another
+		if i%2 == 1 { // only note.proto has the name of another file
 			files[pkg+".S"][0].Name = new(pkg + ".proto")
 		}
 	}
 	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone),
 		backendtest.WithService(&reflectionv1.ServerReflection_ServiceDesc, jointReflection(files)))
 	u := connect(t, Params{Target: backend.Addr()})
-	s, err := u.AwaitSchema(within(t))
+	s, err := u.awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,8 @@ func TestServicesWhoseFilesHaveOneName(t *testing.T) {
 	}
 }
 
-// More servers contradict each other than there are file sets. The first of them are served, and the others say why not.
+// More servers contradict each other than there may be file sets. The first are served, and the
+// errors of the others name the reason.
 func TestFileSetsAreBounded(t *testing.T) {
 	files := map[string][]*descriptorpb.FileDescriptorProto{}
 	for i := range maxFileSets + 2 {
@@ -154,7 +156,7 @@ func TestFileSetsAreBounded(t *testing.T) {
 	}
 	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone),
 		backendtest.WithService(&reflectionv1.ServerReflection_ServiceDesc, jointReflection(files)))
-	s, err := connect(t, Params{Target: backend.Addr()}).AwaitSchema(within(t))
+	s, err := connect(t, Params{Target: backend.Addr()}).awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,14 +171,14 @@ func TestFileSetsAreBounded(t *testing.T) {
 	}
 }
 
-// Servers may send one file twice with its options in another order, or with other comments.
+// Servers may send a file twice with its options in another order, or with other comments.
 func TestAFileThatIsSentAgainDoesNotContradictItself(t *testing.T) {
 	first, second := serviceFiles("p1", "text"), serviceFiles("p2", "text")
 	second[0].Name = new("other.proto")
 	second[1].SourceCodeInfo = &descriptorpb.SourceCodeInfo{Location: []*descriptorpb.SourceCodeInfo_Location{{Span: []int32{1, 2, 3}, LeadingComments: new("A comment.")}}}
 	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone), backendtest.WithService(
 		&reflectionv1.ServerReflection_ServiceDesc, jointReflection(map[string][]*descriptorpb.FileDescriptorProto{"p1.S": first, "p2.S": second})))
-	s, err := connect(t, Params{Target: backend.Addr()}).AwaitSchema(within(t))
+	s, err := connect(t, Params{Target: backend.Addr()}).awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,15 +187,16 @@ func TestAFileThatIsSentAgainDoesNotContradictItself(t *testing.T) {
 	}
 }
 
-// A service whose own files are at odds is broken, and does no harm to others, whether they come before or after it.
-func TestAServiceThatContradictsItself(t *testing.T) {
+// A service whose own files contradict each other is broken. It affects no other service, before or
+// after it.
+func TestAServiceThatContradictsItselfHarmsNoOther(t *testing.T) {
 	odd := serviceFiles("p2", "odd")
 	odd[0].MessageType = append(odd[0].MessageType, &descriptorpb.DescriptorProto{Name: new("Event")})
 	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone), backendtest.WithService(
 		&reflectionv1.ServerReflection_ServiceDesc, jointReflection(map[string][]*descriptorpb.FileDescriptorProto{
 			"p1.S": serviceFiles("p1", "one"), "p2.S": odd, "p3.S": serviceFiles("p3", "three"),
 		})))
-	s, err := connect(t, Params{Target: backend.Addr()}).AwaitSchema(within(t))
+	s, err := connect(t, Params{Target: backend.Addr()}).awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,8 +208,8 @@ func TestAServiceThatContradictsItself(t *testing.T) {
 	}
 }
 
-// A type that only messages name may contradict the services' files, too.
-func TestAWantedTypeThatContradictsServices(t *testing.T) {
+// A type that only messages name may contradict the services' files.
+func TestAWantedTypeThatContradictsServicesIsRead(t *testing.T) {
 	files := map[string][]*descriptorpb.FileDescriptorProto{"p1.S": serviceFiles("p1", "one"), "p2.Event": serviceFiles("p2", "two")}
 	server, ok := jointReflection(files).(hostileReflection)
 	if !ok {
@@ -215,7 +218,7 @@ func TestAWantedTypeThatContradictsServices(t *testing.T) {
 	server.services = func() []string { return []string{"p1.S"} }
 	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone), backendtest.WithService(&reflectionv1.ServerReflection_ServiceDesc, server))
 	u := connect(t, Params{Target: backend.Addr()})
-	s, err := u.AwaitSchema(within(t))
+	s, err := u.awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,8 +240,8 @@ func TestAWantedTypeThatContradictsServices(t *testing.T) {
 	}
 }
 
-// Extensions are looked for in a service's own files first, and then in the others.
-func TestExtensionsOfOtherFileSets(t *testing.T) {
+// Extensions are searched in a service's own files first, and then in the others.
+func TestExtensionsOfOtherFileSetsAreFound(t *testing.T) {
 	set := func(name string, number int32) *descriptorpb.FileDescriptorProto {
 		return &descriptorpb.FileDescriptorProto{
 			Name: new("ext.proto"), Package: new("x"), Syntax: new("proto2"),
@@ -258,7 +261,7 @@ func TestExtensionsOfOtherFileSets(t *testing.T) {
 		&reflectionv1.ServerReflection_ServiceDesc, jointReflection(map[string][]*descriptorpb.FileDescriptorProto{
 			"x.Sa": {set("a", 101)}, "x.Sb": {set("b", 102)},
 		})))
-	s, err := connect(t, Params{Target: backend.Addr()}).AwaitSchema(within(t))
+	s, err := connect(t, Params{Target: backend.Addr()}).awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,8 +278,9 @@ func TestExtensionsOfOtherFileSets(t *testing.T) {
 	}
 }
 
-// Node's reflection serves files without their imports, and the well-known types in a file of its own.
-func TestFilesWithoutTheirImports(t *testing.T) {
+// Node's reflection serves files without their imports, and the well-known types in a separate
+// file.
+func TestFilesWithoutTheirImportsAreRead(t *testing.T) {
 	files := serviceFiles("p1", "text")
 	files[0].Dependency = nil
 	files[0].MessageType[0].Field = append(files[0].MessageType[0].Field, &descriptorpb.FieldDescriptorProto{
@@ -289,7 +293,7 @@ func TestFilesWithoutTheirImports(t *testing.T) {
 	})
 	backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone), backendtest.WithService(
 		&reflectionv1.ServerReflection_ServiceDesc, jointReflection(map[string][]*descriptorpb.FileDescriptorProto{"p1.S": files})))
-	s, err := connect(t, Params{Target: backend.Addr()}).AwaitSchema(within(t))
+	s, err := connect(t, Params{Target: backend.Addr()}).awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}

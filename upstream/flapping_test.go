@@ -31,7 +31,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// count is how many lines hold text.
+// count returns the number of lines that contain text.
 func (l *lines) count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,18 +40,18 @@ func (l *lines) count(text string) int {
 
 func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// hangingUp is the address of a server that greets each client and hangs
-// up, and when it has accepted connections.
-func hangingUp(t *testing.T) (addr string, accepts <-chan time.Time) {
+// startHangingUp starts a server that greets each client and hangs up. It returns the address, and
+// the times of accepted connections.
+func startHangingUp(t *testing.T) (addr string, accepts <-chan time.Time) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	farewell := serverSays(t, func(f *http2.Framer) error {
+	farewell := serverBytes(t, func(f *http2.Framer) error {
 		return errors.Join(f.WriteSettings(), f.WriteGoAway(0, http2.ErrCodeNo, nil))
 	})
-	accepted := make(chan time.Time, 1<<16) // far more than there may be, so that no sender waits
+	accepted := make(chan time.Time, 1<<16) // large enough that no sender waits
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -61,8 +61,7 @@ func hangingUp(t *testing.T) (addr string, accepts <-chan time.Time) {
 				return
 			}
 			accepted <- time.Now()
-			// The peer may be gone already, which is its right. Reading to its
-			// end has it read all of the farewell.
+			// The peer may be gone already. Reading until its end lets it read all of the farewell.
 			_, _ = conn.Write(farewell)
 			_, _ = io.Copy(io.Discard, conn)
 			_ = conn.Close()
@@ -77,14 +76,14 @@ func hangingUp(t *testing.T) (addr string, accepts <-chan time.Time) {
 	return listener.Addr().String(), accepted
 }
 
-// Hardening: grpc-go's backoff begins anew with each connection that is up, so
-// it is no bound for a backend that accepts and hangs up.
+// Hardening: grpc-go's backoff restarts with each connection that comes up, so it does not bound
+// reconnects to a backend that accepts and hangs up.
 func TestABackendThatHangsUpIsNotFlooded(t *testing.T) {
-	for _, scheme := range []string{"", "static:///"} { // dialled by this package, and by grpc-go
+	for _, scheme := range []string{"", "static:///"} { // dialed by this package, and by grpc-go
 		t.Run(scheme, func(t *testing.T) {
-			addr, accepts := hangingUp(t)
+			addr, accepts := startHangingUp(t)
 			var log lines
-			// The schema is read by reflection: RPCs too make grpc-go connect.
+			// The schema comes by reflection, whose RPCs also make grpc-go connect.
 			u := connect(t, Params{Target: scheme + addr, Logger: log.logger()})
 			const n = 5
 			var first, last time.Time
@@ -98,12 +97,12 @@ func TestABackendThatHangsUpIsNotFlooded(t *testing.T) {
 					first = last
 				}
 			}
-			// Of each rest, half is not jitter. The one before the last may still
-			// last: grpc-go has a connection before it asks whether to wait.
+			// Half of each pause is not jitter. The last but one may still run: grpc-go has a
+			// connection before it calls the dialer again.
 			if least := (1<<(n-2) - 1) * defaultRetryInitial / 2; last.Sub(first) < least {
 				t.Errorf("connected to %d times in %v, want no less than %v", n, last.Sub(first), least)
 			}
-			// Close does not wait for a rest to end.
+			// Close does not wait for a pause to end.
 			closing := time.Now()
 			if err := u.Close(); err != nil {
 				t.Error(err)
@@ -115,7 +114,7 @@ func TestABackendThatHangsUpIsNotFlooded(t *testing.T) {
 				"msg=connected": 2, "the connection is lost": 2, "hangs up soon": 1, "cannot connect": 1, "could not be read": 1,
 			} {
 				if got := log.count(text); got > most {
-					t.Errorf("the log says %q %d times, want at most %d:\n%s", text, got, most, log.text.String())
+					t.Errorf("%q is logged %d times, want at most %d:\n%s", text, got, most, log.text.String())
 				}
 			}
 			if log.count("hangs up soon") == 0 {
@@ -125,14 +124,13 @@ func TestABackendThatHangsUpIsNotFlooded(t *testing.T) {
 	}
 }
 
-// rested is how long an attempt to connect waits after a connection that was up
-// for lived.
+// rested returns how long an attempt to connect waits after a connection that was up for lived.
 func rested(t *testing.T, p *pool, c *connection, lived time.Duration) time.Duration {
 	t.Helper()
 	p.limited(c, unlimitedStreams)
 	time.Sleep(lived)
 	begin := time.Now()
-	if err := p.rest(t.Context(), c); err != nil {
+	if err := p.awaitPause(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	return time.Since(begin)
@@ -151,7 +149,7 @@ func TestRestsAreBoundedAndEnd(t *testing.T) {
 			}
 		}
 		begin := time.Now()
-		if err := p.rest(t.Context(), c); err != nil || time.Since(begin) != 0 {
+		if err := p.awaitPause(t.Context(), c); err != nil || time.Since(begin) != 0 {
 			t.Errorf("after an attempt that failed, for which grpc-go waits itself: %v, %v", time.Since(begin), err)
 		}
 		if got := rested(t, p, c, steadyAfter); got != 0 {
@@ -164,7 +162,7 @@ func TestRestsAreBoundedAndEnd(t *testing.T) {
 		p.limited(c, unlimitedStreams)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := p.rest(ctx, c); !errors.Is(err, context.Canceled) {
+		if err := p.awaitPause(ctx, c); !errors.Is(err, context.Canceled) {
 			t.Errorf("rested on, %v", err)
 		}
 	})
@@ -176,10 +174,10 @@ func TestTheEndOfFlappingIsLogged(t *testing.T) {
 		var log lines
 		p := &pool{params: Params{Logger: log.logger()}.withDefaults(), changed: make(chan struct{})}
 		c := &connection{endpoint: &endpoint{}}
-		told := func(want int) {
+		wantConnected := func(want int) {
 			t.Helper()
 			if got := log.count("msg=connected"); got != want {
-				t.Errorf("connected is told %d times, want %d:\n%s", got, want, log.text.String())
+				t.Errorf("connected is logged %d times, want %d:\n%s", got, want, log.text.String())
 			}
 		}
 		for range 5 {
@@ -187,24 +185,24 @@ func TestTheEndOfFlappingIsLogged(t *testing.T) {
 			p.changedState(c, connectivity.Idle)
 			rested(t, p, c, 0)
 		}
-		told(2)
+		wantConnected(2)
 		p.changedState(c, connectivity.Ready)
-		told(2)
+		wantConnected(2)
 		p.steady(t.Context(), c)
-		told(3)
+		wantConnected(3)
 		p.changedState(c, connectivity.Idle)
 		if got := log.count("the connection is lost"); got != 3 {
-			t.Errorf("lost is told %d times:\n%s", got, log.text.String())
+			t.Errorf("the loss is logged %d times:\n%s", got, log.text.String())
 		}
 		rested(t, p, c, time.Minute)
 		p.changedState(c, connectivity.Ready)
 		p.steady(t.Context(), c)
-		told(4)
+		wantConnected(4)
 	})
 }
 
-// Retry.Max bounds how soon a backend that is back is connected to, however long
-// it was away.
+// Retry.Max bounds the time until a backend that is back is connected to, for any length of the
+// outage.
 func TestABackendThatIsBackIsFoundSoon(t *testing.T) {
 	for _, scheme := range []string{"", "static:///"} {
 		t.Run(scheme, func(t *testing.T) {

@@ -9,10 +9,9 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// A name may have addresses of both versions of IP where only one of them works. The
-// others are told apart from backends that are down, and do not have the name looked
-// up again and again.
-func TestAddressesOfAVersionOfIPThatDoesNotWork(t *testing.T) {
+// A name may have addresses of both IP versions while only one version works. The others are
+// reported as foreign, not as down, and do not trigger lookups.
+func TestAddressesOfAnIPVersionThatDoesNotWorkAreForeign(t *testing.T) {
 	b := backendtest.Start(t)
 	b.OnWatch(silent)
 	_, port, err := net.SplitHostPort(b.Addr())
@@ -34,16 +33,16 @@ func TestAddressesOfAVersionOfIPThatDoesNotWork(t *testing.T) {
 	}
 	awaitUsage(t, u, "the address of IPv6 is not foreign", func(usage Usage) bool { return slices.Equal(foreign(usage), []string{six}) })
 
-	names.Set("app.test", "127.0.0.1", "::1") // 127.0.0.99 is down, and has the name looked up
+	names.Set("app.test", "127.0.0.1", "::1") // 127.0.0.99 is down and triggers lookups
 	awaitUsage(t, u, "the address that is down is still there", func(usage Usage) bool { return len(usage.Addresses) == 2 })
-	time.Sleep(2 * lookupRest) // for a lookup that is due
+	time.Sleep(2 * minLookupPause) // for a lookup that is due
 	before := names.Lookups()
 	time.Sleep(4 * time.Second) // an attempt to connect each 1 to 3 s
 	if n := names.Lookups() - before; n > 0 {
 		t.Errorf("%d lookups while nothing has changed", n)
 	}
 
-	// One that has worked is like any other when it is lost.
+	// An address that has worked is not foreign once it is lost.
 	u.pool.mu.Lock()
 	u.pool.triedLocked(u.pool.endpointLocked(six), true)
 	u.pool.mu.Unlock()

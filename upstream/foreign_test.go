@@ -18,8 +18,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// overTransports runs a test with an intermediary in clear, behind TLS, and on a
-// connection that the embedder has made.
+// overTransports runs a test with a clear intermediary, with one behind TLS, and on a connection of
+// the embedder's own.
 func overTransports(t *testing.T, test func(*testing.T, *backendtest.Backend, *backendtest.Intermediary, Params)) {
 	t.Helper()
 	t.Run("clear", func(t *testing.T) {
@@ -59,7 +59,7 @@ func checkForeign(t *testing.T, err error) {
 	}
 	for _, word := range []string{"<", "html", "4711", "login.example"} {
 		if message := status.Convert(err).Message(); strings.Contains(message, word) {
-			t.Errorf("anybody may read %q", message)
+			t.Errorf("the public status is %q", message)
 		}
 	}
 }
@@ -70,7 +70,7 @@ func TestAForeignAnswerIsUnavailable(t *testing.T) {
 		for _, foreign := range backendtest.ForeignAnswers() {
 			t.Run(foreign.Name, func(t *testing.T) {
 				if params.Conn != nil && (foreign.Name == "a page without an end" || strings.HasSuffix(foreign.Name, "without a status")) {
-					return // needs a connection that is read along
+					return // needs an answerConn
 				}
 				m.Answer(foreign.Answer)
 				s := watch(t, u, nil)
@@ -97,14 +97,14 @@ func TestAForeignPageIsInTheError(t *testing.T) {
 	_, err := u.Invoke(within(t), Call{Method: getMethod})
 	text := err.Error()
 	if !strings.Contains(text, "403 (Forbidden)") || !strings.Contains(text, "entry xxx") {
-		t.Errorf("the operator reads only %q", text)
+		t.Errorf("the error is only %q", text)
 	}
 	if strings.ContainsAny(text, "\x1b\n") || len(text) > 2*maxErrorLen {
-		t.Errorf("the operator reads %d bytes: %q", len(text), text)
+		t.Errorf("the error has %d bytes: %q", len(text), text)
 	}
 }
 
-// The backend's own status passes an intermediary as it is, whatever else came.
+// The backend's own status passes an intermediary unchanged, with all kinds of other metadata.
 func TestABackendsOwnStatusIsNotForeign(t *testing.T) {
 	overTransports(t, func(t *testing.T, backend *backendtest.Backend, _ *backendtest.Intermediary, params Params) {
 		u := connect(t, params)
@@ -115,7 +115,7 @@ func TestABackendsOwnStatusIsNotForeign(t *testing.T) {
 				"behind a message": func(s watchServer) error { return s.Send(&testv1.FeedEvent{}) },
 			} {
 				if params.Conn != nil && name == "at once" {
-					continue // the proxy makes headers and an end of it, which grpc-go does not take
+					continue // the proxy converts it to headers and an end, which grpc-go rejects
 				}
 				backend.OnWatch(func(_ *testv1.WatchRequest, stream watchServer) error {
 					if err := before(stream); err != nil {
@@ -141,14 +141,14 @@ func TestABackendsOwnStatusIsNotForeign(t *testing.T) {
 	})
 }
 
-// Reflection waits for a foreign answer to pass. A 404 must not be taken for a
-// backend without reflection, which is asked again after 30 s only.
+// Reflection retries soon after a foreign answer. A 404 must not count as a backend without
+// reflection, which is asked again only after 30 s.
 func TestReflectionOutlivesForeignAnswers(t *testing.T) {
 	overTransports(t, func(t *testing.T, _ *backendtest.Backend, m *backendtest.Intermediary, params Params) {
 		for _, foreign := range backendtest.ForeignAnswers() {
 			t.Run(foreign.Name, func(t *testing.T) {
 				if params.Conn != nil && (foreign.Name == "a page without an end" || strings.HasSuffix(foreign.Name, "without a status")) {
-					return // needs a connection that is read along
+					return // needs an answerConn
 				}
 				m.Answer(foreign.Answer)
 				u := connect(t, params)
@@ -159,7 +159,7 @@ func TestReflectionOutlivesForeignAnswers(t *testing.T) {
 				}
 				m.Answer(nil)
 				began := time.Now()
-				if _, err := u.AwaitSchema(within(t)); err != nil {
+				if _, err := u.awaitSchema(within(t)); err != nil {
 					t.Fatal(err)
 				}
 				if took := time.Since(began); took > 5*time.Second {
@@ -170,7 +170,7 @@ func TestReflectionOutlivesForeignAnswers(t *testing.T) {
 	})
 }
 
-// What Envoy passes on is the backend's own word, and so is what Envoy says of a caller.
+// A status that Envoy passes on is the backend's own, and so is Envoy's refusal of a caller.
 func TestAStatusThatAProxyPassesOnIsTheBackends(t *testing.T) {
 	overTransports(t, func(t *testing.T, _ *backendtest.Backend, m *backendtest.Intermediary, params Params) {
 		u := connect(t, params)
@@ -205,7 +205,7 @@ func TestAStatusThatAProxyPassesOnIsTheBackends(t *testing.T) {
 	})
 }
 
-// A reset is reported as one, also where the backend says that it has not begun.
+// A reset is reported as one, also with the code that allows a retry.
 func TestAResetIsReportedAsOne(t *testing.T) {
 	for _, code := range []http2.ErrCode{http2.ErrCodeRefusedStream, http2.ErrCodeCancel} {
 		raw := backendtest.StartRaw(t, func(c *backendtest.RawConn, stream backendtest.RawStream, _ *testv1.WatchRequest) {

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// Bounds of what one reading of a schema may take. The largest public APIs have
-// some thousands of files and a few megabytes of descriptors.
+// Bounds of one reading of a schema. The largest public APIs have a few thousand files and a few
+// megabytes of descriptors.
 const (
 	maxReflectionResponses = 8 << 10
 	maxReflectionBytes     = 32 << 20
@@ -20,32 +20,31 @@ const (
 	maxReflectionImports   = 32 << 10
 )
 
-// errReflectionLimit is wrapped by what the guard refuses.
+// errReflectionLimit is wrapped by the guard's refusals.
 var errReflectionLimit = errors.New("the backend's schema is refused")
 
-// reflectionGuard looks at the responses of a backend before the reflection
-// client does. The client follows imports by recursion, and so files that import
-// each other would end the process by overflowing its stack, which no recover
-// can help; and it keeps all that it is sent.
+// reflectionGuard checks a backend's responses before the reflection client reads them. The client
+// follows imports by recursion, so files that import each other would end the process by a stack
+// overflow, which recover cannot catch. The client also keeps every file that it receives.
 //
 // A guard belongs to one file set of one reading, and to one goroutine.
 type reflectionGuard struct {
 	spent   *reflectionSpent
 	imports importGraph
-	err     error // sticky: the client tries again
-	// declares has the file of each top-level message and enum.
+	err     error // sticky, since the client retries
+	// declares maps each top-level message and enum to its file.
 	declares map[string]string
 
-	// What has come since the caller set these to zero: how many files, and the name of one
+	// Since the caller last reset these two: the number of received files, and the name of a file
 	// that differs from an earlier file of that name.
 	files        int
 	twoOfOneName string
 }
 
-// reflectionSpent is what one reading has taken, over all of its guards.
+// reflectionSpent counts the resources of one reading, over all of its guards.
 type reflectionSpent struct {
 	responses, bytes int
-	method           string // of the version that has answered; empty before
+	method           string // the version that has answered; empty before
 }
 
 func newReflectionGuard() *reflectionGuard {
@@ -68,10 +67,9 @@ func (g *reflectionGuard) admit(response any) error {
 	return g.err
 }
 
-// broke notes how a stream ended. After UNAVAILABLE the client would go on in
-// the other version of reflection, and a backend that has only one would seem to
-// have answered UNIMPLEMENTED to what it was asked. Before the first response
-// that is the client's way to find out the version.
+// broke records how a stream ended. After UNAVAILABLE the client would retry with the other version
+// of reflection. A backend that has only one would then seem to have answered UNIMPLEMENTED. Before
+// the first response the retry is the client's way to find the version.
 func (g *reflectionGuard) broke(err error) {
 	if g.err == nil && g.spent.responses > 0 && status.Code(err) == codes.Unavailable {
 		g.err = err
@@ -89,7 +87,7 @@ func (g *reflectionGuard) check(response any) error {
 	if g.spent.bytes += proto.Size(message); g.spent.bytes > maxReflectionBytes {
 		return fmt.Errorf("%w: it is larger than %d MiB", errReflectionLimit, maxReflectionBytes>>20)
 	}
-	// By name, so that one code serves both versions' types.
+	// By name, so that the code works for both versions' types.
 	m := message.ProtoReflect()
 	field := m.Descriptor().Fields().ByName("file_descriptor_response")
 	if field == nil || !m.Has(field) {

@@ -9,23 +9,22 @@ import (
 	"syscall"
 )
 
-// hintedError is why a connection failed, with what is probably wrong with the
-// configuration: the two sides of a wrong tls key speak past each other, and
-// neither's own words say so.
+// hintedError is the error of a connection with a probable mistake in the configuration. With a
+// wrong tls key, the two sides misread each other's bytes, and neither error message names the key.
 type hintedError struct {
 	err  error
 	hint string
-	// certain says that the server has answered what it will answer again.
-	certain bool
+	// final is set if the server would answer the same again.
+	final bool
 }
 
 func (e *hintedError) Error() string { return fmt.Sprintf("%v; %s", e.err, e.hint) }
 
-// Unwrap is the error without the hint.
+// Unwrap returns the error without the hint.
 func (e *hintedError) Unwrap() error { return e.err }
 
-// withHint adds what is probably wrong to the error of a connection. secure says
-// that this side speaks TLS.
+// withHint adds a probable mistake in the configuration to the error of a connection. secure is set
+// if this side speaks TLS.
 func withHint(secure bool, err error) error {
 	if hint, certain := hintOf(secure, err); hint != "" {
 		return &hintedError{err, hint, certain}

@@ -2,33 +2,31 @@ package upstream
 
 import "google.golang.org/protobuf/types/descriptorpb"
 
-// importGraph is which file imports which, as far as a backend has said. It
-// tells when files import each other.
+// importGraph records which file imports which, as far as a backend has sent them, and detects
+// files that import each other.
 //
-// Files come in any order, and a response may hold one or all of them. What was
-// followed once and is complete is not followed again, so that the work for a
-// backend that sends the files of a whole schema grows with their imports and
-// not with the square of them.
+// Files come in any order, and a response may hold one or all of them. A complete file is not
+// followed again, so the work for a whole schema grows with its imports and not with their square.
 type importGraph struct {
-	files map[string]*importedFile // those that are sent, and those that they import
+	files map[string]*importedFile // sent files and their imports
 	sent  int
 	edges int
-	round int // counts calls of cycle
+	round int // the number of calls of cycle
 }
 
-// importedFile is a file that was sent, or is only imported yet.
+// importedFile is a file that was sent, or that is so far only imported.
 type importedFile struct {
 	name      string
 	sent      bool
 	imports   []*importedFile
 	described *descriptorpb.FileDescriptorProto // as it was sent, without comments
 
-	round    int  // in which it was followed last
-	open     bool // it is being followed
-	complete bool // it and all that it imports was sent, and is free of cycles
+	round    int  // the last round that followed it
+	open     bool // a recursion is following it
+	complete bool // it and all its imports were sent and are free of cycles
 }
 
-// file is the file of a name.
+// file returns the file of a name.
 func (g *importGraph) file(name string) *importedFile {
 	f, ok := g.files[name]
 	if !ok {
@@ -38,8 +36,8 @@ func (g *importGraph) file(name string) *importedFile {
 	return f
 }
 
-// add notes a file that was sent. Of several of one name it keeps the first, as
-// the reflection client does; it returns nil for the others.
+// add records a sent file. Of several files of one name it keeps the first, as the reflection
+// client does, and returns nil for the others.
 func (g *importGraph) add(name string, imports []string) *importedFile {
 	f := g.file(name)
 	if f.sent {
@@ -55,9 +53,8 @@ func (g *importGraph) add(name string, imports []string) *importedFile {
 	return f
 }
 
-// cycle returns a file that imports itself by way of others; nil if none does.
-// Any cycle that was not found before has one of the files in it that were added
-// since, which are given.
+// cycle returns a file that directly or indirectly imports itself; nil if none does. added holds
+// the files that were added since the last call. A new cycle contains one of them.
 func (g *importGraph) cycle(added []*importedFile) *importedFile {
 	g.round++
 	for _, f := range added {
@@ -68,7 +65,7 @@ func (g *importGraph) cycle(added []*importedFile) *importedFile {
 	return nil
 }
 
-// follow goes depth first through what f imports.
+// follow searches the imports of f depth first.
 func (f *importedFile) follow(round int) *importedFile {
 	if f.open {
 		return f

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// sends is a response with files, each as "name import import …".
+// sends returns a response with files, each given as "name import import …".
 func sends(t testing.TB, files ...string) *reflectionv1.ServerReflectionResponse {
 	t.Helper()
 	response := &reflectionv1.FileDescriptorResponse{}
@@ -27,8 +27,8 @@ func sends(t testing.TB, files ...string) *reflectionv1.ServerReflectionResponse
 	}
 }
 
-// Files that import each other are found in whichever order and in however many
-// responses they come, and others never are.
+// The guard finds files that import each other in any order and in any number of responses, and no
+// others.
 func TestGuardFindsCycles(t *testing.T) {
 	for _, c := range []struct {
 		files string
@@ -41,7 +41,7 @@ func TestGuardFindsCycles(t *testing.T) {
 		{"a x, b a x, c b a, d c missing", false},
 		{"a b missing, b c missing, c a missing", true},
 		{"a b b b, b", false},
-		{"a b, a a, b", false}, // the first of a name counts
+		{"a b, a a, b", false}, // the first file of a name counts
 	} {
 		files := strings.Split(c.files, ", ")
 		for range 50 {
@@ -65,8 +65,7 @@ func TestGuardFindsCycles(t *testing.T) {
 	}
 }
 
-// schemaOf is a schema as large as the guard admits: each file imports those
-// behind it.
+// schemaOf returns a schema as large as the guard admits: each file imports those after it.
 func schemaOf(n int) []string {
 	files := make([]string, n)
 	for i := range files {
@@ -80,8 +79,8 @@ func schemaOf(n int) []string {
 	return files
 }
 
-// Hardening: what is complete is not followed again, or the work would grow with
-// the square of the files.
+// Hardening: a complete file is not followed again. Otherwise the work would grow with the square
+// of the number of files.
 func TestGuardFollowsAFileOnce(t *testing.T) {
 	files := schemaOf(maxReflectionFiles)
 	slices.Reverse(files)
@@ -113,7 +112,7 @@ func BenchmarkGuard(b *testing.B) {
 	files := schemaOf(maxReflectionFiles)
 	missing := slices.Clone(files)
 	slices.Reverse(missing)
-	missing[0] += " missing" // so that nothing is ever complete
+	missing[0] += " missing" // so that no file is ever complete
 	shuffled := slices.Clone(files)
 	rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	for name, responses := range map[string][]proto.Message{

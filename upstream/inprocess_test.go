@@ -9,7 +9,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// echoService answers a Watch with the topic it asked for.
+// echoService answers a Watch with the requested topic.
 type echoService struct {
 	testv1.UnimplementedFeedServiceServer
 }

@@ -14,16 +14,15 @@ import (
 )
 
 const (
-	// Reading a schema is tried again with doubled, jittered pauses between
-	// these two, until it succeeds once for a connection and has all services
-	// that it had before, unless they are gone from the list. A new connection
-	// and RefreshSchema cut a pause short.
+	// A failed reading of a schema is retried with doubled, jittered pauses between these two. The
+	// retries end when a reading succeeds on the current connection and has all earlier services
+	// that the backend still lists. A new connection and RefreshSchema cut a pause short.
 	schemaRetryFirst = 100 * time.Millisecond
 	schemaRetryLast  = 30 * time.Second
-	// failureSilence is how long the log hears no more of failures that
-	// differ in their causes only, which may name other ports each time.
+	// failureSilence is how long the log does not repeat failures that differ only in their causes,
+	// which may name other ports each time.
 	failureSilence = time.Minute
-	// maxWanted bounds the message types that are remembered for a reading.
+	// maxWanted bounds the message types that are remembered for the next reading.
 	maxWanted = 256
 	// maxTypeName bounds their names.
 	maxTypeName = 512
@@ -33,22 +32,22 @@ const (
 type schemaKeeper struct {
 	// reflective is false for schemas that cannot change.
 	reflective bool
-	// wake has room for one: a reading is due that has not begun.
+	// wake holds one token: a reading is due that has not begun.
 	wake chan struct{}
 
-	mu      sync.Mutex
-	current *Schema       // nil while unknown
-	changed chan struct{} // closed and replaced when current is
-	err     error         // of the last reading, nil if it succeeded
-	next    *refresh      // asked for and not begun
-	wanted  []protoreflect.FullName
-	over    bool // no reading will come
-	// told is the failure that the log heard of last, toldAt when.
-	told   error
-	toldAt time.Time
+	mu       sync.Mutex
+	current  *Schema       // nil while unknown
+	changed  chan struct{} // closed and replaced when current changes
+	err      error         // of the last reading; nil if it succeeded
+	next     *refresh      // requested and not begun
+	wanted   []protoreflect.FullName
+	finished bool // no reading will follow
+	// logged is the failure that the log reported last, at loggedAt.
+	logged   error
+	loggedAt time.Time
 }
 
-// refresh is a reading that was asked for, and its result.
+// refresh is a requested reading and its result.
 type refresh struct {
 	done   chan struct{} // closed when the others are set
 	schema *Schema
@@ -63,27 +62,26 @@ func newSchemaKeeper(params Params) (*schemaKeeper, error) {
 	return k, err
 }
 
-// Schema is the newest schema, nil while it is unknown.
+// Schema returns the newest schema, nil while it is unknown.
 func (u *Upstream) Schema() *Schema {
 	u.schema.mu.Lock()
 	defer u.schema.mu.Unlock()
 	return u.schema.current
 }
 
-// SchemaChanged returns a channel that is closed when Schema next returns
-// another value than at the time of the call. To miss nothing, call it before
-// Schema.
+// SchemaChanged returns a channel that is closed when Schema next returns another value than at the
+// time of the call. To miss no change, call it before Schema.
 func (u *Upstream) SchemaChanged() <-chan struct{} {
 	u.schema.mu.Lock()
 	defer u.schema.mu.Unlock()
 	return u.schema.changed
 }
 
-// AwaitSchema returns the newest schema, and waits for the first. When ctx ends
-// before, the error says why there is none yet and carries the status of the
-// last try, or of the first that still goes on: UNAVAILABLE for a backend that is away, UNIMPLEMENTED for one
-// without reflection, or as the backend refused.
-func (u *Upstream) AwaitSchema(ctx context.Context) (*Schema, error) {
+// awaitSchema returns the newest schema, and waits for the first. If ctx ends first, the error
+// names the reason and carries the status of the last reading, or of the first if that goes on:
+// UNAVAILABLE for a backend that is down, UNIMPLEMENTED for one without reflection, or the status
+// of the backend's refusal.
+func (u *Upstream) awaitSchema(ctx context.Context) (*Schema, error) {
 	k := u.schema
 	for {
 		k.mu.Lock()
@@ -102,8 +100,8 @@ func (u *Upstream) AwaitSchema(ctx context.Context) (*Schema, error) {
 	}
 }
 
-// unread says why the schema has not been read: by the last reading or, while
-// the first still goes on, by what the pool waits for.
+// unread returns the reason why the schema has not been read: the error of the last reading or,
+// while the first goes on, of the pool's attempts to connect.
 func (u *Upstream) unread() error {
 	k := u.schema
 	k.mu.Lock()
@@ -120,10 +118,9 @@ func (u *Upstream) unread() error {
 	return status.Error(codes.Unavailable, "the backend has not answered yet")
 }
 
-// RefreshSchema reads the schema again, together with the message types that a
-// Resolver was asked for and did not know, and returns it. Callers at the same
-// time share a reading; each gets one that began after its call. A schema that
-// does not come by reflection is returned as it is.
+// RefreshSchema reads the schema again, together with the unknown message types that a Resolver was
+// asked for, and returns it. Concurrent callers share a reading; each gets one that began after its
+// call. A schema that does not come by reflection is returned as it is.
 func (u *Upstream) RefreshSchema(ctx context.Context) (*Schema, error) {
 	k := u.schema
 	k.mu.Lock()
@@ -131,7 +128,7 @@ func (u *Upstream) RefreshSchema(ctx context.Context) (*Schema, error) {
 		defer k.mu.Unlock()
 		return k.current, nil
 	}
-	if k.over {
+	if k.finished {
 		k.mu.Unlock()
 		return nil, errClosed
 	}
@@ -150,7 +147,7 @@ func (u *Upstream) RefreshSchema(ctx context.Context) (*Schema, error) {
 	}
 }
 
-// poke has follow look whether there is something to read.
+// poke makes follow check whether a reading is due.
 func (k *schemaKeeper) poke() {
 	select {
 	case k.wake <- struct{}{}:
@@ -158,8 +155,7 @@ func (k *schemaKeeper) poke() {
 	}
 }
 
-// want remembers a message type for the next reading. The oldest is forgotten
-// when there are too many.
+// want remembers a message type for the next reading. If there are too many it forgets the oldest.
 func (k *schemaKeeper) want(name protoreflect.FullName) {
 	if len(name) > maxTypeName || !name.IsValid() {
 		return
@@ -175,8 +171,8 @@ func (k *schemaKeeper) want(name protoreflect.FullName) {
 	k.wanted = append(k.wanted, name)
 }
 
-// follow reads the schema until ctx ends: at first, on each new connection, and
-// when it is asked to.
+// follow reads the schema until ctx ends: first at once, then on each new connection and on
+// request.
 func (k *schemaKeeper) follow(ctx context.Context, u *Upstream) {
 	defer k.finish()
 	pause := schemaRetryFirst
@@ -186,10 +182,10 @@ func (k *schemaKeeper) follow(ctx context.Context, u *Upstream) {
 		r, wanted := k.begin()
 		result, err := u.readSchema(ctx, wanted)
 		if ctx.Err() != nil {
-			k.settle(u, r, reading{}, errClosed)
+			k.record(u, r, reading{}, errClosed)
 			return
 		}
-		k.settle(u, r, result, err)
+		k.record(u, r, result, err)
 		if err == nil {
 			lost = result.schema.lost(previous, lost)
 		}
@@ -210,8 +206,8 @@ func (k *schemaKeeper) follow(ctx context.Context, u *Upstream) {
 	}
 }
 
-// due waits until the schema should be read again; it reports false when ctx
-// ends. seen is the connection that was asked last.
+// due waits until the schema should be read again. It returns false when ctx ends. seen is the
+// generation of the connection that was read last.
 func (k *schemaKeeper) due(ctx context.Context, u *Upstream, seen uint64, again <-chan time.Time) bool {
 	for {
 		select {
@@ -230,7 +226,7 @@ func (k *schemaKeeper) due(ctx context.Context, u *Upstream, seen uint64, again 
 	}
 }
 
-// begin takes the refresh that is asked for, if any, and what it is to find.
+// begin takes the requested refresh, if any, and the wanted types.
 func (k *schemaKeeper) begin() (*refresh, []protoreflect.FullName) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -239,15 +235,15 @@ func (k *schemaKeeper) begin() (*refresh, []protoreflect.FullName) {
 	return r, slices.Clone(k.wanted)
 }
 
-// settle takes a reading's result.
-func (k *schemaKeeper) settle(u *Upstream, r *refresh, result reading, err error) {
+// record stores a reading's result and completes the refresh.
+func (k *schemaKeeper) record(u *Upstream, r *refresh, result reading, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	schema := result.schema
 	switch {
 	case err != nil:
-		if !errors.Is(err, errClosed) && k.newsLocked(err) {
-			k.told, k.toldAt = err, time.Now()
+		if !errors.Is(err, errClosed) && k.shouldLogLocked(err) {
+			k.logged, k.loggedAt = err, time.Now()
 			u.logger.Warn("the schema could not be read, trying again", "error", clip(err))
 		}
 		k.err = err
@@ -271,22 +267,22 @@ func (k *schemaKeeper) settle(u *Upstream, r *refresh, result reading, err error
 	}
 }
 
-// newsLocked says whether the log should hear of a failure.
-func (k *schemaKeeper) newsLocked(err error) bool {
-	if k.told == nil {
+// shouldLogLocked reports whether the log should report a failure.
+func (k *schemaKeeper) shouldLogLocked(err error) bool {
+	if k.logged == nil {
 		return true
 	}
-	if k.err != nil && k.told.Error() == err.Error() {
-		return false // it goes on
+	if k.err != nil && k.logged.Error() == err.Error() {
+		return false // the failure persists
 	}
-	return time.Since(k.toldAt) >= failureSilence || status.Convert(k.told).Message() != status.Convert(err).Message()
+	return time.Since(k.loggedAt) >= failureSilence || status.Convert(k.logged).Message() != status.Convert(err).Message()
 }
 
-// finish refuses what was asked for and will not be read any more.
+// finish fails the requested refresh, which no reading will complete.
 func (k *schemaKeeper) finish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.over = true
+	k.finished = true
 	if k.next != nil {
 		k.next.err = errClosed
 		close(k.next.done)

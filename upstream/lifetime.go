@@ -11,11 +11,11 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// extraIdle is how long the pool keeps a connection without RPCs that it opened
-// because the others were full.
+// extraIdle is how long the pool keeps an idle connection that it opened because the others were
+// full.
 const extraIdle = 2 * time.Minute
 
-// addLocked opens one more connection to an address for RPCs to share.
+// addLocked opens a further shared connection to an address.
 func (p *pool) addLocked(e *endpoint) error {
 	c, err := p.connectLocked(e)
 	if err != nil {
@@ -42,8 +42,7 @@ func (p *pool) connectLocked(e *endpoint) (*connection, error) {
 	return c, nil
 }
 
-// armLocked schedules closeIdle after d, if there is a connection that it could
-// close.
+// armLocked schedules closeIdle after d, if there is a connection that it could close.
 func (p *pool) armLocked(d time.Duration) {
 	extra := slices.ContainsFunc(p.endpoints, func(e *endpoint) bool { return len(e.connections) > 1 || len(e.replays) > 0 })
 	if p.params.Connections == 0 && extra && p.idle == nil && !p.closed {
@@ -56,7 +55,7 @@ func (p *pool) limited(c *connection, streams uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.params.Health != nil && streams > 1 && streams < unlimitedStreams {
-		streams-- // the one that watches health
+		streams-- // the RPC that watches health
 	}
 	c.limit = streams
 	if c.upSince.IsZero() {
@@ -68,10 +67,10 @@ func (p *pool) limited(c *connection, streams uint32) {
 // failed records why a connection could not be established.
 func (p *pool) failed(c *connection, err error) {
 	p.mu.Lock()
-	if c.lastErr == nil || !errors.Is(err, net.ErrClosed) { // closed by this side: what follows from another error
+	if c.lastErr == nil || !errors.Is(err, net.ErrClosed) { // ErrClosed: this side closed it after another error
 		c.lastErr = clip(err)
 	}
-	if c.apart || c.replays { // the RPC that waits for it hears why
+	if c.apart || c.replays { // the RPC that waits for it gets the error
 		if c.replays {
 			p.failedReplaysLocked(c)
 		}
@@ -81,27 +80,27 @@ func (p *pool) failed(c *connection, err error) {
 	}
 	c.endpoint.failures++
 	p.triedLocked(c.endpoint, false)
-	// An attempt that this side has ended, since the bridge ends or the address is gone, says
-	// nothing of the backend.
-	told := c.toldFailing || p.closed || c.closing
-	c.toldFailing = c.toldFailing || !told
+	// If this side ended the attempt, because the upstream closes or the address is gone, the
+	// failure is not the backend's.
+	logged := c.loggedFailing || p.closed || c.closing
+	c.loggedFailing = c.loggedFailing || !logged
 	foreign := p.foreignLocked(c.endpoint)
 	p.signalLocked()
 	p.mu.Unlock()
 	if !foreign {
 		p.resolveSoon()
 	}
-	if !told {
+	if !logged {
 		p.log(c.endpoint).Warn("cannot connect, retrying", "error", clip(err))
 	}
 }
 
-// changedState records that a connection's state has changed. It does not log
-// connections that come and go while the address flaps.
+// changedState records a connection's new state. It does not log connections that come and go while
+// the address flaps.
 func (p *pool) changedState(c *connection, state connectivity.State) {
 	p.mu.Lock()
 	was := c.ready
-	// With Params.Health, a connection that is up may be said to fail.
+	// With Params.Health, a connection that is up may report a failure.
 	serves := state != connectivity.TransientFailure || c.upSince.IsZero()
 	c.ready = state == connectivity.Ready
 	if c.apart || c.replays {
@@ -128,21 +127,21 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 		c.lastErr = errNotServing
 		p.triedLocked(c.endpoint, false)
 	}
-	tellUp, tellLost := c.ready && !p.flapping(c), !c.ready && c.toldUp && !p.closed
-	c.toldUp = tellUp || (c.toldUp && !tellLost)
-	c.toldFailing = c.toldFailing && !tellUp
+	logUp, logLost := c.ready && !p.flapping(c), !c.ready && c.loggedUp && !p.closed
+	c.loggedUp = logUp || (c.loggedUp && !logLost)
+	c.loggedFailing = c.loggedFailing && !logUp
 	gone := c.endpoint.gone
 	p.signalLocked()
 	p.mu.Unlock()
 
 	switch {
-	case tellUp:
+	case logUp:
 		p.log(c.endpoint).Info("connected")
-	case tellLost && !serves:
+	case logLost && !serves:
 		p.log(c.endpoint).Warn("the backend does not serve, by grpc.health.v1: no new RPCs go there")
-	case tellLost && gone:
+	case logLost && gone:
 		p.log(c.endpoint).Info("the connection to an address that is gone has ended")
-	case tellLost:
+	case logLost:
 		p.log(c.endpoint).Warn("the connection is lost, connecting again")
 	}
 	if c.ready && first {
@@ -153,26 +152,25 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 // errNotServing is the reason why a connection that is up takes no RPCs.
 var errNotServing = errors.New("the backend does not serve, by grpc.health.v1")
 
-// changedSideLocked is changedState for a connection of RPCs that break theirs or
-// that replay. It says nothing about the address. One for replays that is lost or drains
-// gets no RPCs any more.
+// changedSideLocked is changedState for a connection of isolated or replaying RPCs. Its state says
+// nothing about the address. A replay connection that is lost or drains gets no further RPCs.
 func (p *pool) changedSideLocked(c *connection, was bool) {
 	switch {
 	case c.ready:
 		c.lastErr = nil
 	case was:
 		p.startElsewhereLocked(c)
-		c.forgetLocked()
+		c.clearLiveLocked()
 		p.lostOpeningLocked(c)
 		if c.replays {
-			p.overReplaysLocked(c)
+			p.drainReplaysLocked(c)
 		}
 	}
 	p.signalLocked()
 }
 
-// startElsewhereLocked cancels the RPCs that do not have their streams yet, so
-// that they are placed anew.
+// startElsewhereLocked cancels the RPCs that do not have their streams yet, so that they are placed
+// again.
 func (p *pool) startElsewhereLocked(c *connection) {
 	for s := range c.starting {
 		s.cancel()
@@ -180,32 +178,32 @@ func (p *pool) startElsewhereLocked(c *connection) {
 	clear(c.starting)
 }
 
-// lostLocked cancels the RPCs that do not have their streams yet, so that they
-// are placed anew, and looks the addresses up, since the backend may have moved.
+// lostLocked handles the loss of a shared connection. It cancels the RPCs that do not have their
+// streams yet, so that they are placed again, and looks the addresses up, since the backend may
+// have moved.
 func (p *pool) lostLocked(c *connection) {
 	p.startElsewhereLocked(c)
-	c.forgetLocked()
+	c.clearLiveLocked()
 	p.lostOpeningLocked(c)
 	p.allDown = !p.readyLocked()
 	p.resolveSoon()
 }
 
-// steady logs a connection that has stayed up for steadyAfter, unless ctx has
-// ended.
+// steady logs a connection that has stayed up for steadyAfter, unless ctx has ended.
 func (p *pool) steady(ctx context.Context, c *connection) {
 	p.mu.Lock()
-	tell := !c.toldUp && ctx.Err() == nil
-	if tell {
-		c.toldUp, c.toldFailing = true, false
+	logUp := !c.loggedUp && ctx.Err() == nil
+	if logUp {
+		c.loggedUp, c.loggedFailing = true, false
 	}
 	p.mu.Unlock()
-	if tell {
+	if logUp {
 		p.log(c.endpoint).Info("connected")
 	}
 }
 
-// closeIdle closes the extra connections that have been idle for extraIdle, and
-// schedules itself again for those that have not.
+// closeIdle closes the extra connections that have been idle for extraIdle, and schedules itself
+// again for the others.
 func (p *pool) closeIdle() {
 	p.mu.Lock()
 	p.idle = nil

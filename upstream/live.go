@@ -14,97 +14,97 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrIdle is what an RPC ends with after Stream.GiveUp. Its status is CANCELLED.
+// ErrIdle ends an RPC after Stream.GiveUp. Its status is CANCELLED.
 var ErrIdle = status.Error(codes.Canceled, "the RPC was idle for too long")
 
-// ErrSilent is wrapped by the end of an RPC that was not accepted within
-// Params.OpenTimeout, on a connection that does not answer.
+// ErrSilent is wrapped by the error of an RPC that was not accepted within Params.OpenTimeout, on a
+// connection whose server does not answer.
 var ErrSilent = errors.New("the backend does not answer")
 
-// pingFrame is an HTTP/2 PING (RFC 9113, section 6.7). grpc-go ignores answers to
-// PINGs that it did not send.
+// pingFrame is an HTTP/2 PING (RFC 9113, section 6.7). grpc-go ignores answers to PINGs that it did
+// not send.
 const pingFrame = "\x00\x00\x08\x06\x00\x00\x00\x00\x00ssebridg"
 
-// maxLook is how long a connection is not looked at.
-const maxLook = time.Second
+// checkEvery is the longest time between two checks of a connection.
+const checkEvery = time.Second
 
-// liveConn finds out whether a connection's server is alive. It knows when the
-// server last said something, and it can send a PING between grpc-go's frames.
+// liveConn detects whether a connection's server is alive. It records when the server last sent
+// something, and it can send a PING between grpc-go's frames.
 //
-// grpc-go's own keepalive pings no more often than every 10 s, cannot be asked
-// for a single PING, and does not say that one is unanswered.
+// grpc-go's own keepalive pings at most every 10 s, cannot send a single PING on request, and does
+// not report an unanswered one.
 type liveConn struct {
 	net.Conn
 
-	raw   net.Conn // below TLS, whose Close waits for the peer
-	began time.Time
-	read  atomic.Int64 // when the server last said something, since began
-	mute  atomic.Bool  // connection.mute, for Read
-	heard func()       // called when a mute server says something
-	dead  atomic.Bool  // closed for an unanswered PING
-	// blamed is set when a frame shows which RPC breaks the connection, and leaving
-	// when the server has announced that it ends it, and no RPC is the reason.
+	raw         net.Conn // below TLS, whose Close waits for the peer
+	connectedAt time.Time
+	read        atomic.Int64 // when the server last sent something, since connectedAt
+	mute        atomic.Bool  // a copy of connection.mute for Read
+	unmute      func()       // called when a mute server sends something
+	dead        atomic.Bool  // closed because of an unanswered PING
+	// blamed is set when a frame shows which RPC breaks the connection, and leaving when the server
+	// has announced that it closes the connection, for which no RPC is the reason.
 	blamed, leaving atomic.Bool
-	// ended is called once, before the RPCs of the transport end: with what reading
-	// has ended with, or with nil when grpc-go closes the transport.
-	ended func(err error)
+	// onEnd is called once, before the transport's RPCs end: with the error of reading, or with nil
+	// when grpc-go closes the transport.
+	onEnd func(err error)
 	once  sync.Once
 
-	timer  *time.Timer   // the next look; guarded by pool.mu
-	next   time.Time     // when that is; guarded by pool.mu
-	every  time.Duration // pool.pingEvery when the connection began; guarded by pool.mu
-	pinged time.Time     // when a PING was sent that has no answer yet; guarded by pool.mu
-	last   time.Time     // when a PING was last sent; guarded by pool.mu
-	idly   bool          // that PING was sent without RPCs; guarded by pool.mu
+	timer      *time.Timer   // fires at nextCheck; guarded by pool.mu
+	nextCheck  time.Time     // guarded by pool.mu
+	every      time.Duration // pool.pingEvery when the connection began; guarded by pool.mu
+	pinged     time.Time     // when the unanswered PING was sent, if there is one; guarded by pool.mu
+	last       time.Time     // when a PING was last sent; guarded by pool.mu
+	pingedIdle bool          // the last PING was sent without RPCs; guarded by pool.mu
 
-	mu     sync.Mutex // held while something is written
-	left   int        // bytes of what is being written: the preface or a frame
+	mu     sync.Mutex // held during writes
+	left   int        // unwritten bytes of the preface or of the current frame
 	header [frameHeaderLen]byte
 	have   int  // bytes of header
-	due    bool // a PING is to follow
+	due    bool // a PING is to be sent after the current frame
 }
 
 func newLiveConn(conn, raw net.Conn) *liveConn {
-	return &liveConn{Conn: conn, raw: raw, began: time.Now(), left: clientPrefaceLen}
+	return &liveConn{Conn: conn, raw: raw, connectedAt: time.Now(), left: clientPrefaceLen}
 }
 
-// lastRead is when the server last said something.
-func (c *liveConn) lastRead() time.Time { return c.began.Add(time.Duration(c.read.Load())) }
+// lastRead returns when the server last sent something.
+func (c *liveConn) lastRead() time.Time { return c.connectedAt.Add(time.Duration(c.read.Load())) }
 
-// refused is why HTTP/2 did not begin. A connection that this side closes after a
-// while was taken by a server that says nothing.
+// refused returns the reason why HTTP/2 did not begin. If this side closed the connection after a
+// while, the server accepted it and sent nothing.
 func (c *liveConn) refused(err error) error {
-	if errors.Is(err, net.ErrClosed) && time.Since(c.began) >= time.Second {
-		return fmt.Errorf("%w: it took the connection and said nothing for %v", ErrSilent, time.Since(c.began).Round(time.Millisecond))
+	if errors.Is(err, net.ErrClosed) && time.Since(c.connectedAt) >= time.Second {
+		return fmt.Errorf("%w: it accepted the connection and sent nothing for %v", ErrSilent, time.Since(c.connectedAt).Round(time.Millisecond))
 	}
 	return err
 }
 
-// Read notes that the server is alive.
+// Read records that the server is alive.
 func (c *liveConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.read.Store(int64(time.Since(c.began)))
+		c.read.Store(int64(time.Since(c.connectedAt)))
 		if c.mute.Load() {
-			c.heard()
+			c.unmute()
 		}
 	}
 	if err != nil && c.dead.Load() {
 		err = ErrSilent
 	}
 	if err != nil {
-		c.once.Do(func() { c.ended(err) })
+		c.once.Do(func() { c.onEnd(err) })
 	}
 	return n, err
 }
 
 // Close closes the transport.
 func (c *liveConn) Close() error {
-	c.once.Do(func() { c.ended(nil) })
+	c.once.Do(func() { c.onEnd(nil) })
 	return c.Conn.Close()
 }
 
-// Write writes grpc-go's bytes, and a PING behind a whole frame if one is due.
+// Write writes grpc-go's bytes, and a PING after a whole frame if one is due.
 func (c *liveConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,8 +116,8 @@ func (c *liveConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ping sends a PING as soon as the frame that is being written is whole. It may
-// block as long as the connection takes nothing.
+// ping sends a PING as soon as the current frame is complete. It may block while the connection
+// accepts no bytes.
 func (c *liveConn) ping() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +134,7 @@ func (c *liveConn) pingLocked() error {
 	return err
 }
 
-// follow keeps track of where frames end.
+// follow keeps track of the ends of frames.
 func (c *liveConn) follow(p []byte) {
 	for len(p) > 0 {
 		if c.left > 0 {
@@ -151,56 +151,55 @@ func (c *liveConn) follow(p []byte) {
 	}
 }
 
-// tooManyPings recognises the GOAWAY of a server that does not want to be pinged
-// so often (gRFC A8).
+// tooManyPings recognises the GOAWAY of a server that rejects such frequent pings (gRFC A8).
 func tooManyPings(goAway []byte) bool {
-	return farewellCode(goAway) == http2.ErrCodeEnhanceYourCalm && string(goAway[goAwayLen:]) == "too_many_pings"
+	return goAwayCode(goAway) == http2.ErrCodeEnhanceYourCalm && string(goAway[goAwayLen:]) == "too_many_pings"
 }
 
-// goAwayLen is the length of a GOAWAY's payload without debug data: the last stream
-// and the code (RFC 9113, section 6.8).
+// goAwayLen is the length of a GOAWAY's payload without debug data: the last stream and the code
+// (RFC 9113, section 6.8).
 const goAwayLen = 8
 
-// farewellCode is the code in a GOAWAY's payload.
-func farewellCode(goAway []byte) http2.ErrCode {
+// goAwayCode returns the error code in a GOAWAY's payload.
+func goAwayCode(goAway []byte) http2.ErrCode {
 	if len(goAway) < goAwayLen {
 		return http2.ErrCodeProtocol
 	}
 	return http2.ErrCode(binary.BigEndian.Uint32(goAway[4:]))
 }
 
-// live notes a connection whose server has begun to speak.
+// live records a transport whose server has begun to speak.
 func (p *pool) live(c *connection, l *liveConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c.live == l || p.closed {
 		return
 	}
-	c.forgetLocked()
+	c.clearLiveLocked()
 	c.live = l
 	l.every = p.pingEvery
-	l.next = time.Now().Add(maxLook)
-	l.timer = time.AfterFunc(maxLook, func() { p.look(c, l) })
+	l.nextCheck = time.Now().Add(checkEvery)
+	l.timer = time.AfterFunc(checkEvery, func() { p.checkLive(c, l) })
 }
 
-// forgetLocked stops looking at a connection's transport.
-func (c *connection) forgetLocked() {
+// clearLiveLocked ends the checks of a connection's transport.
+func (c *connection) clearLiveLocked() {
 	if c.live != nil {
 		c.live.timer.Stop()
 	}
 	c.live, c.mute = nil, false
 }
 
-// forget is forgetLocked for a connection that this side closes.
-func (p *pool) forget(c *connection) {
+// markClosing marks a connection that this side closes, and ends the checks of its transport.
+func (p *pool) markClosing(c *connection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.closing = true
-	c.forgetLocked()
+	c.clearLiveLocked()
 }
 
-// heard notes that a mute server has said something.
-func (p *pool) heard(c *connection, l *liveConn) {
+// unmute gives RPCs to a connection again after its server has sent something.
+func (p *pool) unmute(c *connection, l *liveConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.mute.Store(false)
@@ -212,7 +211,7 @@ func (p *pool) heard(c *connection, l *liveConn) {
 	p.signalLocked()
 }
 
-// muteLocked has a connection take no RPCs until its server says something.
+// muteLocked stops giving RPCs to a connection until its server sends something.
 func (p *pool) muteLocked(c *connection) {
 	if c.mute {
 		return
@@ -222,9 +221,8 @@ func (p *pool) muteLocked(c *connection) {
 	p.signalLocked()
 }
 
-// look finds out whether the server of a connection is alive, and says when to
-// look again.
-func (p *pool) look(c *connection, l *liveConn) {
+// checkLive checks whether a connection's server is alive, and schedules the next check.
+func (p *pool) checkLive(c *connection, l *liveConn) {
 	p.mu.Lock()
 	if c.live != l || p.closed {
 		p.mu.Unlock()
@@ -234,22 +232,22 @@ func (p *pool) look(c *connection, l *liveConn) {
 	if l.lastRead().After(l.pinged) {
 		l.pinged = time.Time{}
 	}
-	dead, ping := p.overdueLocked(c, l, now), false
+	dead, ping := p.pingTimedOutLocked(c, l, now), false
 	if !dead {
-		ping = p.doubtfulLocked(c, l, now)
+		ping = p.wantsPingLocked(c, l, now)
 	}
 	if ping {
-		l.pinged, l.last, l.idly = now, now, !p.busy(c)
+		l.pinged, l.last, l.pingedIdle = now, now, !p.busy(c)
 	}
-	given := p.unanswered(c, l, now)
-	if len(given) > 0 {
+	silent := p.takeUnanswered(c, l, now)
+	if len(silent) > 0 {
 		p.muteLocked(c)
 	}
-	l.next = p.nextLook(c, l, now)
-	l.timer.Reset(max(time.Until(l.next), time.Millisecond))
+	l.nextCheck = p.nextCheck(c, l, now)
+	l.timer.Reset(max(time.Until(l.nextCheck), time.Millisecond))
 	p.mu.Unlock()
 
-	for _, s := range given {
+	for _, s := range silent {
 		s.silent.Store(true)
 		s.cancel()
 	}
@@ -257,35 +255,34 @@ func (p *pool) look(c *connection, l *liveConn) {
 	case dead:
 		p.log(c.endpoint).Warn("the backend does not answer a PING: connecting again", "timeout", p.params.Ping.Timeout)
 		l.dead.Store(true)
-		_ = l.raw.Close() // the transport reads the reason
-	case len(given) > 0:
-		p.log(c.endpoint).Warn("the backend accepts no RPC and does not answer a PING: it gets no more RPCs until it answers", "rpcs", len(given))
+		_ = l.raw.Close() // grpc-go's transport gets the reason from Read
+	case len(silent) > 0:
+		p.log(c.endpoint).Warn("the backend accepts no RPC and does not answer a PING: it gets no more RPCs until it answers", "rpcs", len(silent))
 	}
 	if ping {
-		_ = l.ping() // a connection that fails to write fails to read, too
+		_ = l.ping() // a connection whose writes fail also fails to read
 	}
 }
 
-// overdueLocked reports whether Params.Ping says that the connection is dead.
-func (p *pool) overdueLocked(c *connection, l *liveConn, now time.Time) bool {
-	return p.params.Ping != nil && p.asks(c) && !l.pinged.IsZero() && now.Sub(l.pinged) >= p.params.Ping.Timeout
+// pingTimedOutLocked reports whether Params.Ping declares the connection dead.
+func (p *pool) pingTimedOutLocked(c *connection, l *liveConn, now time.Time) bool {
+	return p.params.Ping != nil && p.pings(c) && !l.pinged.IsZero() && now.Sub(l.pinged) >= p.params.Ping.Timeout
 }
 
 // busy reports whether the connection has RPCs.
 func (p *pool) busy(c *connection) bool { return c.active > 0 || p.params.Health != nil }
 
-// asks reports whether Params.Ping has the connection asked by PINGs. Without RPCs
-// it is asked too, so that the next RPC does not find out that the backend hangs,
-// unless the backend refuses that.
-func (p *pool) asks(c *connection) bool { return p.busy(c) || !p.onlyBusy }
+// pings reports whether Params.Ping applies to the connection. It applies even without RPCs, unless
+// the backend refuses that: otherwise only the next RPC would find that the backend hangs.
+func (p *pool) pings(c *connection) bool { return p.busy(c) || !p.onlyBusy }
 
-// doubtfulLocked reports whether a PING is to be sent.
-func (p *pool) doubtfulLocked(c *connection, l *liveConn, now time.Time) bool {
+// wantsPingLocked reports whether a PING is to be sent.
+func (p *pool) wantsPingLocked(c *connection, l *liveConn, now time.Time) bool {
 	if !l.pinged.IsZero() {
 		return false
 	}
 	if p.params.Ping != nil {
-		return p.asks(c) && now.Sub(l.lastRead()) >= p.pingEvery
+		return p.pings(c) && now.Sub(l.lastRead()) >= p.pingEvery
 	}
 	if !l.mayPing(now) {
 		return false
@@ -298,29 +295,29 @@ func (p *pool) doubtfulLocked(c *connection, l *liveConn, now time.Time) bool {
 	return false
 }
 
-// mayPing reports whether any server tolerates a PING now: see minPingInterval.
+// mayPing reports whether every server tolerates a PING now; see minPingInterval.
 func (c *liveConn) mayPing(now time.Time) bool {
 	return c.last.IsZero() || now.Sub(c.last) >= minPingInterval
 }
 
-// unanswered are the RPCs that were not accepted in time while the server has not
-// even answered a PING.
-func (p *pool) unanswered(c *connection, l *liveConn, now time.Time) (given []*Stream) {
+// takeUnanswered removes and returns the RPCs that were not accepted in time while their server did
+// not even answer a PING.
+func (p *pool) takeUnanswered(c *connection, l *liveConn, now time.Time) (silent []*Stream) {
 	if l.pinged.IsZero() || now.Sub(l.pinged) < p.params.OpenTimeout/4 {
 		return nil
 	}
 	for s, since := range c.opening {
 		if now.Sub(since) >= p.params.OpenTimeout && l.lastRead().Before(since) {
-			given = append(given, s)
+			silent = append(silent, s)
 			delete(c.opening, s)
 		}
 	}
-	return given
+	return silent
 }
 
-// nextLook is when the connection is to be looked at again.
-func (p *pool) nextLook(c *connection, l *liveConn, now time.Time) time.Time {
-	next := now.Add(maxLook)
+// nextCheck returns when the connection is to be checked again.
+func (p *pool) nextCheck(c *connection, l *liveConn, now time.Time) time.Time {
+	next := now.Add(checkEvery)
 	sooner := func(t time.Time) {
 		if t.After(now) && t.Before(next) {
 			next = t
@@ -328,7 +325,7 @@ func (p *pool) nextLook(c *connection, l *liveConn, now time.Time) time.Time {
 	}
 	if ping := p.params.Ping; ping != nil {
 		sooner(l.lastRead().Add(p.pingEvery))
-		sooner(now.Add(p.pingEvery)) // an answer may come meanwhile
+		sooner(now.Add(p.pingEvery)) // an answer may arrive until then
 		if !l.pinged.IsZero() {
 			sooner(l.pinged.Add(ping.Timeout))
 		}
@@ -343,20 +340,20 @@ func (p *pool) nextLook(c *connection, l *liveConn, now time.Time) time.Time {
 	return next
 }
 
-// lookBy has a connection looked at by a certain time. A look goes through all RPCs
-// that are not accepted, so there is none for each RPC that is opened.
-func (c *connection) lookBy(at time.Time) {
-	if l := c.live; l != nil && at.Before(l.next) {
-		l.next = at
+// checkBy moves the next check to at, if that is sooner. A check visits all RPCs that are not
+// accepted, so not every opened RPC gets one of its own.
+func (c *connection) checkBy(at time.Time) {
+	if l := c.live; l != nil && at.Before(l.nextCheck) {
+		l.nextCheck = at
 		l.timer.Reset(max(time.Until(at), 0))
 	}
 }
 
-// doubt has a connection take no RPCs until its server says something, if it can
-// be asked: one of its RPCs was idle for too long. Else the address of a server
-// that hangs would be the one with the fewest RPCs, and get them all. It does not wait
-// for the PING: a connection that takes nothing would hold the caller up.
-func (p *pool) doubt(c *connection) {
+// suspend mutes a connection, one of whose RPCs was idle for too long, and pings its server if it
+// may. Otherwise the address of a server that hangs would have the fewest RPCs and get all new
+// ones. The PING is sent in the background: a connection that accepts no bytes would block the
+// caller.
+func (p *pool) suspend(c *connection) {
 	p.mu.Lock()
 	l, now := c.live, time.Now()
 	if l == nil || p.closed || !c.ready || c.mute || p.params.Ping == nil && !l.mayPing(now) || !l.pinged.IsZero() && l.lastRead().Before(l.pinged) {
@@ -365,21 +362,20 @@ func (p *pool) doubt(c *connection) {
 	}
 	l.pinged, l.last = now, now
 	p.muteLocked(c)
-	p.wg.Go(func() { _ = l.ping() }) // a connection that fails to write fails to read, too
+	p.wg.Go(func() { _ = l.ping() }) // a connection whose writes fail also fails to read
 	p.mu.Unlock()
 }
 
-// longestPing bounds how much less often a backend is pinged that refuses PINGs.
+// longestPing bounds the interval of PINGs to a backend that refuses them.
 const longestPing = time.Hour
 
-// calm has the backend pinged half as often as it was on the connection that it has
-// refused: many connections that it refuses at once are one step. If it refuses PINGs
-// without RPCs, as most servers do by default, only connections with RPCs are pinged
-// from now on.
-func (p *pool) calm(c *connection, l *liveConn) {
+// pingLess handles a refused PING. It doubles the interval that the refusing connection had, so
+// that many simultaneous refusals count as one. If the backend refuses PINGs without RPCs, as most
+// servers do by default, only connections with RPCs are pinged from then on.
+func (p *pool) pingLess(c *connection, l *liveConn) {
 	p.mu.Lock()
-	idly := l.idly
-	if idly {
+	idle := l.pingedIdle
+	if idle {
 		p.onlyBusy = true
 	} else {
 		p.pingEvery = max(p.pingEvery, min(2*l.every, longestPing))
@@ -388,7 +384,7 @@ func (p *pool) calm(c *connection, l *liveConn) {
 	p.mu.Unlock()
 	switch {
 	case p.params.Ping == nil:
-	case idly:
+	case idle:
 		p.log(c.endpoint).Warn("the backend refuses PINGs on connections without RPCs and has closed one (too_many_pings), " +
 			"so that the next RPC finds out if it hangs: have its keepalive enforcement permit PINGs without calls")
 	default:
@@ -397,17 +393,17 @@ func (p *pool) calm(c *connection, l *liveConn) {
 	}
 }
 
-// GiveUp ends the RPC with ErrIdle, since the backend has said nothing for too
-// long, and has its connection take no RPCs until the backend says something.
+// GiveUp ends the RPC with ErrIdle because the backend has been silent for too long. The RPC's
+// connection gets no new RPCs until the backend sends something.
 func (s *Stream) GiveUp() {
 	s.idle.Store(true)
 	if s.slot.pool != nil {
-		s.slot.pool.doubt(s.slot.connection)
+		s.slot.pool.suspend(s.slot.connection)
 	}
 	s.cancel()
 }
 
-// errSilentRPC is the end of an RPC that was given up for ErrSilent.
+// errSilentRPC returns the error of an RPC that ended because of ErrSilent.
 func (s *Stream) errSilentRPC() error {
 	u := s.upstream
 	return &rpcError{
@@ -417,9 +413,8 @@ func (s *Stream) errSilentRPC() error {
 	}
 }
 
-// lostOpeningLocked gives up the RPCs that are not accepted OpenTimeout after
-// their connection was lost: grpc-go may be opening them anew, for as long as the
-// address is away.
+// lostOpeningLocked cancels the RPCs that are still not accepted OpenTimeout after their connection
+// was lost. Without it grpc-go may try to open them again for as long as the address is down.
 func (p *pool) lostOpeningLocked(c *connection) {
 	if len(c.opening) == 0 || p.closed {
 		return
@@ -427,15 +422,15 @@ func (p *pool) lostOpeningLocked(c *connection) {
 	lost := time.Now()
 	time.AfterFunc(p.params.OpenTimeout, func() {
 		p.mu.Lock()
-		var given []*Stream
+		var silent []*Stream
 		for s, since := range c.opening {
 			if !c.ready && !since.After(lost) {
-				given = append(given, s)
+				silent = append(silent, s)
 				delete(c.opening, s)
 			}
 		}
 		p.mu.Unlock()
-		for _, s := range given {
+		for _, s := range silent {
 			s.silent.Store(true)
 			s.cancel()
 		}

@@ -17,13 +17,13 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// permissive lets clients ping as often as they like.
+// permissive lets clients ping at any rate.
 func permissive() backendtest.Option {
 	return backendtest.WithServerOptions(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 1, PermitWithoutStream: true}))
 }
 
-// A backend that hangs is given up within Ping.Every and Ping.Timeout, in clear
-// and by TLS, and found again.
+// A backend that hangs is given up within Ping.Every and Ping.Timeout, in clear and by TLS, and
+// used again once it answers.
 func TestPingFindsABackendThatHangs(t *testing.T) {
 	authority := backendtest.NewAuthority(t)
 	for name, c := range map[string]struct {
@@ -42,7 +42,7 @@ func TestPingFindsABackendThatHangs(t *testing.T) {
 			u := connect(t, Params{Target: f.Addr(), Schema: quiet(), Ping: &ping, TLS: c.tls, Logger: log.logger()})
 			s := watch(t, u, nil)
 			backend.AwaitRunning(1)
-			// Silent for long, and alive.
+			// The backend is silent for a long time, and alive.
 			u.pool.mu.Lock()
 			l := s.slot.connection.live
 			u.pool.mu.Unlock()
@@ -73,8 +73,8 @@ func TestPingFindsABackendThatHangs(t *testing.T) {
 	}
 }
 
-// A connection without RPCs is asked, too: a backend that hangs is known before an
-// RPC is placed there.
+// A connection without RPCs is pinged, too: a hanging backend is known before an RPC is placed
+// there.
 func TestPingFindsABackendThatHangsWithoutRPCs(t *testing.T) {
 	hangs, works := backendtest.Start(t, permissive()), backendtest.Start(t, permissive())
 	f := backendtest.StartFreezer(t, hangs.Addr())
@@ -105,9 +105,9 @@ func TestPingFindsABackendThatHangsWithoutRPCs(t *testing.T) {
 	hangs.AwaitRunning(1)
 }
 
-// Most servers refuse PINGs on connections without RPCs. They are not sent any
-// more, and those on connections with RPCs are.
-func TestPINGsWithoutRPCsAreRefused(t *testing.T) {
+// Most servers refuse PINGs on connections without RPCs. The pool stops sending those, and keeps
+// pinging connections with RPCs.
+func TestRefusedPingsWithoutRPCsStop(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithServerOptions(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 1})))
 	backend.OnWatch(silent)
 	f := backendtest.StartFreezer(t, backend.Addr())
@@ -120,7 +120,7 @@ func TestPINGsWithoutRPCsAreRefused(t *testing.T) {
 		}
 	}
 	awaitGeneration(t, u, 2)
-	time.Sleep(25 * ping.Every) // a second to the first PING, and more than are refused
+	time.Sleep(25 * ping.Every) // a second until the first PING, and time for more PINGs than the server tolerates
 	s := watch(t, u, nil)
 	backend.AwaitRunning(1)
 	time.Sleep(10 * ping.Every)
@@ -135,10 +135,9 @@ func TestPINGsWithoutRPCsAreRefused(t *testing.T) {
 	}
 }
 
-// Without Ping, an RPC that is not accepted has its connection asked once. A
-// backend that hangs gets no more RPCs until it answers; one that is merely
-// silent keeps them.
-func TestAnRPCThatIsNotAccepted(t *testing.T) {
+// Without Ping, the connection of an RPC that is not accepted is pinged once. A backend that hangs
+// gets no more RPCs until it answers; one that is only silent keeps them.
+func TestAnUnacceptedRPCHasItsConnectionPinged(t *testing.T) {
 	backend := backendtest.Start(t) // with the default enforcement
 	backend.OnWatch(silent)
 	f := backendtest.StartFreezer(t, backend.Addr())
@@ -155,7 +154,7 @@ func TestAnRPCThatIsNotAccepted(t *testing.T) {
 	quietly.Close()
 	wantCode(t, <-ended, codes.Canceled)
 
-	// As if the last PING were long ago.
+	// Pretend that the last PING was sent long ago.
 	f.Freeze(true)
 	u.pool.mu.Lock()
 	for c := range u.pool.connectionsLocked() {
@@ -180,7 +179,7 @@ func TestAnRPCThatIsNotAccepted(t *testing.T) {
 	checkCarriesAgain(t, u, backend)
 }
 
-// Of two addresses, one that hangs does not draw the RPCs that it loses.
+// If one of two addresses hangs, the RPCs that end there are opened at the other.
 func TestAnIdleRPCGoesToAnotherAddress(t *testing.T) {
 	f := startFleet(t, 2)
 	u := connectTo(t, f, Params{})
@@ -192,7 +191,7 @@ func TestAnIdleRPCGoesToAnotherAddress(t *testing.T) {
 	if err := streams[0].Next(discard); err != ErrIdle { //nolint:errorlint // it is the sentinel itself
 		t.Fatalf("ended with %v", err)
 	}
-	// The backend answers the PING at once and is used as before.
+	// The backend answers the PING at once and gets RPCs again.
 	awaitUsage(t, u, "mute for good", func(usage Usage) bool { return usage.Ready == 2 })
 	watch(t, u, nil)
 	for _, b := range f.Backends {
@@ -200,8 +199,8 @@ func TestAnIdleRPCGoesToAnotherAddress(t *testing.T) {
 	}
 }
 
-// A backend that does not permit PINGs this often is pinged less often.
-func TestTooManyPings(t *testing.T) {
+// A backend that refuses such frequent PINGs is pinged less often.
+func TestRefusedPingsAreSentLessOften(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithServerOptions(
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 250 * time.Millisecond, PermitWithoutStream: true})))
 	backend.OnWatch(silent)
@@ -232,8 +231,8 @@ func TestTooManyPings(t *testing.T) {
 	}
 }
 
-// A connection that the server closes for PINGs is lost by the fault of no RPC.
-func TestRefusedPINGsAreNoRPCsFault(t *testing.T) {
+// If the server closes a connection because of PINGs, no RPC is a suspect.
+func TestRefusedPingsAreNoRPCsFault(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithServerOptions(
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Hour, PermitWithoutStream: true})))
 	backend.OnWatch(silent)
@@ -249,9 +248,9 @@ func TestRefusedPINGsAreNoRPCsFault(t *testing.T) {
 	}
 }
 
-// Many connections that are refused at once have the backend pinged half as often, and not a millionth as often, or all the time
-// where that exceeds a duration.
-func TestTooManyPingsOnManyConnections(t *testing.T) {
+// Many connections that are refused at once double the interval of PINGs once. Doubling it for each
+// would overflow a duration.
+func TestManyRefusalsAtOnceHalveTheRateOfPingsOnce(t *testing.T) {
 	const connections = 40
 	backend := backendtest.Start(t, backendtest.WithServerOptions(
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Minute, PermitWithoutStream: true})))
@@ -274,7 +273,7 @@ func TestTooManyPingsOnManyConnections(t *testing.T) {
 	}
 }
 
-// PINGs go between frames, wherever grpc-go's writes begin and end.
+// PINGs are sent between frames, for all ways in which grpc-go splits its writes.
 func TestPingsGoBetweenFrames(t *testing.T) {
 	backend := backendtest.Start(t, permissive())
 	u := connect(t, Params{Target: backend.Addr(), Schema: quiet(), Ping: &Ping{Every: time.Millisecond, Timeout: 10 * time.Second}})
@@ -320,7 +319,7 @@ func TestPingsGoBetweenFrames(t *testing.T) {
 	<-stopped
 }
 
-// lonePool is a pool with one connection that is up, to nothing.
+// lonePool returns a pool with one connection that is up and has no peer.
 func lonePool(params Params) (*pool, *connection) {
 	p := &pool{params: params.withDefaults(), changed: make(chan struct{}), again: make(chan struct{}, 1)}
 	c := &connection{
@@ -332,10 +331,10 @@ func lonePool(params Params) (*pool, *connection) {
 	return p, c
 }
 
-// An RPC that is given up ends at once, though its connection takes no PING.
-func TestGivingUpWaitsForNoPING(t *testing.T) {
+// An RPC that is given up ends at once, even if its connection accepts no PING.
+func TestGivingUpWaitsForNoPing(t *testing.T) {
 	p, c := lonePool(Params{})
-	here, there := net.Pipe() // nothing is read
+	here, there := net.Pipe() // the other end reads nothing
 	c.live = newLiveConn(here, here)
 	c.live.left = 0
 	ended := make(chan struct{})
@@ -344,18 +343,19 @@ func TestGivingUpWaitsForNoPING(t *testing.T) {
 	select {
 	case <-ended:
 	case <-within(t).Done():
-		t.Error("it waits for the connection")
+		t.Error("GiveUp waits for the connection")
 	}
 	if !c.mute {
-		t.Error("the connection takes RPCs though it was not heard since")
+		t.Error("the connection takes RPCs though its server has sent nothing since")
 	}
 	_ = errors.Join(here.Close(), there.Close())
 	p.wg.Wait()
 }
 
-// An RPC that is not accepted when its connection is lost is given up, also if it is lost in the moment between the RPC's stream and
-// the note of it. grpc-go may open the RPC again at the same address, for as long as that is away.
-func TestAnRPCThatIsNotAcceptedBeforeItsConnectionIsLost(t *testing.T) {
+// An RPC that is not accepted when its connection is lost ends, even if the loss comes between the
+// RPC's stream and the record of it. grpc-go may try to open the RPC again at the same address for
+// as long as that is down.
+func TestAnUnacceptedRPCOfALostConnectionEnds(t *testing.T) {
 	for name, late := range map[string]bool{"before": false, "meanwhile": true} {
 		t.Run(name, func(t *testing.T) {
 			p, c := lonePool(Params{OpenTimeout: 10 * time.Millisecond})
@@ -377,31 +377,31 @@ func TestAnRPCThatIsNotAcceptedBeforeItsConnectionIsLost(t *testing.T) {
 			select {
 			case <-ended:
 			case <-within(t).Done():
-				t.Fatal("it is not given up")
+				t.Fatal("it does not end")
 			}
 			if !s.silent.Load() {
-				t.Error("it does not say why")
+				t.Error("it does not end with ErrSilent")
 			}
 		})
 	}
 }
 
-// An RPC has its connection looked at when it should be accepted by half, and no sooner: a look takes as long as there are RPCs
-// that are not accepted.
-func TestRPCsThatAreOpenedDoNotEachHaveALook(t *testing.T) {
+// An RPC has its connection checked after half of the time for its acceptance, and no sooner: a
+// check visits all RPCs that are not accepted.
+func TestOpenedRPCsDoNotEachTriggerACheck(t *testing.T) {
 	for timeout, sooner := range map[time.Duration]bool{10 * time.Second: false, 100 * time.Millisecond: true} {
 		p, c := lonePool(Params{OpenTimeout: timeout})
 		l := newLiveConn(nil, nil)
 		p.live(c, l)
 		l.timer.Stop()
-		want := l.next
+		want := l.nextCheck
 		s := &Stream{slot: &slot{pool: p, connection: c}}
 		s.slot.opened(s)
 		if sooner {
 			want = c.opening[s].Add(timeout / 2)
 		}
-		if l.timer.Stop() != sooner || !l.next.Equal(want) {
-			t.Errorf("with a timeout of %v the next look is %v late", timeout, l.next.Sub(want))
+		if l.timer.Stop() != sooner || !l.nextCheck.Equal(want) {
+			t.Errorf("with a timeout of %v the next look is %v late", timeout, l.nextCheck.Sub(want))
 		}
 	}
 }

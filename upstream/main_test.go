@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// staticResolver resolves static:///host:port to just that, as a resolver that a
-// program has registered with grpc-go.
+// staticResolver resolves static:///host:port to that address, like a resolver that a program has
+// registered with grpc-go.
 type staticResolver struct{}
 
 func (staticResolver) Scheme() string { return "static" }
@@ -60,7 +60,7 @@ func connect(t testing.TB, params Params) *Upstream {
 	return u
 }
 
-// within is a context for what should come soon.
+// within returns a context for an event that should come soon.
 func within(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -107,7 +107,7 @@ func wantCode(t testing.TB, err error, want codes.Code) {
 
 func discard([]byte) error { return nil }
 
-// checkCarries opens an RPC and has an event come through it.
+// checkCarries opens an RPC and receives an event from it.
 func checkCarries(t *testing.T, u *Upstream, backend *backendtest.Backend) {
 	t.Helper()
 	running := backend.Running()
@@ -121,7 +121,7 @@ func checkCarries(t *testing.T, u *Upstream, backend *backendtest.Backend) {
 	backend.AwaitRunning(running)
 }
 
-// silent answers a Watch with nothing until its caller goes.
+// silent does not answer a Watch until its caller ends it.
 func silent(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	<-stream.Context().Done()
 	return stream.Context().Err()

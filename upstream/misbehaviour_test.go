@@ -16,7 +16,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// What one RPC is answered ends that RPC. Those beside it on the connection go on.
+// A faulty answer ends its RPC. Other RPCs on the connection go on.
 func TestMisbehaviourEndsOneRPC(t *testing.T) {
 	large := strings.Repeat("x", 2<<20)
 	many := func(h http.Header, prefix string) {
@@ -55,7 +55,7 @@ func TestMisbehaviourEndsOneRPC(t *testing.T) {
 			w.Header().Set("Content-Type", "text/html")
 			w.Header().Set("X-Large", large)
 			w.WriteHeader(http.StatusForbidden)
-		}, nil, codes.ResourceExhausted}, // or foreign, where the content type comes first
+		}, nil, codes.ResourceExhausted}, // foreign if the content type comes first
 		{"a message that is none", func(w http.ResponseWriter, _ *http.Request) {
 			head(w)
 			_, _ = w.Write([]byte("\x07\x00\x00\x00\x01a"))
@@ -101,8 +101,8 @@ func TestMisbehaviourEndsOneRPC(t *testing.T) {
 	}
 }
 
-// grpc-go has other words for a message that is too large once it is unpacked.
-func TestACompressedMessageTooLarge(t *testing.T) {
+// grpc-go has another text for a message that is too large after decompression.
+func TestACompressedMessageThatIsTooLarge(t *testing.T) {
 	backend := backendtest.Start(t)
 	backend.OnWatch(func(_ *testv1.WatchRequest, stream watchServer) error {
 		if err := grpc.SetSendCompressor(stream.Context(), "gzip"); err != nil {

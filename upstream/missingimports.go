@@ -8,10 +8,10 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// addImports adds the imports that a file without any needs, and reports whether
-// there are some. Node's @grpc/proto-loader leaves imports out of all files
-// (https://github.com/grpc/grpc-node/issues/2595), and @grpc/reflection serves
-// these. declares has the file of each top-level symbol that the backend has sent.
+// addImports adds the missing imports of a file that has none, and reports whether there are any.
+// Node's @grpc/proto-loader omits the imports of all files
+// (https://github.com/grpc/grpc-node/issues/2595), and @grpc/reflection serves these files.
+// declares maps each top-level symbol that the backend has sent to its file.
 func addImports(file *descriptorpb.FileDescriptorProto, declares map[string]string) bool {
 	if len(file.GetDependency()) > 0 {
 		return false
@@ -25,7 +25,7 @@ func addImports(file *descriptorpb.FileDescriptorProto, declares map[string]stri
 	return len(file.GetDependency()) > 0
 }
 
-// declaringFile returns the file of a symbol, which may be nested; empty if it is not known.
+// declaringFile returns the file of a symbol, which may be nested; empty if unknown.
 func declaringFile(name string, declares map[string]string) string {
 	if known, err := wellKnownFiles().FindDescriptorByName(protoreflect.FullName(name)); err == nil {
 		return known.ParentFile().Path()
@@ -39,8 +39,8 @@ func declaringFile(name string, declares map[string]string) string {
 	return ""
 }
 
-// declare notes the top-level messages and enums of a file. Of several files that
-// declare one symbol the first counts.
+// declare records the top-level messages and enums of a file. If several files declare one symbol,
+// the first counts.
 func declare(declares map[string]string, file *descriptorpb.FileDescriptorProto) {
 	note := func(name string) {
 		if p := file.GetPackage(); p != "" {

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// What holds where Params says nothing.
+// The defaults of Params.
 const (
 	defaultOpens           = 100
 	defaultOpenTimeout     = 10 * time.Second
@@ -20,135 +20,127 @@ const (
 	defaultRetryMax        = 3 * time.Second
 )
 
-// Params say what a backend is and how it is reached. The zero value of each
-// field but Target is usable.
+// Params describe a backend and how to reach it. Every field but Target may be zero.
 type Params struct {
-	// Name is how logs and errors call the backend.
+	// Name identifies the backend in logs and errors.
 	Name string
-	// Target is where the backend is: host:port, dns:///host:port,
-	// unix:path, unix:///path, unix-abstract:name, or any other scheme that
-	// grpc-go has a resolver for.
+	// Target is the backend's address: host:port, dns:///host:port, unix:path, unix:///path,
+	// unix-abstract:name, or any other scheme that grpc-go has a resolver for.
 	Target string
-	// TLS, if not nil, has the connections use TLS.
+	// TLS, if not nil, secures the connections.
 	TLS *TLS
-	// Metadata is sent with every call, reflection included. A value that is
-	// empty is not sent. It wins over the same key of Call.Metadata, so that
-	// no caller can replace what the operator has set.
+	// Metadata is sent with every call, including reflection. An empty value is not sent. It takes
+	// precedence over the same key of Call.Metadata, so that no caller can replace the operator's
+	// value.
 	Metadata map[string]string
-	// Schema is where the schema comes from; the zero value is reflection.
+	// Schema is the source of the schema; the zero value is reflection.
 	Schema SchemaParams
-	// Connections is their number for each address; 0 is one, one for replays (Call.Replay), and one more
-	// whenever all addresses carry as many RPCs as the backend allows.
+	// Connections is the number of connections to each address. 0 means one, one for replays
+	// (Call.Replay), and one more whenever all addresses carry as many RPCs as the backend allows.
 	Connections int
-	// Balance says how RPCs are placed where Target has several addresses.
+	// Balance controls how RPCs are placed if Target has several addresses.
 	Balance Balance
-	// Health, if not nil, has each connection ask grpc.health.v1.Health whether
-	// the backend serves. An address that does not gets no new RPC; those that
-	// run go on. A backend without the service is taken to serve.
+	// Health, if not nil, makes each connection watch grpc.health.v1.Health. An address that does
+	// not serve gets no new RPC; running ones go on. A backend without the service counts as
+	// serving.
 	Health *Health
-	// Ping, if not nil, has silent connections asked by HTTP/2 PINGs whether the
-	// backend is alive; those without RPCs as long as the backend permits it. Without it only an RPC that is not accepted
-	// within OpenTimeout has its connection asked.
+	// Ping, if not nil, checks silent connections by HTTP/2 PINGs; those without RPCs as long as
+	// the backend permits it. If nil, only the connection of an RPC that is not accepted within
+	// OpenTimeout is checked.
 	Ping *Ping
 	// Retry spaces the attempts to connect to an address.
 	Retry Retry
-	// Opens is how many RPCs may wait for a place on a connection at once,
-	// 100 if 0. Further ones wait for one of these to be placed.
+	// Opens is the number of RPCs that may wait for a slot on a connection at once, 100 if 0.
+	// Further RPCs wait until one of these is placed.
 	Opens int
-	// OpenTimeout bounds the time until an RPC has its place on a connection,
-	// 10 s if 0. It says nothing about how long the backend may be silent.
+	// OpenTimeout bounds the time until an RPC has a slot on a connection, 10 s if 0. It does not
+	// bound how long the backend may be silent.
 	OpenTimeout time.Duration
-	// Keepalive is how often a silent connection is probed, 30 s if 0. See
-	// the comment at pingInterval for what is sent when.
+	// Keepalive is the interval at which the kernel probes a silent connection, 30 s if 0. HTTP/2
+	// pings follow at the same interval, but no more often than every gRPC server tolerates: once
+	// in 5 minutes.
 	Keepalive time.Duration
-	// MaxMessageBytes is the largest message that is received, 16 MiB if 0. A
-	// larger one ends its RPC with ErrMessageTooLarge.
+	// MaxMessageBytes is the largest message that is received, 16 MiB if 0. A larger one ends its
+	// RPC with ErrMessageTooLarge.
 	MaxMessageBytes int
-	// Intake bounds the memory of large messages on their way; nil is no bound. It
-	// does not hold for Conn.
+	// Intake bounds the memory of large messages in transit; nil means no bound. It does not apply
+	// to Conn.
 	Intake *Intake
-	// Conn is a ready connection to use instead of Target, TLS, Connections
-	// and Keepalive. It must honour call options (grpc.ForceCodecV2 above
-	// all), as *grpc.ClientConn does over any dialer. It is not closed. Balance,
-	// Health and Ping are refused with it, since they need connections of the
-	// upstream's own.
+	// Conn is a ready connection to use instead of Target, TLS, Connections and Keepalive. It must
+	// honour call options (above all grpc.ForceCodecV2), as *grpc.ClientConn does over any dialer.
+	// The upstream does not close it. Balance, Health and Ping are refused with it, since they need
+	// connections that the upstream makes itself.
 	Conn grpc.ClientConnInterface
-	// Logger receives what an operator wants to know; nil discards it.
+	// Logger receives messages for the operator; nil discards them.
 	Logger *slog.Logger
 
-	resolveEvery, reflectionTimeout time.Duration // for tests; the constants of these names if 0
+	resolveEvery, reflectionTimeout time.Duration // for tests; if 0, the constants of these names
 }
 
-// Balance says which of a backend's addresses gets an RPC. The zero value keeps
-// a connection to each and takes the one with the fewest RPCs.
+// Balance controls which of a backend's addresses gets an RPC. The zero value keeps a connection to
+// each and takes the one with the fewest RPCs.
 type Balance struct {
 	// First connects to one address only: the first that answers.
 	First bool
-	// Rebalance, if not 0, moves RPCs with Call.Movable when the addresses have
-	// changed, until each has its share, within this time. Else RPCs stay where
-	// they are.
+	// Rebalance, if not 0, moves RPCs with Call.Movable when the addresses have changed, until each
+	// has its share, within this time. If 0, RPCs stay where they are.
 	Rebalance time.Duration
 }
 
-// Health names the service whose health is asked for; empty is the server's.
+// Health names the service whose health is watched; empty means the server's.
 type Health struct{ Service string }
 
-// Ping says when a silent connection is asked by a PING, and when one without an
-// answer is given up. Servers close connections that are pinged more often than
-// they permit, as few as once in 5 minutes by default.
+// Ping holds the silence after which a connection is pinged, and the time after which an unanswered
+// PING closes it. Servers close connections that are pinged more often than they permit, which by
+// default is as rarely as once in 5 minutes.
 type Ping struct{ Every, Timeout time.Duration }
 
 // Retry spaces attempts to connect: the first pause is at most Initial, 100 ms
 // if 0, and doubles up to Max, 3 s if 0.
 type Retry struct{ Initial, Max time.Duration }
 
-// TLS names PEM files. They are read when New checks them and again at each
-// handshake, so a rotated certificate is used from the next connection on. While
-// they cannot be used, what they held before is.
+// TLS names PEM files. New reads them to check them, and each handshake reads them again, so a
+// rotated certificate is used from the next connection on. While the files are unusable, their last
+// usable contents are used.
 type TLS struct {
-	// CA holds the authorities that may sign the backend's certificate; the
-	// system's if empty.
+	// CA holds the authorities that may sign the backend's certificate; if empty, the system's.
 	CA string
-	// Cert and Key are this side's certificate, for backends that ask for
-	// one; both or neither.
+	// Cert and Key are the client certificate, for backends that require one; both or neither.
 	Cert, Key string
-	// ServerName is the name in the backend's certificate; the host of the
-	// target if empty.
+	// ServerName is the name in the backend's certificate; if empty, the target's host.
 	ServerName string
 }
 
-// SchemaParams say where the schema comes from. At most one source may be set;
-// none is server reflection.
+// SchemaParams name the source of the schema. At most one may be set; none means server reflection.
 type SchemaParams struct {
-	// Descriptors are descriptors that the program already has.
+	// Descriptors are the program's own descriptors.
 	Descriptors *protoregistry.Files
 	// DescriptorSet is the path of a binary google.protobuf.FileDescriptorSet
 	// with all imports, as `buf build` and `protoc --include_imports` write it.
 	DescriptorSet string
 	// ProtoFiles are .proto sources, named as an import would name them.
 	ProtoFiles []string
-	// ImportPaths are the directories in which ProtoFiles and their imports
-	// are looked for, in order; the working directory if empty.
+	// ImportPaths are the directories of ProtoFiles and their imports, in search order; if empty,
+	// the working directory.
 	ImportPaths []string
 }
 
-// ParamError is an error of New that one parameter is at fault for. Several may
-// be joined into one error.
+// ParamError is an error of New about one parameter. New may join several.
 type ParamError struct {
-	// Field is the parameter, as the configuration calls it: "target",
-	// "tls.ca", "schema.descriptor_set", …
+	// Field is the parameter's name in the configuration: "target", "tls.ca",
+	// "schema.descriptor_set", …
 	Field string
-	// Err is what is wrong with it.
+	// Err describes the mistake.
 	Err error
 }
 
-// Error is the parameter's name and what is wrong with it.
+// Error returns the parameter's name and the mistake.
 func (e *ParamError) Error() string { return e.Field + ": " + e.Err.Error() }
 
-// Unwrap is the error itself.
+// Unwrap returns Err.
 func (e *ParamError) Unwrap() error { return e.Err }
 
-// withDefaults fills what Params leaves open.
+// withDefaults replaces zero values by their defaults.
 func (p Params) withDefaults() Params {
 	if p.Opens == 0 {
 		p.Opens = defaultOpens
@@ -175,14 +167,14 @@ func (p Params) withDefaults() Params {
 	return p
 }
 
-// retryFirst and retryLast are the shortest and the longest pause before another
-// attempt to connect. A pause is never longer than is good for a backend that
-// comes back, even where RPCs are to be opened again more slowly.
+// retryFirst returns the shortest pause between attempts to connect.
 func (p Params) retryFirst() time.Duration { return min(p.Retry.Initial, p.retryLast()) }
 
+// retryLast returns the longest pause between attempts to connect. It is bounded for the sake of a
+// backend that comes back, even if RPCs are to be opened again more slowly.
 func (p Params) retryLast() time.Duration { return min(p.Retry.Max, defaultRetryMax) }
 
-// validate reports what no later step would report by itself.
+// validate reports the mistakes that no later step would report.
 func (p Params) validate() error {
 	var errs []error
 	negative := func(field string, bad bool) {

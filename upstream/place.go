@@ -10,30 +10,30 @@ import (
 	"google.golang.org/grpc"
 )
 
-// maxConnections bounds the connections to one address. Without it the stream
-// limit that a backend announces would decide how many there are.
+// maxConnections bounds the connections to one address. Without it, the backend's announced stream
+// limit would determine their number.
 const maxConnections = 256
 
-// slot is the place of one RPC on a connection.
+// slot is one RPC's right to run on a connection.
 type slot struct {
-	pool       *pool // nil for a connection of the embedder's
+	pool       *pool // nil for an embedder's own connection
 	connection *connection
 	cc         grpc.ClientConnInterface
-	generation uint64 // of the pool, when the RPC was placed
-	counts     bool   // in endpoint.active: not an RPC that reads the schema
+	generation uint64 // the pool's, when the RPC was placed
+	counts     bool   // it counts in endpoint.active; false for an RPC that reads the schema
 	method     string
 	keys       keys
-	began      time.Time   // when it was begun
-	heard      bool        // a message has come
-	lives      *time.Timer // of an RPC that tries an address; nil for others
+	began      time.Time   // when the RPC began
+	gotMessage bool        // a message has arrived
+	probeTimer *time.Timer // set for an RPC that probes an address
 	// cancel is called if the connection is lost before the RPC has its stream.
 	cancel context.CancelFunc
-	stream *Stream // once it has begun
+	stream *Stream // set once the RPC has begun
 }
 
-// place waits for a connection with room and takes a place on it. With impatient
-// it gives up as soon as no connection is up and an attempt to connect to each
-// address has failed since the call.
+// place waits for a connection with room and takes a slot on it. If call.Impatient is set, it gives
+// up as soon as no connection is up and an attempt to connect to each address has failed since the
+// call.
 func (p *pool) place(ctx context.Context, call Call) (*slot, error) {
 	k := p.keys(call)
 	p.mu.Lock()
@@ -44,7 +44,7 @@ func (p *pool) place(ctx context.Context, call Call) (*slot, error) {
 	}
 	s.counts, s.method, s.keys = true, call.Method, k
 	s.connection.endpoint.active++
-	p.tryLocked(s)
+	p.probeLocked(s)
 	return s, nil
 }
 
@@ -78,8 +78,8 @@ func (p *pool) placeLocked(ctx context.Context, k keys, call Call) (*slot, error
 	}
 }
 
-// placeNewest places an RPC that reads the schema. It prefers the connection that
-// came up last, since a new process of the backend may have a new schema.
+// placeNewest places an RPC that reads the schema. It prefers the connection that came up last,
+// since a new process of the backend may have a new schema.
 func (p *pool) placeNewest(ctx context.Context) (*slot, error) {
 	const method = "reflection"
 	k := p.keys(Call{Method: method})
@@ -90,7 +90,7 @@ func (p *pool) placeNewest(ctx context.Context) (*slot, error) {
 		return nil, err
 	}
 	s.method, s.keys = method, k
-	p.tryLocked(s)
+	p.probeLocked(s)
 	return s, nil
 }
 
@@ -126,9 +126,9 @@ func (p *pool) placeNewestLocked(ctx context.Context, k keys) (*slot, error) {
 	}
 }
 
-// takeForLocked takes a place on c; or apart if the RPCs with these keys have strikes;
-// or, for an RPC that replays, on a connection for these to the same address. It returns
-// nil if c is lost meanwhile.
+// takeForLocked takes a slot on c; on an isolated connection if the RPCs with these keys have
+// strikes; or, for a replaying RPC, on a replay connection to the same address. It returns nil if c
+// is lost meanwhile.
 func (p *pool) takeForLocked(ctx context.Context, c *connection, k keys, replay bool) (*slot, error) {
 	if err := p.growEvenLocked(c.endpoint); err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (p *pool) takeForLocked(ctx context.Context, c *connection, k keys, replay 
 	return p.takeLocked(c), nil
 }
 
-// takeLocked takes a place on c.
+// takeLocked takes a slot on c.
 func (p *pool) takeLocked(c *connection) *slot {
 	c.active++
 	s := &slot{pool: p, connection: c, cc: c.cc, generation: p.generation}
@@ -161,10 +161,9 @@ func (p *pool) takeLocked(c *connection) *slot {
 	return s
 }
 
-// pickLocked returns a connection with room to the address with the fewest RPCs,
-// or nil. It breaks ties at random, so that many bridges with few RPCs each do not
-// all choose the same address. It prefers an address that has not failed the last
-// RPC with this key.
+// pickLocked returns a connection with room to the address with the fewest RPCs, or nil. It breaks
+// ties at random, so that many bridges with few RPCs each do not all choose the same address. It
+// prefers an address that did not fail the last RPC with this key.
 func (p *pool) pickLocked(key uint64) *connection {
 	var best *connection
 	ties, now := 0, time.Now()
@@ -192,7 +191,7 @@ func (p *pool) pickLocked(key uint64) *connection {
 	return best
 }
 
-// compare is negative if e should get an RPC before other.
+// compare returns a negative number if e should get an RPC before other.
 func (e *endpoint) compare(other *endpoint, avoid string) int {
 	return cmp.Or(
 		last(e.gone, other.gone),
@@ -200,7 +199,7 @@ func (e *endpoint) compare(other *endpoint, avoid string) int {
 		cmp.Compare(e.active, other.active))
 }
 
-// last orders those for which something holds behind those for which it does not.
+// last orders true after false.
 func last(a, b bool) int {
 	switch {
 	case a == b:
@@ -212,13 +211,13 @@ func last(a, b bool) int {
 	}
 }
 
-// growLocked opens one more connection if no address has room. It chooses the
-// address with the fewest RPCs among those whose connections are all up. At most
-// one such connection is being established at a time.
+// growLocked opens one more connection if no address has room. It chooses the address with the
+// fewest RPCs among those whose connections are all up. At most one such connection is being
+// established at a time.
 func (p *pool) growLocked() error { return p.growBelowLocked(math.MaxInt) }
 
-// growEvenLocked opens one more connection to an address that is full and has fewer
-// RPCs than one that has room. Without it that address would never get its share.
+// growEvenLocked opens one more connection to an address that is full and has fewer RPCs than one
+// that has room. Without it, the full address would never get its share.
 func (p *pool) growEvenLocked(room *endpoint) error {
 	if room.gone {
 		return p.growLocked()
@@ -226,7 +225,7 @@ func (p *pool) growEvenLocked(room *endpoint) error {
 	return p.growBelowLocked(room.active)
 }
 
-// growBelowLocked does it for addresses with fewer RPCs than so many.
+// growBelowLocked opens one more connection to a full address that has fewer RPCs than most.
 func (p *pool) growBelowLocked(most int) error {
 	if p.closed || p.params.Connections > 0 {
 		return nil
@@ -253,8 +252,8 @@ func (p *pool) growBelowLocked(most int) error {
 	return nil
 }
 
-// start arranges for cancel to be called if the connection is lost before the RPC
-// has its stream. Without it grpc-go would wait for the same address to come back.
+// start registers cancel, to be called if the connection is lost before the RPC has its stream.
+// Without it, grpc-go would wait for the same address to come back.
 func (s *slot) start(cancel context.CancelFunc) {
 	if s.pool == nil {
 		return
@@ -270,8 +269,8 @@ func (s *slot) start(cancel context.CancelFunc) {
 	s.connection.begunLocked(s)
 }
 
-// started records that an RPC has its stream. It returns false if the connection
-// was lost before, and the RPC must be placed anew.
+// started records that an RPC has its stream. It returns false if the connection was lost before,
+// and the RPC must be placed again.
 func (s *slot) started() bool {
 	if s.pool == nil {
 		return true
@@ -283,14 +282,13 @@ func (s *slot) started() bool {
 	return waits
 }
 
-// release gives the place back. It must be called once.
+// release frees the slot. It must be called once.
 func (s *slot) release() {
 	if s.pool != nil {
 		s.pool.release(s)
 	}
 }
 
-// release gives a place back.
 func (p *pool) release(s *slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -298,12 +296,12 @@ func (p *pool) release(s *slot) {
 	delete(c.starting, s)
 	delete(c.movable, s.stream)
 	delete(c.opening, s.stream)
-	c.overLocked(s)
-	if f := &c.endpoint.faults; f.try == s {
-		f.try = nil
+	c.forgetSlotLocked(s)
+	if f := &c.endpoint.faults; f.probe == s {
+		f.probe = nil
 	}
-	if s.lives != nil {
-		s.lives.Stop()
+	if s.probeTimer != nil {
+		s.probeTimer.Stop()
 	}
 	c.active--
 	if s.counts {
@@ -313,7 +311,7 @@ func (p *pool) release(s *slot) {
 	case c.active > 0:
 	case c.apart:
 		p.retireApartLocked(c)
-	case c.replays && c.over:
+	case c.replays && c.draining:
 		p.retireReplaysLocked(c)
 	}
 	if c.active == 0 {

@@ -14,58 +14,56 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// pool holds the connections to one target. It places RPCs by count: a
-// connection's active RPCs against the limit that its backend announced
-// (place.go).
+// pool holds the connections to one target. It places RPCs by count: a connection's active RPCs
+// against the limit that its backend announced (place.go).
 //
-// Each connection is a grpc.ClientConn of one address (lifetime.go), and the
-// addresses come from grpc-go's resolvers (endpoint.go). The pool does not use
-// grpc-go's balancers, since they pick by the state of a SubConn. A SubConn
-// reports neither how many streams its server allows nor why it cannot connect;
-// the pool reads both from the connection's bytes (settingsConn). Nor can a
-// balancer hold several connections to one address, which a stream limit needs.
+// Each connection is a grpc.ClientConn of one address (lifetime.go), and the addresses come from
+// grpc-go's resolvers (endpoint.go). The pool does not use grpc-go's balancers, since they pick by
+// the state of a SubConn. A SubConn reports neither how many streams its server allows nor why it
+// cannot connect; the pool reads both from the connection's bytes (settingsConn). Nor can a
+// balancer hold several connections to one address, which a stream limit requires.
 type pool struct {
 	params Params
 	target target
-	// reconnected is called when the first connection to an address is up, and
-	// each time it is up again.
+	// reconnected is called each time the first connection to an address comes up.
 	reconnected func()
 	seed        maphash.Seed // of choose
 	files       tlsFiles     // of Params.TLS
 
 	resolveEvery time.Duration // how often addresses are looked up
-	// again holds one wake-up: the addresses should be looked up now.
+	// again holds one token: the addresses should be looked up now.
 	again chan struct{}
 	stop  context.CancelFunc // ends the goroutines that follow addresses
-	moves atomic.Uint64      // RPCs that were moved
+	moves atomic.Uint64      // number of RPCs that were moved
 
-	wg sync.WaitGroup // those, and closings of connections
+	wg sync.WaitGroup // goroutines that follow addresses or close connections
 
 	mu sync.Mutex
-	// strikes are the RPCs that have broken connections, and avoid the addresses
-	// that have failed the last RPC, by key.
+	// strikes counts the connections that RPCs have broken, and avoid holds the address that failed
+	// the last RPC; both by an RPC's key.
 	strikes   *simplelru.LRU[uint64, strikes]
 	avoid     *simplelru.LRU[uint64, string]
-	apart     int           // connections for RPCs that break theirs
-	changed   chan struct{} // closed and replaced when an RPC that waits should look again
+	apart     int           // number of isolated connections
+	changed   chan struct{} // closed and replaced when waiting RPCs should check again
 	endpoints []*endpoint
-	// generation counts how often a first connection was established.
+	// generation counts how often a first connection came up.
 	generation uint64
 	// allDown is set while no connection is up, after one was.
 	allDown bool
-	// pingEvery is Params.Ping's, doubled each time that a server refuses it.
+	// pingEvery is Params.Ping.Every, doubled each time a server refuses it.
 	pingEvery time.Duration
 	// onlyBusy is set once a server refuses PINGs on connections without RPCs.
 	onlyBusy bool
-	// settling is set while RPCs wait for the addresses to be tried.
+	// settling is set while RPCs wait for the first attempt at each address.
 	settling *time.Timer
-	// lookupErr is why the addresses could not be found last, nil if they were.
+	// lookupErr is the error of the last lookup, nil if it succeeded.
 	lookupErr      error
 	lookupFailures uint64
-	// toldUnresolved and toldMany say what the log has of it.
-	toldUnresolved, toldMany bool
-	idle                     *time.Timer // nil unless an extra connection is idle
-	closed                   bool
+	// loggedUnresolved and loggedMany record that the log has reported a failed lookup, and too
+	// many addresses.
+	loggedUnresolved, loggedMany bool
+	idle                         *time.Timer // nil unless an extra connection is idle
+	closed                       bool
 }
 
 // newPool returns a pool that has begun to connect.
@@ -83,7 +81,7 @@ func newPool(params Params, reconnected func()) (*pool, error) {
 		p.pingEvery = params.Ping.Every
 	}
 	if params.TLS != nil {
-		_, _ = p.files.config(params.TLS, params.Logger) // New has read them, too
+		_, _ = p.files.config(params.TLS, params.Logger) // New has already reported errors
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
@@ -103,7 +101,7 @@ func newPool(params Params, reconnected func()) (*pool, error) {
 	return p, nil
 }
 
-// connectionsLocked iterates over the connections to all addresses.
+// connectionsLocked iterates over the shared connections to all addresses.
 func (p *pool) connectionsLocked() iter.Seq[*connection] {
 	return func(yield func(*connection) bool) {
 		for _, e := range p.endpoints {
@@ -116,7 +114,7 @@ func (p *pool) connectionsLocked() iter.Seq[*connection] {
 	}
 }
 
-// all iterates over the connections to an address but those of RPCs that break theirs.
+// all iterates over the connections to an address, except for isolated ones.
 func (e *endpoint) all() iter.Seq[*connection] {
 	return func(yield func(*connection) bool) {
 		for _, connections := range [][]*connection{e.connections, e.replays} {
@@ -129,15 +127,14 @@ func (e *endpoint) all() iter.Seq[*connection] {
 	}
 }
 
-// newestGeneration returns how often a first connection to an address was
-// established.
+// newestGeneration returns how often a first connection to an address came up.
 func (p *pool) newestGeneration() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.generation
 }
 
-// signalLocked wakes the RPCs that wait for a place.
+// signalLocked wakes the RPCs that wait for a slot.
 func (p *pool) signalLocked() {
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -171,12 +168,12 @@ func (p *pool) close() error {
 	return err
 }
 
-// closeAll closes connections and waits for their watch goroutines. The caller
-// must not hold the lock, since a watch goroutine may need it to end.
+// closeAll closes connections and waits for their watch goroutines. The caller must not hold the
+// lock, since a watch goroutine may need it to end.
 func (p *pool) closeAll(connections []*connection) error {
 	errs := make([]error, 0, len(connections))
 	for _, c := range connections {
-		p.forget(c)
+		p.markClosing(c)
 		c.cancel()
 		errs = append(errs, c.cc.Close())
 		<-c.watched

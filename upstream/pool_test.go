@@ -22,11 +22,11 @@ func connections(u *Upstream) (n, active int) {
 	return n, active
 }
 
-// quiet is a schema that needs no RPC, for tests that count RPCs.
+// quiet returns a schema that needs no RPC, for tests that count RPCs.
 func quiet() SchemaParams { return SchemaParams{Descriptors: wellKnownFiles()} }
 
-// 150 RPCs at once, where a connection carries 100.
-func TestMoreRPCsThanAConnectionCarries(t *testing.T) {
+// 150 RPCs are opened at once, and a connection carries 100.
+func TestMoreRPCsThanAConnectionCarriesGetFurtherConnections(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(100))
 	backend.OnWatch(silent)
 	u := connect(t, Params{Target: backend.Addr(), Schema: quiet()})
@@ -50,7 +50,7 @@ func TestFurtherConnectionsAreClosedWhenTheyAreIdle(t *testing.T) {
 	if n, _ := connections(u); n != 3 {
 		t.Fatalf("%d connections", n)
 	}
-	streams[0].Close() // on the first connection, which stays
+	streams[0].Close() // on the first connection, which stays open
 	streams[1].Close()
 	backend.AwaitRunning(1)
 
@@ -73,7 +73,7 @@ func TestFurtherConnectionsAreClosedWhenTheyAreIdle(t *testing.T) {
 	checkCarriesSilently(t, u, backend)
 }
 
-// checkCarriesSilently opens an RPC where the backend answers nothing.
+// checkCarriesSilently opens an RPC at a backend that does not answer.
 func checkCarriesSilently(t *testing.T, u *Upstream, backend *backendtest.Backend) {
 	t.Helper()
 	running := backend.Running()
@@ -83,11 +83,11 @@ func checkCarriesSilently(t *testing.T, u *Upstream, backend *backendtest.Backen
 	backend.AwaitRunning(running)
 }
 
-// checkCarriesAgain is checkCarriesSilently for a backend that has been frozen: an
-// RPC that was ended meanwhile may come and go there.
+// checkCarriesAgain is checkCarriesSilently for a backend that was frozen: an RPC that ended
+// meanwhile may arrive there late.
 func checkCarriesAgain(t *testing.T, u *Upstream, backend *backendtest.Backend) {
 	t.Helper()
-	backend.OnWatch(greeting)
+	backend.OnWatch(sendGreeting)
 	if got := next(t, watch(t, u, nil)).GetKind(); got != "hello" {
 		t.Errorf("got %q", got)
 	}
@@ -137,7 +137,7 @@ func awaitConnections(t *testing.T, u *Upstream, n int) {
 	}
 }
 
-func TestABackendThatAllowsNoStreams(t *testing.T) {
+func TestABackendThatAllowsNoStreamsGetsOneConnection(t *testing.T) {
 	p := &pool{params: Params{}.withDefaults(), changed: make(chan struct{})}
 	e := &endpoint{connections: []*connection{{ready: true, limit: 0}}}
 	p.endpoints = []*endpoint{e}
@@ -146,11 +146,11 @@ func TestABackendThatAllowsNoStreams(t *testing.T) {
 	}
 }
 
-func TestOpens(t *testing.T) {
+func TestOpensBoundsWaitingRPCs(t *testing.T) {
 	backend := backendtest.Start(t)
 	u := connect(t, Params{Target: backend.Addr(), Opens: 1, OpenTimeout: 200 * time.Millisecond})
 	checkCarries(t, u, backend)
-	u.opening <- struct{}{} // as an RPC that waits for a place
+	u.opening <- struct{}{} // like an RPC that waits for a slot
 	_, err := u.Open(t.Context(), Call{Method: watchMethod})
 	wantCode(t, err, codes.Unavailable)
 	if want := "upstream app: no turn, since too many RPCs wait for a place already, within 200ms"; status.Convert(err).Message() != want {
@@ -159,11 +159,11 @@ func TestOpens(t *testing.T) {
 	<-u.opening
 	checkCarries(t, u, backend)
 	if len(u.opening) != 0 {
-		t.Error("a turn is lost")
+		t.Error("an opening slot is lost")
 	}
 }
 
-// RPCs that wait for a place give their turns back, however they end.
+// RPCs that wait for a slot give their opening slots back, however they end.
 func TestOpensAreGivenBack(t *testing.T) {
 	backend := backendtest.Start(t)
 	backend.Stop()
@@ -179,7 +179,7 @@ func TestOpensAreGivenBack(t *testing.T) {
 		wantCode(t, <-errs, codes.Unavailable)
 	}
 	if len(u.opening) != 0 {
-		t.Error("a turn is lost")
+		t.Error("an opening slot is lost")
 	}
 	backend.Restart()
 	awaitConnections(t, u, 1)
@@ -200,8 +200,8 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 	wantCode(t, <-opened, codes.Canceled)
 }
 
-// A connection that comes back has the room it had.
-func TestRoomAfterReconnecting(t *testing.T) {
+// A connection that comes back has its former room.
+func TestAReconnectedConnectionHasItsRoom(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(2))
 	u := connect(t, Params{Target: backend.Addr(), Connections: 1, Schema: quiet()})
 	for range 3 {
@@ -217,7 +217,7 @@ func TestRoomAfterReconnecting(t *testing.T) {
 	}
 }
 
-// A connection that is opened while the pool closes would be closed by nothing.
+// Nothing would close a connection that is opened while the pool closes.
 func TestAPoolThatClosesOpensNoConnection(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(1))
 	backend.OnWatch(silent)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// opened notes an RPC that has begun.
+// opened records that an RPC has begun.
 func (s *slot) opened(stream *Stream) {
 	if s.pool == nil {
 		return
@@ -16,16 +16,16 @@ func (s *slot) opened(stream *Stream) {
 	now := time.Now()
 	s.connection.opening[stream] = now
 	if s.connection.ready {
-		s.connection.lookBy(now.Add(s.pool.params.OpenTimeout / 2))
+		s.connection.checkBy(now.Add(s.pool.params.OpenTimeout / 2))
 	} else {
-		s.pool.lostOpeningLocked(s.connection) // it was lost since the RPC has its stream
+		s.pool.lostOpeningLocked(s.connection) // it was lost after the RPC got its stream
 	}
 	if s.pool.params.Balance.Rebalance > 0 && stream.movable != nil {
 		s.connection.movable[stream] = struct{}{}
 	}
 }
 
-// accepted notes that the RPC is accepted.
+// accepted records that the backend has accepted the RPC.
 func (s *slot) accepted() {
 	if s.pool == nil {
 		return
@@ -44,10 +44,9 @@ func (s *Stream) move() bool {
 	return true
 }
 
-// rebalance moves RPCs until ctx ends, whenever the addresses with connections
-// have become more or fewer.
+// rebalance moves RPCs until ctx ends, whenever the set of addresses with connections has changed.
 func (p *pool) rebalance(ctx context.Context) {
-	var until time.Time // when the RPCs are to be even; zero while they are
+	var until time.Time // when the RPCs must be even; zero while they are
 	for {
 		p.mu.Lock()
 		excess, changed := p.excessLocked(!until.IsZero()), p.changed
@@ -62,7 +61,7 @@ func (p *pool) rebalance(ctx context.Context) {
 			}
 		}
 		if until.IsZero() {
-			// A tenth is left for the last RPCs to be opened again.
+			// A tenth of the time remains for the last RPCs to be opened again.
 			until = time.Now().Add(p.params.Balance.Rebalance * 9 / 10)
 		}
 		pause := max(time.Until(until)/time.Duration(excess), minMovePause)
@@ -76,14 +75,14 @@ func (p *pool) rebalance(ctx context.Context) {
 }
 
 const (
-	// minMovePause bounds how fast RPCs are moved once the time is over.
+	// minMovePause is the shortest time between two moves, even if Balance.Rebalance has passed.
 	minMovePause = 10 * time.Millisecond
-	// unmovedPause is how long it takes to look again when no RPC can be moved.
+	// unmovedPause is the pause after no RPC could be moved.
 	unmovedPause = time.Second
 )
 
-// shareLocked is the even share of an address, rounded up. It is 0 if no address
-// can take RPCs.
+// shareLocked returns the even share of an address, rounded up. It is 0 if no address can take
+// RPCs.
 func (p *pool) shareLocked() int {
 	rpcs, addresses := 0, 0
 	for _, e := range p.endpoints {
@@ -101,9 +100,9 @@ func (p *pool) shareLocked() int {
 // shares reports whether the address should have its share of the RPCs.
 func (e *endpoint) shares() bool { return !e.gone && !e.faults.failing() && e.ready() }
 
-// excessLocked is how many RPCs would have to be moved. While nothing is moved
-// yet, an address that has up to a tenth more than its share counts as even:
-// clients come and go, and an RPC that is moved is opened anew at the backend.
+// excessLocked returns how many RPCs would have to be moved. Before the first move, an address with
+// up to a tenth more than its share counts as even: clients come and go, and each moved RPC is
+// opened again at the backend.
 func (p *pool) excessLocked(moving bool) int {
 	share := p.shareLocked()
 	if share == 0 {
@@ -126,8 +125,7 @@ func (p *pool) excessLocked(moving bool) int {
 	return excess
 }
 
-// above is how many RPCs the address has beyond its share. The share of one that
-// is gone is nothing.
+// above returns how many RPCs the address has beyond its share. The share of a gone address is 0.
 func (e *endpoint) above(share int) int {
 	if e.gone {
 		share = 0
@@ -135,9 +133,8 @@ func (e *endpoint) above(share int) int {
 	return max(e.active-share, 0)
 }
 
-// moveOne moves one RPC of the address that is farthest above its share. Where
-// none of its RPCs can be moved, the next one's is. It reports whether it moved
-// one.
+// moveOne moves one RPC of the address that is farthest above its share, or of the next one if none
+// of its RPCs can be moved. It reports whether it moved one.
 func (p *pool) moveOne() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,9 +161,9 @@ func (p *pool) moveOne() bool {
 	}
 }
 
-// takesLocked reports whether another address can take an RPC of one that has too
-// many. Where those with fewer are full it opens a further connection, if that may
-// be: an RPC that was moved before would only come back.
+// takesLocked reports whether another address can take an RPC from the one that has too many. If
+// those with fewer are full, it opens a further connection if it may: an RPC that was moved before
+// would return to the same address.
 func (p *pool) takesLocked(most *endpoint) bool {
 	for _, e := range p.endpoints {
 		fewer := most.gone || e.active+1 < most.active
@@ -174,11 +171,11 @@ func (p *pool) takesLocked(most *endpoint) bool {
 			return true
 		}
 	}
-	_ = p.growEvenLocked(most) // else it is tried again
+	_ = p.growEvenLocked(most) // a failure is retried with the next move
 	return false
 }
 
-// moveOne moves any RPC that can be moved.
+// moveOne moves any movable RPC of the address.
 func (e *endpoint) moveOne() bool {
 	for c := range e.all() {
 		for stream := range c.movable {

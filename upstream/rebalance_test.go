@@ -10,9 +10,9 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// From one address to three: each gets its share within the time, and what cannot
-// be moved stays.
-func TestRebalancing(t *testing.T) {
+// When one address becomes three, each gets its share within the time, and RPCs that cannot be
+// moved stay.
+func TestRebalancingEvensTheAddresses(t *testing.T) {
 	f := startFleet(t, 3)
 	f.Publish(f.Backends[0])
 	const within = 2 * time.Second
@@ -52,15 +52,15 @@ func TestRebalancing(t *testing.T) {
 	if took := time.Since(begin); took > within+500*time.Millisecond || took < within/3 {
 		t.Errorf("moved over %v, want it spread over %v", took, within)
 	}
-	if n := moved.Load(); n != 22 || u.Usage().Moves != 22 {
-		t.Errorf("%d RPCs were moved, counted %d, want 22", n, u.Usage().Moves)
+	if n := moved.Load(); n != 22 || u.pool.moves.Load() != 22 {
+		t.Errorf("%d RPCs were moved, counted %d, want 22", n, u.pool.moves.Load())
 	}
 	for _, s := range stay {
 		if s.moved.Load() {
 			t.Error("an RPC that may not be moved was moved")
 		}
 	}
-	// One address is gone: it keeps what cannot be moved only.
+	// One address is removed: it keeps only the RPCs that cannot be moved.
 	f.Publish(f.Backends[1], f.Backends[2])
 	f.Backends[0].AwaitRunning(3)
 	if err := u.Close(); err != nil {
@@ -71,8 +71,8 @@ func TestRebalancing(t *testing.T) {
 	}
 }
 
-// While nothing is moved, differences of up to a tenth of a share, and of one RPC, are left alone. Once RPCs are moved, they are
-// moved until all is even.
+// Before the first move, differences of up to a tenth of a share, and of one RPC, count as even.
+// Once RPCs are moved, they are moved until all addresses are even.
 func TestSmallDifferencesAreLeftAlone(t *testing.T) {
 	for _, c := range []struct {
 		active         []int
@@ -97,9 +97,9 @@ func TestSmallDifferencesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// An address that comes late gets its share although that takes more connections than one, by the backend's stream limit. Where
-// it may have no more, nothing is moved in vain.
-func TestRebalancingOverAStreamLimit(t *testing.T) {
+// A late address gets its share even if the backend's stream limit requires several connections for
+// it. If the number of connections is fixed, no RPC is moved without effect.
+func TestRebalancingOpensConnectionsBeyondAStreamLimit(t *testing.T) {
 	for _, test := range []struct{ connections, want int }{{0, 20}, {4, 20}, {1, 10}} {
 		t.Run(strconv.Itoa(test.connections), func(t *testing.T) {
 			f := startFleet(t, 2, backendtest.WithMaxConcurrentStreams(10))
@@ -132,7 +132,7 @@ func TestRebalancingOverAStreamLimit(t *testing.T) {
 			f.Backends[1].AwaitRunning(test.want)
 			f.Backends[0].AwaitRunning(many - test.want)
 			time.Sleep(unmovedPause + unmovedPause/2)
-			if got := u.Usage().Moves; got != uint64(test.want) {
+			if got := u.pool.moves.Load(); got != uint64(test.want) {
 				t.Errorf("%d RPCs were moved", got)
 			}
 			if err := u.Close(); err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// BenchmarkReceive is one 250-byte event from a backend in the same process to
-// fn. The backend's part of the work is in it.
+// BenchmarkReceive measures one 250-byte event from a backend in the same process to fn, including
+// the backend's work.
 func BenchmarkReceive(b *testing.B) {
 	backend := backendtest.Start(b)
 	event := &testv1.FeedEvent{Seq: 1 << 40, Payload: make([]byte, 240)}

@@ -14,27 +14,25 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// reflectionTimeout bounds one reading of a schema, the wait for a connection
-// not included.
+// reflectionTimeout bounds one reading of a schema, excluding the wait for a connection.
 const reflectionTimeout = 10 * time.Second
 
-// errNoReflection is the remedy for a backend without reflection.
+// errNoReflection names the remedy for a backend without reflection.
 var errNoReflection = errors.New("have it serve reflection, or give the upstream schema: {descriptor_set: FILE} or schema: {proto: {files: [FILE]}}")
 
-// ErrDescriptors is wrapped by the errors of a backend that answers reflection with
-// descriptors which cannot be used. It would answer the same if it were asked again.
+// ErrDescriptors is wrapped by the errors of a backend whose reflection returns unusable
+// descriptors. It would return the same if it were asked again.
 var ErrDescriptors = errors.New("the backend's descriptors cannot be used")
 
-// reading is what one reading of a backend's schema gave.
+// reading is the result of reading a backend's schema once.
 type reading struct {
 	schema     *Schema
-	generation uint64                  // of the connection that was asked
-	absent     []protoreflect.FullName // of the wanted types, those the backend does not know
+	generation uint64                  // of the connection that was used
+	absent     []protoreflect.FullName // the wanted types that the backend does not know
 	misfit     []string                // services whose files contradict those of others
 }
 
-// readSchema asks the backend for its services, and for the wanted message types
-// beside them.
+// readSchema reads the backend's services and the wanted message types.
 func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullName) (r reading, err error) {
 	wait, cancel := context.WithTimeout(ctx, u.params.OpenTimeout)
 	slot, err := u.placeReading(wait)
@@ -54,8 +52,8 @@ func (u *Upstream) readSchema(ctx context.Context, wanted []protoreflect.FullNam
 	reader := u.newSchemaReader(ctx, slot)
 	defer reader.close()
 	defer func() {
-		// Descriptors are checked by protodesc before they are used, but they
-		// are the backend's, and a backend must not be able to end the bridge.
+		// protodesc checks descriptors before their use. Still, the backend sends them, and a
+		// backend must not be able to end the bridge.
 		if p := recover(); p != nil {
 			err = reflectionError(fmt.Errorf("the backend's descriptors are broken: %v", p))
 		}
@@ -73,10 +71,9 @@ func (u *Upstream) placeReading(ctx context.Context) (*slot, error) {
 	return u.pool.placeNewest(ctx)
 }
 
-// undescribed says that the backend has answered, and cannot describe the one
-// name that it was asked for or describes it wrongly. Any other failure may
-// pass: the reading fails and is tried again, and the last schema stays, whose
-// routes would else answer 501 for it.
+// undescribed reports whether the backend answered, but cannot describe the requested name or
+// describes it wrongly. Any other failure may be temporary: the reading fails and is retried, and
+// the last schema stays. Otherwise its routes would answer 501.
 func undescribed(err error) bool {
 	if errors.Is(err, errReflectionLimit) {
 		return false
@@ -85,8 +82,7 @@ func undescribed(err error) bool {
 	return !isOfRPC(err) || code == codes.NotFound || code == codes.Unimplemented
 }
 
-// fatal tells the end of the conversation from a single name that could not be
-// looked up.
+// fatal reports whether the whole reading has failed, not just the lookup of one name.
 func fatal(err error) bool {
 	if errors.Is(err, errReflectionLimit) {
 		return true
@@ -99,7 +95,7 @@ func fatal(err error) bool {
 	}
 }
 
-// reflectionError says what an error of the conversation means.
+// reflectionError adds the meaning of an error of the reflection RPC.
 func reflectionError(err error) error {
 	switch {
 	case err == nil:
@@ -118,21 +114,20 @@ func reflectionError(err error) error {
 	}
 }
 
-// isOfRPC reports whether an error is the end of an RPC, or what the backend has answered in it.
+// isOfRPC reports whether err is the end of an RPC or the backend's answer in it.
 func isOfRPC(err error) bool {
 	_, ok := status.FromError(err)
 	return ok
 }
 
-// descriptorsError is the cause of an error about descriptors.
+// descriptorsError is the cause of an error about descriptors. It is ErrDescriptors.
 type descriptorsError struct{ error }
 
 func (descriptorsError) Is(target error) bool { return target == ErrDescriptors }
 
 func (e descriptorsError) Unwrap() error { return e.error }
 
-// guardedConn is the connection a reflection client talks over: all that is
-// received passes the guard.
+// guardedConn is the connection of a reflection client. The guard checks each response.
 type guardedConn struct {
 	upstream *Upstream
 	slot     *slot
@@ -140,7 +135,7 @@ type guardedConn struct {
 	cancel   context.CancelFunc // ends the newest stream; nil before the first
 }
 
-// Invoke is for unary RPCs, of which reflection has none.
+// Invoke fails: reflection has no unary RPC.
 func (*guardedConn) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
 	return status.Error(codes.Unimplemented, "reflection has no unary RPC")
 }
@@ -160,7 +155,7 @@ func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, meth
 	if err != nil {
 		return nil, err
 	}
-	return &guardedStream{ClientStream: stream, upstream: c.upstream, slot: c.slot, guard: c.guard, method: method, givenUp: whyOver(ctx)}, nil
+	return &guardedStream{ClientStream: stream, upstream: c.upstream, slot: c.slot, guard: c.guard, method: method, endReason: endReason(ctx)}, nil
 }
 
 // giveUp ends the newest stream.
@@ -173,18 +168,18 @@ func (c *guardedConn) giveUp() {
 type guardedStream struct {
 	grpc.ClientStream
 
-	upstream *Upstream
-	slot     *slot
-	guard    *reflectionGuard
-	method   string
-	givenUp  func() error
-	begun    bool // headers have come
-	heard    bool // a response has come
+	upstream   *Upstream
+	slot       *slot
+	guard      *reflectionGuard
+	method     string
+	endReason  func() error
+	begun      bool // headers have arrived
+	gotMessage bool // a response has arrived
 }
 
-// RecvMsg receives a response and has it admitted. The client goes by the code
-// of an error: UNIMPLEMENTED has it try the other version. So only the
-// backend's own may reach it.
+// RecvMsg receives a response and lets the guard check it. The client acts on the code of an error:
+// UNIMPLEMENTED makes it try the other version. So only the backend's own UNIMPLEMENTED may reach
+// it.
 func (s *guardedStream) RecvMsg(m any) error {
 	if !s.begun {
 		s.begun = true
@@ -193,14 +188,14 @@ func (s *guardedStream) RecvMsg(m any) error {
 		}
 	}
 	if err := s.ClientStream.RecvMsg(m); err != nil {
-		e := s.upstream.ending(s.ClientStream, s.givenUp())
+		e := s.upstream.ending(s.ClientStream, s.endReason())
 		err = e.error(err)
-		s.slot.note(e, err, s.heard)
+		s.slot.note(e, err, s.gotMessage)
 		s.guard.broke(err)
 		return err
 	}
-	if !s.heard {
-		s.heard = true
+	if !s.gotMessage {
+		s.gotMessage = true
 		s.slot.worked()
 	}
 	s.guard.spent.method = s.method

@@ -21,15 +21,14 @@ const (
 	healthMethod  = healthService + "/Watch"
 )
 
-// fault makes a backend's reflection fail on the health service, and on no
-// other. The zero fault does nothing.
+// fault makes a backend's reflection fail for the health service only. The zero fault does nothing.
 type fault struct {
 	mu sync.Mutex
-	// code is what it fails with; OK is not at all.
+	// code is the code of the failure; OK means none.
 	code codes.Code
-	// ends says that the RPC ends with it, and not just the one answer.
+	// ends reports whether the RPC ends with the code, not just the one answer.
 	ends bool
-	// silent says that the backend never answers, whatever it is asked for.
+	// silent is set if the backend never answers.
 	silent bool
 }
 
@@ -58,7 +57,7 @@ type faultyStream struct {
 	grpc.ServerStream
 
 	fault  *fault
-	symbol string // that was asked for last
+	symbol string // the last requested one
 }
 
 func (s *faultyStream) RecvMsg(m any) error {
@@ -88,12 +87,12 @@ func (s *faultyStream) SendMsg(m any) error {
 	})
 }
 
-// A failure that may pass does not take services away.
+// A temporary failure does not remove services.
 func TestAFailureOfReflectionKeepsTheSchema(t *testing.T) {
 	var fault fault
 	backend := fault.start(t)
 	u := connect(t, Params{Target: backend.Addr()})
-	first, err := u.AwaitSchema(within(t))
+	first, err := u.awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +111,7 @@ func TestAFailureOfReflectionKeepsTheSchema(t *testing.T) {
 	}
 	select {
 	case <-changed:
-		t.Error("a change was told")
+		t.Error("a change was reported")
 	default:
 	}
 	fault.set(codes.OK, false)
@@ -121,8 +120,8 @@ func TestAFailureOfReflectionKeepsTheSchema(t *testing.T) {
 	}
 }
 
-// The first reading that fails half-way is no schema, and is tried again.
-func TestAFailureOfTheFirstReading(t *testing.T) {
+// A first reading that fails halfway gives no schema, and is retried.
+func TestAFailedFirstReadingIsRetried(t *testing.T) {
 	var fault fault
 	fault.set(codes.Internal, false)
 	u := connect(t, Params{Target: fault.start(t).Addr()})
@@ -132,7 +131,7 @@ func TestAFailureOfTheFirstReading(t *testing.T) {
 		t.Error("there is a schema")
 	}
 	fault.set(codes.OK, false)
-	s, err := u.AwaitSchema(within(t))
+	s, err := u.awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,14 +140,14 @@ func TestAFailureOfTheFirstReading(t *testing.T) {
 	}
 }
 
-// A backend that says that a service it lists is not there may still be
-// starting: it is asked again without a reason from outside.
+// A backend that does not find a service that it lists may still be starting: it is asked again
+// without an external trigger.
 func TestAServiceThatIsLostIsLookedForAgain(t *testing.T) {
 	for _, code := range []codes.Code{codes.NotFound, codes.Unimplemented} {
 		t.Run(code.String(), func(t *testing.T) {
 			var fault fault
 			u := connect(t, Params{Target: fault.start(t).Addr()})
-			first, err := u.AwaitSchema(within(t))
+			first, err := u.awaitSchema(within(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,7 +177,7 @@ func TestAServiceThatIsLostIsLookedForAgain(t *testing.T) {
 	}
 }
 
-func TestLostServices(t *testing.T) {
+func TestServicesThatCannotBeReadAnyMoreAreLost(t *testing.T) {
 	had, err := newSchema([]*protoregistry.Files{feedFiles(t)}, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +195,7 @@ func TestLostServices(t *testing.T) {
 	}
 }
 
-// A failure that goes on has one line in the log, whichever ports its text names.
+// A persistent failure has one line in the log, even if its text names other ports each time.
 func TestAFailureThatGoesOnIsLoggedOnce(t *testing.T) {
 	var log lines
 	u := &Upstream{logger: log.logger()}
@@ -205,15 +204,15 @@ func TestAFailureThatGoesOnIsLoggedOnce(t *testing.T) {
 		return &rpcError{status: status.New(codes.Unavailable, "lost"), cause: errors.New(cause)}
 	}
 	for _, err := range []error{lost("port 1"), lost("port 1"), lost("port 2"), status.Error(codes.Internal, "other"), status.Error(codes.Internal, "other")} {
-		k.settle(u, nil, reading{}, err)
+		k.record(u, nil, reading{}, err)
 	}
 	if got := log.count("could not be read"); got != 2 {
-		t.Errorf("told %d times:\n%s", got, log.text.String())
+		t.Errorf("logged %d times:\n%s", got, log.text.String())
 	}
-	k.toldAt = k.toldAt.Add(-failureSilence)
-	k.settle(u, nil, reading{}, status.Error(codes.Internal, "other"))
-	k.settle(u, nil, reading{}, lost("port 3"))
+	k.loggedAt = k.loggedAt.Add(-failureSilence)
+	k.record(u, nil, reading{}, status.Error(codes.Internal, "other"))
+	k.record(u, nil, reading{}, lost("port 3"))
 	if got := log.count("could not be read"); got != 3 {
-		t.Errorf("told %d times:\n%s", got, log.text.String())
+		t.Errorf("logged %d times:\n%s", got, log.text.String())
 	}
 }

@@ -29,7 +29,7 @@ func TestSchemaByReflection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			backend := backendtest.Start(t, backendtest.WithReflection(version))
 			u := connect(t, Params{Target: backend.Addr()})
-			s, err := u.AwaitSchema(within(t))
+			s, err := u.awaitSchema(within(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -41,7 +41,7 @@ func TestSchemaByReflection(t *testing.T) {
 	}
 }
 
-func TestWhyThereIsNoSchema(t *testing.T) {
+func TestAMissingSchemaNamesTheReason(t *testing.T) {
 	gone := backendtest.Start(t)
 	gone.Stop()
 	without := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone))
@@ -59,7 +59,7 @@ func TestWhyThereIsNoSchema(t *testing.T) {
 			awaitReading(t, u)
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			_, err := u.AwaitSchema(ctx)
+			_, err := u.awaitSchema(ctx)
 			wantCode(t, err, c.code)
 			if !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "the schema of upstream app is not known: ") {
 				t.Errorf("got %q, want it to say %q", err, c.want)
@@ -71,18 +71,17 @@ func TestWhyThereIsNoSchema(t *testing.T) {
 	}
 }
 
-// awaitReading waits for one reading of the schema that begins from now on,
-// whatever its result.
+// awaitReading waits for a reading of the schema that begins from now on, with any result.
 func awaitReading(t *testing.T, u *Upstream) {
 	t.Helper()
 	ctx := within(t)
-	_, _ = u.RefreshSchema(ctx) // its error is what AwaitSchema is to say
+	_, _ = u.RefreshSchema(ctx) // awaitSchema returns the same error
 	if ctx.Err() != nil {
 		t.Fatal("the schema was not read again")
 	}
 }
 
-func TestSchemaOfABackendThatComesLater(t *testing.T) {
+func TestTheSchemaOfABackendThatStartsLaterIsRead(t *testing.T) {
 	backend := backendtest.Start(t)
 	backend.Stop()
 	u := connect(t, Params{Target: backend.Addr(), OpenTimeout: 50 * time.Millisecond})
@@ -92,7 +91,7 @@ func TestSchemaOfABackendThatComesLater(t *testing.T) {
 		t.Fatal("there is a schema")
 	}
 	backend.Restart()
-	s, err := u.AwaitSchema(within(t))
+	s, err := u.awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,11 +99,11 @@ func TestSchemaOfABackendThatComesLater(t *testing.T) {
 	select {
 	case <-changed:
 	case <-within(t).Done():
-		t.Error("the change was not told")
+		t.Error("the change was not reported")
 	}
 }
 
-// extraService is a service that only its descriptor knows.
+// extraService returns a service that exists only as a descriptor.
 func extraService(t *testing.T, name string) (*protoregistry.Files, *grpc.ServiceDesc) {
 	t.Helper()
 	files := feedFiles(t)
@@ -141,10 +140,10 @@ func healthFile(t *testing.T) protoreflect.FileDescriptor {
 	return fd
 }
 
-func TestABackendThatComesBack(t *testing.T) {
+func TestABackendThatComesBackIsReadAgain(t *testing.T) {
 	backend := backendtest.Start(t)
 	u := connect(t, Params{Target: backend.Addr()})
-	first, err := u.AwaitSchema(within(t))
+	first, err := u.awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +158,7 @@ func TestABackendThatComesBack(t *testing.T) {
 		}
 		select {
 		case <-changed:
-			t.Error("a change was told")
+			t.Error("a change was reported")
 		default:
 		}
 	})
@@ -194,12 +193,12 @@ func awaitGeneration(t *testing.T, u *Upstream, n uint64) {
 	}
 }
 
-// The type in an Any need not be reachable from any service.
-func TestATypeThatNoServiceReaches(t *testing.T) {
+// An Any may hold a type that is reachable from no service.
+func TestATypeThatNoServiceReachesIsReadOnRequest(t *testing.T) {
 	files, desc := extraService(t, "Extra")
 	backend := backendtest.Start(t, backendtest.WithDescriptors(files), backendtest.WithService(desc, nil))
 	u := connect(t, Params{Target: backend.Addr()})
-	s, err := u.AwaitSchema(within(t))
+	s, err := u.awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,11 +227,10 @@ func TestATypeThatNoServiceReaches(t *testing.T) {
 	}
 }
 
-// One service that cannot be described does not hide the others.
-func TestAServiceThatCannotBeRead(t *testing.T) {
+func TestAServiceThatCannotBeReadDoesNotHideOthers(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithService(&grpc.ServiceDesc{ServiceName: "lost.v1.Lost"}, nil))
 	u := connect(t, Params{Target: backend.Addr()})
-	s, err := u.AwaitSchema(within(t))
+	s, err := u.awaitSchema(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +253,7 @@ func TestReflectionGoesWithTheStaticMetadata(t *testing.T) {
 			return handler(srv, stream)
 		})))
 	u := connect(t, Params{Target: backend.Addr(), Metadata: map[string]string{"authorization": "Bearer t"}})
-	if _, err := u.AwaitSchema(within(t)); err != nil {
+	if _, err := u.awaitSchema(within(t)); err != nil {
 		t.Error(err)
 	}
 	u = connect(t, Params{Target: backend.Addr()})
@@ -266,7 +264,7 @@ func TestReflectionGoesWithTheStaticMetadata(t *testing.T) {
 func TestRefreshesAtTheSameTimeShareAReading(t *testing.T) {
 	backend := backendtest.Start(t)
 	u := connect(t, Params{Target: backend.Addr()})
-	if _, err := u.AwaitSchema(within(t)); err != nil {
+	if _, err := u.awaitSchema(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	results := make(chan error, 50)
@@ -286,7 +284,7 @@ func TestRefreshesAtTheSameTimeShareAReading(t *testing.T) {
 	}
 }
 
-// hostileReflection answers every request with what answer says.
+// hostileReflection answers every request by calling answer.
 type hostileReflection struct {
 	reflectionv1.UnimplementedServerReflectionServer
 
@@ -373,7 +371,7 @@ func TestHostileReflection(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone),
 				backendtest.WithService(&reflectionv1.ServerReflection_ServiceDesc, hostileReflection{answer: c.answer}))
-			const patience = 10 * time.Minute // thousands of requests, one after the other: a busy machine takes long
+			const patience = 10 * time.Minute // thousands of sequential requests take long on a busy machine
 			u := connect(t, Params{Target: backend.Addr(), reflectionTimeout: patience})
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()

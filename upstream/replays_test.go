@@ -14,8 +14,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// telling answers each Watch with the address of its connection, and then with nothing.
-func telling(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
+// sendPeerAddress answers each Watch with the address of its connection and then stays silent.
+func sendPeerAddress(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	p, _ := peer.FromContext(stream.Context())
 	if err := stream.Send(&testv1.FeedEvent{Kind: p.Addr.String()}); err != nil {
 		return err
@@ -24,7 +24,7 @@ func telling(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.Fe
 	return stream.Context().Err()
 }
 
-// replay is watch for an RPC that replays.
+// replay is watch for a replaying RPC.
 func replay(t *testing.T, u *Upstream) *Stream {
 	t.Helper()
 	s, err := u.Open(t.Context(), Call{Method: watchMethod, Replay: true})
@@ -37,7 +37,7 @@ func replay(t *testing.T, u *Upstream) *Stream {
 
 func TestReplaysHaveConnectionsOfTheirOwn(t *testing.T) {
 	backend := backendtest.Start(t)
-	backend.OnWatch(telling)
+	backend.OnWatch(sendPeerAddress)
 	u := connect(t, Params{Target: backend.Addr(), Schema: quiet()})
 	live, first, second := watch(t, u, nil), replay(t, u), replay(t, u)
 	shared, own := next(t, live).GetKind(), next(t, first).GetKind()
@@ -75,9 +75,9 @@ func TestReplaysHaveConnectionsOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestReplaysBeyondTheStreamLimit(t *testing.T) {
+func TestReplaysBeyondTheStreamLimitGetFurtherConnections(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(2))
-	backend.OnWatch(telling)
+	backend.OnWatch(sendPeerAddress)
 	u := connect(t, Params{Target: backend.Addr(), Schema: quiet()})
 	shared := next(t, watch(t, u, nil)).GetKind()
 	for range 5 {
@@ -92,14 +92,15 @@ func TestReplaysBeyondTheStreamLimit(t *testing.T) {
 
 func TestAFixedNumberOfConnectionsIsForReplaysToo(t *testing.T) {
 	backend := backendtest.Start(t)
-	backend.OnWatch(telling)
+	backend.OnWatch(sendPeerAddress)
 	u := connect(t, Params{Target: backend.Addr(), Connections: 1, Schema: quiet()})
 	if next(t, replay(t, u)).GetKind() != next(t, watch(t, u, nil)).GetKind() {
 		t.Error("a replay has a connection that may not be")
 	}
 }
 
-// A backend that takes one connection only serves replays on that one. The first replay waits a moment, the next does not.
+// A backend that accepts only one connection serves replays on that one. The first replay waits a
+// moment for another, the next does not.
 func TestABackendWithOneConnectionServesReplays(t *testing.T) {
 	for name, further := range map[string]func(net.Conn){
 		"further ones are hung up": func(conn net.Conn) { _ = conn.Close() },
@@ -107,7 +108,7 @@ func TestABackendWithOneConnectionServesReplays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			backend := backendtest.Start(t)
-			backend.OnWatch(telling)
+			backend.OnWatch(sendPeerAddress)
 			addr, taken := onlyOne(t, backend.Addr(), further)
 			u := connect(t, Params{Target: addr, Schema: quiet()})
 			shared := next(t, watch(t, u, nil)).GetKind()
@@ -124,7 +125,8 @@ func TestABackendWithOneConnectionServesReplays(t *testing.T) {
 	}
 }
 
-// onlyOne is a way to a backend that passes on the first connection only. It counts all.
+// onlyOne returns the address of a proxy to a backend that passes on only the first connection, and
+// the number of accepted ones.
 func onlyOne(t *testing.T, backend string, further func(net.Conn)) (addr string, taken *atomic.Int32) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -160,8 +162,8 @@ func onlyOne(t *testing.T, backend string, further func(net.Conn)) (addr string,
 	return listener.Addr().String(), taken
 }
 
-// The end of the connection of replays is nobody else's, and the next replay has another one.
-func TestALostConnectionOfReplays(t *testing.T) {
+// The loss of a replay connection affects no other RPC, and the next replay gets a new one.
+func TestALostReplayConnectionIsReplaced(t *testing.T) {
 	conns := make(chan *backendtest.RawConn, 8)
 	backend := backendtest.StartRaw(t, func(c *backendtest.RawConn, stream backendtest.RawStream, req *testv1.WatchRequest) {
 		conns <- c

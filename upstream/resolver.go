@@ -10,20 +10,18 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// Resolver finds the types of one Schema, as one of its services describes them.
-// It is a protoregistry.MessageTypeResolver and a
-// protoregistry.ExtensionTypeResolver. All types are dynamic (package dynamicpb),
-// the well-known ones too.
+// Resolver finds the types of one Schema, as one of its services describes them. It is a
+// protoregistry.MessageTypeResolver and a protoregistry.ExtensionTypeResolver. All types are
+// dynamic (package dynamicpb), including the well-known ones.
 //
-// Nearly always all services agree. Where they describe one type differently, a
-// Resolver prefers what its own service's files say. A type that these do not
-// have is taken from the other services' files, in the order of their names.
+// Nearly always all services agree. If they describe one type differently, a Resolver prefers the
+// files of its own service. It looks up a type that these do not have in the other services' files,
+// in the order of their names.
 //
-// A message type that it does not know it remembers, so that
-// Upstream.RefreshSchema looks it up at the backend: an Any may hold types that
-// no service's signature reaches.
+// A Resolver remembers an unknown message type, so that Upstream.RefreshSchema asks the backend for
+// it: an Any may hold types that no service's signature reaches.
 type Resolver struct {
-	sets      []*dynamicpb.Types // in the order in which they are asked
+	sets      []*dynamicpb.Types // in the order of the search
 	wellKnown *dynamicpb.Types
 	unknown   func(protoreflect.FullName)
 }
@@ -33,7 +31,7 @@ var (
 	_ protoregistry.ExtensionTypeResolver = (*Resolver)(nil)
 )
 
-// newResolvers returns one for each of the file sets, and one where there are none.
+// newResolvers returns a resolver for each file set, and one if there are none.
 func newResolvers(sets []*protoregistry.Files, unknown func(protoreflect.FullName)) []*Resolver {
 	types := make([]*dynamicpb.Types, len(sets))
 	for i, files := range sets {
@@ -50,8 +48,7 @@ func newResolvers(sets []*protoregistry.Files, unknown func(protoreflect.FullNam
 	return resolvers
 }
 
-// FindMessageByName finds a message type. It returns protoregistry.NotFound if
-// there is none.
+// FindMessageByName finds a message type. It returns protoregistry.NotFound if there is none.
 func (r *Resolver) FindMessageByName(name protoreflect.FullName) (protoreflect.MessageType, error) {
 	mt, err := find(r.sets, func(types *dynamicpb.Types) (protoreflect.MessageType, error) { return types.FindMessageByName(name) })
 	if err == nil || !errors.Is(err, protoregistry.NotFound) {
@@ -66,8 +63,8 @@ func (r *Resolver) FindMessageByName(name protoreflect.FullName) (protoreflect.M
 	return nil, err
 }
 
-// FindMessageByURL finds a message type by a type URL of an Any. Only what is
-// after the last slash matters.
+// FindMessageByURL finds a message type by the type URL of an Any. Only the part after the last
+// slash matters.
 func (r *Resolver) FindMessageByURL(url string) (protoreflect.MessageType, error) {
 	return r.FindMessageByName(protoreflect.FullName(url[strings.LastIndexByte(url, '/')+1:]))
 }
@@ -86,7 +83,7 @@ func (r *Resolver) FindExtensionByNumber(message protoreflect.FullName, field pr
 	})
 }
 
-// find asks the sets one after the other, until one knows the answer.
+// find searches the sets in order, until one has the type.
 func find[T any](sets []*dynamicpb.Types, ask func(*dynamicpb.Types) (T, error)) (found T, err error) {
 	err = protoregistry.NotFound
 	for _, types := range sets {

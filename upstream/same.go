@@ -5,12 +5,11 @@ import (
 	"reflect"
 )
 
-// Same reports whether New would make of params what u is: the same parameters
-// and a schema that means the same, imports of .proto sources included.
-// Params.Conn and Logger are not compared. Nor is what the files of Params.TLS
-// hold: each handshake reads them, so that renewed ones are used by the next
-// connection and disturb none that is up. Where New would fail for what is in
-// the files, Same does, with *ParamError.
+// Same reports whether New would make an equal upstream of params: with the same parameters and an
+// equivalent schema, including imports of .proto sources. It compares neither Params.Conn nor
+// Logger, nor the contents of the files of Params.TLS: each handshake reads them, so the next
+// connection uses renewed ones and established connections are not disturbed. If New would fail
+// because of the files' contents, Same fails with *ParamError.
 func (u *Upstream) Same(params Params) (bool, error) {
 	params = params.withDefaults()
 	if !reflect.DeepEqual(u.params.plain(), params.plain()) {
@@ -27,13 +26,13 @@ func (u *Upstream) Same(params Params) (bool, error) {
 	return schema.sumOf() == u.fixed, err
 }
 
-// plain is p without what is not compared, or by its sum.
+// plain returns p without the fields that Same ignores or compares by their checksum.
 func (p Params) plain() Params {
 	p.Conn, p.Logger, p.Schema.Descriptors, p.Intake = nil, nil, nil, nil
 	return p
 }
 
-// sumOf is the schema's sum, and zero for none, which is one that comes by
+// sumOf returns the schema's checksum. It is zero for a nil schema, which is one that comes by
 // reflection.
 func (s *Schema) sumOf() (sum [sha256.Size]byte) {
 	if s == nil {

@@ -11,7 +11,7 @@ import (
 
 const sameProto = `syntax = "proto3"; package same; import "other.proto"; message Same { Other other = 1; }`
 
-// TestSame: an upstream is the same if New would make the same of its parameters, files included.
+// An upstream is the same if New would make an equal one of the parameters, including the files.
 func TestSame(t *testing.T) {
 	authority, dir := backendtest.NewAuthority(t), t.TempDir()
 	cert, key := authority.Issue(t, "client")

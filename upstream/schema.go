@@ -18,28 +18,27 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// Schema is what a backend was at one time: its services and all message types
-// they reach. It never changes; a backend that changes gets a new one, and a
-// backend that is read again without a change keeps the same pointer.
+// Schema is a backend's schema at one time: its services and all message types that they reach. It
+// never changes. A backend that changes gets a new one; a backend that is read again without a
+// change keeps the same pointer.
 type Schema struct {
 	services map[protoreflect.FullName]described
-	// broken are services that the backend lists and cannot describe.
+	// broken holds the services that the backend lists but cannot describe.
 	broken map[protoreflect.FullName]error
-	// resolvers are those of the file sets: at least one.
+	// resolvers has one for each file set, and at least one.
 	resolvers []*Resolver
 	sum       [sha256.Size]byte
 }
 
-// described is a service, and the number of the file set that describes it.
+// described is a service with the index of the file set that describes it.
 type described struct {
 	service protoreflect.ServiceDescriptor
 	set     int
 }
 
-// newSchema makes a schema of file sets. Most schemas have one; see fileSet.
-// owners names the set of each service that was asked for; any other service
-// belongs to the first set that has it. unknown is told the message types that
-// the resolvers are asked for in vain; nil if they are not wanted.
+// newSchema makes a schema of file sets. Most schemas have one; see fileSet. owners maps each
+// service that was read to the index of its set; any other service belongs to the first set that
+// has it. unknown is called for each message type that the resolvers do not find; it may be nil.
 func newSchema(sets []*protoregistry.Files, owners map[protoreflect.FullName]int,
 	broken map[protoreflect.FullName]error, unknown func(protoreflect.FullName),
 ) (*Schema, error) {
@@ -66,8 +65,8 @@ func newSchema(sets []*protoregistry.Files, owners map[protoreflect.FullName]int
 	return s, err
 }
 
-// Method finds a method by "package.Service/Method", with or without a slash
-// before it. Its errors say which part is unknown and name what comes nearest.
+// Method finds a method by "package.Service/Method", with or without a slash before it. Its errors
+// name the unknown part and the most similar known name.
 func (s *Schema) Method(rpc string) (protoreflect.MethodDescriptor, error) {
 	service, method, ok := strings.Cut(strings.TrimPrefix(rpc, "/"), "/")
 	if !ok || service == "" || method == "" {
@@ -89,8 +88,8 @@ func (s *Schema) Method(rpc string) (protoreflect.MethodDescriptor, error) {
 	return md, nil
 }
 
-// lost are the services that s cannot describe and previous can, and those of
-// before that s still cannot. previous may be nil.
+// lost returns the services that s cannot describe while previous can, and those of before that s
+// still cannot describe. previous may be nil.
 func (s *Schema) lost(previous *Schema, before map[protoreflect.FullName]bool) map[protoreflect.FullName]bool {
 	lost := map[protoreflect.FullName]bool{}
 	for name := range s.broken {
@@ -110,7 +109,7 @@ func (s *Schema) describes(service protoreflect.FullName) bool {
 	return ok
 }
 
-// Methods are all methods, sorted by their full names.
+// Methods returns all methods, sorted by their full names.
 func (s *Schema) Methods() []protoreflect.MethodDescriptor {
 	var methods []protoreflect.MethodDescriptor
 	for _, found := range s.services {
@@ -124,7 +123,8 @@ func (s *Schema) Methods() []protoreflect.MethodDescriptor {
 	return methods
 }
 
-// Unreadable are the services that the backend lists and cannot describe, sorted, and why.
+// Unreadable iterates over the services that the backend lists but cannot describe, in order, with
+// the reasons.
 func (s *Schema) Unreadable() iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for name := range names(s.broken) {
@@ -135,16 +135,16 @@ func (s *Schema) Unreadable() iter.Seq2[string, error] {
 	}
 }
 
-// Resolver finds message types and extensions by name, for the contents of
-// google.protobuf.Any in the messages of a method, "package.Service/Method".
-// Where services describe one type differently, the method's own comes first.
+// Resolver returns the resolver of message types and extensions in the google.protobuf.Any fields
+// of a method's messages. rpc is "package.Service/Method". If services describe one type
+// differently, the method's own service takes precedence.
 func (s *Schema) Resolver(rpc string) *Resolver {
 	service, _, _ := strings.Cut(strings.TrimPrefix(rpc, "/"), "/")
 	return s.resolvers[s.services[protoreflect.FullName(service)].set]
 }
 
-// apart are the services that are not described by the first file set, sorted.
-func (s *Schema) apart() []string {
+// servicesOutsideFirstSet returns the services that the first file set does not describe, sorted.
+func (s *Schema) servicesOutsideFirstSet() []string {
 	var apart []string
 	for name := range names(s.services) {
 		if s.services[protoreflect.FullName(name)].set > 0 {
@@ -174,9 +174,8 @@ func methodNames(sd protoreflect.ServiceDescriptor) iter.Seq[string] {
 	}
 }
 
-// checksum is over all that a schema means, so that equal sums mean that nothing
-// has changed. Comments, the order of files and JSON names that are the default
-// mean nothing.
+// checksum returns a checksum over the meaning of a schema: equal sums mean that nothing has
+// changed. It ignores comments, the order of files and default JSON names.
 func (s *Schema) checksum(sets []*protoregistry.Files) (all [sha256.Size]byte, err error) {
 	sum := sha256.New()
 	errs := make([]error, 0, len(sets))
@@ -184,7 +183,7 @@ func (s *Schema) checksum(sets []*protoregistry.Files) (all [sha256.Size]byte, e
 		sum.Write(fmt.Appendf(nil, "%d files\n", files.NumFiles()))
 		errs = append(errs, hashFiles(sum, files))
 	}
-	for _, name := range s.apart() {
+	for _, name := range s.servicesOutsideFirstSet() {
 		sum.Write(fmt.Appendf(nil, "%q %d\n", name, s.services[protoreflect.FullName(name)].set))
 	}
 	for name := range names(s.broken) {
@@ -194,7 +193,7 @@ func (s *Schema) checksum(sets []*protoregistry.Files) (all [sha256.Size]byte, e
 	return all, errors.Join(errs...)
 }
 
-// hashFiles writes what a set of files means to a hash.
+// hashFiles writes the meaning of a set of files to a hash.
 func hashFiles(sum hash.Hash, files *protoregistry.Files) error {
 	var paths []string
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
@@ -220,8 +219,7 @@ func hashFiles(sum hash.Hash, files *protoregistry.Files) error {
 	return nil
 }
 
-// nameJSON writes the JSON names of fields out. Compilers differ in whether they
-// write a name that is the default.
+// nameJSON sets the missing JSON names of fields. Some compilers omit a name that is the default.
 func nameJSON(messages []*descriptorpb.DescriptorProto) {
 	for _, m := range messages {
 		for _, field := range m.GetField() {
@@ -233,7 +231,7 @@ func nameJSON(messages []*descriptorpb.DescriptorProto) {
 	}
 }
 
-// defaultJSONName is a field's name in lowerCamelCase, as protoc makes it.
+// defaultJSONName returns a field's name in lowerCamelCase, as protoc derives it.
 func defaultJSONName(name string) string {
 	var b strings.Builder
 	upper := false

@@ -14,7 +14,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// feedFiles are the test service's files with all their imports.
+// feedFiles returns the test service's files with all their imports.
 func feedFiles(t testing.TB) *protoregistry.Files {
 	t.Helper()
 	files := new(protoregistry.Files)
@@ -24,7 +24,7 @@ func feedFiles(t testing.TB) *protoregistry.Files {
 	return files
 }
 
-// parseFile makes a file of a descriptor in text form, importing from deps.
+// parseFile returns the file of a descriptor with imports from deps.
 func parseFile(t testing.TB, file *descriptorpb.FileDescriptorProto, deps protodesc.Resolver) protoreflect.FileDescriptor {
 	t.Helper()
 	fd, err := protodesc.NewFile(file, deps)

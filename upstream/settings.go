@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// HTTP/2 framing, as far as SETTINGS need it (RFC 9113, sections 4.1 and 6.5).
+// The parts of HTTP/2 framing that SETTINGS and GOAWAY need (RFC 9113, sections 4.1, 6.5 and 6.8).
 const (
 	frameHeaderLen           = 9
 	frameTypeSettings        = 0x4
@@ -21,49 +21,46 @@ const (
 	unlimitedStreams  uint32 = math.MaxUint32
 )
 
-// settingsConn reads along what a server says and reports how many concurrent
-// streams it allows. grpc-go keeps that number to itself: an RPC beyond it
-// blocks without a sign. Guessing the limit from RPCs that take long would be
-// wrong on a busy machine and slow on every other one.
+// settingsConn observes the bytes of a server and reports how many concurrent streams it allows.
+// grpc-go does not expose that number: an RPC beyond it blocks silently. Inferring the limit from
+// RPCs that take long would be wrong on a busy machine and slow on every other one.
 //
-// Reading along costs some nanoseconds a frame; payloads are skipped
-// (BenchmarkSettingsReadAlong).
+// Observing costs some nanoseconds a frame; payloads are skipped (BenchmarkSettingsConn).
 type settingsConn struct {
 	net.Conn
 
-	// limit is called for each SETTINGS frame that says how many streams are
-	// allowed, and for a first one that does not.
-	limit func(streams uint32)
-	// calm is called when the server closes the connection for too many PINGs.
-	calm func()
-	// leave is called when the server announces that it closes the connection, for
-	// no fault of this side.
-	leave func()
-	// refuse is called at most once, if what the server says first is not
-	// HTTP/2.
-	refuse func(err error)
+	// onLimit is called for each SETTINGS frame with a limit of streams, and for a first one
+	// without.
+	onLimit func(streams uint32)
+	// onTooManyPings is called when the server closes the connection because of too many PINGs.
+	onTooManyPings func()
+	// onGoAway is called when the server announces that it closes the connection, for no fault of
+	// this side.
+	onGoAway func()
+	// onRefused is called at most once, if the server's first bytes are not HTTP/2.
+	onRefused func(err error)
 
 	// Owned by the one reader of the connection.
-	header   [frameHeaderLen]byte
-	have     int // bytes of header
-	left     int // bytes of payload to come
-	settings bool
-	goAway   bool
-	farewell []byte // the payload of a GOAWAY, as far as it matters
-	setting  [settingLen]byte
-	partial  int // bytes of setting
-	begun    bool
-	refused  bool
+	header        [frameHeaderLen]byte
+	have          int // bytes of header
+	left          int // bytes of payload to come
+	inSettings    bool
+	inGoAway      bool
+	goAwayPayload []byte // the first bytes of a GOAWAY's payload
+	setting       [settingLen]byte
+	partial       int // bytes of setting
+	begun         bool
+	refused       bool
 }
 
-// Read reads from the server.
+// Read returns the server's bytes unchanged.
 func (c *settingsConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if !c.refused {
 		c.observe(p[:n])
 		if err != nil && !c.begun && !c.refused {
 			c.refused = true
-			c.refuse(fmt.Errorf("%w: %w", errHungUp, err))
+			c.onRefused(fmt.Errorf("%w: %w", errHungUp, err))
 		}
 	}
 	return n, err
@@ -73,8 +70,8 @@ func (c *settingsConn) observe(p []byte) {
 	for len(p) > 0 && !c.refused {
 		if c.left == 0 {
 			if c.begun && c.have == 0 && len(p) >= frameHeaderLen && p[3] != frameTypeSettings && p[3] != frameTypeGoAway {
-				// The usual case, without copying the header.
-				c.settings, c.goAway = false, false
+				// The usual case, which does not copy the header.
+				c.inSettings, c.inGoAway = false, false
 				c.left = payloadLen(p)
 				p = p[frameHeaderLen:]
 			} else {
@@ -83,11 +80,11 @@ func (c *settingsConn) observe(p []byte) {
 			continue
 		}
 		n := min(c.left, len(p))
-		if c.settings {
+		if c.inSettings {
 			c.observeSettings(p[:n])
 		}
 		c.left -= n
-		if c.goAway {
+		if c.inGoAway {
 			c.observeGoAway(p[:n])
 		}
 		p = p[n:]
@@ -101,37 +98,37 @@ func (c *settingsConn) observeHeader(p []byte) []byte {
 	}
 	c.have, c.partial = 0, 0
 	c.left = payloadLen(c.header[:])
-	c.settings = c.header[3] == frameTypeSettings && c.header[4]&flagAck == 0
-	c.goAway, c.farewell = c.header[3] == frameTypeGoAway, nil
+	c.inSettings = c.header[3] == frameTypeSettings && c.header[4]&flagAck == 0
+	c.inGoAway, c.goAwayPayload = c.header[3] == frameTypeGoAway, nil
 	if !c.begun {
-		if !c.settings {
+		if !c.inSettings {
 			c.refused = true
-			c.refuse(fmt.Errorf("%w: the server began with %q", errNotHTTP2, c.header[:]))
+			c.onRefused(fmt.Errorf("%w: the server began with %q", errNotHTTP2, c.header[:]))
 			return nil
 		}
 		c.begun = true
-		c.limit(unlimitedStreams) // until this frame says otherwise
+		c.onLimit(unlimitedStreams) // until this frame sets a limit
 	}
 	return p[n:]
 }
 
-// payloadLen is the length that a frame's header gives its payload.
+// payloadLen returns the payload's length from a frame header.
 func payloadLen(header []byte) int {
 	return int(header[0])<<16 | int(header[1])<<8 | int(header[2])
 }
 
-// observeGoAway keeps what a GOAWAY says, and reads it when it is whole.
+// observeGoAway collects the payload of a GOAWAY, and evaluates it once it is complete.
 func (c *settingsConn) observeGoAway(p []byte) {
 	const most = 64
-	c.farewell = append(c.farewell, p[:min(len(p), most-len(c.farewell))]...)
+	c.goAwayPayload = append(c.goAwayPayload, p[:min(len(p), most-len(c.goAwayPayload))]...)
 	if c.left > 0 {
 		return
 	}
-	if tooManyPings(c.farewell) && c.calm != nil {
-		c.calm()
+	if tooManyPings(c.goAwayPayload) && c.onTooManyPings != nil {
+		c.onTooManyPings()
 	}
-	if farewellCode(c.farewell) == http2.ErrCodeNo && c.leave != nil {
-		c.leave()
+	if goAwayCode(c.goAwayPayload) == http2.ErrCodeNo && c.onGoAway != nil {
+		c.onGoAway()
 	}
 }
 
@@ -144,7 +141,7 @@ func (c *settingsConn) observeSettings(p []byte) {
 		}
 		c.partial = 0
 		if binary.BigEndian.Uint16(c.setting[:2]) == settingMaxStreams {
-			c.limit(binary.BigEndian.Uint32(c.setting[2:]))
+			c.onLimit(binary.BigEndian.Uint32(c.setting[2:]))
 		}
 	}
 }

@@ -27,8 +27,8 @@ func (c *scripted) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// serverSays is what a server writes by means of golang.org/x/net's framer.
-func serverSays(t testing.TB, write func(*http2.Framer) error) []byte {
+// serverBytes returns the bytes that a server writes with golang.org/x/net's framer.
+func serverBytes(t testing.TB, write func(*http2.Framer) error) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := write(http2.NewFramer(&b, nil)); err != nil {
@@ -37,13 +37,12 @@ func serverSays(t testing.TB, write func(*http2.Framer) error) []byte {
 	return b.Bytes()
 }
 
-// readAll reads text through a settingsConn in pieces and returns what was
-// reported.
+// readAll reads text through a settingsConn in pieces and returns the reports and the bytes.
 func readAll(text []byte, piece int) (limits []uint32, refused []string, read []byte) {
 	c := &settingsConn{
-		Conn:   &scripted{text: text, piece: piece},
-		limit:  func(n uint32) { limits = append(limits, n) },
-		refuse: func(err error) { refused = append(refused, err.Error()) },
+		Conn:      &scripted{text: text, piece: piece},
+		onLimit:   func(n uint32) { limits = append(limits, n) },
+		onRefused: func(err error) { refused = append(refused, err.Error()) },
 	}
 	p := make([]byte, 64)
 	for {
@@ -55,7 +54,7 @@ func readAll(text []byte, piece int) (limits []uint32, refused []string, read []
 	}
 }
 
-func TestSettingsAreReadAlong(t *testing.T) {
+func TestSettingsAreObserved(t *testing.T) {
 	streams := func(n uint32) http2.Setting { return http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: n} }
 	window := http2.Setting{ID: http2.SettingInitialWindowSize, Val: 100}
 	for _, c := range []struct {
@@ -78,7 +77,7 @@ func TestSettingsAreReadAlong(t *testing.T) {
 			return nil
 		}, []uint32{unlimitedStreams, 100, 7}},
 	} {
-		text := serverSays(t, c.say)
+		text := serverBytes(t, c.say)
 		for piece := 1; piece <= 64; piece++ {
 			limits, refused, read := readAll(text, piece)
 			if fmt.Sprint(limits) != fmt.Sprint(c.want) || len(refused) > 0 {
@@ -108,7 +107,7 @@ func TestAServerWithoutHTTP2IsReportedOnce(t *testing.T) {
 	}
 }
 
-// Whatever a server says, it is handed on as it is and nothing panics.
+// All bytes of a server pass unchanged, and none cause a panic.
 func FuzzSettings(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n"), 3)
 	f.Add([]byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1}, 1)
@@ -120,8 +119,8 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-func BenchmarkSettingsReadAlong(b *testing.B) {
-	text := serverSays(b, func(f *http2.Framer) error {
+func BenchmarkSettingsConn(b *testing.B) {
+	text := serverBytes(b, func(f *http2.Framer) error {
 		for range 100 {
 			if err := f.WriteData(1, false, make([]byte, 255)); err != nil {
 				return err
@@ -129,7 +128,7 @@ func BenchmarkSettingsReadAlong(b *testing.B) {
 		}
 		return nil
 	})
-	c := &settingsConn{limit: func(uint32) {}, refuse: func(error) {}, begun: true}
+	c := &settingsConn{onLimit: func(uint32) {}, onRefused: func(error) {}, begun: true}
 	for b.Loop() {
 		c.observe(text)
 	}

@@ -20,15 +20,14 @@ import (
 	"github.com/ssebridge/ssebridge/internal/regular"
 )
 
-// What is read of one file: the descriptors of a large company's whole API are some 20 MiB,
-// and a .proto file is written by hand.
+// The limits of file sizes. The descriptors of a large company's whole API take some 20 MiB, and a
+// .proto file is written by hand.
 const (
 	maxDescriptorSet = 64 << 20
 	maxProtoFile     = 4 << 20
 )
 
-// load reads a schema that does not come by reflection; nil if it does. Errors
-// are *ParamError.
+// load reads a schema that does not come by reflection; nil if it does. Errors are *ParamError.
 func (p SchemaParams) load() (*Schema, error) {
 	var files *protoregistry.Files
 	var err error
@@ -79,7 +78,7 @@ func readDescriptorSet(path string) (*protoregistry.Files, error) {
 	return files, nil
 }
 
-// complete says which imports are missing, and what to do about it.
+// complete checks that a set has all its imports. Its error names the missing ones and the remedy.
 func complete(set *descriptorpb.FileDescriptorSet) error {
 	have := map[string]bool{}
 	for _, file := range set.GetFile() {
@@ -97,17 +96,16 @@ func complete(set *descriptorpb.FileDescriptorSet) error {
 	return errors.Join(errs...)
 }
 
-// compile compiles .proto sources. Its error holds all that is wrong with them,
-// each as file:line:column. The compiler's own descriptors differ from those that the
-// same files have by reflection or in a descriptor set (required fields, checks of
-// UTF-8, MessageSets), so its result is built anew by protodesc.
+// compile compiles .proto sources. Its error lists all mistakes as file:line:column. The compiler's
+// own descriptors differ from those of the same files by reflection or in a descriptor set
+// (required fields, checks of UTF-8, MessageSets), so protodesc builds the result again.
 func compile(importPaths, names []string) (*protoregistry.Files, error) {
 	var errs []error
 	compiler := protocompile.Compiler{
 		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: importPaths, Accessor: readProto}),
 		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
 			errs = append(errs, explainEdition(err))
-			return nil // go on, to find the others
+			return nil // continue, to find the others
 		}, nil),
 	}
 	compiled, err := compiler.Compile(context.Background(), names...)
@@ -134,8 +132,8 @@ func compile(importPaths, names []string) (*protoregistry.Files, error) {
 	return protodesc.NewFiles(set)
 }
 
-// explainEdition adds the way out to the compiler's error about an edition that is newer than
-// the compiler. Descriptors of newer editions are no problem.
+// explainEdition adds the remedy to the compiler's error about an edition that is newer than the
+// compiler. Descriptors of newer editions work.
 func explainEdition(err error) error {
 	if strings.Contains(err.Error(), ": edition value ") {
 		return fmt.Errorf("%w; write a descriptor set with buf build -o or protoc --include_imports --descriptor_set_out, "+
@@ -153,7 +151,7 @@ func readProto(path string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(text)), nil
 }
 
-// register adds a file and all that it imports.
+// register adds a file with all its imports.
 func register(files *protoregistry.Files, file protoreflect.FileDescriptor) error {
 	if _, err := files.FindFileByPath(file.Path()); err == nil || file.IsPlaceholder() {
 		return nil

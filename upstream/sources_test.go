@@ -30,7 +30,7 @@ func write(t *testing.T, dir, name string, content []byte) string {
 }
 
 func TestSchemaFromADescriptorSet(t *testing.T) {
-	// Without the well-known files, as some tools write sets.
+	// The set lacks the well-known files, as some tools write it.
 	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
 		protodesc.ToFileDescriptorProto(testv1.File_ssebridge_test_v1_feed_proto),
 		protodesc.ToFileDescriptorProto(testv1.File_ssebridge_test_v1_kinds_proto),
@@ -42,7 +42,7 @@ func TestSchemaFromADescriptorSet(t *testing.T) {
 	if err != nil || again != u.Schema() {
 		t.Errorf("a schema of a file was read again: %v", err)
 	}
-	if s, err := u.AwaitSchema(t.Context()); err != nil || s != u.Schema() {
+	if s, err := u.awaitSchema(t.Context()); err != nil || s != u.Schema() {
 		t.Error(err)
 	}
 }
@@ -54,8 +54,8 @@ func TestSchemaFromSources(t *testing.T) {
 	checkFeed(t, u.Schema())
 }
 
-// TestSourcesMeanTheSameAsTheirDescriptorSet: a schema of sources is the same as that of the set which a compiler makes of them,
-// also where the compiler's own descriptors differ: required fields, and the checks of UTF-8.
+// A schema of sources equals that of the set which a compiler makes of them, even where the
+// compiler's own descriptors differ: in required fields and checks of UTF-8.
 func TestSourcesMeanTheSameAsTheirDescriptorSet(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "old.proto", []byte(`edition = "2023"; package old;
@@ -74,7 +74,7 @@ service Feed { rpc Watch(Ask) returns (stream Event); }`))
 	if same.sum != u.Schema().sum {
 		t.Error("the schemas differ")
 	}
-	for _, message := range [][]byte{{}, {0x0a, 0x01, 0xff}} { // a required field is missing; a string that is no UTF-8
+	for _, message := range [][]byte{{}, {0x0a, 0x01, 0xff}} { // a missing required field; a string that is not UTF-8
 		from := func(s *Schema) string {
 			method, err := s.Method("old.Feed/Watch")
 			if err != nil {
@@ -91,8 +91,8 @@ service Feed { rpc Watch(Ask) returns (stream Event); }`))
 	}
 }
 
-// edition2024 is a file of edition 2024, as protoc describes it: a field without presence, one with a
-// delimited message, and a closed enum.
+// edition2024 returns a file of edition 2024, as protoc describes it: with a field without
+// presence, one with a delimited message, and a closed enum.
 func edition2024() *descriptorpb.FileDescriptorProto {
 	return &descriptorpb.FileDescriptorProto{
 		Name: new("new.proto"), Package: new("new.v1"), Syntax: new("editions"), Edition: descriptorpb.Edition_EDITION_2024.Enum(),
@@ -136,7 +136,7 @@ func TestEdition2024(t *testing.T) {
 	t.Run("reflection", func(t *testing.T) {
 		backend := backendtest.Start(t, backendtest.WithReflection(backendtest.ReflectionNone), backendtest.WithService(
 			&reflectionv1.ServerReflection_ServiceDesc, jointReflection(map[string][]*descriptorpb.FileDescriptorProto{"new.v1.Feed": {edition2024()}})))
-		s, err := connect(t, Params{Target: backend.Addr()}).AwaitSchema(within(t))
+		s, err := connect(t, Params{Target: backend.Addr()}).awaitSchema(within(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestSchemaFromDescriptors(t *testing.T) {
 	checkFeed(t, u.Schema())
 }
 
-// checkFeed checks that the test service is in a schema.
+// checkFeed checks that a schema has the test service.
 func checkFeed(t *testing.T, s *Schema) {
 	t.Helper()
 	if s == nil {
@@ -198,7 +198,7 @@ func TestWrongParams(t *testing.T) {
 	}}))
 	write(t, dir, "bad.proto", []byte("syntax = \"proto3\";\nmessage A {\n  Missing m = 1;\n  Gone g = 2;\n}\n"))
 	write(t, dir, "importing.proto", []byte("syntax = \"proto3\";\nimport \"nowhere.proto\";\n"))
-	// A pipe without a writer, which must not be waited for.
+	// A pipe without a writer, for which New must not wait.
 	pipe := filepath.Join(dir, "pipe.proto")
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)

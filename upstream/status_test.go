@@ -37,7 +37,8 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// grpc-go's message for a broken connection names the addresses of both ends, which a client must not learn.
+// grpc-go's message for a broken connection names the addresses of both ends, which a client must
+// not learn.
 func TestALostConnectionNamesNoAddress(t *testing.T) {
 	embedders := ending{maxBytes: 10}
 	for _, message := range []string{
@@ -51,29 +52,29 @@ func TestALostConnectionNamesNoAddress(t *testing.T) {
 		err := embedders.error(status.Error(codes.Unavailable, message))
 		wantCode(t, err, codes.Unavailable)
 		if got := status.Convert(err).Message(); got != "the connection to the backend was lost" {
-			t.Errorf("anybody may read %q", got)
+			t.Errorf("the public status is %q", got)
 		}
 		if !strings.Contains(err.Error(), message) {
-			t.Errorf("the operator reads only %q", err)
+			t.Errorf("the error is only %q", err)
 		}
 	}
 	for _, code := range []codes.Code{codes.Canceled, codes.DeadlineExceeded} {
 		err := embedders.error(status.Error(code, `latest balancer error: connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.5:50051"`))
 		wantCode(t, err, code)
 		if got := status.Convert(err).Message(); got != "the connection to the backend was lost" {
-			t.Errorf("anybody may read %q", got)
+			t.Errorf("the public status is %q", got)
 		}
 	}
 	if got := status.Convert(embedders.error(errors.New("dial tcp 10.0.0.5:50051"))).Message(); got != "the RPC failed" {
-		t.Errorf("anybody may read %q of a connection that is the embedder's", got)
+		t.Errorf("the public status of the embedder's connection is %q", got)
 	}
 	const own = "10.0.0.5 is in maintenance"
 	if got := status.Convert(embedders.error(status.Error(codes.Unavailable, own))).Message(); got != own {
-		t.Errorf("the backend's own words became %q", got)
+		t.Errorf("the backend's own status became %q", got)
 	}
 }
 
-// What may carry a backend's bytes is one printable line in a log.
+// A text that may contain a backend's bytes is one printable line in a log.
 func TestClip(t *testing.T) {
 	cause := errors.New("a\nb\x1b[31m\x00\xff\u2028é")
 	err := clip(cause)

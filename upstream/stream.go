@@ -15,37 +15,36 @@ import (
 
 // Stream is a running server-streaming RPC.
 //
-// Accepted, Next and Trailer are for one goroutine, Close is for any. While Next
-// is not called, the backend may send 64 KiB ahead and is then stopped by
-// HTTP/2 flow control; no more is held.
+// Accepted, Next and Trailer are for one goroutine, Close is for any. While Next is not called, the
+// backend may send 64 KiB ahead and is then stopped by HTTP/2 flow control; the bridge buffers no
+// more.
 type Stream struct {
-	upstream *Upstream
-	cancel   context.CancelFunc
-	givenUp  func() error // why this side has given up the RPC; nil if it has not
+	upstream  *Upstream
+	cancel    context.CancelFunc
+	endReason func() error // why this side has ended the RPC; nil if it has not
 
 	once    sync.Once
 	slot    *slot
 	movable func() bool // Call.Movable
-	// Why this side has ended the RPC: for another address, by GiveUp, for a
-	// backend that does not answer.
+	// The reason why this side has ended the RPC: rebalancing, GiveUp, or a backend that does not
+	// answer.
 	moved, idle, silent atomic.Bool
 
 	// Owned by the goroutine that reads.
-	stream  grpc.ClientStream
-	frame   frame
-	pending bool        // frame holds a message that Next has not given out
-	heard   bool        // a message has come
-	header  metadata.MD // set once accepted
-	asked   bool        // Accepted has its answer
-	end     error       // what the RPC ended with
+	stream     grpc.ClientStream
+	frame      frame
+	pending    bool        // frame holds a message that Next has not lent yet
+	gotMessage bool        // a message has arrived
+	header     metadata.MD // set once accepted
+	asked      bool        // Accepted has its answer
+	end        error       // the error that ended the RPC
 }
 
-// Accepted waits until the backend has accepted the RPC by sending response
-// headers, and returns nil. If the RPC ends before that, Accepted returns what
-// it ended with, io.EOF for OK. Asking again gives the same answer.
+// Accepted waits until the backend has accepted the RPC by sending response headers, and returns
+// nil. If the RPC ends first, Accepted returns its error, io.EOF for OK. Further calls return the
+// same.
 //
-// A backend need not send headers before its first message; there is no bound
-// to how long that takes but the RPC's context.
+// A backend need not send headers before its first message. Only the RPC's context bounds the wait.
 func (s *Stream) Accepted() error {
 	if s.asked || s.end != nil {
 		return s.end
@@ -61,8 +60,8 @@ func (s *Stream) Accepted() error {
 		s.slot.accepted()
 		return nil
 	}
-	// Without headers the status tells how the RPC ended. A connection of the
-	// embedder's own may have no headers to give and yet a message.
+	// Without headers, the status says how the RPC ended. A connection of the embedder's own may
+	// return no headers and yet a message.
 	if err := s.receive(); err != nil {
 		return err
 	}
@@ -70,11 +69,11 @@ func (s *Stream) Accepted() error {
 	return nil
 }
 
-// Next waits for the next message and calls fn with its bytes, which may be none
-// (a message of defaults) and are only lent: they are reused when fn returns. It
-// returns what fn returns. When the RPC has ended, fn is not called and Next
-// returns what it ended with: io.EOF for OK, else an error with a gRPC status,
-// also for a cancelled context. ErrMessageTooLarge is wrapped if it was that.
+// Next waits for the next message and calls fn with its bytes, which may be empty (a message of
+// default values). They are only lent: they are reused when fn returns. Next returns the error of
+// fn. Once the RPC has ended, Next does not call fn and returns the RPC's error: io.EOF for OK,
+// otherwise an error with a gRPC status, also for a cancelled context. The error wraps
+// ErrMessageTooLarge if that was the reason.
 func (s *Stream) Next(fn func(wire []byte) error) error {
 	if !s.pending {
 		if err := s.receive(); err != nil {
@@ -85,8 +84,8 @@ func (s *Stream) Next(fn func(wire []byte) error) error {
 	return s.frame.lend(fn)
 }
 
-// Trailer is the metadata that came with the end of the RPC. Before Accepted or
-// Next have reported the end it is nil.
+// Trailer returns the trailing metadata. It is nil until Accepted or Next has reported the end of
+// the RPC.
 func (s *Stream) Trailer() metadata.MD {
 	if s.end == nil {
 		return nil
@@ -94,15 +93,15 @@ func (s *Stream) Trailer() metadata.MD {
 	return trailer(s.stream)
 }
 
-// trailer is what the backend sent as trailers.
+// trailer returns the trailers that the backend sent.
 func trailer(stream grpc.ClientStream) metadata.MD {
 	md := stream.Trailer()
 	delete(md, answerField)
 	return md
 }
 
-// Close cancels the RPC, if it has not ended, and gives its place back. A Next
-// that waits returns CANCELLED. Closing again does nothing.
+// Close cancels the RPC, if it has not ended, and frees its slot. A waiting Next returns CANCELLED.
+// Further calls do nothing.
 func (s *Stream) Close() {
 	s.once.Do(func() {
 		s.cancel()
@@ -111,14 +110,14 @@ func (s *Stream) Close() {
 	})
 }
 
-// receive waits for a message, or for the end.
+// receive waits for a message or the end of the RPC.
 func (s *Stream) receive() error {
 	if s.end != nil {
 		return s.end
 	}
 	if err := s.stream.RecvMsg(&s.frame); err != nil {
 		s.frame.free()
-		e := s.upstream.ending(s.stream, s.givenUp())
+		e := s.upstream.ending(s.stream, s.endReason())
 		s.end = e.error(err)
 		switch {
 		case s.moved.Load():
@@ -128,13 +127,13 @@ func (s *Stream) receive() error {
 		case s.silent.Load():
 			s.end = s.errSilentRPC()
 		default:
-			s.slot.note(e, s.end, s.heard)
+			s.slot.note(e, s.end, s.gotMessage)
 		}
 		s.Close()
 		return s.end
 	}
-	if !s.heard {
-		s.heard = true
+	if !s.gotMessage {
+		s.gotMessage = true
 		s.slot.worked()
 	}
 	if !s.asked {
@@ -144,15 +143,15 @@ func (s *Stream) receive() error {
 	return nil
 }
 
-// note records what the end of an RPC says of the RPC and of its address. heard
-// reports whether a message has come.
-func (s *slot) note(e ending, end error, heard bool) {
+// note records the meaning of an RPC's end for the RPC and its address. gotMessage is set if a
+// message has arrived.
+func (s *slot) note(e ending, end error, gotMessage bool) {
 	switch {
-	case s.pool == nil, e.over != nil:
+	case s.pool == nil, e.localEnd != nil:
 	case strings.HasPrefix(e.mark, answerBroke):
 		s.broke(end)
 	case errors.Is(end, ErrForeign), e.mark == answerUnavailable:
-		if !heard {
+		if !gotMessage {
 			s.failed()
 		}
 	case strings.HasPrefix(e.mark, answerOwn):
@@ -160,30 +159,30 @@ func (s *slot) note(e ending, end error, heard bool) {
 	}
 }
 
-// ending reads what is known of an RPC that has ended.
+// ending describes an RPC that has ended.
 func (u *Upstream) ending(stream grpc.ClientStream, givenUp error) ending {
 	e := u.unopened()
-	e.over = givenUp
+	e.localEnd = givenUp
 	trailer := stream.Trailer()
 	if mark := trailer.Get(answerField); e.read && len(mark) > 0 {
 		e.mark = mark[0]
 	}
-	// Headers do not block any more. In an answer of trailers only, the content
-	// type is among those.
+	// Header does not block any more. A trailers-only answer has its content type among the
+	// trailers.
 	header, err := stream.Header()
 	e.headers = err == nil && header != nil || len(trailer.Get("content-type")) > 0
 	e.trailer = trailer
 	return e
 }
 
-// tooLarge reports whether header stands for one that was too large.
+// tooLarge reports whether header replaces one that was too large.
 func (u *Upstream) tooLarge(header metadata.MD) bool {
 	return u.pool != nil && header.Get(answerField) != nil
 }
 
-// whyOver returns a function that says why ctx has ended. A backend may see the
-// deadline pass a little sooner than ctx does.
-func whyOver(ctx context.Context) func() error {
+// endReason returns a function that reports why ctx has ended. A backend may see the deadline pass
+// slightly before ctx ends.
+func endReason(ctx context.Context) func() error {
 	return func() error {
 		if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 			return context.DeadlineExceeded
@@ -192,14 +191,14 @@ func whyOver(ctx context.Context) func() error {
 	}
 }
 
-// unopened is what is known of an RPC that has found no stream.
+// unopened describes an RPC that got no stream.
 func (u *Upstream) unopened() ending {
 	_, http2 := u.params.Conn.(*grpc.ClientConn)
 	return ending{read: u.pool != nil, http2: u.pool != nil || http2, maxBytes: u.params.MaxMessageBytes}
 }
 
-// send sends the one request. What a backend has answered meanwhile is no error
-// here but what the RPC ends with.
+// send sends the only request. If the backend has already ended the RPC, send returns nil, since
+// receiving returns the error.
 func (s *Stream) send(wire []byte) error {
 	err := s.stream.SendMsg(request(wire))
 	if err == nil {

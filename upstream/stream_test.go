@@ -25,7 +25,7 @@ type watchServer = grpc.ServerStreamingServer[testv1.FeedEvent]
 func TestNextLendsTheBytesThatWereSent(t *testing.T) {
 	backend := backendtest.Start(t)
 	u := connect(t, Params{Target: backend.Addr()})
-	// One that fits a frame, one that is put together from many, one empty.
+	// One message fits a frame, one is joined from many, and one is empty.
 	events := []*testv1.FeedEvent{
 		{Seq: 7, Kind: "small"},
 		{Seq: 8, Payload: bytes.Repeat([]byte("0123456789abcdef"), 1<<16)},
@@ -166,8 +166,8 @@ func TestASilentBackendIsNotLate(t *testing.T) {
 	backend.AwaitRunning(1)
 	accepted := make(chan error, 1)
 	go func() { accepted <- s.Accepted() }()
-	// What is late is an RPC without a place. One that is opened after the
-	// silent one, with the same timeout, is given up before it.
+	// Only an RPC without a slot can be late. One that is opened after the silent one, with the
+	// same timeout, is given up before it.
 	gone := backendtest.Start(t)
 	gone.Stop()
 	late := connect(t, Params{Target: gone.Addr(), OpenTimeout: 100 * time.Millisecond})
@@ -237,7 +237,7 @@ func TestMessageTooLarge(t *testing.T) {
 	}
 	t.Run("just not", func(t *testing.T) {
 		backend.OnWatch(func(_ *testv1.WatchRequest, stream watchServer) error {
-			return stream.Send(&testv1.FeedEvent{Payload: make([]byte, 997)}) // 1000 with its tag and length
+			return stream.Send(&testv1.FeedEvent{Payload: make([]byte, 997)}) // 1000 bytes with its tag and length
 		})
 		next(t, watch(t, u, nil))
 	})
@@ -288,19 +288,19 @@ func TestABackendThatDiesEndsItsRPCs(t *testing.T) {
 	backend.Stop()
 	err := s.Next(discard)
 	wantCode(t, err, codes.Unavailable)
-	// The library's own words name addresses; they are for the operator only.
+	// grpc-go's own text names addresses, which only the operator may read.
 	if got := status.Convert(err).Message(); got != "the connection to the backend was lost" {
-		t.Errorf("others are told %q", got)
+		t.Errorf("the public status is %q", got)
 	}
 	if !strings.Contains(err.Error(), "error reading from server") {
-		t.Errorf("the operator is told %q, and not how the connection was lost", err)
+		t.Errorf("the operator reads %q, which does not name the loss of the connection", err)
 	}
 	backend.Restart()
 	checkCarries(t, u, backend)
 }
 
-// A client that does not read stops the backend, and what is held for it is a
-// window's worth and not what the backend could have sent.
+// A client that does not read stops the backend. The bridge buffers a window for it, not all that
+// the backend could have sent.
 func TestFlowControlReachesTheBackend(t *testing.T) {
 	backend := backendtest.Start(t)
 	u := connect(t, Params{Target: backend.Addr()})
@@ -319,8 +319,8 @@ func TestFlowControlReachesTheBackend(t *testing.T) {
 	backend.AwaitRunning(1)
 	next(t, stuck)
 
-	// Another RPC on the same connection still flows, which also gives the
-	// stuck one's backend the time to fill all that it can fill.
+	// Another RPC on the same connection still receives. That also gives the stuck one's backend
+	// time to send all that it can.
 	free := watch(t, u, nil)
 	received := 0
 	for {
@@ -335,7 +335,7 @@ func TestFlowControlReachesTheBackend(t *testing.T) {
 	if received < total {
 		t.Errorf("the free RPC got %d bytes", received)
 	}
-	// The server's own write quota (64 KiB) comes to the window's 64 KiB.
+	// The server's own write quota (64 KiB) adds to the window's 64 KiB.
 	if held := sent.Load() - total; held > 256<<10 {
 		t.Errorf("the stuck RPC's backend could send %d bytes", held)
 	}

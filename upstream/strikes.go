@@ -15,40 +15,39 @@ import (
 )
 
 const (
-	// maxStrikes is how often an RPC may break its connection. Then it is not opened
-	// beside others any more.
+	// maxStrikes is how often an RPC may break its connection before each further try is isolated.
 	maxStrikes = 2
-	// maxApart bounds the connections for RPCs with strikes. Half of them are for
+	// maxApart bounds the isolated connections for RPCs with strikes. Half of them are reserved for
 	// RPCs with maxStrikes. Further RPCs share them.
 	maxApart = 16
-	// maxRecords bounds the RPCs that are remembered, for strikes and for failures.
+	// maxRecords bounds the RPCs that are remembered for strikes and for failures.
 	maxRecords = 1024
-	// recordAge is how long strikes are remembered after the last.
+	// recordAge is how long strikes are remembered after the last one.
 	recordAge = 10 * time.Minute
 
-	// suspectAge bounds how long before a loss an RPC may have been opened to be
-	// the cause of it. An answer that breaks its connection comes soon.
+	// suspectAge is the longest time between the opening of an RPC and a loss that it may have
+	// caused. An answer that breaks its connection comes soon.
 	suspectAge = 10 * time.Second
-	// suspectAtOnce is how long before a loss an RPC was begun to be the cause
-	// before any that waits to be accepted for longer.
+	// suspectAtOnce is the age below which an RPC is suspected before any that has waited longer to
+	// be accepted.
 	suspectAtOnce = 250 * time.Millisecond
 	// maxSuspects bounds the suspects of one loss.
 	maxSuspects = 64
-	// maxRecent is how many RPCs are suspects for having been begun last.
+	// maxRecent is the number of most recently begun RPCs that may be suspects.
 	maxRecent = 16
 )
 
-// strikes counts the connections that the RPCs with one key have broken, or the
-// requests of a method that have maxStrikes.
+// strikes counts the connections that the RPCs with one key have broken, or the requests of a
+// method that have maxStrikes.
 type strikes struct {
 	count int
 	last  time.Time
 }
 
-// keys are what an RPC is remembered by.
+// keys identify an RPC in the pool's records.
 type keys struct {
-	rpc    uint64 // of its method and request, over all times that it is opened
-	method uint64 // of its method, whatever the request
+	rpc    uint64 // hash of its method and base request, the same each time it is opened
+	method uint64 // hash of its method
 }
 
 func (p *pool) keys(call Call) keys {
@@ -66,7 +65,7 @@ func (p *pool) keys(call Call) keys {
 	return k
 }
 
-// newRecords returns an empty memory of RPCs, by their keys.
+// newRecords returns empty records by RPC key.
 func newRecords[T any]() *simplelru.LRU[uint64, T] {
 	records, err := simplelru.NewLRU[uint64, T](maxRecords, nil)
 	if err != nil {
@@ -77,10 +76,9 @@ func newRecords[T any]() *simplelru.LRU[uint64, T] {
 
 // strikesLocked returns how many connections the RPCs with these keys have broken.
 //
-// Where a method breaks its connection whatever it is asked for, each new request
-// would cost the others a connection. So once maxStrikes requests of a method have
-// maxStrikes each, and none of the method has been answered since, all others are
-// suspects from their beginning.
+// If a method breaks its connection for every request, each new request would cost the other RPCs a
+// connection. So once maxStrikes requests of a method have maxStrikes each, and none of the method
+// has been answered since, all other requests of it are suspects from the start.
 func (p *pool) strikesLocked(k keys) int {
 	if count := p.recordedLocked(k.rpc); count > 0 {
 		return count
@@ -91,7 +89,7 @@ func (p *pool) strikesLocked(k keys) int {
 	return 0
 }
 
-// recordedLocked returns the strikes that are remembered for one key.
+// recordedLocked returns the recorded strikes of one key.
 func (p *pool) recordedLocked(key uint64) int {
 	s, ok := p.strikes.Peek(key)
 	if !ok || time.Since(s.last) > recordAge {
@@ -121,10 +119,9 @@ func (s *slot) broke(err error) {
 	s.pool.strikeLocked(s, err)
 }
 
-// ended records the end of a transport, before its RPCs end. If the server has
-// ended it, and no frame shows which RPC is the cause, those that were begun just
-// before are suspects. err is what reading has ended with, nil if
-// grpc-go closes the transport.
+// ended records the end of a transport, before its RPCs end. If the server has ended it, and no
+// frame shows which RPC is the cause, the RPCs that began just before are suspects. err is the
+// error of reading, nil if grpc-go closes the transport.
 func (p *pool) ended(c *connection, l *liveConn, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,11 +130,11 @@ func (p *pool) ended(c *connection, l *liveConn, err error) {
 	}
 	if err == nil {
 		if time.Since(l.lastRead()) >= suspectAge {
-			return // an unanswered PING of grpc-go's
+			return // grpc-go's keepalive PING was not answered
 		}
 		err = errHTTP2
 	}
-	var struck []uint64 // one loss is one strike, however many such RPCs were begun
+	var struck []uint64 // one loss is one strike, even if several such RPCs began
 	for _, s := range c.suspects(time.Now()) {
 		if !slices.Contains(struck, s.keys.rpc) {
 			struck = append(struck, s.keys.rpc)
@@ -146,8 +143,8 @@ func (p *pool) ended(c *connection, l *liveConn, err error) {
 	}
 }
 
-// hungUp reports whether a connection has ended so that its server may be the
-// cause. Else it is the network, or this side.
+// hungUp reports whether the server may be the cause of a connection's end. Otherwise the network
+// or this side is.
 func hungUp(err error) bool {
 	switch {
 	case err == nil:
@@ -159,17 +156,17 @@ func hungUp(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// suspects returns the RPCs of which one has most probably made the server end the
-// connection: those that were begun just before. An RPC that has received a message
-// is not one of them, since after a loss many are begun at once. An RPC that has a
-// shared connection to itself is not one: it has disturbed no other.
+// suspects returns the RPCs of which one most probably made the server end the connection: those
+// that began within suspectAtOnce and have received no message, since after a loss many RPCs begin
+// at once. If there are none, it returns the most likely single RPC. An RPC that had a shared
+// connection to itself is no suspect: it has disturbed no other.
 func (c *connection) suspects(now time.Time) []*slot {
 	if c.active < 2 && !c.apart {
 		return nil
 	}
 	var found []*slot
 	add := func(s *slot) {
-		if !s.heard && now.Sub(s.began) <= suspectAtOnce && len(found) < maxSuspects && !slices.Contains(found, s) {
+		if !s.gotMessage && now.Sub(s.began) <= suspectAtOnce && len(found) < maxSuspects && !slices.Contains(found, s) {
 			found = append(found, s)
 		}
 	}
@@ -185,9 +182,9 @@ func (c *connection) suspects(now time.Time) []*slot {
 	if len(found) > 0 {
 		return found
 	}
-	newest := func(age time.Duration, unheard bool) *slot {
+	newest := func(age time.Duration, withoutMessage bool) *slot {
 		for _, s := range slices.Backward(c.recent) {
-			if now.Sub(s.began) <= age && (!unheard || !s.heard) {
+			if now.Sub(s.began) <= age && (!withoutMessage || !s.gotMessage) {
 				return s
 			}
 		}
@@ -201,7 +198,7 @@ func (c *connection) suspects(now time.Time) []*slot {
 	return nil
 }
 
-// unaccepted returns the newest RPC since then that is not accepted.
+// unaccepted returns the newest RPC that began after since and is not accepted.
 func (c *connection) unaccepted(since time.Time) *slot {
 	var newest *slot
 	for stream := range c.opening {
@@ -212,9 +209,9 @@ func (c *connection) unaccepted(since time.Time) *slot {
 	return newest
 }
 
-// begunLocked notes an RPC that is placed or begun now.
+// begunLocked records an RPC that is placed or begins now.
 func (c *connection) begunLocked(s *slot) {
-	c.overLocked(s)
+	c.forgetSlotLocked(s)
 	if len(c.recent) == maxRecent {
 		c.recent = slices.Delete(c.recent, 0, 1)
 	}
@@ -222,7 +219,7 @@ func (c *connection) begunLocked(s *slot) {
 	s.began = time.Now()
 }
 
-// overLocked forgets an RPC that has ended.
-func (c *connection) overLocked(s *slot) {
+// forgetSlotLocked removes an RPC that has ended from the recent ones.
+func (c *connection) forgetSlotLocked(s *slot) {
 	c.recent = slices.DeleteFunc(c.recent, func(other *slot) bool { return other == s })
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/ssebridge/ssebridge/internal/nearest"
 )
 
-// maxSuggestionLen bounds the names that are compared, since the work grows with
-// the square of their length and the backend chooses them.
+// maxSuggestionLen bounds the names that are compared, since the work grows with the square of
+// their length and the backend chooses them.
 const maxSuggestionLen = 200
 
-// suggestion is `; did you mean "…"?` with the candidate nearest to name, or
-// nothing if none is near.
+// suggestion returns `; did you mean "…"?` with the candidate nearest to name, or nothing if none
+// is near.
 func suggestion(name string, candidates iter.Seq[string]) string {
 	if len(name) > maxSuggestionLen {
 		return ""

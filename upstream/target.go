@@ -14,25 +14,24 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// target is Params.Target taken apart: dialed as it stands, resolved into
-// addresses, or, for names, either.
+// target is a parsed Params.Target. It is dialed as it is, resolved into addresses, or, for names,
+// either.
 type target struct {
-	// dialed is the target as net.Dialer takes it; nil where only a resolver
-	// knows what it means.
+	// dialed is the target for net.Dialer; nil if only a resolver can interpret it.
 	dialed *address
-	// builder makes resolvers for url; nil where the target is one address.
+	// builder makes resolvers for url; nil if the target is one address.
 	builder resolver.Builder
 	url     resolver.Target
 }
 
-// address is what net.Dialer connects to. A name is looked up at each dial.
+// address is an address for net.Dialer, which looks a name up at each dial.
 type address struct {
 	network   string // tcp or unix
 	addr      string
-	authority string // what the RPCs' :authority says
+	authority string // the RPCs' :authority
 }
 
-// parseTarget takes a gRPC target apart.
+// parseTarget parses a gRPC target.
 func parseTarget(text string) (target, error) {
 	if text == "" {
 		return target{}, errors.New("is required")
@@ -46,7 +45,7 @@ func parseTarget(text string) (target, error) {
 		return dialedOnly(parseSocket(scheme, rest))
 	case "dns", "passthrough":
 		if port := rest; !strings.HasPrefix(rest, "/") && isPort(port) {
-			return parseName(text) // a host that is called dns
+			return parseName(text) // a host named dns or passthrough
 		}
 		authority, endpoint, ok := cutAuthority(rest)
 		switch {
@@ -81,8 +80,8 @@ func parseResolved(scheme, text string) (target, error) {
 	return target{builder: builder, url: resolver.Target{URL: *u}}, nil
 }
 
-// parseName reads host:port. A name of several addresses is resolved. An IP
-// address and localhost, which is one machine by RFC 6761 section 6.3, are not.
+// parseName reads host:port. A name is resolved, since it may have several addresses. An IP address
+// is not, nor is localhost, which is always this machine (RFC 6761, section 6.3).
 func parseName(hostport string) (target, error) {
 	dialed, err := parseHostPort(hostport)
 	if err != nil {
@@ -106,8 +105,8 @@ func parseName(hostport string) (target, error) {
 	return t, nil
 }
 
-// authority is what the RPCs' :authority says and, unless TLS.ServerName is
-// set, the name in the backend's certificate.
+// authority returns the RPCs' :authority. Unless TLS.ServerName is set, it is also the name in the
+// backend's certificate.
 func (t target) authority() string {
 	if t.dialed != nil {
 		return t.dialed.authority
@@ -118,8 +117,8 @@ func (t target) authority() string {
 	return t.url.Endpoint()
 }
 
-// Server is where the backend is, as its target says: a host and a port, or the
-// path of a socket and 0. It is empty where Params.Conn came without a target.
+// Server returns the backend's address according to its target: a host and a port, or the path of a
+// socket and 0. It is empty if Params.Conn came without a target.
 func (u *Upstream) Server() (address string, port int) {
 	t, err := parseTarget(u.params.Target)
 	if err != nil {
@@ -198,8 +197,8 @@ func isPort(s string) bool {
 	return n >= 1 && n <= 65535
 }
 
-// dial connects, with the kernel's keepalive probing a silent link every
-// keepalive: three probes without an answer end it.
+// dial connects. The kernel probes a silent link every keepalive, and three unanswered probes end
+// the connection.
 func (a *address) dial(ctx context.Context, keepalive time.Duration) (net.Conn, error) {
 	return dial(ctx, a.network, a.addr, keepalive)
 }

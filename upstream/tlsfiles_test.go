@@ -8,9 +8,9 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// A file that cannot be used changes nothing: a backend that restarts meanwhile is
-// connected to as before. The log hears of it once.
-func TestFilesThatCannotBeUsedChangeNothing(t *testing.T) {
+// A file that becomes unusable changes nothing: a backend that restarts meanwhile is connected to
+// again. The log reports it once.
+func TestUnusableTLSFilesChangeNothing(t *testing.T) {
 	for name, spoil := range map[string]func(files *TLS, stranger string) error{
 		"an empty authority":          func(files *TLS, _ string) error { return os.Truncate(files.CA, 0) },
 		"an authority that is gone":   func(files *TLS, _ string) error { return os.Remove(files.CA) },
@@ -41,13 +41,13 @@ func TestFilesThatCannotBeUsedChangeNothing(t *testing.T) {
 				watch(t, u, nil)
 			}
 			if n := log.count("the files of tls cannot be used"); n != 1 {
-				t.Errorf("the log has heard of it %d times", n)
+				t.Errorf("the log reports it %d times", n)
 			}
 		})
 	}
 }
 
-// awaitConnection waits until a connection is up that is newer than a generation.
+// awaitConnection waits for a connection that is newer than a generation.
 func awaitConnection(t *testing.T, u *Upstream, before uint64) {
 	t.Helper()
 	ctx := within(t)

@@ -14,19 +14,19 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// Upstream is one backend: its connections and its schema. Its methods may be
-// called from any goroutine. After Close they fail.
+// Upstream is one backend: its connections and its schema. Its methods may be called from any
+// goroutine. After Close they fail.
 type Upstream struct {
 	params Params
-	fixed  [sha256.Size]byte // the sum of a schema that does not come by reflection
+	fixed  [sha256.Size]byte // the checksum of a schema that does not come by reflection
 	logger *slog.Logger
 
-	// pool is nil where Params.Conn is used.
+	// pool is nil if Params.Conn is used.
 	pool *pool
 	// schema follows the backend's schema.
 	schema *schemaKeeper
-	// opening holds one token for each RPC that waits for a place. Senders on
-	// a full channel are served in order of arrival.
+	// opening holds one token for each RPC that waits for a slot. The channel serves blocked
+	// senders in order of arrival.
 	opening chan struct{}
 
 	stop context.CancelFunc // ends the reading of schemas
@@ -34,19 +34,19 @@ type Upstream struct {
 
 	closed chan struct{} // closed by Close
 
-	// certificate is the client certificate in the files of Params.TLS, as New or Same
-	// read them last; nil where there is none.
+	// certificate is the client certificate in the files of Params.TLS, as New or Same last read
+	// them; nil if there is none.
 	certificate atomic.Pointer[x509.Certificate]
 
 	mu      sync.Mutex
 	streams map[*Stream]struct{} // nil once closed
 }
 
-// Certificate returns the client certificate that is presented to the backend, as New or Same
-// read it last; nil where there is none.
+// Certificate returns the client certificate that is presented to the backend, as New or Same last
+// read it; nil if there is none.
 func (u *Upstream) Certificate() *x509.Certificate { return u.certificate.Load() }
 
-// leafOf returns the certificate that a configuration presents, nil where there is none.
+// leafOf returns the certificate that a configuration presents, nil if there is none.
 func leafOf(config *tls.Config) *x509.Certificate {
 	if config == nil || len(config.Certificates) == 0 {
 		return nil
@@ -54,9 +54,8 @@ func leafOf(config *tls.Config) *x509.Certificate {
 	return config.Certificates[0].Leaf
 }
 
-// New makes an upstream. It does not wait for the backend: connections and
-// schema come when they come. Errors are *ParamError, joined if there are
-// several.
+// New makes an upstream. It does not wait for the backend: connections and schema are established
+// in the background. Errors are *ParamError, joined if there are several.
 func New(params Params) (*Upstream, error) {
 	params = params.withDefaults()
 	errs := []error{params.validate()}
@@ -103,8 +102,8 @@ func New(params Params) (*Upstream, error) {
 	return u, nil
 }
 
-// Close cancels all RPCs, closes the connections and waits for everything that
-// the upstream has started. Closing twice is closing once.
+// Close cancels all RPCs, closes the connections and waits for all goroutines of the upstream.
+// Further calls do nothing.
 func (u *Upstream) Close() error {
 	u.mu.Lock()
 	streams := u.streams
@@ -126,7 +125,7 @@ func (u *Upstream) Close() error {
 	return err
 }
 
-// Reachable says whether a connection is up, or is brought up before ctx ends.
+// Reachable reports whether a connection is up, or comes up before ctx ends.
 func (u *Upstream) Reachable(ctx context.Context) bool {
 	if u.pool != nil {
 		return u.pool.awaitReady(ctx)
@@ -137,7 +136,7 @@ func (u *Upstream) Reachable(ctx context.Context) bool {
 		WaitForStateChange(ctx context.Context, source connectivity.State) bool
 	})
 	if !ok {
-		return true // in process, say: nothing to be asked, and nothing to be lost
+		return true // an in-process connection, for example, which has no state
 	}
 	for {
 		state := cc.GetState()
@@ -151,7 +150,7 @@ func (u *Upstream) Reachable(ctx context.Context) bool {
 	}
 }
 
-// place finds a connection with room for one RPC, bounded by ctx.
+// place waits for a connection with room for an RPC until ctx ends.
 func (u *Upstream) place(ctx context.Context, call Call) (*slot, error) {
 	if u.pool == nil {
 		return &slot{cc: u.params.Conn}, nil
@@ -159,7 +158,7 @@ func (u *Upstream) place(ctx context.Context, call Call) (*slot, error) {
 	return u.pool.place(ctx, call)
 }
 
-// adopt notes a stream for Close; it reports false after Close.
+// adopt records a stream for Close. It returns false after Close.
 func (u *Upstream) adopt(s *Stream) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -177,7 +176,7 @@ func (u *Upstream) disown(s *Stream) {
 	delete(u.streams, s)
 }
 
-// callOptions are those of every RPC that carries raw messages.
+// callOptions returns the options of every RPC with raw messages.
 func (u *Upstream) callOptions() []grpc.CallOption {
 	return []grpc.CallOption{
 		grpc.ForceCodecV2(rawCodec{}),

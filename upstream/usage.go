@@ -7,45 +7,41 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// Usage is how much of an upstream is in use at one time.
+// Usage is the state of an upstream's connections at one time.
 type Usage struct {
-	// Connections is how many there are, Ready how many of them are up, and Silent
-	// how many are up with a backend that does not answer.
+	// Connections is the number of connections. Ready of them are up, and Silent are up with a
+	// backend that does not answer.
 	Connections, Ready, Silent int
-	// Apart is how many connections there are beside these, for RPCs that have
-	// broken a connection, or may have.
+	// Apart is the number of further, isolated connections, for RPCs that have broken a connection
+	// or may have.
 	Apart int
-	// Streams are RPCs that have their place, those that read the schema left out.
+	// Streams is the number of RPCs that have a slot, except for those that read the schema.
 	Streams int
-	// Opening are RPCs that wait for a place, at most Params.Opens.
+	// Opening is the number of RPCs that wait for a slot, at most Params.Opens.
 	Opening int
-	// Moves are the RPCs that were moved to another address so far.
-	Moves uint64
-	// Addresses are those of the target, sorted. Params.Conn is one.
+	// Addresses are the target's addresses, sorted. Params.Conn counts as one.
 	Addresses []AddressUsage
 }
 
-// AddressUsage is how much of one address is in use.
+// AddressUsage is the state of one address.
 type AddressUsage struct {
-	// Address is as the resolver names it, or the target if it has one address.
+	// Address is the address as the resolver names it, or the target if it has one address.
 	Address string
-	// Ready says that a connection is up.
+	// Ready reports whether a connection is up.
 	Ready bool
-	// Foreign says that it is of a version of IP by which no address of the target has
-	// been reached, while another version works.
+	// Foreign reports whether no address of this IP version has been reached while the other
+	// version works.
 	Foreign bool
-	// Failing says that the address fails all RPCs, and is set aside.
+	// Failing reports whether the address fails all RPCs and is set aside.
 	Failing bool
-	// Gone says that the resolver does not name the address any more, and that
-	// RPCs go on there.
+	// Gone reports whether the resolver no longer names the address while RPCs go on there.
 	Gone bool
-	// Streams are the RPCs that are placed there, those that read the schema
-	// left out.
+	// Streams is the number of RPCs at the address, except for those that read the schema.
 	Streams int
 }
 
-// Usage returns how much of the upstream is in use. Of Params.Conn it is known
-// only whether it is up, if it can tell: else it is taken to be.
+// Usage returns the state of the upstream's connections. Of Params.Conn it reports only whether it
+// is up, which is assumed if the connection does not report its state.
 func (u *Upstream) Usage() Usage {
 	usage := Usage{Opening: len(u.opening)}
 	u.mu.Lock()
@@ -58,7 +54,7 @@ func (u *Upstream) Usage() Usage {
 	usage.Connections, usage.Ready = 1, 1
 	if cc, ok := u.params.Conn.(interface{ GetState() connectivity.State }); ok {
 		switch cc.GetState() {
-		case connectivity.Ready, connectivity.Idle: // idle connections connect when they are used
+		case connectivity.Ready, connectivity.Idle: // an idle connection connects when it is used
 		default:
 			usage.Ready = 0
 		}
@@ -67,9 +63,8 @@ func (u *Upstream) Usage() Usage {
 	return usage
 }
 
-// count adds what the connections carry.
+// count adds the pool's connections and their RPCs.
 func (p *pool) count(usage *Usage) {
-	usage.Moves = p.moves.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	usage.Apart = p.apart

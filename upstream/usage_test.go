@@ -10,7 +10,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// used is what an upstream with one address has in use.
+// used returns the expected usage of an upstream with one address.
 func used(target string, streams int) Usage {
 	return Usage{
 		Connections: 1, Ready: 1, Streams: streams,
@@ -18,14 +18,14 @@ func used(target string, streams int) Usage {
 	}
 }
 
-// TestUsage: RPCs that run are counted, and those that have ended are not.
+// Running RPCs are counted, and ended ones are not.
 func TestUsage(t *testing.T) {
 	b := backendtest.Start(t)
 	u, err := New(Params{Target: b.Target()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.AwaitSchema(t.Context()); err != nil {
+	if _, err := u.awaitSchema(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := u.Usage(), used(b.Target(), 0); !reflect.DeepEqual(got, want) {
@@ -50,26 +50,26 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// stated is a connection of the program's own that tells its state.
-type stated struct {
+// stateConn is a connection of the embedder's own that reports its state.
+type stateConn struct {
 	grpc.ClientConnInterface
 	state connectivity.State
 }
 
-func (s *stated) GetState() connectivity.State { return s.state }
+func (s *stateConn) GetState() connectivity.State { return s.state }
 
-// TestUsageOfAConnectionOfTheProgram's own is what that tells.
+// The usage of an embedder's connection follows the state that it reports.
 func TestUsageOfAGivenConnection(t *testing.T) {
 	for state, want := range map[connectivity.State]int{
 		connectivity.Ready: 1, connectivity.Idle: 1, connectivity.Connecting: 0, connectivity.TransientFailure: 0, connectivity.Shutdown: 0,
 	} {
-		u := &Upstream{params: Params{Conn: &stated{state: state}}}
+		u := &Upstream{params: Params{Conn: &stateConn{state: state}}}
 		if got := u.Usage(); got.Connections != 1 || got.Ready != want {
 			t.Errorf("%v: %+v, want %d ready", state, got, want)
 		}
 	}
 	silent := &Upstream{params: Params{Conn: struct{ grpc.ClientConnInterface }{}}}
 	if got := silent.Usage(); got.Ready != 1 {
-		t.Errorf("one that tells nothing: %+v", got)
+		t.Errorf("a connection without a state: %+v", got)
 	}
 }

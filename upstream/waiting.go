@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// waitLocked waits for a change. It gives the lock up meanwhile.
+// waitLocked waits for a change. It releases the lock meanwhile.
 func (p *pool) waitLocked(ctx context.Context) error {
 	changed := p.changed
 	p.mu.Unlock()
@@ -47,7 +47,7 @@ func (p *pool) reasonLocked() *waitError {
 	}
 }
 
-// failures counts the failed attempts to look addresses up and to connect to each.
+// failures counts the failed lookups and the failed attempts to connect to each address.
 type failures struct {
 	lookups uint64
 	each    map[*endpoint]uint64

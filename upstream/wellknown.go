@@ -21,10 +21,9 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// wellKnownFiles are google/protobuf/*.proto, which tools leave out of
-// descriptor sets and servers out of reflection. They are named here, and not
-// taken from protoregistry.GlobalFiles, so that what else a program links never
-// shows up in a schema.
+// wellKnownFiles returns google/protobuf/*.proto, which tools leave out of descriptor sets and
+// servers out of reflection. The list is explicit, not taken from protoregistry.GlobalFiles, so
+// that other files that a program links never appear in a schema.
 var wellKnownFiles = sync.OnceValue(func() *protoregistry.Files { //nolint:gochecknoglobals // made once, never changed
 	files := new(protoregistry.Files)
 	for _, file := range []protoreflect.FileDescriptor{
@@ -47,12 +46,12 @@ var wellKnownFiles = sync.OnceValue(func() *protoregistry.Files { //nolint:goche
 	return files
 })
 
-// wellKnownTypes are the types of wellKnownFiles.
+// wellKnownTypes returns the types of wellKnownFiles.
 var wellKnownTypes = sync.OnceValue(func() *dynamicpb.Types { //nolint:gochecknoglobals // made once, never changed
 	return dynamicpb.NewTypes(wellKnownFiles())
 })
 
-// addWellKnown adds the well-known files that set imports and does not have.
+// addWellKnown adds the well-known files that set imports and lacks.
 func addWellKnown(set *descriptorpb.FileDescriptorSet) {
 	have := map[string]bool{}
 	for _, file := range set.GetFile() {

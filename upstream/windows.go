@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// grantTimeout is for how long a message that is being received is counted: one that a
-// backend does not send on is not to keep others waiting.
+// grantTimeout bounds how long a message that is being received is counted: a backend that stops
+// sending a message must not make others wait.
 const grantTimeout = 5 * time.Second
 
-// Of HTTP/2 framing, what flow control needs (RFC 9113, section 6).
+// The parts of HTTP/2 framing that flow control needs (RFC 9113, section 6).
 const (
 	frameTypeData         = 0x0
 	frameTypeHeaders      = 0x1
@@ -23,26 +23,26 @@ const (
 	clientPrefaceLen      = 24
 )
 
-// windowConn holds back what grpc-go writes to have the rest of a large message
-// sent, until an Intake has room for it. When grpc-go has read the length of a
-// message that is longer than a stream's window it sends a WINDOW_UPDATE by what
-// is missing; no other one is as large. Till then no more than the window comes.
+// windowConn delays the request for the rest of a large message until an Intake has room for it.
+// Once grpc-go has read the length of a message that is longer than a stream's window, it sends a
+// WINDOW_UPDATE for the missing bytes. No other WINDOW_UPDATE is as large. Until then the backend
+// sends no more than the window.
 //
-// The message is counted until all of it has come, or its stream has ended.
+// The message is counted until all of it has arrived, or its stream has ended.
 type windowConn struct {
 	net.Conn
 
 	intake *Intake
 
-	granting atomic.Bool // granted has something: the reader looks at each frame
+	granting atomic.Bool // granted is not empty: the reader inspects each frame
 
-	mu      sync.Mutex // of writing, and of what follows
-	preface int        // bytes of the client's preface to come
+	mu      sync.Mutex // held during writes; guards the fields below
+	preface int        // unwritten bytes of the client's preface
 	have    int        // bytes of frame
 	frame   [windowUpdateLen]byte
-	left    int               // bytes of payload to come
-	ready   []byte            // frames that were held back, for the next boundary
-	out     []byte            // what Write is to write; used again
+	left    int               // unwritten bytes of the payload
+	ready   []byte            // released frames, to be written at the next frame boundary
+	out     []byte            // the output of Write; reused
 	granted map[uint32]*grant // by stream
 	closed  bool
 
@@ -56,10 +56,10 @@ type windowConn struct {
 type grant struct {
 	update [windowUpdateLen]byte
 	bytes  int64
-	// left is how much is still to come. A window of the message may have come before it
-	// was granted, and grpc-go's update is by all of it.
+	// left is the number of bytes still to come. Up to a window of the message may have arrived
+	// before the grant, and grpc-go's update covers the whole message.
 	left    int64
-	counted bool // else it waits, or is late
+	counted bool // false while it waits, and after grantTimeout
 	late    *time.Timer
 }
 
@@ -70,7 +70,7 @@ func newWindowConn(conn net.Conn, intake *Intake) net.Conn {
 	return &windowConn{Conn: conn, intake: intake, preface: clientPrefaceLen, granted: map[uint32]*grant{}}
 }
 
-// Write writes whole frames but those that are held back.
+// Write writes whole frames, except for delayed ones.
 func (c *windowConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,7 +100,7 @@ func (c *windowConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pass takes bytes over that need not be looked at.
+// pass copies bytes that need no inspection.
 func (c *windowConn) pass(p []byte, left *int) []byte {
 	n := min(len(p), *left)
 	c.out = append(c.out, p[:n]...)
@@ -108,8 +108,7 @@ func (c *windowConn) pass(p []byte, left *int) []byte {
 	return p[n:]
 }
 
-// observeFrame looks at the beginning of a frame, of which more may come with the
-// next Write.
+// observeFrame inspects the beginning of a frame. The rest of it may come with the next Write.
 func (c *windowConn) observeFrame(p []byte) []byte {
 	want := frameHeaderLen
 	if c.have >= frameHeaderLen {
@@ -124,9 +123,9 @@ func (c *windowConn) observeFrame(p []byte) []byte {
 	switch {
 	case kind == frameTypeWindowUpdate && stream != 0 && length == windowUpdateLen-frameHeaderLen:
 		if c.have < windowUpdateLen {
-			return p[n:] // its payload is to be known
+			return p[n:] // its payload is needed
 		}
-		if c.holds(stream, int64(binary.BigEndian.Uint32(c.frame[frameHeaderLen:]))) {
+		if c.holdBack(stream, int64(binary.BigEndian.Uint32(c.frame[frameHeaderLen:]))) {
 			c.have = 0
 			return p[n:]
 		}
@@ -141,13 +140,14 @@ func (c *windowConn) observeFrame(p []byte) []byte {
 	return p[n:]
 }
 
-// holds reports whether a stream's WINDOW_UPDATE is held back.
-func (c *windowConn) holds(stream uint32, bytes int64) bool {
+// holdBack counts the large message that a WINDOW_UPDATE requests, and reports whether the update
+// must wait for room.
+func (c *windowConn) holdBack(stream uint32, bytes int64) bool {
 	if bytes <= streamWindow || c.closed {
 		return false
 	}
 	if g := c.granted[stream]; g != nil {
-		return false // more of the same
+		return false // a further update for the same message
 	}
 	g := &grant{update: c.frame, bytes: bytes, left: bytes - streamWindow}
 	c.granted[stream] = g
@@ -158,7 +158,7 @@ func (c *windowConn) holds(stream uint32, bytes int64) bool {
 	return !g.counted
 }
 
-// count notes that a message is counted.
+// count marks a message as counted, for at most grantTimeout.
 func (c *windowConn) count(stream uint32, g *grant) {
 	g.counted = true
 	g.late = time.AfterFunc(grantTimeout, func() {
@@ -171,7 +171,7 @@ func (c *windowConn) count(stream uint32, g *grant) {
 	})
 }
 
-// begin has the message sent for which there is room now.
+// begin requests a message for which there is room now.
 func (c *windowConn) begin(stream uint32, g *grant) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,10 +184,10 @@ func (c *windowConn) begin(stream uint32, g *grant) {
 		c.ready = append(c.ready, g.update[:]...)
 		return
 	}
-	_, _ = c.Conn.Write(g.update[:]) // grpc-go's reader hears of the failure
+	_, _ = c.Conn.Write(g.update[:]) // grpc-go's reader gets the error
 }
 
-// end forgets a stream.
+// end removes the grant of a stream that has ended.
 func (c *windowConn) end(stream uint32) {
 	g := c.granted[stream]
 	if g == nil {
@@ -203,7 +203,7 @@ func (c *windowConn) end(stream uint32) {
 	}
 }
 
-// Read reads along what comes for streams with a large message.
+// Read observes the frames of streams with a large message.
 func (c *windowConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	for rest := p[:n]; len(rest) > 0; {
@@ -220,14 +220,14 @@ func (c *windowConn) Read(p []byte) (int, error) {
 		}
 		c.inHave, c.inLeft = 0, payloadLen(c.in[:])
 		if c.granting.Load() {
-			c.came()
+			c.observeRead()
 		}
 	}
 	return n, err
 }
 
-// came looks at a frame's header that has come.
-func (c *windowConn) came() {
+// observeRead inspects a received frame header.
+func (c *windowConn) observeRead() {
 	kind, flags, stream := c.in[3], c.in[4], binary.BigEndian.Uint32(c.in[5:9])
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -244,7 +244,7 @@ func (c *windowConn) came() {
 	}
 }
 
-// Close closes the connection and forgets its streams.
+// Close closes the connection and removes all grants.
 func (c *windowConn) Close() error {
 	err := c.Conn.Close()
 	c.mu.Lock()

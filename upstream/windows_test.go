@@ -13,14 +13,15 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// used returns what is counted.
+// count returns the number of counted bytes.
 func (i *Intake) count() int64 {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.used
 }
 
-// A large message is not received before the intake has room for it; small ones of the same connection are.
+// A large message is received only once the intake has room for it; small ones on the same
+// connection are received before.
 func TestLargeMessagesWaitForRoom(t *testing.T) {
 	for name, tls := range map[string]bool{"clear": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
@@ -71,8 +72,9 @@ func TestLargeMessagesWaitForRoom(t *testing.T) {
 	}
 }
 
-// Many large messages at once take turns, some of their RPCs are cancelled meanwhile, and nothing stays counted.
-func TestManyLargeMessagesTakeTurns(t *testing.T) {
+// Many large messages at once are received one by one while some of their RPCs are cancelled. In
+// the end no bytes are counted.
+func TestManyLargeMessagesAreReceivedOneByOne(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(200))
 	intake := NewIntake(2 << 20)
 	u := connect(t, Params{Target: backend.Addr(), Intake: intake})
@@ -113,8 +115,9 @@ func TestManyLargeMessagesTakeTurns(t *testing.T) {
 	eventually(t, func() bool { return intake.count() == 0 })
 }
 
-// Large messages of streams that are silent afterwards take turns as they come: none is counted until its stream says more.
-func TestLargeMessagesOfQuietStreamsTakeTurns(t *testing.T) {
+// Large messages of streams that stay silent afterwards are received one by one: each stops
+// counting once it has arrived, not when its stream sends more.
+func TestLargeMessagesOfQuietStreamsAreReceivedOneByOne(t *testing.T) {
 	backend := backendtest.Start(t, backendtest.WithMaxConcurrentStreams(200))
 	intake := NewIntake(2 << 20)
 	u := connect(t, Params{Target: backend.Addr(), Intake: intake})
@@ -153,7 +156,7 @@ func eventually(t *testing.T, done func() bool) {
 		select {
 		case <-each.C:
 		case <-ctx.Done():
-			t.Fatal("waited in vain")
+			t.Fatal("the condition was not met")
 		}
 	}
 }
