@@ -46,9 +46,9 @@ const (
 	maxHTTPAnswers = 1 << 10
 	// http2FrameLen is the largest frame that grpc-go accepts.
 	http2FrameLen = 16 << 10
-	// maxTakenBytes bounds a frame that answerConn buffers in order to rewrite it. A larger one
+	// maxBufferedBytes bounds a frame that answerConn buffers in order to rewrite it. A larger one
 	// ends the connection.
-	maxTakenBytes = 1 << 20
+	maxBufferedBytes = 1 << 20
 	// noStream is stream 0, the connection itself (RFC 9113, section 5.1.1).
 	noStream = 0
 	// keptBuffer is the largest capacity of a buffer that is reused.
@@ -82,14 +82,14 @@ type answerConn struct {
 	plain bool  // it has not, and grpc-go will refuse the connection
 	err   error // ends the connection once out has been read
 
-	held      [frameHeaderLen]byte // the first bytes of an incomplete frame header
-	heldLen   int
-	frame     []byte // the part of a buffered frame that has arrived
-	taken     bool   // the rest of the payload belongs to frame
-	left      int    // bytes of payload to come
-	cut       uint32 // the stream that ends with the current payload
-	skipped   bool   // the rest of the payload is dropped
-	oversized uint32 // the stream of a too large DATA frame while its payload arrives
+	partial    [frameHeaderLen]byte // the first bytes of an incomplete frame header
+	partialLen int
+	frame      []byte // the part of a buffered frame that has arrived
+	buffering  bool   // the rest of the payload belongs to frame
+	left       int    // bytes of payload to come
+	cut        uint32 // the stream that ends with the current payload
+	skipped    bool   // the rest of the payload is dropped
+	oversized  uint32 // the stream of a too large DATA frame while its payload arrives
 	// blamed is called before the connection ends because of a frame of one stream.
 	blamed func(err error)
 
@@ -106,14 +106,14 @@ type answerConn struct {
 
 // headerBlock is a header block that is being received.
 type headerBlock struct {
-	open   bool
-	stream uint32
-	end    bool // it ends its stream
-	length int  // encoded bytes
-	size   int  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
-	fields []hpack.HeaderField
-	large  bool // fields were dropped
-	broken bool // one of its frames violates HTTP/2, and the stream ends with the block
+	open     bool
+	stream   uint32
+	end      bool // it ends its stream
+	length   int  // encoded bytes
+	size     int  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
+	fields   []hpack.HeaderField
+	tooLarge bool // fields were dropped
+	broken   bool // one of its frames violates HTTP/2, and the stream ends with the block
 }
 
 // codedBlock collects an encoder's output.
@@ -158,7 +158,7 @@ func (c *answerConn) Read(p []byte) (int, error) {
 		if len(p) <= frameHeaderLen {
 			buf = make([]byte, 2*frameHeaderLen)
 		}
-		held := copy(buf, c.held[:c.heldLen])
+		held := copy(buf, c.partial[:c.partialLen])
 		n, err := c.Conn.Read(buf[held:])
 		c.err = err
 		if n == 0 && err == nil {
@@ -167,7 +167,7 @@ func (c *answerConn) Read(p []byte) (int, error) {
 		if n == 0 {
 			continue
 		}
-		c.heldLen = 0
+		c.partialLen = 0
 		kept := c.observe(buf[:held+n])
 		if len(p) <= frameHeaderLen {
 			c.out = append(append([]byte(nil), buf[:kept]...), c.out...)
@@ -203,11 +203,11 @@ func (c *answerConn) observe(p []byte) (kept int) {
 		}
 		at += n
 	}
-	for at < len(p) || (c.left == 0 && (c.taken || c.cut != noStream)) {
+	for at < len(p) || (c.left == 0 && (c.buffering || c.cut != noStream)) {
 		switch {
 		case c.plain:
 			pass(len(p) - at)
-		case c.left > 0 && c.taken:
+		case c.left > 0 && c.buffering:
 			spill()
 			n := min(c.left, len(p)-at)
 			c.frame = append(c.frame, p[at:at+n]...)
@@ -220,10 +220,10 @@ func (c *answerConn) observe(p []byte) (kept int) {
 			n := min(c.left, len(p)-at)
 			c.left -= n
 			pass(n)
-		case c.taken:
+		case c.buffering:
 			spill()
-			c.taken = false
-			if c.takeApart(); c.err != nil {
+			c.buffering = false
+			if c.rewrite(); c.err != nil {
 				return kept
 			}
 		case c.cut != noStream:
@@ -232,11 +232,11 @@ func (c *answerConn) observe(p []byte) (kept int) {
 			c.cut = noStream
 		case len(p)-at < frameHeaderLen:
 			spill()
-			c.heldLen = copy(c.held[:], p[at:])
+			c.partialLen = copy(c.partial[:], p[at:])
 			return kept
 		default:
 			header := p[at : at+frameHeaderLen]
-			if c.starts(header) {
+			if c.startFrame(header) {
 				pass(frameHeaderLen)
 				continue
 			}
@@ -253,18 +253,18 @@ func (c *answerConn) observe(p []byte) (kept int) {
 	return kept
 }
 
-// starts examines a frame header, which it may change, and reports whether grpc-go may read it.
-func (c *answerConn) starts(header []byte) (pass bool) {
+// startFrame examines a frame header, which it may change, and reports whether grpc-go may read it.
+func (c *answerConn) startFrame(header []byte) (pass bool) {
 	c.frame, c.skipped, c.oversized = reuse(c.frame), false, noStream
-	pass = c.judge(header)
-	if c.taken {
+	pass = c.classify(header)
+	if c.buffering {
 		c.frame = append(c.frame, header...)
 	}
 	return pass
 }
 
-// judge does the work of starts, except for buffering the frame.
-func (c *answerConn) judge(header []byte) (pass bool) {
+// classify does the work of startFrame, except for buffering the frame.
+func (c *answerConn) classify(header []byte) (pass bool) {
 	c.left = payloadLen(header)
 	kind, flags := http2.FrameType(header[3]), http2.Flags(header[4])
 	stream := binary.BigEndian.Uint32(header[5:]) &^ (1 << 31)
@@ -304,10 +304,10 @@ func (c *answerConn) judge(header []byte) (pass bool) {
 			header[4] &^= byte(http2.FlagDataEndStream)
 			c.cut = stream
 		}
-		c.taken = flags.Has(http2.FlagDataPadded) && stream != noStream
-		return !c.taken
+		c.buffering = flags.Has(http2.FlagDataPadded) && stream != noStream
+		return !c.buffering
 	case http2.FrameHeaders, http2.FrameContinuation, http2.FrameRSTStream:
-		c.take(kind, stream)
+		c.buffer(kind, stream)
 		return false
 	case http2.FrameWindowUpdate:
 		if stream == noStream || c.left == windowUpdateLen-frameHeaderLen {
@@ -329,24 +329,24 @@ func (c *answerConn) judge(header []byte) (pass bool) {
 	}
 }
 
-// take buffers a frame so that takeApart can handle it once it is complete.
-func (c *answerConn) take(kind http2.FrameType, stream uint32) {
+// buffer collects a frame so that rewrite can handle it once it is complete.
+func (c *answerConn) buffer(kind http2.FrameType, stream uint32) {
 	switch {
 	case stream == noStream:
 		c.breakf(stream, "a %v frame without a stream", kind)
-	case c.left > maxTakenBytes:
+	case c.left > maxBufferedBytes:
 		c.breakf(stream, "a %v frame of %d bytes", kind, c.left)
 	default:
-		c.taken = true
+		c.buffering = true
 	}
 }
 
-// takeApart handles a buffered frame that is complete.
-func (c *answerConn) takeApart() {
+// rewrite handles a buffered frame that is complete.
+func (c *answerConn) rewrite() {
 	header, payload := c.frame[:frameHeaderLen], c.frame[frameHeaderLen:]
 	kind, flags := http2.FrameType(header[3]), http2.Flags(header[4])
 	stream := binary.BigEndian.Uint32(header[5:]) &^ (1 << 31)
-	switch kind { //nolint:exhaustive // starts has chosen
+	switch kind { //nolint:exhaustive // startFrame has chosen
 	case http2.FrameData:
 		c.padded(stream, flags, payload)
 		return
@@ -415,7 +415,7 @@ func headersFragment(flags http2.Flags, payload []byte) ([]byte, error) {
 func (c *answerConn) field(f hpack.HeaderField) {
 	b := &c.block
 	if b.size += int(f.Size()); b.size > maxHeaderBytes {
-		b.large = true
+		b.tooLarge = true
 		c.decode.SetEmitEnabled(false) // the decoder still updates its table
 		return
 	}
@@ -437,11 +437,11 @@ func (c *answerConn) answer() {
 	contentType, known := b.contentType()
 	isGRPC := strings.HasPrefix(contentType, "application/grpc")
 	switch {
-	case b.large && known && !isGRPC: // a page, for which the dropped fields do not matter
-	case b.large && b.end:
+	case b.tooLarge && known && !isGRPC: // a page, for which the dropped fields do not matter
+	case b.tooLarge && b.end:
 		c.appendEnd(b.stream, answerTooLarge)
 		return
-	case b.large:
+	case b.tooLarge:
 		c.appendBlock(b.stream, false, grpcFields(answerTooLarge))
 		return
 	case b.end, isGRPC && b.hasStatus():

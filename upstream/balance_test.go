@@ -253,7 +253,7 @@ func TestALossHasTheNameLookedUpAtOnce(t *testing.T) {
 	defer p.mu.Unlock()
 	c.ready = false
 	p.lostLocked(c)
-	if len(p.again) != 1 {
+	if len(p.lookupDue) != 1 {
 		t.Error("no lookup is due")
 	}
 }

@@ -256,7 +256,7 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 	defer close(c.watched)
 	for {
 		state := c.cc.GetState()
-		p.changedState(c, state)
+		p.stateChanged(c, state)
 		if state == connectivity.Idle && p.keeps(c) {
 			c.cc.Connect()
 		}
@@ -267,7 +267,7 @@ func (p *pool) watch(ctx context.Context, c *connection) {
 			if changed {
 				continue
 			}
-			p.steady(ctx, c)
+			p.logSteady(ctx, c)
 		}
 		if !c.cc.WaitForStateChange(ctx, state) {
 			return

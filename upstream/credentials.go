@@ -41,7 +41,7 @@ func (c *transportCredentials) ClientHandshake(ctx context.Context, authority st
 				Conn: l,
 				onLimit: func(streams uint32) {
 					c.pool.live(c.conn, l)
-					c.pool.limited(c.conn, streams)
+					c.pool.setLimit(c.conn, streams)
 				},
 				onTooManyPings: func() {
 					l.leaving.Store(true) // no RPC is the cause: RPCs send no PINGs

@@ -510,7 +510,7 @@ func (p *pool) lookAgain(ctx context.Context, d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-p.again:
+	case <-p.lookupDue:
 	case <-ctx.Done():
 		return false
 	}
@@ -520,7 +520,7 @@ func (p *pool) lookAgain(ctx context.Context, d time.Duration) bool {
 // resolveSoon requests a lookup of the addresses.
 func (p *pool) resolveSoon() {
 	select {
-	case p.again <- struct{}{}:
+	case p.lookupDue <- struct{}{}:
 	default:
 	}
 }

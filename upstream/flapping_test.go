@@ -127,7 +127,7 @@ func TestABackendThatHangsUpIsNotFlooded(t *testing.T) {
 // rested returns how long an attempt to connect waits after a connection that was up for lived.
 func rested(t *testing.T, p *pool, c *connection, lived time.Duration) time.Duration {
 	t.Helper()
-	p.limited(c, unlimitedStreams)
+	p.setLimit(c, unlimitedStreams)
 	time.Sleep(lived)
 	begin := time.Now()
 	if err := p.awaitPause(t.Context(), c); err != nil {
@@ -136,7 +136,7 @@ func rested(t *testing.T, p *pool, c *connection, lived time.Duration) time.Dura
 	return time.Since(begin)
 }
 
-func TestRestsAreBoundedAndEnd(t *testing.T) {
+func TestPausesAreBoundedAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, c := &pool{params: Params{}.withDefaults(), changed: make(chan struct{})}, &connection{endpoint: &endpoint{}}
 		if got := rested(t, p, c, time.Hour); got != 0 {
@@ -159,7 +159,7 @@ func TestRestsAreBoundedAndEnd(t *testing.T) {
 			t.Errorf("rested %v, want %v at most", got, defaultRetryInitial)
 		}
 
-		p.limited(c, unlimitedStreams)
+		p.setLimit(c, unlimitedStreams)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := p.awaitPause(ctx, c); !errors.Is(err, context.Canceled) {
@@ -181,22 +181,22 @@ func TestTheEndOfFlappingIsLogged(t *testing.T) {
 			}
 		}
 		for range 5 {
-			p.changedState(c, connectivity.Ready)
-			p.changedState(c, connectivity.Idle)
+			p.stateChanged(c, connectivity.Ready)
+			p.stateChanged(c, connectivity.Idle)
 			rested(t, p, c, 0)
 		}
 		wantConnected(2)
-		p.changedState(c, connectivity.Ready)
+		p.stateChanged(c, connectivity.Ready)
 		wantConnected(2)
-		p.steady(t.Context(), c)
+		p.logSteady(t.Context(), c)
 		wantConnected(3)
-		p.changedState(c, connectivity.Idle)
+		p.stateChanged(c, connectivity.Idle)
 		if got := log.count("the connection is lost"); got != 3 {
 			t.Errorf("the loss is logged %d times:\n%s", got, log.text.String())
 		}
 		rested(t, p, c, time.Minute)
-		p.changedState(c, connectivity.Ready)
-		p.steady(t.Context(), c)
+		p.stateChanged(c, connectivity.Ready)
+		p.logSteady(t.Context(), c)
 		wantConnected(4)
 	})
 }

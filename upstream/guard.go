@@ -29,7 +29,7 @@ var errReflectionLimit = errors.New("the backend's schema is refused")
 //
 // A guard belongs to one file set of one reading, and to one goroutine.
 type reflectionGuard struct {
-	spent   *reflectionSpent
+	usage   *reflectionUsage
 	imports importGraph
 	err     error // sticky, since the client retries
 	// declares maps each top-level message and enum to its file.
@@ -41,19 +41,19 @@ type reflectionGuard struct {
 	twoOfOneName string
 }
 
-// reflectionSpent counts the resources of one reading, over all of its guards.
-type reflectionSpent struct {
+// reflectionUsage counts the resources of one reading, over all of its guards.
+type reflectionUsage struct {
 	responses, bytes int
 	method           string // the version that has answered; empty before
 }
 
 func newReflectionGuard() *reflectionGuard {
-	return (&reflectionGuard{spent: new(reflectionSpent)}).sibling()
+	return (&reflectionGuard{usage: new(reflectionUsage)}).sibling()
 }
 
 // sibling returns a guard of the same reading that has seen no file.
 func (g *reflectionGuard) sibling() *reflectionGuard {
-	return &reflectionGuard{spent: g.spent, imports: importGraph{files: map[string]*importedFile{}}, declares: map[string]string{}}
+	return &reflectionGuard{usage: g.usage, imports: importGraph{files: map[string]*importedFile{}}, declares: map[string]string{}}
 }
 
 // clean reports whether the guard has seen no file.
@@ -71,7 +71,7 @@ func (g *reflectionGuard) admit(response any) error {
 // of reflection. A backend that has only one would then seem to have answered UNIMPLEMENTED. Before
 // the first response the retry is the client's way to find the version.
 func (g *reflectionGuard) broke(err error) {
-	if g.err == nil && g.spent.responses > 0 && status.Code(err) == codes.Unavailable {
+	if g.err == nil && g.usage.responses > 0 && status.Code(err) == codes.Unavailable {
 		g.err = err
 	}
 }
@@ -81,10 +81,10 @@ func (g *reflectionGuard) check(response any) error {
 	if !ok {
 		return fmt.Errorf("%w: a response of type %T", errReflectionLimit, response)
 	}
-	if g.spent.responses++; g.spent.responses > maxReflectionResponses {
+	if g.usage.responses++; g.usage.responses > maxReflectionResponses {
 		return fmt.Errorf("%w: it takes more than %d requests", errReflectionLimit, maxReflectionResponses)
 	}
-	if g.spent.bytes += proto.Size(message); g.spent.bytes > maxReflectionBytes {
+	if g.usage.bytes += proto.Size(message); g.usage.bytes > maxReflectionBytes {
 		return fmt.Errorf("%w: it is larger than %d MiB", errReflectionLimit, maxReflectionBytes>>20)
 	}
 	// By name, so that the code works for both versions' types.

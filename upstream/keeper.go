@@ -137,7 +137,7 @@ func (u *Upstream) RefreshSchema(ctx context.Context) (*Schema, error) {
 	}
 	r := k.next
 	k.mu.Unlock()
-	k.poke()
+	k.wakeUp()
 
 	select {
 	case <-r.done:
@@ -147,8 +147,8 @@ func (u *Upstream) RefreshSchema(ctx context.Context) (*Schema, error) {
 	}
 }
 
-// poke makes follow check whether a reading is due.
-func (k *schemaKeeper) poke() {
+// wakeUp makes follow check whether a reading is due.
+func (k *schemaKeeper) wakeUp() {
 	select {
 	case k.wake <- struct{}{}:
 	default:

@@ -50,8 +50,8 @@ func (p *pool) armLocked(d time.Duration) {
 	}
 }
 
-// limited records how many RPCs the backend allows on a connection.
-func (p *pool) limited(c *connection, streams uint32) {
+// setLimit records how many RPCs the backend allows on a connection.
+func (p *pool) setLimit(c *connection, streams uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.params.Health != nil && streams > 1 && streams < unlimitedStreams {
@@ -95,16 +95,16 @@ func (p *pool) failed(c *connection, err error) {
 	}
 }
 
-// changedState records a connection's new state. It does not log connections that come and go while
+// stateChanged records a connection's new state. It does not log connections that come and go while
 // the address flaps.
-func (p *pool) changedState(c *connection, state connectivity.State) {
+func (p *pool) stateChanged(c *connection, state connectivity.State) {
 	p.mu.Lock()
 	was := c.ready
 	// With Params.Health, a connection that is up may report a failure.
 	serves := state != connectivity.TransientFailure || c.upSince.IsZero()
 	c.ready = state == connectivity.Ready
 	if c.apart || c.replays {
-		p.changedSideLocked(c, was)
+		p.sideStateChangedLocked(c, was)
 		p.mu.Unlock()
 		return
 	}
@@ -152,9 +152,9 @@ func (p *pool) changedState(c *connection, state connectivity.State) {
 // errNotServing is the reason why a connection that is up takes no RPCs.
 var errNotServing = errors.New("the backend does not serve, by grpc.health.v1")
 
-// changedSideLocked is changedState for a connection of isolated or replaying RPCs. Its state says
-// nothing about the address. A replay connection that is lost or drains gets no further RPCs.
-func (p *pool) changedSideLocked(c *connection, was bool) {
+// sideStateChangedLocked is stateChanged for a connection of isolated or replaying RPCs. Its state
+// says nothing about the address. A replay connection that is lost or drains gets no further RPCs.
+func (p *pool) sideStateChangedLocked(c *connection, was bool) {
 	switch {
 	case c.ready:
 		c.lastErr = nil
@@ -189,8 +189,8 @@ func (p *pool) lostLocked(c *connection) {
 	p.resolveSoon()
 }
 
-// steady logs a connection that has stayed up for steadyAfter, unless ctx has ended.
-func (p *pool) steady(ctx context.Context, c *connection) {
+// logSteady logs a connection that has stayed up for steadyAfter, unless ctx has ended.
+func (p *pool) logSteady(ctx context.Context, c *connection) {
 	p.mu.Lock()
 	logUp := !c.loggedUp && ctx.Err() == nil
 	if logUp {

@@ -109,7 +109,7 @@ func (c *liveConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, err := c.Conn.Write(p)
-	c.follow(p[:n])
+	c.trackFrames(p[:n])
 	if err == nil {
 		err = c.pingLocked()
 	}
@@ -134,8 +134,8 @@ func (c *liveConn) pingLocked() error {
 	return err
 }
 
-// follow keeps track of the ends of frames.
-func (c *liveConn) follow(p []byte) {
+// trackFrames keeps track of the ends of frames.
+func (c *liveConn) trackFrames(p []byte) {
 	for len(p) > 0 {
 		if c.left > 0 {
 			n := min(c.left, len(p))

@@ -321,7 +321,7 @@ func TestPingsGoBetweenFrames(t *testing.T) {
 
 // lonePool returns a pool with one connection that is up and has no peer.
 func lonePool(params Params) (*pool, *connection) {
-	p := &pool{params: params.withDefaults(), changed: make(chan struct{}), again: make(chan struct{}, 1)}
+	p := &pool{params: params.withDefaults(), changed: make(chan struct{}), lookupDue: make(chan struct{}, 1)}
 	c := &connection{
 		ready: true, limit: unlimitedStreams, endpoint: &endpoint{tried: true},
 		starting: map[*slot]struct{}{}, movable: map[*Stream]struct{}{}, opening: map[*Stream]time.Time{},

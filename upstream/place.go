@@ -194,13 +194,13 @@ func (p *pool) pickLocked(key uint64) *connection {
 // compare returns a negative number if e should get an RPC before other.
 func (e *endpoint) compare(other *endpoint, avoid string) int {
 	return cmp.Or(
-		last(e.gone, other.gone),
-		last(e.name == avoid, other.name == avoid),
+		falseFirst(e.gone, other.gone),
+		falseFirst(e.name == avoid, other.name == avoid),
 		cmp.Compare(e.active, other.active))
 }
 
-// last orders true after false.
-func last(a, b bool) int {
+// falseFirst orders true after false.
+func falseFirst(a, b bool) int {
 	switch {
 	case a == b:
 		return 0

@@ -31,10 +31,10 @@ type pool struct {
 	files       tlsFiles     // of Params.TLS
 
 	resolveEvery time.Duration // how often addresses are looked up
-	// again holds one token: the addresses should be looked up now.
-	again chan struct{}
-	stop  context.CancelFunc // ends the goroutines that follow addresses
-	moves atomic.Uint64      // number of RPCs that were moved
+	// lookupDue holds one token: the addresses should be looked up now.
+	lookupDue chan struct{}
+	stop      context.CancelFunc // ends the goroutines that follow addresses
+	moves     atomic.Uint64      // number of RPCs that were moved
 
 	wg sync.WaitGroup // goroutines that follow addresses or close connections
 
@@ -74,7 +74,7 @@ func newPool(params Params, reconnected func()) (*pool, error) {
 	}
 	p := &pool{
 		params: params, target: target, reconnected: reconnected, seed: maphash.MakeSeed(),
-		resolveEvery: cmp.Or(params.resolveEvery, resolveEvery), again: make(chan struct{}, 1), changed: make(chan struct{}),
+		resolveEvery: cmp.Or(params.resolveEvery, resolveEvery), lookupDue: make(chan struct{}, 1), changed: make(chan struct{}),
 		strikes: newRecords[strikes](), avoid: newRecords[string](),
 	}
 	if params.Ping != nil {

@@ -153,7 +153,7 @@ func (p *pool) moveOne() bool {
 		if most == nil {
 			return false
 		}
-		if p.takesLocked(most) && most.moveOne() {
+		if p.roomElsewhereLocked(most) && most.moveOne() {
 			p.moves.Add(1)
 			return true
 		}
@@ -161,10 +161,10 @@ func (p *pool) moveOne() bool {
 	}
 }
 
-// takesLocked reports whether another address can take an RPC from the one that has too many. If
-// those with fewer are full, it opens a further connection if it may: an RPC that was moved before
-// would return to the same address.
-func (p *pool) takesLocked(most *endpoint) bool {
+// roomElsewhereLocked reports whether another address can take an RPC from the one that has too
+// many. If those with fewer are full, it opens a further connection if it may: an RPC that was
+// moved before would return to the same address.
+func (p *pool) roomElsewhereLocked(most *endpoint) bool {
 	for _, e := range p.endpoints {
 		fewer := most.gone || e.active+1 < most.active
 		if e != most && !e.gone && fewer && e.pick(p.params.Connections > 0) != nil {

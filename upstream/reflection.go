@@ -146,7 +146,7 @@ func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, meth
 	if c.guard.err != nil {
 		return nil, c.guard.err
 	}
-	if known := c.guard.spent.method; known != "" && method != known {
+	if known := c.guard.usage.method; known != "" && method != known {
 		return nil, status.Error(codes.Unimplemented, "the backend has answered in the other version of reflection")
 	}
 	c.giveUp()
@@ -198,6 +198,6 @@ func (s *guardedStream) RecvMsg(m any) error {
 		s.gotMessage = true
 		s.slot.worked()
 	}
-	s.guard.spent.method = s.method
+	s.guard.usage.method = s.method
 	return s.guard.admit(m)
 }

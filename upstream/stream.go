@@ -36,7 +36,7 @@ type Stream struct {
 	pending    bool        // frame holds a message that Next has not lent yet
 	gotMessage bool        // a message has arrived
 	header     metadata.MD // set once accepted
-	asked      bool        // Accepted has its answer
+	answered   bool        // Accepted has its answer
 	end        error       // the error that ended the RPC
 }
 
@@ -46,7 +46,7 @@ type Stream struct {
 //
 // A backend need not send headers before its first message. Only the RPC's context bounds the wait.
 func (s *Stream) Accepted() error {
-	if s.asked || s.end != nil {
+	if s.answered || s.end != nil {
 		return s.end
 	}
 	header, err := s.stream.Header()
@@ -56,7 +56,7 @@ func (s *Stream) Accepted() error {
 			s.Close()
 			return s.end
 		}
-		s.asked, s.header = true, header
+		s.answered, s.header = true, header
 		s.slot.accepted()
 		return nil
 	}
@@ -65,7 +65,7 @@ func (s *Stream) Accepted() error {
 	if err := s.receive(); err != nil {
 		return err
 	}
-	s.asked, s.pending = true, true
+	s.answered, s.pending = true, true
 	return nil
 }
 
@@ -136,8 +136,8 @@ func (s *Stream) receive() error {
 		s.gotMessage = true
 		s.slot.worked()
 	}
-	if !s.asked {
-		s.asked = true
+	if !s.answered {
+		s.answered = true
 		s.slot.accepted()
 	}
 	return nil

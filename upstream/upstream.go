@@ -90,7 +90,7 @@ func New(params Params) (*Upstream, error) {
 	u.fixed = u.schema.current.sumOf()
 	u.certificate.Store(certificate)
 	if params.Conn == nil {
-		if u.pool, err = newPool(params, u.schema.poke); err != nil {
+		if u.pool, err = newPool(params, u.schema.wakeUp); err != nil {
 			return nil, err
 		}
 	}

@@ -52,14 +52,14 @@ type record struct {
 func (r *record) Write() error { return r.log.Handle(r.ctx, r.record) }
 
 // Text returns a line that is written unchanged.
-func Text(to io.Writer, text string) Line { return &words{to, text} }
+func Text(to io.Writer, text string) Line { return &textLine{to, text} }
 
-type words struct {
+type textLine struct {
 	to   io.Writer
 	text string
 }
 
-func (w *words) Write() error {
+func (w *textLine) Write() error {
 	_, err := io.WriteString(w.to, w.text)
 	return err
 }
