@@ -53,7 +53,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) answer {
 	if h.Leaving.Begun() {
 		closeConnection(x.w) // the next request is for another bridge
 	}
-	stream, err := aside(x.serve)
+	stream, err := respond(x)
 	if err != nil {
 		x.refuse(err)
 		return answered
@@ -66,30 +66,6 @@ type answer func(ctx context.Context)
 
 // answered is the answer of a request of which nothing is left to do.
 func answered(context.Context) {}
-
-// aside calls a function on a stack of its own. The stack that reading a request
-// needs is freed then; the caller's lasts as long as its stream.
-func aside(f func() (answer, error)) (answer, error) {
-	type outcome struct {
-		rest     answer
-		err      error
-		panicked any
-	}
-	done := make(chan outcome)
-	go func() {
-		var o outcome
-		defer func() {
-			o.panicked = recover()
-			done <- o
-		}()
-		o.rest, o.err = f()
-	}()
-	o := <-done
-	if o.panicked != nil {
-		panic(o.panicked) // http.ErrAbortHandler, or for the server to tell
-	}
-	return o.rest, o.err
-}
 
 // options answers OPTIONS.
 func (h *Handler) options(w http.ResponseWriter, r *http.Request) error {
