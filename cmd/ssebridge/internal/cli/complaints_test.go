@@ -2,14 +2,17 @@ package cli
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"log/slog"
-	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 func TestComplaintsAreCounted(t *testing.T) {
@@ -48,22 +51,34 @@ func TestComplaintsAreCounted(t *testing.T) {
 }
 
 // TestBadHTTP2IsNotLoggedEachTime: hardening. A peer that claims HTTP/2 and does not speak it does not fill the
-// log.
+// log, and is not answered.
 func TestBadHTTP2IsNotLoggedEachTime(t *testing.T) {
-	r, public, _ := startServe(t)
-	for range 50 {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(public, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, conn) // until it is closed, or reset
-		closing(t, conn)
-	}
-	r.end()
-	if n := strings.Count(r.stderr.String(), "error reading preface"); n != 1 {
-		t.Errorf("told %d times:\n%s", n, r.stderr)
+	for way, secure := range ways(t) {
+		t.Run(way, func(t *testing.T) {
+			told := &lines{}
+			s := serveHTTP2(t, newHolding(), secure, func(server *http.Server) {
+				server.ErrorLog = newComplaints(slog.New(slog.NewTextHandler(told, nil)), nil)
+			})
+			for range 50 {
+				conn := s.dial(t)
+				if secure != nil {
+					conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http2.NextProtoTLS}})
+				}
+				if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				if got, _ := io.ReadAll(conn); bytes.Contains(got, []byte("HTTP/1.1")) { // until it is closed, or reset
+					t.Errorf("answered %q", got)
+				}
+				closing(t, conn)
+			}
+			most := 0 // in clear net/http takes it for a request
+			if secure != nil {
+				most = 1
+			}
+			if n := strings.Count(told.String(), "\n"); n != most {
+				t.Errorf("told %d times, want %d:\n%s", n, most, told)
+			}
+		})
 	}
 }

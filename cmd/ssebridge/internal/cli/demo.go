@@ -60,7 +60,9 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	if err != nil {
 		return errors.Join(err, listener.Close(), d.Close())
 	}
-	params := serverParams{handler: d.Handler(), logger: logger, limits: config.Config{}.WithDefaults().Limits, patience: usualPatience()}
+	params := serverParams{
+		handler: d.Handler(), logger: logger, limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(), streams: ownStreams,
+	}
 	server := newServer(params)
 	server.ConnContext = d.ConnContext
 	params.handler = newAdmin(d.Bridge().Admin(), newMetrics(logger, d.Bridge().Collector()), false)
@@ -71,7 +73,7 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 	s := &serving{
 		app:    d,
 		logger: logger,
-		public: &endpoint{name: "listen", server: server, listener: listener},
+		public: []*endpoint{{name: "listen", server: server, listener: listener}},
 		admin:  &endpoint{name: "admin", server: newServer(params), listener: admin},
 	}
 

@@ -7,8 +7,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
-	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/http2server"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
@@ -16,17 +16,19 @@ import (
 // its place.
 type endpoint struct {
 	name     string
-	server   *http2server.Server
+	server   *http.Server
 	listener net.Listener
+	// secure is whether the server serves TLS.
+	secure bool
 	// successor makes a server like the first. It is nil where there is to be no other.
-	successor func() *http2server.Server
+	successor func() *http.Server
 
 	// contexts is each server's BaseContext, set before serve.
 	contexts func(net.Listener) context.Context
 
 	mu      sync.Mutex
-	shared  *sharedListener     // listener, once it is needed
-	next    *http2server.Server // replaces server; nil: none does
+	shared  *sharedListener // listener, once it is needed
+	next    *http.Server    // replaces server; nil: none does
 	stopped bool
 	retired sync.WaitGroup // the shutdown of the first server
 }
@@ -53,9 +55,9 @@ func (e *endpoint) share() *sharedListener {
 	return e.shared
 }
 
-func (e *endpoint) serveWith(server *http2server.Server, listener net.Listener) error {
+func (e *endpoint) serveWith(server *http.Server, listener net.Listener) error {
 	server.BaseContext = e.contexts
-	if server.TLSConfig != nil {
+	if e.secure {
 		return server.ServeTLS(listener, "", "")
 	}
 
@@ -63,7 +65,7 @@ func (e *endpoint) serveWith(server *http2server.Server, listener net.Listener) 
 }
 
 // after returns the server that takes the place of one that was shut down.
-func (e *endpoint) after(server *http2server.Server) *http2server.Server {
+func (e *endpoint) after(server *http.Server) *http.Server {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped || server == e.next {
@@ -84,16 +86,61 @@ func (e *endpoint) renew(ctx context.Context) {
 		return
 	}
 	e.next = e.successor()
-	e.retired.Go(func() { _ = e.server.Shutdown(ctx) }) // stop shuts it down again, with a deadline
+	e.retired.Go(func() { _ = shutDown(ctx, e.server) }) // stop shuts it down again, with a deadline
+}
+
+const (
+	// sayAgain is how soon connections are told again that their server shuts down, and
+	// saySeldom how often later, when none can be beginning any more.
+	sayAgain  = 100 * time.Millisecond
+	saySeldom = time.Second
+)
+
+// shutDown shuts a server down. net/http sends GOAWAY on the HTTP/2 connections that there
+// are when Shutdown is called. A connection that was only beginning, or in the handshake of
+// TLS, would go on for ever: so it is called again and again.
+func shutDown(ctx context.Context, server *http.Server) error {
+	for again := sayAgain; ; again = min(2*again, saySeldom) {
+		round, cancel := context.WithTimeout(ctx, again)
+		err := server.Shutdown(round)
+		cancel()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+// stopAll stops endpoints at the same time. Where they have one socket, the first closes it:
+// so all of them accept no more before.
+func stopAll(ctx context.Context, endpoints []*endpoint) error {
+	for _, e := range endpoints {
+		e.refuse()
+	}
+	errs := make([]error, len(endpoints))
+	var all sync.WaitGroup
+	for i, e := range endpoints {
+		all.Go(func() { errs[i] = e.stop(ctx) })
+	}
+	all.Wait()
+
+	return errors.Join(errs...)
+}
+
+// refuse has the endpoint accept no more connections.
+func (e *endpoint) refuse() {
+	e.mu.Lock()
+	e.stopped = true
+	e.mu.Unlock()
+	e.share().refuse()
 }
 
 // stop closes the listener, lets plain requests end, and cuts the rest after shutdownTimeout.
 func (e *endpoint) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
+	e.refuse()
 	e.mu.Lock()
-	e.stopped = true
-	servers := []*http2server.Server{e.server}
+	servers := []*http.Server{e.server}
 	if e.next != nil {
 		servers = append(servers, e.next)
 	}
@@ -101,7 +148,7 @@ func (e *endpoint) stop(ctx context.Context) error {
 	e.share().end()
 	var err error
 	for _, server := range servers {
-		if server.Shutdown(ctx) != nil {
+		if shutDown(ctx, server) != nil {
 			err = errors.Join(err, server.Close())
 		}
 	}
@@ -115,7 +162,8 @@ type sharedListener struct {
 	net.Listener
 
 	accepted chan acceptance
-	ended    chan struct{}
+	refusing sync.Once
+	ended    chan struct{} // by refuse
 	running  sync.WaitGroup
 }
 
@@ -158,7 +206,7 @@ func (s *sharedListener) run() {
 	}
 }
 
-// over reports whether end has been called.
+// over reports whether refuse has been called.
 func (s *sharedListener) over() bool {
 	select {
 	case <-s.ended:
@@ -168,9 +216,12 @@ func (s *sharedListener) over() bool {
 	}
 }
 
-// end closes the listener. Calls of Accept wait until their lease is closed.
+// refuse has no more connections accepted. Calls of Accept wait until their lease is closed.
+func (s *sharedListener) refuse() { s.refusing.Do(func() { close(s.ended) }) }
+
+// end closes the listener.
 func (s *sharedListener) end() {
-	close(s.ended)
+	s.refuse()
 	_ = s.Close() // it may have been closed, of which Accept tells
 	s.running.Wait()
 	for {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -21,60 +23,87 @@ import (
 // A peer that opens streams of HTTP/2 and resets each at once (CVE-2023-44487) has as many
 // requests served as its address may send: its connection is not read further.
 func TestRapidResetIsReadAtItsPace(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for way, secure := range ways(t) {
+		t.Run(way, func(t *testing.T) {
+			inner, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			logger := slog.New(slog.DiscardHandler)
+			proxied := listen.NewProxied(listen.ProxiedParams{Listener: inner, Timeout: time.Minute, Logger: logger})
+			proxied.Trust([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")})
+			const perSecond = 20
+			proxied.LimitPace(listen.PaceLimits{Requests: perSecond, RequestsOwnOnly: true})
+			var read, served atomic.Int64
+			paced := proxied.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) }))
+			handler := func(w http.ResponseWriter, r *http.Request) {
+				read.Add(1)
+				paced.ServeHTTP(w, r)
+			}
+			serveAll(t, proxied, serverParams{
+				handler: http.HandlerFunc(handler), logger: logger, limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(), tls: secure,
+			})
+			conn, err := net.Dial("tcp", proxied.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closing(t, conn)
+			if _, err := io.WriteString(conn, headerOf("203.0.113.7")); err != nil {
+				t.Fatal(err)
+			}
+			if secure != nil {
+				conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http2.NextProtoTLS}})
+			}
+			if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+				t.Fatal(err)
+			}
+			go func() { _, _ = io.Copy(io.Discard, conn) }() // until it is closed
+			framer := http2.NewFramer(conn, nil)
+			if err := framer.WriteSettings(); err != nil {
+				t.Fatal(err)
+			}
+			begun := time.Now()
+			const lasts = 3 * time.Second
+			if err := conn.SetDeadline(begun.Add(lasts)); err != nil {
+				t.Fatal(err)
+			}
+			sent := flood(conn)
+			took := time.Since(begun)
+			// What is read while the pause is being noticed is held back, or it is served too.
+			most := int64((took.Seconds()+address.Burst)*perSecond) + 2*ownStreams
+			if served.Load() > most || sent < 2*int(most) {
+				t.Errorf("%d of %d requests were served in %v, want at most %d", served.Load(), sent, took, most)
+			}
+			if secure != nil {
+				most += 4 * perRecord // each is read whole
+			}
+			if read.Load() > most {
+				t.Errorf("%d of %d requests were read in %v, want at most %d", read.Load(), sent, took, most)
+			}
+		})
 	}
-	logger := slog.New(slog.DiscardHandler)
-	s := &starting{proxied: listen.NewProxied(listen.ProxiedParams{Listener: inner, Timeout: time.Minute, Logger: logger})}
-	s.proxied.Trust([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")})
-	const perSecond = 20
-	s.proxied.LimitPace(listen.PaceLimits{Requests: perSecond, RequestsOwnOnly: true})
-	var served atomic.Int64
-	handler := s.proxied.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) }))
-	params := serverParams{handler: handler, logger: logger, limits: config.Config{}.WithDefaults().Limits, patience: usualPatience()}
-	e := &endpoint{name: listen.Public, listener: s.proxied, server: s.server(params)}
-	ended := make(chan error, 1)
-	go func() { ended <- e.serve() }()
-	defer func() {
-		if err := e.stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
-	conn, err := net.Dial("tcp", s.proxied.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closing(t, conn)
-	if _, err := io.WriteString(conn, headerOf("203.0.113.7")+http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _, _ = io.Copy(io.Discard, conn) }() // until it is closed
-	framer := http2.NewFramer(conn, nil)
-	if err := framer.WriteSettings(); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// perRecord is how many streams a record of TLS can open and reset: 16 KiB, in frames of 14
+// and of 13 bytes.
+const perRecord = 16 << 10 / (14 + 13)
+
+// flood opens and resets streams until the deadline, or until the bridge hangs up. It fills
+// whole records of TLS, so that each brings as many as it can. It returns how many.
+func flood(conn net.Conn) int {
 	var head headerBlock
-	begun := time.Now()
-	const lasts = 3 * time.Second
-	if err := conn.SetDeadline(begun.Add(lasts)); err != nil {
-		t.Fatal(err)
-	}
+	var all bytes.Buffer
+	framer := http2.NewFramer(&all, nil)
 	sent := 0
-	for stream := uint32(1); ; stream += 2 {
-		if framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: head.request(), EndStream: true, EndHeaders: true}) != nil ||
-			framer.WriteRSTStream(stream, http2.ErrCodeCancel) != nil {
-			break // the deadline, or the bridge has hung up
+	for stream := uint32(1); ; {
+		for all.Reset(); all.Len() < 16<<10; stream += 2 {
+			_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: head.request(), EndStream: true, EndHeaders: true})
+			_ = framer.WriteRSTStream(stream, http2.ErrCodeCancel) // both into memory
+			sent++
 		}
-		sent++
-	}
-	took := time.Since(begun)
-	// What is read at once, and while the pause is being noticed, is served too.
-	if most := int64((took.Seconds()+address.Burst)*perSecond) + 2*ownStreams; served.Load() > most || sent < 2*int(most) {
-		t.Errorf("%d of %d requests were served in %v, want at most %d", served.Load(), sent, took, most)
+		if _, err := conn.Write(all.Bytes()); err != nil {
+			return sent
+		}
 	}
 }
 

@@ -120,7 +120,7 @@ func serve(ctx context.Context, params serveParams) error {
 		Logger: logger, AccessLog: params.access,
 		Leaving: func() {
 			if serving != nil {
-				serving.public.renew(context.WithoutCancel(ctx))
+				serving.renew(context.WithoutCancel(ctx))
 			}
 		},
 		TracerProvider: traces.tracerProvider(), Propagator: traces.propagator,

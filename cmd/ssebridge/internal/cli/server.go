@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
-	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/http2server"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
@@ -68,8 +68,8 @@ type serverParams struct {
 	// tls secures the connections; nil is in clear.
 	tls      *tls.Config
 	patience patience
-	// carries reports whether a connection may carry many clients, as that of a trusted proxy does; nil: none may.
-	carries func(ctx context.Context, peer net.Addr) bool
+	// streams is how many an HTTP/2 connection may carry.
+	streams int
 	// handshakes counts the TLS handshakes that fail; nil where there are none.
 	handshakes *atomic.Uint64
 }
@@ -88,12 +88,18 @@ const (
 // newServer makes a server: HTTP/1.1, and HTTP/2 by TLS or in clear (h2c). It has no
 // timeout for writing, because a stream is written for hours; the bridge watches each one
 // itself. Nor has it one for reading: the bridge gives bodies their time.
-func newServer(params serverParams) *http2server.Server {
-	server := http2server.New(&http.Server{
+func newServer(params serverParams) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(params.tls != nil)
+	protocols.SetUnencryptedHTTP2(params.tls == nil)
+
+	return &http.Server{
 		Handler:   params.handler,
+		Protocols: protocols,
 		TLSConfig: params.tls.Clone(), // the server changes it
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          ownStreams,
+			MaxConcurrentStreams:          params.streams,
 			MaxReceiveBufferPerStream:     streamWindow,
 			MaxReceiveBufferPerConnection: connWindow,
 			MaxEncoderHeaderTableSize:     headerTable,
@@ -108,19 +114,7 @@ func newServer(params serverParams) *http2server.Server {
 		// are refused here, since a head takes memory before its request is known.
 		MaxHeaderBytes: int(params.limits.RequestBytes) * 3 / 2,
 		ErrorLog:       newComplaints(params.logger, params.handshakes),
-	})
-	if params.carries != nil {
-		most := maxStreams(params.limits.Clients)
-		server.Streams = func(ctx context.Context, peer net.Addr) int {
-			if params.carries(ctx, peer) {
-				return most
-			}
-
-			return ownStreams
-		}
 	}
-
-	return server
 }
 
 // maxStreams is how many streams one HTTP/2 connection may carry: a proxy in front may
@@ -131,9 +125,11 @@ func maxStreams(clients int) int { return clients + clients/10 + 100 }
 type serving struct {
 	app    application
 	logger *slog.Logger
-	// public is where clients come in, admin where operators look; admin is nil when
-	// it is off. Admin stops last, so that it can be seen why nothing else is there.
-	public, admin *endpoint
+	// public is where clients come in: one endpoint for their own connections, and one for
+	// those of trusted proxies. Admin is where operators look; it is nil when it is off. It
+	// stops last, so that it can be seen why nothing else is there.
+	public []*endpoint
+	admin  *endpoint
 }
 
 // run serves until ctx is done and then ends cleanly, in this order: the application
@@ -141,17 +137,20 @@ type serving struct {
 // application closes, the admin listener closes. It returns when all goroutines have
 // ended; the error is nil on a clean end.
 func (s *serving) run(ctx context.Context) error {
-	endpoints := []*endpoint{s.public}
+	listening := []*endpoint{s.public[0]} // the others are fed by the same socket
+	endpoints := slices.Clone(s.public)
 	if s.admin != nil {
-		endpoints = append(endpoints, s.admin)
+		listening, endpoints = append(listening, s.admin), append(endpoints, s.admin)
 	}
 	// A request outlives the signal that ends the command; draining ends it.
 	base := context.WithoutCancel(ctx)
 	manager := listen.Notifier{Logger: s.logger}
 	failed := make(chan error, len(endpoints)) // one result each, so that no endpoint waits
+	for _, e := range listening {
+		s.logger.Info("listening", "on", e.name, "addr", e.listener.Addr().String(), "tls", e.secure)
+	}
 	for _, e := range endpoints {
 		e.contexts = func(net.Listener) context.Context { return base }
-		s.logger.Info("listening", "on", e.name, "addr", e.listener.Addr().String(), "tls", e.server.TLSConfig != nil)
 		go func() { failed <- e.serve() }()
 	}
 	manager.Ready(statusServing)
@@ -166,7 +165,7 @@ func (s *serving) run(ctx context.Context) error {
 		manager.Stopping()
 		left--
 	}
-	err = errors.Join(err, s.public.stop(base), s.app.Close())
+	err = errors.Join(err, stopAll(base, s.public), s.app.Close())
 	if s.admin != nil {
 		err = errors.Join(err, s.admin.stop(base))
 	}
@@ -178,6 +177,13 @@ func (s *serving) run(ctx context.Context) error {
 	}
 
 	return err
+}
+
+// renew replaces the servers for clients: see [endpoint.renew].
+func (s *serving) renew(ctx context.Context) {
+	for _, e := range s.public {
+		e.renew(ctx)
+	}
 }
 
 // The statuses that systemctl status shows.

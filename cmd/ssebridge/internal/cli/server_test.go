@@ -180,7 +180,7 @@ func (s *script) serving(t *testing.T) *serving {
 	}
 
 	return &serving{
-		app: s, logger: slog.New(slog.DiscardHandler), public: at("listen"), admin: at("admin"),
+		app: s, logger: slog.New(slog.DiscardHandler), public: []*endpoint{at("listen")}, admin: at("admin"),
 	}
 }
 
@@ -189,7 +189,7 @@ func TestRunAsksClientsWhileEverythingIsStillServed(t *testing.T) {
 	app := &script{}
 	s := app.serving(t)
 	app.drain = func(context.Context) error {
-		for _, e := range []*endpoint{s.public, s.admin} {
+		for _, e := range []*endpoint{s.public[0], s.admin} {
 			conn, err := net.Dial("tcp", e.listener.Addr().String())
 			if err != nil {
 				t.Errorf("%s is closed while clients are told: %v", e.name, err)
@@ -272,7 +272,7 @@ func TestRunEndsWhenAListenerBreaks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app := &script{}
 			s := app.serving(t)
-			broken := s.public
+			broken := s.public[0]
 			if name == "admin" {
 				broken = s.admin
 			}

@@ -29,7 +29,7 @@ func serveHasty(t *testing.T, secure *tls.Config) net.Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &endpoint{name: "listen", listener: listener, server: newServer(serverParams{
+	e := &endpoint{name: "listen", listener: listener, secure: secure != nil, server: newServer(serverParams{
 		handler:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }),
 		logger:   slog.New(slog.DiscardHandler),
 		limits:   config.Limits{Clients: 1, RequestBytes: config.KiB},

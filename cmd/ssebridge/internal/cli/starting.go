@@ -5,11 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync/atomic"
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
-	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/http2server"
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/internal/listen"
 )
 
@@ -47,28 +47,24 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 		return nil, err
 	}
 	logger, cfg := s.params.logger, s.config
-	s.proxied = listen.NewProxied(listen.ProxiedParams{Listener: listeners[listen.Public], Timeout: usualPatience().header, Logger: logger})
+	s.proxied = listen.NewProxied(listen.ProxiedParams{
+		Listener: listeners[listen.Public], Timeout: usualPatience().header, Idle: usualPatience().idle, Logger: logger,
+	})
 	s.proxied.Trust(cfg.TrustedProxies)
 	s.proxied.Bound(listen.Ceiling(cfg))
 	s.proxied.LimitWaiting(waitLimits(cfg, s.written))
 	s.proxied.LimitPace(paceLimits(cfg, s.written))
 	public := serverParams{
 		handler: bridge.ReleaseRequests(s.proxied.Handler(b)), logger: logger, limits: cfg.Limits, patience: usualPatience(), handshakes: &s.handshakes,
-		carries: s.proxied.Carries,
 	}
 	if s.certificates != nil {
 		public.tls = s.certificates.Config()
 	}
-	successor := func() *http2server.Server { return s.server(public) }
-	all := &serving{
-		app:    b,
-		logger: logger,
-		public: &endpoint{name: listen.Public, server: successor(), successor: successor, listener: s.proxied},
-	}
+	all := &serving{app: b, logger: logger, public: s.endpoints(public)}
 	if listener := listeners[listen.Admin]; listener != nil {
 		admin := serverParams{
 			handler: newAdmin(b.Admin(), newMetrics(logger, append(s.collectors(), b.Collector())...), s.params.pprof), logger: logger,
-			limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(),
+			limits: config.Config{}.WithDefaults().Limits, patience: usualPatience(), streams: ownStreams,
 		}
 		all.admin = &endpoint{name: listen.Admin, server: newServer(admin), listener: listener}
 	}
@@ -76,13 +72,27 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 	return all, nil
 }
 
-// server makes a server for the public listener.
-func (s *starting) server(params serverParams) *http2server.Server {
-	server := newServer(params)
-	server.ConnContext, server.ConnState, server.Begun = s.proxied.ConnContext, s.proxied.ConnState, s.proxied.Begun
-	server.Pause = s.proxied.Pause
+// endpoints makes those of the public listener. A connection that is a client's own has few
+// streams of HTTP/2, and one of a trusted proxy many. net/http chooses the number for each
+// server, so there are two.
+func (s *starting) endpoints(params serverParams) []*endpoint {
+	return []*endpoint{
+		s.endpoint(s.proxied, params, ownStreams),
+		s.endpoint(s.proxied.Proxies(), params, maxStreams(params.limits.Clients)),
+	}
+}
 
-	return server
+func (s *starting) endpoint(listener net.Listener, params serverParams, streams int) *endpoint {
+	params.streams = streams
+	params.patience.idle = 0 // the listener ends connections that are idle
+	successor := func() *http.Server {
+		server := newServer(params)
+		server.ConnContext, server.ConnState = s.proxied.ConnContext, s.proxied.ConnState
+
+		return server
+	}
+
+	return &endpoint{name: listen.Public, listener: listener, server: successor(), successor: successor, secure: params.tls != nil}
 }
 
 // waitLimits is how many connections may wait for a request: in all, as many as there may be

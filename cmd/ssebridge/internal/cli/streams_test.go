@@ -27,14 +27,8 @@ func headerOf(client string) string {
 // A connection of a trusted proxy may bring all clients, and any other has the streams of one
 // client, by TLS and in clear: each stream takes memory as soon as its head has come.
 func TestOnlyTrustedProxiesHaveManyStreams(t *testing.T) {
-	certified := httptest.NewUnstartedServer(nil)
-	certified.StartTLS()
-	defer certified.Close()
 	const clients = 10_000
-	for way, secure := range map[string]*tls.Config{
-		"in clear": nil,
-		"by TLS":   {MinVersion: tls.VersionTLS12, Certificates: certified.TLS.Certificates},
-	} {
+	for way, secure := range ways(t) {
 		proxied := serveProxied(t, secure, config.Limits{Clients: clients, RequestBytes: config.KiB}, "127.0.0.2/32")
 		for name, tc := range map[string]struct {
 			from, header string
@@ -67,6 +61,19 @@ func TestOnlyTrustedProxiesHaveManyStreams(t *testing.T) {
 	}
 }
 
+// ways are a server's: in clear, and by TLS with a certificate.
+func ways(t *testing.T) map[string]*tls.Config {
+	t.Helper()
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	certified.Close()
+
+	return map[string]*tls.Config{
+		"in clear": nil,
+		"by TLS":   {MinVersion: tls.VersionTLS12, Certificates: certified.TLS.Certificates},
+	}
+}
+
 // serveProxied serves behind a listener that trusts these peers, until the test ends.
 func serveProxied(t *testing.T, secure *tls.Config, limits config.Limits, trusted ...string) *listen.Proxied {
 	t.Helper()
@@ -81,23 +88,32 @@ func serveProxied(t *testing.T, secure *tls.Config, limits config.Limits, truste
 		networks[i] = netip.MustParsePrefix(network)
 	}
 	proxied.Trust(networks)
-	server := newServer(serverParams{
-		handler: http.NotFoundHandler(), logger: logger, limits: limits, tls: secure, patience: usualPatience(), carries: proxied.Carries,
-	})
-	server.ConnContext, server.ConnState, server.Begun = proxied.ConnContext, proxied.ConnState, proxied.Begun
-	e := &endpoint{name: listen.Public, listener: proxied, server: server}
-	served := make(chan error, 1)
-	go func() { served <- e.serve() }()
+	serveAll(t, proxied, serverParams{handler: http.NotFoundHandler(), logger: logger, limits: limits, tls: secure, patience: usualPatience()})
+
+	return proxied
+}
+
+// serveAll serves the connections of a public listener until the test ends.
+func serveAll(t *testing.T, proxied *listen.Proxied, params serverParams) []*endpoint {
+	t.Helper()
+	s := &starting{proxied: proxied}
+	all := s.endpoints(params)
+	served := make(chan error, len(all))
+	for _, e := range all {
+		go func() { served <- e.serve() }()
+	}
 	t.Cleanup(func() {
-		if err := e.stop(t.Context()); err != nil {
+		if err := stopAll(t.Context(), all); err != nil {
 			t.Error(err)
 		}
-		if err := <-served; err != nil {
-			t.Error(err)
+		for range all {
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 
-	return proxied
+	return all
 }
 
 // allowedStreams returns how many streams the server's SETTINGS allow.

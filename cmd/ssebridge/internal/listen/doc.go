@@ -3,7 +3,8 @@
 // are asked for. It knows addresses, files and descriptors; what is served on a listener
 // is for others.
 //
-// A connection in clear comes out of every listener as the *net.TCPConn or *net.UnixConn
-// that the kernel gave, never wrapped: that is what the bridge can take over from
-// net/http and serve without a goroutine.
+// Every listener but [Proxied] gives out connections in clear as the *net.TCPConn or
+// *net.UnixConn that the kernel gave. [Proxied] wraps them, to read HTTP/2 at a pace, and its
+// Handler gives the kernel's own to the bridge, which takes it over from net/http and serves
+// it without a goroutine.
 package listen

@@ -99,31 +99,29 @@ func (l *Proxied) Held() (connects, requests uint64) {
 	return l.paces.connects.held.Load(), l.paces.requests.held.Load()
 }
 
-// Pause says for how long an HTTP/2 connection is not to be read: until its address may send
-// requests again, which is longestHeld at most. ctx is that of ConnContext.
-func (l *Proxied) Pause(ctx context.Context) time.Duration {
-	from, ok := ctx.Value(originKey{}).(origin)
-	if !ok || !l.paces.requests.covers(from) {
+// pause returns how long an HTTP/2 connection is not to be read: until its address may send
+// requests again.
+func (p *paces) pause(from origin) time.Duration {
+	if !p.requests.covers(from) {
 		return 0
 	}
-	return l.paces.requests.rates.Debt(from.key)
+	return p.requests.rates.Debt(from.key)
 }
 
-// paced holds a request back whose address sends them too often. One of HTTP/2 is served,
-// since others are under way on its connection, which is not read for a while: see Pause.
-func (l *Proxied) paced(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		from, ok := r.Context().Value(originKey{}).(origin)
-		if !ok {
-			next.ServeHTTP(w, r)
-			return
-		}
-		wait, _ := l.paces.requests.reserve(from, weight(r))
-		if wait > 0 && r.ProtoMajor == 1 && !l.wait(r.Context(), wait) && r.Context().Err() != nil {
-			panic(http.ErrAbortHandler) // the client has gone
-		}
-		next.ServeHTTP(w, r)
-	})
+// pace holds a request back whose address sends them too often. One of HTTP/2 is served,
+// since others are under way on its connection, which is not read for a while (see Conn). A
+// record of TLS may bring hundreds of requests at once, though, and so may a crowd of
+// connections: those for which the address would have to wait too long are held as well.
+func (l *Proxied) pace(r *http.Request) {
+	from, known := r.Context().Value(originKey{}).(origin)
+	if !known {
+		return
+	}
+	wait, ok := l.paces.requests.reserve(from, weight(r))
+	hold := wait > 0 && (r.ProtoMajor == 1 || !ok)
+	if hold && !l.wait(r.Context(), wait) && r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the client has gone
+	}
 }
 
 // requestBytes is how many bytes of head and body count as a request.
@@ -143,17 +141,17 @@ func weight(r *http.Request) int {
 
 // welcome hands a connection over when its address may open one.
 func (l *Proxied) welcome(conn net.Conn, client netip.AddrPort) {
-	wait, ok := l.paces.connects.reserve(l.origin(conn, client), 1)
+	from := l.origin(conn, client)
+	wait, ok := l.paces.connects.reserve(from, 1)
 	switch {
 	case !ok:
-		l.client(conn)
 		l.dismiss(conn)
 	case wait == 0:
-		l.hand(conn)
+		l.hand(newConn(conn, client, from, l.paces.pause))
 	default:
 		l.all.Go(func() {
 			l.wait(context.Background(), wait)
-			l.hand(conn) // or it is closed there
+			l.hand(newConn(conn, client, from, l.paces.pause)) // or it is closed there
 		})
 	}
 }

@@ -19,9 +19,13 @@ import (
 // HTTP and to TLS a header is garbage. A header of version 1 from a trusted peer is
 // logged.
 //
-// A header is read to its last byte and not further, so that the connection that Accept
-// returns is the kernel's own. The addresses of headers are passed on by ConnContext and
-// Handler.
+// A header is read to its last byte and not further. Its address is passed on by ConnContext
+// and Handler.
+//
+// Accept returns the connections of clients, and Proxies is another listener, for those that
+// a trusted proxy may bring many clients over: net/http chooses the number of HTTP/2 streams
+// of a connection for each server, so there is one for either. Both take the listener's
+// ConnContext, ConnState and Handler.
 //
 // Peers may take descriptors up to a ceiling only, so that a flood leaves some for
 // everything else that the process does. The kernel gives each new descriptor the
@@ -42,16 +46,17 @@ type Proxied struct {
 	peers   *peers
 	paces   *paces
 
-	ready   chan net.Conn // a connection is Accept's, or is closed by drop
+	// A connection is Accept's, or that of Proxies, or is closed by drop.
+	ready, carriers chan net.Conn
+
 	stop    context.CancelFunc
 	stopped <-chan struct{}
 	failed  error // of the listener; read it when all have ended
 	all     sync.WaitGroup
 
 	mu      sync.Mutex
-	reading map[net.Conn]struct{}       // whose header is being waited for
-	clients map[net.Conn]netip.AddrPort // from their headers, until ConnContext asks
-	told1   time.Time                   // when the log told of a header of version 1
+	reading map[net.Conn]struct{} // whose header is being waited for
+	told1   time.Time             // when the log told of a header of version 1
 }
 
 // ProxiedParams configure a [Proxied].
@@ -59,6 +64,11 @@ type ProxiedParams struct {
 	Listener net.Listener
 	// Timeout is how long a trusted peer may take to begin, and to send its header.
 	Timeout time.Duration
+	// Idle is how long a connection without a request is kept; 0 is for ever. The listener
+	// ends these connections in place of http.Server, whose IdleTimeout is to be 0: the timer
+	// that net/http sets for it keeps the memory of a connection of HTTP/2 that ends with its
+	// streams, some 7 KiB, until it fires.
+	Idle time.Duration
 	// Logger takes what trusted peers do wrong.
 	Logger *slog.Logger
 }
@@ -70,12 +80,15 @@ func NewProxied(params ProxiedParams) *Proxied {
 		Listener: params.Listener,
 		waiting:  newWaiters(params.Logger),
 		timeout:  params.Timeout, logger: params.Logger, peers: newPeers(peerTimeout), paces: newPaces(params.Logger),
-		ready: make(chan net.Conn, Ready), stop: stop, stopped: ctx.Done(),
-		reading: map[net.Conn]struct{}{}, clients: map[net.Conn]netip.AddrPort{},
+		ready: make(chan net.Conn, Ready), carriers: make(chan net.Conn, Ready), stop: stop, stopped: ctx.Done(),
+		reading: map[net.Conn]struct{}{},
 	}
 	l.Trust(nil)
 	l.all.Go(l.run)
 	l.all.Go(func() { l.peers.run(l.stopped) })
+	if params.Idle > 0 {
+		l.all.Go(func() { l.expire(params.Idle) })
+	}
 
 	return l
 }
@@ -192,14 +205,14 @@ func (l *Proxied) wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Carries reports whether a connection may carry many clients: it is one of a trusted proxy.
+// carries reports whether a connection may bring many clients: it is one of a trusted proxy.
 // A connection with a PROXY header is one of the client that the header names, which may be
-// another proxy. ctx is that of ConnContext.
-func (l *Proxied) Carries(ctx context.Context, peer net.Addr) bool {
-	if client, ok := ctx.Value(clientKey{}).(netip.AddrPort); ok {
-		return l.includes(client.Addr().Unmap().WithZone(""))
+// another proxy.
+func (l *Proxied) carries(conn *Conn) bool {
+	if conn.client.IsValid() {
+		return l.includes(conn.client.Addr().Unmap().WithZone(""))
 	}
-	return l.isTrusted(peer)
+	return l.isTrusted(conn.RemoteAddr())
 }
 
 func (l *Proxied) isTrusted(addr net.Addr) bool {
@@ -226,9 +239,6 @@ func (l *Proxied) begin(conn net.Conn) {
 	client, err := readHeader(conn, time.Now().Add(l.timeout))
 	l.mu.Lock()
 	delete(l.reading, conn)
-	if err == nil && client.IsValid() {
-		l.clients[conn] = client
-	}
 	l.mu.Unlock()
 	if errors.Is(err, errVersion1) {
 		l.tellVersion1(conn.RemoteAddr())
@@ -275,13 +285,16 @@ func (l *Proxied) note(conn net.Conn) bool {
 	}
 }
 
-// hand gives a connection to Accept.
-func (l *Proxied) hand(conn net.Conn) {
-	l.peers.add(conn)
+// hand gives a connection to Accept, or to that of Proxies.
+func (l *Proxied) hand(conn *Conn) {
+	l.peers.add(conn.Conn)
+	ready := l.ready
+	if l.carries(conn) {
+		ready = l.carriers
+	}
 	select {
-	case l.ready <- conn:
+	case ready <- conn:
 	case <-l.stopped:
-		l.client(conn)
 		_ = conn.Close() // it will not be served
 	}
 }
@@ -291,10 +304,20 @@ func (l *Proxied) hand(conn net.Conn) {
 // would wait in the kernel's queue, behind as many as an attacker puts there.
 const Ready = 256
 
-// Accept returns the next connection of which all is known.
-func (l *Proxied) Accept() (net.Conn, error) {
+// Accept returns the next connection of a client. It is a [*Conn].
+func (l *Proxied) Accept() (net.Conn, error) { return l.accept(l.ready) }
+
+// Proxies is the listener whose connections may bring many clients. Its Close is that of l.
+func (l *Proxied) Proxies() net.Listener { return proxies{l} }
+
+type proxies struct{ *Proxied }
+
+// Accept returns the next connection of a trusted proxy. It is a [*Conn].
+func (l proxies) Accept() (net.Conn, error) { return l.accept(l.carriers) }
+
+func (l *Proxied) accept(ready <-chan net.Conn) (net.Conn, error) {
 	select {
-	case conn := <-l.ready:
+	case conn := <-ready:
 		return conn, nil
 	case <-l.stopped:
 		l.drop()
@@ -331,22 +354,13 @@ func (l *Proxied) drop() {
 	for {
 		select {
 		case conn := <-l.ready:
-			l.client(conn)
 			_ = conn.Close() // it will not be served
+		case conn := <-l.carriers:
+			_ = conn.Close() // as above
 		default:
 			return
 		}
 	}
-}
-
-// client gives up the address that a connection's header gave; it is asked for once.
-func (l *Proxied) client(conn net.Conn) netip.AddrPort {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	client := l.clients[conn]
-	delete(l.clients, conn)
-
-	return client
 }
 
 // clientKey is the key of a request's context whose value is the client's address from
@@ -356,29 +370,57 @@ type (
 	originKey struct{}
 )
 
-// ConnContext is for the http.Server that serves the listener, also behind TLS.
+// ConnContext is for the http.Servers that serve the listener, also behind TLS.
 func (l *Proxied) ConnContext(ctx context.Context, conn net.Conn) context.Context {
-	conn = kernels(conn)
-	client := l.client(conn)
-	if client.IsValid() {
-		ctx = context.WithValue(ctx, clientKey{}, client)
+	c := connOf(conn)
+	if c == nil {
+		return ctx // of another listener
 	}
-	ctx = context.WithValue(ctx, originKey{}, l.origin(conn, client))
-	l.Begun(ctx, conn)
+	if c.client.IsValid() {
+		ctx = context.WithValue(ctx, clientKey{}, c.client)
+	}
+	l.waiting.begin(c)
 
-	return ctx
+	return context.WithValue(ctx, originKey{}, c.from)
 }
 
 // Handler gives requests the address of their connection's PROXY header as RemoteAddr, and
-// holds those back whose address sends too many.
+// holds those back whose address sends too many. To a handler that takes a connection over
+// it gives the kernel's own.
 func (l *Proxied) Handler(next http.Handler) http.Handler {
-	next = l.paced(next)
-
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if client, ok := r.Context().Value(clientKey{}).(netip.AddrPort); ok {
-			r = r.WithContext(r.Context()) // a handler may not change a request that is not its own
-			r.RemoteAddr = client.String()
+		if isPreface(r) {
+			panic(http.ErrAbortHandler)
 		}
-		next.ServeHTTP(w, r)
+		l.pace(r)
+		next.ServeHTTP(takable(w, r), fromClient(r))
 	})
+}
+
+// isPreface reports whether a request is the beginning of a preface of HTTP/2 that goes on as
+// no preface does (RFC 9113, section 3.4). net/http hands it to the handler.
+func isPreface(r *http.Request) bool {
+	return r.Method == "PRI" && r.RequestURI == "*" && r.Proto == "HTTP/2.0"
+}
+
+// fromClient returns a request with the address of its connection's PROXY header.
+func fromClient(r *http.Request) *http.Request {
+	client, ok := r.Context().Value(clientKey{}).(netip.AddrPort)
+	if !ok {
+		return r
+	}
+	r = r.WithContext(r.Context()) // a handler may not change a request that is not its own
+	r.RemoteAddr = client.String()
+
+	return r
+}
+
+// takable returns a response that gives out the kernel's own connection, where one can be
+// taken over: HTTP/1.1 in clear.
+func takable(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	if r.ProtoMajor == 1 && r.TLS == nil {
+		return response{w}
+	}
+
+	return w
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -25,31 +26,44 @@ func behind(t *testing.T, inner net.Listener, timeout time.Duration, trusted []n
 	log := &journal{}
 	proxied := NewProxied(ProxiedParams{Listener: inner, Timeout: timeout, Logger: log.logger()})
 	proxied.Trust(trusted)
-	server := &http.Server{
-		Handler: proxied.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(w, r.RemoteAddr)
-		})),
-		ConnContext: proxied.ConnContext,
-		TLSConfig:   config,
-		ErrorLog:    nil,
-	}
-	served := make(chan error, 1)
-	go func() {
-		if config != nil {
-			served <- server.ServeTLS(proxied, "", "")
-
-			return
-		}
-		served <- server.Serve(proxied)
-	}()
-	t.Cleanup(func() {
-		closing(t, server)
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
+	serveHTTP(t, proxied, config, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RemoteAddr) })
 
 	return proxied, log
+}
+
+// serveHTTP serves all connections of a listener until the test ends.
+func serveHTTP(t *testing.T, proxied *Proxied, config *tls.Config, handler http.HandlerFunc) {
+	t.Helper()
+	server := &http.Server{
+		Handler:     proxied.Handler(handler),
+		Protocols:   new(http.Protocols),
+		ConnContext: proxied.ConnContext,
+		ConnState:   proxied.ConnState,
+		TLSConfig:   config,
+		ErrorLog:    log.New(t.Output(), "", 0),
+	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(config != nil)
+	server.Protocols.SetUnencryptedHTTP2(config == nil)
+	served := make(chan error, 2)
+	for _, listener := range []net.Listener{proxied, proxied.Proxies()} {
+		go func() {
+			if config != nil {
+				served <- server.ServeTLS(listener, "", "")
+
+				return
+			}
+			served <- server.Serve(listener)
+		}()
+	}
+	t.Cleanup(func() {
+		_ = server.Close() // the second of the listeners is closed with the first
+		for range 2 {
+			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 // get sends a request behind a text, and returns the answer's status and body.
@@ -98,8 +112,8 @@ func TestTrustedPeersNameTheClient(t *testing.T) {
 	}
 	proxied.mu.Lock()
 	defer proxied.mu.Unlock()
-	if len(proxied.clients)+len(proxied.reading) > 0 {
-		t.Errorf("kept: %v, %v", proxied.clients, proxied.reading)
+	if len(proxied.reading) > 0 {
+		t.Errorf("kept: %v", proxied.reading)
 	}
 }
 
@@ -206,25 +220,39 @@ func TestHeaderInPieces(t *testing.T) {
 	}
 }
 
-// Only a connection of the kernel's own can be taken over by the bridge.
-func TestAcceptedConnectionsAreTheKernelsOwn(t *testing.T) {
+// TestAHandlerTakesOverTheKernelsOwnConnection: the bridge serves no other by its shard. What the client sent
+// after its request is in the buffer, or still comes.
+func TestAHandlerTakesOverTheKernelsOwnConnection(t *testing.T) {
 	proxied := NewProxied(ProxiedParams{Listener: tcp(t), Timeout: time.Minute, Logger: (&journal{}).logger()})
-	defer closing(t, proxied)
 	proxied.Trust(loopback)
-	for _, begin := range []string{proxyHeader(proxy, tcp4, addresses4, 0) + "G", "G"} {
-		write(t, dial(t, proxied), begin)
-		conn, err := proxied.Accept()
+	serveHTTP(t, proxied, nil, func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+
+			return
 		}
-		t.Cleanup(func() { closing(t, conn) })
+		defer closing(t, conn)
 		if _, ok := conn.(*net.TCPConn); !ok {
 			t.Errorf("a %T", conn)
 		}
-		one := make([]byte, 1)
-		if _, err := io.ReadFull(conn, one); err != nil || one[0] != 'G' {
-			t.Errorf("read %q, %v", one, err)
+		rest := make([]byte, 4)
+		if _, err := io.ReadFull(buffered, rest); err != nil || string(rest) != "rest" {
+			t.Errorf("read %q, %v", rest, err)
 		}
+		if _, err := io.WriteString(conn, "taken"); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, begin := range []string{proxyHeader(proxy, tcp4, addresses4, 0), ""} {
+		conn := dial(t, proxied)
+		write(t, conn, begin+"GET / HTTP/1.1\r\nHost: x\r\n\r\nrest")
+		if got, err := io.ReadAll(conn); string(got) != "taken" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	if waits, _, _ := proxied.Waiting(); waits != 0 {
+		t.Errorf("%d connections wait", waits)
 	}
 }
 
@@ -262,7 +290,7 @@ func TestCloseEndsWaitingConnections(t *testing.T) {
 	write(t, named, proxyHeader(proxy, tcp4, addresses4, 0)) // and it is not accepted
 	for {
 		proxied.mu.Lock()
-		reading, read := len(proxied.reading), len(proxied.clients)
+		reading, read := len(proxied.reading), len(proxied.ready)
 		proxied.mu.Unlock()
 		if reading == 1 && read == 1 {
 			break
@@ -278,8 +306,8 @@ func TestCloseEndsWaitingConnections(t *testing.T) {
 	if _, err := proxied.Accept(); err == nil {
 		t.Error("accepted after the end")
 	}
-	if len(proxied.reading)+len(proxied.clients) > 0 {
-		t.Errorf("kept: %v, %v", proxied.reading, proxied.clients)
+	if len(proxied.reading)+len(proxied.ready) > 0 {
+		t.Errorf("kept: %v, %d", proxied.reading, len(proxied.ready))
 	}
 }
 

@@ -2,7 +2,7 @@ package listen
 
 import (
 	"container/list"
-	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -47,7 +47,7 @@ type waiters struct {
 
 	mu     sync.Mutex
 	limits WaitLimits
-	conns  map[net.Conn]*waiter      // also those with a request under way
+	conns  map[*Conn]*waiter         // also those with a request under way
 	peers  map[netip.Addr]*list.List // of *waiter that wait, by the address's key, the longest first
 	total  int                       // of those that wait
 	told   time.Time                 // when the log told of connections that were closed
@@ -57,10 +57,12 @@ type waiters struct {
 
 // waiter is a connection.
 type waiter struct {
-	conn  net.Conn // the kernel's
-	from  origin
-	since time.Time     // it waits
-	place *list.Element // nil while a request is under way
+	conn   *Conn
+	served net.Conn      // what net/http serves: conn, or TLS over it; nil: it does not yet
+	http2  bool          // that is spoken
+	since  time.Time     // it waits
+	place  *list.Element // nil while a request is under way
+	told   time.Time     // its client has heard that it is about to be closed; zero: it has not
 }
 
 // origin is where a connection comes from.
@@ -71,7 +73,7 @@ type origin struct {
 }
 
 func newWaiters(logger *slog.Logger) *waiters {
-	return &waiters{logger: logger, conns: map[net.Conn]*waiter{}, peers: map[netip.Addr]*list.List{}}
+	return &waiters{logger: logger, conns: map[*Conn]*waiter{}, peers: map[netip.Addr]*list.List{}}
 }
 
 // limit sets the bounds. Connections beyond them are closed when others come.
@@ -82,9 +84,9 @@ func (w *waiters) limit(limits WaitLimits) {
 }
 
 // begin takes in a connection that has been accepted.
-func (w *waiters) begin(conn net.Conn, from origin) {
+func (w *waiters) begin(conn *Conn) {
 	w.mu.Lock()
-	c := &waiter{conn: conn, from: from}
+	c := &waiter{conn: conn}
 	w.conns[conn] = c
 	over := w.enter(c)
 	w.mu.Unlock()
@@ -92,13 +94,16 @@ func (w *waiters) begin(conn net.Conn, from origin) {
 }
 
 // state notes that a connection waits, does not, or is none of http.Server's any more.
-func (w *waiters) state(conn net.Conn, state http.ConnState) {
+func (w *waiters) state(conn *Conn, served net.Conn, state http.ConnState) {
 	w.mu.Lock()
 	c := w.conns[conn]
-	var over []net.Conn
+	var over []*Conn
 	switch {
 	case c == nil: // it has been closed here, or is not counted
+	case state == http.StateNew:
+		c.served = served
 	case state == http.StateActive:
+		c.http2 = conn.http2
 		w.leave(c)
 	case state == http.StateIdle:
 		w.leave(c)
@@ -111,16 +116,16 @@ func (w *waiters) state(conn net.Conn, state http.ConnState) {
 }
 
 // enter lets a connection wait, and returns those that are to be closed for it.
-func (w *waiters) enter(c *waiter) (over []net.Conn) {
-	peer := w.peers[c.from.key]
+func (w *waiters) enter(c *waiter) (over []*Conn) {
+	peer := w.peers[c.conn.from.key]
 	if peer == nil {
 		peer = list.New()
-		w.peers[c.from.key] = peer
+		w.peers[c.conn.from.key] = peer
 	}
 	c.since = time.Now()
 	c.place = peer.PushBack(c)
 	w.total++
-	if most := w.limits.PerIP; most > 0 && !c.from.proxy && (c.from.own || !w.limits.OwnOnly) {
+	if most := w.limits.PerIP; most > 0 && !c.conn.from.proxy && (c.conn.from.own || !w.limits.OwnOnly) {
 		for peer.Len() > most {
 			over = append(over, w.take(peer))
 		}
@@ -138,12 +143,12 @@ func (w *waiters) leave(c *waiter) {
 	if c.place == nil {
 		return
 	}
-	peer := w.peers[c.from.key]
+	peer := w.peers[c.conn.from.key]
 	peer.Remove(c.place)
 	c.place = nil
 	w.total--
 	if peer.Len() == 0 {
-		delete(w.peers, c.from.key)
+		delete(w.peers, c.conn.from.key)
 	}
 }
 
@@ -153,7 +158,7 @@ func (w *waiters) forget(c *waiter) {
 }
 
 // take forgets the connection of a peer that has waited longest.
-func (w *waiters) take(peer *list.List) net.Conn {
+func (w *waiters) take(peer *list.List) *Conn {
 	c, _ := peer.Front().Value.(*waiter) // nothing else is in it
 	w.forget(c)
 
@@ -172,7 +177,7 @@ func (w *waiters) relieve(most int) int {
 
 // ripest forgets up to so many connections that have waited, those of the address first
 // that has most.
-func (w *waiters) ripest(most int) (conns []net.Conn) {
+func (w *waiters) ripest(most int) (conns []*Conn) {
 	now := time.Now()
 	for len(conns) < most {
 		peer := w.largest(now)
@@ -220,7 +225,7 @@ func waitsFor(peer *list.List, now time.Time) time.Duration {
 }
 
 // close closes connections that have been forgotten. Their servers see it.
-func (w *waiters) close(conns []net.Conn, count *atomic.Uint64) {
+func (w *waiters) close(conns []*Conn, count *atomic.Uint64) {
 	if len(conns) == 0 {
 		return
 	}
@@ -245,25 +250,16 @@ func (w *waiters) close(conns []net.Conn, count *atomic.Uint64) {
 // tellIdleAgain is how often the log tells that connections are closed which wait.
 const tellIdleAgain = time.Minute
 
-// kernels returns the kernel's connection below TLS.
-func kernels(conn net.Conn) net.Conn {
-	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		return secured.NetConn()
-	}
-
-	return conn
-}
-
-// ConnState is for the http.Server that serves the listener, also behind TLS.
+// ConnState is for the http.Servers that serve the listener, also behind TLS.
 func (l *Proxied) ConnState(conn net.Conn, state http.ConnState) {
-	l.waiting.state(kernels(conn), state)
-}
-
-// Begun counts a connection again that http.Server has given away, and that is served as
-// HTTP/2 from now on: ConnState is told of it again. ctx is the connection's.
-func (l *Proxied) Begun(ctx context.Context, conn net.Conn) {
-	client, _ := ctx.Value(clientKey{}).(netip.AddrPort)
-	l.waiting.begin(conn, l.origin(conn, client))
+	c := connOf(conn)
+	if c == nil {
+		return // of another listener
+	}
+	if secured, ok := conn.(*tls.Conn); ok && state == http.StateActive {
+		c.agree(secured)
+	}
+	l.waiting.state(c, conn, state)
 }
 
 // origin is where a connection comes from, by its proxy's header if there was one.

@@ -12,9 +12,10 @@ import (
 )
 
 // piped is a connection in memory, and the other end of it.
-func piped(t *testing.T) (conn, peer net.Conn) {
+func piped(t *testing.T, from origin) (conn *Conn, peer net.Conn) {
 	t.Helper()
-	conn, peer = net.Pipe()
+	one, peer := net.Pipe()
+	conn = newConn(one, netip.AddrPort{}, from, func(origin) time.Duration { return 0 })
 	t.Cleanup(func() { _, _ = conn.Close(), peer.Close() }) // some have been closed
 
 	return conn, peer
@@ -56,13 +57,14 @@ func TestIdlePerIP(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWaiters(slog.New(slog.DiscardHandler))
 				w.limit(test.limits)
-				var conns, peers []net.Conn
+				var conns []*Conn
+				var peers []net.Conn
 				for range 5 {
-					conn, peer := piped(t)
-					w.begin(conn, test.from)
+					conn, peer := piped(t, test.from)
+					w.begin(conn)
 					conns, peers = append(conns, conn), append(peers, peer)
 					if len(conns) == 1 {
-						w.state(conn, http.StateActive) // a request comes
+						w.state(conn, conn, http.StateActive) // a request comes
 					}
 				}
 				// Those that wait are the last four.
@@ -71,12 +73,12 @@ func TestIdlePerIP(t *testing.T) {
 						t.Errorf("connection %d is closed: %t", i, got)
 					}
 				}
-				w.state(conns[0], http.StateIdle) // and it waits as the others do
+				w.state(conns[0], conns[0], http.StateIdle) // and it waits as the others do
 				if got := isClosed(t, peers[2]); got != test.bound {
 					t.Errorf("the one that has waited longest is closed: %t", got)
 				}
 				for _, conn := range conns {
-					w.state(conn, http.StateClosed)
+					w.state(conn, conn, http.StateClosed)
 				}
 				if len(w.conns) > 0 || len(w.peers) > 0 || w.total != 0 {
 					t.Errorf("%d connections, %d addresses and a total of %d are left", len(w.conns), len(w.peers), w.total)
@@ -94,8 +96,8 @@ func TestWaitingConnectionsMakeRoom(t *testing.T) {
 		var floods, pages []net.Conn
 		add := func(number int, from origin, peers *[]net.Conn) {
 			for range number {
-				conn, peer := piped(t)
-				w.begin(conn, from)
+				conn, peer := piped(t, from)
+				w.begin(conn)
 				*peers = append(*peers, peer)
 			}
 		}
@@ -136,8 +138,8 @@ func TestWaitingInAll(t *testing.T) {
 		w := newWaiters(slog.New(slog.DiscardHandler))
 		w.limit(WaitLimits{Total: 10})
 		for i := range 100 {
-			conn, _ := piped(t)
-			w.begin(conn, origin{key: netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), own: true})
+			conn, _ := piped(t, origin{key: netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), own: true})
+			w.begin(conn)
 			time.Sleep(ripe)
 		}
 		if w.total != 10 || len(w.conns) != 10 {
@@ -154,8 +156,8 @@ func TestWaitingInAllAfterACrowd(t *testing.T) {
 		w.limit(WaitLimits{Total: 10})
 		begin := func(number, from int) {
 			for i := range number {
-				conn, _ := piped(t)
-				w.begin(conn, origin{key: netip.AddrFrom4([4]byte{203, 0, 113, byte(from + i)}), own: true})
+				conn, _ := piped(t, origin{key: netip.AddrFrom4([4]byte{203, 0, 113, byte(from + i)}), own: true})
+				w.begin(conn)
 			}
 		}
 		begin(12, 0)
