@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -66,7 +67,11 @@ func TestStreamsKeepNoHeaders(t *testing.T) {
 	for i := range streams {
 		open(uint32(2*i+3), strings.Repeat("c", cookie))
 	}
-	if grown := heap() - before; grown > streams*cookie*2/3 {
+	grown := heap() - before
+	for end := time.Now().Add(20 * time.Second); grown > streams*cookie*2/3 && time.Now().Before(end); grown = heap() - before {
+		time.Sleep(100 * time.Millisecond) // a busy machine has not come to all of their handlers yet
+	}
+	if grown > streams*cookie*2/3 {
 		t.Errorf("%d streams that came with %d bytes of headers keep %d", streams, streams*cookie, grown)
 	}
 }
