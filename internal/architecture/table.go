@@ -19,9 +19,9 @@ var allowedImports = map[string][]string{
 		"internal/regular",
 		"internal/release",
 	},
-	"cmd/ssebridge/internal/listen":      {"bridge/config", "internal/acked", "internal/address", "internal/regular"},
-	"cmd/ssebridge/internal/watch":       {"internal/regular"},
-	"cmd/ssebridge/internal/demo":        {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
+	"cmd/ssebridge/internal/listen": {"bridge/config", "internal/acked", "internal/address", "internal/regular"},
+	"cmd/ssebridge/internal/watch":  {"internal/regular"},
+	"cmd/ssebridge/internal/demo":   {"bridge", "bridge/config", "gen/ssebridge/demo/v1"},
 	"bridge": {
 		"bridge/config",
 		"bridge/internal/admit",
