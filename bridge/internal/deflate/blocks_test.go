@@ -57,6 +57,36 @@ func sample(random *rand.Rand, size int) []byte {
 	return text[:size]
 }
 
+// sequence returns bytes in which no four are there twice, as far as that goes:
+// a de Bruijn sequence of 16 letters, which has 65,536, again and again with
+// other letters.
+func sequence(size int) []byte {
+	const letters, order = 16, 4
+	var all []byte
+	var word [letters * order]byte
+	var extend func(at, period int) // Fredricksen, Kessler and Maiorana's
+	extend = func(at, period int) {
+		if at > order {
+			if order%period == 0 {
+				all = append(all, word[1:period+1]...)
+			}
+			return
+		}
+		word[at] = word[at-period]
+		extend(at+1, period)
+		for letter := word[at-period] + 1; letter < letters; letter++ {
+			word[at] = letter
+			extend(at+1, at)
+		}
+	}
+	extend(1, 1)
+	made := make([]byte, size)
+	for i := range made {
+		made[i] = all[i%len(all)] + byte(letters*(i/len(all)))
+	}
+	return made
+}
+
 // Pieces of every size, with every kind of dictionary, between stored blocks
 // and heartbeats, decode to what they were made of; and what was put out by
 // then is what a client has got by then.
@@ -150,7 +180,7 @@ func TestEveryLength(t *testing.T) {
 func TestLongFrames(t *testing.T) {
 	random := rand.New(rand.NewPCG(13, 14))
 	dict := sample(random, Window)
-	for _, size := range []int{longestPiece - 1, longestPiece, longestPiece + 1, Window + longestPiece + 1, 100_001, 2 << 20} {
+	for _, size := range []int{24_574, 24_575, 24_576, 32_766, 32_767, 32_768, 2*24_575 + 1, 100_001, 2 << 20} {
 		for name, plain := range map[string][]byte{
 			"sample":    sample(random, size),
 			"zeros":     make([]byte, size),
@@ -161,7 +191,7 @@ func TestLongFrames(t *testing.T) {
 			if got := expand(t, out, dict); !bytes.Equal(got, plain) {
 				t.Fatalf("%d bytes of %s", size, name)
 			}
-			if most := size + 5*(size/longestPiece+2); len(out) > most {
+			if most := storedSize(size) + len(Heartbeat); len(out) > most {
 				t.Fatalf("%d bytes of %s became %d", size, name, len(out))
 			}
 		}
@@ -227,6 +257,72 @@ func TestNoStateIsKept(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// The kind of the first block, behind a bit that says that it is not the last
+// (RFC 1951, section 3.2.3).
+func TestKindsOfBlocks(t *testing.T) {
+	const stored, fixed, dynamic = 0, 1, 2
+	quotes, dicts := frames(10)
+	noise := letters(rand.New(rand.NewPCG(41, 42)), 1000, 256)
+	for _, c := range []struct {
+		name        string
+		plain, dict []byte
+		want        byte
+		size        int
+	}{
+		{"nothing", nil, quotes[0], stored, len(Heartbeat)},
+		{"noise", noise, nil, stored, len(noise) + storedHeader + len(Heartbeat)},
+		{"a little", []byte("a"), nil, stored, 1 + storedHeader + len(Heartbeat)},
+		{"a frame again", quotes[0], quotes[0], fixed, 12},
+		{"a frame", quotes[9], dicts[9], dynamic, len(quotes[9]) * 2 / 5},
+	} {
+		out := AppendBlocks(nil, c.plain, c.dict)
+		if kind := out[0] >> 1 & 3; out[0]&1 != 0 || kind != c.want || len(out) > c.size {
+			t.Errorf("%s: %d bytes of kind %d", c.name, len(out), kind)
+		}
+	}
+}
+
+// letters returns text of so many letters, each as likely as the others.
+func letters(random *rand.Rand, size, letters int) []byte {
+	text := make([]byte, size)
+	for i := range text {
+		text[i] = byte(random.IntN(letters))
+	}
+	return text
+}
+
+// flate cuts a long text into more blocks than AppendStored does.
+func TestBlocksAreNeverLargerThanStored(t *testing.T) {
+	random := rand.New(rand.NewPCG(43, 44))
+	for range 3000 {
+		alphabet := 1 + random.IntN(256)
+		size := random.IntN(3000)
+		if random.IntN(50) == 0 {
+			size = random.IntN(200_000)
+		}
+		plain := letters(random, size, alphabet)
+		dict := letters(random, random.IntN(Window), alphabet)
+		out := AppendBlocks(nil, plain, dict)
+		if len(out) > storedSize(len(plain))+len(Heartbeat) {
+			t.Fatalf("%d bytes of %d letters became %d", len(plain), alphabet, len(out))
+		}
+		if got := expand(t, out, dict); !bytes.Equal(got, plain) {
+			t.Fatalf("%d bytes of %d letters are something else", len(plain), alphabet)
+		}
+	}
+}
+
+// The encoder finds what was there before behind noise, too.
+func TestTextBehindNoise(t *testing.T) {
+	quotes, _ := frames(3)
+	text := bytes.Join(quotes, nil)
+	noise := letters(rand.New(rand.NewPCG(25, 26)), 3000, 256)
+	out := AppendBlocks(nil, slices.Concat(noise, text), text)
+	if behind := len(out) - len(noise); behind > len(text)/4 {
+		t.Errorf("%d bytes for what was there before", behind)
+	}
 }
 
 func TestStoredBlocksAreCut(t *testing.T) {

@@ -6,7 +6,9 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -273,6 +275,38 @@ func TestACallCompressesABoundedAmount(t *testing.T) {
 	_, second, _, err := l.ReadGzip(0, 0, 1<<30, nil)
 	if err != nil || second != 2000 {
 		t.Fatal(second, err)
+	}
+}
+
+// Each client that net/http serves has a goroutine that calls ReadGzip. The encoder takes 16 KiB of stack:
+// on that goroutine the stack would grow to 32 KiB and stay so.
+func TestReadGzipLeavesTheStackSmall(t *testing.T) {
+	const clients = 200
+	l := newTickLog(clients, Params{Events: clients, Bytes: 1 << 30})
+	stacks := func() int {
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return int(stats.StackInuse)
+	}
+	before := stacks()
+	var reading, waiting sync.WaitGroup
+	done := make(chan struct{})
+	reading.Add(clients)
+	for i := range uint64(clients) {
+		waiting.Go(func() {
+			if _, next, _, err := l.ReadGzip(i, 0, 1, nil); err != nil || next != i+1 {
+				t.Error(next, err)
+			}
+			reading.Done()
+			<-done
+		})
+	}
+	reading.Wait()
+	each := (stacks() - before) / clients
+	close(done)
+	waiting.Wait()
+	if each > 12<<10 {
+		t.Errorf("a client's goroutine has %d bytes of stack", each)
 	}
 }
 
