@@ -3,6 +3,7 @@ package deflate
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -93,6 +94,22 @@ func TestOnlyADictionaryIsAllocated(t *testing.T) {
 		if least > c.most {
 			t.Errorf("%s: %v allocations", name, least)
 		}
+	}
+}
+
+// The pools hold an encoder for each processor at most, until two collections
+// have passed.
+func TestAnEncoderIsSmall(t *testing.T) {
+	quotes, _ := frames(1)
+	out := make([]byte, 0, 1000)
+	runtime.GC()
+	runtime.GC() // empties the pools
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	AppendBlocks(out, quotes[0], nil)
+	runtime.ReadMemStats(&after)
+	if size := after.TotalAlloc - before.TotalAlloc; size > 400<<10 {
+		t.Errorf("an encoder has %d bytes", size)
 	}
 }
 
