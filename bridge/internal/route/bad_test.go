@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// badCase is a request and the error that it ends in, as "status field: message".
+// badCase is a request and its error in the form "status field: message".
 type badCase struct {
 	spec    Spec
 	request request
@@ -21,7 +21,7 @@ func (tt badCase) test(t *testing.T) {
 	}
 
 	if bound.Wire != nil || bound.Metadata != nil || bound.Identity != nil {
-		t.Errorf("%+v: an error comes with %+v", tt.request, bound)
+		t.Errorf("%+v: an error with the result %+v", tt.request, bound)
 	}
 }
 
@@ -52,7 +52,7 @@ func TestBadRoute(t *testing.T) {
 // ignoringSpec ignores names in the query.
 var ignoringSpec = Spec{Query: Fields{Paths: []string{"limit"}}, Params: []string{"topic"}, Ignored: []string{"utm_*", "_ts", "history"}}
 
-// badQueries are requests that the query makes bad.
+// badQueries are requests with a bad query.
 var badQueries = []badCase{
 	{openSpec, request{query: "topci=x"}, `400 topci: unknown field; did you mean topic? (for the operator: the route's request.ignore lists names to ignore)`},
 	{openSpec, request{query: "kinds.int32Valeu=1"}, `400 kinds.int32Valeu: unknown field; did you mean kinds.int32Value? (for the operator: the route's request.ignore lists names to ignore)`},
@@ -205,7 +205,7 @@ var badQueries = []badCase{
 	},
 }
 
-// badBodies are requests that the body makes bad.
+// badBodies are requests with a bad body.
 var badBodies = []badCase{
 	{openSpec, request{body: " "}, `400 : the body is not valid JSON after byte 0`},
 	{openSpec, request{body: "[]"}, `400 : want an object as the body, got an array`},
@@ -346,7 +346,7 @@ var badBodies = []badCase{
 	{openSpec, request{body: `{}`, headers: []string{"Content-Encoding: gzip"}}, `415 content-encoding: want a plain body, got "gzip"`},
 }
 
-// badForRoute are requests that the route closes, and those of its other sources.
+// badForRoute are requests that the route's closed fields, parameters and headers refuse.
 var badForRoute = []badCase{
 	{boundSpec, request{query: "after=1"}, `400 after: it is set by the route`},
 	{boundSpec, request{query: "history=false"}, `400 history: it is set by the route`},

@@ -11,63 +11,61 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// errUnreadable is a message that the protobuf library panics on.
+// errUnreadable replaces a panic of the protobuf library on a message's content.
 var errUnreadable = errors.New("unreadable message")
 
-// Binder fills a route's request message from requests.
+// Binder fills the request messages of one route.
 type Binder struct {
-	// what the message is
+	// The message type.
 	input    protoreflect.MessageDescriptor
 	resolver Resolver
 
-	// what the route sets itself
+	// Fields that the route sets itself.
 	set     []constant
 	params  []source
 	headers []source
 	resume  *Resume
 
-	// what clients may set: never what is closed
+	// Fields that clients may set, minus the closed ones.
 	closed      *fieldSet
 	query, body openness
-	// queryNames are the fields that the route lists for the query, for messages; ""
-	// where it lists none.
+	// queryNames lists the route's query fields for error messages; "" if the route lists none.
 	queryNames string
-	// reserved are names in a query that are taken out before fields are looked at;
-	// ignored begin the names that are left out where the query may not set them.
+	// reserved names are skipped in a query before it is matched with fields. Names with a prefix in
+	// ignored are skipped only where the query may not set them.
 	reserved, ignored []string
 
-	// what goes beside the message, sorted by name
+	// Headers forwarded as gRPC metadata, sorted by name.
 	metadata []forwarded
 }
 
-// source is a path variable or a header, and where its text goes.
+// source is a path variable or a header, and the place that it sets.
 type source struct {
 	name  string
 	place place
 }
 
-// Bound is what a request is to the upstream. It belongs to the caller, but for
-// Wire's and Identity's callers sharing them, which must not write to them.
+// Bound is the upstream's view of a request. The caller owns it and may share Wire and Identity, but
+// must not write to them.
 type Bound struct {
-	// Wire is the request message in deterministic protobuf encoding: equal
-	// messages have equal bytes.
+	// Wire is the request message in deterministic protobuf encoding: equal messages have equal bytes.
 	Wire []byte
-	// Metadata are the forwarded headers by lower-case name, nil for none. Values
-	// of names that end in -bin are decoded.
+	// Metadata maps lower-case names to forwarded headers; nil without any. Values of names ending in
+	// -bin are decoded.
 	Metadata map[string][]string
-	// Identity has, unambiguously, the forwarded headers that keep two clients
-	// apart: equal bytes mean equal headers. It is empty without any.
+	// Identity encodes the forwarded headers that separate the topics of two clients. Equal bytes mean
+	// equal headers. It is empty without any.
 	Identity []byte
 }
 
-// Bind makes the request message. params are those of the Match and body is the
-// whole body, empty for none; Bind keeps neither. Errors are *Error.
+// Bind builds the request message. params are the Params of the Match, body is the complete body, empty
+// if there is none. Bind retains neither. Errors are *Error.
 func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte) (Bound, error) {
 	m := dynamicpb.NewMessage(b.input)
 	given := &ledger{}
 
-	// Also without a body. A page of another site may send a POST of a few content
-	// types only, without asking first (Fetch, section 2.2.2), and JSON is none of them.
+	// A POST needs the content type even without a body. Browsers let a cross-site page send a POST of
+	// a few content types without a preflight (Fetch, section 2.2.2); JSON is not one of them.
 	if r.Method == http.MethodPost {
 		if err := checkContentType(r.Header); err != nil {
 			return Bound{}, err
@@ -129,7 +127,7 @@ func (b *Binder) bindHeaders(m protoreflect.Message, r *http.Request) error {
 	for _, s := range b.headers {
 		lines := r.Header[s.name]
 		if s.name == "Host" && r.Host != "" {
-			// net/http keeps it apart from the other headers.
+			// net/http keeps Host apart from the other headers.
 			lines = []string{r.Host}
 		}
 
@@ -152,12 +150,12 @@ func (b *Binder) bindHeaders(m protoreflect.Message, r *http.Request) error {
 	return nil
 }
 
-// bindHeader sets what one line of a header says.
+// bindHeader sets a field from one header line.
 func (b *Binder) bindHeader(m protoreflect.Message, p place, text string) error {
 	if isJSON(p.field(), text) {
 		value, err := b.readJSON(p, text, &spot{open: openness{all: true}}, fromHeader)
 		if err == nil {
-			merge(p.around(m), value)
+			merge(p.parent(m), value)
 		}
 
 		return err
@@ -171,8 +169,7 @@ func (b *Binder) bindHeader(m protoreflect.Message, p place, text string) error 
 	return err
 }
 
-// unmarshal is proto's Unmarshal of a message that may be partial, made safe for
-// dynamic messages.
+// unmarshal is proto.Unmarshal for partial messages. It recovers from panics on dynamic messages.
 func unmarshal(wire []byte, m proto.Message) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -187,7 +184,7 @@ func unmarshal(wire []byte, m proto.Message) (err error) {
 	return nil
 }
 
-// marshal is proto's deterministic Marshal, made safe for dynamic messages.
+// marshal is a deterministic proto.Marshal. It recovers from panics on dynamic messages.
 func marshal(opts proto.MarshalOptions, m proto.Message) (wire []byte, err error) {
 	defer func() {
 		if recover() != nil {

@@ -15,13 +15,13 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// request is what a client sends to a route of the tests.
+// request is a client's request in the tests.
 type request struct {
 	query string
 	// headers are "name: value" lines.
 	headers []string
 	params  map[string]string
-	// body is sent as application/json where headers do not say otherwise.
+	// body is sent as application/json unless headers has a content type.
 	body string
 }
 
@@ -56,14 +56,14 @@ func (q request) bind(b *Binder) (Bound, error) {
 	return b.Bind(q.http(), q.params, []byte(q.body))
 }
 
-// The routes of the tests.
+// The specs of the tests.
 var (
-	// openSpec lets clients choose everything.
+	// openSpec opens every field to clients.
 	openSpec = Spec{
 		Query: Fields{All: true}, Body: Fields{All: true},
 		Reserved: []string{"last_event_id", "lastEventId"},
 	}
-	// boundSpec has a field from every source.
+	// boundSpec binds fields from every source.
 	boundSpec = Spec{
 		Resume: &ResumeSpec{Field: "after"},
 		Set: map[string]any{
@@ -77,16 +77,16 @@ var (
 		Metadata: []Metadata{{Name: "Authorization", Key: true}, {Name: "x-experiment"}, {Name: "trace-bin", Key: true}},
 		Reserved: []string{"last_event_id", "lastEventId"},
 	}
-	// listSpec lets clients choose some fields.
+	// listSpec opens some fields to clients.
 	listSpec = Spec{
 		Query: Fields{Paths: []string{"limit", "kinds.nested.name", "kinds.string_int64_map"}},
 		Body:  Fields{Paths: []string{"topic", "kinds.nested.color", "kinds.string_string_map[a]"}},
 	}
-	// closedSpec lets clients choose nothing.
+	// closedSpec opens no field to clients.
 	closedSpec = Spec{Params: []string{"topic"}}
 )
 
-// watchRequest is the message of the tests' routes.
+// watchRequest is the message type of the tests.
 func watchRequest() protoreflect.MessageDescriptor {
 	return (&testv1.WatchRequest{}).ProtoReflect().Descriptor()
 }

@@ -14,9 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// bindBody sets what the body says. It is read twice: once along the message's
-// descriptor, for what may be set and for errors that name the field, and once by
-// protojson, which alone decides what a value means.
+// bindBody sets the fields of the body. It reads the body twice: jsonReader checks which fields it sets
+// and names the field in an error; protojson alone interprets values.
 func (b *Binder) bindBody(m proto.Message, h http.Header, body []byte, given *ledger) error {
 	if len(body) == 0 {
 		return nil
@@ -56,7 +55,7 @@ const (
 	contentEncoding = "content-encoding"
 )
 
-// checkContentType checks that a body is JSON in UTF-8, not compressed.
+// checkContentType checks that a body is uncompressed JSON in UTF-8.
 func checkContentType(h http.Header) error {
 	unsupported := func(field, message string) error {
 		return &Error{Status: http.StatusUnsupportedMediaType, Field: field, Message: message}
@@ -78,10 +77,10 @@ func checkContentType(h http.Header) error {
 	return nil
 }
 
-// positionPattern finds where protojson says that it met what it did not like.
+// positionPattern matches the position in an error of protojson.
 var positionPattern = regexp.MustCompile(`\(line (\d+):(\d+)\): `)
 
-// explain turns protojson's error about a body into one that names the field.
+// explain turns an error of protojson about a body into one that names the field.
 func (b *Binder) explain(err error, body []byte) error {
 	detail, offset := position(err, body)
 
@@ -93,9 +92,9 @@ func (b *Binder) explain(err error, body []byte) error {
 	return badRequest("the body is no %s: %s", b.input.FullName(), detail)
 }
 
-// position splits protojson's error into what it says and the offset that it says it
-// of, -1 for none. The library's own texts differ from build to build, so they serve
-// only where there is nothing better to say.
+// position splits an error of protojson into its detail and the offset of the value, -1 if it has none.
+// The library varies its texts from build to build, so callers use the detail only if they cannot name
+// the value.
 func position(err error, data []byte) (detail string, offset int) {
 	text := protoText(err)
 
@@ -107,8 +106,7 @@ func position(err error, data []byte) (detail string, offset int) {
 	return text[at[1]:], offsetOf(data, text[at[2]:at[3]], text[at[4]:at[5]])
 }
 
-// offsetOf converts a position as protojson counts it, lines and characters from
-// one, to an offset.
+// offsetOf converts a position in protojson's form (lines and characters, counted from 1) to an offset.
 func offsetOf(data []byte, line, column string) int {
 	lines, errLine := strconv.Atoi(line)
 	columns, errColumn := strconv.Atoi(column)
@@ -131,8 +129,8 @@ func offsetOf(data []byte, line, column string) int {
 	return offset
 }
 
-// protoText returns the text of an error of the protobuf library: without the
-// prefixes that the library varies on purpose, printable and cut.
+// protoText returns the text of a protobuf error in printable form, cut, without the prefixes that the
+// library varies on purpose.
 func protoText(err error) string {
 	for inner := errors.Unwrap(err); inner != nil && !strings.HasPrefix(err.Error(), "proto:"); inner = errors.Unwrap(inner) {
 		err = inner

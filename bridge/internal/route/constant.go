@@ -12,26 +12,25 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// constant is a place and what each request has there.
+// constant is a configured value and its place in every request.
 type constant struct {
 	place place
-	// values are those of a field that takes texts; more than one of a list.
+	// values are set if the field takes texts; a list may have several.
 	values []protoreflect.Value
-	// whole is the value of any other: a message with nothing set but the place's last
-	// step. It is nil where values is used.
+	// whole is set for all other fields: a message with only the place's last step set.
 	whole protoreflect.Message
 }
 
 // put sets the constant in a request message.
 func (c constant) put(m protoreflect.Message) {
 	if c.whole != nil {
-		merge(c.place.around(m), c.whole)
+		merge(c.place.parent(m), c.whole)
 	} else {
 		c.place.put(m, c.values...)
 	}
 }
 
-// parseConstant converts a configured value to that of a place, as proto3 JSON does.
+// parseConstant converts a configured value for a place by the rules of proto3 JSON.
 func (b *Binder) parseConstant(p place, value any) (constant, error) {
 	f := p.field()
 	list, isList := value.([]any)
@@ -43,7 +42,6 @@ func (b *Binder) parseConstant(p place, value any) (constant, error) {
 		return constant{}, fmt.Errorf("want a list, got %s", describe(value))
 	case value == nil || !takesText(f):
 		whole, err := b.parseWhole(p, value)
-
 		return constant{place: p, whole: whole}, err
 	case !p.repeated() && isList:
 		return constant{}, fmt.Errorf("want %s, got a list", wanted(f))
@@ -69,7 +67,7 @@ func (b *Binder) parseConstant(p place, value any) (constant, error) {
 	return constant{place: p, values: values}, nil
 }
 
-// parseWhole converts a configured value by way of its JSON.
+// parseWhole converts a configured value through its JSON.
 func (b *Binder) parseWhole(p place, value any) (protoreflect.Message, error) {
 	text, err := constantJSON(value, 0)
 	if err != nil {
@@ -88,8 +86,8 @@ func (b *Binder) parseWhole(p place, value any) (protoreflect.Message, error) {
 	return whole, nil
 }
 
-// checkRequired checks that the value of a constant lacks no field that proto2 requires:
-// no request could supply it.
+// checkRequired reports a required proto2 field that a constant's value lacks, since no request could
+// supply it.
 func checkRequired(whole protoreflect.Message, last step) error {
 	v := whole.Get(last.field)
 	if last.keyed {
@@ -108,8 +106,8 @@ func checkRequired(whole protoreflect.Message, last step) error {
 	return nil
 }
 
-// constantJSON returns a configured value as JSON. A number that JSON does not have, such
-// as infinity, is a string there, as in proto3 JSON.
+// constantJSON returns the JSON of a configured value. Numbers without a JSON form, such as infinity,
+// become strings as in proto3 JSON.
 func constantJSON(value any, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
@@ -159,17 +157,16 @@ func constantJSON(value any, depth int) ([]byte, error) {
 	}
 }
 
-// appendComma separates an element from those before it.
+// appendComma appends a comma if text already has an element.
 func appendComma(text []byte) []byte {
 	if len(text) > 1 {
 		text = append(text, ',')
 	}
-
 	return text
 }
 
-// parseElement converts a configured scalar as proto3 JSON does: a YAML string
-// stands for a JSON string, and so on, so that 5 is no text and "true" no bool.
+// parseElement converts a configured scalar by the rules of proto3 JSON. A YAML string stands for a
+// JSON string, so 5 is not a text and "true" is not a bool.
 func parseElement(f protoreflect.FieldDescriptor, value any) (protoreflect.Value, error) {
 	switch value.(type) {
 	case []any, map[string]any:
@@ -188,7 +185,7 @@ func parseElement(f protoreflect.FieldDescriptor, value any) (protoreflect.Value
 	return parseText(f, text)
 }
 
-// jsonForm is what kind of JSON scalar a configured value is.
+// jsonForm is the kind of JSON scalar that a configured value becomes.
 type jsonForm int
 
 const (
@@ -197,7 +194,7 @@ const (
 	jsonBool
 )
 
-// fits reports whether proto3 JSON may write a value of the field in the form.
+// fits reports whether proto3 JSON allows the form for the field.
 func (form jsonForm) fits(f protoreflect.FieldDescriptor) bool {
 	kind := f.Kind()
 	if f.Message() != nil {
@@ -222,7 +219,7 @@ func (form jsonForm) fits(f protoreflect.FieldDescriptor) bool {
 	}
 }
 
-// scalarText returns a configured scalar as the text of its JSON.
+// scalarText returns the JSON text of a configured scalar, a string without its quotes.
 func scalarText(value any) (string, jsonForm, error) {
 	switch v := value.(type) {
 	case string:
@@ -244,7 +241,7 @@ func scalarText(value any) (string, jsonForm, error) {
 	}
 }
 
-// floatText returns a float as proto3 JSON writes it.
+// floatText returns a float in proto3 JSON's form.
 func floatText(v float64, bits int) string {
 	switch text := strconv.FormatFloat(v, 'g', -1, bits); text {
 	case "+Inf":
@@ -256,7 +253,7 @@ func floatText(v float64, bits int) string {
 	}
 }
 
-// describe names a configured value for a message.
+// describe names a configured value for an error.
 func describe(value any) string {
 	switch v := value.(type) {
 	case string:

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// costly are requests of about 56 KB that take most work, by what they have many of.
+// costly returns requests of about 56 KB that cost the most, by their repeated part.
 func costly() map[string]request {
 	const size = 56 << 10
 
@@ -39,7 +39,8 @@ func costly() map[string]request {
 	}
 }
 
-// A request may name as many messages and values as have eight bytes each. More of them are refused before they are made.
+// A request may contain one message or value per eight bytes. Bind refuses a request with more before
+// it creates them.
 func TestCostlyRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 
@@ -67,14 +68,14 @@ func TestCostlyRequestsAreRefused(t *testing.T) {
 		}
 	}
 
-	// A larger body, where limits.request_bytes allows it, may have more.
+	// A larger body may have more. limits.request_bytes allows larger bodies.
 	many := request{body: `{"kinds":{"struct":{"a":[` + strings.Repeat(`1,       `, 10_000) + `1]}}}`}
 	if _, err := many.bind(binder); err != nil {
 		t.Errorf("10,001 values of nine bytes each: %v", err)
 	}
 }
 
-// BenchmarkCostlyRequests prints what the library alone takes to read as much JSON, too.
+// BenchmarkCostlyRequests also measures encoding/json alone for comparison.
 func BenchmarkCostlyRequests(b *testing.B) {
 	spec := openSpec
 	spec.Ignored = []string{"utm*"}

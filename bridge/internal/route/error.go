@@ -8,21 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// maxEcho is how many bytes of what a client sent an error repeats.
+// maxEcho is how many bytes of a client's input an error repeats.
 const maxEcho = 64
 
-// Error is a request that cannot be served as it was sent: the client's fault.
-// Its texts are safe to log and to send: what they repeat of the request is
-// quoted, printable and cut.
+// Error reports a request that cannot be served because of the client's mistake. Its texts are safe to
+// log and to send: the client's input in them is quoted, printable and cut.
 type Error struct {
 	// Status is the HTTP status: 400, 404, 405, 413, 414 or 415.
 	Status int
-	// Field names what was wrong, as the client named it: a field path, a
-	// header's name, or "" where the request as a whole was wrong.
+	// Field is a field path or a header's name in the client's spelling. It is "" if the error is about
+	// the whole request.
 	Field string
-	// Message says what was wrong with it, without naming it again.
+	// Message is the problem, without the name of the field.
 	Message string
-	// Allow lists the methods of the path, sorted, with a Status of 405.
+	// Allow lists the methods of the path, sorted, if Status is 405.
 	Allow []string
 }
 
@@ -31,22 +30,21 @@ func (e *Error) Error() string {
 	if e.Field == "" {
 		return e.Message
 	}
-
 	return e.Field + ": " + e.Message
 }
 
-// badField is the 400 that names a field.
+// badField returns a 400 that names a field.
 func badField(field, format string, args ...any) error {
 	return &Error{Status: http.StatusBadRequest, Field: shown(field), Message: fmt.Sprintf(format, args...)}
 }
 
-// badRequest is the 400 about the request as a whole.
+// badRequest returns a 400 about the whole request.
 func badRequest(format string, args ...any) error {
 	return &Error{Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
 }
 
-// shown returns a name that a client wrote in a form fit for a message: as it is
-// when it is short and plain, else quoted and cut.
+// shown returns a client's name in a form fit for an error: unchanged if it is short and plain, else
+// quoted and cut.
 func shown(name string) string {
 	if name == "" || len(name) > maxEcho {
 		return quoted(name)
@@ -61,12 +59,11 @@ func shown(name string) string {
 	return name
 }
 
-// quoted returns a value that a client sent in quotes, in ASCII, cut to maxEcho.
+// quoted returns a client's value in quotes, in ASCII, cut to maxEcho.
 func quoted(value string) string {
 	if len(value) <= maxEcho {
 		return strconv.QuoteToASCII(value)
 	}
-
 	return strconv.QuoteToASCII(cut(value)) + "…"
 }
 
@@ -84,8 +81,8 @@ func cut(s string) string {
 	return s[:end]
 }
 
-// printable returns s with everything that does not print replaced by its
-// escape, so that it can stand in a message unquoted.
+// printable replaces every unprintable character of s by its escape, so that an error can contain s
+// unquoted.
 func printable(s string) string {
 	var b strings.Builder
 

@@ -5,24 +5,24 @@ import (
 	"slices"
 )
 
-// membership says why a place is a member of a set.
+// membership says why a place is in a set.
 type membership struct {
-	// key is the key of the route's configuration that made it one.
+	// key is the configuration key that added the place.
 	key string
-	// reason tells a client why a closed field is closed.
+	// reason explains to a client why the field is closed.
 	reason string
 }
 
-// fieldSet is a set of places in a message, as a tree of their tokens: a member
-// stands for everything beneath it too. The nil set is empty.
+// fieldSet is a set of places in a message, as a tree of their tokens. A member includes everything
+// beneath it. The nil set is empty.
 type fieldSet struct {
 	children map[string]*fieldSet
-	// member is nil where the place itself is no member.
+	// member is nil if the place itself is not a member.
 	member *membership
 }
 
-// add adds a member and returns nil. Where the place, one above it or one
-// beneath it is a member already, it adds nothing and returns that one.
+// add adds a member and returns nil. If the set already has the place, a parent or a descendant of it,
+// add returns that member and adds nothing.
 func (s *fieldSet) add(tokens []string, m *membership) *membership {
 	if taken := s.at(tokens).any(); taken != nil {
 		return taken
@@ -48,35 +48,32 @@ func (s *fieldSet) add(tokens []string, m *membership) *membership {
 	return nil
 }
 
-// child returns what is beneath a token. A member's child is the member.
+// child returns the subset beneath a token. The child of a member is the member.
 func (s *fieldSet) child(token string) *fieldSet {
 	if s == nil || s.member != nil {
 		return s
 	}
-
 	return s.children[token]
 }
 
-// at returns what is beneath the tokens.
+// at returns the subset beneath the tokens.
 func (s *fieldSet) at(tokens []string) *fieldSet {
 	for _, t := range tokens {
 		s = s.child(t)
 	}
-
 	return s
 }
 
-// covered returns the member that the set is or stands in, or nil.
+// covered returns the member that covers the whole subset, or nil.
 func (s *fieldSet) covered() *membership {
 	if s == nil {
 		return nil
 	}
-
 	return s.member
 }
 
-// any returns a member at or beneath the set, or nil: the first by tokens, so
-// that messages do not change from run to run.
+// any returns a member of the subset, or nil. It picks the first by token, so that error messages are
+// stable.
 func (s *fieldSet) any() *membership {
 	if s == nil {
 		return nil
@@ -89,16 +86,16 @@ func (s *fieldSet) any() *membership {
 	return s.children[slices.Min(slices.Collect(maps.Keys(s.children)))].any()
 }
 
-// openness is which fields a source may set.
+// openness is the set of fields that a source may set.
 type openness struct {
 	all  bool
 	only *fieldSet
 }
 
-// none reports whether the source may set nothing.
+// none reports whether the source may set no field.
 func (o openness) none() bool { return !o.all && o.only == nil }
 
-// child returns what of the source is open beneath a token.
+// child returns the open fields beneath a token.
 func (o openness) child(token string) openness {
 	if o.all {
 		return o
@@ -109,11 +106,10 @@ func (o openness) child(token string) openness {
 	return openness{all: only.covered() != nil, only: only}
 }
 
-// at returns what of the source is open beneath the tokens.
+// at returns the open fields beneath the tokens.
 func (o openness) at(tokens []string) openness {
 	for _, t := range tokens {
 		o = o.child(t)
 	}
-
 	return o
 }

@@ -17,13 +17,13 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// checkRefusal holds what every error promises.
+// checkRefusal checks the promises of every error.
 func checkRefusal(t *testing.T, err error) {
 	t.Helper()
 
 	var refused *Error
 	if !errors.As(err, &refused) {
-		t.Fatalf("%v is no *Error", err)
+		t.Fatalf("%v is not an *Error", err)
 	}
 
 	got := err.Error()
@@ -33,8 +33,8 @@ func checkRefusal(t *testing.T, err error) {
 	}
 }
 
-// FuzzBody holds bodies against protojson: what is bound is what protojson reads,
-// and what is refused is refused by protojson too, but for the rules of our own.
+// FuzzBody compares bodies with protojson. Bind accepts the same values as protojson, and refuses more
+// only by its own rules.
 func FuzzBody(f *testing.F) {
 	for _, tt := range badBodies {
 		f.Add(tt.request.body)
@@ -64,14 +64,14 @@ func FuzzBody(f *testing.F) {
 			checkRefusal(t, err)
 
 			if theirs == nil && !strings.Contains(err.Error(), "nested deeper") {
-				t.Fatalf("%q: refused with %v, but protojson takes it", body, err)
+				t.Fatalf("%q: refused with %v, but protojson accepts it", body, err)
 			}
 
 			return
 		}
 
 		if theirs != nil {
-			t.Fatalf("%q: taken, but protojson says %v", body, theirs)
+			t.Fatalf("%q: accepted, but protojson says %v", body, theirs)
 		}
 
 		got := &testv1.WatchRequest{}
@@ -85,8 +85,7 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// FuzzQuery holds that no query, path, header or body makes more than an error,
-// and never changes what the route sets.
+// FuzzQuery checks that no query, path, header or body panics or changes fields that the route sets.
 func FuzzQuery(f *testing.F) {
 	for _, cases := range [][]badCase{badQueries, badForRoute} {
 		for _, tt := range cases {
@@ -114,7 +113,6 @@ func FuzzQuery(f *testing.F) {
 		bound, err := b.Bind(r, q.params, []byte(body))
 		if err != nil {
 			checkRefusal(t, err)
-
 			return
 		}
 
@@ -132,8 +130,8 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// FuzzQueryJSON holds JSON in a query against protojson, as FuzzBody does bodies: the
-// value of a field is the same there, alone and after another part of the field.
+// FuzzQueryJSON compares JSON in a query with protojson, like FuzzBody: a field has the same value
+// alone and after another part of the field.
 func FuzzQueryJSON(f *testing.F) {
 	fields := []string{"nested", "nestedList", "recursive", "struct", "value", "valueList", "listValue", "any", "empty", "int32NestedMap", "stringStringMap", "int32List"}
 
@@ -155,7 +153,7 @@ func FuzzQueryJSON(f *testing.F) {
 
 		name := fields[i]
 		if name != "int32List" && name != "value" && !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
-			return // the text of a scalar, or nothing
+			return // not JSON
 		}
 
 		if name == "int32List" && !strings.HasPrefix(text, "[") {
@@ -180,14 +178,14 @@ func FuzzQueryJSON(f *testing.F) {
 			checkRefusal(t, err)
 
 			if theirs == nil && !strings.Contains(err.Error(), "nested deeper") {
-				t.Fatalf("%s=%q: refused with %v, but protojson takes it", name, text, err)
+				t.Fatalf("%s=%q: refused with %v, but protojson accepts it", name, text, err)
 			}
 
 			return
 		}
 
 		if theirs != nil {
-			t.Fatalf("%s=%q: taken, but protojson says %v", name, text, theirs)
+			t.Fatalf("%s=%q: accepted, but protojson says %v", name, text, theirs)
 		}
 
 		if diff := cmp.Diff(want, decode(t, bound), protocmp.Transform(), cmpopts.EquateNaNs()); diff != "" {

@@ -11,7 +11,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestGoodRequests compares what is bound with a message in proto3 JSON.
+// TestGoodRequests compares the bound message with one in proto3 JSON.
 func TestGoodRequests(t *testing.T) {
 	t.Parallel()
 
@@ -129,7 +129,7 @@ func TestGoodRequests(t *testing.T) {
 				"any":{"@type":"type.googleapis.com/ssebridge.test.v1.Note","text":"a"}}}`,
 		},
 		{
-			"an object beside the body", openSpec,
+			"an object together with the body", openSpec,
 			request{query: `kinds.nested={"name":"q"}`, body: `{"kinds":{"nested":{"number":2}}}`},
 			`{"kinds":{"nested":{"name":"q","number":2}}}`,
 		},
@@ -157,7 +157,7 @@ func TestGoodRequests(t *testing.T) {
 				"nestedList":[{"name":"a","child":{"tags":["x"]}},{}],"timestampList":["2026-01-31T12:00:00Z"]}}`,
 		},
 		{
-			"query and body side by side", openSpec,
+			"query and body set different fields", openSpec,
 			request{
 				query: "limit=1&kinds.nested.name=q&kinds.string_string_map[q]=1&kinds.int32_nested_map[1].name=q&kinds.choice_nested.name=q",
 				body: `{"topic":"b","kinds":{"nested":{"number":2},"stringStringMap":{"b":"2"},"int32NestedMap":{"1":{"number":2}},

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// A name of the route's own is closed under each of its spellings.
+// A field that the route sets is closed under each of its spellings.
 func TestClosedUnderEverySpelling(t *testing.T) {
 	t.Parallel()
 
@@ -48,7 +48,7 @@ func TestClosedUnderEverySpelling(t *testing.T) {
 	}
 }
 
-// A map key has one spelling too, however it was written.
+// A map key is closed in every spelling too.
 func TestClosedMapKeys(t *testing.T) {
 	t.Parallel()
 
@@ -69,8 +69,7 @@ func TestClosedMapKeys(t *testing.T) {
 	}
 }
 
-// A part of a field that the route sets cannot be overwritten as a whole, nor
-// the whole through a part.
+// A client can overwrite neither a field through one of its parts nor a part through the whole field.
 func TestClosedPartsAndWholes(t *testing.T) {
 	t.Parallel()
 
@@ -108,7 +107,7 @@ func TestClosedPartsAndWholes(t *testing.T) {
 	}
 }
 
-// Suggestions do not name what is closed.
+// Suggestions do not name closed fields.
 func TestSuggestionsHideClosedFields(t *testing.T) {
 	t.Parallel()
 
@@ -121,8 +120,7 @@ func TestSuggestionsHideClosedFields(t *testing.T) {
 	}
 }
 
-// Nothing raw reaches a message: what comes back is short, printable and ASCII
-// but for the ellipsis.
+// Errors contain no raw input: they are short, printable, and ASCII except for the ellipsis.
 func TestErrorsAreSafeToLog(t *testing.T) {
 	t.Parallel()
 
@@ -169,12 +167,12 @@ func TestErrorsAreSafeToLog(t *testing.T) {
 	}
 }
 
-// A request of the largest size costs memory in proportion to it, not to its
-// square: a long map key in front of many values is the worst there is.
+// A request of the largest size costs memory in proportion to its size, not to its square. The worst
+// case is a long map key before many values.
 //
-// It is not parallel, so that what is counted is its own.
+// The test is not parallel, so that it measures only its own memory.
 //
-//nolint:paralleltest // see above
+//nolint:paralleltest // measures its own memory
 func TestCostIsLinear(t *testing.T) {
 	b := compile(t, openSpec)
 	key := strings.Repeat("k", 32<<10)
@@ -207,7 +205,7 @@ func TestCostIsLinear(t *testing.T) {
 	}
 }
 
-// manyMaps returns parameters that give a map its entries by JSON, an entry each.
+// manyMaps returns parameters that each add one entry to a map by JSON.
 func manyMaps(count int) string {
 	var b strings.Builder
 	for i := range count {
@@ -217,7 +215,7 @@ func manyMaps(count int) string {
 	return b.String()
 }
 
-// Numbers with absurd exponents are no work.
+// Numbers with huge exponents cost no time.
 func TestHugeExponents(t *testing.T) {
 	t.Parallel()
 
@@ -234,8 +232,7 @@ func TestHugeExponents(t *testing.T) {
 	}
 }
 
-// A descriptor that a backend made up, with a well-known name and other fields,
-// makes errors and no panic.
+// A backend's forged descriptor, with a well-known name and other fields, causes errors but no panic.
 func TestForgedWellKnownTypes(t *testing.T) {
 	t.Parallel()
 
@@ -283,7 +280,7 @@ func TestForgedWellKnownTypes(t *testing.T) {
 	}
 }
 
-// Binders and tables are shared by goroutines; the race detector watches.
+// Binders and tables are safe for concurrent use. The race detector checks it.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 

@@ -5,30 +5,28 @@ import (
 	"strings"
 )
 
-// An index finds the entries of a table that may match a path, or a path of
-// another template, without a look at all of them. It is a tree with a level
-// for each segment: what is common to the beginnings of templates is walked
-// once, and where they end or go on with a "**" they are told apart by their last
-// segments. It says "may": of what is between a "**" and the last segment it knows
-// nothing.
+// An index finds the entries of a table that may match a path, or a path of another template, without
+// testing all of them. It is a tree with one level per segment. Templates share the nodes of their
+// common prefix. Templates that end at a node, or have a "**" there, are looked up by their last
+// segment. The result is a superset of the matches: the index ignores the segments between a "**" and
+// the last one.
 type index struct {
-	// literal are the ways on by the segment's text, one is that by any segment.
-	literal map[string]*index
-	one     *index
-	// ends are the entries whose rows of units end here, rests those that go on
-	// with a repeated one.
+	// literal has the children by segment text; wildcard is the child for any segment.
+	literal  map[string]*index
+	wildcard *index
+	// ends are the entries whose rows end here; rests are those with a repeated unit next.
 	ends, rests tails
 }
 
-// tails are entries by the last unit of their rows.
+// tails groups entries by the last unit of their rows.
 type tails struct {
 	all []int
-	// exact has those that end with a literal, suffix those that end with a wildcard,
-	// by its verb with the colon, "" for none.
+	// exact has the entries that end with a literal. suffix has those that end with a wildcard, by verb
+	// with its colon, or "" without a verb.
 	exact, suffix map[string][]int
-	// colons are those of exact whose literal has a colon, which a verb may end.
+	// colons are the entries of exact whose literal has a colon, so that a verb may match its end.
 	colons []int
-	// compound says that a verb of suffix has a colon itself.
+	// compound reports that a verb in suffix itself has a colon.
 	compound bool
 }
 
@@ -54,11 +52,11 @@ func (t *tails) add(last unit, entry int) {
 	(*into)[key] = append((*into)[key], entry)
 }
 
-// maxColons is how many beginnings of a verb are looked for in a last segment.
+// maxColons is how many colons of a last segment are tried as the start of a verb. With more, ending
+// yields all entries.
 const maxColons = 8
 
-// ending passes the entries on that may end as a path or another row does, and
-// reports whether yield wants more.
+// ending yields the entries whose last unit may equal the given one. It returns false if yield did.
 func (t *tails) ending(last unit, yield func(int) bool) bool {
 	switch {
 	case len(t.all) == 0:
@@ -82,40 +80,38 @@ func (t *tails) ending(last unit, yield func(int) bool) bool {
 	return true
 }
 
-// lastOf returns the last unit of a row, the zero unit of an empty one.
+// lastOf returns the last unit of a row, or the zero unit of an empty row.
 func lastOf(row []unit) unit {
 	if len(row) == 0 {
 		return unit{}
 	}
-
 	return row[len(row)-1]
 }
 
-// add adds an entry by its template's row of units.
+// add adds an entry under its template's row.
 func (x *index) add(row []unit, entry int) {
 	last := lastOf(row)
 
 	for _, u := range row {
 		if u.repeated {
 			x.rests.add(last, entry)
-
 			return
 		}
 
-		x = x.on(u.exact)
+		x = x.child(u.exact)
 	}
 
 	x.ends.add(last, entry)
 }
 
-// on returns the way on by a segment's text, or by any where it is "".
-func (x *index) on(exact string) *index {
+// child returns the subtree for a segment's text, or for any segment if exact is "". It creates a
+// missing subtree.
+func (x *index) child(exact string) *index {
 	if exact == "" {
-		if x.one == nil {
-			x.one = &index{}
+		if x.wildcard == nil {
+			x.wildcard = &index{}
 		}
-
-		return x.one
+		return x.wildcard
 	}
 
 	if x.literal == nil {
@@ -129,7 +125,7 @@ func (x *index) on(exact string) *index {
 	return x.literal[exact]
 }
 
-// matching are the entries that may match a path of these segments.
+// matching returns the entries that may match a path with these segments.
 func (x *index) matching(path []string) iter.Seq[int] {
 	last := unit{}
 	if len(path) > 0 {
@@ -139,7 +135,7 @@ func (x *index) matching(path []string) iter.Seq[int] {
 	return func(yield func(int) bool) { x.match(path, last, yield) }
 }
 
-// match reports whether yield wants more.
+// match returns false if yield did.
 func (x *index) match(path []string, last unit, yield func(int) bool) bool {
 	switch {
 	case x == nil:
@@ -149,16 +145,16 @@ func (x *index) match(path []string, last unit, yield func(int) bool) bool {
 	case len(path) == 0:
 		return x.ends.ending(last, yield)
 	default:
-		return x.literal[path[0]].match(path[1:], last, yield) && x.one.match(path[1:], last, yield)
+		return x.literal[path[0]].match(path[1:], last, yield) && x.wildcard.match(path[1:], last, yield)
 	}
 }
 
-// meeting are the entries that may match a path that a row of units does.
+// meeting returns the entries that may match a path that the row matches too.
 func (x *index) meeting(row []unit) iter.Seq[int] {
 	return func(yield func(int) bool) { x.meet(row, lastOf(row), yield) }
 }
 
-// meet reports whether yield wants more.
+// meet returns false if yield did.
 func (x *index) meet(row []unit, last unit, yield func(int) bool) bool {
 	switch {
 	case x == nil:
@@ -167,12 +163,12 @@ func (x *index) meet(row []unit, last unit, yield func(int) bool) bool {
 		return false
 	case len(row) == 0:
 		return x.ends.ending(last, yield)
-	case row[0].repeated: // whatever is further down
+	case row[0].repeated: // may skip any number of levels
 		if !x.ends.ending(last, yield) {
 			return false
 		}
 	case row[0].exact != "":
-		return x.literal[row[0].exact].meet(row[1:], last, yield) && x.one.meet(row[1:], last, yield)
+		return x.literal[row[0].exact].meet(row[1:], last, yield) && x.wildcard.meet(row[1:], last, yield)
 	default:
 		row = row[1:]
 	}
@@ -183,7 +179,7 @@ func (x *index) meet(row []unit, last unit, yield func(int) bool) bool {
 		}
 	}
 
-	return x.one.meet(row, last, yield)
+	return x.wildcard.meet(row, last, yield)
 }
 
 func each(entries []int, yield func(int) bool) bool {

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// many are entries of services of an API, as a generator writes them.
+// many returns the entries of an API's services in a generator's naming.
 func many(n int) []Entry {
 	entries := make([]Entry, n)
 	for i := range entries {
@@ -22,8 +22,8 @@ func many(n int) []Entry {
 	return entries
 }
 
-// Of thousands only those are looked at that have the beginning in common.
-func TestIndexLooksAtFew(t *testing.T) {
+// The index yields only the entries that share the path's prefix, out of thousands.
+func TestIndexYieldsFewEntries(t *testing.T) {
 	t.Parallel()
 
 	const n = 4000
@@ -32,16 +32,16 @@ func TestIndexLooksAtFew(t *testing.T) {
 
 	for path, most := range map[string]int{"/api/v1/service7/7/events": 1, "/api/v1/none/7/events": 0, "/other/a": 1, "/x": 0} {
 		if got := len(slices.Collect(table.index.matching(strings.Split(path[1:], "/")))); got > most {
-			t.Errorf("%s: %d entries are looked at", path, got)
+			t.Errorf("%s: the index yields %d entries", path, got)
 		}
 	}
 
 	if got := len(slices.Collect(table.index.meeting(table.entries[7].template.units()))); got != 1 {
-		t.Errorf("of a template in the table %d are looked at", got)
+		t.Errorf("a template in the table: the index yields %d entries", got)
 	}
 }
 
-// TestIndexProperty compares what the index finds with a look at every entry.
+// TestIndexProperty compares the index with a check of every entry.
 func TestIndexProperty(t *testing.T) {
 	t.Parallel()
 
@@ -60,38 +60,34 @@ func TestIndexProperty(t *testing.T) {
 		path := rapid.SliceOfN(literals, 0, 5).Draw(t, "path")
 		compare(t, templates, x.matching(path), func(other Template) bool {
 			_, ok := other.match(path)
-
 			return ok
 		})
 
 		one := template.Draw(t, "one")
 		compare(t, templates, x.meeting(one.units()), func(other Template) bool {
 			_, ok := overlap(one.units(), other.units())
-
 			return ok
 		})
 	})
 }
 
-// anyTemplate draws templates of these segments and verbs.
+// anyTemplate draws templates from these segments and verbs.
 func anyTemplate(segments *rapid.Generator[[]string], verbs ...string) *rapid.Generator[Template] {
 	text := rapid.Custom(func(t *rapid.T) string {
 		return "/" + strings.Join(segments.Draw(t, "segments"), "/") + rapid.SampledFrom(verbs).Draw(t, "verb")
 	})
 	parses := func(text string) bool {
 		_, err := ParseTemplate(text)
-
 		return err == nil
 	}
 
 	return rapid.Map(text.Filter(parses), func(text string) Template {
-		parsed, _ := ParseTemplate(text) // it does
-
+		parsed, _ := ParseTemplate(text) // always valid
 		return parsed
 	})
 }
 
-// compare checks that each template that is wanted is found, and none twice.
+// compare checks that the index finds every wanted template, and none twice.
 func compare(t *rapid.T, templates []Template, found iter.Seq[int], wanted func(Template) bool) {
 	got := slices.Sorted(found)
 	if !slices.Equal(got, slices.Compact(slices.Clone(got))) {
@@ -105,11 +101,11 @@ func compare(t *rapid.T, templates []Template, found iter.Seq[int], wanted func(
 	}
 }
 
-// The first of several is the one that is told, wherever the index has it.
+// A conflict names the first conflicting entry, whatever the order within the index.
 func TestFirstConflictIsReported(t *testing.T) {
 	t.Parallel()
 
-	for range 20 { // whatever the order of a map is
+	for range 20 { // map order is random
 		_, err := NewTable([]Entry{{Path: "/x/a"}, {Path: "/y/a"}, {Path: "/z/{b}"}, {Path: "/{c}/a"}})
 		if got := text(err); got != "the paths /x/a and /{c}/a both match GET /x/a" {
 			t.Fatal(got)
@@ -117,7 +113,7 @@ func TestFirstConflictIsReported(t *testing.T) {
 	}
 }
 
-// comparing returns how long it takes to compare a tenth of the paths with each.
+// comparing returns the time for comparing a tenth of the paths with every path.
 func comparing(entries []Entry) time.Duration {
 	began := time.Now()
 	equal := 0
@@ -134,10 +130,9 @@ func comparing(entries []Entry) time.Duration {
 	return time.Since(began)
 }
 
-// Tables of as many wildcards as a configuration may have are made in a moment, and a
-// request is not compared with each of them. The measure is what it takes to compare the
-// texts of a tenth of the paths with those of all; comparing them by the whole search took
-// thousands of times as long.
+// A table with the maximum number of wildcards is built quickly, and Match does not compare a request
+// with every entry. The yardstick is the time for comparing a tenth of the paths with every path as
+// text. The full search for overlaps took thousands of times as long.
 func TestManyWildcards(t *testing.T) {
 	t.Parallel()
 
@@ -158,7 +153,7 @@ func TestManyWildcards(t *testing.T) {
 
 		took := time.Since(began)
 		if measure := comparing(entries); took > 500*measure {
-			t.Errorf("%s: a table of %d takes %v, comparing texts %v", tt.path, len(entries), took, measure)
+			t.Errorf("%s: a table of %d entries takes %v, comparing texts %v", tt.path, len(entries), took, measure)
 		}
 
 		r := request{}.http()

@@ -12,22 +12,21 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// jsonReader reads JSON along the descriptor of the message or field that it sets.
-// It decides what may be set and names the field in each error; what a value means
-// is for protojson alone.
+// jsonReader walks JSON along the descriptor of the message or field that it sets. It checks which
+// fields the source may set and names the field in every error; protojson alone interprets values.
 type jsonReader struct {
 	binder  *Binder
 	data    []byte
 	decoder *json.Decoder
 
-	// whole is how errors name the JSON: "the body", "the value".
+	// whole names the JSON text in errors: "the body", "the value".
 	whole string
 	from  origin
 
-	// work is what the messages and values read so far take, see spend.
+	// work is the cost of the messages and values read so far; see spend.
 	work int
 
-	// target is the offset to locate, -1 for none.
+	// target is the offset that locate searches for, or -1.
 	target int
 	found  *locatedValue
 }
@@ -39,15 +38,14 @@ type locatedValue struct {
 	raw   []byte
 }
 
-// newJSONReader returns a reader of one JSON text, to be used once.
+// newJSONReader returns a reader for one pass over one JSON text.
 func newJSONReader(b *Binder, data []byte, whole string, from origin) *jsonReader {
 	r := &jsonReader{binder: b, data: data, decoder: json.NewDecoder(bytes.NewReader(data)), whole: whole, from: from, target: -1}
 	r.decoder.UseNumber()
-
 	return r
 }
 
-// locate returns the innermost value at an offset, nil for none. read reads the JSON.
+// locate returns the innermost value at an offset, or nil. read reads the JSON.
 func (r *jsonReader) locate(offset int, read func() error) *locatedValue {
 	r.target = offset
 	if err := read(); err != nil {
@@ -57,16 +55,15 @@ func (r *jsonReader) locate(offset int, read func() error) *locatedValue {
 	return r.found
 }
 
-// explain is the error of a value that protojson refuses.
+// explain returns the error for a value that protojson refused.
 func (v *locatedValue) explain(detail string) error {
 	if v.field.Message() != nil && scalarForm(v.field.Message()) == "" {
 		return v.at.failf("%s", detail)
 	}
-
 	return v.at.failf("%v", mismatchJSON(v.field, v.raw))
 }
 
-// readBody reads a body to its end.
+// readBody reads a body up to its end.
 func (r *jsonReader) readBody(given *ledger) error {
 	if err := r.readRequest(given); err != nil {
 		return err
@@ -79,7 +76,7 @@ func (r *jsonReader) readBody(given *ledger) error {
 	return nil
 }
 
-// readRequest reads a body, which is the whole request.
+// readRequest reads a body as the JSON of the request message.
 func (r *jsonReader) readRequest(given *ledger) error {
 	top := &spot{given: given, closed: r.binder.closed, open: r.binder.body}
 
@@ -90,7 +87,6 @@ func (r *jsonReader) readRequest(given *ledger) error {
 
 	if isOpaque(r.binder.input) {
 		given.from = r.from
-
 		return r.skip(tok, top)
 	}
 
@@ -101,7 +97,7 @@ func (r *jsonReader) readRequest(given *ledger) error {
 	return r.readFields(r.binder.input, top)
 }
 
-// readValue reads the value of a field, or of a map's entry, at a spot.
+// readValue reads the value of a field or of a map entry at a spot.
 func (r *jsonReader) readValue(f protoreflect.FieldDescriptor, at *spot) error {
 	start := r.next()
 
@@ -111,18 +107,18 @@ func (r *jsonReader) readValue(f protoreflect.FieldDescriptor, at *spot) error {
 	}
 
 	err = r.readToken(f, tok, at)
-	r.mark(f, at, start)
+	r.locateAt(f, at, start)
 
 	return err
 }
 
-// readFields reads the rest of an object whose names are a message's fields.
+// readFields reads the rest of an object whose keys are a message's fields.
 func (r *jsonReader) readFields(m protoreflect.MessageDescriptor, at *spot) error {
 	if err := r.spend(messageWork); err != nil {
 		return err
 	}
 
-	var seen map[protoreflect.FieldNumber]bool // only where there is a field
+	var seen map[protoreflect.FieldNumber]bool // made for the first field
 
 	chosen := at.given
 
@@ -161,12 +157,12 @@ func (r *jsonReader) readFields(m protoreflect.MessageDescriptor, at *spot) erro
 	return err
 }
 
-// resolve finds the field of a name and checks that it is open to the source.
+// resolve finds the field with a name and checks that the source may set it.
 func (r *jsonReader) resolve(m protoreflect.MessageDescriptor, at *spot, name string) (protoreflect.FieldDescriptor, *spot, error) {
 	f := fieldByName(m, name)
 
 	if f == nil {
-		child := at.beyond(name)
+		child := at.extension(name)
 
 		switch f = r.extension(m, name); {
 		case f == nil:
@@ -183,7 +179,7 @@ func (r *jsonReader) resolve(m protoreflect.MessageDescriptor, at *spot, name st
 		return nil, nil, child.failf("%s", by.reason)
 	}
 
-	// Where only a part is open, the way there leads through objects alone.
+	// If only a part of the field is open, its value must be an object.
 	through := f.IsMap() || f.Message() != nil && !f.IsList() && !isOpaque(f.Message())
 	if !child.open.all && (child.open.none() || !through) {
 		return nil, nil, child.failf("it is not open to the %s", r.from)
@@ -192,11 +188,10 @@ func (r *jsonReader) resolve(m protoreflect.MessageDescriptor, at *spot, name st
 	return f, child, r.checkDepth(child)
 }
 
-// suggest returns the name that was probably meant, of those open to the source.
+// suggest returns the field nearest to name that is open to the source.
 func suggest(m protoreflect.MessageDescriptor, at *spot, name string) string {
 	near := nearestField(m, name, func(f protoreflect.FieldDescriptor) bool {
 		token := string(f.Name())
-
 		return !at.open.child(token).none() && at.closed.child(token).covered() == nil
 	})
 	if near == "" || at.up == nil {
@@ -206,7 +201,7 @@ func suggest(m protoreflect.MessageDescriptor, at *spot, name string) string {
 	return at.String() + "." + near
 }
 
-// extension finds the extension of a name in brackets.
+// extension finds the extension that a name in brackets refers to.
 func (r *jsonReader) extension(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
 	if !strings.HasPrefix(name, "[") || !strings.HasSuffix(name, "]") {
 		return nil
@@ -243,12 +238,12 @@ func (r *jsonReader) readField(f protoreflect.FieldDescriptor, at *spot, chosen 
 	}
 
 	err = r.readToken(f, tok, at)
-	r.mark(f, at, start)
+	r.locateAt(f, at, start)
 
 	return err
 }
 
-// readToken reads the rest of the value of a field, or of a map's entry.
+// readToken reads the rest of the value of a field or of a map entry.
 func (r *jsonReader) readToken(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
 	switch {
 	case f.IsList():
@@ -274,12 +269,12 @@ func (r *jsonReader) readElement(f protoreflect.FieldDescriptor, at *spot) error
 	}
 
 	err = r.readSingle(f, tok, at)
-	r.mark(f, at, start)
+	r.locateAt(f, at, start)
 
 	return err
 }
 
-// readList reads the rest of a list, of which the elements are not told apart.
+// readList reads the rest of a list.
 func (r *jsonReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
 	if tok != json.Delim('[') {
 		return at.failf("want an array, got %s", shape(tok))
@@ -342,7 +337,7 @@ func (r *jsonReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at 
 	return err
 }
 
-// readSingle reads the rest of a value that is no list and no map.
+// readSingle reads the rest of a value that is neither a list nor a map.
 func (r *jsonReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, at *spot) error {
 	_, composite := tok.(json.Delim)
 
@@ -368,9 +363,9 @@ func (r *jsonReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, 
 	}
 }
 
-// skip reads the rest of a value that has no fields to name.
+// skip reads the rest of a value without named fields.
 func (r *jsonReader) skip(tok json.Token, at *spot) error {
-	var inside []json.Token // the objects and arrays around the token
+	var inside []json.Token // the open objects and arrays
 
 	for {
 		work := messageWork
@@ -406,16 +401,16 @@ func (r *jsonReader) skip(tok json.Token, at *spot) error {
 }
 
 const (
-	// messageWork is what a message takes, and a value of a Struct, which is one too: some
-	// 3 µs, where a byte of the JSON takes less than 0.1 µs.
+	// messageWork is the cost of a message, and of a value within a Struct, which becomes a message
+	// too: about 3 µs. A byte of JSON takes less than 0.1 µs.
 	messageWork = 2
-	// freeWork is what a JSON text of any size may take. A longer one may take as much as
-	// has a message for every eight bytes.
+	// freeWork is the cost that a JSON text of any size may have. A longer text may have one message
+	// for every eight bytes.
 	freeWork = 8192 * messageWork
 )
 
-// spend counts work, and refuses a text that takes too much. A text of 56 KB may name
-// 18,000 messages, in 3 bytes each.
+// spend adds work and refuses a text that costs too much. Without the limit a text of 56 KB could name
+// 18,000 messages of 3 bytes each.
 func (r *jsonReader) spend(work int) error {
 	if r.work += work; r.work > max(freeWork, len(r.data)/8*messageWork) {
 		return &Error{
@@ -427,12 +422,11 @@ func (r *jsonReader) spend(work int) error {
 	return nil
 }
 
-// checkDepth refuses what nests too deep.
+// checkDepth refuses a value that is nested too deep.
 func (r *jsonReader) checkDepth(at *spot) error {
 	if at.depth > maxDepth {
 		return r.tooDeep()
 	}
-
 	return nil
 }
 
@@ -440,8 +434,8 @@ func (r *jsonReader) tooDeep() error {
 	return badRequest("%s is nested deeper than %d", r.whole, maxDepth)
 }
 
-// mark keeps a value that was just read, if it is the innermost at the target.
-func (r *jsonReader) mark(f protoreflect.FieldDescriptor, at *spot, start int) {
+// locateAt remembers the value just read if it is the innermost one at the target.
+func (r *jsonReader) locateAt(f protoreflect.FieldDescriptor, at *spot, start int) {
 	if end := int(r.decoder.InputOffset()); r.found == nil && start <= r.target && r.target < end {
 		r.found = &locatedValue{field: f, at: at, raw: r.data[start:end]}
 	}

@@ -6,16 +6,16 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// ledger holds what the body and the query have given of a message, so that they
-// do not meet. It is a tree by canonical token: a message's fields, a map's
-// entries. Its zero value is empty.
+// ledger records which fields of a message the body and the query have set, so that a field given twice
+// is an error. It is a tree by canonical token: fields of messages, entries of maps. Its zero value is
+// empty.
 type ledger struct {
 	children map[string]*ledger
-	// texts counts the parameters of a query that are JSON, in the ledger of the request.
+	// texts counts the query parameters that are JSON. Only the request's own ledger uses it.
 	texts int
-	// from is the source of the value here, "" for none.
+	// from is the source that set the value here, or "".
 	from origin
-	// members has, by oneof, the member that was given.
+	// members has the given member of each oneof.
 	members map[protoreflect.Name]member
 }
 
@@ -24,13 +24,13 @@ type origin string
 const (
 	fromBody  origin = "body"
 	fromQuery origin = "query"
-	// The route's own sources meet nothing else and have no ledger.
+	// Headers and the route's constants cannot collide with other sources and have no ledger.
 	fromHeader origin = "header"
 	fromRoute  origin = "route"
 )
 
-// member is a oneof's member and how the client named it. A name is made into a
-// string only for an error: in a deep body it would cost more than the body.
+// member is a oneof's member and its name in the client's spelling. The name becomes a string only in
+// an error: in a deep body the strings would be larger than the body.
 type member struct {
 	field protoreflect.FieldDescriptor
 	name  fmt.Stringer
@@ -42,7 +42,7 @@ type queryName string
 // String returns the name.
 func (n queryName) String() string { return string(n) }
 
-// child returns the ledger of what is beneath a token.
+// child returns the ledger beneath a token. It creates a missing one.
 func (l *ledger) child(token string) *ledger {
 	if c := l.children[token]; c != nil {
 		return c
@@ -58,8 +58,8 @@ func (l *ledger) child(token string) *ledger {
 	return c
 }
 
-// choose notes that a field of the message, or something beneath it, is given.
-// Its error is that another member of the field's oneof was.
+// choose records that the message's field, or a field beneath it, is given. It fails if the request
+// also gave another member of the field's oneof.
 func (l *ledger) choose(f protoreflect.FieldDescriptor, name fmt.Stringer) error {
 	oneof := realOneof(f)
 	if oneof == nil {

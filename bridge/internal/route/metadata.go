@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// isPerRequest reports whether a name differs with each request of one client,
-// so that no two would ever share a topic: such are forwarded but are no identity.
+// isPerRequest reports whether a header differs between the requests of one client. Such headers are
+// forwarded but excluded from the identity, or no two clients would share a topic.
 func isPerRequest(name string) bool {
 	switch name {
 	case "x-request-id", "traceparent", "tracestate", "baggage":
@@ -20,14 +20,14 @@ func isPerRequest(name string) bool {
 	}
 }
 
-// forwarded is a header that goes on as metadata.
+// forwarded is a header that the route forwards as metadata.
 type forwarded struct {
-	// name is in lower case, header the canonical one.
+	// name is in lower case, header is the canonical name.
 	name, header string
 	key          bool
 }
 
-// forward checks and keeps the headers that are forwarded.
+// forward checks the forwarded headers and adds them to the binder.
 func (c *compiler) forward(list []Metadata) {
 	for i, m := range list {
 		name := strings.ToLower(m.Name)
@@ -60,8 +60,7 @@ func (c *compiler) forward(list []Metadata) {
 	slices.SortFunc(c.binder.metadata, func(a, b forwarded) int { return strings.Compare(a.name, b.name) })
 }
 
-// isMetadataName reports whether gRPC allows the name (Header-Name in its
-// protocol over HTTP/2).
+// isMetadataName reports whether gRPC allows the name (Header-Name in gRPC over HTTP/2).
 func isMetadataName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c != '_' && c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
@@ -72,8 +71,8 @@ func isMetadataName(name string) bool {
 	return name != ""
 }
 
-// isTransportName reports whether a header describes the connection or the call
-// itself, which the upstream's transport does on its own.
+// isTransportName reports whether a header describes the connection or the call. The upstream's
+// transport sets these itself.
 func isTransportName(name string) bool {
 	switch name {
 	case "host", "te", "connection", "content-type", "content-length", "transfer-encoding", "upgrade", "keep-alive":
@@ -83,8 +82,8 @@ func isTransportName(name string) bool {
 	}
 }
 
-// bindMetadata returns the forwarded headers by lower-case name, values in
-// order, and the unambiguous bytes of those that are part of the identity.
+// bindMetadata returns the forwarded headers by lower-case name, with values in order, and the encoding
+// of those that belong to the identity.
 func (b *Binder) bindMetadata(h http.Header) (map[string][]string, []byte, error) {
 	var (
 		metadata map[string][]string
@@ -116,8 +115,8 @@ func (b *Binder) bindMetadata(h http.Header) (map[string][]string, []byte, error
 	return metadata, identity, nil
 }
 
-// metadataValues checks the values of a header and decodes those of a -bin one,
-// which are base64, several to a line where they are.
+// metadataValues checks the values of a header. It decodes the values of a -bin header: base64, with
+// commas between the values of one line.
 func metadataValues(name string, values []string) ([]string, error) {
 	if !strings.HasSuffix(name, "-bin") {
 		for _, v := range values {
@@ -157,8 +156,8 @@ func isPrintableASCII(s string) bool {
 	return true
 }
 
-// appendIdentity appends a name and its values, each after its length, so that
-// no two different sets of metadata give the same bytes.
+// appendIdentity appends a name and its values. The length before each part makes the encoding
+// unambiguous.
 func appendIdentity(dst []byte, name string, values []string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(name)))
 	dst = append(dst, name...)

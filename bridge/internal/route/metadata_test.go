@@ -75,7 +75,7 @@ func TestIdentity(t *testing.T) {
 		"one":               {"A: 1"},
 		"the other":         {"B: 2"},
 		"twice":             {"A: 1", "A: 2"},
-		"twice, turned":     {"A: 2", "A: 1"},
+		"twice, reversed":   {"A: 2", "A: 1"},
 		"joined":            {"A: 12"},
 		"looks like B":      {"A: 1\x7e\x01b\x01\x012"},
 		"another value":     {"A: 1", "B: 3"},
@@ -86,8 +86,8 @@ func TestIdentity(t *testing.T) {
 		"other credentials": {"A: 1", "B: 2", "Authorization: y"},
 	} {
 		if name == "looks like B" {
-			// A value that looks like the end of A and all of B has control
-			// characters, which are refused.
+			// A value that imitates the end of A and all of B needs control characters, which are
+			// refused.
 			if _, err := (request{headers: lines}).bind(compile(t, metadataSpec)); err == nil {
 				t.Errorf("%s: no error", name)
 			}
@@ -97,14 +97,14 @@ func TestIdentity(t *testing.T) {
 
 		identity := string(bindHeaders(t, lines...).Identity)
 		if other, taken := seen[identity]; taken {
-			t.Errorf("%s and %s are one identity", name, other)
+			t.Errorf("%s and %s have the same identity", name, other)
 		}
 
 		seen[identity] = name
 	}
 }
 
-// TestWireIsDeterministic holds that requests that mean the same share a topic.
+// TestWireIsDeterministic checks that equivalent requests share a topic.
 func TestWireIsDeterministic(t *testing.T) {
 	t.Parallel()
 

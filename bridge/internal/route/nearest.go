@@ -6,9 +6,8 @@ import (
 	"github.com/ssebridge/ssebridge/internal/nearest"
 )
 
-// nearestField returns the name of the message's field that is nearest to a
-// mistyped one, in the spelling that is nearer, or "" where none is near. Only
-// fields that pass the filter are named.
+// nearestField returns the message's field nearest to a mistyped name, as its JSON name or proto name,
+// whichever is nearer. It returns "" if none is near, and considers only fields that pass the filter.
 func nearestField(m protoreflect.MessageDescriptor, name string, pass func(protoreflect.FieldDescriptor) bool) string {
 	var names []string
 
@@ -21,8 +20,7 @@ func nearestField(m protoreflect.MessageDescriptor, name string, pass func(proto
 	return nearest.Name(name, names)
 }
 
-// nearestValue returns the name of the enum's value that is nearest to a
-// mistyped one, or "".
+// nearestValue returns the enum value nearest to a mistyped name, or "".
 func nearestValue(e protoreflect.EnumDescriptor, name string) string {
 	names := make([]string, 0, e.Values().Len())
 	for i := range e.Values().Len() {
@@ -32,11 +30,10 @@ func nearestValue(e protoreflect.EnumDescriptor, name string) string {
 	return nearest.Name(name, names)
 }
 
-// didYouMean returns the end of a message that suggests a name, or "".
+// didYouMean returns the end of an error that suggests a name, or "".
 func didYouMean(name string) string {
 	if name == "" {
 		return ""
 	}
-
 	return "; did you mean " + shown(name) + "?"
 }

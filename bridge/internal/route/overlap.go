@@ -5,20 +5,18 @@ import (
 	"strings"
 )
 
-// A unit is what a template says of one path segment, or, repeated, of any
-// number of them. A template is a row of units whose last is never repeated,
-// because "**" is read as any number of segments and then one more: that one
-// takes the verb.
+// A unit is a template's pattern for one path segment or, if repeated, for any number of segments. A
+// template is a row of units. The last unit is never repeated: a row spells "**" as any number of
+// segments followed by one more, which carries the verb.
 type unit struct {
 	repeated bool
-	// exact is the segment's text; "" is any segment.
+	// exact is the segment's text; "" matches any segment.
 	exact string
-	// suffix is ":verb" in the last unit of a template with a verb whose last
-	// segment is a wildcard.
+	// suffix is ":verb" in the last unit of a template that ends with a wildcard and a verb.
 	suffix string
 }
 
-// meet returns a segment that both units take.
+// meet returns a segment that both units match.
 func (u unit) meet(v unit) (string, bool) {
 	switch {
 	case !u.meets(v):
@@ -34,7 +32,7 @@ func (u unit) meet(v unit) (string, bool) {
 	}
 }
 
-// units returns the template's row of units.
+// units returns the template's row.
 func (t Template) units() []unit {
 	units := make([]unit, 0, len(t.segments)+1)
 
@@ -60,9 +58,9 @@ func (t Template) units() []unit {
 	return units
 }
 
-// apart reports whether two rows have no path in common as far as their beginnings
-// and their ends tell, which is nearly always. It allocates nothing.
-func apart(a, b []unit) bool {
+// disjoint reports whether the units before and after the repeated ones already prove that no path
+// matches both rows. It is true for nearly all pairs, and allocates nothing.
+func disjoint(a, b []unit) bool {
 	repeatedA, repeatedB := repeatedAt(a), repeatedAt(b)
 
 	switch {
@@ -87,12 +85,12 @@ func apart(a, b []unit) bool {
 	return false
 }
 
-// repeatedAt returns the index of the repeated unit, -1 for none.
+// repeatedAt returns the index of the repeated unit, or -1.
 func repeatedAt(row []unit) int {
 	return slices.IndexFunc(row, func(u unit) bool { return u.repeated })
 }
 
-// meets reports whether there is a segment that both units take.
+// meets reports whether a segment exists that both units match.
 func (u unit) meets(v unit) bool {
 	switch {
 	case u.exact != "" && v.exact != "":
@@ -106,34 +104,33 @@ func (u unit) meets(v unit) bool {
 	}
 }
 
-// overlap returns a path that both rows match, if there is one.
+// overlap returns a path that matches both rows, if one exists.
 func overlap(a, b []unit) (string, bool) {
-	if apart(a, b) {
+	if disjoint(a, b) {
 		return "", false
 	}
 
 	s := overlapSearch{a: a, b: b}
 	s.dead = make([]bool, (len(s.a)+1)*(len(s.b)+1))
 
-	if !s.from(0, 0) {
+	if !s.search(0, 0) {
 		return "", false
 	}
 
 	return "/" + strings.Join(s.path, "/"), true
 }
 
-// overlapSearch walks two rows at once, as an intersection of two automata is
-// walked. Positions found hopeless are remembered, so that the walk is bounded
-// by the product of the lengths.
+// overlapSearch walks two rows in parallel, like the intersection of two automata. dead marks pairs of
+// positions without a solution, which bounds the walk by the product of the rows' lengths.
 type overlapSearch struct {
 	a, b []unit
 	dead []bool
 	path []string
 }
 
-// from reports whether the rows from i and j on have a path in common, and
-// leaves it in s.path.
-func (s *overlapSearch) from(i, j int) bool {
+// search reports whether a path matches both the rest of a from i and the rest of b from j, and leaves
+// it in s.path.
+func (s *overlapSearch) search(i, j int) bool {
 	if i == len(s.a) || j == len(s.b) {
 		return i == len(s.a) && j == len(s.b)
 	}
@@ -146,11 +143,11 @@ func (s *overlapSearch) from(i, j int) bool {
 	u, v := s.a[i], s.b[j]
 
 	switch {
-	case u.repeated && (s.from(i+1, j) || !v.repeated && s.through(u, v, i, j+1)):
+	case u.repeated && (s.search(i+1, j) || !v.repeated && s.take(u, v, i, j+1)):
 		return true
-	case v.repeated && (s.from(i, j+1) || !u.repeated && s.through(u, v, i+1, j)):
+	case v.repeated && (s.search(i, j+1) || !u.repeated && s.take(u, v, i+1, j)):
 		return true
-	case !u.repeated && !v.repeated && s.through(u, v, i+1, j+1):
+	case !u.repeated && !v.repeated && s.take(u, v, i+1, j+1):
 		return true
 	}
 
@@ -159,15 +156,15 @@ func (s *overlapSearch) from(i, j int) bool {
 	return false
 }
 
-// through takes one segment for both units and goes on from i and j.
-func (s *overlapSearch) through(u, v unit, i, j int) bool {
+// take adds a segment that both units match and searches on from i and j.
+func (s *overlapSearch) take(u, v unit, i, j int) bool {
 	segment, ok := u.meet(v)
 	if !ok {
 		return false
 	}
 
 	s.path = append(s.path, segment)
-	if s.from(i, j) {
+	if s.search(i, j) {
 		return true
 	}
 

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// OwnName returns the name of an Error's Field as the route or the schema spells it, so
-// that it can be logged: the client may have written anything. Field paths end at the
-// first list or map, since a key of a map is the client's. What the route does not have is unknown.
+// OwnName returns an Error's Field in the spelling of the route or the schema, so that it is safe to
+// log: a client can write anything into Field. The path ends at the first list or map, since a map's
+// key comes from the client. OwnName writes unknown for a name that the route does not have.
 func (b *Binder) OwnName(name, unknown string) string {
 	if b.hasHeader(name) {
 		return name
@@ -34,7 +34,7 @@ func (b *Binder) OwnName(name, unknown string) string {
 	}
 }
 
-// hasHeader reports whether a name is that of a header that the route reads, in lower case.
+// hasHeader reports whether the route reads a header with this lower-case name.
 func (b *Binder) hasHeader(name string) bool {
 	return name == contentType || name == contentEncoding ||
 		slices.ContainsFunc(b.headers, func(s source) bool { return strings.ToLower(s.name) == name }) ||

@@ -7,14 +7,12 @@ import (
 
 const upperHex = "0123456789ABCDEF"
 
-// splitPath returns the canonical segments of a request's path, none for "/".
-// It is false for paths that no template matches: an empty segment (a doubled or
-// trailing slash) names nothing, and a dot segment means another path to every
-// proxy in front that resolves it.
+// splitPath returns the canonical segments of a request's path; "/" has none. It returns false for
+// paths that no template matches: those with an empty segment (a doubled or trailing slash), and those
+// with a dot segment, which a proxy in front may resolve to another path.
 //
-// It starts from EscapedPath: URL.Path no longer tells "%2F" from "/", and
-// URL.RawPath is empty for paths such as "/100%25", which would then be decoded
-// twice.
+// It starts from EscapedPath because URL.Path does not distinguish "%2F" from "/", and URL.RawPath is
+// empty for paths such as "/100%25", which would then be decoded twice.
 func splitPath(u *url.URL) ([]string, bool) {
 	path, ok := strings.CutPrefix(u.EscapedPath(), "/")
 	if !ok {
@@ -38,10 +36,10 @@ func splitPath(u *url.URL) ([]string, bool) {
 	return segments, true
 }
 
-// canonical returns the one spelling of a path segment that is compared: what
-// may stand for itself does (RFC 3986 section 3.3, pchar), everything else is
-// percent-encoded in upper case. "%2F" stays, being no separator. In the last
-// segment "%3A" stays too: only a bare colon begins a verb.
+// canonical returns the spelling of a path segment that is used in comparisons. It decodes characters
+// that are allowed in a segment (RFC 3986 section 3.3, pchar) and writes all others as upper-case
+// percent-encodings. "%2F" stays encoded, since it is not a separator. "%3A" stays encoded in the last
+// segment, since only a bare colon starts a verb.
 func canonical(segment string, last bool) string {
 	if isCanonical(segment) {
 		return segment
@@ -76,7 +74,7 @@ func isCanonical(segment string) bool {
 	return true
 }
 
-// isPchar reports whether c may stand for itself in a path segment.
+// isPchar reports whether a path segment may contain c without encoding.
 func isPchar(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

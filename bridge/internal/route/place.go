@@ -11,12 +11,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// maxDepth is how deep a request may nest: field paths, bodies and their
-// messages of any type alike. Other languages' protobuf refuses more.
+// maxDepth is how deep field paths, bodies and their messages may nest, of any type. Protobuf libraries
+// of other languages refuse deeper messages.
 const maxDepth = 100
 
-// place is where in a message a value goes: through singular messages and map
-// entries to a field or a map entry.
+// place is the position of a value in a message: a path through singular messages and map entries to a
+// field or a map entry.
 type place struct {
 	steps []step
 }
@@ -24,17 +24,16 @@ type place struct {
 // step is a field, or an entry of a map field.
 type step struct {
 	field protoreflect.FieldDescriptor
-	// key is the entry's key where keyed.
+	// key is the entry's key if keyed.
 	key   protoreflect.MapKey
 	keyed bool
 }
 
-// value describes what stands at the step: the field, or the map's value.
+// value returns the descriptor of the step's value: the field, or the map's value.
 func (s *step) value() protoreflect.FieldDescriptor {
 	if s.keyed {
 		return s.field.MapValue()
 	}
-
 	return s.field
 }
 
@@ -48,15 +47,14 @@ func (s *step) tokens(dst []string) []string {
 	return dst
 }
 
-// keyToken returns the canonical token of a map key. No field name looks like it.
+// keyToken returns the canonical token of a map key. Its brackets distinguish it from field names.
 func keyToken(key protoreflect.MapKey) string {
 	return "[" + strconv.Quote(key.String()) + "]"
 }
 
-// field describes what stands at the place.
+// field returns the descriptor of the place's value.
 func (p place) field() protoreflect.FieldDescriptor {
 	last := p.last()
-
 	return last.value()
 }
 
@@ -78,11 +76,11 @@ func (p place) keyed() bool {
 // repeated reports whether the place takes a list.
 func (p place) repeated() bool { return p.field().IsList() }
 
-// last returns the step that the place ends with.
+// last returns the last step of the place.
 func (p place) last() step { return p.steps[len(p.steps)-1] }
 
-// around returns the message that has the place's last step, and makes the way there.
-func (p place) around(m protoreflect.Message) protoreflect.Message {
+// parent returns the message that contains the place's last step. It creates missing messages.
+func (p place) parent(m protoreflect.Message) protoreflect.Message {
 	for _, s := range p.steps[:len(p.steps)-1] {
 		if s.keyed {
 			m = m.Mutable(s.field).Map().Mutable(s.key).Message()
@@ -94,9 +92,9 @@ func (p place) around(m protoreflect.Message) protoreflect.Message {
 	return m
 }
 
-// clear removes what stands at the place.
+// clear removes the value at the place.
 func (p place) clear(m protoreflect.Message) {
-	m, last := p.around(m), p.last()
+	m, last := p.parent(m), p.last()
 	if last.keyed {
 		m.Mutable(last.field).Map().Clear(last.key)
 	} else {
@@ -104,10 +102,10 @@ func (p place) clear(m protoreflect.Message) {
 	}
 }
 
-// put sets the place's value, or appends the values where it is repeated. The
-// values belong to the message from then on, but are not written to.
+// put sets the place's value, or appends the values if the place is repeated. The message keeps the
+// values but does not modify them.
 func (p place) put(m protoreflect.Message, values ...protoreflect.Value) {
-	m, last := p.around(m), p.last()
+	m, last := p.parent(m), p.last()
 
 	switch {
 	case last.keyed:
@@ -122,21 +120,20 @@ func (p place) put(m protoreflect.Message, values ...protoreflect.Value) {
 	}
 }
 
-// unknownFieldError is a name in a field path that its message does not have.
+// unknownFieldError reports a name in a field path that its message does not have.
 type unknownFieldError struct {
-	// message lacks it; prefix is what of the path, as written, leads there.
+	// message lacks the field; prefix is the part of the path that leads to message, as written.
 	message protoreflect.MessageDescriptor
 	prefix  string
 	name    string
-	// parent is the place of the message, without steps for the request itself.
+	// parent is the place of message; it has no steps for the request itself.
 	parent place
 }
 
 func (e *unknownFieldError) Error() string { return "unknown field" }
 
-// resolvePlace finds the place that a field path names: fields by JSON or proto
-// name, map entries as m.key or m[key]. Its errors do not repeat the path; a
-// name that does not exist is an *unknownFieldError.
+// resolvePlace finds the place of a field path: fields by JSON or proto name, map entries as m.key or
+// m[key]. Its errors do not repeat the path. A missing field is an *unknownFieldError.
 func resolvePlace(input protoreflect.MessageDescriptor, path string) (place, error) {
 	var (
 		p       place
@@ -182,8 +179,8 @@ func resolvePlace(input protoreflect.MessageDescriptor, path string) (place, err
 	}
 }
 
-// takeKey reads the key of a map field from what follows its name, and returns
-// what follows the key. A map field without one is the whole map.
+// takeKey reads the key that follows a map field's name and returns the rest of the path. A map field
+// without a key stands for the whole map.
 func (s *step) takeKey(rest string) (string, error) {
 	bracketed := strings.HasPrefix(rest, "[")
 
@@ -191,7 +188,6 @@ func (s *step) takeKey(rest string) (string, error) {
 		if bracketed {
 			return "", fmt.Errorf("%s is no map, so it takes no key", s.field.Name())
 		}
-
 		return rest, nil
 	}
 
@@ -220,8 +216,7 @@ func (s *step) takeKey(rest string) (string, error) {
 	return rest, err
 }
 
-// fields returns the message whose fields can be named beneath the step, nil
-// where there is none.
+// fields returns the message whose fields a path can name beneath the step, or nil.
 func (s *step) fields() protoreflect.MessageDescriptor {
 	f := s.value()
 	if f.Message() == nil || f.IsList() || f.IsMap() || isOpaque(f.Message()) {
@@ -231,7 +226,7 @@ func (s *step) fields() protoreflect.MessageDescriptor {
 	return f.Message()
 }
 
-// fieldByName finds a field by its JSON or its proto name.
+// fieldByName finds a field by its JSON name, its proto name or, for groups, its text name.
 func fieldByName(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
 	fields := m.Fields()
 	if f := fields.ByJSONName(name); f != nil {
@@ -245,7 +240,7 @@ func fieldByName(m protoreflect.MessageDescriptor, name string) protoreflect.Fie
 	return fields.ByTextName(name)
 }
 
-// parseMapKey converts a key from its JSON form, a string.
+// parseMapKey converts a map key from its JSON form, a string.
 func parseMapKey(f protoreflect.FieldDescriptor, text string) (protoreflect.MapKey, error) {
 	switch f.Kind() {
 	case protoreflect.StringKind:
@@ -273,17 +268,16 @@ func parseMapKey(f protoreflect.FieldDescriptor, text string) (protoreflect.MapK
 			return protoreflect.ValueOfUint64(n).MapKey(), nil
 		}
 	default:
-		// No other kind is a map key.
+		// Map keys have no other kinds.
 	}
 
 	return protoreflect.MapKey{}, fmt.Errorf("the key %s is not %s", quoted(text), wanted(f))
 }
 
-// indexAny is strings.IndexAny, with the string's length for none.
+// indexAny is strings.IndexAny, but returns the string's length if no character is found.
 func indexAny(s, chars string) int {
 	if at := strings.IndexAny(s, chars); at >= 0 {
 		return at
 	}
-
 	return len(s)
 }

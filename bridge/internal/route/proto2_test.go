@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// TestProto2 has what proto3 has not: required fields, extensions, closed enums.
+// TestProto2 covers the features that proto3 lacks: required fields, extensions, closed enums.
 func TestProto2(t *testing.T) {
 	t.Parallel()
 

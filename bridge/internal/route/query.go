@@ -9,13 +9,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// maxTexts is how many parameters of a query may be JSON. Each is read by itself, which
-// takes some 20 µs.
+// maxTexts is how many query parameters may be JSON. Each one takes some 20 µs.
 const maxTexts = 1000
 
-// bindQuery sets what the query says. It reads the query as browsers write it
-// (WHATWG URL, application/x-www-form-urlencoded): only "&" separates, and order
-// is kept, so that the first error is always the same.
+// bindQuery sets the fields of the query. It follows the URL standard (WHATWG URL,
+// application/x-www-form-urlencoded): only "&" separates parameters. It keeps their order, so that the
+// first error is stable.
 func (b *Binder) bindQuery(m protoreflect.Message, raw string, given *ledger) error {
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
@@ -41,15 +40,14 @@ func (b *Binder) bindQuery(m protoreflect.Message, raw string, given *ledger) er
 	return nil
 }
 
-// bindParameter sets the field that a parameter names. A name that the query may not
-// set is an error, unless the route ignores it, whatever its value is.
+// bindParameter sets the field of one parameter. A name that the query may not set is an error, unless
+// the route ignores it; its value is not read then.
 func (b *Binder) bindParameter(m protoreflect.Message, name, rawText string, given *ledger) error {
 	p, refusal := b.openPlace(name)
 	if refusal != nil {
 		if b.ignores(name) {
 			return nil
 		}
-
 		return refusal()
 	}
 
@@ -80,12 +78,12 @@ func (b *Binder) bindParameter(m protoreflect.Message, name, rawText string, giv
 	return err
 }
 
-// ignores reports whether a name is one of a pattern that the route ignores.
+// ignores reports whether a name matches one of the route's ignored patterns.
 func (b *Binder) ignores(name string) bool {
 	return slices.ContainsFunc(b.ignored, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// bindText sets a field to what a text says.
+// bindText sets a field from a text.
 func bindText(m protoreflect.Message, p place, name, text string) error {
 	f := p.field()
 
@@ -104,7 +102,7 @@ func bindText(m protoreflect.Message, p place, name, text string) error {
 	return nil
 }
 
-// bindJSON sets a field to what a JSON text says, as far as it is open to the query.
+// bindJSON sets the fields that a JSON text names and that are open to the query.
 func (b *Binder) bindJSON(m protoreflect.Message, p place, name, text string, node *ledger) error {
 	if hint := hintFor(p.field(), name, text); hint != "" {
 		return badField(name, "%s", hint)
@@ -117,32 +115,31 @@ func (b *Binder) bindJSON(m protoreflect.Message, p place, name, text string, no
 	}
 
 	if f := p.field(); f.IsMap() || !f.IsList() && !isOpaque(f.Message()) {
-		at.given = node // what is beneath may come from several parameters, and from the body
+		at.given = node // other parameters and the body may set other parts
 	}
 
 	value, err := b.readJSON(p, text, at, fromQuery)
 	if err == nil {
-		merge(p.around(m), value)
+		merge(p.parent(m), value)
 	}
 
 	return err
 }
 
-// kindOfText says what the text of a field looks like.
+// kindOfText describes the text form of a field.
 func kindOfText(f protoreflect.FieldDescriptor) string {
 	if f.Message() != nil {
 		return scalarForm(f.Message())
 	}
-
 	return kindForm(f.Kind())
 }
 
-// ignoreHint ends the error of a name that the route has no use for: pages get names
-// appended by others, and the 400 stops an EventSource for good. The page's author cannot
-// write the route, so the hint says that it is the operator's.
+// ignoreHint ends the error about an unknown name. Other sites append names to a page's URL, and the
+// 400 stops an EventSource for good. The hint addresses the operator, since the page's author cannot
+// change the route.
 const ignoreHint = " (for the operator: the route's request.ignore lists names to ignore)"
 
-// unresolved is the error of a name that names no place.
+// unresolved returns the error for a name that resolvePlace refused.
 func (b *Binder) unresolved(name string, err error) error {
 	var unknown *unknownFieldError
 	if !errors.As(err, &unknown) {
@@ -157,14 +154,13 @@ func (b *Binder) unresolved(name string, err error) error {
 	return badField(name, "unknown field%s%s", hint, ignoreHint)
 }
 
-// suggest returns the name that was probably meant, of those open to clients.
+// suggest returns the nearest field that is open to the source.
 func (b *Binder) suggest(unknown *unknownFieldError, source openness) string {
 	tokens := unknown.parent.tokens()
 	open, closed := source.at(tokens), b.closed.at(tokens)
 
 	near := nearestField(unknown.message, unknown.name, func(f protoreflect.FieldDescriptor) bool {
 		token := string(f.Name())
-
 		return !open.child(token).none() && closed.child(token).covered() == nil
 	})
 	if near == "" {
@@ -174,9 +170,9 @@ func (b *Binder) suggest(unknown *unknownFieldError, source openness) string {
 	return unknown.prefix + near
 }
 
-// openPlace finds the place of a name and checks that it is open to the query. The
-// refusal is nil if it is. It is made into an error where it is told only: a query may
-// have thousands of names that are ignored, and to find what was meant by each is work.
+// openPlace finds the place of a name and checks that it is open to the query. If it is not, refusal
+// returns the error. Only a caller that reports the error calls it, since a query may have thousands of
+// ignored names and searching for the nearest name for each is slow.
 func (b *Binder) openPlace(name string) (p place, refusal func() error) {
 	refuse := func(format string, args ...any) (place, func() error) {
 		return place{}, func() error { return badField(name, format, args...) }
@@ -198,7 +194,8 @@ func (b *Binder) openPlace(name string) (p place, refusal func() error) {
 		return refuse("%s", by.reason)
 	}
 
-	// A part of a message or a map may be closed, or alone be open: its JSON shows which.
+	// The route may close a part of a message or map, or open only a part; only its JSON shows which
+	// parts are set.
 	inParts := f.IsMap() || !f.IsList() && f.Message() != nil && !isOpaque(f.Message())
 
 	switch {
@@ -208,16 +205,16 @@ func (b *Binder) openPlace(name string) (p place, refusal func() error) {
 		if b.queryNames != "" {
 			return refuse("it is not open to the query, which takes %s", b.queryNames)
 		}
-
 		return refuse("it is not open to the query")
 	}
 
 	return p, nil
 }
 
-// noteParameter returns the ledger of a place and refuses what was given before.
+// noteParameter returns the ledger of a place. It fails if the query or the body has already set the
+// place.
 func noteParameter(given *ledger, p place, name string) (*ledger, error) {
-	// The body of a message whose JSON has no fields is the whole message.
+	// An opaque message as body is the whole request.
 	if given.from == fromBody {
 		return nil, badField(name, "it is given in the query, but the body is the whole request")
 	}

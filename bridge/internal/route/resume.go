@@ -15,24 +15,23 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// ResumeSpec says how a request asks the upstream to go on at a cursor. For a
-// request with a cursor its fields override every other source. Without one they
-// are fields like others, but Field is closed to query and body unless they name it.
+// ResumeSpec says which fields ask the upstream to resume at a cursor. In a request with a cursor they
+// override every other source. In a request without one they behave like other fields, except that
+// Field is closed to the query and the body unless the route opens it by name.
 type ResumeSpec struct {
-	// Field is the path of the field that takes the cursor: a string, bytes, an
-	// integer, a google.protobuf.Timestamp or a wrapper of one, not repeated and
-	// outside maps.
+	// Field is the path of the field for the cursor: a string, bytes, an integer, a
+	// google.protobuf.Timestamp or a wrapper of one; neither repeated nor in a map.
 	Field string
-	// Offset is added to the cursor, which is an integer then.
+	// Offset is added to an integer cursor; other cursors allow no offset.
 	Offset int64
-	// Set are constants as those of [Spec], for requests with a cursor only.
+	// Set has constants like those of [Spec], set only in requests with a cursor.
 	Set map[string]any
 }
 
-// CursorKind is what the field of a cursor holds.
+// CursorKind is the type of a cursor's field.
 type CursorKind int
 
-// The kinds of cursors. Integers are of any width, with a sign or without.
+// The kinds of cursors. Integers are of any width, signed or unsigned.
 const (
 	CursorString CursorKind = iota
 	CursorBytes
@@ -40,7 +39,7 @@ const (
 	CursorTimestamp
 )
 
-// String names the kind for a message: "an integer".
+// String names the kind for an error: "an integer".
 func (k CursorKind) String() string {
 	switch k {
 	case CursorString:
@@ -56,18 +55,18 @@ func (k CursorKind) String() string {
 	}
 }
 
-// maxDigits is the length of the longest integer of 64 bits.
+// maxDigits is the length of the longest 64-bit integer.
 const maxDigits = len("-9223372036854775808")
 
 var (
-	// errEmptyCursor is the cursor that no event has.
+	// errEmptyCursor reports an empty cursor; no event has an empty id.
 	errEmptyCursor = errors.New("the cursor is empty")
-	// errNoPresence is that of a field that cannot say the difference.
+	// errNoPresence reports a cursor that equals the default of a field without presence.
 	errNoPresence = errors.New("in this field it is no cursor at all")
 )
 
-// Resume makes a request message go on at a cursor. It is immutable and shared by
-// goroutines.
+// Resume changes a request message so that it resumes at a cursor. It is immutable and safe for
+// concurrent use.
 type Resume struct {
 	input  protoreflect.MessageDescriptor
 	place  place
@@ -76,7 +75,7 @@ type Resume struct {
 	set    []constant
 }
 
-// CompileResume is Compile for a Spec that has nothing but Resume.
+// CompileResume is Compile for a Spec with nothing but Resume.
 func CompileResume(spec ResumeSpec, input protoreflect.MessageDescriptor, resolver Resolver) (*Resume, error) {
 	b, err := Compile(Spec{Resume: &spec}, input, resolver)
 	if err != nil {
@@ -86,19 +85,17 @@ func CompileResume(spec ResumeSpec, input protoreflect.MessageDescriptor, resolv
 	return b.Resume(), nil
 }
 
-// Kind returns what the field holds, which the ids of the route's events must be
-// too.
+// Kind returns the type of the field. The ids of the route's events must have it too.
 func (r *Resume) Kind() CursorKind { return r.kind }
 
-// Apply returns the wire bytes of a request message, as Bind made them, changed so
-// that it goes on at a cursor. Lists, maps and messages that are set are replaced,
-// not merged. Equal requests and cursors give equal bytes.
+// Apply returns the wire bytes of request, a message from Bind, changed to resume at cursor. It
+// replaces lists, maps and messages rather than merging them. Equal requests and cursors give equal
+// bytes.
 //
-// The cursor is an event's id as the transcoder writes it: a string as it is,
-// bytes in base64url without padding, an integer in decimal, a Timestamp as its
-// JSON. Any other spelling is an error, for two spellings of one cursor would not
-// be found to be the same. An error means that the text, which a client may have
-// made up, is no value of the field; it is safe to log.
+// The cursor is an event's id in the transcoder's form: a string unchanged, bytes in unpadded
+// base64url, an integer in decimal, a Timestamp in its JSON form. Apply refuses other spellings, since
+// two spellings of one cursor would not compare equal. An error means that the cursor, which a client
+// may have made up, is not a value of the field; the error is safe to log.
 func (r *Resume) Apply(request, cursor []byte) ([]byte, error) {
 	v, err := r.parse(string(cursor))
 	if err != nil {
@@ -153,15 +150,14 @@ func (r *Resume) parse(cursor string) (protoreflect.Value, error) {
 	}
 
 	if f := r.place.field(); f.Message() == nil && !f.HasPresence() && v.Equal(f.Default()) {
-		// The request would be one without a cursor, which starts elsewhere.
+		// The request would equal one without a cursor, which starts elsewhere.
 		return protoreflect.Value{}, fmt.Errorf("the cursor %s and the offset %s: %w", quoted(cursor), r.offset, errNoPresence)
 	}
 
 	return v, nil
 }
 
-// addOffset adds the offset to an integer in decimal digits as strconv writes it.
-// The sum may be too large for any field.
+// addOffset adds the offset to an integer in strconv's decimal form. The sum may overflow the field.
 func addOffset(cursor string, offset *big.Int) (string, bool) {
 	if len(cursor) > maxDigits {
 		return "", false
@@ -175,16 +171,15 @@ func addOffset(cursor string, offset *big.Int) (string, bool) {
 	return n.Add(n, offset).String(), true
 }
 
-// canonicalBase64 reports whether a text is base64url as it is written, without
-// padding, line ends and stray bits.
+// canonicalBase64 reports whether a text is base64url in its only accepted form: no padding, line ends
+// or stray bits.
 func canonicalBase64(cursor string) bool {
 	decoded, err := base64.RawURLEncoding.DecodeString(cursor)
-
 	return err == nil && base64.RawURLEncoding.EncodeToString(decoded) == cursor
 }
 
-// canonicalTimestamp reports whether a text is a Timestamp's JSON as it is
-// written: in UTC, with as many digits as are needed.
+// canonicalTimestamp reports whether a text equals the JSON that protojson writes for a Timestamp: in
+// UTC, with the shortest exact fraction.
 func canonicalTimestamp(f protoreflect.FieldDescriptor, cursor string) bool {
 	v, err := parseText(f, cursor)
 	if err != nil {
@@ -196,33 +191,33 @@ func canonicalTimestamp(f protoreflect.FieldDescriptor, cursor string) bool {
 	return err == nil && string(text) == `"`+cursor+`"`
 }
 
-// Resume returns what goes on at a cursor, nil for a Spec without it.
+// Resume returns nil if the Spec has no Resume.
 func (b *Binder) Resume() *Resume { return b.resume }
 
-// bindResume compiles what sets the fields of resuming. They are bound apart from
-// those of other sources, which they override.
+// bindResume compiles the fields for resuming. It binds them with a compiler of their own because they
+// may override fields of other sources.
 func (c *compiler) bindResume(spec *ResumeSpec) {
 	if spec == nil {
 		return
 	}
 
 	r := &Resume{input: c.binder.input, offset: big.NewInt(spec.Offset)}
-	apart := compiler{binder: &Binder{input: c.binder.input, resolver: c.binder.resolver, closed: &fieldSet{}}}
+	separate := compiler{binder: &Binder{input: c.binder.input, resolver: c.binder.resolver, closed: &fieldSet{}}}
 
-	apart.bindCursor(r, spec)
+	separate.bindCursor(r, spec)
 
 	for _, path := range slices.Sorted(maps.Keys(spec.Set)) {
-		if constant, ok := apart.bindConstant(keyOf("resume.set", path), path, spec.Set[path]); ok {
+		if constant, ok := separate.bindConstant(keyOf("resume.set", path), path, spec.Set[path]); ok {
 			r.set = append(r.set, constant)
 		}
 	}
 
-	c.errs = append(c.errs, apart.errs...)
+	c.errs = append(c.errs, separate.errs...)
 	c.binder.resume = r
 }
 
-// closeCursor closes the field that takes the cursor to query and body, unless one
-// of them names it: a client says where it stands by Last-Event-ID.
+// closeCursor closes the cursor's field to the query and the body, unless one of them lists it. A
+// client gives its position by Last-Event-ID.
 func (c *compiler) closeCursor(named ...Fields) {
 	r := c.binder.resume
 	if r == nil || len(r.place.steps) == 0 {
@@ -242,7 +237,7 @@ func (c *compiler) closeCursor(named ...Fields) {
 	c.binder.closed.add(tokens, &membership{key: "resume.field", reason: "it is set by the route"})
 }
 
-// bindCursor binds the field that takes the cursor.
+// bindCursor binds the field for the cursor.
 func (c *compiler) bindCursor(r *Resume, spec *ResumeSpec) {
 	const key = "resume.field"
 
@@ -256,7 +251,6 @@ func (c *compiler) bindCursor(r *Resume, spec *ResumeSpec) {
 	if r.kind, ok = CursorKindOf(p.field()); !ok || p.keyed() {
 		c.failf(key, "%s is %s; a cursor needs a field with a single string, bytes, integer or google.protobuf.Timestamp",
 			shown(spec.Field), kindOf(p))
-
 		return
 	}
 
@@ -265,7 +259,7 @@ func (c *compiler) bindCursor(r *Resume, spec *ResumeSpec) {
 	}
 }
 
-// CursorKindOf returns what a field holds, false where it cannot hold a cursor.
+// CursorKindOf returns the cursor kind of a field, or false if the field cannot hold a cursor.
 func CursorKindOf(f protoreflect.FieldDescriptor) (CursorKind, bool) {
 	if f.IsList() || f.IsMap() {
 		return 0, false

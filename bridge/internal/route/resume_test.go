@@ -90,7 +90,7 @@ func TestResumeErrors(t *testing.T) {
 		}
 
 		if _, ok := errors.AsType[*SpecError](err); !ok {
-			t.Errorf("%+v: %v is no *SpecError", tt.spec, err)
+			t.Errorf("%+v: %v is not a *SpecError", tt.spec, err)
 		}
 	}
 
@@ -99,11 +99,11 @@ func TestResumeErrors(t *testing.T) {
 	}
 
 	if b := compile(t, openSpec); b.Resume() != nil {
-		t.Error("a route that does not resume has a Resume")
+		t.Error("a Spec without Resume compiles to a Resume")
 	}
 }
 
-// TestResumeApply has each kind of field, its bounds, and what is beyond them.
+// TestResumeApply covers each kind of field, its bounds, and values beyond them.
 func TestResumeApply(t *testing.T) {
 	t.Parallel()
 
@@ -113,7 +113,7 @@ func TestResumeApply(t *testing.T) {
 		field  string
 		offset int64
 		cursor string
-		want   string // the request as JSON, or refused
+		want   string // the request's JSON, or refused
 	}{
 		{"topic", 0, "a b%~\n\x00", `{"topic":"a b%~\n\u0000"}`},
 		{"topic", 0, "\xff", refused},
@@ -149,7 +149,7 @@ func TestResumeApply(t *testing.T) {
 		{"after", 0, "-9223372036854775809", refused},
 		{"after", 1, "9223372036854775807", refused},
 		{"after", -1, "-9223372036854775808", refused},
-		{"after", -1, "9223372036854775808", `{"after":"9223372036854775807"}`}, // a cursor of another width
+		{"after", -1, "9223372036854775808", `{"after":"9223372036854775807"}`}, // the cursor is wider than the field
 		{"after", math.MinInt64, "18446744073709551615", `{"after":"9223372036854775807"}`},
 		{"after", math.MaxInt64, "-9223372036854775808", `{"after":"-1"}`},
 		{"after", 0, "99999999999999999999999", refused},
@@ -223,8 +223,7 @@ func TestResumeApply(t *testing.T) {
 	}
 }
 
-// TestResumeMerges appends to a request that sets what stands beside the fields
-// of resuming.
+// TestResumeMerges resumes a request that also sets other fields of the same messages.
 func TestResumeMerges(t *testing.T) {
 	t.Parallel()
 
@@ -274,19 +273,20 @@ func TestResumeMerges(t *testing.T) {
 	}
 
 	if got, err := b.Resume().Apply(plain, []byte("x")); err == nil || got != nil {
-		t.Errorf("a cursor that is none gives %q", got)
+		t.Errorf("an invalid cursor gives %q", got)
 	}
 
 	if !bytes.Equal(bound.Wire, plain) {
-		t.Error("the request itself has changed")
+		t.Error("Apply changed the request")
 	}
 
 	if got, err := b.Resume().Apply([]byte("\xff"), []byte("41")); err == nil {
-		t.Errorf("a request that is none gives %q", got)
+		t.Errorf("an invalid request gives %q", got)
 	}
 }
 
-// TestResumeOverrides: what resuming sets replaces what any other source has there, defaults, lists, maps, messages and oneofs too.
+// TestResumeOverrides checks that the fields for resuming replace the values of every other source:
+// defaults, lists, maps, messages and oneofs too.
 func TestResumeOverrides(t *testing.T) {
 	t.Parallel()
 
@@ -353,7 +353,8 @@ func TestResumeOverrides(t *testing.T) {
 	}
 }
 
-// TestCursorFieldIsClosed: a client says where it stands by its id, and by query or body only where they name the field.
+// TestCursorFieldIsClosed checks that a client sets the cursor's field only if the query or the body
+// lists it.
 func TestCursorFieldIsClosed(t *testing.T) {
 	t.Parallel()
 
@@ -373,7 +374,7 @@ func TestCursorFieldIsClosed(t *testing.T) {
 		}
 
 		if _, err := (request{body: `{"history":false}`}).bind(b); (err == nil) != tt.body.All {
-			t.Errorf("what resuming sets beside the cursor is a field like others: %v", err)
+			t.Errorf("a body that sets history: %v; resume.set closes no field", err)
 		}
 	}
 }
@@ -396,8 +397,8 @@ func TestResumeKinds(t *testing.T) {
 	}
 }
 
-// TestResumeOfOtherMessages has requests that are not an object of their fields,
-// and required fields that the request has and the cursor's part has not.
+// TestResumeOfOtherMessages covers requests that are not an object of their fields, and required fields
+// that only the request sets.
 func TestResumeOfOtherMessages(t *testing.T) {
 	t.Parallel()
 
@@ -445,7 +446,7 @@ func TestResumeOfOtherMessages(t *testing.T) {
 	}
 }
 
-// TestCursorErrorsAreSafeToLog holds that nothing raw of an id reaches a message.
+// TestCursorErrorsAreSafeToLog checks that no raw part of an id reaches an error.
 func TestCursorErrorsAreSafeToLog(t *testing.T) {
 	t.Parallel()
 
@@ -459,8 +460,8 @@ func TestCursorErrorsAreSafeToLog(t *testing.T) {
 	}
 }
 
-// FuzzResume holds that a cursor is taken only as it is written: what the field
-// then has is written as that text again, and nothing else of the request moves.
+// FuzzResume checks that Apply accepts a cursor only in its canonical form: the field's value renders
+// as the same text again, and no other field of the request changes.
 func FuzzResume(f *testing.F) {
 	fields := []string{"topic", "kinds.bytes_value", "after", "kinds.uint64_value", "kinds.int32_value", "kinds.timestamp"}
 	resumes := make([]*Resume, len(fields))
@@ -499,7 +500,7 @@ func FuzzResume(f *testing.F) {
 	})
 }
 
-// writtenCursor returns a field as the transcoder writes an id.
+// writtenCursor returns a field's value in the transcoder's form of an id.
 func writtenCursor(t *testing.T, m proto.Message, p place) string {
 	t.Helper()
 

@@ -12,9 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// parseText converts a text, as it stands in a query, a path or a header, to a
-// value of the field, or to an element where the field is repeated. The texts are
-// proto3 JSON scalars without their quotes; errors say what was wanted.
+// parseText converts a text from a query, a path or a header to a value of the field, or to an element
+// of a repeated field. Texts are proto3 JSON scalars without quotes.
 func parseText(f protoreflect.FieldDescriptor, text string) (protoreflect.Value, error) {
 	if !utf8.ValidString(text) {
 		return protoreflect.Value{}, fmt.Errorf("want valid UTF-8, got %s", quoted(text))
@@ -45,16 +44,15 @@ func parseText(f protoreflect.FieldDescriptor, text string) (protoreflect.Value,
 	return v, nil
 }
 
-// mismatch says what was wanted of a field, and what came.
+// mismatch returns an error with the value that the field wants and the text received.
 func mismatch(f protoreflect.FieldDescriptor, text string) error {
 	if f.Enum() == nil {
 		return fmt.Errorf("want %s, got %s", wanted(f), quoted(text))
 	}
-
 	return fmt.Errorf("want %s, got %s%s", wanted(f), quoted(text), didYouMean(nearestValue(f.Enum(), text)))
 }
 
-// parseEnum converts a value's name or number. An open enum takes any number.
+// parseEnum converts an enum value's name or number. An open enum takes any number.
 func parseEnum(e protoreflect.EnumDescriptor, text string) (protoreflect.Value, bool) {
 	if v := e.Values().ByName(protoreflect.Name(text)); v != nil {
 		return protoreflect.ValueOfEnum(v.Number()), true
@@ -65,7 +63,7 @@ func parseEnum(e protoreflect.EnumDescriptor, text string) (protoreflect.Value, 
 		return protoreflect.Value{}, false
 	}
 
-	n := protoreflect.EnumNumber(number.Int()) //nolint:gosec // an int32 went in
+	n := protoreflect.EnumNumber(number.Int()) //nolint:gosec // parsed as an int32
 
 	return protoreflect.ValueOfEnum(n), !e.IsClosed() || e.Values().ByNumber(n) != nil
 }
@@ -91,8 +89,8 @@ func parseMessage(m protoreflect.MessageDescriptor, text string) (protoreflect.V
 	return protoreflect.ValueOfMessage(message), true
 }
 
-// parseWrapped converts numbers and bytes exactly as protojson does, exponents,
-// NaN and both alphabets of base64 included, by way of the kind's wrapper.
+// parseWrapped converts numbers and bytes through the wrapper message of their kind, so that exponents,
+// NaN and both base64 alphabets parse exactly as in protojson.
 func parseWrapped(kind protoreflect.Kind, text string) (protoreflect.Value, bool) {
 	var wrapper proto.Message
 
@@ -132,8 +130,7 @@ func parseWrapped(kind protoreflect.Kind, text string) (protoreflect.Value, bool
 	return m.Get(m.Descriptor().Fields().ByName("value")), true
 }
 
-// parseShort converts the plain integers that requests are full of: digits
-// without a leading zero, too few to overflow.
+// parseShort is the fast path for small integers: digits without a leading zero, too few to overflow.
 func parseShort(text string) (int32, bool) {
 	if text == "" || len(text) > len("999999999") || text[0] == '0' && text != "0" {
 		return 0, false
@@ -162,8 +159,8 @@ func quoteJSON(text string) string {
 	return string(b)
 }
 
-// unmarshalJSON is protojson's Unmarshal, made safe: dynamic messages panic on
-// some inputs that generated ones refuse.
+// unmarshalJSON is protojson.Unmarshal. It recovers from panics: dynamic messages panic on some inputs
+// that generated ones refuse.
 func unmarshalJSON(opts protojson.UnmarshalOptions, data []byte, m proto.Message) (err error) {
 	defer func() {
 		if recover() != nil {

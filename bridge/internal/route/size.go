@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// CheckSize holds a request's target and headers against a limit in bytes, each
-// by itself. Errors are *Error: 414 for the target, 413 for the headers. The body
-// is for its reader to limit. No limit is 0.
+// CheckSize checks a request's target and its headers against a limit in bytes, each separately; 0 is
+// no limit. Errors are *Error: 414 for the target, 413 for the headers. The reader of the body limits
+// the body.
 func CheckSize(r *http.Request, limit int) error {
 	if limit <= 0 {
 		return nil
@@ -25,7 +25,7 @@ func CheckSize(r *http.Request, limit int) error {
 		}
 	}
 
-	// As HTTP/1.1 writes them: a colon, a space and a line break.
+	// HTTP/1.1 adds a colon, a space and a line break.
 	size := 0
 
 	for name, values := range r.Header {

@@ -13,33 +13,32 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// Spec says where the fields of a route's request message come from. Field paths
-// name fields by JSON or proto name and map entries as m.key or m[key].
+// Spec says where the fields of a route's request message come from. Field paths name fields by JSON or
+// proto name, and map entries as m.key or m[key].
 type Spec struct {
-	// Resume says which fields open the RPC at a cursor, nil for none.
-	// [Resume.Apply] sets them over what Bind has.
+	// Resume says which fields open the RPC at a cursor; nil if the route cannot resume. [Resume.Apply]
+	// sets them over the fields that Bind sets.
 	Resume *ResumeSpec
-	// Set are constants by field path, each a proto3 JSON value: string, bool, any
-	// integer or float, nil, or a []any or map[string]any of those.
+	// Set has constants by field path. Each is a proto3 JSON value: string, bool, any integer or float,
+	// nil, or a []any or map[string]any of those.
 	Set map[string]any
 	// Params are the field paths that the path template binds.
 	Params []string
-	// Headers are field paths by HTTP header. A missing header leaves its field
-	// unset; several lines of one are the elements of a repeated field.
+	// Headers has field paths by HTTP header. A missing header leaves its field unset; several lines of
+	// one header are the elements of a repeated field.
 	Headers map[string]string
-	// Query and Body are what clients may choose.
+	// Query and Body are the fields that clients may set.
 	Query, Body Fields
-	// Reserved are query names that are taken out before fields are looked at.
+	// Reserved are query names that Bind skips before it looks for fields.
 	Reserved []string
-	// Ignored are query names that are taken out likewise. One that ends in * is the
-	// beginning of names, of which those that the query may set are not taken out.
+	// Ignored are query names that Bind skips too. A name that ends in * is a prefix; Bind still reads
+	// the names with that prefix that the query may set.
 	Ignored []string
 	// Metadata are the HTTP headers that are forwarded to the upstream.
 	Metadata []Metadata
 }
 
-// Fields are all fields or those listed, with what is beneath them; the zero
-// value is none.
+// Fields are all fields, or the listed ones with everything beneath them. The zero value is no field.
 type Fields struct {
 	All   bool
 	Paths []string
@@ -49,31 +48,30 @@ type Fields struct {
 type Metadata struct {
 	// Name is the header's name in any case.
 	Name string
-	// Key says that the header is part of the topic's identity, unless it is one
-	// of those that differ with each request: x-request-id and those of tracing.
+	// Key says that the header is part of the topic's identity. It has no effect on headers that differ
+	// with each request: x-request-id and those of tracing.
 	Key bool
 }
 
-// Resolver finds the types in messages of any type and the extensions in bodies.
+// Resolver finds the types of Any messages and the extensions in bodies.
 type Resolver interface {
 	protoregistry.MessageTypeResolver
 	protoregistry.ExtensionTypeResolver
 }
 
-// SpecError is a Spec that does not fit its message or contradicts itself.
+// SpecError is an error of a Spec that does not fit its message or contradicts itself.
 type SpecError struct {
-	// Key is what of a route's configuration is wrong: path, resume.field,
-	// request.set.limit, request.query[0], …
+	// Key is the route's configuration key: path, resume.field, request.set.limit, request.query[0], …
 	Key string
-	// Message says what is wrong with it, without naming it again.
+	// Message is the problem, without the key.
 	Message string
 }
 
 // Error returns the key and the message.
 func (e *SpecError) Error() string { return e.Key + ": " + e.Message }
 
-// Compile makes a Binder for a message type. The nil resolver knows no types.
-// Its error joins a *SpecError for everything that is wrong.
+// Compile makes a Binder for a message type. A nil resolver knows no types. The error joins a
+// *SpecError for each problem.
 func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver) (*Binder, error) {
 	if resolver == nil {
 		resolver = new(protoregistry.Types)
@@ -117,7 +115,7 @@ func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver)
 	return c.binder, nil
 }
 
-// compiler collects a binder and what is wrong with its spec.
+// compiler builds a binder and collects the errors of its spec.
 type compiler struct {
 	binder    *Binder
 	decisions []decision
@@ -128,7 +126,7 @@ func (c *compiler) failf(key, format string, args ...any) {
 	c.errs = append(c.errs, &SpecError{Key: key, Message: fmt.Sprintf(format, args...)})
 }
 
-// keyOf returns the configuration key of an entry of a mapping.
+// keyOf returns the configuration key of a mapping's entry.
 func keyOf(mapping, key string) string {
 	for _, r := range key {
 		if r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') {
@@ -139,7 +137,7 @@ func keyOf(mapping, key string) string {
 	return mapping + "." + key
 }
 
-// resolve finds the place of a path that a key of the spec names.
+// resolve finds the place of a path in the spec; key is the configuration key to blame.
 func (c *compiler) resolve(key, path string) (place, bool) {
 	p, err := resolvePlace(c.binder.input, path)
 	if err == nil {
@@ -149,7 +147,6 @@ func (c *compiler) resolve(key, path string) (place, bool) {
 	var unknown *unknownFieldError
 	if !errors.As(err, &unknown) {
 		c.failf(key, "%s: %v", shown(path), err)
-
 		return place{}, false
 	}
 
@@ -163,7 +160,7 @@ func (c *compiler) resolve(key, path string) (place, bool) {
 	return place{}, false
 }
 
-// fieldsOf names the fields of a message, as the end of an error.
+// fieldsOf lists a message's fields for the end of an error.
 func fieldsOf(m protoreflect.MessageDescriptor) string {
 	names := make([]string, m.Fields().Len())
 	for i := range names {
@@ -177,7 +174,7 @@ func fieldsOf(m protoreflect.MessageDescriptor) string {
 	return "; it has " + listed(names)
 }
 
-// listed joins names for a message, of many only the first.
+// listed joins names for an error, and cuts a long list.
 func listed(names []string) string {
 	const most = 12
 
@@ -194,8 +191,8 @@ func listed(names []string) string {
 	return strings.Join(shownNames, ", ")
 }
 
-// bind finds the place of a path and closes it. Of two keys that bind one field,
-// or two members of one oneof, the weaker fails.
+// bind finds the place of a path and closes it to clients. If two keys bind one field, or two members
+// of one oneof, the weaker key fails.
 func (c *compiler) bind(key, path string) (place, bool) {
 	p, ok := c.resolve(key, path)
 	if !ok {
@@ -214,22 +211,21 @@ func (c *compiler) bind(key, path string) (place, bool) {
 
 	if other := c.binder.closed.add(prefix, &membership{key: key, reason: "it is set by the route"}); other != nil {
 		c.failf(key, "%s is bound by %s already", shown(path), other.key)
-
 		return place{}, false
 	}
 
 	return p, true
 }
 
-// decision is the member that a oneof of the message is bound to have.
+// decision is a oneof's member that the route sets.
 type decision struct {
 	prefix []string
 	member protoreflect.FieldDescriptor
 	key    string
 }
 
-// decide notes that a key binds a field, or something beneath it, which decides
-// the field's oneof.
+// decide records that a key binds a field or something beneath it, and so decides the field's oneof. It
+// returns false if another member was decided.
 func (c *compiler) decide(key string, prefix []string, member protoreflect.FieldDescriptor) bool {
 	oneof := realOneof(member)
 	if oneof == nil {
@@ -256,7 +252,7 @@ func (c *compiler) decide(key string, prefix []string, member protoreflect.Field
 	return true
 }
 
-// closeSiblings closes the other members of the oneofs that are decided.
+// closeSiblings closes the other members of decided oneofs.
 func (c *compiler) closeSiblings() {
 	for _, d := range c.decisions {
 		oneof := realOneof(d.member)
@@ -271,13 +267,12 @@ func (c *compiler) closeSiblings() {
 	}
 }
 
-// realOneof returns the oneof of a field, nil for the one that stands for the
-// presence of a single field.
+// realOneof returns the oneof of a field. It returns nil for a synthetic oneof, which only gives a
+// proto3 field presence.
 func realOneof(f protoreflect.FieldDescriptor) protoreflect.OneofDescriptor {
 	if oneof := f.ContainingOneof(); oneof != nil && !oneof.IsSynthetic() {
 		return oneof
 	}
-
 	return nil
 }
 
@@ -299,7 +294,6 @@ func (c *compiler) bindConstant(key, path string, value any) (constant, bool) {
 	bound, err := c.binder.parseConstant(p, value)
 	if err != nil {
 		c.failf(key, "%v", err)
-
 		return constant{}, false
 	}
 
@@ -343,7 +337,7 @@ func (c *compiler) bindHeaders(headers map[string]string) {
 	}
 }
 
-// open finds the fields that a source may set.
+// open returns the fields that a source may set.
 func (c *compiler) open(source string, fields Fields) openness {
 	if fields.All {
 		return openness{all: true}
@@ -377,7 +371,7 @@ func (c *compiler) open(source string, fields Fields) openness {
 	return o
 }
 
-// kindOf describes a place that a path variable does not fit.
+// kindOf describes a place that a path variable or a cursor does not fit.
 func kindOf(p place) string {
 	f := p.field()
 

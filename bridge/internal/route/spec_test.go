@@ -110,12 +110,12 @@ func TestCompileErrors(t *testing.T) {
 		}
 
 		if _, ok := errors.AsType[*SpecError](err); !ok {
-			t.Errorf("%+v: %v is no *SpecError", tt.spec, err)
+			t.Errorf("%+v: %v is not a *SpecError", tt.spec, err)
 		}
 	}
 }
 
-// TestConstants compares constants with what they are in proto3 JSON.
+// TestConstants compares constants with their proto3 JSON.
 func TestConstants(t *testing.T) {
 	t.Parallel()
 
@@ -161,7 +161,7 @@ func TestConstants(t *testing.T) {
 	}
 }
 
-// TestOpaqueRequests has messages whose JSON is not an object of their fields.
+// TestOpaqueRequests covers messages whose JSON is not an object of their fields.
 func TestOpaqueRequests(t *testing.T) {
 	t.Parallel()
 
@@ -206,8 +206,8 @@ func TestOpaqueRequests(t *testing.T) {
 	}
 }
 
-// A long list of the query's fields is cut in a message, so that a slip is not answered with a page.
-func TestALongListOfNamesIsCut(t *testing.T) {
+// An error cuts a long list of query fields, so that a typo does not produce a page of names.
+func TestLongListOfNamesIsCut(t *testing.T) {
 	names := strings.Split("a b c d e f g h i j k l m n", " ")
 	if got, want := listed(names), "a, b, c, d, e, f, g, h, i, j, k, l, …"; got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// spot is where in the message the reader of JSON is.
+// spot is the position of the JSON reader in the message.
 type spot struct {
-	// up is the spot of the message, list or map around, nil for the request.
+	// up is the spot of the enclosing message, list or map; nil for the request.
 	up *spot
-	// written is how the client wrote the last part of the way.
+	// written is the last part of the path in the client's spelling.
 	written string
-	// element counts the element of a list from 1; 0 is no element. It is written only
-	// for an error, since a body may have thousands.
+	// element is a list element's index plus 1, or 0 outside lists. It becomes text only in an error,
+	// since a body may have thousands of elements.
 	element int
 	depth   int
 
-	// The parts of the message's sets at the spot. given is nil in lists and
-	// extensions, which no key of the route and no query can name: such a spot is
-	// open and has no other source.
+	// The parts of the ledger and of the field sets at the spot. given is nil in lists and extensions:
+	// the route's keys and the query cannot name anything there, so all of it is open and no other
+	// source can set it.
 	given  *ledger
 	closed *fieldSet
 	open   openness
 }
 
-// child returns the spot of a field or an entry, as the client wrote it and by
-// its canonical token.
+// child returns the spot of a field or a map entry. written is the client's spelling, token the
+// canonical one.
 func (at *spot) child(written, token string) *spot {
 	c := &spot{up: at, written: written, depth: at.depth + 1, open: at.open}
 
@@ -37,17 +37,17 @@ func (at *spot) child(written, token string) *spot {
 	return c
 }
 
-// beyond returns the spot of what no key of the route can name.
-func (at *spot) beyond(written string) *spot {
+// extension returns the spot of an extension, which no key of the route can name.
+func (at *spot) extension(written string) *spot {
 	return &spot{up: at, written: written, depth: at.depth + 1, open: openness{all: true}}
 }
 
-// item returns the spot of an element of a list.
+// item returns the spot of a list element.
 func (at *spot) item(index int) *spot {
 	return &spot{up: at, element: index + 1, depth: at.depth + 1, open: openness{all: true}}
 }
 
-// String returns the spot as the client would name it, each part cut.
+// String returns the path of the spot in the client's spelling, each part cut.
 func (at *spot) String() string {
 	var parts []string
 	for ; at.up != nil; at = at.up {
@@ -73,17 +73,15 @@ func (at *spot) String() string {
 	return b.String()
 }
 
-// failf returns a 400 that names the spot, or the request as a whole at its top.
+// failf returns a 400 that names the spot; at the top it is about the whole request.
 func (at *spot) failf(format string, args ...any) error {
 	if at.up == nil {
 		return badRequest(format, args...)
 	}
-
 	return badField(at.String(), format, args...)
 }
 
-// give notes that a source gives the value at the spot. Its error is that the value
-// was given before.
+// give records the source of the value at the spot. It fails if the value was already given.
 func (at *spot) give(from origin) error {
 	if at.given == nil {
 		return nil
@@ -92,7 +90,6 @@ func (at *spot) give(from origin) error {
 	switch at.given.from {
 	case "":
 		at.given.from = from
-
 		return nil
 	case from:
 		return at.failf("it is given twice")
@@ -101,9 +98,8 @@ func (at *spot) give(from origin) error {
 	}
 }
 
-// unread returns the spot as it was before anything was given there, to read the same
-// JSON again.
-func (at *spot) unread() *spot {
+// fresh returns the spot with an empty ledger, for reading the same JSON again.
+func (at *spot) fresh() *spot {
 	again := *at
 	if at.given != nil {
 		again.given = &ledger{}

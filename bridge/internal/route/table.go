@@ -10,31 +10,29 @@ import (
 
 // Entry is a route of a table.
 type Entry struct {
-	// Path is the template, as ParseTemplate reads it.
+	// Path is a template for ParseTemplate.
 	Path string
-	// Methods are the HTTP methods served, in upper case; none means GET.
-	// HEAD comes with GET.
+	// Methods are the HTTP methods in upper case; empty means GET. HEAD comes with GET.
 	Methods []string
 }
 
 // Match is the route of a request.
 type Match struct {
-	// Index is the entry's index in what NewTable was given.
+	// Index is the entry's index in NewTable's argument.
 	Index int
-	// Params has the template's variables by field path, percent-decoded once.
-	// It belongs to the caller.
+	// Params has the template's variables by field path, percent-decoded once. The caller owns it.
 	Params map[string]string
 }
 
 // TemplateError is a template that does not parse.
 type TemplateError struct {
-	// Index is the entry's.
+	// Index is the entry's index.
 	Index int
-	// Err says what is wrong with the template.
+	// Err is the error in the template.
 	Err error
 }
 
-// Error returns what is wrong with the template.
+// Error returns the error in the template.
 func (e *TemplateError) Error() string { return fmt.Sprintf("path template: %v", e.Err) }
 
 // Unwrap returns Err.
@@ -55,8 +53,8 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("the paths %s and %s both match %s %s", e.Templates[0], e.Templates[1], e.Method, e.Path)
 }
 
-// Table finds the entry of a request. At most one entry matches any request, so
-// the order of entries means nothing.
+// Table finds the entry of a request. At most one entry matches a request, so the order of entries is
+// irrelevant.
 type Table struct {
 	entries []tableEntry
 	index   index
@@ -64,14 +62,13 @@ type Table struct {
 
 type tableEntry struct {
 	template Template
-	row      []unit // of the template
-	// methods are those served: HEAD too, where GET is.
+	row      []unit // the units of the template
+	// methods includes HEAD if it includes GET.
 	methods []string
 }
 
-// NewTable makes a table. Its error joins a *TemplateError for each entry that
-// does not parse and a *ConflictError for each that matches a request of an
-// earlier one.
+// NewTable makes a table. The error joins a *TemplateError for each entry that does not parse and a
+// *ConflictError for each entry that matches a request of an earlier one.
 func NewTable(entries []Entry) (*Table, error) {
 	var (
 		t    = &Table{entries: make([]tableEntry, 0, len(entries))}
@@ -82,7 +79,7 @@ func NewTable(entries []Entry) (*Table, error) {
 		template, err := ParseTemplate(e.Path)
 		if err != nil {
 			errs = append(errs, &TemplateError{Index: i, Err: err})
-			// A template without methods conflicts with none.
+			// An entry without methods conflicts with none.
 			t.entries = append(t.entries, tableEntry{})
 
 			continue
@@ -104,7 +101,7 @@ func NewTable(entries []Entry) (*Table, error) {
 	return t, nil
 }
 
-// served returns the methods that an entry answers as its own.
+// served returns the sorted methods of an entry, with HEAD if it has GET.
 func served(methods []string) []string {
 	if len(methods) == 0 {
 		methods = []string{http.MethodGet}
@@ -120,8 +117,8 @@ func served(methods []string) []string {
 	return slices.Compact(methods)
 }
 
-// conflict returns a *ConflictError when the next entry matches a request of an
-// earlier one: of the first, if there are several.
+// conflict returns a *ConflictError if an earlier entry matches a request of the next one. It reports
+// the first such entry.
 func (t *Table) conflict(next tableEntry) error {
 	var found *ConflictError
 
@@ -153,17 +150,16 @@ func (t *Table) conflict(next tableEntry) error {
 	return found
 }
 
-// Overlaps reports whether there is a request that both an entry and one of the
-// table's match. An entry that does not parse matches none.
+// Overlaps reports whether a request exists that both e and an entry of the table match. An entry that
+// does not parse matches none.
 func (t *Table) Overlaps(e Entry) bool {
 	template, err := ParseTemplate(e.Path)
-
 	return err == nil && t.conflict(tableEntry{template: template, row: template.units(), methods: served(e.Methods)}) != nil
 }
 
-// Match finds the entry of a request. Errors are *Error: 404 where no template
-// matches the path, 405 with Allow where none of those that do has the method.
-// OPTIONS is no entry's method; it is for the caller to answer, with Allowed.
+// Match finds the entry of a request. Errors are *Error: 404 if no template matches the path, 405 with
+// Allow if no matching entry has the method. No entry has the method OPTIONS; the caller answers it
+// with Allowed.
 func (t *Table) Match(r *http.Request) (Match, error) {
 	path, ok := splitPath(r.URL)
 	if !ok {
@@ -197,8 +193,8 @@ func errNoRoute() *Error {
 	return &Error{Status: http.StatusNotFound, Message: "no route has this path"}
 }
 
-// Allowed returns the methods of a path for an Allow header, sorted, with HEAD
-// where GET is and with OPTIONS; nil where no template matches.
+// Allowed returns the sorted methods of a path for an Allow header, with OPTIONS, and with HEAD if GET
+// is allowed. It returns nil if no template matches.
 func (t *Table) Allowed(u *url.URL) []string {
 	path, ok := splitPath(u)
 	if !ok {

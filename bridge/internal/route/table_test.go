@@ -67,7 +67,7 @@ func TestTableMatch(t *testing.T) {
 
 		var refused *Error
 		if errors.As(err, &refused); err != nil && refused == nil {
-			t.Fatalf("%s %s: %v is no *Error", tt.method, tt.target, err)
+			t.Fatalf("%s %s: %v is not an *Error", tt.method, tt.target, err)
 		}
 
 		switch {
@@ -108,7 +108,7 @@ func TestTableAllowed(t *testing.T) {
 	}
 }
 
-// conflicts has pairs of templates and a path that both match, "" for none.
+// conflicts are pairs of templates and a path that matches both, or "".
 var conflicts = []struct{ a, b, path string }{
 	{"/clock", "/clock", "/clock"},
 	{"/clock", "/cl%6Fck", "/clock"},
@@ -171,11 +171,10 @@ func text(err error) string {
 	if err == nil {
 		return ""
 	}
-
 	return err.Error()
 }
 
-func TestConflictNeedsAMethodInCommon(t *testing.T) {
+func TestConflictNeedsCommonMethod(t *testing.T) {
 	t.Parallel()
 
 	for _, tt := range []struct {
@@ -212,12 +211,12 @@ func TestNewTableReportsEverything(t *testing.T) {
 	}
 }
 
-// TestConflictProperty compares the search with brute force: all paths of up to
-// four segments over a small alphabet.
+// TestConflictProperty compares the search with brute force over all paths of up to four segments from
+// a small alphabet.
 func TestConflictProperty(t *testing.T) {
 	t.Parallel()
 
-	// Verbs stand only in the last segment, so the others need less.
+	// Only the last segment has a verb, so the others need fewer letters.
 	middle := []string{"a", "b", "x", "b:v"}
 	last := []string{
 		"a", "b", "x", "b:v", "a:v", "x:v", "x:w", "a:w:v", "b:w:v", "x:w:v", ":w:v", "b:v:v", "b:v:w:v",
@@ -270,7 +269,7 @@ func TestConflictProperty(t *testing.T) {
 		_, inB := b.match(path)
 
 		if !inA || !inB {
-			t.Fatalf("%s and %s: the example %s is matched by %v, %v", a, b, example, inA, inB)
+			t.Fatalf("%s and %s: the example %s matches the first: %v, the second: %v", a, b, example, inA, inB)
 		}
 	})
 }

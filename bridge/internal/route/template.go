@@ -21,12 +21,12 @@ const maxTemplate = 2048
 //	Variable  = "{" FieldPath [ "=" Segments ] "}" ;
 //	FieldPath = IDENT { "." IDENT } ;
 //
-// "*" takes one segment and "**" one or more; a template has at most one "**".
-// No segment that is taken is empty, "." or "..". A template without a verb takes
-// a colon in the last segment as any other character.
+// "*" matches one segment and "**" one or more; a template has at most one "**". No wildcard matches an
+// empty segment, "." or "..". In a template without a verb, a colon in the last segment is an ordinary
+// character.
 //
-// The matching is grpc-gateway's. The parser is not: grpc-gateway's is internal,
-// and finding two templates that overlap needs the segments.
+// grpc-gateway does the matching. It does not export its parser, and the search for overlapping
+// templates needs the segments, so this package has its own parser.
 type Template struct {
 	text     string
 	segments []segment
@@ -40,9 +40,9 @@ type segment struct {
 	kind segmentKind
 	// literal is the canonical text of a literal.
 	literal string
-	// multi says that the segment is part of a variable of several segments.
-	// What such a variable captures keeps "%2F" (google.api.http: "except
-	// "%2F" and "%2f" are left unchanged"), or "a/b" and "a%2Fb" would be one name.
+	// multi says that the segment is part of a variable of several segments. The value of such a
+	// variable keeps "%2F" (google.api.http: "except "%2F" and "%2f" are left unchanged"), or "a/b" and
+	// "a%2Fb" would be one name.
 	multi bool
 }
 
@@ -54,7 +54,7 @@ const (
 	manySegments
 )
 
-// ParseTemplate parses a path template. Errors say what is wrong and where.
+// ParseTemplate parses a path template. Errors name the problem and its position.
 func ParseTemplate(path string) (Template, error) {
 	if len(path) > maxTemplate {
 		return Template{}, fmt.Errorf("the template is longer than %d bytes", maxTemplate)
@@ -86,8 +86,7 @@ func (t Template) String() string { return t.text }
 // Params returns the field paths that the template binds, in order.
 func (t Template) Params() []string { return slices.Clone(t.params) }
 
-// match matches canonical segments and returns the values of the variables,
-// percent-decoded once.
+// match matches canonical segments and returns the values of the variables, percent-decoded once.
 func (t Template) match(path []string) (map[string]string, bool) {
 	if len(t.segments) == 0 || len(path) < len(t.segments) {
 		return nil, len(t.segments) == 0 && len(path) == 0
@@ -105,15 +104,14 @@ func (t Template) match(path []string) (map[string]string, bool) {
 		components[len(path)-1] = name
 	}
 
-	// The only errors are "no match" and a malformed escape, and a canonical
-	// segment has none.
+	// The only errors are "no match" and a malformed escape, which a canonical segment never has.
 	params, err := t.pattern.MatchAndEscape(t.keepSlashes(components), t.verb, runtime.UnescapingModeAllExceptSlash)
 
 	return params, err == nil
 }
 
-// keepSlashes encodes each "%2F" once more where a "*" takes it for a variable
-// of several segments: grpc-gateway decodes each "*" as if it stood alone.
+// keepSlashes encodes each "%2F" once more if a "*" in a variable of several segments matches it,
+// because grpc-gateway decodes each "*" as if it stood alone.
 func (t Template) keepSlashes(path []string) []string {
 	kept, extra := path, 0
 
@@ -137,14 +135,13 @@ func (t Template) keepSlashes(path []string) []string {
 	return kept
 }
 
-// templateParser holds a template while it is read.
+// templateParser is the state of parsing one template.
 type templateParser struct {
 	rest     string
 	segments []segment
 	verb     string
 	params   []string
-	// ends has, for each segment after which variables end, how many segments
-	// the variable has and its name.
+	// ends has the variable that ends after a segment, by the segment's index.
 	ends map[int]variableEnd
 }
 
@@ -183,8 +180,7 @@ func (p *templateParser) topSegment() error {
 	text := p.take("/{}")
 	p.rest = p.rest[len(text):]
 
-	// A wildcard may carry a verb, and so may the last literal, whose verb
-	// begins at its last colon.
+	// A wildcard and the last literal may carry a verb. A literal's verb begins at its last colon.
 	if p.rest == "" {
 		if at := strings.LastIndexByte(text, ':'); at >= 0 {
 			text, p.rest = text[:at], text[at:]
@@ -258,7 +254,7 @@ func (p *templateParser) variableSegments() error {
 		text := p.take("/{}")
 		p.rest = p.rest[len(text):]
 
-		// The last segment of the template is "}" and what may follow is a verb.
+		// Only "}" and a verb may follow the template's last segment.
 		last := !strings.Contains(p.rest, "/")
 		if err := p.addSegment(text, last, true); err != nil {
 			return err
@@ -278,11 +274,9 @@ func (p *templateParser) addSegment(text string, last, inVariable bool) error {
 		if last && p.rest == "" && len(p.segments) > 0 {
 			return errors.New("a segment is empty; leave out the / at the end")
 		}
-
 		return errors.New("a segment is empty")
 	case "*":
 		p.segments = append(p.segments, segment{kind: oneSegment})
-
 		return nil
 	case "**":
 		if slices.ContainsFunc(p.segments, func(s segment) bool { return s.kind == manySegments }) {
@@ -303,7 +297,7 @@ func (p *templateParser) addSegment(text string, last, inVariable bool) error {
 		return fmt.Errorf("the segment %q can never match", text)
 	}
 
-	// grpc-gateway captures literals as they are written, never decoded.
+	// grpc-gateway captures literals as written, without decoding.
 	if inVariable && strings.Contains(literal, "%") {
 		return fmt.Errorf("the literal %q inside a variable has a percent-encoded character", text)
 	}
@@ -313,16 +307,15 @@ func (p *templateParser) addSegment(text string, last, inVariable bool) error {
 	return nil
 }
 
-// take returns what stands before the next of the stops.
+// take returns the text before the next stop character.
 func (p *templateParser) take(stops string) string {
 	if at := strings.IndexAny(p.rest, stops); at >= 0 {
 		return p.rest[:at]
 	}
-
 	return p.rest
 }
 
-// compile makes grpc-gateway's pattern of the segments.
+// compile turns the segments into grpc-gateway's pattern.
 func (p *templateParser) compile() (runtime.Pattern, error) {
 	var (
 		ops  []int
@@ -331,7 +324,6 @@ func (p *templateParser) compile() (runtime.Pattern, error) {
 
 	constant := func(s string) int {
 		pool = append(pool, s)
-
 		return len(pool) - 1
 	}
 
@@ -376,7 +368,7 @@ func checkLiteral(text string) error {
 	return nil
 }
 
-// notAFieldPath says so of a variable. Other routers have other forms of variables.
+// notAFieldPath returns the error for a malformed variable. It recognizes the syntax of other routers.
 func notAFieldPath(path string) error {
 	name, _, _ := strings.Cut(path, ":")
 	several := strings.TrimSuffix(strings.TrimRight(name, "*"), "...")
@@ -391,7 +383,7 @@ func notAFieldPath(path string) error {
 	}
 }
 
-// checkFieldPath checks IDENT { "." IDENT }.
+// checkFieldPath checks the form IDENT { "." IDENT }.
 func checkFieldPath(path string) error {
 	for ident := range strings.SplitSeq(path, ".") {
 		for i, r := range ident {

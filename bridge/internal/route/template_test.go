@@ -11,7 +11,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 )
 
-// mustURL parses what a request line says.
+// mustURL parses a request target.
 func mustURL(tb testing.TB, target string) *url.URL {
 	tb.Helper()
 
@@ -197,9 +197,8 @@ func TestTemplateNames(t *testing.T) {
 	}
 }
 
-// FuzzParseTemplate holds what the package accepts against grpc-gateway's own
-// parser and mux: each template accepted here is accepted there, and both match
-// the same path with the same values.
+// FuzzParseTemplate compares the package with grpc-gateway's own parser and mux. grpc-gateway accepts
+// each template accepted here, and both match the same path with the same values.
 func FuzzParseTemplate(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"/", "/"},
@@ -241,7 +240,8 @@ func FuzzParseTemplate(f *testing.F) {
 		}
 
 		ours, ok := parsed.match(path)
-		// Where spellings differ, grpc-gateway compares bytes and decodes twice.
+		// grpc-gateway compares bytes and decodes twice, so it differs where a spelling is not
+		// canonical.
 		if u.RawPath != "" || u.EscapedPath() != u.Path || canonical(template, false) != template && !plain(template) {
 			return
 		}

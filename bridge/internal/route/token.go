@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// key reads a name of an object.
+// key reads a key of an object.
 func (r *jsonReader) key() (string, error) {
 	tok, err := r.token()
 	if err != nil {
@@ -33,8 +33,7 @@ func (r *jsonReader) token() (json.Token, error) {
 		return nil, badRequest("%s is not valid JSON after byte %d", r.whole, r.decoder.InputOffset())
 	}
 
-	// encoding/json reads a lone surrogate as U+FFFD and protojson refuses it
-	// without saying where.
+	// encoding/json replaces a lone surrogate by U+FFFD, and protojson refuses it without a position.
 	if _, ok := tok.(string); ok && hasLoneSurrogate(r.data[start:r.decoder.InputOffset()]) {
 		return nil, badRequest("%s has half of a surrogate pair before byte %d", r.whole, r.decoder.InputOffset())
 	}
@@ -42,8 +41,7 @@ func (r *jsonReader) token() (json.Token, error) {
 	return tok, nil
 }
 
-// delimiterOf returns what the JSON of a well-known type begins with, nil for those
-// that begin in several ways.
+// delimiterOf returns the first token of a well-known type's JSON, or nil if it may begin with several.
 func delimiterOf(m protoreflect.MessageDescriptor) json.Token {
 	switch m.FullName() {
 	case "google.protobuf.Any", "google.protobuf.Struct":
@@ -55,8 +53,7 @@ func delimiterOf(m protoreflect.MessageDescriptor) json.Token {
 	}
 }
 
-// hasLoneSurrogate reports whether a valid JSON string escapes half of a UTF-16
-// surrogate pair.
+// hasLoneSurrogate reports whether a valid JSON string escapes half of a UTF-16 surrogate pair.
 func hasLoneSurrogate(raw []byte) bool {
 	pending := false
 
@@ -92,14 +89,13 @@ func hasLoneSurrogate(raw []byte) bool {
 	return pending
 }
 
-// next returns the offset at which the next value begins.
+// next returns the offset of the next value.
 func (r *jsonReader) next() int {
 	rest := r.data[r.decoder.InputOffset():]
-
 	return len(r.data) - len(bytes.TrimLeft(rest, " \t\r\n:,"))
 }
 
-// mismatchJSON says what was wanted of a field, and what JSON came.
+// mismatchJSON returns an error with the value that the field wants and the JSON received.
 func mismatchJSON(f protoreflect.FieldDescriptor, raw []byte) error {
 	var text string
 	if err := json.Unmarshal(raw, &text); err == nil && len(raw) > 0 && raw[0] == '"' {
@@ -121,7 +117,7 @@ func mismatchJSON(f protoreflect.FieldDescriptor, raw []byte) error {
 	}
 }
 
-// shape names a token for a message.
+// shape names a token for an error.
 func shape(tok json.Token) string {
 	switch v := tok.(type) {
 	case nil:
@@ -130,7 +126,6 @@ func shape(tok json.Token) string {
 		if v == '[' {
 			return "an array"
 		}
-
 		return "an object"
 	case string:
 		return quoted(v)

@@ -12,18 +12,18 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// A field that one text cannot hold, such as a message, a map or a list of messages,
-// takes JSON: in the query, in a header and as a constant of the route. So a GET, and
-// with it an EventSource, can open every RPC.
+// A field that a single text cannot hold, such as a message, a map or a list of messages, takes JSON in
+// the query, in a header and as a constant of the route. So a GET, and with it an EventSource, can open
+// every RPC.
 
-// isJSON reports whether a text for a field is JSON. Lists take their elements one by
-// one, as texts, or all together as a JSON array.
+// isJSON reports whether a text for a field is JSON. A list takes its elements one by one as texts, or
+// all together as a JSON array.
 func isJSON(f protoreflect.FieldDescriptor, text string) bool {
 	return !takesText(f) || f.IsList() && strings.HasPrefix(text, "[")
 }
 
-// jsonOf returns the whole JSON of a text for a field: nothing stands for an empty
-// message, and an element of a list for a list of one.
+// jsonOf returns the complete JSON for a field's text. An empty text stands for an empty message, and a
+// single element for a list of one.
 func jsonOf(f protoreflect.FieldDescriptor, text string) string {
 	switch {
 	case f.IsMap():
@@ -32,7 +32,6 @@ func jsonOf(f protoreflect.FieldDescriptor, text string) string {
 		if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "[") {
 			return text
 		}
-
 		return "[" + text + "]"
 	case text != "" || isAnyJSON(f.Message()):
 		return text
@@ -43,14 +42,13 @@ func jsonOf(f protoreflect.FieldDescriptor, text string) string {
 	}
 }
 
-// isAnyJSON reports whether the JSON of a message may be any value.
+// isAnyJSON reports whether any JSON value is the JSON of the message.
 func isAnyJSON(m protoreflect.MessageDescriptor) bool {
 	return m.FullName() == "google.protobuf.Value"
 }
 
-// readJSON reads a text as the JSON of what stands at a place, as far as the source may
-// set it at the spot. It returns a message of the type around the place with nothing set
-// but the last step.
+// readJSON reads a text as JSON for the place p, within the fields that the source may set at the spot.
+// It returns a message of the type that contains the place's last step, with only that step set.
 func (b *Binder) readJSON(p place, text string, at *spot, from origin) (protoreflect.Message, error) {
 	f := p.field()
 
@@ -58,7 +56,7 @@ func (b *Binder) readJSON(p place, text string, at *spot, from origin) (protoref
 		return nil, at.failf("want valid UTF-8, got %s", quoted(text))
 	}
 
-	// An element becomes a list only once it is known to be one value.
+	// Wrapping an element into a list is safe only if it is one JSON value.
 	if whole := jsonOf(f, text); whole == text || f.IsList() {
 		if err := checkJSON(text); err != nil {
 			return nil, at.failf("%s", syntaxOf(f, err))
@@ -71,8 +69,8 @@ func (b *Binder) readJSON(p place, text string, at *spot, from origin) (protoref
 		return nil, nameSpot(err, at)
 	}
 
-	// protojson reads whole messages. The text cannot leave the place that it is put in:
-	// it is one value.
+	// protojson reads only whole messages. Wrapping the text cannot set another field, since it is one
+	// JSON value.
 	prefix, suffix := "{"+quoteJSON(p.last().field.JSONName())+":", "}"
 	if s := p.last(); s.keyed {
 		prefix, suffix = prefix+"{"+quoteJSON(s.key.String())+":", suffix+"}"
@@ -83,7 +81,7 @@ func (b *Binder) readJSON(p place, text string, at *spot, from origin) (protoref
 
 	if err := unmarshalJSON(opts, []byte(prefix+string(data)+suffix), m); err != nil {
 		detail, offset := position(err, []byte(prefix+string(data)+suffix))
-		again := at.unread()
+		again := at.fresh()
 
 		r := newJSONReader(b, data, "the value", from)
 		if found := r.locate(offset-len(prefix), func() error { return r.readValue(f, again) }); found != nil {
@@ -99,11 +97,10 @@ func (b *Binder) readJSON(p place, text string, at *spot, from origin) (protoref
 // checkJSON checks that a text is one JSON value.
 func checkJSON(text string) error {
 	var value json.RawMessage
-
 	return json.Unmarshal([]byte(text), &value) //nolint:wrapcheck // the caller looks for its type
 }
 
-// syntaxOf says where a text stops being JSON.
+// syntaxOf describes the position at which a text stops being JSON.
 func syntaxOf(f protoreflect.FieldDescriptor, err error) string {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
@@ -115,7 +112,7 @@ func syntaxOf(f protoreflect.FieldDescriptor, err error) string {
 		hint = "; what begins with [ is a JSON array, so a string that does is sent within one"
 	}
 
-	after := syntax.Offset - 1 // the byte that is wrong is the last one that was read
+	after := syntax.Offset - 1 // the last byte read is the wrong one
 	if strings.Contains(syntax.Error(), "unexpected end") {
 		after = syntax.Offset
 	}
@@ -123,8 +120,7 @@ func syntaxOf(f protoreflect.FieldDescriptor, err error) string {
 	return fmt.Sprintf("the value is not valid JSON after byte %d%s", after, hint)
 }
 
-// hintFor says which values a field takes whose text cannot be meant as its JSON, "" where
-// it may be.
+// hintFor describes the values of a field if the text is obviously not its JSON; else it returns "".
 func hintFor(f protoreflect.FieldDescriptor, name, text string) string {
 	begins := strings.TrimLeft(text, " \t\r\n")
 
@@ -146,7 +142,7 @@ func hintFor(f protoreflect.FieldDescriptor, name, text string) string {
 	}
 }
 
-// nameSpot gives an error about the JSON as a whole the name of its spot.
+// nameSpot adds the spot's name to an error about the JSON as a whole.
 func nameSpot(err error, at *spot) error {
 	var refused *Error
 	if errors.As(err, &refused) && refused.Field == "" {
@@ -156,9 +152,9 @@ func nameSpot(err error, at *spot) error {
 	return err
 }
 
-// merge adds the fields of a message to another of the same type. Lists grow and maps
-// get entries; a message that both have is merged in turn, in a map too, where
-// proto.Merge would replace it. Added values belong to both from then on.
+// merge adds the fields of src to dst, which has the same type. It appends to lists, adds entries to
+// maps, and merges messages that both have, within maps too, where proto.Merge would replace them. Both
+// messages share the added values afterwards.
 func merge(dst, src protoreflect.Message) {
 	src.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {

@@ -12,8 +12,8 @@ const (
 	bytesForm  = "base64"
 )
 
-// scalarForm says what the JSON of a well-known type looks like, "" for messages
-// whose JSON is no scalar.
+// scalarForm describes the JSON of a well-known type, or returns "" for messages whose JSON is not a
+// scalar.
 func scalarForm(m protoreflect.MessageDescriptor) string {
 	switch m.FullName() {
 	case "google.protobuf.Timestamp":
@@ -43,8 +43,8 @@ func scalarForm(m protoreflect.MessageDescriptor) string {
 	}
 }
 
-// isOpaque reports whether a message's JSON is not an object of its fields, so
-// that its fields cannot be named. google.protobuf.Empty is an object without any.
+// isOpaque reports whether a message's JSON is something other than an object of its fields, so that no
+// path can name its fields. google.protobuf.Empty is an object without fields, and not opaque.
 func isOpaque(m protoreflect.MessageDescriptor) bool {
 	switch m.FullName() {
 	case "google.protobuf.Any", "google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue":
@@ -54,20 +54,18 @@ func isOpaque(m protoreflect.MessageDescriptor) bool {
 	}
 }
 
-// takesNull reports whether a JSON null is a value of the field, and not the
-// same as leaving it out.
+// takesNull reports whether JSON null is a value of the field, rather than the same as leaving it out.
 func takesNull(f protoreflect.FieldDescriptor) bool {
 	return f.Message() != nil && f.Message().FullName() == "google.protobuf.Value" ||
 		f.Enum() != nil && f.Enum().FullName() == "google.protobuf.NullValue"
 }
 
-// takesText reports whether one text can be a value of the field, or one of its
-// elements.
+// takesText reports whether a text can be a value of the field, or one of its elements.
 func takesText(f protoreflect.FieldDescriptor) bool {
 	return !f.IsMap() && (f.Message() == nil || scalarForm(f.Message()) != "")
 }
 
-// wanted says what a value of the field, or an element of it, looks like.
+// wanted describes a value of the field, or an element of it.
 func wanted(f protoreflect.FieldDescriptor) string {
 	switch f.Kind() {
 	case protoreflect.EnumKind:
