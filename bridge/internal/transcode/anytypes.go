@@ -10,23 +10,23 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// Bounds on what messages can make a plan remember: type URLs, whose prefix is free, and types, which a resolver could
-// invent.
+// Messages can add type URLs, whose prefix is free, and types, which a resolver may invent, to a plan's
+// caches. These constants bound both.
 const (
 	maxKnownURLs   = 256
 	maxKnownTables = 16384
 )
 
-// anyTypes are the types met inside google.protobuf.Any. URLs are looked up without a lock or a copy; a new one is
-// added by copying the map, which ends soon.
+// anyTypes caches the types found inside google.protobuf.Any. Lookups need no lock. Adding a URL copies
+// the map, which becomes rare once the common types are known.
 type anyTypes struct {
 	byURL atomic.Pointer[map[string]*table]
 
 	mu       sync.Mutex
-	compiler *compiler // with the tables of the plan's own types
+	compiler *compiler // starts with the plan's own types
 }
 
-// anyTable gives the table of the type that a URL names, or nil if the resolver does not know it.
+// anyTable returns the table of a URL's type, or nil if the resolver does not know the type.
 func (p *Plan) anyTable(url []byte) *table {
 	known := p.anys.byURL.Load()
 	if known != nil {
@@ -48,7 +48,7 @@ func (a *anyTypes) add(url string, md protoreflect.MessageDescriptor) *table {
 	defer a.mu.Unlock()
 
 	if len(a.compiler.tables) > maxKnownTables {
-		// Not within reach of a resolver that knows a schema. Tables in use stay as they are.
+		// A resolver with a fixed schema never gets here. Tables in use stay valid.
 		a.compiler.forget()
 	}
 

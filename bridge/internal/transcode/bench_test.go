@@ -17,13 +17,13 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// contender is one of the ways from bytes to JSON that are compared.
+// contender is one of the compared conversions from bytes to JSON.
 type contender struct {
 	name string
 	run  func(wire []byte) error
 }
 
-// The ways that ratios are named for.
+// The contenders that ratios are named for.
 const (
 	planWay      = "plan"
 	defaultsWay  = "plan, emit_defaults"
@@ -32,16 +32,15 @@ const (
 	reorderedWay = "plan, out of order"
 )
 
-// benchPlan compiles a message type as the bridge does.
+// benchPlan compiles a message type like the bridge.
 func benchPlan(tb testing.TB, msg proto.Message, opts Options) *Plan {
 	tb.Helper()
 
 	opts.Resolver = protoregistry.GlobalTypes
-
 	return mustCompile(tb, msg, opts)
 }
 
-// appending runs a plan as the bridge does: into a buffer that is used again.
+// appending runs a plan like the bridge: it appends to a reused buffer.
 func appending(plan *Plan) func([]byte) error {
 	var (
 		dst []byte
@@ -50,12 +49,12 @@ func appending(plan *Plan) func([]byte) error {
 
 	return func(wire []byte) error {
 		dst, err = plan.AppendJSON(dst[:0], wire)
-
 		return err
 	}
 }
 
-// contenders are the plan and what it is compared with. Each decodes the bytes, prints the message and keeps nothing.
+// contenders returns the plan and its competitors. Each decodes the bytes, prints the message and keeps
+// nothing.
 func contenders(tb testing.TB, msg proto.Message) []contender {
 	tb.Helper()
 
@@ -100,11 +99,12 @@ func contenders(tb testing.TB, msg proto.Message) []contender {
 	}
 }
 
-// errWalk is that the bytes are not a message of the type.
+// errWalk reports bytes that are not a message of the type.
 var errWalk = errors.New("not the wire format")
 
-// walkTags looks at every tag of fields that the type knows, entries of maps included, and writes nothing: the floor under
-// anything that reads the wire format. Like the transcoder it is one loop without calls for what most messages are made of.
+// walkTags reads every tag of a type's known fields, map entries included, and writes nothing. It is a
+// lower bound for any reader of the wire format. Like the transcoder it is one loop without calls for
+// the most frequent fields.
 func walkTags(b []byte, t *table) error {
 	for i := 0; i < len(b); {
 		start := i
@@ -185,7 +185,7 @@ func walkEntry(b []byte, t *pairTable) error {
 	return walkTags(body, t.value.sub)
 }
 
-// BenchmarkAppend is one way on one message, for profiles and for counting allocations.
+// BenchmarkAppend runs one contender on one message, for profiles and for counting allocations.
 func BenchmarkAppend(b *testing.B) {
 	for _, m := range benchMessages(b) {
 		for _, w := range contenders(b, m.msg) {
@@ -209,7 +209,7 @@ func runWay(b *testing.B, w contender, wire []byte) {
 	}
 }
 
-// BenchmarkTapped is the plan with all three taps on what the bridge's own routes look like.
+// BenchmarkTapped runs a plan with all three taps on messages like those of the bridge's routes.
 func BenchmarkTapped(b *testing.B) {
 	event := sampleEvent(b)
 	wire := marshalWire(b, event)
@@ -243,8 +243,9 @@ const (
 	ratioSlice  = 20 * time.Millisecond
 )
 
-// BenchmarkRatios measures the table of docs/benchmarks.md: medians of ten rounds in one process, in each of which
-// every way has its turn, so that other work on the machine falls on all. It fails below the promised ratios.
+// BenchmarkRatios measures the table of docs/benchmarks.md: medians of ten rounds in one process. Each
+// round runs every contender, so that other load on the machine affects all of them. The benchmark
+// fails below the promised ratios.
 func BenchmarkRatios(b *testing.B) {
 	for b.Loop() {
 		b.Log("\n" + ratioTable(b))
@@ -258,7 +259,7 @@ func ratioTable(b *testing.B) string {
 
 	messages := benchMessages(b)
 	names := []string{}
-	times := map[string][]float64{} // by way, a median for each message
+	times := map[string][]float64{} // medians of the messages, by contender
 
 	for _, m := range messages {
 		all := contenders(b, m.msg)
@@ -267,7 +268,7 @@ func ratioTable(b *testing.B) string {
 		all = append(all, contender{reorderedWay, appending(benchPlan(b, m.msg, Options{}))})
 		inputs = append(inputs, backwards(b, m.msg))
 
-		// The library takes a little less for bytes in that order, and so the ratio is lower.
+		// The library is slightly faster on bytes in that order, so the ratio is lower.
 		backwardsDynamic := contender{"protojson on dynamicpb, out of order", all[2].run}
 		all = append(all, backwardsDynamic)
 		inputs = append(inputs, inputs[len(inputs)-1])
@@ -291,7 +292,8 @@ func ratioTable(b *testing.B) string {
 
 	fmt.Fprintf(&text, "\n|---|%s\n", strings.Repeat("---|", len(messages)))
 
-	// A benchmark's log is cut after ten lines, so that what the last way is measured for is only in its ratio.
+	// The testing package cuts a benchmark's log after ten lines, so the last contender appears only in
+	// its ratio.
 	for _, name := range names[:len(names)-1] {
 		base := times[dynamicWay]
 		if strings.HasSuffix(name, "out of order") {
@@ -324,7 +326,7 @@ func atLeast(b *testing.B, what string, got, want float64) {
 	}
 }
 
-// medians runs every way in each of ten rounds, and gives the median nanoseconds of a message.
+// medians runs every contender in each of ten rounds and returns the median nanoseconds per message.
 func medians(b *testing.B, all []contender, inputs [][]byte) []float64 {
 	b.Helper()
 
@@ -346,7 +348,8 @@ func medians(b *testing.B, all []contender, inputs [][]byte) []float64 {
 	return result
 }
 
-// perMessage runs a way for a slice of CPU time. Garbage of the way before is collected first.
+// perMessage runs a contender for a slice of CPU time, after collecting the previous contender's
+// garbage.
 func perMessage(b *testing.B, w contender, wire []byte) float64 {
 	b.Helper()
 	runtime.GC()
@@ -368,7 +371,7 @@ func perMessage(b *testing.B, w contender, wire []byte) float64 {
 	}
 }
 
-// backwards writes a message with the fields of its outermost level in falling order.
+// backwards encodes a message with its outermost fields in falling order.
 func backwards(tb testing.TB, msg proto.Message) []byte {
 	tb.Helper()
 

@@ -14,15 +14,15 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// benchMessage is one of the messages that are measured.
+// benchMessage is one of the measured messages.
 type benchMessage struct {
 	name  string
 	msg   proto.Message
 	wire  []byte
-	reach float64 // how many times faster than protojson on dynamicpb it has to be
+	reach float64 // the minimum speed relative to protojson on dynamicpb
 }
 
-// benchMessages are the messages of bench.proto at the sizes that it says.
+// benchMessages returns the messages of bench.proto in the sizes that it names.
 func benchMessages(tb testing.TB) []benchMessage {
 	tb.Helper()
 
@@ -41,7 +41,7 @@ func benchMessages(tb testing.TB) []benchMessage {
 	return all
 }
 
-// noon is the time that the messages are about.
+// noon is the time within the messages.
 var noon = time.Date(2026, time.March, 14, 12, 0, 0, 123456789, time.UTC)
 
 func benchTick(i int) *testv1.BenchTick {
@@ -129,8 +129,8 @@ func benchBatch() *testv1.BenchBatch {
 	return msg
 }
 
-// TestBenchMessages holds the messages to the sizes that their figures are given for, and the plan to taking them in one
-// pass without an allocation.
+// TestBenchMessages checks the sizes of the messages, and that the plan prints them in one pass without
+// an allocation.
 func TestBenchMessages(t *testing.T) {
 	sizes := map[string]int{"tick": 49, "delta": 40, "chat": 455, "event": 2048, "batch": 64 << 10}
 

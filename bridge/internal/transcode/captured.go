@@ -6,10 +6,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// readTaken turns what a pass took for the id and the name into text.
-func (r *run) readTaken(out *Tapped) bool {
+// readCaptured converts the captured values of the id and the name to text.
+func (r *run) readCaptured(out *Tapped) bool {
 	if r.plan.id != nil {
-		if !r.readID(out, &out.taken[idSlot]) {
+		if !r.readID(out, &out.captured[idSlot]) {
 			return false
 		}
 
@@ -17,15 +17,15 @@ func (r *run) readTaken(out *Tapped) bool {
 	}
 
 	if r.plan.event != nil {
-		r.plan.event.readTaken(out, &out.taken[nameSlot])
+		r.plan.event.readCaptured(out, &out.captured[nameSlot])
 		out.Name = out.name
 	}
 
 	return true
 }
 
-// readID is idTap.append for a value that is still on the wire.
-func (r *run) readID(out *Tapped, t *taken) bool {
+// readID is idTap.append for a value in wire format.
+func (r *run) readID(out *Tapped, t *captured) bool {
 	value := t.last()
 	if value == nil {
 		return true
@@ -65,8 +65,8 @@ func (r *run) readID(out *Tapped, t *taken) bool {
 	return true
 }
 
-// readTaken is nameTap.append for a value that is still on the wire.
-func (t *nameTap) readTaken(out *Tapped, found *taken) {
+// readCaptured is nameTap.append for a value in wire format.
+func (t *nameTap) readCaptured(out *Tapped, found *captured) {
 	value := found.last()
 
 	switch {
@@ -88,11 +88,10 @@ func (t *nameTap) readTaken(out *Tapped, found *taken) {
 	out.HasName = len(out.name) > 0
 }
 
-// appendNumber appends the name that a number stands for; that of zero where the field is not on the wire.
-func (t *nameTap) appendNumber(dst []byte, found *taken, value []byte) []byte {
+// appendNumber appends the name for a number. A field that is not on the wire has the default's name.
+func (t *nameTap) appendNumber(dst []byte, found *captured, value []byte) []byte {
 	if value == nil {
 		dst, _ = t.appendValue(dst, t.field.Default())
-
 		return dst
 	}
 
@@ -109,8 +108,9 @@ func (t *nameTap) appendNumber(dst []byte, found *taken, value []byte) []byte {
 	return append(dst, n.Name()...)
 }
 
-// last is the value that counts: the only one, or that of a list's last element. It is nil if the field is not set.
-func (t *taken) last() []byte {
+// last returns the effective value: the only one, or a list's last element. It is nil if the field is
+// not set.
+func (t *captured) last() []byte {
 	if t.entry == nil {
 		return nil
 	}
@@ -120,7 +120,6 @@ func (t *taken) last() []byte {
 	switch t.entry.form {
 	case packedForm:
 		body, _ := chunk(b, 0)
-
 		return lastElement(body, t.entry, 0)
 	case listForm:
 		return lastElement(b, t.entry, len(t.entry.tag))
@@ -129,7 +128,7 @@ func (t *taken) last() []byte {
 	}
 }
 
-// lastElement is the last of several values, with gap bytes between two of them.
+// lastElement returns the last of several values that have gap bytes between them.
 func lastElement(b []byte, e *entry, gap int) []byte {
 	wire := kindOps[e.field.Kind()].wire
 
@@ -149,7 +148,7 @@ func lastElement(b []byte, e *entry, gap int) []byte {
 	return nil
 }
 
-// number decodes a number's bits that count.
+// number decodes the significant bits of a number.
 func number(b []byte, e *entry) uint64 {
 	var v uint64
 
@@ -166,7 +165,7 @@ func number(b []byte, e *entry) uint64 {
 	return v & e.mask
 }
 
-// appendPlain appends a number without the quotes that 64 bits have in JSON.
+// appendPlain appends a number without the quotes of 64-bit integers in JSON.
 func appendPlain(dst []byte, v uint64, e *entry) []byte {
 	start := len(dst)
 
@@ -180,12 +179,11 @@ func appendPlain(dst []byte, v uint64, e *entry) []byte {
 	return dst[:start+n]
 }
 
-// project leaves only the tapped part of what was printed after start, or what stands for it if it is not set.
-func (t *dataTap) project(dst []byte, start int, found *taken, defaults string) []byte {
+// project reduces the JSON after start to the tapped part, or to the JSON of the unset part.
+func (t *dataTap) project(dst []byte, start int, found *captured, defaults string) []byte {
 	switch {
 	case found.to > found.from:
 		n := copy(dst[start:], dst[found.from:found.to])
-
 		return dst[:start+n]
 	case !found.inside || t.field == nil || t.field.HasPresence():
 		return append(dst[:start], "null"...)

@@ -2,22 +2,21 @@ package transcode
 
 import "unicode/utf8"
 
-// check reports whether the library would decode a message. It prints nothing: what it looks at will be left out.
+// check reports whether the library would decode a message. The orderly pass calls it for messages that
+// it leaves out of the JSON, and tooHeavy to count messages.
 func (r *run) check(b []byte, t *table, depth int) bool {
 	switch {
 	case depth > r.plan.maxDepth:
 		r.stop(tooDeep)
-
 		return false
 	case t.foreign:
 		r.stop(foreignType)
-
 		return false
 	case !r.count():
 		return false
 	}
 
-	if r.weighing && t.kind == anyKind && !r.weighAny(b, t, depth) {
+	if r.countOnly && t.kind == anyKind && !r.countAny(b, t, depth) {
 		return false
 	}
 
@@ -33,8 +32,8 @@ func (r *run) check(b []byte, t *table, depth int) bool {
 	}
 }
 
-// checkValue does the same for a field of a message at the given depth. The value may be that of several fields of a
-// list or a map, with their tags between.
+// checkValue is check for one value of a field in a message at the given depth. A list or a map is
+// never left out as a whole, so value is at most one element or one entry of it.
 func (r *run) checkValue(b []byte, e *entry, depth int) bool {
 	switch e.plain {
 	case mapForm:
@@ -55,7 +54,6 @@ func (r *run) checkOne(b []byte, e *entry, depth int) bool {
 	case stringForm:
 		if text, _ := chunk(b, 0); e.utf8 && !utf8.Valid(text) {
 			r.stop(badText)
-
 			return false
 		}
 	case messageForm, groupForm:
@@ -81,7 +79,6 @@ func (r *run) checkPacked(b []byte, e *entry) bool {
 
 		if i < 0 || i > len(body) {
 			r.stop(malformed)
-
 			return false
 		}
 	}
@@ -92,7 +89,6 @@ func (r *run) checkPacked(b []byte, e *entry) bool {
 func (r *run) checkPair(b []byte, e *entry, depth int) bool {
 	if depth >= r.plan.maxDepth {
 		r.stop(tooDeep)
-
 		return false
 	}
 
@@ -109,26 +105,24 @@ func (r *run) checkPair(b []byte, e *entry, depth int) bool {
 
 	if e.pair.key.utf8 && !utf8.Valid(p.text) {
 		r.stop(badText)
-
 		return false
 	}
 
 	return !p.valued || r.checkValue(p.value, e.pair.value, depth+1)
 }
 
-// count counts a message or an entry of a map, as far as there may be more of them.
+// count counts a message or a map entry. When countOnly is set it stops at maxPieces.
 func (r *run) count() bool {
-	if r.counted++; r.weighing && r.counted > maxPieces {
+	if r.counted++; r.countOnly && r.counted > maxPieces {
 		r.stop(tooSplit)
-
 		return false
 	}
 
 	return true
 }
 
-// weighAny counts what an Any holds, if that can be found out.
-func (r *run) weighAny(b []byte, t *table, depth int) bool {
+// countAny counts the messages inside an Any if the type is known.
+func (r *run) countAny(b []byte, t *table, depth int) bool {
 	url, body, ok := r.packedAny(b, t)
 	if !ok {
 		return false
@@ -139,14 +133,15 @@ func (r *run) weighAny(b []byte, t *table, depth int) bool {
 	return content == nil || r.check(body, content, depth+1)
 }
 
-// tooHeavy reports whether a message is made of more messages than the library should be given: each takes it some 400
-// bytes, even an empty one. Messages inside extensions, and bytes that cannot be decoded anyway, are not counted.
+// tooHeavy reports whether a message contains too many messages for the library, which needs some 400
+// bytes for each, even for an empty one. Messages inside extensions and undecodable bytes are not
+// counted.
 func (p *Plan) tooHeavy(wire []byte) bool {
-	if len(wire) <= askLimit {
+	if len(wire) <= libraryLimit {
 		return false
 	}
 
-	r := run{plan: p, effort: effortFor(len(wire)), weighing: true}
+	r := run{plan: p, effort: effortFor(len(wire)), countOnly: true}
 	r.check(wire, p.root, 1)
 	r.release()
 

@@ -2,9 +2,10 @@ package transcode
 
 import "bytes"
 
-// compact removes, in place, the blanks between the tokens of the JSON after start. protojson writes one after each
-// comma or none, by a hash of the executable. The JSON is protojson's own, so it is not parsed: outside of strings only
-// blanks go, and a string ends at the first quote that no backslash escapes.
+// compact removes, in place, the spaces between the JSON tokens after start. protojson puts a space
+// after each comma or not, depending on a hash of the executable. The input is protojson's output, so
+// compact need not parse it: a space outside of strings is never significant, and a string ends at the
+// first unescaped quote.
 func compact(buf []byte, start int) []byte {
 	r := bytes.IndexByte(buf[start:], ' ')
 	if r < 0 {
@@ -31,7 +32,7 @@ func compact(buf []byte, start int) []byte {
 	return buf[:w]
 }
 
-// stringLen is the length of the JSON string that b begins with, both quotes included.
+// stringLen returns the length of the JSON string at the start of b, with its quotes.
 func stringLen(b []byte) int {
 	i := 1
 	for i < len(b) && b[i] != '"' {

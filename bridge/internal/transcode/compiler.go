@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// compiler makes tables of message types, each once. Tables refer to each other, so that all that a type reaches is
-// compiled with it.
+// compiler makes one table per message type. Tables refer to each other, so compiling a type compiles
+// all types that it reaches.
 type compiler struct {
 	defaults    bool
 	protoNames  bool
@@ -22,17 +22,17 @@ type compiler struct {
 func newCompiler(opts *Options) *compiler {
 	c := &compiler{defaults: opts.EmitDefaults, protoNames: opts.ProtoNames, enumNumbers: opts.EnumNumbers}
 	c.forget()
-
 	return c
 }
 
-// forget makes all further types be compiled anew.
+// forget empties the cache, so that types are compiled again.
 func (c *compiler) forget() {
 	c.tables = map[protoreflect.MessageDescriptor]*table{}
 	c.enums = map[protoreflect.EnumDescriptor]*enumTable{}
 }
 
-// message gives the table of a type. While a type that reaches itself is compiled, its table is not complete yet.
+// message returns the table of a type. The table of a recursive type is incomplete while its fields are
+// compiled.
 func (c *compiler) message(md protoreflect.MessageDescriptor) *table {
 	if t, ok := c.tables[md]; ok {
 		return t
@@ -40,7 +40,7 @@ func (c *compiler) message(md protoreflect.MessageDescriptor) *table {
 
 	t := &table{
 		name: md.FullName(), kind: kindOf(md.FullName()),
-		required: int32(md.RequiredNumbers().Len()), //nolint:gosec // as many as fields
+		required: int32(md.RequiredNumbers().Len()), //nolint:gosec // at most the number of fields
 		foreign:  md.IsPlaceholder() || isMessageSet(md) || !isAsKnown(md),
 	}
 	c.tables[md] = t
@@ -101,7 +101,8 @@ func (t *table) add(e entry) {
 	t.entries = append(t.entries, e)
 }
 
-// entry is what holds for a field whatever its cardinality; its form is that of one value.
+// entry returns the part of a field's entry that is independent of its cardinality. Its form is that of
+// a single value.
 func (c *compiler) entry(fd protoreflect.FieldDescriptor) entry {
 	info := kindOps[fd.Kind()]
 	e := entry{
@@ -143,13 +144,12 @@ func (c *compiler) entry(fd protoreflect.FieldDescriptor) entry {
 func (c *compiler) enumEntry(e *entry, ed protoreflect.EnumDescriptor) {
 	if ed.FullName() == nullValueName {
 		e.op, e.zero = nullOp, "null"
-
 		return
 	}
 
 	e.enum = c.enum(ed)
-	// The print of an absent value of a map's entry. Elsewhere only fields without presence print a default, and
-	// theirs is 0, which a type without presence has first.
+	// zero is the JSON of a map entry's absent value, and of a field without presence under
+	// EmitDefaults. The latter is always 0, the first value of such an enum.
 	if e.field.Cardinality() != protoreflect.Repeated {
 		e.zero = string(appendEnum(nil, int32(e.field.Default().Enum()), e.enum))
 	}
@@ -194,7 +194,7 @@ func (c *compiler) enum(ed protoreflect.EnumDescriptor) *enumTable {
 		n := int32(value.Number())
 		text := `"` + string(value.Name()) + `"`
 
-		// Of aliases the first counts.
+		// The first of several aliases is the name.
 		if ed.Values().ByNumber(value.Number()) != value {
 			continue
 		}
@@ -210,7 +210,7 @@ func (c *compiler) enum(ed protoreflect.EnumDescriptor) *enumTable {
 	return t
 }
 
-// addDefaults writes down what EmitDefaults prints for fields that are not on the wire.
+// addDefaults stores the JSON that EmitDefaults prints for fields that are not on the wire.
 func (c *compiler) addDefaults(t *table, md protoreflect.MessageDescriptor) {
 	if !c.defaults {
 		return
@@ -232,7 +232,7 @@ func (c *compiler) addDefaults(t *table, md protoreflect.MessageDescriptor) {
 	t.defaults = all.String()
 }
 
-// addressEntries fills the ways from a tag to its entry.
+// addressEntries fills the lookup structures from tags to entries.
 func (t *table) addressEntries() {
 	t.sparse = map[uint32]uint16{}
 
@@ -245,7 +245,7 @@ func (t *table) addressEntries() {
 		}
 
 		if e.form == packedForm {
-			continue // found by the entry it belongs to
+			continue // reached through the other entry's alt
 		}
 
 		if e.number < denseLimit {
@@ -257,7 +257,7 @@ func (t *table) addressEntries() {
 	}
 }
 
-// kindOf says how messages of this name print.
+// kindOf returns the JSON form of the messages with this name.
 func kindOf(name protoreflect.FullName) messageKind {
 	switch name {
 	case anyName:
@@ -283,15 +283,15 @@ func kindOf(name protoreflect.FullName) messageKind {
 	return objectKind
 }
 
-// isMessageSet reports whether a type is a proto1 MessageSet, which protobuf-go knows only by build tag.
+// isMessageSet reports whether a type is a proto1 MessageSet, which protobuf-go supports only under a
+// build tag.
 func isMessageSet(md protoreflect.MessageDescriptor) bool {
 	set, ok := md.(interface{ IsMessageSet() bool })
-
 	return ok && set.IsMessageSet()
 }
 
-// enforcesUTF8 reports whether decoding refuses invalid UTF-8 in a field: always in proto3, by a feature in editions.
-// Where it does not, printing does.
+// enforcesUTF8 reports whether decoding refuses invalid UTF-8 in a field: always in proto3, by a
+// feature in editions. Otherwise printing refuses it.
 func enforcesUTF8(fd protoreflect.FieldDescriptor) bool {
 	if fd.Syntax() == protoreflect.Editions {
 		if f, ok := fd.(interface{ EnforceUTF8() bool }); ok {

@@ -9,5 +9,5 @@ import (
 
 var testStart = time.Now()
 
-// spentTime is the time on the wall, where there is no better clock.
+// spentTime returns wall-clock time on systems without a better clock.
 func spentTime(testing.TB) time.Duration { return time.Since(testStart) }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// spentTime is the CPU time that the process has taken: what other processes do to the clock on the wall is not in it.
+// spentTime returns the CPU time of the process, which other processes hardly affect.
 func spentTime(tb testing.TB) time.Duration {
 	tb.Helper()
 

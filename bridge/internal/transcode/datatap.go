@@ -10,7 +10,7 @@ import (
 // dataTap is the part of a message that is printed.
 type dataTap struct {
 	path  fieldPath
-	field protoreflect.FieldDescriptor // nil: oneof
+	field protoreflect.FieldDescriptor // nil if oneof is set
 	oneof protoreflect.OneofDescriptor
 }
 
@@ -28,8 +28,8 @@ func compileData(md protoreflect.MessageDescriptor, tap DataTap) (*dataTap, erro
 	return t, nil
 }
 
-// checkParent refuses parts of messages that do not print as an object of their fields: there the part has no JSON of
-// its own.
+// checkParent refuses a part of a message whose JSON is not an object of its fields: such a part has no
+// JSON of its own.
 func (t *dataTap) checkParent() error {
 	var d protoreflect.Descriptor = t.field
 	if t.oneof != nil {
@@ -43,7 +43,7 @@ func (t *dataTap) checkParent() error {
 	return nil
 }
 
-// find gives the field to print and the message it is in; nil for null.
+// find returns the field to print and its message; nil means JSON null.
 func (t *dataTap) find(msg protoreflect.Message) (protoreflect.Message, protoreflect.FieldDescriptor) {
 	msg, ok := t.path.follow(msg)
 	if !ok {
@@ -62,8 +62,8 @@ func (t *dataTap) find(msg protoreflect.Message) (protoreflect.Message, protoref
 	return msg, fd
 }
 
-// appendPart appends the JSON of the tapped part of a message that took wireLen bytes. After an error its first result
-// means nothing.
+// appendPart appends the JSON of the tapped part of a message of wireLen bytes. The first result is
+// invalid after an error.
 func (p *Plan) appendPart(dst []byte, msg protoreflect.Message, wireLen int) (out []byte, err error) {
 	defer p.guard(&err)
 
@@ -95,9 +95,9 @@ func (p *Plan) appendPart(dst []byte, msg protoreflect.Message, wireLen int) (ou
 	return p.seal(unwrapField(printed, len(dst)), len(dst))
 }
 
-// oneField shows protojson a message that has one field only, set to what it is, so that a list, a map or a scalar is
-// printed by the same code and options as inside its message. All other fields claim to be set and are not ranged over,
-// so that none is printed as a default.
+// oneField presents a message with a single field to protojson, so that protojson prints a list, a map
+// or a scalar by the same code and options as within the message. All other fields claim to be set, so
+// that none is printed as a default, and Range skips them.
 type oneField struct {
 	protoreflect.Message
 	field protoreflect.FieldDescriptor
@@ -115,10 +115,9 @@ func (o oneField) Range(f func(protoreflect.FieldDescriptor, protoreflect.Value)
 	f(o.field, o.Get(o.field))
 }
 
-// unwrapField turns the `{"name":value}` after start into `value`, in place.
+// unwrapField replaces the `{"name":value}` after start by `value`, in place.
 func unwrapField(buf []byte, start int) []byte {
 	from := start + 1 + stringLen(buf[start+1:]) + 1 // brace, name, colon
 	n := copy(buf[start:], buf[from:len(buf)-1])
-
 	return buf[:start+n]
 }

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// pass prints a message by one of the two passes alone, without asking the library.
+// pass prints a message with one of the two passes alone, without the library.
 func pass(p *Plan, wire []byte, orderly bool) ([]byte, failure) {
 	var r run
 
@@ -23,21 +23,21 @@ func pass(p *Plan, wire []byte, orderly bool) ([]byte, failure) {
 	r.release()
 
 	if (out == nil) != (r.failure != noFailure) {
-		panic("a pass must either print or say why not")
+		panic("a pass returned neither JSON nor a failure")
 	}
 
 	return out, r.failure
 }
 
-// sameVerdict holds a plan, and each of its passes, to dynamicpb and protojson on any bytes: what is printed is the
-// same, and what is refused is refused by both. The orderly pass's own errors are held to it too, although the library
-// is asked before they count.
+// sameVerdict compares a plan, and each of its passes, with dynamicpb and protojson on arbitrary bytes:
+// both print the same JSON, and refuse the same messages. It compares the orderly pass's own errors
+// too, although the plan lets the library confirm them.
 func sameVerdict(plan *Plan, md protoreflect.MessageDescriptor, wire []byte, opts Options) error {
 	want, wantErr := reference(md, wire, opts)
 	given := bytes.Clone(wire)
 
-	differs := func(who string, got []byte, why string) error {
-		return fmt.Errorf("%s, %s, %x, %s:\n got %s, %s\nwant %s, %w", md.FullName(), opts, given, who, got, why, want, wantErr)
+	differs := func(by string, got []byte, why string) error {
+		return fmt.Errorf("%s, %s, %x, %s:\n got %s, %s\nwant %s, %w", md.FullName(), opts, given, by, got, why, want, wantErr)
 	}
 
 	if got, f := pass(plan, wire, false); f == noFailure && (wantErr != nil || !bytes.Equal(got, want)) {
@@ -50,7 +50,7 @@ func sameVerdict(plan *Plan, md protoreflect.MessageDescriptor, wire []byte, opt
 	case f == noFailure && (wantErr != nil || !bytes.Equal(got, want)), f.isError() && !f.isBound() && wantErr == nil, f == disorder:
 		return differs("orderly pass", got, f.reason())
 	case f.isBound():
-		return nil // limits that protojson has not
+		return nil // limits that protojson lacks
 	}
 
 	got, err := plan.AppendJSON([]byte("head"), wire)
@@ -65,7 +65,7 @@ func sameVerdict(plan *Plan, md protoreflect.MessageDescriptor, wire []byte, opt
 	return nil
 }
 
-// isBound reports whether a failure is by a limit of this package.
+// isBound reports whether a failure is a limit of this package.
 func (f failure) isBound() bool {
 	return f == tooDeep || f == anyTooDeep || f == tooSplit || f == tooLarge
 }
@@ -75,11 +75,11 @@ var (
 	messagesFlag = flag.Int("messages", 100_000, "how many random messages are compared with protojson")
 )
 
-// messagesPerSchema is how often a random schema is used.
+// messagesPerSchema is the number of messages for each random schema.
 const messagesPerSchema = 250
 
-// TestRandomMessages compares random messages of random schemas with protojson: all kinds of fields in all orders, and
-// bytes that mean nothing.
+// TestRandomMessages compares random messages of random schemas with protojson: all kinds of fields in
+// all orders, and meaningless bytes.
 func TestRandomMessages(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -113,7 +113,7 @@ func TestRandomMessages(t *testing.T) {
 	}
 }
 
-// compareSchema makes a schema and compares messages of its first type.
+// compareSchema creates a schema and compares messages of its first type.
 func compareSchema(t *testing.T, random *rand.Rand) {
 	types, resolver := randomSchema(t, random)
 	known := types
@@ -122,7 +122,6 @@ func compareSchema(t *testing.T, random *rand.Rand) {
 		mt, err := resolver.FindMessageByName(protoreflect.FullName("google.protobuf." + name))
 		if err != nil {
 			t.Error(err)
-
 			return
 		}
 
@@ -135,7 +134,6 @@ func compareSchema(t *testing.T, random *rand.Rand) {
 	plan, err := Compile(types[0], opts)
 	if err != nil {
 		t.Error(err)
-
 		return
 	}
 
@@ -149,7 +147,6 @@ func compareSchema(t *testing.T, random *rand.Rand) {
 
 		if err := sameVerdict(plan, types[0], wire, opts); err != nil {
 			t.Error(err)
-
 			return
 		}
 	}

@@ -6,29 +6,30 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Kind says why a message has no JSON. The bridge counts by it, and asks for a newer schema on what one may cure.
+// Kind is the reason why a message has no JSON. It is a metric's label, and the bridge asks for a newer
+// schema after the kinds that a schema may cure.
 type Kind uint8
 
 // The kinds of failure.
 const (
-	// KindUndecodable is a message whose bytes are not of its type: broken tags, cut fields, invalid UTF-8, a
-	// required field that is missing.
+	// KindUndecodable is a message whose bytes do not fit its type: broken tags, truncated fields,
+	// invalid UTF-8, or a missing required field.
 	KindUndecodable Kind = iota + 1
-	// KindUnresolvable is a google.protobuf.Any whose type the resolver does not know.
+	// KindUnresolvable is a google.protobuf.Any with a type that the resolver does not know.
 	KindUnresolvable
-	// KindUnrepresentable is a value that proto3 JSON cannot express, such as a Timestamp out of its range.
+	// KindUnrepresentable is a value that proto3 JSON cannot express, such as a Timestamp out of range.
 	KindUnrepresentable
 	// KindTooDeep is nesting beyond Options.MaxDepth.
 	KindTooDeep
-	// KindTooLarge is JSON beyond Options.MaxBytes, or a message of more parts than are put in order or given to the
-	// library: a million, or so many parts of split messages inside each other that they would
-	// be moved more than 16 times.
+	// KindTooLarge is JSON beyond Options.MaxBytes, or a message with too many parts: more than about a
+	// million to sort or to give to the library, or split messages nested such that their bytes would
+	// move more than 16 times.
 	KindTooLarge
-	// KindPanic is a panic of the protobuf library, caught.
+	// KindPanic is a recovered panic of the protobuf library.
 	KindPanic
 )
 
-// String is the kind as a metric's label has it.
+// String returns the kind as a metric's label.
 func (k Kind) String() string {
 	switch k {
 	case KindUndecodable:
@@ -48,14 +49,14 @@ func (k Kind) String() string {
 	}
 }
 
-// Error is why one message could not be transcoded. It wraps nothing: the errors of the protobuf library quote the
-// message, and a message's bytes belong in no log.
+// Error is the reason why one message could not be transcoded. It wraps no error: those of the protobuf
+// library quote the message, and bytes of a message must not reach the log.
 type Error struct {
-	// Kind is what callers branch on.
+	// Kind is the reason for callers to branch on.
 	Kind Kind
-	// Message is the type that was being transcoded.
+	// Message is the type of the message.
 	Message protoreflect.FullName
-	// Detail says more in words of this package; it may name types and fields, never values.
+	// Detail describes the reason. It may name types and fields, never values.
 	Detail string
 }
 
@@ -63,15 +64,14 @@ func (e *Error) Error() string {
 	if e.Detail == "" {
 		return fmt.Sprintf("transcode %s: %s", e.Message, e.Kind)
 	}
-
 	return fmt.Sprintf("transcode %s: %s: %s", e.Message, e.Kind, e.Detail)
 }
 
 // TapError is a tap that does not fit the message type. [Compile] returns it.
 type TapError struct {
-	// Tap is which one: "id", "name" or "data".
+	// Tap is the tap: "id", "name" or "data".
 	Tap string
-	// Message names the field and, where there is one, the nearest known one.
+	// Message names the field and, if one is near, a known name.
 	Message string
 }
 

@@ -7,13 +7,13 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// fieldPath leads from a message to one of its fields, or to a oneof of a nested message.
+// fieldPath is a path from a message to one of its fields, or to a oneof of a nested message.
 type fieldPath struct {
-	steps []protoreflect.FieldDescriptor // message fields to go through
+	steps []protoreflect.FieldDescriptor // message fields on the path
 }
 
-// follow gives the message that holds the path's end: through lists by their last element. It reports false where a
-// message on the way is not set.
+// follow returns the message that contains the path's end. It enters the last element of a list. It
+// returns false if a message on the path is not set.
 func (f fieldPath) follow(msg protoreflect.Message) (protoreflect.Message, bool) {
 	for _, fd := range f.steps {
 		if !msg.Has(fd) {
@@ -31,7 +31,8 @@ func (f fieldPath) follow(msg protoreflect.Message) (protoreflect.Message, bool)
 	return msg, true
 }
 
-// resolveSteps goes through all but the last segment of a path and returns the message type that the last belongs to.
+// resolveSteps resolves all but the last segment of a path and returns the message type of the last
+// one.
 func resolveSteps(md protoreflect.MessageDescriptor, path string) (fieldPath, protoreflect.MessageDescriptor, string, error) {
 	segments := strings.Split(path, ".")
 	last := len(segments) - 1
@@ -72,8 +73,8 @@ func resolveField(md protoreflect.MessageDescriptor, path string) (fieldPath, pr
 	return f, fd, err
 }
 
-// resolveOneof finds the oneof at the end of a path. The oneofs that stand for proto3 `optional` are no oneofs to a
-// reader of the .proto file, so they are none here.
+// resolveOneof finds the oneof at the end of a path. It ignores the synthetic oneofs of proto3
+// `optional`, which a .proto file does not show.
 func resolveOneof(md protoreflect.MessageDescriptor, path string) (fieldPath, protoreflect.OneofDescriptor, error) {
 	f, md, last, err := resolveSteps(md, path)
 	if err != nil {
@@ -127,16 +128,15 @@ func findField(md protoreflect.MessageDescriptor, name, path string) (protorefle
 	return nil, fmt.Errorf("%s has no field %q%s%s", md.FullName(), name, inPath(name, path), nearestText(name, known))
 }
 
-// inPath quotes the whole path where a segment alone would not tell.
+// inPath quotes the whole path if a segment alone would be ambiguous.
 func inPath(segment, path string) string {
 	if segment == path {
 		return ""
 	}
-
 	return fmt.Sprintf(" (in %q)", path)
 }
 
-// kindText is a field's type as one says it in a sentence.
+// kindText names a field's type for an error.
 func kindText(fd protoreflect.FieldDescriptor) string {
 	switch {
 	case fd.IsMap():

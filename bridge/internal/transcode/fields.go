@@ -8,7 +8,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// message appends the JSON of a message whose body is b, at the given depth; the outermost one is at depth 1.
+// message appends the JSON of the message with body b at the given depth; the outermost message is at
+// depth 1.
 func (r *run) message(dst, b []byte, t *table, depth int) []byte {
 	if depth > r.plan.maxDepth {
 		return r.stop(tooDeep)
@@ -26,7 +27,7 @@ func (r *run) message(dst, b []byte, t *table, depth int) []byte {
 	return closeObject(dst, start)
 }
 
-// closeObject makes an object of the fields that were appended after start, each with a comma before it.
+// closeObject turns the fields after start, each with a comma before it, into an object.
 func closeObject(dst []byte, start int) []byte {
 	if len(dst) == start {
 		return append(dst, "{}"...)
@@ -37,8 +38,8 @@ func closeObject(dst []byte, start int) []byte {
 	return append(dst, '}')
 }
 
-// fields appends the fields of a message, each with a comma before it. It is the loop that the time goes to: a field
-// costs a look at its tag, a comparison that finds any disorder, and its printing.
+// fields appends the fields of a message, each with a comma before it. It is the hot loop: a field
+// costs a table lookup, one comparison that detects disorder, and its printing.
 func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocognit // one loop, kept flat for its speed
 	if t.foreign {
 		return r.stop(foreignType)
@@ -55,7 +56,7 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 		}
 
 		if pieces != nil {
-			return r.scattered(dst, b, pieces, t, depth)
+			return r.appendPieces(dst, b, pieces, t, depth)
 		}
 
 		b = settled
@@ -139,7 +140,7 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 				return nil
 			}
 		default:
-			if dst, i = r.rare(dst, b, i, e, depth); i < 0 {
+			if dst, i = r.field(dst, b, i, e, depth); i < 0 {
 				return nil
 			}
 		}
@@ -162,9 +163,9 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 	return dst
 }
 
-// rare appends a field of any form; those that are most frequent fields goes about itself. The value begins at b[i]; the
-// offset behind it is returned, or -1.
-func (r *run) rare(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
+// field appends a field of any form. The loop in fields inlines the most frequent forms. The value
+// begins at b[i]; field returns the offset after it, or -1.
+func (r *run) field(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	switch e.form {
 	case listForm:
 		return r.list(append(dst, e.name...), b, i, e, depth)
@@ -196,7 +197,7 @@ func (r *run) rare(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	return r.value(append(dst, e.name...), b, i, e, depth)
 }
 
-// value appends one value, be it zero or not.
+// value appends one value, zero or not.
 func (r *run) value(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	switch e.elem {
 	case varintForm:
@@ -210,13 +211,11 @@ func (r *run) value(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 		if len(b)-i < 4 {
 			return r.stopAt(malformed)
 		}
-
 		return appendNumber(dst, uint64(binary.LittleEndian.Uint32(b[i:])), e), i + 4
 	case fixed64Form:
 		if len(b)-i < 8 {
 			return r.stopAt(malformed)
 		}
-
 		return appendNumber(dst, binary.LittleEndian.Uint64(b[i:]), e), i + 8
 	case groupForm:
 		return r.group(dst, b, i, e, depth)
@@ -246,13 +245,11 @@ func (r *run) delimited(dst, b []byte, i int, e *entry, depth int) ([]byte, int)
 		if dst = r.message(dst, body, e.sub, depth+1); dst == nil {
 			return nil, -1
 		}
-
 		return dst, i
 	}
 }
 
-// group appends a message that ends at its end tag. Finding that costs a look at all of it, at every level of groups
-// inside groups.
+// group appends a group. Finding its end tag scans all of it, once for each level of nested groups.
 func (r *run) group(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	body, n := protowire.ConsumeGroup(e.number, b[i:])
 	if n < 0 {
@@ -270,7 +267,7 @@ func (r *run) group(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	return dst, i + n
 }
 
-// list appends the elements of a list that has a field for each, as far as they follow one another.
+// list appends consecutive elements of a list that has one field per element.
 func (r *run) list(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	start := len(dst)
 	tag := e.tag[0]
@@ -313,7 +310,6 @@ func (r *run) packed(dst, b []byte, i int, e *entry) ([]byte, int) {
 		if e.always {
 			dst = append(append(dst, e.name...), "[]"...)
 		}
-
 		return dst, next
 	}
 

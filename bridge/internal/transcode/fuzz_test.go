@@ -13,14 +13,14 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// maxFuzzed keeps inputs small: what a kilobyte does not show, a megabyte does not either.
+// maxFuzzed keeps inputs small: a kilobyte shows the same errors as a megabyte.
 const maxFuzzed = 4 << 10
 
-// crashers are bytes that libraries have crashed on, and an empty message twice.
+// crashers are bytes on which libraries have crashed, and an empty message twice.
 var crashers = []string{"\x9a\x03\x05\x0a\x01\x61\x08\x01", "\xf2\x03\x02\x78\x78\xfa\x03\x00", "\xb2\x01\x02\xb2\x01"}
 
-// fuzzSameVerdict is the one fuzz target, a line for each message type: no bytes may panic, and each pass of the plan
-// prints exactly what dynamicpb and protojson print, or refuses where they do.
+// fuzzSameVerdict is the body of the fuzzers for one message type: no bytes cause a panic, and each
+// pass of the plan prints and refuses the same as dynamicpb and protojson.
 func fuzzSameVerdict(f *testing.F, example proto.Message) {
 	f.Helper()
 
@@ -47,7 +47,7 @@ func fuzzSameVerdict(f *testing.F, example proto.Message) {
 			return
 		}
 
-		// The options are taken in turn: which, the bytes say.
+		// The bytes select the options.
 		k := len(wire) % len(plans)
 		if err := sameVerdict(plans[k], md, wire, all[k]); err != nil {
 			t.Fatal(err)
@@ -61,11 +61,11 @@ func FuzzFeedEvent(f *testing.F) { fuzzSameVerdict(f, &testv1.FeedEvent{}) }
 
 func FuzzBenchEvent(f *testing.F) { fuzzSameVerdict(f, &testv1.BenchEvent{}) }
 
-// fuzzedSchemas is how many random schemas FuzzSchemas chooses from.
+// fuzzedSchemas is the number of random schemas for FuzzSchemas.
 const fuzzedSchemas = 64
 
-// FuzzSchemas does the same for random schemas: proto2, proto3 and editions, groups, required fields, extensions, and
-// taps. The first byte says which.
+// FuzzSchemas is fuzzSameVerdict on random schemas: proto2, proto3 and editions, groups, required
+// fields, extensions, and taps. The first byte selects the schema.
 func FuzzSchemas(f *testing.F) {
 	type schema struct {
 		md           protoreflect.MessageDescriptor
@@ -114,8 +114,8 @@ func FuzzSchemas(f *testing.F) {
 	})
 }
 
-// FuzzMade goes the other way: the bytes are the seed of a schema and of a message of it, so that what is fuzzed is
-// always nearly right.
+// FuzzMade uses the bytes as the seed of a schema and of a message of it, so that most fuzzed messages
+// are nearly valid.
 func FuzzMade(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint16(3))
 
@@ -141,8 +141,8 @@ func FuzzMade(f *testing.F) {
 	})
 }
 
-// FuzzTapped holds what callers of AppendTapped build on, whatever the bytes: data is one line of valid JSON that
-// aliases dst, and dst is untouched by an error.
+// FuzzTapped checks the promises of AppendTapped on arbitrary bytes: data is one line of valid JSON
+// that aliases dst, and an error leaves dst unchanged.
 func FuzzTapped(f *testing.F) {
 	plan := mustCompile(f, &testv1.FeedEvent{}, Options{
 		MaxBytes: 1 << 12, Taps: Taps{ID: "notes.text", Name: NameTap{Oneof: "body"}, Data: DataTap{Oneof: "body"}},
@@ -169,7 +169,8 @@ func FuzzTapped(f *testing.F) {
 	})
 }
 
-// FuzzNumbers holds the formatting of numbers to strconv's and encoding/json's: every bit pattern has one right text.
+// FuzzNumbers compares the formatting of numbers with strconv and encoding/json: every bit pattern has
+// one correct text.
 func FuzzNumbers(f *testing.F) {
 	for _, bits := range []uint64{0, 1, 1 << 63, 0x3fb999999999999a, 0x7ff0000000000000, 0x7ff8000000000001, 0x444b1ae4d6e2ef50} {
 		f.Add(binary.LittleEndian.AppendUint64(nil, bits))

@@ -34,7 +34,7 @@ func wantKind(tb testing.TB, err error, want Kind) {
 	}
 }
 
-// recursive is a Kinds message inside itself, n messages in all.
+// recursive returns n Kinds messages nested in each other.
 func recursive(n int) []byte {
 	var wire []byte
 	for range n - 1 {
@@ -44,7 +44,7 @@ func recursive(n int) []byte {
 	return wire
 }
 
-// anyInAny is an Any inside an Any, n of them in all; the innermost is empty.
+// anyInAny returns n Any messages nested in each other; the innermost is empty.
 func anyInAny(tb testing.TB, n int) []byte {
 	tb.Helper()
 
@@ -70,14 +70,15 @@ func TestDepthIsBounded(t *testing.T) {
 	}
 }
 
-// TestAnyCountsAsDepth holds that the limit is not counted anew inside each Any, as the library does.
+// TestAnyCountsAsDepth checks that the limit includes the levels around an Any. The library restarts
+// its count in each Any.
 func TestAnyCountsAsDepth(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxDepth: 10})
 	inside := func(n int) []byte {
 		return marshalWire(t, &testv1.Kinds{Any: &anypb.Any{TypeUrl: "x/ssebridge.test.v1.Kinds", Value: recursive(n)}})
 	}
 
-	// The message, the Any, and eight in it.
+	// The message, the Any, and eight messages within it.
 	if _, err := plan.AppendJSON(nil, inside(8)); err != nil {
 		t.Error(err)
 	}
@@ -117,14 +118,14 @@ func TestSizeIsBounded(t *testing.T) {
 		t.Errorf("dst is %q after an error", dst)
 	}
 
-	// Escapes are not foreseen by the survey, but counted in the end.
+	// The survey does not count escapes, but the final check does.
 	escaped := &testv1.Note{Text: strings.Repeat("\x01", 100)}
 	_, err = mustCompile(t, msg, Options{MaxBytes: 500}).AppendJSON(nil, marshalWire(t, escaped))
 	wantKind(t, err, KindTooLarge)
 }
 
-// TestDefaultsDoNotExplode feeds 20,000 empty messages of two bytes, each of which prints as a page of defaults: over
-// 50 MB of JSON from 40 kB. It must be refused before it is printed.
+// TestDefaultsDoNotExplode sends 20,000 empty messages of two bytes that each print as a page of
+// defaults: over 50 MB of JSON from 40 kB. The plan must refuse them before it prints them.
 func TestDefaultsDoNotExplode(t *testing.T) {
 	md := wideMessage(t)
 	plan, err := Compile(md, Options{EmitDefaults: true, MaxBytes: 1 << 20})
@@ -143,11 +144,12 @@ func TestDefaultsDoNotExplode(t *testing.T) {
 	wantKind(t, err, KindTooLarge)
 
 	if cap(out) != cap(dst) {
-		t.Errorf("%d bytes were printed before the limit was looked at", cap(out))
+		t.Errorf("%d bytes were printed before the limit was checked", cap(out))
 	}
 }
 
-// TestSurveyNeverOvercounts holds the survey to a lower bound: what fits exactly is not refused.
+// TestSurveyNeverOvercounts checks that the survey counts a lower bound: a message that fits exactly is
+// not refused.
 func TestSurveyNeverOvercounts(t *testing.T) {
 	kinds := &testv1.Kinds{
 		Struct: &structpb.Struct{Fields: map[string]*structpb.Value{
@@ -178,13 +180,13 @@ func TestSurveyNeverOvercounts(t *testing.T) {
 	}
 }
 
-// TestPanicIsCaught feeds bytes on which dynamicpb 1.36.12 panics: a map entry with a key, and then another of the wrong
-// type.
+// TestPanicIsCaught sends bytes on which dynamicpb 1.36.12 panics: a map entry with a key, followed by
+// a key of the wrong type.
 func TestPanicIsCaught(t *testing.T) {
 	opts := Options{Resolver: protoregistry.GlobalTypes}
 	kinds := mustCompile(t, &testv1.Kinds{}, opts)
 
-	// Odd entries for each map of Kinds: a key of another type, twice a key, a value alone.
+	// Odd entries for each map of Kinds: a key of another type, a key twice, a value alone.
 	for number := protowire.Number(60); number <= 75; number++ {
 		for _, entry := range []string{"0a0161", "0a01610801", "0801", "0d00000000", "12000a00"} {
 			body, err := hex.DecodeString(entry)
@@ -199,7 +201,7 @@ func TestPanicIsCaught(t *testing.T) {
 		}
 	}
 
-	// The bytes that were found first, for a map<string, int32> with field number 51.
+	// The first bytes found, for a map<string, int32> with field number 51.
 	wire, err := hex.DecodeString("9a03050a01610801")
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +220,7 @@ func TestPanicIsCaught(t *testing.T) {
 	}
 }
 
-// TestErrorsKeepTheMessage holds that neither kind nor text of an error gives away bytes of the message.
+// TestErrorsKeepTheMessage checks that no kind and no text of an error reveals bytes of the message.
 func TestErrorsKeepTheMessage(t *testing.T) {
 	const secret = "S3CRET"
 
@@ -252,13 +254,14 @@ func TestErrorsKeepTheMessage(t *testing.T) {
 			}
 
 			if strings.Contains(err.Error(), secret) || len(err.Error()) > 400 || errors.Unwrap(err) != nil || len(dst) > 0 {
-				t.Errorf("%q gives away the message", err)
+				t.Errorf("%q reveals the message", err)
 			}
 		})
 	}
 }
 
-// TestUnresolvableNamesTheType: a type's name is no secret, and a reader of the log needs it.
+// TestUnresolvableNamesTheType checks that the error names the type: the name is not secret, and
+// operators need it in the log.
 func TestUnresolvableNamesTheType(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{})
 	_, err := plan.AppendJSON(nil, marshalWire(t, &testv1.Kinds{Any: &anypb.Any{TypeUrl: "example.com/acme.v1.Lost"}}))
@@ -269,7 +272,7 @@ func TestUnresolvableNamesTheType(t *testing.T) {
 	}
 }
 
-// TestTimestampID: an id that has no text fails the message, whatever part of it is printed.
+// TestTimestampID checks that an id without a text fails the message, whatever part of it is printed.
 func TestTimestampID(t *testing.T) {
 	event := &testv1.FeedEvent{At: &timestamppb.Timestamp{Seconds: 1 << 60}}
 	plan := mustCompile(t, event, Options{Taps: Taps{ID: "at", Data: DataTap{Field: "seq"}}})
@@ -317,7 +320,8 @@ func TestKindNames(t *testing.T) {
 	}
 }
 
-// wideMessage is a type that no generated test message stands for: wide, so that its defaults are long.
+// wideMessage returns a type with many fields, and so with long defaults, which no generated test
+// message has.
 func wideMessage(tb testing.TB) protoreflect.MessageDescriptor {
 	tb.Helper()
 
@@ -339,7 +343,7 @@ func wideMessage(tb testing.TB) protoreflect.MessageDescriptor {
 	}).Messages().Get(0)
 }
 
-// mapMessage is a proto2 file with the map of the panicking bytes and a required field.
+// mapMessage returns a proto2 type with the map of the panicking bytes and a required field.
 func mapMessage(tb testing.TB) protoreflect.MessageDescriptor {
 	tb.Helper()
 

@@ -11,7 +11,7 @@ import (
 // tapSet is a set of taps.
 type tapSet uint8
 
-// The taps, as positions in a tapSet and in Tapped.taken.
+// The taps, as bits of a tapSet and indexes of Tapped.captured.
 const (
 	idSlot = iota
 	nameSlot
@@ -19,61 +19,61 @@ const (
 	tapSlots
 )
 
-// hook marks a field that taps end at.
+// hook marks a field at which taps end.
 type hook struct {
 	taps  tapSet
-	entry *entry // the field as it is without taps
+	entry *entry // the field without taps
 }
 
-// entrance stands at a message type that a tap's path leads to, or through.
+// entrance marks a message type on a tap's path.
 type entrance struct {
-	begin tapSet // taps that look for their value in here: a new message means a new value
-	ends  tapSet // those that end at one of its fields
+	begin tapSet // taps with a value in this message or beneath; a new message resets it
+	ends  tapSet // taps that end at one of its fields
 	ways  []way
 }
 
-// way is a field that a tap goes through or ends at.
+// way is a field that a tap's path passes through or ends at.
 type way struct {
 	index, after int32
 	through      tapSet
 	ending       tapSet
 }
 
-// taken is what a pass has found for a tap.
-type taken struct {
-	inside bool   // the message that has the field, or the oneof, was there
-	entry  *entry // the field; nil: not set
-	value  []byte // on the wire, from its (first) value
-	from   int    // what it printed as, in dst
+// captured is the value that a pass has found for a tap.
+type captured struct {
+	inside bool   // the message with the tap's field or oneof is set
+	entry  *entry // the field; nil if it is unset
+	value  []byte // wire bytes from the (first) value on
+	from   int    // its JSON is dst[from:to]
 	to     int
 }
 
-// enter begins a message that taps look for their values in. In a list the last element counts.
+// enter starts a message that taps read. A later element of a list replaces an earlier one.
 func (t *Tapped) enter(at *entrance) {
-	for k := range t.taken {
+	for k := range t.captured {
 		bit := tapSet(1) << k
 		if at.begin&bit != 0 {
-			t.taken[k] = taken{inside: at.ends&bit != 0}
+			t.captured[k] = captured{inside: at.ends&bit != 0}
 		}
 	}
 }
 
-// tap appends a tapped field and takes its value.
+// tap appends a tapped field and captures its value.
 func (r *run) tap(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	start := len(dst)
 	plain := e.hook.entry
 
-	dst, next := r.rare(dst, b, i, plain, depth)
+	dst, next := r.field(dst, b, i, plain, depth)
 	if next < 0 {
 		return nil, -1
 	}
 
-	for k := range r.tapped.taken {
+	for k := range r.tapped.captured {
 		if e.hook.taps&(1<<k) == 0 {
 			continue
 		}
 
-		t := &r.tapped.taken[k]
+		t := &r.tapped.captured[k]
 		t.entry, t.value = plain, b[i:next]
 
 		if len(dst) > start {
@@ -84,8 +84,8 @@ func (r *run) tap(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	return dst, next
 }
 
-// walk finds the taps' values in a message without printing it: where it prints as something else than its fields, and
-// where it will not be printed at all. It takes the fields as they come, in any order, as decoding does.
+// walk captures the taps' values in a message without printing it: if its JSON is not an object of its
+// fields, or if it will not be printed at all. It accepts fields in any order, as decoding does.
 func (t *Tapped) walk(r *run, b []byte, in *table) bool {
 	for i := 0; ; {
 		e, value := r.next(b, i, in)
@@ -97,9 +97,9 @@ func (t *Tapped) walk(r *run, b []byte, in *table) bool {
 			return false
 		}
 
-		t.pass(e, in.enter)
+		t.leaveOneof(e, in.enter)
 
-		if e.hook != nil && !t.take(r, e, b[value:i]) {
+		if e.hook != nil && !t.capture(r, e, b[value:i]) {
 			return false
 		}
 
@@ -109,74 +109,75 @@ func (t *Tapped) walk(r *run, b []byte, in *table) bool {
 	}
 }
 
-// pass forgets what a oneof had when another member of it comes by.
-func (t *Tapped) pass(e *entry, at *entrance) {
+// leaveOneof discards the captured value of a oneof when another member follows.
+func (t *Tapped) leaveOneof(e *entry, at *entrance) {
 	for _, w := range at.ways {
 		if w.after != e.after || w.index == e.index {
 			continue
 		}
 
-		for k := range t.taken {
+		for k := range t.captured {
 			switch bit := tapSet(1) << k; {
 			case w.through&bit != 0:
-				t.taken[k] = taken{}
+				t.captured[k] = captured{}
 			case w.ending&bit != 0:
-				t.taken[k] = taken{inside: true}
+				t.captured[k] = captured{inside: true}
 			}
 		}
 	}
 }
 
-// take notes the value of a tapped field.
-func (t *Tapped) take(r *run, e *entry, value []byte) bool {
+// capture stores the value of a tapped field.
+func (t *Tapped) capture(r *run, e *entry, value []byte) bool {
 	plain := e.hook.entry
 
 	switch plain.elem {
 	case stringForm:
 		if text, _ := chunk(value, 0); plain.utf8 && !utf8.Valid(text) {
 			r.stop(badText)
-
 			return false
 		}
 	case messageForm, groupForm:
-		if before := t.taken[idSlot]; e.hook.taps&(1<<idSlot) != 0 && plain.form != listForm && before.entry == plain {
-			if value = r.mergeTaken(before.value, value, plain); value == nil {
+		if before := t.captured[idSlot]; e.hook.taps&(1<<idSlot) != 0 && plain.form != listForm && before.entry == plain {
+			if value = r.mergeCaptured(before.value, value, plain); value == nil {
 				return false
 			}
 		}
 	default:
-		// A list without elements leaves the one before as it is. Its length may be written in more bytes than it needs.
+		// An empty packed list adds no elements, so the earlier value remains. Its length may be an
+		// overlong varint.
 		if body, _ := chunk(value, 0); plain.form == packedForm && len(body) == 0 {
 			return true
 		}
 	}
 
-	for k := range t.taken {
+	for k := range t.captured {
 		if e.hook.taps&(1<<k) != 0 {
-			t.taken[k].entry, t.taken[k].value = plain, value
+			t.captured[k].entry, t.captured[k].value = plain, value
 		}
 	}
 
 	return true
 }
 
-// step goes into a message on a tap's path. The parts of a split message are one; an element of a list is a new one.
+// step walks a message on a tap's path. The parts of a split message are one message; each element of a
+// list is a new one.
 func (t *Tapped) step(r *run, e *entry, value []byte) bool {
 	if e.plain == listForm {
 		t.enter(e.sub.enter)
 	}
 
-	for k := range t.taken {
+	for k := range t.captured {
 		if e.sub.enter.ends&(1<<k) != 0 {
-			t.taken[k].inside = true
+			t.captured[k].inside = true
 		}
 	}
 
 	return t.walk(r, bodyOf(value, e), e.sub)
 }
 
-// mergeTaken puts the parts of an id's Timestamp together.
-func (r *run) mergeTaken(earlier, later []byte, e *entry) []byte {
+// mergeCaptured joins the parts of an id's Timestamp.
+func (r *run) mergeCaptured(earlier, later []byte, e *entry) []byte {
 	if e.elem == messageForm {
 		return r.merge(earlier, later, e.sub)
 	}
@@ -188,11 +189,10 @@ func (r *run) mergeTaken(earlier, later []byte, e *entry) []byte {
 	return append(bytes.Clone(bodyOf(earlier, e)), later...)
 }
 
-// bodyOf is what is inside the value of a message field that is known to be whole.
+// bodyOf returns the body of a message field's complete value.
 func bodyOf(value []byte, e *entry) []byte {
 	if e.elem == groupForm {
 		body, _ := protowire.ConsumeGroup(e.number, value)
-
 		return body
 	}
 
@@ -201,7 +201,7 @@ func bodyOf(value []byte, e *entry) []byte {
 	return body
 }
 
-// tapTree is the paths of all taps below a message type.
+// tapTree has the paths of all taps beneath a message type.
 type tapTree struct {
 	steps map[protoreflect.FieldNumber]*tapTree
 	ends  map[protoreflect.FieldNumber]tapSet
@@ -211,7 +211,7 @@ func newTapTree() *tapTree {
 	return &tapTree{steps: map[protoreflect.FieldNumber]*tapTree{}, ends: map[protoreflect.FieldNumber]tapSet{}}
 }
 
-// add notes a tap that ends at a field, or at each member of a oneof.
+// add adds a tap that ends at a field, or at each member of a oneof.
 func (n *tapTree) add(slot int, path fieldPath, field protoreflect.FieldDescriptor, oneof protoreflect.OneofDescriptor) {
 	for _, fd := range path.steps {
 		next := n.steps[fd.Number()]
@@ -225,7 +225,6 @@ func (n *tapTree) add(slot int, path fieldPath, field protoreflect.FieldDescript
 
 	if field != nil {
 		n.ends[field.Number()] |= 1 << slot
-
 		return
 	}
 
@@ -234,7 +233,7 @@ func (n *tapTree) add(slot int, path fieldPath, field protoreflect.FieldDescript
 	}
 }
 
-// all are the taps at and below n, and here those that end at a field of it.
+// all returns the taps at and beneath n, and those that end at a field of n itself.
 func (n *tapTree) all() (all, here tapSet) {
 	for _, taps := range n.ends {
 		here |= taps
@@ -250,7 +249,7 @@ func (n *tapTree) all() (all, here tapSet) {
 	return all, here
 }
 
-// tapped copies a table, and those that the paths lead through, with hooks where the taps end.
+// tapped copies a table, and the tables on the taps' paths, and adds hooks at the taps' ends.
 func (t *table) tapped(n *tapTree) *table {
 	hooked := *t
 	hooked.entries = append([]entry(nil), t.entries...)

@@ -19,15 +19,15 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// The time that a hostile message may take: generous for a slow machine under the race detector, and far below a cost
-// that grows with the square of its size.
+// The time limit for a hostile message: generous for a slow machine under the race detector, and far
+// below a quadratic cost.
 const (
 	hostileTime   = 20 * time.Second
 	hostileMemory = 1 << 30
 	hostileLimit  = hostileSize / 4
 )
 
-// bounded runs a plan on a hostile message and holds it to the bounds.
+// bounded runs a plan on a hostile message and checks the time and the memory used.
 func bounded(t *testing.T, plan *Plan, wire []byte) error {
 	t.Helper()
 
@@ -46,13 +46,13 @@ func bounded(t *testing.T, plan *Plan, wire []byte) error {
 	t.Logf("%d bytes: %v, %d MiB allocated, %v", len(wire), spent.Round(time.Millisecond), allocated>>20, err)
 
 	if spent > hostileTime || allocated > hostileMemory {
-		t.Errorf("it took %v and %d bytes of memory", spent, allocated)
+		t.Errorf("the message took %v and %d bytes of memory", spent, allocated)
 	}
 
 	return err
 }
 
-// field writes a length-delimited field.
+// field encodes a length-delimited field.
 func field(number protowire.Number, body []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), body)
 }
@@ -69,7 +69,7 @@ const (
 func TestHostileNesting(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit, Resolver: protoregistry.GlobalTypes})
 
-	// Written from the inside out, in one buffer: lengths grow from one byte to four.
+	// The buffer is filled from the innermost message outwards; lengths grow from one byte to four.
 	deep := make([]byte, hostileSize)
 	at, size := len(deep), 0
 
@@ -96,7 +96,7 @@ func TestHostileNesting(t *testing.T) {
 func TestHostileGroups(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit})
 
-	// Unknown groups inside unknown groups, closed and not.
+	// Unknown groups inside unknown groups, with and without end tags.
 	open := bytes.Repeat(protowire.AppendTag(nil, 1000, protowire.StartGroupType), 20_000)
 	closed := append(bytes.Clone(open[:len(open)/4]), bytes.Repeat(protowire.AppendTag(nil, 1000, protowire.EndGroupType), 5_000)...)
 
@@ -106,7 +106,7 @@ func TestHostileGroups(t *testing.T) {
 		t.Error(err)
 	}
 
-	// Groups that are known must be looked through for their end, at each level anew.
+	// Each level of nested known groups is scanned for its end tag.
 	types, resolver := groupSchema(t)
 	groups, err := Compile(types, Options{Resolver: resolver, MaxBytes: hostileLimit})
 	if err != nil {
@@ -132,15 +132,16 @@ func TestHostileEmpties(t *testing.T) {
 		t.Error(err)
 	}
 
-	// The same with an end that is cut: the library is not asked, for it would make gigabytes of it.
+	// The same with a truncated end. The library must not see it, since it would use gigabytes.
 	wantKind(t, bounded(t, unlimited, append(empties, 0xf2)), KindUndecodable)
 
 	if stats := unlimited.Stats(); len(stats.Library) > 0 {
-		t.Errorf("the library was asked: %v", stats.Library)
+		t.Errorf("the library saw the message: %v", stats.Library)
 	}
 }
 
-// TestHostileForTheLibrary feeds what only the library can print, and what it would need gigabytes for.
+// TestHostileForTheLibrary sends messages that only the library can print, and messages for which it
+// would need gigabytes.
 func TestHostileForTheLibrary(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit, Resolver: protoregistry.GlobalTypes})
 	odd := field(stringMapNumber, []byte("\x0a\x01a\x08\x01\x0a\x01b")) // the key comes back
@@ -156,20 +157,20 @@ func TestHostileForTheLibrary(t *testing.T) {
 	wantKind(t, bounded(t, plan, append(bytes.Clone(odd), packed...)), KindTooLarge)
 }
 
-// TestHostileDisorder feeds what has to be put in order, in as many pieces and on as many levels as possible.
+// TestHostileDisorder sends messages with the maximum of pieces out of order, on every level.
 func TestHostileDisorder(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit})
 
-	// Two numbers by turns, a scalar each time, of which the last two count.
-	turns := bytes.Repeat([]byte{0x28, 0x01, 0x18, 0x01}, hostileSize/4)
-	wantKind(t, bounded(t, plan, turns), KindTooLarge)
+	// Two numbers alternate; each is a scalar, so only their last values count.
+	alternating := bytes.Repeat([]byte{0x28, 0x01, 0x18, 0x01}, hostileSize/4)
+	wantKind(t, bounded(t, plan, alternating), KindTooLarge)
 
-	few := turns[:4*1000]
+	few := alternating[:4*1000]
 	if err := bounded(t, plan, few); err != nil {
 		t.Error(err)
 	}
 
-	// A message in two parts, of which one is in two parts, and so on; the innermost is large.
+	// A message in two parts, one of them again in two parts, and so on; the innermost is large.
 	wire := field(14, bytes.Repeat([]byte("x"), 1<<20))
 	for range 100 {
 		wire = append(field(recursiveNumber, wire), field(recursiveNumber, nil)...)
@@ -177,7 +178,7 @@ func TestHostileDisorder(t *testing.T) {
 
 	wantKind(t, bounded(t, plan, wire), KindTooLarge)
 
-	// The first field last, on every level: nothing is moved, so the depth does not matter.
+	// The first field comes last on every level. Nothing moves, so the depth does not matter.
 	wire = field(14, bytes.Repeat([]byte("x"), 1<<20))
 	for range 100 {
 		wire = append(field(recursiveNumber, wire), 0x18, 0x01)
@@ -188,8 +189,8 @@ func TestHostileDisorder(t *testing.T) {
 	}
 }
 
-// lateMessage is a recursive type with a field behind a oneof. Go's serializer writes the oneof last, so on each level the
-// late field comes first and is printed last.
+// lateMessage returns a recursive type with a field after a oneof. Go's serializer writes the oneof
+// last, so on each level the late field comes first and is printed last.
 func lateMessage(tb testing.TB) protoreflect.MessageDescriptor {
 	tb.Helper()
 
@@ -210,8 +211,8 @@ func lateMessage(tb testing.TB) protoreflect.MessageDescriptor {
 	}).Messages().Get(0)
 }
 
-// TestDeepMessagesAsGoSerializesThem: valid messages of a recursive type with a field behind a oneof are printed at any depth
-// and size that the limits allow, as protojson prints them.
+// TestDeepMessagesAsGoSerializesThem checks that valid messages of a recursive type with a field after
+// a oneof print like protojson's at any depth and size within the limits.
 func TestDeepMessagesAsGoSerializesThem(t *testing.T) {
 	typ := dynamicpb.NewMessageType(lateMessage(t))
 
@@ -249,14 +250,14 @@ func TestDeepMessagesAsGoSerializesThem(t *testing.T) {
 	}
 
 	if stats := plan.Stats(); len(stats.Library) > 0 {
-		t.Errorf("the library was asked: %v", stats.Library)
+		t.Errorf("the library saw the message: %v", stats.Library)
 	}
 }
 
 func TestHostileMaps(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit, Resolver: protoregistry.GlobalTypes})
 
-	// Falling keys, the worst for an insertion in order; and one key a million times.
+	// Falling keys, the worst case for insertion in order, and one key a million times.
 	var falling, same []byte
 	for i := range 80_000 {
 		falling = append(falling, field(stringMapNumber, field(1, []byte(strings.Repeat("k", 8)+string(rune('z'-i%26))+hexNumber(80_000-i))))...)
@@ -271,11 +272,11 @@ func TestHostileMaps(t *testing.T) {
 
 	wantKind(t, bounded(t, plan, bytes.Repeat(field(stringMapNumber, nil), hostileSize/3)), KindTooLarge)
 
-	// An entry whose value comes in many parts, each of which must be merged with all before it.
+	// An entry with a value in many parts, each of which is merged with all parts before it.
 	wire := field(64, bytes.Repeat(field(2, bytes.Repeat([]byte{0x10, 0x01}, 16)), 30_000))
 	wantKind(t, bounded(t, plan, wire), KindTooLarge)
 
-	// Structs inside structs, with keys in falling order at every level.
+	// Structs inside structs, with falling keys at every level.
 	wire = field(3, []byte("leaf"))
 	for range 2_000 {
 		inner := field(5, append(field(1, append(field(1, []byte("b")), field(2, wire)...)),
@@ -292,7 +293,7 @@ func TestHostileMaps(t *testing.T) {
 func TestHostileAny(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{MaxBytes: hostileLimit, Resolver: protoregistry.GlobalTypes})
 
-	// Any inside Any, around a large text: a decoder would copy each level.
+	// Any inside Any around a large text: a decoder would copy each level.
 	wire := field(14, bytes.Repeat([]byte("x"), 1<<20))
 	url := field(1, []byte("x/ssebridge.test.v1.Kinds"))
 
@@ -304,7 +305,7 @@ func TestHostileAny(t *testing.T) {
 		t.Error(err)
 	}
 
-	// As many URLs as there are messages: what is remembered of them is bounded.
+	// Each message has another URL: the cache of URLs is bounded.
 	for i := range 4 * maxKnownURLs {
 		wire := field(anyNumber, field(1, []byte(hexNumber(i)+"/ssebridge.test.v1.Note")))
 		if _, err := plan.AppendJSON(nil, wire); err != nil {
@@ -313,11 +314,12 @@ func TestHostileAny(t *testing.T) {
 	}
 
 	if n := len(*plan.anys.byURL.Load()); n != maxKnownURLs {
-		t.Errorf("%d URLs are remembered", n)
+		t.Errorf("%d URLs are cached", n)
 	}
 }
 
-// TestHostileVarints holds every place of a varint to the library's limits: ten bytes, and 64 bits.
+// TestHostileVarints compares every place of a varint with the library's limits: ten bytes, and 64
+// bits.
 func TestHostileVarints(t *testing.T) {
 	opts := Options{Resolver: protoregistry.GlobalTypes}
 	md := (&testv1.Kinds{}).ProtoReflect().Descriptor()
@@ -346,8 +348,8 @@ func TestHostileVarints(t *testing.T) {
 	}
 }
 
-// TestCrashers are bytes on which libraries have crashed: dynamicpb 1.36.12 by a map's entry, hyperpb 0.1.3 by a field
-// of a number that its tables did not hold.
+// TestCrashers sends bytes on which libraries have crashed: dynamicpb 1.36.12 by a map entry, hyperpb
+// 0.1.3 by a field number beyond its tables.
 func TestCrashers(t *testing.T) {
 	opts := Options{Resolver: protoregistry.GlobalTypes}
 

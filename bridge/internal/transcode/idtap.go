@@ -32,7 +32,8 @@ func compileID(md protoreflect.MessageDescriptor, path string) (*idTap, error) {
 		path, fd.Parent().FullName(), kindText(fd), timestampName)
 }
 
-// append appends the id's text to dst and reports whether there is one. Its errors are protojson's.
+// append appends the id's text to dst and reports whether the message has an id. Its errors are
+// protojson's.
 func (t *idTap) append(dst []byte, msg protoreflect.Message) ([]byte, bool, error) {
 	msg, ok := t.path.follow(msg)
 	if !ok || !msg.Has(t.field) {
@@ -66,7 +67,7 @@ func (t *idTap) append(dst []byte, msg protoreflect.Message) ([]byte, bool, erro
 	return dst, len(dst) > start, nil
 }
 
-// appendTimestamp appends a Timestamp as its JSON has it, without the quotes.
+// appendTimestamp appends a Timestamp in its JSON form, without the quotes.
 func appendTimestamp(dst []byte, msg protoreflect.Message) ([]byte, bool, error) {
 	start := len(dst)
 
@@ -91,7 +92,7 @@ func isInteger(kind protoreflect.Kind) bool {
 	}
 }
 
-// isZero reports whether a value that protoreflect gave for an integer field is 0.
+// isZero reports whether protoreflect's value of an integer field is 0.
 func isZero(x any) bool {
 	switch x := x.(type) {
 	case int32:

@@ -2,7 +2,7 @@ package transcode
 
 import "google.golang.org/protobuf/reflect/protoreflect"
 
-// knownField is a field that a well-known type has.
+// knownField is a field of a well-known type.
 type knownField struct {
 	number      protoreflect.FieldNumber
 	kind        protoreflect.Kind
@@ -14,7 +14,7 @@ const (
 	many = protoreflect.Repeated
 )
 
-// knownFields are the well-known types as this package prints them.
+// knownFields has the fields of the well-known types that this package prints.
 var knownFields = map[protoreflect.FullName][]knownField{ //nolint:gochecknoglobals // a table
 	anyName:       {{1, protoreflect.StringKind, one}, {2, protoreflect.BytesKind, one}},
 	timestampName: {{1, protoreflect.Int64Kind, one}, {2, protoreflect.Int32Kind, one}},
@@ -41,8 +41,8 @@ var knownFields = map[protoreflect.FullName][]knownField{ //nolint:gochecknoglob
 	"google.protobuf.DoubleValue": {{1, protoreflect.DoubleKind, one}},
 }
 
-// isAsKnown reports whether a type that has a well-known type's name is that type. A backend may describe anything under
-// such a name; what it prints as is then the library's to say.
+// isAsKnown reports whether a type with a well-known name really is that type. A backend may describe
+// any type under such a name; the library then decides its JSON.
 func isAsKnown(md protoreflect.MessageDescriptor) bool {
 	known, ok := knownFields[md.FullName()]
 	if !ok {
@@ -68,20 +68,18 @@ func isAsKnown(md protoreflect.MessageDescriptor) bool {
 	return knownInside(md)
 }
 
-// knownInside looks at what the types of google/protobuf/struct.proto are made of.
+// knownInside checks the field types of google/protobuf/struct.proto.
 func knownInside(md protoreflect.MessageDescriptor) bool {
 	fields := md.Fields()
 
 	switch md.FullName() {
 	case structName:
 		fd := fields.ByNumber(1)
-
 		return fd.IsMap() && fd.MapKey().Kind() == protoreflect.StringKind && isNamed(fd.MapValue(), valueName)
 	case listValueName:
 		return isNamed(fields.ByNumber(1), valueName)
 	case valueName:
 		kind := md.Oneofs().ByName("kind")
-
 		return kind != nil && kind.Fields().Len() == fields.Len() && fields.ByNumber(1).Enum().FullName() == nullValueName &&
 			isNamed(fields.ByNumber(5), structName) && isNamed(fields.ByNumber(6), listValueName)
 	default:

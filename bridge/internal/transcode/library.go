@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// askJSON is AppendJSON by dynamicpb and protojson.
-func (p *Plan) askJSON(dst, wire []byte) ([]byte, error) {
+// libraryJSON is AppendJSON through dynamicpb and protojson.
+func (p *Plan) libraryJSON(dst, wire []byte) ([]byte, error) {
 	msg, err := p.decodeMessage(wire)
 	if err != nil {
 		return dst, err
@@ -24,8 +24,8 @@ func (p *Plan) askJSON(dst, wire []byte) ([]byte, error) {
 	return out, nil
 }
 
-// askTapped is AppendTapped by dynamicpb and protojson.
-func (p *Plan) askTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
+// libraryTapped is AppendTapped through dynamicpb and protojson.
+func (p *Plan) libraryTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	msg, err := p.decodeMessage(wire)
 	if err != nil {
 		return dst, err
@@ -51,8 +51,8 @@ func (p *Plan) askTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	return printed, nil
 }
 
-// askTaps is ReadTaps by dynamicpb.
-func (p *Plan) askTaps(wire []byte, out *Tapped) error {
+// libraryTaps is ReadTaps through dynamicpb.
+func (p *Plan) libraryTaps(wire []byte, out *Tapped) error {
 	out.reset()
 
 	msg, err := p.decodeMessage(wire)
@@ -81,13 +81,12 @@ func (p *Plan) decodeMessage(wire []byte) (msg protoreflect.Message, err error) 
 	return msg, nil
 }
 
-// undecodable translates an error of proto.Unmarshal, whose text quotes the message, into one that does not. The
-// library exports no error to compare with for its depth limit.
+// undecodable replaces an error of proto.Unmarshal, whose text quotes the message. The library exports
+// no error value for its depth limit, so undecodable searches the text.
 func (p *Plan) undecodable(err error) *Error {
 	if strings.Contains(err.Error(), "recursion depth") {
 		return p.tooDeep()
 	}
-
 	return p.failure(KindUndecodable, "the bytes are not a message of this type")
 }
 
@@ -99,15 +98,17 @@ func (p *Plan) tooLarge() *Error {
 	return p.failure(KindTooLarge, fmt.Sprintf("the JSON is larger than %d bytes", p.maxBytes))
 }
 
-// guard turns a panic into an error. dynamicpb panics on bytes a backend can send (a map entry whose key has the wrong
-// type), and one message must not end the process. The panic's value is left out: it may quote the message.
+// guard turns a panic into an error. dynamicpb panics on bytes that a backend can send (a map entry
+// whose key has the wrong type), and one message must not end the process. The error omits the panic's
+// value, which may quote the message.
 func (p *Plan) guard(err *error) {
 	if recover() != nil {
 		*err = p.failure(KindPanic, "the protobuf library panicked on the message")
 	}
 }
 
-// appendMessage appends the JSON of a whole message that took wireLen bytes. After an error its first result means nothing.
+// appendMessage appends the JSON of a message of wireLen bytes. The first result is invalid after an
+// error.
 func (p *Plan) appendMessage(dst []byte, msg protoreflect.Message, wireLen int) (out []byte, err error) {
 	defer p.guard(&err)
 
@@ -135,7 +136,8 @@ func (p *Plan) appendProto(dst []byte, msg proto.Message) ([]byte, error) {
 	return out, nil
 }
 
-// unrepresentable says which type protojson could not express, without the value it quotes.
+// unrepresentable names the type that protojson could not express, without the value that its error
+// quotes.
 func (p *Plan) unrepresentable(err error) *Error {
 	text := err.Error()
 
@@ -148,7 +150,7 @@ func (p *Plan) unrepresentable(err error) *Error {
 	return p.failure(KindUnrepresentable, "a value has no JSON form")
 }
 
-// seal compacts what was appended after start and holds it to the limit.
+// seal compacts the JSON after start and checks its size.
 func (p *Plan) seal(dst []byte, start int) ([]byte, error) {
 	dst = compact(dst, start)
 	if p.maxBytes > 0 && len(dst)-start > p.maxBytes {

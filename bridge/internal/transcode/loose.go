@@ -2,18 +2,19 @@ package transcode
 
 import "google.golang.org/protobuf/reflect/protoreflect"
 
-// looseLimit is how many fields a type may have for its messages to be printed in the order they come in and put right
-// afterwards. Messages of a larger type go to the orderly pass when they are out of order.
+// looseLimit is the largest number of fields of a loose type. A larger type's messages go to the
+// orderly pass if they are out of order.
 const looseLimit = 256
 
-// part is what a field printed as.
+// part is the JSON of a field, as a range of dst.
 type part struct {
 	index    int32
 	from, to int
 }
 
-// isLoose reports whether messages of a type come with their fields in another order than that of their declaration:
-// where the numbers do not rise, and where a oneof has fields behind it, for Go's serializer writes oneofs last.
+// isLoose reports whether serializers write a type's fields in another order than their declaration.
+// They do if the field numbers do not rise, or if fields follow a oneof, since Go's serializer writes
+// oneofs last.
 func isLoose(md protoreflect.MessageDescriptor) bool {
 	fields := md.Fields()
 	afterOneof := false
@@ -33,8 +34,8 @@ func isLoose(md protoreflect.MessageDescriptor) bool {
 	return false
 }
 
-// looseFields is fields for a type whose serializers have another order than its declaration. It prints the fields as
-// they come, each once, and then moves what they printed as.
+// looseFields is fields for a loose type. It prints each field in wire order, once, and then rearranges
+// the JSON.
 func (r *run) looseFields(dst, b []byte, t *table, depth int) []byte {
 	memory := r.memory()
 	base, start := len(memory.parts), len(dst)
@@ -62,7 +63,7 @@ func (r *run) looseFields(dst, b []byte, t *table, depth int) []byte {
 		required += int32(e.required)
 		from := len(dst)
 
-		if dst, i = r.rare(dst, b, value, e, depth); i < 0 {
+		if dst, i = r.field(dst, b, value, e, depth); i < 0 {
 			return nil
 		}
 
@@ -87,7 +88,8 @@ func (r *run) looseFields(dst, b []byte, t *table, depth int) []byte {
 	return r.arrange(dst, start, parts, t)
 }
 
-// arrange moves the parts of a message that were printed after start into declaration order, with defaults between.
+// arrange moves a message's parts, printed after start, into declaration order, with defaults between
+// them.
 func (r *run) arrange(dst []byte, start int, parts []part, t *table) []byte {
 	end := len(dst)
 	if !r.spend(end - start) {
@@ -97,7 +99,7 @@ func (r *run) arrange(dst []byte, start int, parts []part, t *table) []byte {
 	sortParts(parts)
 
 	last := int32(-1)
-	moved := -1 // where a data tap's value begins now
+	moved := -1 // the new start of the data tap's value
 	data := r.dataRange()
 
 	for _, p := range parts {
@@ -127,16 +129,15 @@ func (r *run) arrange(dst []byte, start int, parts []part, t *table) []byte {
 	return dst
 }
 
-// dataRange is where the data tap's value was printed, or nil without one.
-func (r *run) dataRange() *taken {
+// dataRange returns the printed range of the data tap's value, or nil without a data tap.
+func (r *run) dataRange() *captured {
 	if r.tapped == nil || r.plan.data == nil {
 		return nil
 	}
-
-	return &r.tapped.taken[dataSlot]
+	return &r.tapped.captured[dataSlot]
 }
 
-// sortParts sorts by index. There are few, and most are in place.
+// sortParts sorts by index. Insertion sort suits few parts that are mostly in order.
 func sortParts(parts []part) {
 	for i := 1; i < len(parts); i++ {
 		for k := i; k > 0 && parts[k].index < parts[k-1].index; k-- {
@@ -145,11 +146,10 @@ func sortParts(parts []part) {
 	}
 }
 
-// appendDefaults appends the defaults of the fields from one index up to, but without, another.
+// appendDefaults appends the defaults of the fields with indexes in [from, to).
 func appendDefaults(dst []byte, t *table, from, to int32) []byte {
 	if t.defaults == "" {
 		return dst
 	}
-
 	return append(dst, t.defaults[t.defaultAt[from]:t.defaultAt[to]]...)
 }

@@ -18,7 +18,7 @@ func (r *run) moment(b []byte, t *table) (seconds, nanos int64, ok bool) {
 				return seconds, nanos, i >= 0
 			}
 
-			if v, i = varint(b, i); e.number == 1 { // a tag that is longer than it needs to be
+			if v, i = varint(b, i); e.number == 1 { // an overlong tag
 				seconds = int64(v) //nolint:gosec // the type's own representation
 			} else {
 				nanos = int64(int32(v)) //nolint:gosec // the type's own truncation
@@ -27,7 +27,6 @@ func (r *run) moment(b []byte, t *table) (seconds, nanos int64, ok bool) {
 
 		if i < 0 {
 			r.stop(malformed)
-
 			return 0, 0, false
 		}
 	}
@@ -35,7 +34,7 @@ func (r *run) moment(b []byte, t *table) (seconds, nanos int64, ok bool) {
 	return seconds, nanos, true
 }
 
-// Ranges of google/protobuf/timestamp.proto and duration.proto: the years 1 to 9999, and as much to both sides.
+// The ranges of google/protobuf/timestamp.proto (years 1 to 9999) and duration.proto.
 const (
 	minSeconds  = -62135596800
 	maxSeconds  = 253402300799
@@ -81,17 +80,18 @@ const (
 	secondsPerDay = 24 * 60 * 60
 	// unixOffset is the days from 0000-03-01 to 1970-01-01.
 	unixOffset = 719468
-	// Days of 400 and of 100 years of the Gregorian calendar, and of four.
+	// The days in 400, 100 and 4 years of the Gregorian calendar.
 	daysPer400Years, daysPer100Years, daysPer4Years = 146097, 36524, 1461
 )
 
-// appendTime appends a time from year 1 to 9999 as RFC 3339 has it, in UTC, with no, three, six or nine decimals.
+// appendTime appends a time between the years 1 and 9999 in RFC 3339 form, in UTC, with zero, three,
+// six or nine decimals.
 func appendTime(dst []byte, seconds, nanos int64) []byte {
 	days := (seconds - minSeconds) / secondsPerDay       // since 0001-01-01
 	second := uint64(seconds-minSeconds) % secondsPerDay //nolint:gosec // not before year 1
 	days += minSeconds / secondsPerDay
 
-	year, month, day := civil(uint64(days + unixOffset)) //nolint:gosec // year 1 is behind the offset
+	year, month, day := civil(uint64(days + unixOffset)) //nolint:gosec // positive since year 1
 
 	dst = extend(dst, len("2006-01-02T15:04:05"))
 	text := dst[len(dst)-len("2006-01-02T15:04:05"):]
@@ -111,7 +111,8 @@ func appendTime(dst []byte, seconds, nanos int64) []byte {
 	return append(appendNanos(dst, nanos), 'Z')
 }
 
-// civil turns days since 0000-03-01 into a date. Years begin in March here, so that a leap day ends its year.
+// civil converts days since 0000-03-01 to a date. Its years begin in March, so that a leap day is the
+// last day of a year.
 func civil(days uint64) (year, month, day uint64) {
 	era := days / daysPer400Years
 	days %= daysPer400Years
@@ -132,7 +133,7 @@ func putPair(b []byte, v uint64) {
 	b[0], b[1] = digitPairs[2*v], digitPairs[2*v+1]
 }
 
-// appendNanos appends a fraction of a second: nothing, or three, six or nine digits after a point.
+// appendNanos appends a fraction of a second: nothing, or a point and three, six or nine digits.
 func appendNanos(dst []byte, nanos int64) []byte {
 	if nanos == 0 {
 		return dst

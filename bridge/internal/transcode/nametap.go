@@ -8,17 +8,17 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// nameTap reads an event's name from a field or from which member of a oneof is set.
+// nameTap reads an event's name from a field or from the set member of a oneof.
 type nameTap struct {
 	path  fieldPath
-	field protoreflect.FieldDescriptor // nil: oneof
+	field protoreflect.FieldDescriptor // nil if oneof is set
 	oneof protoreflect.OneofDescriptor
 }
 
-// errBothTaps is a tap that names a field and a oneof.
+// errBothTaps reports a tap with both a field and a oneof.
 var errBothTaps = errors.New("field and oneof exclude each other")
 
-// resolveTap finds the field or the oneof that a tap names.
+// resolveTap finds a tap's field or oneof.
 func resolveTap(md protoreflect.MessageDescriptor, field, oneof string) (
 	path fieldPath, f protoreflect.FieldDescriptor, o protoreflect.OneofDescriptor, err error,
 ) {
@@ -61,7 +61,7 @@ func namesEvents(fd protoreflect.FieldDescriptor) bool {
 	}
 }
 
-// append appends the name to dst and reports whether there is one.
+// append appends the name to dst and reports whether the message has one.
 func (t *nameTap) append(dst []byte, msg protoreflect.Message) ([]byte, bool) {
 	msg, ok := t.path.follow(msg)
 	if !ok {
@@ -84,7 +84,7 @@ func (t *nameTap) append(dst []byte, msg protoreflect.Message) ([]byte, bool) {
 	return t.appendValue(dst, msg.Get(t.field))
 }
 
-// appendValue appends what a value of the field names, and reports whether that is a name.
+// appendValue appends the name for a value of the field and reports whether it is one.
 func (t *nameTap) appendValue(dst []byte, value protoreflect.Value) ([]byte, bool) {
 	switch x := value.Interface().(type) {
 	case string:
@@ -95,14 +95,13 @@ func (t *nameTap) appendValue(dst []byte, value protoreflect.Value) ([]byte, boo
 		if value := t.field.Enum().Values().ByNumber(x); value != nil {
 			return append(dst, value.Name()...), true
 		}
-
 		return strconv.AppendInt(dst, int64(x), 10), true
 	default:
 		return appendInteger(dst, x), true
 	}
 }
 
-// constants lists the names that the type alone gives away.
+// constants returns the names that the type alone determines.
 func (t *nameTap) constants() []string {
 	var names []string
 
@@ -114,7 +113,7 @@ func (t *nameTap) constants() []string {
 	case t.field.Enum() != nil:
 		values := t.field.Enum().Values()
 		for i := range values.Len() {
-			// Of aliases the first counts.
+			// The first of several aliases is the name.
 			if value := values.Get(i); values.ByNumber(value.Number()) == value {
 				names = append(names, string(value.Name()))
 			}
@@ -126,7 +125,7 @@ func (t *nameTap) constants() []string {
 	return names
 }
 
-// enumNumber is the number of an enum as it stood on the wire.
+// enumNumber returns an enum's number from its wire value.
 func enumNumber(v uint64) protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(int32(v)) //nolint:gosec // the type's own truncation
 }

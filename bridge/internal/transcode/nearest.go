@@ -7,8 +7,7 @@ import (
 	"github.com/ssebridge/ssebridge/internal/nearest"
 )
 
-// nearestText names the known name that was probably meant or, where none is near, what
-// is known.
+// nearestText suggests the nearest known name or, if none is near, lists the known names.
 func nearestText(name string, known []string) string {
 	const most = 12
 

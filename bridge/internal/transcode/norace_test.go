@@ -3,8 +3,9 @@
 package transcode
 
 const (
-	// raceEnabled says that a pool gives things back at random, and that allocations mean nothing.
+	// raceEnabled reports that pools drop items at random, so that counts of allocations are
+	// meaningless.
 	raceEnabled = false
-	// hostileSize is how large hostile messages are.
+	// hostileSize is the size of hostile messages.
 	hostileSize = 64 << 20
 )

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// digitPairs are the numbers 00 to 99.
+// digitPairs has the numbers 00 to 99.
 const digitPairs = "00010203040506070809" +
 	"10111213141516171819" +
 	"20212223242526272829" +
@@ -24,7 +24,7 @@ var powersOfTen = [20]uint64{ //nolint:gochecknoglobals // a table
 	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
 }
 
-// decimalLen is how many digits v has.
+// decimalLen returns the number of digits of v.
 func decimalLen(v uint64) int {
 	n := bits.Len64(v|1) * 1233 >> 12 // log10(2) is a little more than 1233/4096
 	if v >= powersOfTen[n] {
@@ -34,12 +34,11 @@ func decimalLen(v uint64) int {
 	return max(n, 1)
 }
 
-// extend gives dst n more bytes, whose contents are to be set.
+// extend grows dst by n bytes. The caller sets their contents.
 func extend(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) < n {
 		dst = slices.Grow(dst, n)
 	}
-
 	return dst[:len(dst)+n]
 }
 
@@ -61,9 +60,8 @@ func appendUint(dst []byte, v uint64) []byte {
 
 func appendInt(dst []byte, v int64) []byte {
 	if v < 0 {
-		return appendUint(append(dst, '-'), -uint64(v)) //nolint:gosec // two's complement, the smallest number included
+		return appendUint(append(dst, '-'), -uint64(v)) //nolint:gosec // two's complement, correct for the smallest number too
 	}
-
 	return appendUint(dst, uint64(v))
 }
 
@@ -83,10 +81,11 @@ func putDigits(b []byte, v uint64) {
 	}
 }
 
-// Numbers with few decimals are what backends send most: prices, ratios, percentages. If v is the double nearest to
-// n/10^6, and n has at most 15 digits, then n/10^6 without its trailing zeros is the shortest text that reads back as v:
-// decimals of up to 15 digits are told apart by a double (DBL_DIG), so that no other one, and none that is shorter, reads
-// as v. n and 10^6 are doubles themselves, and so the division rounds exactly as reading the text would.
+// Numbers with few decimals are the most frequent ones: prices, ratios, percentages. If v is the double
+// nearest to n/10^6, and n has at most 15 digits, then n/10^6 without trailing zeros is the shortest
+// decimal that parses as v. Doubles distinguish decimals of up to 15 digits (DBL_DIG), so no other
+// decimal of that length parses as v. n and 10^6 are exact doubles, so the division rounds exactly as
+// parsing does.
 const (
 	decimalPlaces  = 6
 	decimalScale   = 1e6
@@ -97,7 +96,8 @@ const (
 	floatMaximum = 1e6 / floatScale
 )
 
-// appendFloat64 appends a double as protojson does: exponents only below 1e-6 and from 1e21, without a leading zero.
+// appendFloat64 appends a double in protojson's form: exponents only below 1e-6 and from 1e21 on,
+// without a leading zero.
 func appendFloat64(dst []byte, v float64) []byte {
 	if abs := math.Abs(v); abs < decimalMaximum {
 		n := uint64(abs*decimalScale + 0.5)
@@ -109,7 +109,7 @@ func appendFloat64(dst []byte, v float64) []byte {
 	return appendShortest(dst, v, 64)
 }
 
-// appendFloat32 does the same for a float.
+// appendFloat32 is appendFloat64 for a float.
 func appendFloat32(dst []byte, v float32) []byte {
 	if abs := float32(math.Abs(float64(v))); abs < floatMaximum {
 		n := uint32(abs*floatScale + 0.5)
@@ -125,11 +125,10 @@ func appendSign(dst []byte, v float64) []byte {
 	if math.Signbit(v) {
 		return append(dst, '-')
 	}
-
 	return dst
 }
 
-// appendDecimal appends n/scale, where scale is 10^places, without trailing zeros.
+// appendDecimal appends n/scale without trailing zeros; scale is 10^places.
 func appendDecimal(dst []byte, n uint64, places int, scale uint64) []byte {
 	dst = appendUint(dst, n/scale)
 
@@ -149,7 +148,7 @@ func appendDecimal(dst []byte, n uint64, places int, scale uint64) []byte {
 	return dst
 }
 
-// appendShortest is the general case.
+// appendShortest appends any float.
 func appendShortest(dst []byte, v float64, bitSize int) []byte {
 	switch {
 	case math.IsNaN(v):
@@ -166,7 +165,7 @@ func appendShortest(dst []byte, v float64, bitSize int) []byte {
 
 	dst = strconv.AppendFloat(dst, v, 'e', -1, bitSize)
 
-	// e-09 is written e-9.
+	// strconv writes e-09 for e-9.
 	if n := len(dst); n >= 4 && dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' {
 		dst[n-2] = dst[n-1]
 		dst = dst[:n-1]
@@ -179,6 +178,5 @@ func needsExponent(abs float64, bitSize int) bool {
 	if bitSize == 32 {
 		return abs != 0 && (float32(abs) < 1e-6 || float32(abs) >= 1e21)
 	}
-
 	return abs != 0 && (abs < 1e-6 || abs >= 1e21)
 }

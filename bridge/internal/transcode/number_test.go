@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// plainFloat is what a float prints as, by strconv alone and by the rules of protojson.
+// plainFloat returns a float's text by strconv alone, under protojson's rules.
 func plainFloat(v float64, bitSize int) string {
 	switch {
 	case math.IsNaN(v):
@@ -27,7 +27,6 @@ func plainFloat(v float64, bitSize int) string {
 
 	if bitSize == 32 {
 		out, _ := json.Marshal(float32(v))
-
 		return string(out)
 	}
 
@@ -36,7 +35,7 @@ func plainFloat(v float64, bitSize int) string {
 	return string(out)
 }
 
-// sameNumbers holds every reading of 64 bits as a number to the standard library.
+// sameNumbers compares every interpretation of 64 bits as a number with the standard library.
 func sameNumbers(bits uint64) error {
 	v64, v32 := math.Float64frombits(bits), math.Float32frombits(uint32(bits))
 
@@ -63,7 +62,7 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 
-	// Around every power of two and ten, and all small numbers.
+	// All small numbers, and the neighbours of every power of two and ten.
 	for i := range uint64(20_000) {
 		check(i)
 	}
@@ -95,7 +94,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// TestTimes holds times to package time, on each day of all years, and durations and masks to protojson.
+// TestTimes compares times with package time on each day of all years, and durations with protojson.
 func TestTimes(t *testing.T) {
 	for seconds := int64(minSeconds); seconds <= maxSeconds; seconds += secondsPerDay*3 + 86_399 {
 		want := time.Unix(seconds, 0).UTC().Format(time.RFC3339)
@@ -129,7 +128,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestFieldMasks tries all paths of up to five characters that matter.
+// TestFieldMasks tries all paths of up to five significant characters.
 func TestFieldMasks(t *testing.T) {
 	plan := mustCompile(t, &fieldmaskpb.FieldMask{}, Options{})
 
@@ -153,7 +152,7 @@ func TestFieldMasks(t *testing.T) {
 	try("")
 }
 
-// TestTexts puts every byte at every place of strings around the eight bytes that are looked at at once.
+// TestTexts puts every byte at every position of strings with lengths around the eight bytes of a word.
 func TestTexts(t *testing.T) {
 	for length := range 20 {
 		for at := range length {

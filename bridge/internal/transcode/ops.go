@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// op is how a number prints.
+// op is the JSON form of a number.
 type op uint8
 
 const (
@@ -25,8 +25,8 @@ const (
 	nullOp
 )
 
-// kindOps is the table of op-codes: what each kind of field is on the wire, which bits count, and what its zero prints
-// as. A list's zero is [], a map's {}.
+// kindOps is the table of op-codes: the wire form of each field kind, its significant bits, and the
+// JSON of its zero. A list's zero is [], a map's {}.
 var kindOps = [...]struct { //nolint:gochecknoglobals // a table
 	form form
 	wire protowire.Type
@@ -54,14 +54,13 @@ var kindOps = [...]struct { //nolint:gochecknoglobals // a table
 	protoreflect.GroupKind:    {groupForm, protowire.StartGroupType, noOp, 0, ``},
 }
 
-// appendNumber appends the JSON of a number as it stood on the wire, masked.
+// appendNumber appends the JSON of a number from its masked wire value.
 func appendNumber(dst []byte, v uint64, e *entry) []byte {
 	switch e.op {
 	case boolOp:
 		if v != 0 {
 			return append(dst, "true"...)
 		}
-
 		return append(dst, "false"...)
 	case int32Op:
 		return appendInt(dst, int64(int32(v))) //nolint:gosec // the type's own truncation
@@ -69,7 +68,6 @@ func appendNumber(dst []byte, v uint64, e *entry) []byte {
 		if e.op == sint32Op {
 			return appendInt(dst, protowire.DecodeZigZag(v))
 		}
-
 		return append(appendInt(append(dst, '"'), protowire.DecodeZigZag(v)), '"')
 	case uint32Op:
 		return appendUint(dst, v)
@@ -88,12 +86,11 @@ func appendNumber(dst []byte, v uint64, e *entry) []byte {
 	}
 }
 
-// appendEnum appends the name of an enum's number. A number without one prints as it is, in closed enums too: protojson
-// does, and a bridge hides nothing.
+// appendEnum appends the name of an enum's number. It appends an unnamed number as a number, in closed
+// enums too, like protojson.
 func appendEnum(dst []byte, n int32, names *enumTable) []byte {
 	if text := names.text(n); text != "" {
 		return append(dst, text...)
 	}
-
 	return appendInt(dst, int64(n))
 }

@@ -5,32 +5,33 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// Options says how a message type is compiled. The zero value is plain proto3 JSON of the whole message, without taps.
+// Options are the settings of Compile. The zero value prints proto3 JSON of the whole message, without
+// taps.
 type Options struct {
-	// EmitDefaults prints fields without presence that hold their default, and empty lists and maps. Fields with
-	// presence stay out when unset, so that presence survives (protojson's EmitDefaultValues).
+	// EmitDefaults also prints fields without presence that have their default, and empty lists and
+	// maps. Unset fields with presence stay out (protojson's EmitDefaultValues).
 	EmitDefaults bool
-	// ProtoNames prints field names as the .proto file has them instead of lowerCamelCase.
+	// ProtoNames prints field names as in the .proto file, rather than in lowerCamelCase.
 	ProtoNames bool
 	// EnumNumbers prints enum values as numbers.
 	EnumNumbers bool
 
-	// Resolver finds the types inside google.protobuf.Any, and extensions. Nil knows what the file of the message
-	// and its imports declare, and nothing else: what a program happens to have linked in has no say.
+	// Resolver finds extensions and the types inside google.protobuf.Any. Nil knows only the types that
+	// the message's file and its imports declare, not the types linked into the program.
 	Resolver Resolver
 
-	// MaxDepth bounds how deeply messages nest, the contents of Any included. 0, and what exceeds it, is
-	// protobuf-go's own limit of 10,000.
+	// MaxDepth is the maximum nesting of messages, including the contents of Any. 0 means protobuf-go's
+	// own limit of 10,000, which also caps larger values.
 	MaxDepth int
-	// MaxBytes bounds the JSON of one message, in bytes. 0 is unlimited.
+	// MaxBytes is the maximum JSON size of one message. 0 is unlimited.
 	MaxBytes int
 
-	// Taps are the values read beside the JSON.
+	// Taps are the values to read in addition to the JSON.
 	Taps Taps
 }
 
-// Resolver finds message types and extensions by name, as [protoregistry.Types] and dynamicpb.Types do. It is called by
-// several goroutines at once.
+// Resolver finds message types and extensions by name, like [protoregistry.Types] and dynamicpb.Types.
+// It must be safe for concurrent use.
 type Resolver interface {
 	FindMessageByName(name protoreflect.FullName) (protoreflect.MessageType, error)
 	FindMessageByURL(url string) (protoreflect.MessageType, error)
@@ -40,30 +41,32 @@ type Resolver interface {
 
 var _ Resolver = (*protoregistry.Types)(nil)
 
-// Taps name the parts of a message that become parts of its event. Paths are field names joined by dots; proto names
-// and JSON names are both taken. A path through a repeated field means its last element; maps cannot be passed through.
+// Taps select the parts of a message that become parts of its event. Paths are proto names or JSON
+// names of fields, joined by dots. A path through a repeated field means its last element; a path
+// cannot pass through a map.
 type Taps struct {
-	// ID is the path of the field that carries the message's id; "" reads none. Strings, bytes, integers and
+	// ID is the path of the field with the message's id; "" reads no id. Strings, bytes, integers and
 	// google.protobuf.Timestamp can be ids.
 	ID string
-	// Name is where the event's name comes from.
+	// Name selects the event's name.
 	Name NameTap
-	// Data is the part of the message that is printed.
+	// Data selects the part of the message to print.
 	Data DataTap
 }
 
-// NameTap says where an event's name comes from: one of its members is set, or none for no name.
+// NameTap selects an event's name. At most one field is set; without one, events have no name.
 type NameTap struct {
 	// Field is the path of a string, enum, bool or integer field.
 	Field string
-	// Oneof is the path of a oneof; the name is that of the member set, as the .proto file has it.
+	// Oneof is the path of a oneof. The name is the proto name of its set member.
 	Oneof string
 }
 
-// DataTap says which part of a message is printed: one of its members is set, or none for the whole message.
+// DataTap selects the part of a message to print. At most one field is set; without one, the whole
+// message is printed.
 type DataTap struct {
-	// Field is the path of a field of any kind; lists and maps print as JSON arrays and objects.
+	// Field is the path of a field of any kind. Lists and maps print as JSON arrays and objects.
 	Field string
-	// Oneof is the path of a oneof; the value of the member set is printed.
+	// Oneof is the path of a oneof. The value of its set member is printed.
 	Oneof string
 }

@@ -9,39 +9,39 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// pair is an entry of a map on the wire.
+// pair is an entry of a map in wire format.
 type pair struct {
-	text   []byte // the key of a map by text
-	number uint64 // of any other map, made so that keys sort as it does
-	value  []byte // begins with the value
-	valued bool   // false: the value is the default
-	at     int    // the order on the wire: of equal keys the last counts
+	text   []byte // a string key
+	number uint64 // any other key, in the keys' order
+	value  []byte // starts with the value
+	valued bool   // false if the value is absent
+	at     int    // wire order: the last of equal keys wins
 }
 
-// signBit turns a signed number into one that sorts in its place among unsigned ones.
+// signBit maps signed numbers to unsigned ones in the same order.
 const signBit = 1 << 63
 
-// pairs appends the entries of a map, as far as they follow one another, sorted by key.
+// pairs appends consecutive entries of a map, sorted by key.
 func (r *run) pairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	if depth >= r.plan.maxDepth { // an entry counts as a message
 		return r.stopAt(tooDeep)
 	}
 
-	// Scalars print in no time and may be printed twice. Messages may not: maps inside maps would double that at each
-	// level.
+	// A failed attempt at scalars is cheap, so they may be printed twice. With messages, nested maps
+	// would double the work at each level.
 	if e.pair.value.sub == nil {
 		if out, next := r.risingPairs(dst, b, i, e, depth); next >= 0 {
 			return out, next
 		}
 
-		r.failure = noFailure // of a value that another one of the same key may replace
+		r.failure = noFailure // a later entry may replace the failed one
 	}
 
 	return r.sortedPairs(dst, b, i, e, depth)
 }
 
-// risingPairs appends entries as they come, as long as their keys rise and they are written as serializers write them.
-// Else it gives up, with an offset below zero.
+// risingPairs appends entries in wire order while their keys rise and each has a serializer's usual
+// form. Otherwise it returns a negative offset.
 func (r *run) risingPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	var (
 		both  [2]pair
@@ -66,7 +66,6 @@ func (r *run) risingPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, in
 
 		if i = next; !bytes.HasPrefix(b[i:], e.tag) {
 			dst[start] = '{'
-
 			return append(dst, '}'), i
 		}
 
@@ -74,16 +73,15 @@ func (r *run) risingPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, in
 	}
 }
 
-// rises reports whether one key is before another.
+// rises reports whether p's key is greater than before's.
 func rises(before, p *pair, keys keyOrder) bool {
 	if keys == textKeys {
 		return bytes.Compare(before.text, p.text) < 0
 	}
-
 	return before.number < p.number
 }
 
-// sortedPairs appends entries in whatever order and way they come.
+// sortedPairs appends entries in any order and form.
 func (r *run) sortedPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	memory := r.memory()
 	base := len(memory.pairs)
@@ -102,7 +100,7 @@ func (r *run) sortedPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, in
 
 	start := len(dst)
 
-	// Entries of an inner map may move memory.pairs; found stays what it is.
+	// An inner map may reallocate memory.pairs; found stays valid.
 	for k := range found {
 		if k+1 < len(found) && !sorted && sameKey(&found[k], &found[k+1]) {
 			if !r.drop(&found[k], e.pair, depth) {
@@ -127,7 +125,7 @@ func (r *run) sortedPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, in
 	return append(dst, '}'), i
 }
 
-// collect reads a map's entries that follow one another, and reports whether their keys rise.
+// collect reads consecutive entries of a map and reports whether their keys rise.
 func (r *run) collect(b []byte, i int, e *entry) (next int, sorted bool) {
 	memory := r.memory()
 	sorted = true
@@ -140,7 +138,6 @@ func (r *run) collect(b []byte, i int, e *entry) (next int, sorted bool) {
 
 		if body, i = chunk(b, i); i < 0 {
 			r.stop(malformed)
-
 			return -1, false
 		}
 
@@ -154,7 +151,6 @@ func (r *run) collect(b []byte, i int, e *entry) (next int, sorted bool) {
 
 		if len(memory.pairs) == maxPieces {
 			r.stop(tooSplit)
-
 			return -1, false
 		}
 
@@ -168,7 +164,7 @@ func (r *run) collect(b []byte, i int, e *entry) (next int, sorted bool) {
 	}
 }
 
-// read reads an entry as serializers write it: a key, a value, and nothing else.
+// read reads an entry in a serializer's usual form: exactly one key and one value, in this order.
 func (p *pair) read(b []byte, t *pairTable) bool {
 	if len(b) == 0 || b[0] != t.key.tag[0] {
 		return false
@@ -184,16 +180,14 @@ func (p *pair) read(b []byte, t *pairTable) bool {
 	return valueLen(p.value, t.value.wire) == len(p.value)
 }
 
-// valueLen is the length of the value that b begins with, or -1. Groups are not looked at.
+// valueLen returns the length of the value at the start of b, or -1. It does not handle groups.
 func valueLen(b []byte, wire protowire.Type) int {
 	switch wire {
 	case protowire.VarintType:
 		_, n := varint(b, 0)
-
 		return n
 	case protowire.BytesType:
 		_, n := chunk(b, 0)
-
 		return n
 	case protowire.Fixed32Type:
 		return 4
@@ -204,14 +198,13 @@ func valueLen(b []byte, wire protowire.Type) int {
 	}
 }
 
-// readKey reads the key at b[i] and returns the offset behind it, or -1.
+// readKey reads the key at b[i] and returns the offset after it, or -1.
 func (p *pair) readKey(b []byte, i int, t *pairTable) int {
 	var raw uint64
 
 	switch t.key.form {
 	case stringForm:
 		p.text, i = chunk(b, i)
-
 		return i
 	case varintForm:
 		raw, i = varint(b, i)
@@ -236,7 +229,7 @@ func (p *pair) readKey(b []byte, i int, t *pairTable) int {
 	return i
 }
 
-// keyNumber makes a number that sorts as the key does.
+// keyNumber maps a key to a number with the same order.
 func keyNumber(raw uint64, op op) uint64 {
 	switch op {
 	case boolOp:
@@ -244,7 +237,7 @@ func keyNumber(raw uint64, op op) uint64 {
 	case int32Op:
 		return uint64(int64(int32(raw))) ^ signBit //nolint:gosec // the type's own truncation
 	case sint32Op, sint64Op:
-		return uint64(protowire.DecodeZigZag(raw)) ^ signBit //nolint:gosec // sorted as a pattern of bits
+		return uint64(protowire.DecodeZigZag(raw)) ^ signBit //nolint:gosec // only the bits matter
 	case int64Op:
 		return raw ^ signBit
 	default:
@@ -252,8 +245,8 @@ func keyNumber(raw uint64, op op) uint64 {
 	}
 }
 
-// readAny reads an entry that is written in any other way: without key or value, with one of them twice, or with fields
-// that it does not have. The last of two counts, and messages are merged.
+// readAny reads an entry in any other form: without key or value, with repeated ones, or with unknown
+// fields. The last key and the last value count, and messages are merged.
 func (r *run) readAny(p *pair, b []byte, t *pairTable) bool {
 	*p = pair{at: p.at, number: keyNumber(0, t.key.op)}
 	keyed := false
@@ -262,7 +255,6 @@ func (r *run) readAny(p *pair, b []byte, t *pairTable) bool {
 		number, wire, n := protowire.ConsumeTag(b[i:])
 		if n < 0 || number > protowire.MaxValidNumber {
 			r.stop(malformed)
-
 			return false
 		}
 
@@ -271,7 +263,6 @@ func (r *run) readAny(p *pair, b []byte, t *pairTable) bool {
 		size := protowire.ConsumeFieldValue(number, wire, b[i:])
 		if size < 0 {
 			r.stop(malformed)
-
 			return false
 		}
 
@@ -281,12 +272,10 @@ func (r *run) readAny(p *pair, b []byte, t *pairTable) bool {
 
 			if p.readKey(b, i, t); t.key.utf8 && !utf8.Valid(p.text) {
 				r.stop(badText)
-
 				return false
 			}
-		case number == t.key.number && keyed && !r.weighing:
-			r.stop(oddEntry) // dynamicpb forgets the key it had, and panics
-
+		case number == t.key.number && keyed && !r.countOnly:
+			r.stop(oddEntry) // dynamicpb forgets its key and panics
 			return false
 		case number == t.value.number && wire == t.value.wire:
 			if !r.readValue(p, b[i:i+size], t) {
@@ -300,7 +289,7 @@ func (r *run) readAny(p *pair, b []byte, t *pairTable) bool {
 	return true
 }
 
-// readValue takes one of the values that an entry has.
+// readValue reads one of the values of an entry.
 func (r *run) readValue(p *pair, value []byte, t *pairTable) bool {
 	e := t.value
 
@@ -308,7 +297,6 @@ func (r *run) readValue(p *pair, value []byte, t *pairTable) bool {
 	case e.form == stringForm:
 		if text, _ := chunk(value, 0); e.utf8 && !utf8.Valid(text) {
 			r.stop(badText)
-
 			return false
 		}
 	case p.valued && (e.form == messageForm || e.form == groupForm):
@@ -322,19 +310,18 @@ func (r *run) readValue(p *pair, value []byte, t *pairTable) bool {
 	return true
 }
 
-// comparePairs sorts by key, and equal keys as they came.
+// comparePairs orders by key, and equal keys by wire order.
 func comparePairs(a, b pair) int {
 	return cmp.Or(bytes.Compare(a.text, b.text), cmp.Compare(a.number, b.number), cmp.Compare(a.at, b.at))
 }
 
 func sameKey(a, b *pair) bool { return a.number == b.number && bytes.Equal(a.text, b.text) }
 
-// drop sees to it that a value which another of the same key replaces could have been decoded.
+// drop checks that a value replaced by a later entry with the same key is decodable.
 func (r *run) drop(p *pair, t *pairTable, depth int) bool {
 	if !p.valued {
 		return true
 	}
-
 	return r.checkValue(p.value, t.value, depth+1)
 }
 
@@ -355,7 +342,6 @@ func (r *run) appendPair(dst []byte, p *pair, t *pairTable, depth int) []byte {
 		if t.value.sub != nil {
 			return r.message(dst, nil, t.value.sub, depth+2)
 		}
-
 		return append(dst, t.value.zero...)
 	}
 
@@ -364,11 +350,11 @@ func (r *run) appendPair(dst []byte, p *pair, t *pairTable, depth int) []byte {
 	return dst
 }
 
-// appendKey appends a key that is no text.
+// appendKey appends a key that is not a string.
 func appendKey(dst []byte, number uint64, keys keyOrder) []byte {
 	switch {
 	case keys == signedKeys:
-		return appendInt(dst, int64(number^signBit)) //nolint:gosec // back to what it was made of
+		return appendInt(dst, int64(number^signBit)) //nolint:gosec // undoes keyNumber
 	case keys == unsignedKeys:
 		return appendUint(dst, number)
 	case number != 0:

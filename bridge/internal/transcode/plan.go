@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// Plan is a message type compiled once. It is immutable and may be used by any number of goroutines at once.
+// Plan is a message type compiled once. It is immutable and safe for concurrent use.
 type Plan struct {
 	name     protoreflect.FullName
 	typ      protoreflect.MessageType
@@ -24,19 +24,19 @@ type Plan struct {
 	marshal protojson.MarshalOptions
 	types   Resolver
 
-	id    *idTap   // nil: no id
-	event *nameTap // nil: no name
-	data  *dataTap // nil: the whole message
+	id    *idTap   // nil without an id tap
+	event *nameTap // nil without a name tap
+	data  *dataTap // nil prints the whole message
 
-	root     *table // the message type
-	hooked   *table // the same with hooks for the taps
-	nothing  string // what the data tap's field prints as when unset
-	anys     anyTypes
-	counters counters
+	root      *table // the message type
+	hooked    *table // root with hooks for the taps
+	unsetData string // the JSON of the data tap's unset field
+	anys      anyTypes
+	counters  counters
 }
 
-// Compile checks a message type and its taps and prepares what [Plan.AppendJSON] and [Plan.AppendTapped] need. A tap
-// that does not fit is a [*TapError].
+// Compile checks a message type and its taps and prepares [Plan.AppendJSON] and [Plan.AppendTapped]. A
+// tap that does not fit is a [*TapError].
 func Compile(md protoreflect.MessageDescriptor, opts Options) (*Plan, error) {
 	switch {
 	case md == nil:
@@ -67,8 +67,8 @@ func Compile(md protoreflect.MessageDescriptor, opts Options) (*Plan, error) {
 		plan.maxDepth = min(plan.maxDepth, opts.MaxDepth)
 	}
 
-	// Required fields are looked for once, after decoding, and only where the type can have any. The library would
-	// walk each message twice for them.
+	// The plan checks required fields once, after decoding, and only if the type can have any. The
+	// library would walk each message twice for them.
 	plan.decode = proto.UnmarshalOptions{
 		AllowPartial: true, DiscardUnknown: true, Resolver: types, RecursionLimit: plan.maxDepth,
 	}
@@ -88,8 +88,8 @@ func Compile(md protoreflect.MessageDescriptor, opts Options) (*Plan, error) {
 	return plan, nil
 }
 
-// AppendJSON appends the message's canonical proto3 JSON to dst: compact, and one line. wire is only read, and not kept.
-// On an error, an [*Error], dst is returned as it was.
+// AppendJSON appends the message's canonical proto3 JSON to dst, compact and on one line. It only reads
+// wire and does not retain it. On error, an [*Error], it returns dst unchanged.
 func (p *Plan) AppendJSON(dst, wire []byte) ([]byte, error) {
 	var r run
 
@@ -97,33 +97,31 @@ func (p *Plan) AppendJSON(dst, wire []byte) ([]byte, error) {
 
 	if out := r.whole(dst, wire, p.root); out != nil {
 		r.release()
-
 		return out, nil
 	}
 
-	if r.again(len(wire)); r.failure == noFailure {
+	if r.restart(len(wire)); r.failure == noFailure {
 		if out := r.whole(dst, wire, p.root); out != nil {
 			r.release()
 			p.counters.reordered.Add(1)
-
 			return out, nil
 		}
 	}
 
 	r.release()
 
-	if !p.asks(&r, wire, false) {
+	if !p.usesLibrary(&r, wire, false) {
 		return dst, r.verdict()
 	}
 
 	p.counters.library[r.failure].Add(1)
 
-	return p.askJSON(dst, wire)
+	return p.libraryJSON(dst, wire)
 }
 
-// AppendTapped appends the JSON of the tapped data (the whole message without a data tap) to dst and reads the taps
-// into out. On an error, an [*Error], dst is returned as it was and out.Data is nil, while the id and the name are still
-// there if they could be read: a message that has to be left out is passed over by its id.
+// AppendTapped appends the JSON of the tapped data (the whole message without a data tap) to dst and
+// reads the taps into out. On error, an [*Error], it returns dst unchanged and out.Data is nil, but out
+// keeps the id and the name if they are readable: the stream skips a bad message by its id.
 func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	out.reset()
 
@@ -132,7 +130,7 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 
 	printed := r.tappedMessage(dst, wire)
 	if printed == nil {
-		if r.again(len(wire)); r.failure == noFailure {
+		if r.restart(len(wire)); r.failure == noFailure {
 			if printed = r.tappedMessage(dst, wire); printed != nil {
 				out.Path = Reordered
 				p.counters.reordered.Add(1)
@@ -146,11 +144,10 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	switch {
 	case printed != nil:
 		out.Data = slices.Clip(printed[len(dst):])
-
 		return printed, nil
-	case !p.asks(&r, wire, p.data != nil):
-		if r.failure.isLimit() {
-			// That the taps cannot be read either is no news.
+	case !p.usesLibrary(&r, wire, p.data != nil):
+		if r.failure.leavesTaps() {
+			// If the taps are unreadable too, the first error is the one to report.
 			_ = p.ReadTaps(wire, out)
 		}
 
@@ -161,11 +158,12 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	out.reset()
 	out.Path = Library
 
-	return p.askTapped(dst, wire, out)
+	return p.libraryTapped(dst, wire, out)
 }
 
-// ReadTaps reads the id and the name into out and prints nothing: for a message that is too large to be sent, but whose
-// id moves the stream on. Only what the taps' paths lead through is looked at.
+// ReadTaps reads the id and the name into out and prints nothing. The bridge uses it for a message that
+// is too large to send but whose id advances the stream. ReadTaps decodes only the messages on the
+// taps' paths.
 func (p *Plan) ReadTaps(wire []byte, out *Tapped) error {
 	out.reset()
 
@@ -173,7 +171,7 @@ func (p *Plan) ReadTaps(wire []byte, out *Tapped) error {
 	if p.hooked.enter != nil {
 		out.enter(p.hooked.enter)
 
-		if !out.walk(&r, wire, p.hooked) || !r.readTaken(out) {
+		if !out.walk(&r, wire, p.hooked) || !r.readCaptured(out) {
 			out.reset()
 		}
 	}
@@ -187,26 +185,25 @@ func (p *Plan) ReadTaps(wire []byte, out *Tapped) error {
 	case r.failure.isError():
 		return r.verdict()
 	default:
-		return p.askTaps(wire, out)
+		return p.libraryTaps(wire, out)
 	}
 }
 
-// IDField returns the field that the id is read from, nil without an id tap.
+// IDField returns the field of the id, or nil without an id tap.
 func (p *Plan) IDField() protoreflect.FieldDescriptor {
 	if p.id == nil {
 		return nil
 	}
-
 	return p.id.field
 }
 
-// NameConstants lists the event names that are known from the type alone: the members of the tapped oneof, the values of
-// the tapped enum, true and false; nil where names come from strings or numbers, or where there are none.
+// NameConstants returns the event names that the type alone determines: the members of the tapped
+// oneof, the values of the tapped enum, or true and false. It returns nil if names are strings or
+// numbers, or without a name tap.
 func (p *Plan) NameConstants() []string {
 	if p.event == nil {
 		return nil
 	}
-
 	return p.event.constants()
 }
 

@@ -16,7 +16,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// everyMessage lists the generated messages the differential tests run on.
+// everyMessage returns the generated messages of the differential tests.
 func everyMessage() []proto.Message {
 	var all []proto.Message
 
@@ -43,7 +43,8 @@ func everyMessage() []proto.Message {
 	return all
 }
 
-// TestSameAsProtojson fills every message at random and holds the plan to what the generated type prints.
+// TestSameAsProtojson fills every message at random and compares the plan with protojson on the
+// generated type.
 func TestSameAsProtojson(t *testing.T) {
 	inside := mustAny(t, &testv1.Kinds{Int32Value: 7, Struct: nil, Any: mustAny(t, &testv1.Note{Text: "deep"})})
 
@@ -76,7 +77,7 @@ func TestSameAsProtojson(t *testing.T) {
 	}
 }
 
-// TestOneLine holds that no value can break a data line, and that the output is compact.
+// TestOneLine checks that no value breaks a data line, and that the output is compact.
 func TestOneLine(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{})
 	msg := &testv1.Kinds{StringList: []string{"a\nb", "c\rd", "e\x00f", " , : ", `\`, `\" `}, BoolList: []bool{true, false}}
@@ -108,7 +109,7 @@ func TestCompact(t *testing.T) {
 		}
 	}
 
-	// Not JSON, and still within the buffer.
+	// Not JSON, but the function must stay within the buffer.
 	for _, in := range []string{`"`, ` "`, ` "\`, ` "\"`} {
 		if got := compact([]byte(in), 0); len(got) > len(in) {
 			t.Errorf("compact(%s) grew to %s", in, got)
@@ -116,7 +117,8 @@ func TestCompact(t *testing.T) {
 	}
 }
 
-// TestNilResolver shows that without a resolver only what the message's own file and its imports declare is known.
+// TestNilResolver checks that a plan without a resolver knows only the declarations of the message's
+// file and its imports.
 func TestNilResolver(t *testing.T) {
 	plan := mustCompile(t, &testv1.FeedEvent{}, Options{})
 
@@ -158,7 +160,7 @@ func TestAnyForms(t *testing.T) {
 	}
 }
 
-// TestConcurrent runs one plan from several goroutines; the race detector is the judge.
+// TestConcurrent runs one plan from several goroutines; the race detector checks it.
 func TestConcurrent(t *testing.T) {
 	plan := mustCompile(t, &testv1.FeedEvent{}, Options{Taps: Taps{ID: "seq", Name: NameTap{Oneof: "body"}}})
 	wire := marshalWire(t, sampleEvent(t))
@@ -177,7 +179,6 @@ func TestConcurrent(t *testing.T) {
 				got, err := plan.AppendTapped(nil, wire, &out)
 				if err != nil || !bytes.Equal(got, want) || string(out.ID) != "41" || string(out.Name) != "note" {
 					t.Errorf("got %s, id %s, name %s, %v", got, out.ID, out.Name, err)
-
 					return
 				}
 			}

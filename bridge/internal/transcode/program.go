@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// table is a message type compiled for one set of options: what the wire may hold, and what each of it prints as. It is
-// immutable once its compiler is done, and shared by goroutines.
+// table is a message type compiled for one set of options: the fields that the wire may hold, and their
+// JSON forms. It is immutable once compiled, and safe for concurrent use.
 //
 //	wire:  tag ───────────▶ short / dense / sparse ──▶ entries[k]
 //	JSON:  entries[k].name  ──  entries[k].form  ──  entries[k].op, .sub, .enum or .pair
@@ -16,29 +16,29 @@ type table struct {
 	name protoreflect.FullName
 	kind messageKind
 
-	// Where a tag's entry is; 0 is none.
-	short  [128]uint8        // by a tag of one byte: field number and wire type at once
-	dense  []uint16          // by field number, for those below len(dense)
-	sparse map[uint32]uint16 // by field number, for the others
+	// The index of a tag's entry; 0 is none.
+	short  [128]uint8        // by the byte of a short tag: field number and wire type
+	dense  []uint16          // by field number below len(dense)
+	sparse map[uint32]uint16 // by any other field number
 
-	entries []entry // entries[0] is what the type does not know
+	entries []entry // entries[0] stands for unknown fields
 
-	// defaults are the texts of all fields that EmitDefaults prints when unset, in declaration order; that of the
-	// field with index i is defaults[defaultAt[i]:defaultAt[i+1]].
+	// defaults are the JSON texts of all fields that EmitDefaults prints when unset, in declaration
+	// order; the text of field i is defaults[defaultAt[i]:defaultAt[i+1]].
 	defaults  string
 	defaultAt []int32
 
-	// loose says that serializers do not write the fields in declaration order: they go by number, and Go's puts the
-	// members of oneofs last.
+	// loose reports that serializers do not write the fields in declaration order: they write by
+	// number, and Go's writes the members of oneofs last.
 	loose bool
 
-	required int32                    // how many fields are required
-	ranges   protoreflect.FieldRanges // of extensions; nil: none
-	foreign  bool                     // a MessageSet, which is left to the library
-	enter    *entrance                // which taps begin here; nil: none
+	required int32                    // number of required fields
+	ranges   protoreflect.FieldRanges // extension ranges, or nil
+	foreign  bool                     // left to the library, such as a MessageSet
+	enter    *entrance                // taps on this type, or nil
 }
 
-// messageKind is how a message type prints.
+// messageKind is the JSON form of a message type.
 type messageKind uint8
 
 const (
@@ -53,16 +53,16 @@ const (
 	wrapperKind
 )
 
-// entry is one field under one of the wire types it may have.
+// entry is one field under one of its possible wire types.
 type entry struct {
-	name  string // `,"name":`; the comma becomes the brace of the object where the field is its first
-	index int32  // in declaration order; -1 for what is unknown
-	after int32  // index of the last field of its oneof, or its own: nothing up to it may follow
-	mask  uint64 // the bits of a varint that count
+	name  string // `,"name":`; closeObject turns the first field's comma into a brace
+	index int32  // in declaration order; -1 for unknown fields
+	after int32  // last index of its oneof, or its own; later fields have larger ones
+	mask  uint64 // the significant bits of a varint
 
 	form     form
-	plain    form // form, whether the field is tapped or not
-	elem     form // of a list's elements, a packed list's, and of map keys and values
+	plain    form // form without taps
+	elem     form // form of a single value; unknownForm for maps
 	op       op
 	always   bool  // print the zero value too
 	utf8     bool  // the library refuses invalid UTF-8 when decoding
@@ -73,16 +73,16 @@ type entry struct {
 	pair *pairTable
 	hook *hook
 
-	tag      []byte // as the wire has it
+	tag      []byte // in wire format
 	wire     protowire.Type
 	number   protowire.Number
 	alt      uint16 // the entry of the same field under its other wire type
 	packable bool
-	zero     string // what the default prints as, without the name
+	zero     string // JSON of the default, without the name
 	field    protoreflect.FieldDescriptor
 }
 
-// form is the way a value stands on the wire, and how it is gone about.
+// form is the wire form of a value.
 type form uint8
 
 const (
@@ -97,7 +97,7 @@ const (
 	listForm   // a field per element
 	packedForm // all elements in one field
 	mapForm
-	tappedForm // a field that a tap ends at
+	tappedForm // a tap ends here
 )
 
 // pairTable is the entry type of a map.
@@ -106,7 +106,7 @@ type pairTable struct {
 	keys       keyOrder
 }
 
-// keyOrder is how a map's keys are sorted.
+// keyOrder is the sort order of a map's keys.
 type keyOrder uint8
 
 const (
@@ -122,19 +122,18 @@ type enumTable struct {
 	sparse map[int32]string
 }
 
-// text is the quoted name of a number, or "".
+// text returns the quoted name of a number, or "".
 func (t *enumTable) text(n int32) string {
 	if n >= 0 && int(n) < len(t.dense) {
 		return t.dense[n]
 	}
-
 	return t.sparse[n]
 }
 
-// denseLimit is how far field and enum numbers are looked up by index.
+// denseLimit is the limit up to which field and enum numbers are looked up by index.
 const denseLimit = 512
 
-// find is the entry for a field number and wire type; entries[0] if there is none.
+// find returns the entry for a field number and wire type, or entries[0] if there is none.
 func (t *table) find(number protowire.Number, wire protowire.Type) *entry {
 	var k uint16
 	if int(number) < len(t.dense) {
@@ -155,12 +154,11 @@ func (t *table) find(number protowire.Number, wire protowire.Type) *entry {
 	return &t.entries[0]
 }
 
-// lookup decodes a tag of several bytes at b[i] and gives its entry and where the value begins, or -1 if the tag is
-// broken. Numbers beyond all fields and what is no tag at all are left to skip.
+// lookup decodes a tag of several bytes at b[i]. It returns the tag's entry and the offset of the
+// value, or -1 if the tag is malformed. An unknown number has entries[0], and skip handles it.
 func (t *table) lookup(b []byte, i int) (*entry, int) {
 	if i+1 < len(b) && b[i+1] < 0x80 {
 		tag := uint(b[i]&0x7f) | uint(b[i+1])<<7
-
 		return t.find(protowire.Number(tag>>3), protowire.Type(tag&7)), i + 2 //nolint:gosec // 14 bits
 	}
 
@@ -172,16 +170,15 @@ func (t *table) lookup(b []byte, i int) (*entry, int) {
 	return t.find(number, wire), i + n
 }
 
-// after is what EmitDefaults prints for the fields behind one, given by its index.
+// after returns the defaults that EmitDefaults prints after the field with this index.
 func (t *table) after(index int32) string {
 	if t.defaults == "" {
 		return ""
 	}
-
 	return t.defaults[t.defaultAt[index+1]:]
 }
 
-// byNumber is the entry of a field under its first wire type, or nil.
+// byNumber returns the entry of a field under its first wire type, or nil.
 func (t *table) byNumber(number protowire.Number) *entry {
 	k := slices.IndexFunc(t.entries, func(e entry) bool { return e.number == number && number != 0 })
 	if k < 0 {

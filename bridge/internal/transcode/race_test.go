@@ -3,8 +3,10 @@
 package transcode
 
 const (
-	// raceEnabled says that a pool gives things back at random, and that allocations mean nothing.
+	// raceEnabled reports that pools drop items at random, so that counts of allocations are
+	// meaningless.
 	raceEnabled = true
-	// hostileSize is how large hostile messages are. The detector makes each byte cost fifty times as much.
+	// hostileSize is the size of hostile messages. The race detector multiplies the cost of a byte by
+	// fifty.
 	hostileSize = 8 << 20
 )

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// closureTypes resolves what the file of a message and everything it imports declare.
+// closureTypes resolves the declarations of a message's file and of everything that it imports.
 func closureTypes(root protoreflect.FileDescriptor) (Resolver, error) {
 	files := new(protoregistry.Files)
 	seen := map[string]bool{}

@@ -8,33 +8,33 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// run is one pass over the wire bytes of a message. It lives on the stack of its caller.
+// run is one pass over the wire bytes of a message. It lives on its caller's stack.
 //
-// Functions that append return nil, or an offset below zero, when the pass cannot go on; why is in failure then. There
-// are two kinds of passes. The first takes the bytes as they come and stops at whatever is out of order. The second is
-// orderly: it puts each message's fields in order before it prints them, and what it says about a message counts.
+// Functions that append return nil or a negative offset when the pass cannot continue; failure has the
+// reason. The first pass reads the bytes in wire order and stops at any disorder. The second pass is
+// orderly: it sorts each message's fields before it prints them, and its failures are final.
 type run struct {
 	plan    *Plan
-	tapped  *Tapped  // nil: without taps
-	scratch *scratch // nil until it is needed
-	limit   int      // of len(dst)
-	effort  int      // bytes that may still be moved or looked at twice
+	tapped  *Tapped  // nil without taps
+	scratch *scratch // nil until needed
+	limit   int      // for len(dst)
+	effort  int      // bytes that may still be moved or scanned again
 	anys    int      // Any messages around the current one
 	orderly bool
 
-	weighing bool // only counts, extensions left out
-	counted  int  // messages and entries of maps that were checked
-	failure  failure
-	culprit  protoreflect.FullName // the type the failure is about
-	badURL   []byte                // of a failure by an unknown type
+	countOnly bool // only count messages, without extensions
+	counted   int  // messages and entries of maps that were checked
+	failure   failure
+	culprit   protoreflect.FullName // the type the failure is about
+	badURL    []byte                // the type URL of an unresolved failure
 }
 
-// failure is why a pass ended.
+// failure is the reason why a pass ended.
 type failure uint8
 
 const (
 	noFailure    failure = iota
-	disorder             // fields out of order, repeated or split: the orderly pass knows what to do
+	disorder             // fields out of order, repeated or split; the orderly pass can print them
 	malformed            // not the wire format
 	badText              // invalid UTF-8
 	incomplete           // a required field is missing
@@ -43,34 +43,34 @@ const (
 	tooDeep
 	anyTooDeep
 	tooLarge
-	tooSplit    // more moving than a message is worth
+	tooSplit    // sorting would move too many bytes
 	extension   // an extension that the resolver knows
 	foreignType // a MessageSet
 	oddEntry    // a map entry on which the library panics, or whose key changes its type
 )
 
-// scratch is the memory of the runs that need some: those of maps and of disorder.
+// scratch is the memory of runs with maps or disorder.
 type scratch struct {
 	pairs  []pair
-	high   int // how many of pairs were in use at once
+	high   int // the most pairs in use at once
 	pieces []piece
 	parts  []part
-	arena  []byte // bytes put in order; earlier slices of it stay valid when it grows
+	arena  []byte // sorted bytes; slices of it stay valid when it grows
 }
 
-// scratchPool spares most messages with maps their allocations (BenchmarkAppend/maps).
+// scratchPool saves most messages with maps their allocations (BenchmarkAppend/maps).
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }} //nolint:gochecknoglobals // a pool has no owner
 
-// memory gives the run's scratch.
+// memory returns the run's scratch.
 func (r *run) memory() *scratch {
 	if r.scratch == nil {
 		r.scratch, _ = scratchPool.Get().(*scratch)
 	}
-
 	return r.scratch
 }
 
-// release gives the scratch back, unless a large message made it large. Nothing may refer to the wire bytes.
+// release returns the scratch to the pool, unless a large message made it large. It clears all
+// references to the wire bytes.
 func (r *run) release() {
 	s := r.scratch
 	if s == nil {
@@ -88,23 +88,23 @@ func (r *run) release() {
 	scratchPool.Put(s)
 }
 
-// effortFor is how many bytes may be moved for a message of n bytes: enough for every level to be out of order at
-// sensible depths, and little enough that a message made for it costs no more than a few times its size.
+// effortFor returns how many bytes a pass may move for a message of n bytes. That is enough for
+// disorder at every level of sensible depth, and limits a hostile message to a small multiple of its
+// size.
 func effortFor(n int) int { return 16*n + 1<<20 }
 
-// spend takes n bytes of effort and reports whether they were left.
+// spend uses n bytes of effort and reports whether they were available.
 func (r *run) spend(n int) bool {
 	r.effort -= n
 	if r.effort < 0 {
 		r.stop(tooSplit)
-
 		return false
 	}
 
 	return true
 }
 
-// start readies a run for a message that is printed after base bytes.
+// start prepares a run for a message whose JSON follows base bytes in dst.
 func (r *run) start(plan *Plan, base int, wire []byte) {
 	r.plan = plan
 	r.effort = effortFor(len(wire))
@@ -115,8 +115,9 @@ func (r *run) start(plan *Plan, base int, wire []byte) {
 	}
 }
 
-// again readies the run for an orderly pass over n bytes, unless the first one has met what no pass can do.
-func (r *run) again(n int) {
+// restart prepares the run for an orderly pass over n bytes, unless the first pass found something that
+// no pass supports.
+func (r *run) restart(n int) {
 	switch r.failure {
 	case extension, foreignType, oddEntry:
 		return
@@ -132,9 +133,9 @@ func (r *run) again(n int) {
 	}
 }
 
-// whole appends the JSON of the outermost message; nil if it cannot.
+// whole appends the JSON of the outermost message, or returns nil.
 func (r *run) whole(dst, wire []byte, t *table) []byte {
-	out := r.message(room(dst, wire), wire, t, 1)
+	out := r.message(presize(dst, wire), wire, t, 1)
 	if len(out) > r.limit {
 		return r.stop(tooLarge)
 	}
@@ -142,16 +143,15 @@ func (r *run) whole(dst, wire []byte, t *table) []byte {
 	return out
 }
 
-// room gives a new dst the size that most messages need. It is never nil.
-func room(dst, wire []byte) []byte {
+// presize gives a nil dst the capacity that most messages need. It never returns nil.
+func presize(dst, wire []byte) []byte {
 	if dst == nil {
 		return make([]byte, 0, min(2*len(wire)+64, scratchKept))
 	}
-
 	return dst
 }
 
-// tappedMessage appends the JSON of the tapped data and reads the other taps; nil if it cannot.
+// tappedMessage appends the JSON of the tapped data and reads the other taps, or returns nil.
 func (r *run) tappedMessage(dst, wire []byte) []byte {
 	p, out := r.plan, r.tapped
 
@@ -161,37 +161,35 @@ func (r *run) tappedMessage(dst, wire []byte) []byte {
 	}
 
 	if p.data != nil {
-		printed = p.data.project(printed, len(dst), &out.taken[dataSlot], p.nothing)
+		printed = p.data.project(printed, len(dst), &out.captured[dataSlot], p.unsetData)
 	}
 
-	if !r.readTaken(out) {
+	if !r.readCaptured(out) {
 		return nil
 	}
 
 	return printed
 }
 
-// stop notes why the pass ends. It returns nil, to be returned in the place of bytes.
+// stop records the reason why the pass ends. It returns nil for callers that return bytes.
 func (r *run) stop(why failure) []byte {
 	if r.failure == noFailure {
 		r.failure = why
 	}
-
 	return nil
 }
 
-// stopAt is stop for functions that return an offset too.
+// stopAt is stop for functions that also return an offset.
 func (r *run) stopAt(why failure) ([]byte, int) { return r.stop(why), -1 }
 
-// cannotExpress ends the pass at a value of a well-known type.
+// cannotExpress ends the pass at a value of a well-known type that has no JSON form.
 func (r *run) cannotExpress(t *table) []byte {
 	r.culprit = t.name
-
 	return r.stop(inexpressive)
 }
 
-// next gives the entry of the next field that t knows at or after b[i] and where its value begins; -1 if the bytes are
-// broken, and nil at their end.
+// next returns the entry of the next known field at or after b[i] and the offset of its value. At the
+// end of b the entry is nil; if the bytes are malformed the offset is -1.
 func (r *run) next(b []byte, i int, t *table) (*entry, int) {
 	for i < len(b) {
 		start := i
@@ -201,7 +199,6 @@ func (r *run) next(b []byte, i int, t *table) (*entry, int) {
 			e, i = &t.entries[t.short[c]], i+1
 		} else if e, i = t.lookup(b, i); i < 0 {
 			r.stop(malformed)
-
 			return nil, -1
 		}
 
@@ -217,32 +214,29 @@ func (r *run) next(b []byte, i int, t *table) (*entry, int) {
 	return nil, i
 }
 
-// skip passes over a field at b[i] that t does not know.
+// skip skips an unknown field at b[i].
 func (r *run) skip(b []byte, i int, t *table) int {
 	number, wire, n := protowire.ConsumeTag(b[i:])
 	if n < 0 || number > protowire.MaxValidNumber {
 		r.stop(malformed)
-
 		return -1
 	}
 
-	if t.ranges != nil && !r.weighing && t.ranges.Has(number) && r.plan.knowsExtension(t.name, number) {
+	if t.ranges != nil && !r.countOnly && t.ranges.Has(number) && r.plan.knowsExtension(t.name, number) {
 		r.stop(extension)
-
 		return -1
 	}
 
 	m := protowire.ConsumeFieldValue(number, wire, b[i+n:])
 	if m < 0 {
 		r.stop(malformed)
-
 		return -1
 	}
 
 	return i + n + m
 }
 
-// varint decodes the varint at b[i]; the offset behind it is -1 if it is broken.
+// varint decodes the varint at b[i]. It returns the offset after it, or -1 if it is malformed.
 func varint(b []byte, i int) (uint64, int) {
 	if i < len(b) {
 		if c := b[i]; c < 0x80 {
@@ -266,7 +260,7 @@ func longVarint(b []byte, i int) (uint64, int) {
 	return v, i + n
 }
 
-// chunk gives the length-delimited bytes at b[i] and the offset behind them, -1 if there are fewer than it says.
+// chunk returns the length-delimited bytes at b[i] and the offset after them, or -1 if b is too short.
 func chunk(b []byte, i int) ([]byte, int) {
 	var n uint64
 	if i < len(b) && b[i] < 0x80 {

@@ -19,7 +19,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// jsonOptions are all eight combinations of the JSON options.
+// jsonOptions returns all eight combinations of the JSON options.
 func jsonOptions() []Options {
 	var all []Options
 
@@ -36,7 +36,7 @@ func (o Options) String() string {
 	return fmt.Sprintf("defaults=%t,proto_names=%t,enum_numbers=%t", o.EmitDefaults, o.ProtoNames, o.EnumNumbers)
 }
 
-// reference is what the plan is compared with: dynamicpb and protojson, used plainly, and compacted by encoding/json.
+// reference is the plan's reference: plain dynamicpb and protojson, compacted by encoding/json.
 func reference(md protoreflect.MessageDescriptor, wire []byte, opts Options) (out []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -102,7 +102,7 @@ func mustAny(tb testing.TB, msg proto.Message) *anypb.Any {
 	return packed
 }
 
-// sampleEvent is a message with every field that taps are tried on.
+// sampleEvent returns a message with every field that the tests tap.
 func sampleEvent(tb testing.TB) *testv1.FeedEvent {
 	tb.Helper()
 
@@ -114,8 +114,8 @@ func sampleEvent(tb testing.TB) *testv1.FeedEvent {
 	}
 }
 
-// filler fills messages of any type with random but valid values, all of them by reflection, so that a field that is
-// added to the test messages is covered without a line here.
+// filler fills messages of any type with random valid values by reflection, so that new fields of the
+// test messages are covered automatically.
 type filler struct {
 	*rand.Rand
 	any *anypb.Any
@@ -128,20 +128,16 @@ func (f filler) message(msg protoreflect.Message, depth int) {
 	case timestampName, durationName:
 		msg.Set(fields.ByNumber(1), protoreflect.ValueOfInt64(f.Int64N(1<<31)))
 		msg.Set(fields.ByNumber(2), protoreflect.ValueOfInt32(f.Int32N(1e9)))
-
 		return
 	case fieldMaskName:
 		msg.Mutable(fields.ByNumber(1)).List().Append(protoreflect.ValueOfString("seq_no.text"))
-
 		return
 	case valueName:
 		msg.Set(fields.ByName("string_value"), protoreflect.ValueOfString(f.text()))
-
 		return
 	case anyName:
 		msg.Set(fields.ByNumber(1), protoreflect.ValueOfString(f.any.GetTypeUrl()))
 		msg.Set(fields.ByNumber(2), protoreflect.ValueOfBytes(f.any.GetValue()))
-
 		return
 	}
 

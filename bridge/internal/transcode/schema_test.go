@@ -17,28 +17,30 @@ type (
 	fieldType  = descriptorpb.FieldDescriptorProto_Type
 )
 
-// wellKnownNames are the well-known types that random schemas use.
+// wellKnownNames are the well-known types in random schemas.
 var wellKnownNames = []string{
 	"Any", "Timestamp", "Duration", "FieldMask", "Struct", "Value", "ListValue", "Empty", "BoolValue", "StringValue", "BytesValue",
 	"Int32Value", "UInt32Value", "FloatValue", "Int64Value", "UInt64Value", "DoubleValue",
 }
 
-// wellKnownFiles are where they are.
+// wellKnownFiles are the files of wellKnownNames.
 var wellKnownFiles = []string{
 	"google/protobuf/any.proto", "google/protobuf/timestamp.proto", "google/protobuf/duration.proto", "google/protobuf/field_mask.proto",
 	"google/protobuf/struct.proto", "google/protobuf/empty.proto", "google/protobuf/wrappers.proto",
 }
 
-// schemaMessages is how many message types a random schema has; they refer to each other and to themselves.
+// schemaMessages is the number of message types in a random schema; they refer to each other and to
+// themselves.
 const schemaMessages = 4
 
-// schemaMaker makes a random schema: every kind of field, in any declaration order, with small and large numbers.
+// schemaMaker creates random schemas: every kind of field, in any declaration order, with small and
+// large numbers.
 type schemaMaker struct {
 	*rand.Rand
 	syntax string // proto2, proto3 or editions
 }
 
-// randomSchema gives the types of a random file and a resolver that knows them.
+// randomSchema returns the types of a random file and a resolver that knows them.
 func randomSchema(tb testing.TB, random *rand.Rand) ([]protoreflect.MessageDescriptor, Resolver) {
 	tb.Helper()
 
@@ -90,7 +92,7 @@ func randomSchema(tb testing.TB, random *rand.Rand) ([]protoreflect.MessageDescr
 	return types, dynamicpb.NewTypes(files)
 }
 
-// features turns what editions let one turn.
+// features sets random features of editions.
 func (m schemaMaker) features() *descriptorpb.FeatureSet {
 	features := &descriptorpb.FeatureSet{
 		FieldPresence: descriptorpb.FeatureSet_EXPLICIT.Enum(), EnumType: descriptorpb.FeatureSet_OPEN.Enum(),
@@ -135,7 +137,7 @@ func (m schemaMaker) message(k int) *descriptorpb.DescriptorProto {
 		msg.Field = append(msg.Field, m.field(msg, i, number))
 	}
 
-	// Numbers in declaration order are what people write, mostly.
+	// Most schemas number their fields in declaration order.
 	if m.IntN(2) == 0 {
 		for i, k := range m.Perm(count) {
 			if other := msg.GetField()[k]; k < i {
@@ -155,7 +157,7 @@ func (m schemaMaker) message(k int) *descriptorpb.DescriptorProto {
 	return msg
 }
 
-// field makes the i-th field of a message; maps and groups bring a type along.
+// field creates the i-th field of a message. Maps and groups add a type.
 func (m schemaMaker) field(msg *descriptorpb.DescriptorProto, i int, number int32) *descriptorpb.FieldDescriptorProto {
 	f := &descriptorpb.FieldDescriptorProto{Name: new(fmt.Sprintf("field_%d", i)), Number: new(number)}
 
@@ -186,7 +188,7 @@ func (m schemaMaker) label() *fieldLabel {
 	}
 }
 
-// setType gives a field one of the scalar types, the enum, a message of the file, or a well-known type.
+// setType gives a field a scalar type, the enum, a message of the file, or a well-known type.
 func (m schemaMaker) setType(f *descriptorpb.FieldDescriptorProto) {
 	scalars := []fieldType{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 18}
 
@@ -237,7 +239,7 @@ func (m schemaMaker) makeGroup(msg *descriptorpb.DescriptorProto, f *descriptorp
 	f.Type, f.TypeName = descriptorpb.FieldDescriptorProto_TYPE_GROUP.Enum(), new(".random."+msg.GetName()+"."+group.GetName())
 }
 
-// oneofs puts some runs of singular fields into oneofs, and gives others proto3's optional.
+// oneofs puts some runs of singular fields into oneofs, and makes others proto3 optional.
 func (m schemaMaker) oneofs(msg *descriptorpb.DescriptorProto) {
 	singular := func(f *descriptorpb.FieldDescriptorProto) bool {
 		return f.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL && f.OneofIndex == nil
@@ -295,7 +297,7 @@ func (m schemaMaker) extensions() []*descriptorpb.FieldDescriptorProto {
 	return all
 }
 
-// groupSchema is a proto2 type with a group of its own type, as deep as one likes, and a list of numbers.
+// groupSchema returns a proto2 type with a recursive group and a list of numbers.
 func groupSchema(tb testing.TB) (protoreflect.MessageDescriptor, Resolver) {
 	tb.Helper()
 
@@ -315,7 +317,7 @@ func groupSchema(tb testing.TB) (protoreflect.MessageDescriptor, Resolver) {
 	return buildFile(tb, file).Messages().Get(0), protoregistry.GlobalTypes
 }
 
-// impostor is a type that has a well-known type's name and nothing else of it.
+// impostor returns a type with a well-known type's name but other fields.
 func impostor(tb testing.TB, name string) protoreflect.MessageDescriptor {
 	tb.Helper()
 

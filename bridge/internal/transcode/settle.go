@@ -8,23 +8,26 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// piece is a field on the wire; of a list or a map, as many of its fields as follow one another. A hostile message has
-// millions, and so they are small: a gRPC message has less than 4 GiB.
+// piece is a field in wire format; consecutive fields of a list or a map form one piece. A hostile
+// message has millions of pieces, so they are small: uint32 suffices because a gRPC message is smaller
+// than 4 GiB.
 type piece struct {
 	entry          *entry
 	at, value, end uint32 // offsets of the tag, of the (first) value, and behind the (last) value
 	replaced       bool
 }
 
-// maxPieces is how many pieces, and how many entries of maps, are put in order at once. They take some 20 and 70 MiB.
+// maxPieces is the largest number of pieces, and of map entries, that are sorted at once. They take
+// some 20 and 70 MiB.
 const maxPieces = 1 << 20
 
-// settle puts the fields of a message in the order they are printed in, each whole and in one place: the last of a scalar
-// and of a oneof, all parts of a message, all elements of a list. Left-out parts are checked, for the library would have
-// decoded them. The insides of the fields are not looked at.
+// settle puts the fields of a message into the order of printing, each complete and in one place: the
+// last of a scalar and of a oneof, all parts of a message, all elements of a list. It checks the parts
+// that it drops, since the library would have decoded them. It does not look inside the fields.
 //
-// A body in order comes back as it is. Where each field is in one place, its pieces come back instead, sorted: they are
-// printed from where they are, and nothing is moved, however deep such messages are nested. Both are nil after a failure.
+// It returns a body that is already in order unchanged. If each field is in one place, it returns the
+// sorted pieces instead; the caller prints them from where they are, so nothing moves, however deep
+// such messages nest. After a failure both results are nil.
 func (r *run) settle(b []byte, t *table, depth int) (settled []byte, pieces []piece) {
 	memory := r.memory()
 	base := len(memory.pieces)
@@ -48,9 +51,9 @@ func (r *run) settle(b []byte, t *table, depth int) (settled []byte, pieces []pi
 
 	whole := true
 
-	// Checking may use the arena, and so it comes before writing.
+	// Checking may use the arena, so it precedes writing.
 	for group := range groups(pieces) {
-		kept, ok := r.leaveOut(b, pieces[group.from:group.to], depth)
+		kept, ok := r.dropReplaced(b, pieces[group.from:group.to], depth)
 		if !ok {
 			return nil, nil
 		}
@@ -65,8 +68,8 @@ func (r *run) settle(b []byte, t *table, depth int) (settled []byte, pieces []pi
 	return r.move(b, pieces), nil
 }
 
-// move writes settled pieces one behind the other, those of one field together. It returns nil where that is more moving
-// than the message is worth.
+// move writes settled pieces one after the other, those of one field together. It returns nil if the
+// message has no effort left.
 func (r *run) move(b []byte, pieces []piece) []byte {
 	if !r.spend(len(b)) {
 		return nil
@@ -82,11 +85,11 @@ func (r *run) move(b []byte, pieces []piece) []byte {
 	return memory.arena[start:len(memory.arena):len(memory.arena)]
 }
 
-// scattered appends the fields of a message from the pieces of its body.
-func (r *run) scattered(dst, b []byte, pieces []piece, t *table, depth int) []byte {
+// appendPieces appends the fields of a message from the pieces of its body.
+func (r *run) appendPieces(dst, b []byte, pieces []piece, t *table, depth int) []byte {
 	memory := r.memory()
 	base := len(memory.pieces)
-	memory.pieces = memory.pieces[:base+len(pieces)] // kept while the messages inside are settled
+	memory.pieces = memory.pieces[:base+len(pieces)] // keep them while inner messages are settled
 
 	last, required := int32(-1), int32(0)
 
@@ -101,7 +104,7 @@ func (r *run) scattered(dst, b []byte, pieces []piece, t *table, depth int) []by
 		required += int32(p.entry.required)
 
 		var next int
-		if dst, next = r.rare(dst, b[:p.end], int(p.value), p.entry, depth); next < 0 {
+		if dst, next = r.field(dst, b[:p.end], int(p.value), p.entry, depth); next < 0 {
 			return nil
 		}
 
@@ -129,7 +132,6 @@ func (r *run) scattered(dst, b []byte, pieces []piece, t *table, depth int) []by
 func (r *run) gather(b []byte, t *table) (ordered, ok bool) {
 	if uint64(len(b)) > math.MaxUint32 {
 		r.stop(tooSplit)
-
 		return false, false
 	}
 
@@ -142,13 +144,13 @@ func (r *run) gather(b []byte, t *table) (ordered, ok bool) {
 			return ordered, value >= 0
 		}
 
-		p := piece{entry: e, at: uint32(i), value: uint32(value)} //nolint:gosec // looked at above
+		p := piece{entry: e, at: uint32(i), value: uint32(value)} //nolint:gosec // checked above
 
 		if i = r.valueEnd(b, value, e); i < 0 {
 			return false, false
 		}
 
-		p.end = uint32(i) //nolint:gosec // looked at above
+		p.end = uint32(i) //nolint:gosec // checked above
 
 		if k := len(memory.pieces) - 1; k >= 0 && last == e.after && (e.plain == listForm || e.plain == mapForm) {
 			if before := &memory.pieces[k]; before.entry == e && int(before.end) == value-len(e.tag) {
@@ -160,7 +162,6 @@ func (r *run) gather(b []byte, t *table) (ordered, ok bool) {
 
 		if len(memory.pieces) == maxPieces {
 			r.stop(tooSplit)
-
 			return false, false
 		}
 
@@ -170,7 +171,7 @@ func (r *run) gather(b []byte, t *table) (ordered, ok bool) {
 	}
 }
 
-// valueEnd is the offset behind the value at b[i], or -1.
+// valueEnd returns the offset after the value at b[i], or -1.
 func (r *run) valueEnd(b []byte, i int, e *entry) int {
 	n := -1
 
@@ -196,17 +197,16 @@ func (r *run) valueEnd(b []byte, i int, e *entry) int {
 
 	if n < 0 || n > len(b) {
 		r.stop(malformed)
-
 		return -1
 	}
 
 	return n
 }
 
-// span is a part of a list of pieces.
+// span is a range of pieces.
 type span struct{ from, to int }
 
-// groups goes through sorted pieces by what can be printed only once: a field, or a oneof.
+// groups iterates over sorted pieces by the unit that is printed once: a field or a oneof.
 func groups(pieces []piece) func(func(span) bool) {
 	return func(yield func(span) bool) {
 		for from := 0; from < len(pieces); {
@@ -224,12 +224,13 @@ func groups(pieces []piece) func(func(span) bool) {
 	}
 }
 
-// leaveOut marks the pieces of a group that others replace, and checks them. It returns how many are left.
-func (r *run) leaveOut(b []byte, group []piece, depth int) (left int, ok bool) {
+// dropReplaced marks the pieces of a group that later ones replace, and checks them. It returns the
+// number of remaining pieces.
+func (r *run) dropReplaced(b []byte, group []piece, depth int) (left int, ok bool) {
 	final := group[len(group)-1].entry
 	kept := len(group) - 1
 
-	// Another member of a oneof takes with it what came before; a scalar what it was itself.
+	// A member of a oneof replaces the other members before it; a scalar replaces its earlier values.
 	switch final.plain {
 	case listForm, packedForm, mapForm, messageForm, groupForm:
 		for kept > 0 && group[kept-1].entry.index == final.index {
@@ -249,11 +250,12 @@ func (r *run) leaveOut(b []byte, group []piece, depth int) (left int, ok bool) {
 
 	left = len(group) - kept
 
-	return left, left == 1 || r.joins(b, group[kept:])
+	return left, left == 1 || r.checkParts(b, group[kept:])
 }
 
-// joins sees to it that each of the pieces that will be put together is whole: a cut one might go on in the next.
-func (r *run) joins(b []byte, group []piece) bool {
+// checkParts checks that each piece to be joined is complete; a truncated one could otherwise continue
+// in the next.
+func (r *run) checkParts(b []byte, group []piece) bool {
 	for _, p := range group {
 		ok := true
 
@@ -273,7 +275,7 @@ func (r *run) joins(b []byte, group []piece) bool {
 	return true
 }
 
-// isWhole reports whether the body of a length-delimited message is one field after another.
+// isWhole reports whether the body of a length-delimited message consists of complete fields.
 func (r *run) isWhole(value []byte, t *table) bool {
 	body, _ := chunk(value, 0)
 
@@ -289,7 +291,7 @@ func (r *run) isWhole(value []byte, t *table) bool {
 	}
 }
 
-// appendSettled appends what is left of a group.
+// appendSettled appends the remaining pieces of a group.
 func appendSettled(dst, b []byte, group []piece) []byte {
 	for group[0].replaced {
 		group = group[1:]
@@ -308,7 +310,7 @@ func appendSettled(dst, b []byte, group []piece) []byte {
 		return appendMergedGroups(dst, b, group)
 	}
 
-	// Their tags are written anew: one that is longer than it needs to be would end the list.
+	// Write canonical tags, since an overlong tag would end the list.
 	for _, p := range group {
 		dst = append(append(dst, p.entry.tag...), b[p.value:p.end]...)
 	}
@@ -316,10 +318,10 @@ func appendSettled(dst, b []byte, group []piece) []byte {
 	return dst
 }
 
-// lengthSize is how many bytes a length takes that is written when it is known: a varint of 35 bits.
+// lengthSize is the size of a length that is filled in later: a varint of 35 bits.
 const lengthSize = 5
 
-// putLength writes n to b[:lengthSize], as a varint that is longer than it needs to be.
+// putLength writes n to b[:lengthSize], as an overlong varint if it is small.
 func putLength(b []byte, n int) {
 	for k := range lengthSize - 1 {
 		b[k] = byte(n>>(7*k)&0x7f) | 0x80
@@ -355,7 +357,8 @@ func appendPacked(dst, b []byte, group []piece) []byte {
 	return dst
 }
 
-// appendMerged appends the parts of a message as one: merging is defined by putting bodies one behind another.
+// appendMerged appends the parts of a message as one. Concatenating bodies is how protobuf defines
+// merging.
 func appendMerged(dst, b []byte, group []piece) []byte {
 	dst = append(dst, group[0].entry.tag...)
 	dst = extend(dst, lengthSize)
@@ -383,7 +386,7 @@ func appendMergedGroups(dst, b []byte, group []piece) []byte {
 	return protowire.AppendTag(dst, e.number, protowire.EndGroupType)
 }
 
-// merge puts the value of a message of type t behind an earlier one.
+// merge appends the value of a message of type t to an earlier one.
 func (r *run) merge(earlier, later []byte, t *table) []byte {
 	if !r.spend(len(earlier)+len(later)) || !r.isWhole(earlier, t) || !r.isWhole(later, t) {
 		return nil

@@ -4,7 +4,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Full names of the well-known types that are treated apart here.
+// The full names of the well-known types with a JSON form of their own.
 const (
 	anyName       protoreflect.FullName = "google.protobuf.Any"
 	timestampName protoreflect.FullName = "google.protobuf.Timestamp"
@@ -16,7 +16,7 @@ const (
 	nullValueName protoreflect.FullName = "google.protobuf.NullValue"
 )
 
-// specialJSON reports whether messages of this name print as something other than an object of their fields.
+// specialJSON reports whether the JSON of messages with this name is not an object of their fields.
 func specialJSON(name protoreflect.FullName) bool {
 	switch name {
 	case anyName, timestampName, durationName, fieldMaskName, structName, valueName, listValueName,
@@ -29,18 +29,19 @@ func specialJSON(name protoreflect.FullName) bool {
 	return false
 }
 
-// shape is what can be known of a message type without a message: which passes over a decoded message may be left out.
+// shape has the facts about a message type that allow skipping passes over a decoded message.
 type shape struct {
-	open     bool // Any or extensions can be reached, so the contents may be of a type not seen here
-	required bool // a required field can be reached
-	growth   int  // no byte of the wire becomes more than this many bytes of JSON, unless open
+	open     bool // reaches Any or extensions, whose types are unknown here
+	required bool // reaches a required field
+	growth   int  // maximum JSON bytes per wire byte, unless open
 }
 
-// Growth is an upper bound made of: the longest text a byte or two of the wire can become besides names (an empty
-// Timestamp is 22 bytes, a control character 6), the longest field name with its punctuation, the longest enum name.
+// shape.growth is an upper bound: the longest text of one or two wire bytes apart from names (an empty
+// Timestamp is 22 bytes, a control character 6), plus the longest field name with its punctuation, plus
+// the longest enum name.
 const (
 	growthBase = 32
-	// growthOpen stands for the types inside Any, which are not known when compiling.
+	// growthOpen covers the types inside Any, which are unknown at compile time.
 	growthOpen = 1024
 )
 
@@ -83,7 +84,7 @@ func shapeOf(root protoreflect.MessageDescriptor, opts *Options) shape {
 	return s
 }
 
-// fieldText bounds the bytes that a field's own names take in the JSON.
+// fieldText returns an upper bound of the JSON bytes for a field's names.
 func fieldText(fd protoreflect.FieldDescriptor) int {
 	size := max(len(fd.JSONName()), len(fd.TextName())) + len(`"":"",`)
 

@@ -12,7 +12,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestStats holds that each message is counted by the way it went, once, and that the common way is not.
+// TestStats checks that each message is counted once under its path, and that the direct path is not
+// counted.
 func TestStats(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -21,8 +22,8 @@ func TestStats(t *testing.T) {
 		library   []string
 	}{
 		{"in order", marshalWire(t, &testv1.Kinds{Int32Value: 1, Int64Value: 2}), 0, nil},
-		{"out of order in a type where one pass can put it right", []byte{0x20, 0x02, 0x18, 0x01}, 0, nil},
-		{"out of order inside it", field(recursiveNumber, []byte{0x18, 0x02, 0x18, 0x01}), 1, nil},
+		{"out of order in a loose type", []byte{0x20, 0x02, 0x18, 0x01}, 0, nil},
+		{"out of order in a nested message", field(recursiveNumber, []byte{0x18, 0x02, 0x18, 0x01}), 1, nil},
 		{"repeated", []byte{0x18, 0x02, 0x18, 0x01}, 1, nil},
 		{"cut", []byte{0x18}, 0, []string{"malformed"}},
 		{"text", field(14, []byte{0xff}), 0, []string{"utf8"}},
@@ -35,7 +36,7 @@ func TestStats(t *testing.T) {
 			plan := mustCompile(t, &testv1.Kinds{}, Options{Resolver: protoregistry.GlobalTypes})
 
 			for range 2 {
-				_, _ = plan.AppendJSON(nil, tc.wire) // the counts are what is looked at
+				_, _ = plan.AppendJSON(nil, tc.wire) // only the counts matter
 			}
 
 			stats := plan.Stats()
@@ -52,7 +53,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// TestLooseTypes holds which types are printed as they come and put right afterwards: the others cost nothing for it.
+// TestLooseTypes checks which types are printed in wire order and rearranged; the others must not pay
+// for it.
 func TestLooseTypes(t *testing.T) {
 	for _, tc := range []struct {
 		msg   proto.Message
@@ -78,7 +80,7 @@ func TestLooseTypes(t *testing.T) {
 	}
 }
 
-// TestReasonsHaveNames: a reason is a metric's label.
+// TestReasonsHaveNames checks that each failure has a metric's label.
 func TestReasonsHaveNames(t *testing.T) {
 	for f := disorder; f <= oddEntry; f++ {
 		if f.reason() == noFailure.reason() {
@@ -87,7 +89,8 @@ func TestReasonsHaveNames(t *testing.T) {
 	}
 }
 
-// TestForeignTypes: a type that only has a well-known type's name prints as the library says.
+// TestForeignTypes checks that the library prints a type that shares only its name with a well-known
+// type.
 func TestForeignTypes(t *testing.T) {
 	for _, name := range []string{"Timestamp", "Duration", "Any", "Struct", "Value", "ListValue", "FieldMask", "BoolValue"} {
 		md := impostor(t, name)

@@ -8,25 +8,25 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// maxAnyNesting bounds Any inside Any. The library decodes each level anew and counts its depth from zero, so the depth
-// limit alone would allow a message of 4 MiB to be copied a hundred thousand times on a stack without end.
+// maxAnyNesting bounds Any inside Any. The library decodes each level separately and restarts its depth
+// count, so with the depth limit alone a message of 4 MiB could be copied a hundred thousand times on
+// an unbounded stack.
 const maxAnyNesting = 100
 
-// survey walks a decoded message before it is printed, because printing cannot be stopped half-way: two bytes on the
-// wire can become a page of defaults, and Any nests without a limit. It counts a lower bound of the JSON's size and
-// stops at what would be refused anyway.
+// survey walks a decoded message before protojson prints it, since protojson cannot be stopped: two
+// wire bytes can become a page of defaults, and Any nests without a limit. It counts a lower bound of
+// the JSON's size and stops at messages that would be refused anyway.
 type survey struct {
 	plan *Plan
-	size int // JSON bytes counted so far; never more than will be printed
+	size int // lower bound of the JSON bytes so far
 	anys int // Any messages around the current one
 }
 
-// survey gives the walk for a message that took wireLen bytes, or nil where nothing about it can go wrong.
+// survey returns a survey for a message of wireLen bytes, or nil if no limit can be exceeded.
 func (p *Plan) survey(wireLen int) *survey {
 	if p.shape.open || p.maxBytes > 0 && wireLen > p.maxBytes/p.shape.growth {
 		return &survey{plan: p}
 	}
-
 	return nil
 }
 
@@ -40,7 +40,7 @@ func (s *survey) add(n int) error {
 	return nil
 }
 
-// message counts a message at the given depth; the outermost one is at depth 1.
+// message counts a message at the given depth; the outermost message is at depth 1.
 func (s *survey) message(msg protoreflect.Message, depth int) error {
 	if depth > s.plan.maxDepth {
 		return s.plan.tooDeep()
@@ -84,7 +84,7 @@ func (s *survey) message(msg protoreflect.Message, depth int) error {
 	return err
 }
 
-// defaults counts the fields that are printed although they are not set.
+// defaults counts the unset fields that are printed with their defaults.
 func (s *survey) defaults(msg protoreflect.Message) error {
 	size := 0
 
@@ -97,12 +97,11 @@ func (s *survey) defaults(msg protoreflect.Message) error {
 	return s.add(size)
 }
 
-// nameLen is a field's name as printed, with quotes and colon.
+// nameLen returns the length of a field's name in JSON, with quotes and colon.
 func (s *survey) nameLen(fd protoreflect.FieldDescriptor) int {
 	if s.plan.marshal.UseProtoNames {
 		return len(fd.TextName()) + len(`"":`)
 	}
-
 	return len(fd.JSONName()) + len(`"":`)
 }
 
@@ -139,7 +138,7 @@ func (s *survey) entries(fd protoreflect.FieldDescriptor, entries protoreflect.M
 	}
 
 	entries.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
-		size := 1 // a number has at least one digit
+		size := 1 // at least one digit
 		if fd.MapKey().Kind() == protoreflect.StringKind {
 			size = len(k.String())
 		}
@@ -148,7 +147,7 @@ func (s *survey) entries(fd protoreflect.FieldDescriptor, entries protoreflect.M
 			return false
 		}
 
-		// A map counts as a level of its own when it is decoded.
+		// Decoding counts a map as a level of nesting.
 		err = s.single(fd.MapValue(), v, depth+1)
 
 		return err == nil
@@ -178,7 +177,7 @@ func (s *survey) single(fd protoreflect.FieldDescriptor, v protoreflect.Value, d
 	}
 }
 
-// any resolves and decodes what an Any holds, exactly as printing will, and counts that.
+// any resolves and decodes the contents of an Any, exactly as printing will, and counts them.
 func (s *survey) any(msg protoreflect.Message, depth int) error {
 	fields := msg.Descriptor().Fields()
 	url := msg.Get(fields.ByNumber(1)).String()
@@ -188,7 +187,6 @@ func (s *survey) any(msg protoreflect.Message, depth int) error {
 		if len(body) > 0 {
 			return s.plan.failure(KindUnrepresentable, "a google.protobuf.Any has a value but no type")
 		}
-
 		return s.add(len("{}"))
 	}
 
@@ -224,8 +222,8 @@ func (s *survey) any(msg protoreflect.Message, depth int) error {
 	return err
 }
 
-// typeText is the name in a type URL, with a blank before it, if it is a name at all; else nothing, for then it is just
-// bytes of the message.
+// typeText returns the name in a type URL after a space. It returns "" if the text is not a valid name,
+// since errors must not contain bytes of the message.
 func typeText(url string) string {
 	name := protoreflect.FullName(url[strings.LastIndexByte(url, '/')+1:])
 	if len(name) > 256 || !name.IsValid() {

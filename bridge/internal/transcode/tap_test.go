@@ -16,7 +16,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// absent stands for HasID or HasName false in the tables.
+// absent marks HasID or HasName as false in the tables.
 const absent = "(none)"
 
 func tapped(t *testing.T, msg proto.Message, taps Taps) (*Tapped, string) {
@@ -226,7 +226,8 @@ func TestDataTap(t *testing.T) {
 	}
 }
 
-// TestDataTapOptions holds that a part is printed with the options of the whole, and without the defaults around it.
+// TestDataTapOptions checks that a part prints under the options of the whole message, without the
+// defaults around it.
 func TestDataTapOptions(t *testing.T) {
 	msg := &testv1.Kinds{NestedList: []*testv1.Kinds_Nested{{Color: testv1.Color_COLOR_RED}}, Color: testv1.Color_COLOR_BLUE}
 
@@ -242,7 +243,7 @@ func TestDataTapOptions(t *testing.T) {
 	}
 }
 
-// TestDataTapAny takes a part whose type is known only to the resolver.
+// TestDataTapAny taps a part whose type only the resolver knows.
 func TestDataTapAny(t *testing.T) {
 	plan := mustCompile(t, sampleEvent(t), Options{Taps: Taps{Data: DataTap{Field: "extra"}}})
 
@@ -254,7 +255,7 @@ func TestDataTapAny(t *testing.T) {
 	}
 }
 
-// TestTapsSurviveErrors holds that a message which cannot be printed still gives its id.
+// TestTapsSurviveErrors checks that a message that cannot be printed still yields its id.
 func TestTapsSurviveErrors(t *testing.T) {
 	event := sampleEvent(t)
 	event.Extra.TypeUrl = "type.googleapis.com/no.such.Type"
@@ -275,11 +276,11 @@ func TestTapsSurviveErrors(t *testing.T) {
 	}
 
 	if err := plan.ReadTaps([]byte{0xff}, &out); err == nil || out.HasID || out.HasName || len(out.ID) > 0 {
-		t.Errorf("after a broken message the taps still hold %q, %v", out.ID, err)
+		t.Errorf("after an invalid message the taps still have %q, %v", out.ID, err)
 	}
 }
 
-// TestScratchIsBounded holds that one huge id does not stay in memory.
+// TestScratchIsBounded checks that a huge id does not stay in memory.
 func TestScratchIsBounded(t *testing.T) {
 	plan := mustCompile(t, &testv1.FeedEvent{}, Options{Taps: Taps{ID: "cursor", Name: NameTap{Field: "kind"}}})
 	huge := strings.Repeat("x", 2*scratchKept)
@@ -343,8 +344,8 @@ func TestTapErrors(t *testing.T) {
 	}
 }
 
-// TestReadTapsPassesEmptyPackedParts: the last element of a packed list is the id. A part without elements behind it changes
-// nothing, however many bytes its length is written in.
+// TestReadTapsPassesEmptyPackedParts checks that an empty part after the elements of a packed list does
+// not change the id, whatever the size of its length.
 func TestReadTapsPassesEmptyPackedParts(t *testing.T) {
 	plan := mustCompile(t, &testv1.Kinds{}, Options{Taps: Taps{ID: "int32_list"}})
 

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// randomPath is a path of up to three fields from a message, and what it ends at.
+// randomPath returns a path of up to three fields from a message, and its last field.
 func randomPath(random *rand.Rand, md protoreflect.MessageDescriptor) (string, protoreflect.FieldDescriptor) {
 	path := ""
 
@@ -26,7 +26,7 @@ func randomPath(random *rand.Rand, md protoreflect.MessageDescriptor) (string, p
 	}
 }
 
-// randomTaps are taps that a type can have: what does not fit is left out.
+// randomTaps returns taps that fit a type.
 func randomTaps(random *rand.Rand, md protoreflect.MessageDescriptor, opts Options) Options {
 	for range 12 {
 		tried := opts
@@ -61,12 +61,12 @@ func randomTaps(random *rand.Rand, md protoreflect.MessageDescriptor, opts Optio
 	return opts
 }
 
-// sameTaps holds the taps of the passes, and those that are read without printing, to those of a decoded message.
+// sameTaps compares the taps of the passes and of ReadTaps with those of a decoded message.
 func sameTaps(plan *Plan, wire []byte) error {
 	var want, got, read Tapped
 
-	wantData, wantErr := plan.askTapped(nil, wire, &want)
-	wantTaps := plan.askTaps(wire, new(Tapped))
+	wantData, wantErr := plan.libraryTapped(nil, wire, &want)
+	wantTaps := plan.libraryTaps(wire, new(Tapped))
 
 	gotData, err := plan.AppendTapped([]byte("head"), wire, &got)
 	readErr := plan.ReadTaps(wire, &read)

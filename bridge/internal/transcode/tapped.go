@@ -4,33 +4,37 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// scratchKept is the largest scratch, in bytes, that a Tapped keeps from one message to the next.
+// scratchKept is the largest scratch, in bytes, that a Tapped keeps between messages.
 const scratchKept = 64 << 10
 
-// Tapped holds what [Plan.AppendTapped] read beside the JSON. The zero value is ready. It belongs to one goroutine at a
-// time; its slices are valid until the next call with it, and the caller does not write to them.
+// Tapped has the values that [Plan.AppendTapped] reads in addition to the JSON. The zero value is ready
+// to use. One goroutine at a time may use it. Its slices are valid until the next call with it, and the
+// caller must not write to them.
 type Tapped struct {
-	// ID is the id as text: strings as they are, bytes as base64url without padding, integers in decimal, a Timestamp
-	// in RFC 3339 as its JSON has it. Strings are valid UTF-8 where the schema says so, and nothing else is promised.
+	// ID is the id as text: strings unchanged, bytes in unpadded base64url, integers in decimal, a
+	// Timestamp in RFC 3339 as in its JSON. Strings are valid UTF-8 if the schema requires it; ID
+	// promises nothing else.
 	ID []byte
-	// HasID is false without an id tap, and where the message carries none: an unset message or field on the way, an
-	// empty string, empty bytes, an integer 0 in a field without presence.
+	// HasID is false without an id tap, and if the message has no id: an unset message or field on the
+	// path, an empty string, empty bytes, or an integer 0 in a field without presence.
 	HasID bool
 
-	// Name is the event's name as the message has it. It may be any text; the next stage makes it fit for a frame.
+	// Name is the event's name as the message has it. It may be any text; the next stage makes it fit
+	// for a frame.
 	Name []byte
-	// HasName is false without a name tap, where no member of the oneof is set, where the field or a message on the way
-	// is unset, and for the empty string. A zero enum, bool or integer without presence has a name.
+	// HasName is false without a name tap, if no member of the oneof is set, if the field or a message
+	// on its path is unset, and for the empty string. A zero enum, bool or integer without presence has
+	// a name.
 	HasName bool
 
 	// Data is the JSON that was appended to dst, and aliases it.
 	Data []byte
 
-	// Path is how the message went through, where it did.
+	// Path is the way in which the message became JSON.
 	Path Path
 
-	id, name []byte          // scratch under ID and Name
-	taken    [tapSlots]taken // what a pass has found, during the call
+	id, name []byte             // scratch under ID and Name
+	captured [tapSlots]captured // the values found by a pass
 }
 
 func (t *Tapped) reset() {
@@ -42,11 +46,11 @@ func (t *Tapped) reset() {
 		t.name = nil
 	}
 
-	*t = Tapped{id: t.id[:0], name: t.name[:0]} // and nothing taken
+	*t = Tapped{id: t.id[:0], name: t.name[:0]} // clears captured too
 }
 
-// forget drops what refers to the message: its bytes are only lent.
-func (t *Tapped) forget() { t.taken = [tapSlots]taken{} }
+// forget drops the references to the message, whose bytes are only borrowed.
+func (t *Tapped) forget() { t.captured = [tapSlots]captured{} }
 
 // compileTaps checks the taps against the message type.
 func (p *Plan) compileTaps(md protoreflect.MessageDescriptor, taps *Taps) error {
@@ -73,7 +77,7 @@ func (p *Plan) compileTaps(md protoreflect.MessageDescriptor, taps *Taps) error 
 	return nil
 }
 
-// hookTaps puts hooks for the taps into the plan's table.
+// hookTaps adds hooks for the taps to the plan's table.
 func (p *Plan) hookTaps() {
 	p.hooked = p.root
 	tree := newTapTree()
@@ -98,7 +102,7 @@ func (p *Plan) hookTaps() {
 
 	if p.data != nil && p.data.field != nil {
 		fd := p.data.field
-		p.nothing = p.anys.compiler.message(fd.ContainingMessage()).byNumber(fd.Number()).zero
+		p.unsetData = p.anys.compiler.message(fd.ContainingMessage()).byNumber(fd.Number()).zero
 	}
 }
 

@@ -6,32 +6,30 @@ import (
 	"unicode/utf8"
 )
 
-// Eight bytes are looked at in one word (SWAR): of a word x, below(x, n) has the high bit set in each byte less than n.
-// Bits above the first one that is set may be wrong, so only whether there is one, and where the first is, counts.
+// The scanners below check eight bytes in one word (SWAR): (x-ones*n)&^x&highs has the high bit set in each byte
+// of x that is less than n. Bits above the lowest set one may be wrong, so callers use only the lowest.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// special has the high bit set in the first byte of x that is not printed as it is: a control character, a quote, a
-// backslash, or a part of a character beyond ASCII.
+// special sets the high bit of the first byte of x that needs attention: a control character, a quote,
+// a backslash, or a byte beyond ASCII.
 func special(x uint64) uint64 {
 	quote := x ^ ones*'"'
 	slash := x ^ ones*'\\'
-
 	return ((x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash | x) & highs
 }
 
-// escaped is the same without what is beyond ASCII.
+// escaped is special without the bytes beyond ASCII.
 func escaped(x uint64) uint64 {
 	quote := x ^ ones*'"'
 	slash := x ^ ones*'\\'
-
 	return ((x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs
 }
 
-// plainLen is how many of the first bytes of s are ASCII and need no escape. The end is looked at in a word that overlaps
-// the one before it; short strings are put together from two halves that do.
+// plainLen returns the length of the prefix of s that is ASCII and needs no escape. The last word
+// overlaps the one before it; a short string becomes one word from two overlapping halves.
 func plainLen(s []byte) int {
 	if len(s) < 8 {
 		return shortPlainLen(s)
@@ -50,7 +48,7 @@ func plainLen(s []byte) int {
 	return len(s)
 }
 
-// shortPlainLen is plainLen for less than eight bytes.
+// shortPlainLen is plainLen for fewer than eight bytes.
 func shortPlainLen(s []byte) int {
 	if len(s) >= 4 {
 		x := uint64(binary.LittleEndian.Uint32(s)) | uint64(binary.LittleEndian.Uint32(s[len(s)-4:]))<<32
@@ -67,7 +65,7 @@ func shortPlainLen(s []byte) int {
 	return i
 }
 
-// unescapedLen is how many of the first bytes of s need no escape.
+// unescapedLen returns the length of the prefix of s that needs no escape.
 func unescapedLen(s []byte) int {
 	i := 0
 	for ; len(s)-i >= 8; i += 8 {
@@ -85,7 +83,8 @@ func unescapedLen(s []byte) int {
 	return i
 }
 
-// appendText appends s as a JSON string and reports whether it is valid UTF-8; if not, what was appended means nothing.
+// appendText appends s as a JSON string and reports whether s is valid UTF-8. The result is invalid if
+// it is not.
 func appendText(dst, s []byte) ([]byte, bool) {
 	n := plainLen(s)
 	if n == len(s) {
@@ -106,7 +105,7 @@ func appendText(dst, s []byte) ([]byte, bool) {
 	return append(appendEscaped(dst, s[n:]), '"'), true
 }
 
-// appendEscaped appends valid UTF-8. Only what is below a blank, quotes and backslashes are escaped.
+// appendEscaped appends valid UTF-8. It escapes only control characters, quotes and backslashes.
 func appendEscaped(dst, s []byte) []byte {
 	for {
 		n := unescapedLen(s)

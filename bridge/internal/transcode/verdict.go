@@ -6,11 +6,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// askLimit is the largest message, in bytes, that the library is asked about when the orderly pass has found an error.
-// It decodes into hundreds of bytes for one, and larger messages that are wrong are not worth that.
-const askLimit = 256 << 10
+// libraryLimit is the largest message, in bytes, that goes to the library to confirm an error. Decoding
+// may take hundreds of bytes for one wire byte, too much for a larger message that is invalid anyway.
+const libraryLimit = 256 << 10
 
-// reason is the failure as a metric's label has it.
+// reason returns the failure as a metric's label.
 func (f failure) reason() string {
 	switch f {
 	case disorder:
@@ -42,7 +42,7 @@ func (f failure) reason() string {
 	}
 }
 
-// isError reports whether a failure is about the message, and not about what this package does not do.
+// isError reports whether a failure is an error of the message, not a feature that this package lacks.
 func (f failure) isError() bool {
 	switch f {
 	case malformed, badText, incomplete, inexpressive, unresolved, tooDeep, anyTooDeep, tooLarge, tooSplit:
@@ -52,8 +52,8 @@ func (f failure) isError() bool {
 	}
 }
 
-// isLimit reports whether a failure leaves open what the message says.
-func (f failure) isLimit() bool {
+// leavesTaps reports whether the id and the name may be readable after a failure.
+func (f failure) leavesTaps() bool {
 	switch f {
 	case malformed, badText, incomplete:
 		return false
@@ -62,18 +62,18 @@ func (f failure) isLimit() bool {
 	}
 }
 
-// asks reports whether the library has the last word on a message that a run could not print. It has where this package does not go,
-// and on errors: nothing is refused that protojson would print. On limits, which are this package's own, it has not.
-func (p *Plan) asks(r *run, wire []byte, projected bool) bool {
+// usesLibrary reports whether the library decides about a message that a run could not print. It
+// decides about features that this package lacks, and about errors, so that no message is refused that
+// protojson would print. It does not decide about this package's own limits.
+func (p *Plan) usesLibrary(r *run, wire []byte, projected bool) bool {
 	f := r.failure
 
 	switch {
-	case f == tooSplit: // which the library merges in the time of its size, where it takes the message at all
-		return len(wire) <= askLimit
-	case !f.isError(), projected: // what is not shown may be wrong, too
+	case f == tooSplit: // the library merges in linear time
+		return len(wire) <= libraryLimit
+	case !f.isError(), projected: // the error may be in a part that is not printed
 		if p.tooHeavy(wire) {
 			r.failure = tooSplit
-
 			return false
 		}
 
@@ -81,11 +81,11 @@ func (p *Plan) asks(r *run, wire []byte, projected bool) bool {
 	case f == tooLarge, f == tooDeep, f == anyTooDeep:
 		return false
 	default:
-		return len(wire) <= askLimit
+		return len(wire) <= libraryLimit
 	}
 }
 
-// verdict is the error for what an orderly pass has found.
+// verdict returns the error for the failure of an orderly pass.
 func (r *run) verdict() *Error {
 	p := r.plan
 
@@ -113,9 +113,8 @@ func (p *Plan) unresolvable(url string) *Error {
 	return p.failure(KindUnresolvable, "the type of a google.protobuf.Any"+typeText(url)+" is not known")
 }
 
-// knowsExtension reports whether a field is an extension that the resolver knows, or fails on.
+// knowsExtension reports whether the resolver knows the field as an extension, or fails.
 func (p *Plan) knowsExtension(message protoreflect.FullName, number protoreflect.FieldNumber) bool {
 	xt, err := p.types.FindExtensionByNumber(message, number)
-
 	return xt != nil || !isNotFound(err)
 }

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// special appends a message of a well-known type that does not print as an object of its fields.
+// special appends a message of a well-known type whose JSON is not an object of its fields.
 func (r *run) special(dst, b []byte, t *table, depth int) []byte {
 	if t.foreign {
 		return r.stop(foreignType)
@@ -27,7 +27,7 @@ func (r *run) special(dst, b []byte, t *table, depth int) []byte {
 	default:
 	}
 
-	// The types above have plain numbers, of which the last counts anyway. In the others there may be disorder.
+	// The types above have scalar fields, whose last value wins anyway. The others may be in disorder.
 	if r.orderly {
 		settled, pieces := r.settle(b, t, depth)
 		if settled == nil && pieces == nil {
@@ -60,18 +60,7 @@ func (r *run) special(dst, b []byte, t *table, depth int) []byte {
 	}
 }
 
-// single gives the entry of the only field a message has and where its value begins; nil if it has none, and -1 where
-// more follow, or the bytes are broken.
-func (r *run) single(b []byte, t *table) (*entry, int) {
-	e, i := r.next(b, 0, t)
-	if e == nil {
-		return nil, i
-	}
-
-	return e, i
-}
-
-// last sees to it that no known field follows at b[i].
+// last checks that no known field follows at b[i].
 func (r *run) last(b []byte, i int, t *table) bool {
 	e, i := r.next(b, i, t)
 	if e != nil {
@@ -83,7 +72,7 @@ func (r *run) last(b []byte, i int, t *table) bool {
 
 // wrapper appends the value of a wrapper type.
 func (r *run) wrapper(dst, b []byte, t *table, depth int) []byte {
-	e, i := r.single(b, t)
+	e, i := r.next(b, 0, t)
 
 	switch {
 	case i < 0:
@@ -99,9 +88,9 @@ func (r *run) wrapper(dst, b []byte, t *table, depth int) []byte {
 	return dst
 }
 
-// only appends the list or map that is all a ListValue or a Struct has.
+// only appends the list or map that is the only field of a ListValue or a Struct.
 func (r *run) only(dst, b []byte, t *table, depth int) []byte {
-	e, i := r.single(b, t)
+	e, i := r.next(b, 0, t)
 
 	switch {
 	case i < 0:
@@ -121,12 +110,12 @@ func (r *run) only(dst, b []byte, t *table, depth int) []byte {
 	return dst
 }
 
-// Field numbers of google.protobuf.Value that are treated apart.
+// The field number of google.protobuf.Value.number_value.
 const numberValueNumber = 2
 
-// dynamic appends a google.protobuf.Value: what is set of its oneof.
+// dynamic appends a google.protobuf.Value: the set member of its oneof.
 func (r *run) dynamic(dst, b []byte, t *table, depth int) []byte {
-	e, i := r.single(b, t)
+	e, i := r.next(b, 0, t)
 
 	switch {
 	case i < 0:
@@ -140,7 +129,7 @@ func (r *run) dynamic(dst, b []byte, t *table, depth int) []byte {
 		return nil
 	}
 
-	// NaN and the infinities are the only numbers that print as strings.
+	// Only NaN and the infinities print as strings.
 	if e.number == numberValueNumber && dst[start] == '"' {
 		return r.cannotExpress(t)
 	}
@@ -183,10 +172,10 @@ func (r *run) fieldMask(dst, b []byte, t *table) []byte {
 	}
 }
 
-// appendPath appends a path of a field mask in lowerCamelCase. It reports false where that could not be undone: for
-// capitals, and for an underscore that no small letter follows; and where the path is no name.
+// appendPath appends a path of a field mask in lowerCamelCase. It returns false if the conversion is
+// not reversible (capitals, an underscore without a small letter after it) or the path is not a name.
 func appendPath(dst, path []byte) ([]byte, bool) {
-	begins := true // a segment begins here
+	begins := true // at the start of a segment
 	upper := false
 
 	for _, c := range path {
@@ -217,8 +206,8 @@ func appendPath(dst, path []byte) ([]byte, bool) {
 	return dst, !begins && !upper
 }
 
-// any appends a google.protobuf.Any: its type's URL and the fields of what it holds, or its value, where that prints as
-// something else.
+// any appends a google.protobuf.Any: its type's URL and the fields of its content, or the content's
+// value if its JSON is not an object of its fields.
 func (r *run) any(dst, b []byte, t *table, depth int) []byte {
 	url, body, ok := r.packedAny(b, t)
 
@@ -236,7 +225,6 @@ func (r *run) any(dst, b []byte, t *table, depth int) []byte {
 	content := r.plan.anyTable(url)
 	if content == nil {
 		r.badURL = bytes.Clone(url)
-
 		return r.stop(unresolved)
 	}
 
@@ -280,7 +268,6 @@ func (r *run) packedAny(b []byte, t *table) (url, body []byte, ok bool) {
 
 		if e.index <= previous {
 			r.stop(disorder)
-
 			return nil, nil, false
 		}
 
@@ -289,7 +276,6 @@ func (r *run) packedAny(b []byte, t *table) (url, body []byte, ok bool) {
 		var value []byte
 		if value, i = chunk(b, next); i < 0 {
 			r.stop(malformed)
-
 			return nil, nil, false
 		}
 

@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// wireMaker writes random bytes of a message type: mostly what a serializer would write, and then everything that the
-// encoding allows: any order, repeats, splits, both ways to write a list, unknown fields, numbers that are longer than
-// they need to be; and sometimes what it does not allow.
+// wireMaker writes random bytes of a message type: mostly in a serializer's usual form, often in any
+// other form that the encoding allows (any order, repeats, splits, both encodings of a list, unknown
+// fields, overlong varints), and sometimes invalid.
 type wireMaker struct {
 	filler
 	types []protoreflect.MessageDescriptor // for Any
@@ -121,14 +121,13 @@ func (w wireMaker) value(wire []byte, fd protoreflect.FieldDescriptor, depth int
 		return protowire.AppendString(wire, w.text())
 	case groupForm:
 		wire = append(wire, w.content(fd, depth-1)...)
-
 		return w.tag(wire, fd.Number(), protowire.EndGroupType)
 	default:
 		return protowire.AppendBytes(wire, w.content(fd, depth-1))
 	}
 }
 
-// content writes what is inside a message field.
+// content writes the body of a message field.
 func (w wireMaker) content(fd protoreflect.FieldDescriptor, depth int) []byte {
 	md := fd.Message()
 
@@ -183,7 +182,7 @@ func (w wireMaker) moment() []byte {
 	return wire
 }
 
-// entry writes a map's entry: a key and a value, and if wild, as many of both as it likes.
+// entry writes a map entry: a key and a value or, if wild, any number of both.
 func (w wireMaker) entry(md protoreflect.MessageDescriptor, depth int) []byte {
 	key, value := md.Fields().ByNumber(1), md.Fields().ByNumber(2)
 	if !w.wild || w.IntN(2) == 0 {
@@ -202,7 +201,7 @@ func (w wireMaker) entry(md protoreflect.MessageDescriptor, depth int) []byte {
 	return wire
 }
 
-// unknown writes a field that the type does not have, or an extension.
+// unknown writes an unknown field or an extension.
 func (w wireMaker) unknown(wire []byte, md protoreflect.MessageDescriptor) []byte {
 	number := protowire.Number(1 + w.IntN(3000))
 	if w.IntN(3) == 0 && md.ExtensionRanges().Len() > 0 {
@@ -227,11 +226,11 @@ func (w wireMaker) unknownValue(wire []byte, number protowire.Number, typ protow
 	case protowire.StartGroupType:
 		return w.tag(w.varint(w.tag(wire, 1, protowire.VarintType), 1), number, protowire.EndGroupType)
 	default:
-		return wire // an end of no group: an error
+		return wire // an end tag without a group: an error
 	}
 }
 
-// tag writes a tag, sometimes one byte longer than it needs to be.
+// tag writes a tag, sometimes one byte longer than necessary.
 func (w wireMaker) tag(wire []byte, number protowire.Number, typ protowire.Type) []byte {
 	return w.varint(wire, protowire.EncodeTag(number, typ))
 }
@@ -247,7 +246,7 @@ func (w wireMaker) varint(wire []byte, v uint64) []byte {
 	return wire
 }
 
-// bits are a number as it stands on the wire.
+// bits returns a random number in wire form.
 func (w wireMaker) bits(fd protoreflect.FieldDescriptor) uint64 {
 	switch fd.Kind() {
 	case protoreflect.DoubleKind:
@@ -262,12 +261,11 @@ func (w wireMaker) bits(fd protoreflect.FieldDescriptor) uint64 {
 		if w.IntN(3) == 0 {
 			return w.Uint64() >> w.IntN(64)
 		}
-
 		return uint64(w.integer())
 	}
 }
 
-// double gives numbers of all sizes and with few decimals or many.
+// double returns numbers of all sizes, with few decimals or many.
 func (w wireMaker) double() float64 {
 	switch w.IntN(4) {
 	case 0:
@@ -279,7 +277,8 @@ func (w wireMaker) double() float64 {
 	}
 }
 
-// mutate makes bytes that may mean nothing: a bit flipped, an end cut off, a part twice, another part in the middle.
+// mutate returns possibly meaningless bytes: with a bit flipped, the end cut off, a part repeated, or
+// another part inserted.
 func (w wireMaker) mutate(wire []byte) []byte {
 	wire = slices.Clone(wire)
 	if len(wire) == 0 {
@@ -304,7 +303,7 @@ func (w wireMaker) mutate(wire []byte) []byte {
 	return wire
 }
 
-// newWireMaker seeds a maker.
+// newWireMaker returns a seeded maker.
 func newWireMaker(random *rand.Rand, types []protoreflect.MessageDescriptor) wireMaker {
 	return wireMaker{filler: filler{Rand: random}, types: types, wild: random.IntN(2) == 0}
 }

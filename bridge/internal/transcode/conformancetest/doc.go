@@ -1,8 +1,8 @@
-// Command conformancetest is what protobuf's official conformance runner talks to: it answers protobuf → JSON cases by
-// package transcode alone, as the bridge would, with descriptors that it reads from the suite's .proto files when it
-// starts. Any is tried by the suite in JSON → JSON cases only; of those it answers the ones that hold an Any, after
-// protojson has read them. All other cases are skipped.
+// Command conformancetest answers protobuf's official conformance runner. It answers protobuf → JSON
+// cases with package transcode alone, like the bridge, and reads the descriptors from the suite's
+// .proto files at startup. The suite tests Any only in JSON → JSON cases; the command answers those
+// with an Any, after protojson has read them, and skips all other cases.
 //
-// `make conformance` installs the runner and runs it. The report says how many cases took which way through transcode,
-// and lists each that the library had to answer, with the reason.
+// `make conformance` installs the runner and runs the command. The report counts the cases by their
+// path through transcode, and lists each case that the library answered, with the reason.
 package main

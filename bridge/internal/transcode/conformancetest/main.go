@@ -22,7 +22,7 @@ func main() {
 	}
 }
 
-// run answers the runner's requests on standard input until that ends.
+// run answers the runner's requests on standard input until it ends.
 func run(protos, report string) error {
 	t, err := newTestee(context.Background(), protos)
 	if err != nil {
@@ -52,7 +52,7 @@ func run(protos, report string) error {
 	}
 }
 
-// writeReport writes the report, if there is something to report: the runner starts a testee for each of its suites.
+// writeReport writes the report unless it is empty: the runner starts a process for each of its suites.
 func writeReport(r *report, path string) error {
 	if len(r.ways) == 0 {
 		return nil
@@ -66,10 +66,10 @@ func writeReport(r *report, path string) error {
 	return errors.Join(r.write(out), out.Close())
 }
 
-// maxFrame bounds what a length on the pipe may say.
+// maxFrame is the largest accepted length of a request.
 const maxFrame = 64 << 20
 
-// readFrame reads a message that its length, in four bytes, precedes.
+// readFrame reads a message after its length in four bytes.
 func readFrame(in io.Reader) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {
@@ -90,6 +90,5 @@ func readFrame(in io.Reader) ([]byte, error) {
 func writeFrame(out io.Writer, frame []byte) error {
 	head := binary.LittleEndian.AppendUint32(nil, uint32(len(frame)))
 	_, err := out.Write(append(head, frame...))
-
 	return err
 }

@@ -10,20 +10,20 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
 )
 
-// The ways through a plan.
+// The paths through a plan.
 const (
 	directWay    = "straight through"
 	reorderedWay = "put in order first"
 	libraryWay   = "dynamicpb and protojson"
 )
 
-// maxFallbacks is the share of cases that may go to the library.
+// maxFallbacks is the largest accepted share of cases that the library answers.
 const maxFallbacks = 0.10
 
-// outOfReach are the reasons for the library that are no error of the message.
+// outOfReach are the reasons for the library that are not errors of the message.
 var outOfReach = map[string]bool{"extension": true, "foreign_type": true, "odd_entry": true}
 
-// wayTaken says which way a message went, by a plan's counts before and after it.
+// wayTaken returns the path of a message, from a plan's counts before and after it.
 func wayTaken(before, after transcode.Stats) (way, reason string) {
 	if after.Reordered > before.Reordered {
 		return reorderedWay, ""
@@ -41,10 +41,10 @@ func wayTaken(before, after transcode.Stats) (way, reason string) {
 // fallback is a case that the library answered.
 type fallback struct {
 	message, wire, reason string
-	failed                bool // the library refused it as well
+	failed                bool // the library refused it too
 }
 
-// report is what is told in the end.
+// report counts the cases by kind and path.
 type report struct {
 	ways      map[string]map[string]int
 	fallbacks []fallback
@@ -64,7 +64,7 @@ func (r *report) add(kind, way string, f fallback) {
 	}
 }
 
-// write writes the report. Its last line is there only if few enough cases went to the library.
+// write writes the report. It writes the last line only if few enough cases went to the library.
 func (r *report) write(w io.Writer) error {
 	var text bytes.Buffer
 
@@ -96,7 +96,7 @@ func (r *report) write(w io.Writer) error {
 		fmt.Fprintf(&text, "  %-15s %s: %s %s\n", f.reason, verdict, f.message, f.wire)
 	}
 
-	// The runner does not look at how its testee ends; scripts/conformance.sh looks for this line.
+	// The runner ignores the exit code of its testee; scripts/conformance.sh searches for this line.
 	if float64(len(r.fallbacks)) <= maxFallbacks*float64(total) {
 		fmt.Fprintf(&text, "OK: at most %.0f %% of the cases\n", 100*maxFallbacks)
 	}

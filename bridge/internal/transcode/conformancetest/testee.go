@@ -17,7 +17,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
 )
 
-// protoFiles are the suite's, as it installs them.
+// protoFiles are the files that the suite installs.
 var protoFiles = []string{
 	"conformance/conformance.proto",
 	"google/protobuf/test_messages_proto2.proto",
@@ -27,7 +27,7 @@ var protoFiles = []string{
 	"google/protobuf/test_messages_edition2023.proto",
 }
 
-// jsonFormat is conformance.WireFormat's JSON.
+// jsonFormat is conformance.WireFormat's value for JSON.
 const jsonFormat = 2
 
 // testee answers requests.
@@ -74,7 +74,7 @@ func newTestee(ctx context.Context, folder string) (*testee, error) {
 	return t, nil
 }
 
-// register registers a file after what it imports.
+// register registers a file after its imports.
 func register(files *protoregistry.Files, fd protoreflect.FileDescriptor, seen map[string]bool) error {
 	if seen[fd.Path()] {
 		return nil
@@ -105,7 +105,7 @@ func (t *testee) answer(wire []byte) ([]byte, error) {
 	return proto.Marshal(response)
 }
 
-// result gives the member of the response's oneof, and its value.
+// result returns the member of the response's oneof and its value.
 func (t *testee) result(request *dynamicpb.Message) (member protoreflect.Name, text string) {
 	fields := t.request.Fields()
 	name := protoreflect.FullName(request.Get(fields.ByName("message_type")).String())
@@ -146,7 +146,7 @@ func (t *testee) result(request *dynamicpb.Message) (member protoreflect.Name, t
 	}
 }
 
-// transcode prints a message, and notes which way it went.
+// transcode prints a message and records its path.
 func (t *testee) transcode(md protoreflect.MessageDescriptor, wire []byte, kind string) (member protoreflect.Name, text string) {
 	plan := t.plans[md.FullName()]
 	if plan == nil {
@@ -163,7 +163,7 @@ func (t *testee) transcode(md protoreflect.MessageDescriptor, wire []byte, kind 
 	way, reason := wayTaken(before, plan.Stats())
 	t.report.add(kind, way, fallback{message: string(md.FullName()), wire: hex.EncodeToString(wire), reason: reason, failed: err != nil})
 
-	// The library is asked about errors. Had it printed the message, the plan would have been wrong about it.
+	// The library confirms errors. If it prints the message, the plan is wrong about it.
 	if err == nil && way == libraryWay && !outOfReach[reason] {
 		return "runtime_error", fmt.Sprintf("the plan finds %s, and the library prints the message", reason)
 	}
