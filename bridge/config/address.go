@@ -9,15 +9,14 @@ import (
 	"strings"
 )
 
-// unixScheme begins the address of a unix socket.
+// unixScheme is the prefix of a unix socket's address.
 const unixScheme = "unix:"
 
-// socketMode is the mode of a unix socket's file that asks for none: a peer in the same
-// pod or on the same machine often runs as another user of the same group.
+// socketMode is the default mode of a unix socket's file. Peers in the same pod or on the same machine
+// often run as another user of the same group.
 const socketMode fs.FileMode = 0o660
 
-// maxSocketPath is the longest path that the kernels of all systems take for a unix
-// socket, in bytes.
+// maxSocketPath is the longest socket path, in bytes, that the kernels of all systems accept.
 const maxSocketPath = 103
 
 // Address is where a listener listens.
@@ -37,8 +36,8 @@ var (
 	errSocketMode = errors.New("after the path of a unix socket only its mode may follow, as ?mode=0660 (the default) or ?mode=0666")
 )
 
-// ParseAddress reads host:port, unix:///path or unix:///path?mode=0666. Its errors say
-// what is wanted, and do not show text, which may have come from the environment.
+// ParseAddress reads host:port, unix:///path or unix:///path?mode=0666. Its errors describe the
+// expected form and omit the text, which may come from the environment.
 func ParseAddress(text string) (Address, error) {
 	if rest, ok := strings.CutPrefix(text, unixScheme); ok {
 		return parseSocket(rest)
@@ -52,7 +51,7 @@ func ParseAddress(text string) (Address, error) {
 	return Address{Network: "tcp", Address: text}, nil
 }
 
-// parseSocket reads what stands behind unix:.
+// parseSocket reads the part after "unix:".
 func parseSocket(rest string) (Address, error) {
 	file, query, hasQuery := strings.Cut(strings.TrimPrefix(rest, "//"), "?")
 	if !strings.HasPrefix(rest, "///") || path.Clean(file) != file || file == "/" || !isPrintable(file) {
@@ -74,7 +73,7 @@ func parseSocket(rest string) (Address, error) {
 	return a, nil
 }
 
-// sameListener says whether two addresses cannot both be listened on.
+// sameListener reports whether two addresses conflict, so that only one of them can be listened on.
 func sameListener(a, b Address) bool {
 	if a.Network != b.Network {
 		return false
@@ -93,6 +92,5 @@ func sameListener(a, b Address) bool {
 
 func isWildcard(host string) bool {
 	ip := net.ParseIP(host)
-
 	return host == "" || ip != nil && ip.IsUnspecified()
 }

@@ -2,9 +2,9 @@ package config
 
 import "testing"
 
-// TestAMisspeltKeyIsReportedAlone: a key that is void or faulty only because the key that it needs is misspelt is not
-// reported besides, let alone first. A key that a second fault makes void is.
-func TestAMisspeltKeyIsReportedAlone(t *testing.T) {
+// TestMisspeltKeyIsReportedAlone checks that a misspelt key hides the errors of keys that need it. A
+// key with a second, independent error is still reported.
+func TestMisspeltKeyIsReportedAlone(t *testing.T) {
 	testBad(t, []badConfig{
 		{"resume, which event.id needs", minimal + "    event: {id: seq}\n    resmue: {field: after}\n", `
 app.yaml:7:5: routes[0].resmue: unknown key "resmue"; did you mean "resume"?

@@ -2,11 +2,11 @@ package config
 
 import "testing"
 
-// TestBadRequestAndEvent: the keys within request and event.
+// TestBadRequestAndEvent covers the keys within request and event.
 func TestBadRequestAndEvent(t *testing.T) {
 	testBad(t, []badConfig{
 		{
-			"event id that is no path", minimal + "    event: {id: a..b}\n", `
+			"event id that is not a path", minimal + "    event: {id: a..b}\n", `
 app.yaml:6:17: routes[0].event.id: must be the path of a field, such as seq or meta.version, or "" for no ids
         event: {id: a..b}
                     ^
@@ -27,14 +27,14 @@ app.yaml:6:29: routes[0].event.cursor: event.cursor has no effect with event.id:
 `,
 		},
 		{
-			"event name that is taken", minimal + "    event: {name: stream-open}\n", `
+			"event name that is reserved", minimal + "    event: {name: stream-open}\n", `
 app.yaml:6:19: routes[0].event.name: error, open, heartbeat and names that begin with stream- are taken; choose another name
         event: {name: stream-open}
                       ^
 `,
 		},
 		{
-			"event name that fires onerror", minimal + "    event: {name: error}\n", `
+			"event name error, which fires onerror", minimal + "    event: {name: error}\n", `
 app.yaml:6:19: routes[0].event.name: error, open, heartbeat and names that begin with stream- are taken; choose another name
         event: {name: error}
                       ^

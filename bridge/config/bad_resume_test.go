@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-// resuming is a whole configuration that ends within a route's resume.
+// resuming is a configuration that ends within a route's resume.
 const resuming = `upstreams: {app: {target: "localhost:1"}}
 routes:
   - path: /a/{id}
@@ -13,7 +13,7 @@ routes:
       field: after
 `
 
-// TestBadResume: how an RPC is opened at a cursor.
+// TestBadResume covers the keys for opening an RPC at a cursor.
 func TestBadResume(t *testing.T) {
 	testBad(t, []badConfig{
 		{
@@ -45,7 +45,7 @@ app.yaml:6:13: routes[0].resume: resume has no effect with event.id: ""; remove 
 `,
 		},
 		{
-			"an id that could not be taken is no second error", minimal + "    resume: {field: a}\n    share: true\n    join: own\n    event: {id: 5, cursor: repeats}\n", `
+			"an invalid id causes no second error", minimal + "    resume: {field: a}\n    share: true\n    join: own\n    event: {id: 5, cursor: repeats}\n", `
 app.yaml:9:17: routes[0].event.id: must be a string, not a number; write it in quotes
         event: {id: 5, cursor: repeats}
                     ^
@@ -115,7 +115,7 @@ app.yaml:9:75: routes[0].resume.expired.codes[5]: must be the name of a gRPC cod
 `,
 		},
 		{
-			"field of expiry not a path", resuming + "      expired: {field: a.}\n", `
+			"expired.field is not a path", resuming + "      expired: {field: a.}\n", `
 app.yaml:9:24: routes[0].resume.expired.field: must be the path of a field, such as compact_revision
           expired: {field: a.}
                            ^
@@ -124,8 +124,8 @@ app.yaml:9:24: routes[0].resume.expired.field: must be the path of a field, such
 	})
 }
 
-// TestBadResumeSources: one field, two sources within resume. A field that resume and request both set is resume's while
-// resuming.
+// TestBadResumeSources covers a field with two sources within resume. If resume and request both set a
+// field, resume overrides request.
 func TestBadResumeSources(t *testing.T) {
 	testBad(t, []badConfig{
 		{
@@ -138,7 +138,7 @@ app.yaml:9:20: routes[0].resume.set.after: two sources for one field: resume.fie
 	})
 }
 
-// TestBadJoinOwn: a stream of one's own that merges needs cursors to merge by.
+// TestBadJoinOwn checks that join: own needs cursors, by which the streams merge.
 func TestBadJoinOwn(t *testing.T) {
 	const needs = "join: own needs event.id and resume, by which a client's own stream merges into the shared one"
 	testBad(t, []badConfig{
@@ -165,7 +165,7 @@ app.yaml:6:21: routes[0].event.cursor: event.cursor has no effect without event.
 	})
 }
 
-// TestBadReconnect: what is hidden, at the upstream and at the route.
+// TestBadReconnect covers reconnect at the upstream and at the route.
 func TestBadReconnect(t *testing.T) {
 	const upstream = `routes: [{path: /a, rpc: p.S/M, upstream: app, reconnect: {initial: 1m}}]
 upstreams:
@@ -221,7 +221,7 @@ app.yaml:1:69: routes[0].reconnect.initial: must not be longer than max, which i
 `,
 		},
 		{
-			"upstream alone is told of its own", oneUpstream + "    reconnect: {initial: 1m}\n  b: {target: \"b:1\", reconnect: {codes: x}}\n", `
+			"an error of the upstream's own is reported there only", oneUpstream + "    reconnect: {initial: 1m}\n  b: {target: \"b:1\", reconnect: {codes: x}}\n", `
 app.yaml:5:26: upstreams.app.reconnect.initial: must not be longer than max, which is left at its default
         reconnect: {initial: 1m}
                              ^
@@ -240,7 +240,7 @@ app.yaml:6:20: limits.catchups: must be from 1 to 1000000
 	})
 }
 
-// TestBadCatchUp: bounds on what a client is sent that comes back.
+// TestBadCatchUp covers the bounds on the replay for a returning client.
 func TestBadCatchUp(t *testing.T) {
 	testBad(t, []badConfig{
 		{
@@ -270,7 +270,7 @@ app.yaml:9:19: routes[0].resume.max_events: needs resume.ordered: true, since on
 	})
 }
 
-// Keys that fit together are accepted as they stand.
+// Valid combinations of keys are accepted.
 func TestGoodResume(t *testing.T) {
 	for _, good := range []string{
 		resuming,

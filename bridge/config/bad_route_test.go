@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-// TestBadRoute: routes and their keys, alone and together.
+// TestBadRoute covers the keys of routes, alone and combined.
 func TestBadRoute(t *testing.T) {
 	testBad(t, []badConfig{
 		{
@@ -234,7 +234,7 @@ app.yaml:6:11: routes[0].done: done has no effect with on_complete: reopen, whic
 `,
 		},
 		{
-			"variables as other routers write them",
+			"variables in the syntax of other routers",
 			"upstreams:\n  app: {target: a:1}\nroutes:\n  - {path: /orders/:id, rpc: a.B/C, upstream: app}\n  - {path: /orders/<order_id>/x, rpc: a.B/C, upstream: app}\n", `
 app.yaml:4:12: routes[0].path: variables are written {id}
       - {path: /orders/:id, rpc: a.B/C, upstream: app}
@@ -258,7 +258,7 @@ app.yaml:6:46: routes[0].trailers[4]: the same as routes[0].trailers[3]; remove 
 `,
 		},
 		{
-			"heartbeat that is no time, and a form", minimal + "    heartbeat: {every: soon, as: event}\n", `
+			"heartbeat with an invalid time, and a form", minimal + "    heartbeat: {every: soon, as: event}\n", `
 app.yaml:6:24: routes[0].heartbeat.every: must be a duration such as 250ms, 15s or 5m
         heartbeat: {every: soon, as: event}
                            ^
@@ -289,28 +289,28 @@ app.yaml:9:17: routes[0].event.id: event.id has no effect without share: true, a
 `,
 		},
 		{
-			"join where nothing is said of sharing", minimal + "    join: held\n", `
+			"join without share", minimal + "    join: held\n", `
 app.yaml:6:11: routes[0].join: join has no effect without share: true, as each client has an RPC of its own, from its first message; add share: true, or remove it
         join: held
               ^
 `,
 		},
 		{
-			"sharing as it was written before", minimal + "    share: auto\n    join: held\n", `
+			"share: auto of an earlier release", minimal + "    share: auto\n    join: held\n", `
 app.yaml:6:12: routes[0].share: must be true or false: auto is now share: true, which lets equal requests share one RPC
         share: auto
                ^
 `,
 		},
 		{
-			"no sharing as it was written before", minimal + "    share: never\n", `
+			"share: never of an earlier release", minimal + "    share: never\n", `
 app.yaml:6:12: routes[0].share: must be true or false: never is now share: false, the default, which gives each client an RPC of its own
         share: never
                ^
 `,
 		},
 		{
-			"own stream without ids that lingers", minimal + `    share: false
+			"linger without ids and without share", minimal + `    share: false
     event: {id: ""}
     replay: {linger: 30s}
 `, `

@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-// TestBadScalar: wrong types and variables that cannot be put in.
+// TestBadScalar covers wrong types and variables that cannot be expanded.
 func TestBadScalar(t *testing.T) {
 	testBad(t, []badConfig{
 		{

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestBadSyntax: what is no YAML, or YAML that a configuration does not use.
+// TestBadSyntax covers invalid YAML, and YAML features that a configuration does not use.
 func TestBadSyntax(t *testing.T) {
 	testBad(t, []badConfig{
 		{
@@ -24,7 +24,7 @@ app.yaml:6:4: indented by 3, and the key on line 5 by 4; the keys of one mapping
 `,
 		},
 		{
-			"a key indented otherwise behind a comment", "upstreams:\n  app:\n    target: a:1\n\n     opens: 5\n", `
+			"a key with other indentation after a comment", "upstreams:\n  app:\n    target: a:1\n\n     opens: 5\n", `
 app.yaml:5:6: indented by 5, and the key on line 3 by 4; the keys of one mapping are indented alike
          opens: 5
          ^
@@ -206,7 +206,7 @@ app.yaml:6:17: routes[0].heartbeat.evry: unknown key "evry"; did you mean "every
 `,
 		},
 		{
-			"misspelt key beside the real one", minimal + "lisen: x\nlisten: unix:x\n", `
+			"misspelt key before the correct one", minimal + "lisen: x\nlisten: unix:x\n", `
 app.yaml:6:1: lisen: unknown key "lisen"; did you mean "listen"?
     lisen: x
     ^
@@ -216,7 +216,7 @@ app.yaml:7:9: listen: must be unix:// and the absolute path of a file, such as u
 `,
 		},
 		{
-			"misspelt key after the real one", `routes: [{path: /a, rpc: p.S/M, upstream: app, rcp: p.S/M}]
+			"misspelt key after the correct one", `routes: [{path: /a, rpc: p.S/M, upstream: app, rcp: p.S/M}]
 upstreams: {app: {target: "http://x", tarjet: x}}
 `, `
 app.yaml:1:48: routes[0].rcp: unknown key "rcp"; did you mean "rpc"?
@@ -231,7 +231,7 @@ app.yaml:2:39: upstreams.app.tarjet: unknown key "tarjet"; did you mean "target"
 `,
 		},
 		{
-			"misspelt key instead of the real one", `routes: [{path: /a, rpc: p.S/M, upstream: app}]
+			"misspelt key instead of the correct one", `routes: [{path: /a, rpc: p.S/M, upstream: app}]
 upstreams: {app: {tarjet: x}}
 `, `
 app.yaml:2:19: upstreams.app.tarjet: unknown key "tarjet"; did you mean "target"?
@@ -266,8 +266,8 @@ app.yaml:6:25: ',' or '}' must be specified; inside { } and [ ] a variable stand
 	})
 }
 
-// The keys of a mapping and the items of a list are bounded: the parser takes time that
-// grows with their square, and fifty thousand keys in a row kept it busy for a minute.
+// The keys of a mapping and the items of a list are bounded. The parser takes quadratic time: 50,000
+// keys in a row took it a minute.
 func TestWideFilesAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"keys":       {"upstreams:\n" + strings.Repeat("  a: b\n", 2001), "app.yaml:2002:3: more than 2000 keys side by side; a configuration has fewer"},
@@ -282,8 +282,8 @@ func TestWideFilesAreRefused(t *testing.T) {
 	}
 }
 
-// As many routes as there may be are no mapping that is too wide.
-func TestManyRoutesAreTaken(t *testing.T) {
+// The maximum number of routes is not too wide for the parser's bounds.
+func TestMaximumOfRoutesIsAccepted(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("upstreams: {app: {target: 127.0.0.1:1}}\nroutes:\n")
 	for i := range maxRoutes {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// minimal is a whole configuration; what is added to it are further keys of its route.
+// minimal is a complete configuration; text added to it adds keys to its route.
 const minimal = `upstreams: {app: {target: "localhost:1"}}
 routes:
   - path: /a/{id}
@@ -16,14 +16,14 @@ routes:
     upstream: app
 `
 
-// oneUpstream is a whole configuration that ends within its upstream.
+// oneUpstream is a complete configuration that ends within its upstream.
 const oneUpstream = `routes: [{path: /a, rpc: p.S/M, upstream: app}]
 upstreams:
   app:
     target: localhost:1
 `
 
-// badConfig is a configuration and all that is said about it.
+// badConfig is a configuration and its complete error text.
 type badConfig struct{ name, yaml, want string }
 
 func testBad(t *testing.T, cases []badConfig) {
@@ -41,11 +41,11 @@ func testBad(t *testing.T, cases []badConfig) {
 				t.Errorf("message (-want +got):\n%s", diff)
 			}
 			if strings.Contains(err.Error(), "hunter2") {
-				t.Error("the message holds a value from the environment")
+				t.Error("the message contains a value from the environment")
 			}
 			var one *Error
 			if !errors.As(err, &one) || one.File != "app.yaml" {
-				t.Errorf("%#v is no *Error of the file", err)
+				t.Errorf("%#v is not an *Error of the file", err)
 			}
 		})
 	}
@@ -54,7 +54,6 @@ func testBad(t *testing.T, cases []badConfig) {
 func lookupIn(env map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		value, ok := env[name]
-
 		return value, ok
 	}
 }

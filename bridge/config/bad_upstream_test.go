@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-// TestBadUpstream: the parts outside of routes.
+// TestBadUpstream covers the keys outside of routes.
 func TestBadUpstream(t *testing.T) {
 	testBad(t, []badConfig{
 		{
@@ -60,7 +60,7 @@ app.yaml:6:8: admin: must be unix:// and the absolute path of a file, such as un
 `,
 		},
 		{
-			"a mode of no mode", minimal + "listen: unix:///run/s.sock?mode=rw\n", `
+			"a mode that is not octal", minimal + "listen: unix:///run/s.sock?mode=rw\n", `
 app.yaml:6:9: listen: after the path of a unix socket only its mode may follow, as ?mode=0660 (the default) or ?mode=0666
     listen: unix:///run/s.sock?mode=rw
             ^
@@ -110,7 +110,7 @@ app.yaml:6:54: trusted_proxies[3]: must not be null; remove it
 `,
 		},
 		{
-			"a network that is no list", minimal + "trusted_proxies: 10.0.0.0/8\n", `
+			"a network outside of a list", minimal + "trusted_proxies: 10.0.0.0/8\n", `
 app.yaml:6:18: trusted_proxies: must be a list of networks, such as [10.0.0.0/8], not a string
     trusted_proxies: 10.0.0.0/8
                      ^
@@ -140,7 +140,7 @@ app.yaml:6:9: listen: asks for the same address as admin; change the port of one
 `,
 		},
 		{
-			"a large request for which there is no room", minimal + "limits: {request_bytes: 16MiB}\n", `
+			"a large request does not fit into pending_bytes", minimal + "limits: {request_bytes: 16MiB}\n", `
 app.yaml:6:25: limits.request_bytes: needs pending_bytes of at least 128MiB, 8 times as much; write it, too
     limits: {request_bytes: 16MiB}
                             ^
@@ -189,7 +189,7 @@ app.yaml:7:1: auth: auth is not supported yet; remove it
 `,
 		},
 		{
-			"no clients, and limits by address that are none", minimal + "limits: {clients: 0, clients_per_ip: -1, opens_per_ip: 1000001}\n", `
+			"no clients, and limits by address out of range", minimal + "limits: {clients: 0, clients_per_ip: -1, opens_per_ip: 1000001}\n", `
 app.yaml:6:19: limits.clients: must be from 1 to 10000000
     limits: {clients: 0, clients_per_ip: -1, opens_per_ip: 1000001}
                       ^
@@ -258,7 +258,7 @@ app.yaml:5:19: upstreams.other.target: must be printable ASCII without spaces, s
 `,
 		},
 		{
-			"target of nothing", oneUpstream + "  other: {target: \"unix://\"}\n", `
+			"target without an address", oneUpstream + "  other: {target: \"unix://\"}\n", `
 app.yaml:5:19: upstreams.other.target: names nothing after its scheme; write an address, such as 127.0.0.1:50051, dns:///app:50051 or unix:///run/app.sock
       other: {target: "unix://"}
                       ^

@@ -2,15 +2,14 @@ package config
 
 import "reflect"
 
-// normalConstant is a value of request.set as the YAML would give it: nil, a string, a
-// bool, an int64, a uint64, a float64, or a []any or map[string]any of those. A Config
-// that was filled in Go may have any type of those kinds. ok is false for anything else,
-// and for what nests deeper than a file may; the value is then returned as it is.
+// normalConstant returns a value of request.set in the types that decoding YAML gives: nil, a string, a
+// bool, an int64, a uint64, a float64, or a []any or map[string]any of those. A Config filled in Go may
+// have any types of those kinds. For other values, and for values nested deeper than a file may, ok is
+// false and the value is unchanged.
 func normalConstant(value any) (normal any, ok bool) {
 	if normal, ok = normalValue(reflect.ValueOf(value), 0); ok {
 		return normal, true
 	}
-
 	return value, false
 }
 
@@ -19,7 +18,7 @@ func normalValue(v reflect.Value, depth int) (any, bool) {
 		v = v.Elem()
 	}
 	switch {
-	case depth > maxDepth: // a map may hold itself
+	case depth > maxDepth: // a map may contain itself
 		return nil, false
 	case !v.IsValid():
 		return nil, true

@@ -8,15 +8,15 @@ import (
 	"github.com/ssebridge/ssebridge/internal/nearest"
 )
 
-// decoder fills a Config from the nodes of a file. It never stops at an error: what is
-// wrong is noted and left at its zero value, so that all errors are told at once.
+// decoder fills a Config from the nodes of a file. An error does not stop it: it records the error and
+// leaves the zero value, so that all errors are reported at once.
 type decoder struct {
 	src    *source
 	lookup lookupFunc
-	// values and keys are where each path that was written is shown.
+	// values and keys have the positions of each written path's value and key.
 	values, keys map[string]position
-	// failed are the paths whose value could not be taken. An error that validation
-	// finds at or below one would only be a consequence.
+	// failed are the paths with an invalid value. Validation errors at or below them are only
+	// consequences.
 	failed map[string]bool
 	errs   Errors
 }
@@ -26,13 +26,13 @@ type nodeDecoder interface {
 	decodeNode(d *decoder, n *node, at place)
 }
 
-// fail notes that the value at a path cannot be taken.
+// fail records an invalid value at a path.
 func (d *decoder) fail(at position, path, message string) {
 	d.errs = append(d.errs, d.src.errorAt(at, path, message))
 	d.failed[path] = true
 }
 
-// decodeConfig takes the file's root.
+// decodeConfig decodes the file's root.
 func (d *decoder) decodeConfig(root *node, c *Config) {
 	if root.kind != kindMap {
 		if root.kind != kindRefused {
@@ -45,19 +45,17 @@ func (d *decoder) decodeConfig(root *node, c *Config) {
 	d.decode(root, reflect.ValueOf(c).Elem(), place{})
 }
 
-// decode takes n as v, whatever v's type is.
+// decode decodes n into v by v's type.
 func (d *decoder) decode(n *node, v reflect.Value, at place) {
 	if v.Kind() == reflect.Interface { // request.set and resume.set
 		if constant := d.constant(n, at); constant != nil {
 			v.Set(reflect.ValueOf(constant))
 		}
-
 		return
 	}
 	switch n.kind {
 	case kindRefused:
 		d.failed[at.path] = true
-
 		return
 	case kindNull:
 		fix := "leave the key out for the default"
@@ -74,7 +72,6 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 	}
 	if own, ok := reflect.TypeAssert[nodeDecoder](v.Addr()); ok {
 		own.decodeNode(d, n, at)
-
 		return
 	}
 
@@ -99,7 +96,7 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 	}
 }
 
-// decodeStruct takes the keys that v has and refuses the others.
+// decodeStruct decodes the keys of v's fields and refuses all others.
 func (d *decoder) decodeStruct(n *node, v reflect.Value, at place) {
 	fields := yamlFields(v.Type())
 	for e, here := range d.entries(n, at, place.key) {
@@ -112,7 +109,7 @@ func (d *decoder) decodeStruct(n *node, v reflect.Value, at place) {
 		default:
 			names := append(unsupportedKeys(at.pattern), keysOf(fields)...)
 			meant := ""
-			if len(d.errs) < maxErrors { // later ones are counted, not shown
+			if len(d.errs) < maxErrors { // later errors are only counted
 				meant = didYouMean(e.key, names)
 			}
 			d.fail(e.keyAt, here.path, "unknown key "+quoted(e.key)+meant)
@@ -120,13 +117,13 @@ func (d *decoder) decodeStruct(n *node, v reflect.Value, at place) {
 				continue
 			}
 			if near := nearest.Name(e.key, names); near != "" && !n.has(near) {
-				d.failed[joinPath(at.path, near)] = true // meant, so not missing
+				d.failed[joinPath(at.path, near)] = true // a misspelt key is not missing
 			}
 		}
 	}
 }
 
-// decodeMap takes every key as a name.
+// decodeMap decodes a mapping with arbitrary keys.
 func (d *decoder) decodeMap(n *node, v reflect.Value, at place) {
 	m := reflect.MakeMap(v.Type())
 	for e, here := range d.entries(n, at, place.mapKey) {
@@ -145,7 +142,6 @@ func (d *decoder) decodeMap(n *node, v reflect.Value, at place) {
 func (d *decoder) decodeList(n *node, v reflect.Value, at place) {
 	if n.kind != kindList {
 		d.fail(d.shown(n, at), at.path, mustBe("a list", at.pattern, n.kind))
-
 		return
 	}
 	list := reflect.MakeSlice(v.Type(), len(n.items), len(n.items))
@@ -157,13 +153,12 @@ func (d *decoder) decodeList(n *node, v reflect.Value, at place) {
 	v.Set(list)
 }
 
-// entries are the keys of the mapping n, each with its place by below. A key that was
-// there before is refused.
+// entries yields the entries of the mapping n, each with its place from below. It refuses duplicate
+// keys.
 func (d *decoder) entries(n *node, at place, below func(place, string) place) func(func(entry, place) bool) {
 	return func(yield func(entry, place) bool) {
 		if n.kind != kindMap {
 			d.fail(d.shown(n, at), at.path, mustBe("a mapping", at.pattern, n.kind))
-
 			return
 		}
 		first := make(map[string]int, len(n.entries))
@@ -183,16 +178,15 @@ func (d *decoder) entries(n *node, at place, below func(place, string) place) fu
 	}
 }
 
-// shown is where an error about n is shown: where its entry is, if it has one.
+// shown returns the position for an error about n: the position of its entry, if it has one.
 func (d *decoder) shown(n *node, at place) position {
 	if pos, ok := d.values[at.path]; ok {
 		return pos
 	}
-
 	return n.at
 }
 
-// yamlFields are the indexes of a struct's fields by their keys.
+// yamlFields returns the indexes of a struct's fields by key.
 func yamlFields(t reflect.Type) map[string]int {
 	fields := make(map[string]int, t.NumField())
 	for i := range t.NumField() {
@@ -213,7 +207,7 @@ func keysOf(fields map[string]int) []string {
 	return names
 }
 
-// quoted is a key in a message, bounded and without what a terminal would obey.
+// quoted quotes a key for an error, cut and without terminal control characters.
 func quoted(key string) string {
 	const shown = 64
 	if runes := []rune(key); len(runes) > shown {

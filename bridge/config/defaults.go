@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The default addresses. They are loopback, so that only this machine is served.
+// The default addresses are loopback, so that a bridge without configured addresses is reachable only
+// from its machine.
 const (
 	defaultListen = "127.0.0.1:8080"
 	defaultAdmin  = "127.0.0.1:9901"
@@ -28,10 +29,10 @@ func (d Drain) withDefaults() Drain {
 	return d
 }
 
-// WithDefaults is c with the default in place of every key that was left out. It
-// shares no memory with c. Afterwards every pointer but TLS, Event.ID,
-// Route.Resume, Upstream.Ping, Upstream.TLS and Schema.Proto is set, every route has Methods, Request.Body is
-// resolved, and a route's Reconnect holds what its upstream's says too.
+// WithDefaults returns c with the defaults of all missing keys. It shares no memory with c. In the
+// result every pointer except TLS, Event.ID, Route.Resume, Upstream.Ping, Upstream.TLS and Schema.Proto
+// is set, every route has Methods, Request.Body is resolved, and a route's Reconnect includes its
+// upstream's.
 func (c Config) WithDefaults() Config {
 	c.Listen = or(c.Listen, defaultListen)
 	c.Admin = ptrOr(c.Admin, defaultAdmin)
@@ -67,8 +68,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// reconnectOf is the reconnect of an upstream with its defaults, or those alone where
-// there is no such upstream.
+// reconnectOf returns the reconnect of an upstream with defaults, or only the defaults if the upstream
+// does not exist.
 func (c Config) reconnectOf(upstream string) Reconnect {
 	return c.Upstreams[upstream].Reconnect.over(defaultReconnect())
 }
@@ -80,7 +81,7 @@ func defaultReconnect() Reconnect {
 	}
 }
 
-// over is r with what it leaves out taken from base. It shares no memory with either.
+// over returns r with its missing keys taken from base. The result shares no memory with either.
 func (r *Reconnect) over(base Reconnect) Reconnect {
 	whole := Reconnect{Codes: slices.Clone(base.Codes), Initial: base.Initial, Max: base.Max, Attempts: clonePtr(base.Attempts)}
 	if r == nil {
@@ -96,7 +97,7 @@ func (r *Reconnect) over(base Reconnect) Reconnect {
 	return whole
 }
 
-// withDefaults is u with its defaults; only says that it is the only upstream.
+// withDefaults returns u with its defaults; only says that it is the only upstream.
 func (u Upstream) withDefaults(only bool) Upstream {
 	u.Required = ptrOr(u.Required, only)
 	u.Protocol = or(u.Protocol, ProtocolGRPC)
@@ -178,7 +179,7 @@ func (r Request) withDefaults(post bool) Request {
 	return r
 }
 
-// withDefaults is a new r; nil stays nil: the route does not resume by cursor.
+// withDefaults returns a copy of r with its defaults; nil, for a route without resume, stays nil.
 func (r *Resume) withDefaults() *Resume {
 	r = clonePtr(r)
 	if r == nil {
@@ -194,8 +195,7 @@ func (r *Resume) withDefaults() *Resume {
 	return r
 }
 
-// cloneSet copies the constants of a request, with Go's many types as the few that the
-// YAML gives.
+// cloneSet copies the constants of a request, normalized to the types of decoded YAML.
 func cloneSet(set map[string]any) map[string]any {
 	set = maps.Clone(set)
 	for key, value := range set {
@@ -205,7 +205,7 @@ func cloneSet(set map[string]any) map[string]any {
 	return set
 }
 
-// lowerNames is a copy of metadata with its names as gRPC has them.
+// lowerNames returns a copy of metadata with lower-case names, as gRPC requires.
 func lowerNames(metadata map[string]string) map[string]string {
 	if metadata == nil {
 		return nil
@@ -218,7 +218,7 @@ func lowerNames(metadata map[string]string) map[string]string {
 	return lower
 }
 
-// or is value, or fallback where value is zero.
+// or returns value, or fallback if value is zero.
 func or[T comparable](value, fallback T) T {
 	var zero T
 	if value == zero {
@@ -228,12 +228,11 @@ func or[T comparable](value, fallback T) T {
 	return value
 }
 
-// ptrOr is a new pointer to what p points to, or to fallback where p is nil.
+// ptrOr returns a new pointer to a copy of *p, or of fallback if p is nil.
 func ptrOr[T any](p *T, fallback T) *T {
 	if p == nil {
 		return &fallback
 	}
-
 	return clonePtr(p)
 }
 
@@ -241,7 +240,6 @@ func clonePtr[T any](p *T) *T {
 	if p == nil {
 		return nil
 	}
-
 	return new(*p)
 }
 

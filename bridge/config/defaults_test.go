@@ -11,8 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The example documents each default in a comment; these are compared with what
-// WithDefaults gives, so that neither can change alone.
+// The example documents each default in a comment. The test compares them with WithDefaults.
 func TestDefaultsAreThoseOfTheExample(t *testing.T) {
 	const name = "../../examples/ssebridge.yaml"
 	file, err := Load(name)
@@ -33,7 +32,7 @@ func TestDefaultsAreThoseOfTheExample(t *testing.T) {
 		}
 		value, ok := valueAt(reflect.ValueOf(bare), path)
 		if !ok {
-			continue // a key of what the line shows, such as an example's metadata
+			continue // a key of the example's content, such as its metadata
 		}
 		if strings.HasPrefix(path, "routes[1].event.name.") || strings.HasPrefix(path, "routes[1].event.data.") {
 			continue
@@ -47,7 +46,7 @@ func TestDefaultsAreThoseOfTheExample(t *testing.T) {
 		t.Errorf("only %d defaults were compared: %v", len(seen), seen)
 	}
 
-	// "defaults; …": the line shows the defaults themselves.
+	// "defaults; …" in the example marks a line that shows the defaults themselves.
 	shown, want := file.Config.Routes[1], bare.Routes[1]
 	if diff := cmp.Diff(want.Replay, shown.Replay); diff != "" {
 		t.Errorf("replay (-default +shown):\n%s", diff)
@@ -57,7 +56,7 @@ func TestDefaultsAreThoseOfTheExample(t *testing.T) {
 	}
 }
 
-// shownDefault is a default as the example writes it.
+// shownDefault returns a default in the example's form.
 func shownDefault(path string, v reflect.Value) string {
 	switch path {
 	case "upstreams.app.schema":
@@ -97,14 +96,13 @@ func shownDefault(path string, v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// hasWord says whether text begins with word as a whole.
+// hasWord reports whether text begins with word as a whole.
 func hasWord(text, word string) bool {
 	rest, ok := strings.CutPrefix(text, word)
-
 	return ok && (rest == "" || strings.ContainsAny(rest[:1], " ;:.,"))
 }
 
-// valueAt is the value at a path; false where the path leads into what is not there.
+// valueAt returns the value at a path, or false if the path does not exist.
 func valueAt(v reflect.Value, path string) (reflect.Value, bool) {
 	for _, segment := range regexp.MustCompile(`\w[\w-]*`).FindAllString(path, -1) {
 		for v.Kind() == reflect.Pointer {
@@ -136,7 +134,7 @@ func valueAt(v reflect.Value, path string) (reflect.Value, bool) {
 	return v, true
 }
 
-// A lone bridge does not wait when it drains, unless the keys ask for it.
+// With alone, a draining bridge does not wait unless the keys ask for it.
 func TestDefaultsOfDrain(t *testing.T) {
 	for text, want := range map[string][2]Duration{
 		"{}":                                   {seconds(5), seconds(25)},
@@ -177,7 +175,7 @@ func TestDefaultsResolveBody(t *testing.T) {
 	}
 }
 
-// A route's reconnect is its upstream's but for the keys that it has itself.
+// A route takes its missing reconnect keys from its upstream.
 func TestDefaultsOfReconnect(t *testing.T) {
 	for _, c := range []struct {
 		name                  string
@@ -227,7 +225,7 @@ func TestDefaultsOfResuming(t *testing.T) {
 	}
 }
 
-// A set pointer is taken as it is, and only those that mean something by nil stay nil.
+// WithDefaults keeps set pointers, and leaves only those pointers nil for which nil has a meaning.
 func TestDefaultsKeepSetKeys(t *testing.T) {
 	c := Config{
 		Admin: new(""), Drain: Drain{Delay: new(Duration(0)), Grace: new(Duration(0))},
@@ -257,8 +255,7 @@ func TestDefaultsKeepSetKeys(t *testing.T) {
 	}
 }
 
-// WithDefaults is pure: what it gives can be changed without changing what it was given.
-// An upstream is required where it is the only one, unless the configuration says otherwise.
+// The only upstream is required, unless the configuration says otherwise.
 func TestDefaultsRequireAnOnlyUpstream(t *testing.T) {
 	for text, want := range map[string]map[string]bool{
 		"upstreams: {a: {target: a:1}}":                                   {"a": true},
@@ -278,6 +275,7 @@ func TestDefaultsRequireAnOnlyUpstream(t *testing.T) {
 	}
 }
 
+// The result of WithDefaults shares no memory with its receiver.
 func TestDefaultsShareNothing(t *testing.T) {
 	load := func() Config {
 		file, err := Parse("app.yaml", append(readFile(t, "../../examples/ssebridge.yaml"), []byte(`
@@ -301,7 +299,7 @@ func TestDefaultsShareNothing(t *testing.T) {
 	}
 }
 
-// scramble changes everything that v leads to.
+// scramble changes everything that v refers to.
 func scramble(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -338,7 +336,7 @@ func scramble(v reflect.Value) {
 	}
 }
 
-// Methods and the names of headers, metadata and trailers are the same in any case.
+// Methods and the names of headers, metadata and trailers are case-insensitive.
 func TestNamesInAnyCase(t *testing.T) {
 	const text = `upstreams: {app: {target: a:1, metadata: {X-Bridge: b}}}
 routes:

@@ -11,9 +11,8 @@ type Duration time.Duration
 
 var errDuration = errors.New("a duration such as 250ms, 15s or 5m")
 
-// ParseDuration reads a duration as the YAML has it: numbers with a unit each, of ns,
-// us, ms, s, m and h; a bare 0 needs no unit. A negative one is read, and left for
-// Validate to refuse.
+// ParseDuration reads a duration in YAML form: numbers with the unit ns, us, ms, s, m or h; a bare 0
+// needs no unit. It accepts negative durations, which Validate refuses.
 func ParseDuration(text string) (Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
@@ -23,10 +22,10 @@ func ParseDuration(text string) (Duration, error) {
 	return Duration(d), nil
 }
 
-// Std is v as the standard library has it.
+// Std returns v as a time.Duration.
 func (v Duration) Std() time.Duration { return time.Duration(v) }
 
-// String is v as ParseDuration reads it, without units that are zero: 5m, not 5m0s.
+// String returns v in ParseDuration's form, without zero units: 5m, not 5m0s.
 func (v Duration) String() string {
 	std := v.Std()
 	switch {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// lookupFunc finds the value of an environment variable, as os.LookupEnv does.
+// lookupFunc finds the value of an environment variable, like os.LookupEnv.
 type lookupFunc func(name string) (value string, ok bool)
 
 var (
@@ -16,10 +16,10 @@ var (
 	errVariableBare = errors.New(`"$" stands alone; write ${NAME} for a variable, or $$ for a literal $`)
 )
 
-// expand replaces ${NAME} and ${NAME:-default} in text by the variable's value and $$
-// by $. The default holds where the variable is unset or empty, and is taken as it is.
-// What was put in is not looked at again. The second result says whether a variable
-// was put in: such a text may be a secret and is never printed.
+// expand replaces ${NAME} and ${NAME:-default} in text by the variable's value, and $$ by $. The
+// default replaces an unset or empty variable, literally. Replaced text is not expanded again. The
+// second result reports whether text had a variable: such a text may be a secret and must not be
+// printed.
 func expand(text string, lookup lookupFunc) (string, bool, error) {
 	var b strings.Builder
 	expanded := false
@@ -51,7 +51,7 @@ func expand(text string, lookup lookupFunc) (string, bool, error) {
 	}
 }
 
-// variable is the value of what stands between ${ and }.
+// variable returns the value for the text between ${ and }.
 func variable(inside string, lookup lookupFunc) (string, error) {
 	name, fallback, hasFallback := strings.Cut(inside, ":-")
 	if !isVariable(name) {

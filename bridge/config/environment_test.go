@@ -43,7 +43,7 @@ func TestExpandRefuses(t *testing.T) {
 		if got, _, err := expand(text, lookupIn(map[string]string{"A": "secret"})); err == nil {
 			t.Errorf("%q: %q", text, got)
 		} else if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%q: the message holds the value: %v", text, err)
+			t.Errorf("%q: the message contains the value: %v", text, err)
 		}
 	}
 	if _, _, err := expand("${A}", nil); err == nil {
@@ -51,7 +51,7 @@ func TestExpandRefuses(t *testing.T) {
 	}
 }
 
-// A value never becomes structure, and every kind of scalar takes one as text.
+// A variable's value never becomes YAML structure, and every kind of scalar accepts one as text.
 func TestVariablesInAFile(t *testing.T) {
 	text := minimal + `    done: ${STRUCTURE}
     retry: ${DURATION}
@@ -83,9 +83,9 @@ func TestVariablesInAFile(t *testing.T) {
 	}
 }
 
-// Security: what came from the environment reaches no message of this package, whatever
-// is wrong with it and wherever it stands; and the snippet that Locate adds to a later
-// error shows the variable. (What such an error says in its own words is its author's.)
+// Security: no error of this package contains a value from the environment, whatever the error and its
+// position, and the snippet that Locate adds to a later error shows the variable. (The author of a
+// later error is responsible for its message.)
 func TestSecretsReachNoMessage(t *testing.T) {
 	const secret = "hunter2 \x1b[31m"
 	base := string(readFile(t, "../../examples/ssebridge.yaml"))

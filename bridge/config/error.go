@@ -5,38 +5,36 @@ import (
 	"strings"
 )
 
-// Error is one thing that is wrong with a configuration.
+// Error is one error of a configuration.
 type Error struct {
-	// Path is the key it is about: routes[1].event.id, upstreams.app.target; map keys
-	// that are more than letters, digits, '_' and '-' are quoted: request.set["a.b"].
-	// Empty for the file as a whole.
+	// Path is the key that the error is about: routes[1].event.id, upstreams.app.target. Map keys with
+	// characters other than letters, digits, '_' and '-' are quoted: request.set["a.b"]. It is empty
+	// for an error about the whole file.
 	Path string
-	// Message says what is wrong and how to right it. It never holds a value that came
-	// from the environment.
+	// Message describes the problem and the fix. It never contains a value from the environment.
 	Message string
 
-	// File, Line and Column say where; Line and Column count from 1, characters, not
-	// bytes. All are zero for a Config that was filled in Go.
+	// File, Line and Column are the position; Line and Column count from 1, columns in characters, not
+	// bytes. All are zero for a Config filled in Go.
 	File         string
 	Line, Column int
-	// Snippet is the line and, below it, a line with a caret under the column; without
-	// a final newline.
+	// Snippet is the line, and below it a line with a caret under the column; without a final newline.
 	Snippet string
 
-	// Cause is what the system said, where a file that the key names could not be read;
-	// Message holds its text.
+	// Cause is the system's error if a file named by the key could not be read. Message contains its
+	// text.
 	Cause error
 
-	// atKey shows the key in place of its value: the name itself is wrong.
+	// atKey points at the key rather than its value, since the key itself is wrong.
 	atKey bool
 }
 
-// Errorf is an Error about the key at path, without a position: [File.Locate] adds it.
+// Errorf returns an Error about the key at path, without a position; [File.Locate] adds it.
 func Errorf(path, format string, args ...any) *Error {
 	return &Error{Path: path, Message: fmt.Sprintf(format, args...)}
 }
 
-// Error is file:line:column: path: message, and on further lines the snippet.
+// Error returns file:line:column: path: message, followed by the snippet on lines of its own.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.File != "" {
@@ -59,14 +57,13 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the Cause, for errors.As and errors.Is.
+// Unwrap returns the Cause, for errors.As and errors.Is.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Errors are all the things that are wrong with a configuration, in the order of the
-// file.
+// Errors are all errors of a configuration, in file order.
 type Errors []*Error
 
-// Error is each error's text, one after the other.
+// Error joins the texts of the errors by newlines.
 func (e Errors) Error() string {
 	texts := make([]string, len(e))
 	for i, err := range e {
@@ -76,7 +73,7 @@ func (e Errors) Error() string {
 	return strings.Join(texts, "\n")
 }
 
-// Unwrap gives the errors one by one, for errors.As and errors.Is.
+// Unwrap returns the errors one by one, for errors.As and errors.Is.
 func (e Errors) Unwrap() []error {
 	errs := make([]error, len(e))
 	for i, err := range e {
@@ -86,12 +83,11 @@ func (e Errors) Unwrap() []error {
 	return errs
 }
 
-// orNil is e as an error that is nil when there is nothing wrong.
+// orNil returns e, or a nil error if e is empty.
 func (e Errors) orNil() error {
 	if len(e) == 0 {
 		return nil
 	}
-
 	return e
 }
 

@@ -1,7 +1,7 @@
 package config
 
-// exampleOf is a value that a key may have, for the message about one of the wrong form:
-// a mapping or a list as the YAML writes it, "" where none helps.
+// exampleOf returns an example value for an error about a key's form: a mapping or a list in YAML, or
+// "" if none helps.
 func exampleOf(pattern string) string {
 	switch pattern {
 	case "tls":
@@ -55,12 +55,11 @@ func exampleOf(pattern string) string {
 	}
 }
 
-// mustBe is the message about a value that has not the form of its key. what is the form
-// in words, other the kind of the value.
+// mustBe returns the message for a value of the wrong form. what describes the expected form, other is
+// the actual kind.
 func mustBe(what, pattern string, other kind) string {
 	if example := exampleOf(pattern); example != "" {
 		what += ", such as " + example
 	}
-
 	return "must be " + what + ", not " + other.String()
 }

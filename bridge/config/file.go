@@ -11,20 +11,19 @@ import (
 	"github.com/ssebridge/ssebridge/internal/regular"
 )
 
-// File is a configuration file that was read without an error.
+// File is a valid configuration file.
 type File struct {
-	// Config is what the file says and nothing more: its WithDefaults gives what holds.
-	// Relative names of files in it (ca, cert, key, client_ca, descriptor_set and
-	// import_paths) are resolved against the folder of the configuration file.
+	// Config has only the written keys; its WithDefaults adds the others. Relative names of files (ca,
+	// cert, key, client_ca, descriptor_set and import_paths) are resolved against the folder of the
+	// configuration file.
 	Config Config
 
 	src          *source
 	values, keys map[string]position
 }
 
-// Load is Parse of a file, with the environment of the process. A file that cannot be
-// read, or is no regular one, is an error of package os; everything that is wrong in it
-// is [Errors].
+// Load is Parse for a file and the process's environment. Errors of package os report a file that is
+// unreadable or not regular; [Errors] report the errors in it.
 func Load(path string, checks ...func(Config) error) (*File, error) {
 	data, err := regular.Read(path, maxFileBytes)
 	if errors.As(err, new(*regular.TooLargeError)) {
@@ -37,14 +36,12 @@ func Load(path string, checks ...func(Config) error) (*File, error) {
 	return Parse(path, data, os.LookupEnv, checks...)
 }
 
-// Parse reads a configuration: it decodes it strictly, puts in the variables that
-// lookup finds, and validates it. name is the file's name, for messages and for
-// relative files; it need not exist. data is not kept. checks are what the caller
-// finds wrong besides, so that it is told with the rest: they return [Errors], and see
-// a configuration that may be wrong elsewhere.
+// Parse reads a configuration: it decodes it strictly, expands the variables that lookup finds, and
+// validates it. name is the file's name for errors and relative files; it need not exist. Parse does
+// not retain data. checks are the caller's additional checks, reported together with the rest; they
+// return [Errors] and may see a configuration with other errors.
 //
-// All errors are told at once, as [Errors] in the order of the file. They hold no
-// value that came from lookup.
+// Parse returns all errors at once, as [Errors] in file order. They contain no value from lookup.
 func Parse(name string, data []byte, lookup func(string) (string, bool), checks ...func(Config) error) (*File, error) {
 	src, bad := newSource(name, data)
 	if bad != nil {
@@ -65,7 +62,7 @@ func Parse(name string, data []byte, lookup func(string) (string, bool), checks 
 	return file, nil
 }
 
-// SameText reports whether another reading of a file found the same text.
+// SameText reports whether another File was read from the same text.
 func (f *File) SameText(other *File) bool { return f.src.text == other.src.text }
 
 // decode fills the file's Config and validates it.
@@ -78,16 +75,15 @@ func (f *File) decode(root *node, lookup lookupFunc, checks []func(Config) error
 	d.decodeConfig(root, &f.Config)
 	f.values, f.keys = d.values, d.keys
 	if d.failed[""] {
-		return d.errs // it is no configuration at all
+		return d.errs // not a configuration
 	}
 
 	written := func(path string) bool {
 		_, ok := f.values[path]
-
 		return ok
 	}
 	errs := d.errs
-	tell := func(found Errors, known map[string]bool) {
+	add := func(found Errors, known map[string]bool) {
 		for _, err := range found {
 			if !d.isConsequence(err.Path) && !known[err.Path] {
 				f.locate(err)
@@ -95,21 +91,21 @@ func (f *File) decode(root *node, lookup lookupFunc, checks []func(Config) error
 			}
 		}
 	}
-	tell(validate(&f.Config, written, d.isConsequence), nil)
-	known := map[string]bool{} // what is wrong in itself need not be checked further
+	add(validate(&f.Config, written, d.isConsequence), nil)
+	known := map[string]bool{} // paths with an error need no further checks
 	for _, err := range errs {
 		known[err.Path] = true
 	}
 	for _, check := range checks {
 		if found, ok := errors.AsType[Errors](check(f.Config)); ok {
-			tell(found, known)
+			add(found, known)
 		}
 	}
 
 	return errs
 }
 
-// isConsequence says whether path is at or below a value that could not be taken.
+// isConsequence reports whether path is at or below an invalid value.
 func (d *decoder) isConsequence(path string) bool {
 	for ; path != ""; path = parentPath(path) {
 		if d.failed[path] {
@@ -120,10 +116,9 @@ func (d *decoder) isConsequence(path string) bool {
 	return false
 }
 
-// Locate gives each *[Error] in err's tree that has no position yet the file, line,
-// column and snippet of its Path, or of the nearest key above it that the file has. It
-// changes them in place and returns err; other errors are left alone. (An error that
-// was wrapped by fmt.Errorf keeps the text it had then.)
+// Locate adds the file, line, column and snippet to each *[Error] in err's tree that has no position
+// yet. It uses the Error's Path, or the nearest parent key in the file. It changes the errors in place
+// and returns err; it does not change other errors. (An error wrapped by fmt.Errorf keeps its text.)
 func (f *File) Locate(err error) error {
 	switch e := err.(type) { //nolint:errorlint // walks the tree node by node, as errors.As does
 	case nil:
@@ -145,7 +140,6 @@ func (f *File) Locate(err error) error {
 func (f *File) locate(err *Error) {
 	if at, ok := f.keys[err.Path]; ok && err.atKey {
 		f.src.locate(err, at)
-
 		return
 	}
 	path := err.Path
@@ -153,18 +147,16 @@ func (f *File) locate(err *Error) {
 		at, ok := f.values[path]
 		if ok {
 			f.src.locate(err, at)
-
 			return
 		}
 		path = parentPath(path)
 	}
 }
 
-// maxErrors is how many errors of a file are reported. A file with more is not a
-// configuration.
+// maxErrors is how many errors of a file are reported. A file with more is not a configuration.
 const maxErrors = 100
 
-// inOrder sorts errs by their positions and bounds their number.
+// inOrder sorts errs by position and limits their number.
 func inOrder(errs Errors) Errors {
 	slices.SortStableFunc(errs, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

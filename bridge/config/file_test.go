@@ -27,8 +27,7 @@ func TestExamplesLoad(t *testing.T) {
 	}
 }
 
-// A special or endless file is refused without being read: by the time it is read it may stand
-// for anything.
+// Load refuses a special or endless file without reading it.
 func TestSpecialFilesAreNotLoaded(t *testing.T) {
 	folder := t.TempDir()
 	pipe, large := filepath.Join(folder, "pipe"), filepath.Join(folder, "large.yaml")
@@ -48,7 +47,7 @@ func TestSpecialFilesAreNotLoaded(t *testing.T) {
 	}
 }
 
-// Every key has its place in the example, be it in a comment: what it says of itself.
+// The example names every key, if only in a comment.
 func TestExampleNamesEveryKey(t *testing.T) {
 	text := string(readFile(t, "../../examples/ssebridge.yaml"))
 	for _, key := range keysBelow(reflect.TypeFor[Config]()) {
@@ -58,7 +57,7 @@ func TestExampleNamesEveryKey(t *testing.T) {
 	}
 }
 
-// keysBelow are the keys of a type, and of all that it leads to.
+// keysBelow returns the keys of a type and of all types in it.
 func keysBelow(t reflect.Type) (keys []string) {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map:
@@ -67,21 +66,20 @@ func keysBelow(t reflect.Type) (keys []string) {
 		for key, i := range yamlFields(t) {
 			keys = append(append(keys, key), keysBelow(t.Field(i).Type)...)
 		}
-
 		return keys
 	default:
 		return nil
 	}
 }
 
-// The smallest configuration stays small.
+// The smallest example stays small.
 func TestHealthExampleHasSixLines(t *testing.T) {
 	if n := strings.Count(string(readFile(t, "../../examples/health.yaml")), "\n"); n != 6 {
 		t.Errorf("%d lines", n)
 	}
 }
 
-func TestLoadOfNoFile(t *testing.T) {
+func TestLoadOfMissingFile(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
@@ -151,7 +149,7 @@ routes:
 	}
 }
 
-// Relative files are found beside the configuration, wherever the process stands.
+// Relative file names are relative to the configuration, not to the process's working directory.
 func TestFilesAreRelativeToTheConfiguration(t *testing.T) {
 	const text = oneUpstream + `    tls: {ca: ca.crt, cert: certs/a.crt, key: /abs/a.key}
     schema: {proto: {import_paths: [proto, ../shared], files: [a/a.proto]}}
@@ -240,7 +238,7 @@ func TestLocateWalksTheTree(t *testing.T) {
 		t.Errorf("moved: %v", there)
 	}
 	if !errors.Is(file.Locate(plain), plain) || file.Locate(nil) != nil {
-		t.Error("an error that is not ours was changed")
+		t.Error("an error of another package was changed")
 	}
 	want := "app.yaml:4:10: routes[0].rpc: a\n        rpc: p.S/M\n             ^"
 	if a.Error() != want {
@@ -248,7 +246,7 @@ func TestLocateWalksTheTree(t *testing.T) {
 	}
 }
 
-// All errors come at once, of every kind and in the order of the file.
+// All errors are reported at once, of every kind and in file order.
 func TestAllErrorsAtOnce(t *testing.T) {
 	const text = `listen: localhost
 tls: {}
@@ -295,8 +293,9 @@ func TestErrorsAreBounded(t *testing.T) {
 	}
 }
 
-// To find what an unknown key was meant to be takes time, so errors that are not shown do not say it: a file may have thousands.
-func TestOnlyErrorsThatAreShownSuggestAKey(t *testing.T) {
+// Suggesting a key takes time, and a file may have thousands of unknown keys, so only the reported
+// errors have suggestions.
+func TestOnlyReportedErrorsSuggestKeys(t *testing.T) {
 	src, bad := newSource("app.yaml", []byte(minimal+strings.Repeat("    retri: 5s\n", 1)+strings.Repeat("  - {zzqx: 1}\n", 500)))
 	if bad != nil {
 		t.Fatal(bad)
@@ -319,7 +318,7 @@ func TestOnlyErrorsThatAreShownSuggestAKey(t *testing.T) {
 	}
 }
 
-// README shows an example that is in the repository, as it stands there.
+// README shows an example that is identical with the file in the repository.
 func TestExampleOfTheReadme(t *testing.T) {
 	readme, example := string(readFile(t, "../../README.md")), string(readFile(t, "../../examples/rooms.yaml"))
 	_, block, _ := strings.Cut(readme, "```yaml\n")

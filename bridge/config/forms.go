@@ -2,9 +2,9 @@ package config
 
 import "reflect"
 
-// The keys whose value has several forms.
+// The keys with values of several forms.
 
-// decodeNode takes true, false or a list of field paths.
+// decodeNode decodes true, false or a list of field paths.
 func (f *Fields) decodeNode(d *decoder, n *node, at place) {
 	switch n.kind {
 	case kindList:
@@ -23,34 +23,32 @@ func (f *Fields) decodeNode(d *decoder, n *node, at place) {
 	}
 }
 
-// decodeNode takes a header's name, or {name:, key:}.
+// decodeNode decodes a header's name, or {name:, key:}.
 func (m *Metadata) decodeNode(d *decoder, n *node, at place) {
 	if n.kind == kindMap {
 		d.decodeStruct(n, reflect.ValueOf(m).Elem(), at)
-
 		return
 	}
 	m.Name = d.text(n, at)
 }
 
-// decodeNode takes a constant, {field:} or {oneof:}.
+// decodeNode decodes a constant, {field:} or {oneof:}.
 func (e *EventName) decodeNode(d *decoder, n *node, at place) {
 	if n.kind != kindMap {
 		e.Constant = d.text(n, at)
-
 		return
 	}
 	wrong := len(d.errs)
 	d.decodeStruct(n, reflect.ValueOf(e).Elem(), at)
 	if len(d.errs) > wrong {
-		d.failed[at.path] = true // that no form is left is a consequence
+		d.failed[at.path] = true // the missing form is a consequence
 	}
 	if len(n.entries) == 0 {
 		d.fail(d.shown(n, at), at.path, "must be a string, {field: PATH} or {oneof: NAME}")
 	}
 }
 
-// decodeNode takes {message: true}, {field:} or {oneof:}.
+// decodeNode decodes {message: true}, {field:} or {oneof:}.
 func (e *EventData) decodeNode(d *decoder, n *node, at place) {
 	forms := struct {
 		Message bool   `yaml:"message"`
@@ -60,7 +58,7 @@ func (e *EventData) decodeNode(d *decoder, n *node, at place) {
 	wrong := len(d.errs)
 	d.decodeStruct(n, reflect.ValueOf(&forms).Elem(), at)
 	if len(d.errs) > wrong {
-		d.failed[at.path] = true // that no form is left is a consequence
+		d.failed[at.path] = true // the missing form is a consequence
 	}
 	e.Field, e.Oneof = forms.Field, forms.Oneof
 
@@ -75,14 +73,14 @@ func (e *EventData) decodeNode(d *decoder, n *node, at place) {
 	}
 }
 
-// decodeNode takes reflection, {descriptor_set:} or {proto:}.
+// decodeNode decodes reflection, {descriptor_set:} or {proto:}.
 func (s *Schema) decodeNode(d *decoder, n *node, at place) {
 	const want = "must be reflection, {descriptor_set: FILE} or {proto: {import_paths: [DIR], files: [FILE]}}"
 	d.decodeWordOrStruct(n, reflect.ValueOf(s).Elem(), at, want, func(word string) bool { return word == "reflection" })
 }
 
-// decodeWordOrStruct takes a mapping as a struct, which must not be empty, and a string
-// as a word, for which take is false if the key has no such word.
+// decodeWordOrStruct decodes a non-empty mapping into a struct, and a string by take, which returns
+// false for an unknown word.
 func (d *decoder) decodeWordOrStruct(n *node, v reflect.Value, at place, want string, take func(word string) bool) {
 	switch n.kind {
 	case kindMap:
@@ -99,12 +97,11 @@ func (d *decoder) decodeWordOrStruct(n *node, v reflect.Value, at place, want st
 	}
 }
 
-// decodeNode takes spread, first or {rebalance:}.
+// decodeNode decodes spread, first or {rebalance:}.
 func (b *Balance) decodeNode(d *decoder, n *node, at place) {
 	const want = "must be spread, first or {rebalance: DURATION}"
 	d.decodeWordOrStruct(n, reflect.ValueOf(b).Elem(), at, want, func(word string) bool {
 		b.First = word == balanceFirst
-
 		return b.First || word == balanceSpread
 	})
 }
@@ -115,7 +112,7 @@ const (
 	balanceFirst  = "first"
 )
 
-// decodeNode takes true, false or {service:}.
+// decodeNode decodes true, false or {service:}.
 func (h *Health) decodeNode(d *decoder, n *node, at place) {
 	const want = "true, false or {service: NAME}"
 	if n.kind == kindMap {

@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// isIdentifier says whether s is an identifier of protobuf.
+// isIdentifier reports whether s is a protobuf identifier.
 func isIdentifier(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !isAlnum(c) && c != '_' {
@@ -13,7 +13,7 @@ func isIdentifier(s string) bool {
 	return s != "" && (s[0] < '0' || s[0] > '9')
 }
 
-// isDotted says whether s is identifiers with dots between them.
+// isDotted reports whether s consists of identifiers joined by dots.
 func isDotted(s string) bool {
 	for part := range strings.SplitSeq(s, ".") {
 		if !isIdentifier(part) {
@@ -24,8 +24,8 @@ func isDotted(s string) bool {
 	return true
 }
 
-// isFieldPath says whether s can name a field of a message: its first segment is an
-// identifier; a later one may be the key of a map, of any printable characters.
+// isFieldPath reports whether s can name a field of a message. The first segment is an identifier; a
+// later one may be a map key with any printable characters.
 func isFieldPath(s string) bool {
 	first, rest, nested := strings.Cut(s, ".")
 	if !isIdentifier(first) || !nested {
@@ -40,13 +40,13 @@ func isFieldPath(s string) bool {
 	return isPrintable(rest)
 }
 
-// isPrintable says whether s has no control character; spaces are fine.
+// isPrintable reports whether s has no control character; spaces are allowed.
 func isPrintable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 })
 }
 
-// isPrintableASCII says whether s can be a header's value: printable ASCII, no spaces
-// at its edges, which a header does not keep.
+// isPrintableASCII reports whether s can be a header's value: printable ASCII, without spaces at its
+// edges, which a header does not keep.
 func isPrintableASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
@@ -57,7 +57,7 @@ func isPrintableASCII(s string) bool {
 	return strings.TrimSpace(s) == s
 }
 
-// isHeaderName says whether s is a token of RFC 9110, section 5.6.2.
+// isHeaderName reports whether s is a token of RFC 9110, section 5.6.2.
 func isHeaderName(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !isAlnum(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
@@ -68,10 +68,10 @@ func isHeaderName(s string) bool {
 	return s != ""
 }
 
-// badMetadataName says what is wrong with a name of gRPC metadata; "" is nothing. The
-// characters are those of the gRPC protocol's Header-Name.
+// badMetadataName returns the problem with a name of gRPC metadata, or "". The allowed characters are
+// those of the gRPC protocol's Header-Name.
 func badMetadataName(name string) string {
-	name = strings.ToLower(name) // as HTTP/2 has it
+	name = strings.ToLower(name) // as in HTTP/2
 	switch {
 	case name == "":
 		return "must not be empty"
@@ -94,8 +94,8 @@ func badMetadataName(name string) string {
 	return ""
 }
 
-// jsonPath is a field path with every segment as proto3 JSON names it (room_id is
-// roomId), so that the two names of a field are equal.
+// jsonPath returns a field path in proto3 JSON names (room_id is roomId), so that both names of a field
+// compare equal.
 func jsonPath(path string) string {
 	var b strings.Builder
 	upper := false
@@ -116,16 +116,14 @@ func jsonPath(path string) string {
 	return b.String()
 }
 
-// overlap says whether one of two field paths holds the other, or they are the same
-// field by either of its names.
+// overlap reports whether two field paths are the same or one contains the other, in either spelling.
 func overlap(a, b string) bool {
 	a, b = jsonPath(a)+".", jsonPath(b)+"."
-
 	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
 }
 
-// pathFields are the field paths of a path template's {field} and {field=…}. A template
-// that is not well formed is the route stage's to refuse.
+// pathFields returns the field paths of a path template's {field} and {field=…}. The route stage
+// refuses malformed templates.
 func pathFields(template string) []string {
 	var fields []string
 	for {

@@ -51,7 +51,7 @@ func TestPathFields(t *testing.T) {
 	}
 }
 
-// A path that is made of keys and indexes climbs back through each of them.
+// parentPath inverts joinPath and indexPath.
 func TestParentPathUndoesJoin(t *testing.T) {
 	key := rapid.OneOf(rapid.StringMatching(`[a-z_]{1,5}`), rapid.String(), rapid.SampledFrom([]string{`"]`, `["`, `a.b`, `\`, `[0]`, `*`}))
 	rapid.Check(t, func(t *rapid.T) {
@@ -72,7 +72,7 @@ func TestParentPathUndoesJoin(t *testing.T) {
 	})
 }
 
-// Whatever a path is, climbing it ends.
+// A loop over parentPath ends for any path.
 func TestParentPathEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		path := rapid.StringMatching(`([a-z.\[\]"\\]|\["|"\])*`).Draw(t, "path")

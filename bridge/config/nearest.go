@@ -8,8 +8,8 @@ import (
 	"github.com/ssebridge/ssebridge/internal/nearest"
 )
 
-// didYouMean is what follows "unknown key": the nearest of the known words, else all
-// of them.
+// didYouMean returns the end of an error about an unknown word: the nearest known word, else all of
+// them.
 func didYouMean(word string, known []string) string {
 	if near := nearest.Name(word, known); near != "" {
 		return "; did you mean " + strconv.Quote(near) + "?"

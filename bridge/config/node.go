@@ -7,7 +7,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// kind is what a node of the file is.
+// kind is the kind of a node.
 type kind int
 
 const (
@@ -18,10 +18,10 @@ const (
 	kindString
 	kindList
 	kindMap
-	kindRefused // was reported already; stands where the value stood
+	kindRefused // replaces a value that was reported
 )
 
-// String names the kind for a message: "a list".
+// String names the kind for an error: "a list".
 func (k kind) String() string {
 	switch k {
 	case kindNull:
@@ -41,22 +41,22 @@ func (k kind) String() string {
 	}
 }
 
-// node is a value of the file. It is the parser's tree without what a configuration
-// does not use, so that the decoder meets seven kinds and nothing else.
+// node is a value of the file. It is the parser's tree without the features that a configuration does
+// not use, so that the decoder handles only these kinds.
 type node struct {
 	kind kind
 	at   position
-	// text is the scalar as it is written, without quotes and with escapes resolved.
+	// text is the scalar without quotes and with escapes resolved.
 	text string
-	// plain says that the scalar stands without quotes.
+	// plain says that the scalar is not quoted.
 	plain bool
 	// items are a list's elements.
 	items []*node
-	// entries are a mapping's keys and values, in the file's order, duplicates included.
+	// entries are a mapping's keys and values in file order, including duplicates.
 	entries []entry
 }
 
-// has says whether a mapping has a key.
+// has reports whether a mapping has a key.
 func (n *node) has(key string) bool {
 	return slices.ContainsFunc(n.entries, func(e entry) bool { return e.key == key })
 }
@@ -67,31 +67,28 @@ type entry struct {
 	value *node
 }
 
-// at is where an entry's value is shown: where it begins, if that is on the line of
-// its key, else the key.
+// at returns the position for errors about an entry's value: its start if it is on the key's line, else
+// the key.
 func (e entry) at() position {
 	if e.value.at.line == e.keyAt.line {
 		return e.value.at
 	}
-
 	return e.keyAt
 }
 
-// tree turns the parser's tree into nodes, refusing what a configuration does not use.
+// tree converts the parser's tree to nodes and refuses the features that a configuration does not use.
 type tree struct {
 	src  *source
 	errs Errors
 }
 
-// refuse notes what is wrong at a place of the file and gives what stands in its stead.
+// refuse records an error and returns the node that replaces the refused value.
 func (t *tree) refuse(at position, message string) *node {
 	t.errs = append(t.errs, t.src.errorAt(at, "", message))
-
 	return &node{kind: kindRefused, at: at}
 }
 
-// node is n as a node. Recursion is bounded by maxDepth,
-// which was checked before the parser ran.
+// node converts n. maxDepth, checked before the parser ran, bounds the recursion.
 func (t *tree) node(n ast.Node) *node {
 	at := positionOf(n)
 	scalar := func(k kind) *node {
@@ -108,7 +105,6 @@ func (t *tree) node(n ast.Node) *node {
 		return scalar(kindFloat)
 	case *ast.StringNode:
 		plain := n.Token.Type != token.SingleQuoteType && n.Token.Type != token.DoubleQuoteType
-
 		return &node{kind: kindString, at: at, text: n.Value, plain: plain}
 	case *ast.LiteralNode:
 		return &node{kind: kindString, at: at, text: n.Value.Value}
@@ -141,7 +137,7 @@ func (t *tree) mapping(values []*ast.MappingValueNode, at position) *node {
 	for i, value := range values {
 		keyAt := positionOf(value.Key)
 		if i == 0 && at.line == keyAt.line && at.column > keyAt.column {
-			mapping.at = keyAt // the parser has a block mapping begin at its first colon
+			mapping.at = keyAt // the parser's position is the first colon
 		}
 		if key := t.key(value.Key, keyAt); key.kind != kindRefused {
 			mapping.entries = append(mapping.entries, entry{key: key.text, keyAt: keyAt, value: t.node(value.Value)})
@@ -151,7 +147,7 @@ func (t *tree) mapping(values []*ast.MappingValueNode, at position) *node {
 	return mapping
 }
 
-// key is a mapping's key as a scalar.
+// key returns a mapping's key as a scalar.
 func (t *tree) key(n ast.MapKeyNode, at position) *node {
 	switch n.(type) {
 	case *ast.MergeKeyNode:
@@ -165,11 +161,10 @@ func (t *tree) key(n ast.MapKeyNode, at position) *node {
 	}
 }
 
-// positionOf is where n begins.
+// positionOf returns the start of n.
 func positionOf(n ast.Node) position {
 	if tk := n.GetToken(); tk != nil && tk.Position != nil {
 		return position{tk.Position.Line, tk.Position.Column}
 	}
-
 	return position{1, 1}
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// What README and docs state that follows from other files follows from them still.
-func TestFiguresOfThePages(t *testing.T) {
+// The figures in README and docs that follow from other files are up to date.
+func TestFiguresInDocs(t *testing.T) {
 	readme, operations := string(readFile(t, "../../README.md")), string(readFile(t, "../../docs/operations.md"))
 	language := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(readFile(t, "../../go.mod"))
 	route := Config{Routes: []Route{{}}}.WithDefaults().Routes[0]
@@ -29,7 +29,7 @@ func TestFiguresOfThePages(t *testing.T) {
 		}
 	}
 
-	// The example of the sizing formula is the formula's, with the table's figure for a topic.
+	// The example of the sizing formula follows the formula, with the table's figure for a topic.
 	topic := regexp.MustCompile(`\| a topic, [^|]*\| (\d+) KiB with one small event`).FindStringSubmatch(operations)
 	example := regexp.MustCompile(`(\d+) MiB \+ ([\d,]+) × (\d+) KiB = (\d+) MiB, and (\d+) MiB\s+with garbage`).FindStringSubmatch(operations)
 	if topic == nil || example == nil || example[3] != topic[1] ||
@@ -49,8 +49,9 @@ func TestFiguresOfThePages(t *testing.T) {
 	}
 }
 
-// A page needs a proxy that does not stop its streams: README sends its readers to the files for one.
-func TestProxiesOfThePages(t *testing.T) {
+// README refers to the proxies' configuration files, since a page needs a proxy that does not hold back
+// its streams.
+func TestProxiesInDocs(t *testing.T) {
 	readme, page := string(readFile(t, "../../README.md")), string(readFile(t, "../../docs/proxies.md"))
 	products := map[string]string{
 		"nginx.conf": "nginx", "haproxy.cfg": "HAProxy", "Caddyfile": "Caddy", "apache.conf": "Apache", "envoy.yaml": "Envoy", "traefik.yaml": "Traefik",
@@ -69,7 +70,7 @@ func TestProxiesOfThePages(t *testing.T) {
 		product, known := products[name]
 		if !known {
 			if !strings.HasPrefix(filepath.Base(name), "ssebridge-away.") {
-				t.Errorf("deploy/proxy/%s is of no product that the test knows", name)
+				t.Errorf("the test does not know the product of deploy/proxy/%s", name)
 			}
 			continue
 		}
@@ -77,7 +78,7 @@ func TestProxiesOfThePages(t *testing.T) {
 			t.Errorf("README.md or docs/proxies.md does not name %s for %s", name, product)
 		}
 	}
-	// The recipe is what makes Vite's proxy end the page's connection with the bridge's.
+	// The recipe makes Vite's proxy close the page's connection when the bridge's is closed.
 	if _, recipe, ok := strings.Cut(page, "## Vite's dev server"); !ok || !strings.Contains(recipe, "vite.config.js") || !strings.Contains(recipe, "destroy") {
 		t.Error("docs/proxies.md has no recipe for Vite's dev server")
 	}

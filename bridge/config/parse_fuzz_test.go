@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzParse: whatever the bytes are, Parse neither panics nor hangs; each error is ours,
-// stands in the file and can be printed; and what is accepted is valid with its defaults.
+// FuzzParse checks that Parse neither panics nor hangs on any bytes, that each error is an *Error with
+// a position in the file and printable text, and that an accepted file is valid with its defaults.
 func FuzzParse(f *testing.F) {
 	f.Add(readSeed(f, "../../examples/ssebridge.yaml"))
 	f.Add(readSeed(f, "../../examples/health.yaml"))
@@ -25,7 +25,6 @@ func FuzzParse(f *testing.F) {
 			if err := file.Config.WithDefaults().Validate(); err != nil {
 				t.Errorf("accepted, but with its defaults: %v", err)
 			}
-
 			return
 		}
 		var errs Errors

@@ -5,27 +5,26 @@ import (
 	"strings"
 )
 
-// place is where the decoder stands: the path of the value, as errors print it, and
-// the same with [] for every index and * for every key of a map, by which the keys
-// that are not supported yet are listed.
+// place is the decoder's position in the configuration. path is the form in errors. pattern has [] for
+// every index and * for every map key; it identifies a key in the tables of this package.
 type place struct{ path, pattern string }
 
-// key is the place of a struct's key.
+// key returns the place of a struct's key.
 func (p place) key(name string) place {
 	return place{path: joinPath(p.path, name), pattern: joinPath(p.pattern, name)}
 }
 
-// mapKey is the place of a map's key.
+// mapKey returns the place of a map's key.
 func (p place) mapKey(name string) place {
 	return place{path: joinPath(p.path, name), pattern: p.pattern + ".*"}
 }
 
-// index is the place of a list's element.
+// index returns the place of a list's element.
 func (p place) index(i int) place {
 	return place{path: indexPath(p.path, i), pattern: p.pattern + "[]"}
 }
 
-// joinPath is the path of key below parent.
+// joinPath returns the path of key below parent.
 func joinPath(parent, key string) string {
 	switch {
 	case !isPlainKey(key):
@@ -37,12 +36,12 @@ func joinPath(parent, key string) string {
 	}
 }
 
-// indexPath is the path of element i of the list at parent.
+// indexPath returns the path of element i of the list at parent.
 func indexPath(parent string, i int) string {
 	return parent + "[" + strconv.Itoa(i) + "]"
 }
 
-// isPlainKey says whether key stands in a path without quotes.
+// isPlainKey reports whether key needs no quotes in a path.
 func isPlainKey(key string) bool {
 	for i := range len(key) {
 		if c := key[i]; !isAlnum(c) && c != '_' && c != '-' {
@@ -53,8 +52,8 @@ func isPlainKey(key string) bool {
 	return key != ""
 }
 
-// parentPath is path without its last segment; "" is the whole configuration. A path
-// that is not of this syntax loses something too, so that climbing always ends.
+// parentPath returns path without its last segment; "" is the whole configuration. It shortens
+// malformed paths too, so that loops over parents end.
 func parentPath(path string) string {
 	if strings.HasSuffix(path, `"]`) {
 		for i := strings.Index(path, `["`); i >= 0; {
@@ -77,7 +76,7 @@ func parentPath(path string) string {
 	return path[:max(strings.LastIndexAny(path, ".["), 0)]
 }
 
-// lastKey is the name of path's last segment, for messages that name a key.
+// lastKey returns the name of path's last segment.
 func lastKey(path string) string {
 	return strings.TrimPrefix(path[len(parentPath(path)):], ".")
 }

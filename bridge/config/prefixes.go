@@ -12,8 +12,8 @@ type Prefixes []netip.Prefix
 
 var errPrefix = errors.New("must be a network such as 10.0.0.0/8 or fd00::/8, or an IP address")
 
-// ParsePrefix reads a CIDR whose address is the network's own, or an IP address, which
-// is a network of one. IPv4 in IPv6 is read as IPv4; zones are refused.
+// ParsePrefix reads a CIDR without host bits, or an IP address, which is a network of one. It returns
+// IPv4-mapped IPv6 as IPv4 and refuses zones.
 func ParsePrefix(text string) (netip.Prefix, error) {
 	if !strings.Contains(text, "/") {
 		addr, err := netip.ParseAddr(text)
@@ -39,11 +39,10 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
-// decodeNode takes a list of networks.
+// decodeNode decodes a list of networks.
 func (p *Prefixes) decodeNode(d *decoder, n *node, at place) {
 	if n.kind != kindList {
 		d.fail(d.shown(n, at), at.path, "must be a list of networks, such as [10.0.0.0/8], not "+n.kind.String())
-
 		return
 	}
 	*p = make(Prefixes, len(n.items))

@@ -8,29 +8,27 @@ import (
 	"strings"
 )
 
-// A value that was put in from the environment may be a secret: no message here holds
-// a value, and the snippet shows the line as it is written.
+// A value from the environment may be a secret. Errors therefore contain no values, and snippets show
+// the line as written, with the variable's name.
 
-// expanded is the text of a scalar with its variables put in, and whether it had any.
-// ok is false where the scalar was refused.
+// expanded returns the text of a scalar with its variables expanded, and whether it had any. ok is
+// false if the scalar was refused.
 func (d *decoder) expanded(n *node, at place) (text string, fromEnv, ok bool) {
 	text, fromEnv, err := expand(n.text, d.lookup)
 	if err != nil {
 		d.fail(d.shown(n, at), at.path, err.Error())
-
 		return "", false, false
 	}
 
 	return text, fromEnv, true
 }
 
-// text takes n as a string. A value that YAML reads as something else must be quoted,
-// so that `no` and 1.10 stay what they look like.
+// text decodes n as a string. It refuses unquoted values of other YAML types, so that `no` and 1.10
+// keep their text.
 func (d *decoder) text(n *node, at place) string {
 	switch n.kind {
 	case kindString:
 		text, _, _ := d.expanded(n, at)
-
 		return text
 	case kindBool, kindInt, kindFloat:
 		d.fail(d.shown(n, at), at.path, insteadOf(n, at))
@@ -41,8 +39,8 @@ func (d *decoder) text(n *node, at place) string {
 	return ""
 }
 
-// insteadOf is what to write where a string is wanted and YAML reads a number or a
-// boolean. Quotes are the remedy only where any string will do.
+// insteadOf returns the message for a number or a boolean in place of a string. It suggests quotes only
+// if the key accepts any string.
 func insteadOf(n *node, at place) string {
 	number := n.kind == kindInt
 	switch pattern := at.pattern; {
@@ -64,8 +62,8 @@ func insteadOf(n *node, at place) string {
 	return "must be a string, not " + n.kind.String() + "; write it in quotes"
 }
 
-// word takes n as what a bool, a number, a duration or a size is parsed from: a plain
-// scalar, or a text that came from the environment.
+// word returns the text to parse as a bool, a number, a duration or a size: a plain scalar, or a text
+// from the environment.
 func (d *decoder) word(n *node, at place, want string) (string, bool) {
 	switch n.kind {
 	case kindBool, kindInt, kindFloat:
@@ -74,14 +72,12 @@ func (d *decoder) word(n *node, at place, want string) (string, bool) {
 		text, fromEnv, ok := d.expanded(n, at)
 		if ok && !n.plain && !fromEnv {
 			d.fail(d.shown(n, at), at.path, "must be "+want+", without quotes")
-
 			return "", false
 		}
 
 		return text, ok
 	default:
 		d.fail(d.shown(n, at), at.path, "must be "+want+", not "+n.kind.String())
-
 		return "", false
 	}
 }
@@ -103,7 +99,7 @@ func (d *decoder) boolean(n *node, at place) bool {
 	return false
 }
 
-// number takes n as a whole number in decimal digits that so many bits hold.
+// number decodes a whole decimal number that fits into the given bits.
 func (d *decoder) number(n *node, at place, bits int) int64 {
 	const want = "a whole number"
 	word, ok := d.word(n, at, want)
@@ -113,19 +109,18 @@ func (d *decoder) number(n *node, at place, bits int) int64 {
 	number, err := strconv.ParseInt(word, 10, bits)
 	if err != nil || hasLeadingZero(word) {
 		d.fail(d.shown(n, at), at.path, "must be "+want+" in decimal digits")
-
 		return 0
 	}
 
 	return number
 }
 
-// hasLeadingZero tells 010, which YAML 1.1 reads as eight.
+// hasLeadingZero detects numbers such as 010, which YAML 1.1 reads as eight.
 func hasLeadingZero(digits string) bool {
 	return len(digits) > 1 && digits[0] == '0'
 }
 
-// decodeNode takes 250ms, 15s, 5m.
+// decodeNode decodes 250ms, 15s, 5m.
 func (v *Duration) decodeNode(d *decoder, n *node, at place) {
 	word, ok := d.word(n, at, errDuration.Error())
 	if !ok {
@@ -134,13 +129,12 @@ func (v *Duration) decodeNode(d *decoder, n *node, at place) {
 	parsed, err := ParseDuration(word)
 	if err != nil {
 		d.fail(d.shown(n, at), at.path, "must be "+err.Error())
-
 		return
 	}
 	*v = parsed
 }
 
-// decodeNode takes 64KiB, 8MiB.
+// decodeNode decodes 64KiB, 8MiB.
 func (v *Size) decodeNode(d *decoder, n *node, at place) {
 	word, ok := d.word(n, at, errSize.Error())
 	if !ok {
@@ -149,13 +143,12 @@ func (v *Size) decodeNode(d *decoder, n *node, at place) {
 	parsed, err := ParseSize(word)
 	if err != nil || hasLeadingZero(word) {
 		d.fail(d.shown(n, at), at.path, "must be "+errSize.Error())
-
 		return
 	}
 	*v = parsed
 }
 
-// decodeNode takes auto or a number from 1.
+// decodeNode decodes auto or a number from 1.
 func (v *Connections) decodeNode(d *decoder, n *node, at place) {
 	const want = "auto or a number from 1"
 	word, ok := d.word(n, at, want)
@@ -165,16 +158,14 @@ func (v *Connections) decodeNode(d *decoder, n *node, at place) {
 	number, err := strconv.ParseInt(word, 10, 32)
 	if err != nil || number < 1 || hasLeadingZero(word) {
 		d.fail(d.shown(n, at), at.path, "must be "+want)
-
 		return
 	}
 	*v = Connections(number)
 }
 
-// constant takes n as a value of request.set or resume.set, which is any JSON: nil, a
-// string, bool, int64, uint64 or float64, or a []any or map[string]any of those. A
-// refused value is nil. A value from the environment is a string, which proto3 JSON takes
-// for numbers too.
+// constant decodes a value of request.set or resume.set, which may be any JSON: nil, a string, bool,
+// int64, uint64 or float64, or a []any or map[string]any of those. It returns nil for a refused value.
+// A value from the environment is a string, which proto3 JSON accepts for numbers too.
 func (d *decoder) constant(n *node, at place) any {
 	switch n.kind {
 	case kindBool:
@@ -191,7 +182,6 @@ func (d *decoder) constant(n *node, at place) any {
 		return d.float(n, at)
 	case kindString:
 		text, _, _ := d.expanded(n, at)
-
 		return text
 	case kindRefused:
 		d.failed[at.path] = true
@@ -207,7 +197,6 @@ func (d *decoder) constant(n *node, at place) any {
 	case kindMap:
 		var mapping map[string]any
 		d.decodeMap(n, reflect.ValueOf(&mapping).Elem(), at)
-
 		return mapping
 	default: // null
 	}
@@ -215,7 +204,7 @@ func (d *decoder) constant(n *node, at place) any {
 	return nil
 }
 
-// float takes the forms of YAML's numbers that are not whole.
+// float decodes YAML's non-integer numbers.
 func (d *decoder) float(n *node, at place) any {
 	switch n.text {
 	case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF":
@@ -228,7 +217,6 @@ func (d *decoder) float(n *node, at place) any {
 	f, err := strconv.ParseFloat(n.text, 64)
 	if err != nil {
 		d.fail(d.shown(n, at), at.path, "must be a number that 64 bits hold")
-
 		return nil
 	}
 

@@ -12,15 +12,15 @@ import (
 
 //go:generate go test -run ^TestJSONSchemaIsCommitted$ . -update
 
-// descriptions are the comments of the structs' fields by "Type.Field", taken from
-// config.go, so that an editor shows what the source says.
+// descriptions are the field comments of config.go by "Type.Field", so that an editor shows the
+// source's text.
 //
 //go:embed descriptions.json
 var descriptions []byte
 
-// JSONSchema is the JSON Schema (draft 2020-12) of the YAML, for editors. It is made
-// from the structs, their comments and their defaults. A file that it accepts may
-// still be refused by [Parse], which checks more.
+// JSONSchema returns the JSON Schema (draft 2020-12) of the YAML, for editors. It is generated from the
+// structs, their comments and their defaults. [Parse] checks more, and may refuse a file that the
+// schema accepts.
 func JSONSchema() ([]byte, error) {
 	docs := map[string]string{}
 	if err := json.Unmarshal(descriptions, &docs); err != nil {
@@ -32,7 +32,7 @@ func JSONSchema() ([]byte, error) {
 
 func jsonSchema(docs map[string]string) ([]byte, error) {
 	g := schemaGenerator{docs: docs}
-	// One upstream and one route, so that the defaults within them are known.
+	// One upstream and one route provide the defaults within them.
 	defaults := Config{
 		Upstreams: map[string]Upstream{"": {}},
 		Routes:    []Route{{Resume: &Resume{}}},
@@ -51,18 +51,17 @@ func jsonSchema(docs map[string]string) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// typeString is JSON Schema's name of it.
+// typeString is JSON Schema's type of strings.
 const typeString = "string"
 
-// durationPattern is what ParseDuration reads, but for negative durations, which no key
-// takes: 0, or numbers with a unit each.
+// durationPattern matches the durations that ParseDuration reads, except negative ones, which no key
+// accepts.
 const durationPattern = `^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
 
-// schemaGenerator walks the structs along with their defaults.
+// schemaGenerator walks the structs together with their defaults.
 type schemaGenerator struct{ docs map[string]string }
 
-// scalarDefs are the scalars that the YAML has. Each may be a text with a variable in
-// it instead.
+// scalarDefs are the schemas of the YAML's scalars. Each also accepts a text with a variable.
 func scalarDefs() map[string]*jsonschema.Schema {
 	or := func(s *jsonschema.Schema) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, ref("variable")}}
@@ -88,7 +87,7 @@ func scalarDefs() map[string]*jsonschema.Schema {
 
 func ref(def string) *jsonschema.Schema { return &jsonschema.Schema{Ref: "#/$defs/" + def} }
 
-// object is the schema of a struct; v is its default.
+// object returns the schema of a struct with the default v.
 func (g schemaGenerator) object(v reflect.Value, at place) *jsonschema.Schema {
 	t := v.Type()
 	s := &jsonschema.Schema{
@@ -115,13 +114,12 @@ func (g schemaGenerator) object(v reflect.Value, at place) *jsonschema.Schema {
 	return s
 }
 
-// value is the schema of a field by its type.
+// value returns the schema of a field by its type.
 func (g schemaGenerator) value(v reflect.Value, at place) *jsonschema.Schema {
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
 			return g.value(reflect.Zero(v.Type().Elem()), at)
 		}
-
 		return g.value(v.Elem(), at)
 	}
 	if s := g.form(v, at); s != nil {
@@ -148,8 +146,8 @@ func (g schemaGenerator) value(v reflect.Value, at place) *jsonschema.Schema {
 	}
 }
 
-// element is the schema of what a map or a slice holds, with the defaults of the one
-// element that the sample has.
+// element returns the schema of a map's or a slice's elements, with the defaults of the sample's only
+// element.
 func (g schemaGenerator) element(v reflect.Value, at place) *jsonschema.Schema {
 	switch {
 	case v.Kind() == reflect.Map && v.MapIndex(reflect.ValueOf("")).IsValid():
@@ -161,7 +159,7 @@ func (g schemaGenerator) element(v reflect.Value, at place) *jsonschema.Schema {
 	}
 }
 
-// form is the schema of a type with a YAML form of its own; nil for the others.
+// form returns the schema of a type with a YAML form of its own, or nil.
 func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 	text := &jsonschema.Schema{Type: typeString}
 	switch v.Interface().(type) {
@@ -171,11 +169,9 @@ func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 		return ref("size")
 	case Connections:
 		auto := &jsonschema.Schema{Enum: []any{"auto"}}
-
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{auto, {Type: "integer", Minimum: new(1.0)}, ref("variable")}}
 	case Fields:
 		list := &jsonschema.Schema{Type: "array", Items: text}
-
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{ref("boolean"), list}}
 	case Prefixes:
 		return &jsonschema.Schema{Type: "array", Items: text}
@@ -185,30 +181,26 @@ func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 		o := g.object(v, at)
 		o.Properties["message"] = &jsonschema.Schema{Enum: []any{true}, Description: "Message sends the whole message."}
 		o.MinProperties, o.MaxProperties = new(1), new(1)
-
 		return o
 	case Balance:
 		o := g.object(v, at)
 		o.MinProperties = new(1)
 		words := &jsonschema.Schema{Enum: []any{balanceSpread, balanceFirst}}
-
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, o, ref("variable")}}
 	case Health:
 		o := g.object(v, at)
 		o.MinProperties = new(1)
-
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{ref("boolean"), o}}
 	case Schema:
 		o := g.object(v, at)
 		o.MinProperties, o.MaxProperties = new(1), new(1)
-
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{"reflection"}}, o, ref("variable")}}
 	default:
 		return nil
 	}
 }
 
-// stringOf is the schema of a string: any, or the allowed values.
+// stringOf returns the schema of a string: any string, or the allowed values.
 func stringOf(at place) *jsonschema.Schema {
 	allowed := allowedValues(at.pattern)
 	switch {
@@ -228,7 +220,7 @@ func stringOf(at place) *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: values}, ref("variable")}}
 }
 
-// defaultOf is a default as the YAML has it; nil where there is none to show.
+// defaultOf returns a default in YAML form, or nil if there is none to show.
 func defaultOf(v reflect.Value) json.RawMessage {
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -255,7 +247,7 @@ func defaultOf(v reflect.Value) json.RawMessage {
 	return text
 }
 
-// requiredKeys are the keys that a struct cannot be without.
+// requiredKeys returns the required keys of a struct.
 func requiredKeys(t reflect.Type) []string {
 	switch t {
 	case reflect.TypeFor[Config]():
@@ -277,5 +269,5 @@ func requiredKeys(t reflect.Type) []string {
 	}
 }
 
-// never is the schema that nothing fits, for keys that do not exist.
+// never returns a schema without valid values, for unknown keys.
 func never() *jsonschema.Schema { return &jsonschema.Schema{Not: &jsonschema.Schema{}} }

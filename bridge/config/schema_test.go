@@ -52,14 +52,14 @@ func TestJSONSchemaIsCommitted(t *testing.T) {
 		}
 	}
 	if *update {
-		return // the embedded descriptions are those of before
+		return // the embedded descriptions are still the old ones
 	}
 	if exported, err := JSONSchema(); err != nil || !bytes.Equal(exported, schema) {
 		t.Errorf("JSONSchema differs from the committed file (%v); %s", err, regenerate)
 	}
 }
 
-// fieldComments are the comments of config.go's fields, each as one line.
+// fieldComments returns the comments of config.go's fields, each as one line.
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
@@ -99,7 +99,7 @@ func TestJSONSchemaAcceptsTheExamples(t *testing.T) {
 	}
 }
 
-// The schema is there to find slips while typing: each of these is found by it alone.
+// The schema finds typos in an editor: it refuses each of these files.
 func TestJSONSchemaRefuses(t *testing.T) {
 	resolved := committedSchema(t)
 	for _, bad := range []string{
@@ -130,7 +130,7 @@ func TestJSONSchemaRefuses(t *testing.T) {
 	}
 }
 
-// The schema takes the durations that Parse takes, and no others.
+// The schema accepts exactly the durations that Parse accepts.
 func TestJSONSchemaOfDurations(t *testing.T) {
 	resolved := committedSchema(t)
 	for _, c := range []struct {
@@ -168,7 +168,7 @@ func TestJSONSchemaOfDurations(t *testing.T) {
 	}
 }
 
-// Where the schema lets a variable stand, Parse does too, and the other way round.
+// The schema and Parse accept variables in the same places.
 func TestJSONSchemaAcceptsVariables(t *testing.T) {
 	const text = `
 upstreams: {app: {target: "${T}", connections: "${N}", keepalive: "${D}", schema: "${S}", opens: "${N}"}}
@@ -186,7 +186,7 @@ routes:
 	}
 }
 
-// Every key of the structs is in the schema, and nothing else.
+// The schema has exactly the keys of the structs.
 func TestJSONSchemaHasEveryKey(t *testing.T) {
 	var schema struct {
 		Properties map[string]json.RawMessage `json:"properties"`
@@ -219,7 +219,7 @@ func committedSchema(t *testing.T) *jsonschema.Resolved {
 	return resolved
 }
 
-// yamlValue is a YAML text as the JSON value that an editor checks.
+// yamlValue returns a YAML text as the JSON value that an editor checks.
 func yamlValue(t *testing.T, text []byte) any {
 	t.Helper()
 	asJSON, err := yaml.YAMLToJSON(text)

@@ -19,8 +19,8 @@ const (
 
 var errSize = errors.New("a size such as 512B, 64KiB, 8MiB or 1GiB")
 
-// ParseSize reads a size as the YAML has it: a whole number and one of B, KiB, MiB and
-// GiB; a bare number is bytes.
+// ParseSize reads a size in YAML form: a whole number and one of B, KiB, MiB and GiB; a bare number is
+// bytes.
 func ParseSize(text string) (Size, error) {
 	digits := strings.TrimRight(text, "BKMGi")
 	var unit Size
@@ -45,10 +45,10 @@ func ParseSize(text string) (Size, error) {
 	return Size(n) * unit, nil
 }
 
-// Bytes is v as a number of bytes.
+// Bytes returns v as a number of bytes.
 func (v Size) Bytes() int64 { return int64(v) }
 
-// String is v in the largest unit that divides it, as ParseSize reads it.
+// String returns v in the largest unit that divides it, in ParseSize's form.
 func (v Size) String() string {
 	switch {
 	case v == 0:

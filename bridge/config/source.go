@@ -7,21 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// maxFileBytes bounds a configuration: some thousands of routes.
+// maxFileBytes bounds a configuration; it is enough for thousands of routes.
 const maxFileBytes = 1 << 20
 
 // position is a line and a column, both from 1, the column in characters.
 type position struct{ line, column int }
 
-// source is the text of a file, from which snippets are cut.
+// source is the text of a file, for snippets.
 type source struct {
 	name  string
 	text  string
 	lines []string
 }
 
-// newSource takes the bytes of a file as text: UTF-8, without its byte order mark and
-// the carriage returns before newlines. Bytes that are not text are an error.
+// newSource converts the bytes of a file to text: UTF-8, without the byte order mark and without
+// carriage returns before newlines. It returns an error for bytes that are not text.
 func newSource(name string, data []byte) (*source, *Error) {
 	if len(data) > maxFileBytes {
 		return nil, tooLarge(name)
@@ -34,7 +34,7 @@ func newSource(name string, data []byte) (*source, *Error) {
 		column := 1
 		for j, r := range line {
 			if r == utf8.RuneError && strings.HasPrefix(line[j:], "\ufffd") {
-				column++ // the character itself, not a sign of bad bytes
+				column++ // a literal U+FFFD, not an invalid byte
 
 				continue
 			}
@@ -55,15 +55,14 @@ func tooLarge(name string) *Error {
 	return &Error{File: name, Message: "larger than 1MiB; a configuration is smaller than that"}
 }
 
-// errorAt is an Error about path at a position of the file.
+// errorAt returns an Error about path at a position of the file.
 func (s *source) errorAt(at position, path, message string) *Error {
 	err := &Error{Path: path, Message: message}
 	s.locate(err, at)
-
 	return err
 }
 
-// locate gives err the file, the position and the snippet.
+// locate adds the file, the position and the snippet to err.
 func (s *source) locate(err *Error, at position) {
 	err.File = s.name
 	if at.line < 1 || at.line > len(s.lines) {
@@ -75,15 +74,15 @@ func (s *source) locate(err *Error, at position) {
 	}
 }
 
-// The width of a snippet in characters, and how many of them stand before the column
-// when a line is longer.
+// The width of a snippet in characters, and the number of characters before the column in a longer
+// line.
 const (
 	snippetWidth  = 120
 	snippetBefore = 60
 )
 
-// snippet is the line, indented, and below it a caret under the column. Long lines are
-// cut around the column. Characters that a terminal would obey are shown as U+FFFD.
+// snippet returns the indented line and, below it, a caret under the column. It cuts long lines around
+// the column and shows unprintable characters as U+FFFD.
 func snippet(line string, column int) string {
 	runes := []rune(line)
 	column = min(column, len(runes)+1)
@@ -107,7 +106,7 @@ func snippet(line string, column int) string {
 		pad := ' '
 		switch {
 		case r == '\t':
-			pad = '\t' // keeps the caret below its character, whatever the tab stops are
+			pad = '\t' // aligns the caret at any tab width
 		case !unicode.IsPrint(r):
 			r = utf8.RuneError
 		}
@@ -123,11 +122,10 @@ func snippet(line string, column int) string {
 	return strings.TrimRight(text.String(), " \t") + "\n" + caret.String() + "^"
 }
 
-// line is the text of a line, from 1; "" where there is none.
+// line returns the text of a line, from 1, or "".
 func (s *source) line(n int) string {
 	if n < 1 || n > len(s.lines) {
 		return ""
 	}
-
 	return s.lines[n-1]
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestSourceRefusesBytesThatAreNoText(t *testing.T) {
+func TestSourceRefusesBinaryData(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"not UTF-8", "a: é\nbé: \"\xff\"\n", "app.yaml:2:6: not UTF-8; save the file as UTF-8\n    bé: \"\ufffd\"\n         ^"},
 		{"NUL", "a: \x00\n", "app.yaml:1:4: a control character; remove it, or write it as an escape in double quotes\n    a: \ufffd\n       ^"},
@@ -23,7 +23,7 @@ func TestSourceRefusesBytesThatAreNoText(t *testing.T) {
 	}
 }
 
-func TestSnippetOfALongLine(t *testing.T) {
+func TestSnippetOfLongLine(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	got := snippet(long, 200)
 	text, caret, _ := strings.Cut(got, "\n")
@@ -41,7 +41,7 @@ func TestSnippetOfALongLine(t *testing.T) {
 	}
 }
 
-// Security: neither depth nor breadth of a hostile file takes the process down.
+// Security: neither the depth nor the width of a hostile file ends the process.
 func TestHostileFilesAreBounded(t *testing.T) {
 	for name, unit := range map[string]string{
 		"lists": "[", "maps": "{", "nested maps": "{a: ", "dashes": "- ", "questions": "? ", "tags": "! ", "anchors": "&a ",

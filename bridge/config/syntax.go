@@ -15,11 +15,11 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxDepth bounds how deep values nest. The contract needs seven; the parser recurses,
-// and a goroutine's stack that is used up ends the process.
+// maxDepth bounds the nesting of values. A configuration needs seven levels. The parser recurses, and a
+// goroutine that exhausts its stack ends the process.
 const maxDepth = 32
 
-// parseYAML is the file as a tree of nodes, nil with an error where there is none.
+// parseYAML returns the file as a tree of nodes, or nil with an error.
 func parseYAML(src *source) (*node, Errors) {
 	if strings.TrimSpace(src.text) == "" {
 		return nil, Errors{src.errorAt(position{1, 1}, "", "the file is empty; it needs upstreams and routes")}
@@ -49,11 +49,11 @@ func parseYAML(src *source) (*node, Errors) {
 	return root, t.errs
 }
 
-// parseAST runs the parser, within bounds.
+// parseAST runs the parser within bounds.
 func parseAST(src *source) (file *ast.File, err *Error) {
 	defer func() {
-		// The parser is not ours and has panicked on odd input before; a
-		// configuration must not take down the bridge that reloads it.
+		// The third-party parser has panicked on odd input before, and a reload must not end the
+		// bridge.
 		if r := recover(); r != nil {
 			file, err = nil, src.errorAt(position{1, 1}, "", "this YAML cannot be parsed")
 		}
@@ -74,9 +74,9 @@ func parseAST(src *source) (file *ast.File, err *Error) {
 	return file, nil
 }
 
-// checkShape refuses what the parser must not meet: what nests deeper than maxDepth
-// (brackets, dashes on one line, and indentation, which is at least one column a level),
-// and further documents, which take it time that grows with their square.
+// checkShape refuses input that would harm the parser: nesting deeper than maxDepth (brackets, dashes
+// on one line, and indentation, at least one column per level), and further documents, which take it
+// quadratic time.
 func checkShape(src *source, tokens token.Tokens) *Error {
 	brackets, dashes, line := 0, 0, 0
 	for i, tk := range tokens {
@@ -114,24 +114,22 @@ func checkShape(src *source, tokens token.Tokens) *Error {
 	return nil
 }
 
-// maxKeys and maxItems bound the keys of a mapping and the items of a list: the parser
-// takes time that grows with their square. A thousand keys and ten thousand items are
-// allowed with room to spare.
+// maxKeys and maxItems bound the keys of a mapping and the items of a list, since the parser takes
+// quadratic time for them. They leave ample room for real configurations.
 const (
 	maxKeys  = 2000
 	maxItems = 20000
 )
 
-// width counts the keys or items of the mapping or list that is open in a column, or in
-// a pair of brackets.
+// width counts the keys or items of an open mapping or list, in a column or in brackets.
 type width struct {
 	column, keys, items int
 }
 
-// checkWidth refuses mappings and lists that have more than the parser should meet.
+// checkWidth refuses mappings and lists with more keys or items than maxKeys and maxItems.
 func checkWidth(src *source, tokens token.Tokens) *Error {
-	open := []width{{}} // those around the token, outermost first
-	flow := 0           // how many of them are brackets
+	open := []width{{}} // the enclosing ones, outermost first
+	flow := 0           // the number of brackets among them
 	for i, tk := range tokens {
 		top := &open[len(open)-1]
 		column := tk.Position.Column
@@ -181,13 +179,12 @@ func checkWidth(src *source, tokens token.Tokens) *Error {
 	return nil
 }
 
-// isContent says whether a token belongs to a document rather than going before it.
+// isContent reports whether a token belongs to a document rather than preceding it.
 func isContent(tk *token.Token) bool {
 	return tk.Type != token.CommentType && tk.Type != token.DocumentEndType
 }
 
-// syntaxError is the parser's error in our form, with a hint where its own words do
-// not say what to do.
+// syntaxError converts the parser's error to an Error and adds a fix if the parser's message has none.
 func syntaxError(src *source, err error) *Error {
 	var syntax yaml.Error
 	if !errors.As(err, &syntax) {
@@ -206,9 +203,8 @@ func syntaxError(src *source, err error) *Error {
 	return src.errorAt(at, "", withFix(syntax.GetMessage(), src.line(at.line)))
 }
 
-// misindented finds the key near a line whose indentation is no other key's, where that is
-// what the parser could not make sense of: its own words are about the line before or
-// behind, and name no column.
+// misindented finds the key near a line whose indentation matches no other key, if that caused the
+// parser's error. The parser's own message names a neighbouring line and no column.
 func misindented(src *source, near int, message string) (line, column int, fixed string) {
 	if !strings.Contains(message, "not allowed in this context") && !strings.Contains(message, "mapping value is not allowed") {
 		return 0, 0, ""
@@ -236,15 +232,14 @@ func misindented(src *source, near int, message string) (line, column int, fixed
 	return 0, 0, ""
 }
 
-// keyColumn is where the key of a line begins, behind the dash of a list if there is one.
+// keyColumn returns the column of a line's key, after the dash of a list item.
 func keyColumn(line string) (column int, isKey bool) {
 	key := strings.TrimLeft(line, " -")
 	name, _, isKey := strings.Cut(key, ":")
-
 	return len(line) - len(key) + 1, isKey && isIdentifier(strings.Trim(name, `"'`))
 }
 
-// isOpen says whether a mapping that is open on a line has its keys in a column.
+// isOpen reports whether a mapping that is open on a line has its keys in a column.
 func isOpen(src *source, line, column int) bool {
 	for ; line > 0; line-- {
 		text := src.line(line)
@@ -260,13 +255,12 @@ func isOpen(src *source, line, column int) bool {
 	return false
 }
 
-// withFix is the parser's message with what to do about it.
+// withFix returns the parser's message with a fix.
 func withFix(message, line string) string {
 	message = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) && r != '\t' {
 			return utf8.RuneError
 		}
-
 		return r
 	}, message)
 	for _, m := range []struct{ part, onLine, fix string }{
@@ -283,7 +277,6 @@ func withFix(message, line string) string {
 		if !strings.Contains(message, m.part) || !strings.Contains(line, m.onLine) {
 			continue
 		}
-
 		return strings.Replace(m.fix, "%s", message, 1)
 	}
 

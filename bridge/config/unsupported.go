@@ -1,10 +1,10 @@
 package config
 
-// unsupported is what the configuration's contract has and this release lacks. It is
-// refused by name, never accepted and ignored. Lifting one is to remove its line.
+// unsupported lists the keys and values that the configuration's contract has and this release lacks.
+// They are refused by name, never ignored. Supporting one means removing its line.
 //
-// A pattern is a path with [] for every index and * for every name of a map. With a
-// value, only that value of the key is refused.
+// A pattern is a path with [] for every index and * for every map key. With a value, only that value of
+// the key is refused.
 func unsupported() []limitation {
 	return []limitation{
 		{pattern: "cors"},
@@ -18,7 +18,7 @@ func unsupported() []limitation {
 
 type limitation struct{ pattern, value string }
 
-// isUnsupported says whether a key, or with a value that value of it, is refused.
+// isUnsupported reports whether a key is refused or, with a value, that value of the key.
 func isUnsupported(pattern, value string) bool {
 	for _, l := range unsupported() {
 		if l.pattern == pattern && l.value == value {
@@ -29,7 +29,7 @@ func isUnsupported(pattern, value string) bool {
 	return false
 }
 
-// unsupportedKeys are the names of the keys directly below a pattern that are refused.
+// unsupportedKeys returns the refused keys directly below a pattern.
 func unsupportedKeys(parent string) []string {
 	var names []string
 	for _, l := range unsupported() {
@@ -43,8 +43,8 @@ func unsupportedKeys(parent string) []string {
 
 func unsupportedKey(key string) string { return key + " is not supported yet; remove it" }
 
-// unsupportedValue is told of a value that stands in the list above, so it is no
-// secret.
+// unsupportedValue returns the message for a value in the list of unsupported. Such a value is not a
+// secret, so the message may contain it.
 func unsupportedValue(pattern, value string) string {
 	return value + " is not supported yet; must be " + oneOf(allowedValues(pattern))
 }

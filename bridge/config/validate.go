@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Bounds of durations: below the least a value is a slip of the unit, above the most
-// nothing would ever happen.
+// Bounds of durations. A shorter one is a mistake in the unit; with a longer one nothing would ever
+// happen.
 const (
 	least = Duration(time.Millisecond)
 	hour  = Duration(time.Hour)
@@ -29,25 +29,25 @@ const (
 	maxRatePerIP   = 1_000_000
 	maxAttempts    = 1_000_000
 	maxEvents      = 10_000_000
-	// maxMessage keeps the transport's limit, four times higher, within an int32.
+	// maxMessage keeps the transport's limit, four times as large, within an int32.
 	maxMessage  = 256 * MiB
 	maxRequest  = 64 * MiB
 	maxLogBytes = 16 * GiB
 	maxReplay   = 1024 * GiB
 )
 
-// Validate says everything that is wrong with c as [Errors], as far as it can be seen
-// without a schema; nil is nothing. It takes a Config as written as well as one with
-// its defaults. Whether path templates are well formed and apart is for the bridge.
+// Validate returns all errors of c that can be found without a schema, as [Errors], or nil. It accepts
+// a Config with or without its defaults. The bridge itself checks that path templates are well-formed
+// and distinct.
 //
-// A key that other keys make void is an error. In a Config that was filled in Go a key
-// counts as written when its value is not the default; Parse knows what was written.
+// A key that has no effect because of other keys is an error. In a Config filled in Go, a key counts as written
+// if its value is not the default; Parse knows the written keys.
 func (c Config) Validate() error {
 	return validate(&c, nil, nil).orNil()
 }
 
-// validate checks c. written says whether the file has a key, and failed whether its
-// value, or one above it, could not be taken; nil where there is no file.
+// validate checks c. written reports whether the file has a key, and failed whether its value, or a
+// parent, is invalid; both are nil without a file.
 func validate(c *Config, written, failed func(path string) bool) Errors {
 	v := &validator{config: c, written: written, failed: failed}
 	v.addresses()
@@ -67,8 +67,8 @@ func validate(c *Config, written, failed func(path string) bool) Errors {
 	return v.errs
 }
 
-// validator collects what is wrong. Its messages hold no values: one may have come from
-// the environment and be a secret, and the snippet shows what the file says.
+// validator collects errors. Its messages contain no values: a value may be a secret from the
+// environment, and the snippet shows the line as written.
 type validator struct {
 	config  *Config
 	written func(path string) bool
@@ -80,82 +80,80 @@ func (v *validator) errorf(path, format string, args ...any) {
 	v.errs = append(v.errs, Errorf(path, format, args...))
 }
 
-// errorAtKey is an error about a map's key itself.
+// errorAtKey adds an error about a map's key itself.
 func (v *validator) errorAtKey(path, message string) {
 	v.errs = append(v.errs, &Error{Path: path, Message: message, atKey: true})
 }
 
-// wrote says whether the key at path was written, where that can be known; else
-// whether it differs from its default.
-func (v *validator) wrote(path string, differs bool) bool {
+// isWritten reports whether the file has the key at path; without a file, whether the value differs from
+// its default.
+func (v *validator) isWritten(path string, differs bool) bool {
 	if v.written != nil {
 		return v.written(path)
 	}
-
 	return differs
 }
 
-// void refuses the key at path, which the other key of its route makes meaningless.
-func (v *validator) void(path, key, other string) {
+// noEffect reports a key without effect because of another key of its route.
+func (v *validator) noEffect(path, key, other string) {
 	v.errorf(path, "%s has no effect with %s; remove one of them", key, other)
 }
 
-// has says whether the file has the key at path; never of a Config filled in Go.
+// has reports whether the file has the key at path; it is false for a Config filled in Go.
 func (v *validator) has(path string) bool {
 	return v.written != nil && v.written(path)
 }
 
-// refused says whether the file's value at path could not be taken, so that its zero
-// says nothing.
+// refused reports whether the file's value at path is invalid, so that its zero value means nothing.
 func (v *validator) refused(path string) bool {
 	return v.failed != nil && v.failed(path)
 }
 
-// left says whether a value that is zero was left out, so that the default holds.
-func (v *validator) left(path string, isZero bool) bool {
+// omitted reports whether a zero value was left out, so that the default applies.
+func (v *validator) omitted(path string, isZero bool) bool {
 	return isZero && !v.has(path)
 }
 
-// number checks a number whose zero is its default.
+// number checks a number whose zero means its default.
 func (v *validator) number(path string, value, most int) {
-	if !v.left(path, value == 0) && (value < 1 || value > most) {
+	if !v.omitted(path, value == 0) && (value < 1 || value > most) {
 		v.errorf(path, "must be from 1 to %d", most)
 	}
 }
 
-// limit checks a number whose zero is no limit.
+// limit checks a number whose zero means no limit.
 func (v *validator) limit(path string, value, most int) {
 	if value < 0 || value > most {
 		v.errorf(path, "must be from 0, which is no limit, to %d", most)
 	}
 }
 
-// size checks a size whose zero is its default.
+// size checks a size whose zero means its default.
 func (v *validator) size(path string, value, most Size) {
-	if !v.left(path, value == 0) && (value < KiB || value > most) {
+	if !v.omitted(path, value == 0) && (value < KiB || value > most) {
 		v.errorf(path, "must be from %s to %s", KiB, most)
 	}
 }
 
-// duration checks a duration whose zero is its default.
+// duration checks a duration whose zero means its default.
 func (v *validator) duration(path string, value, from, most Duration) {
-	if !v.left(path, value == 0) && (value < from || value > most) {
+	if !v.omitted(path, value == 0) && (value < from || value > most) {
 		v.errorf(path, "must be from %s to %s", from, most)
 	}
 }
 
-// span checks a duration that may be zero; nil is its default.
+// span checks a duration that may be zero; nil means its default.
 func (v *validator) span(path string, value *Duration, most Duration) {
 	if value != nil && (*value < 0 || *value > most) {
 		v.errorf(path, "must be from 0s to %s", most)
 	}
 }
 
-// enum checks a string that has a few allowed values, the empty one being its default.
+// enum checks a string with a few allowed values; empty means its default.
 func (v *validator) enum(at place, value string) {
 	allowed := allowedValues(at.pattern)
 	switch {
-	case v.left(at.path, value == ""), slices.Contains(allowed, value):
+	case v.omitted(at.path, value == ""), slices.Contains(allowed, value):
 	case isUnsupported(at.pattern, value):
 		v.errs = append(v.errs, &Error{Path: at.path, Message: unsupportedValue(at.pattern, value)})
 	default:
@@ -163,7 +161,7 @@ func (v *validator) enum(at place, value string) {
 	}
 }
 
-// oneOf is a, b or c.
+// oneOf joins words as "a, b or c".
 func oneOf(words []string) string {
 	last := len(words) - 1
 	if last == 0 {
@@ -173,7 +171,7 @@ func oneOf(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// count checks that there is at least one of something, and not absurdly many.
+// count checks that n is at least one and at most most.
 func (v *validator) count(key string, n, most int) {
 	switch {
 	case n == 0:
@@ -202,12 +200,12 @@ func (v *validator) limits() {
 	v.pending(at)
 }
 
-// requestsPending is how many of the largest requests limits.pending_bytes has room for
-// at least. Half of it is for requests, and one may take four times request_bytes while
-// it is read: its head, its body, and the buffer that the body grows in.
+// requestsPending is the minimum number of largest requests that fit into limits.pending_bytes. Half of
+// it is for requests, and reading one may take four times request_bytes: its head, its body, and the
+// growing buffer of the body.
 const requestsPending = 8
 
-// pending checks that a single large request is not shed for ever.
+// pending checks that the limit admits a single large request, which would otherwise always be shed.
 func (v *validator) pending(at place) {
 	l := v.config.Limits
 	pending, request := or(l.PendingBytes, defaultPending), or(l.RequestBytes, defaultRequest)
@@ -227,7 +225,7 @@ func (v *validator) drain() {
 	v.span(at.key("grace").path, v.config.Drain.Grace, hour)
 }
 
-// addresses checks listen and admin, and that they do not ask for the same port.
+// addresses checks listen and admin, and that they do not conflict.
 func (v *validator) addresses() {
 	listen, listenOK := v.address(place{}.key("listen"), v.config.Listen, defaultListen)
 	given := *ptrOr(v.config.Admin, defaultAdmin)
@@ -237,7 +235,7 @@ func (v *validator) addresses() {
 	admin, adminOK := v.address(place{}.key("admin"), given, defaultAdmin)
 	if listenOK && adminOK && sameListener(listen, admin) {
 		path, other := "admin", "listen"
-		if given == defaultAdmin { // listen was chosen, the default of admin was not
+		if given == defaultAdmin { // only listen was written
 			path, other = other, path
 		}
 		v.errorf(path, "asks for the same address as %s; change the %s of one", other,
@@ -245,9 +243,9 @@ func (v *validator) addresses() {
 	}
 }
 
-// address checks a listener's address, whose empty value is the default.
+// address checks a listener's address; empty means the default.
 func (v *validator) address(at place, text, byDefault string) (Address, bool) {
-	if v.left(at.path, text == "") {
+	if v.omitted(at.path, text == "") {
 		text = byDefault
 	}
 	address, err := ParseAddress(text)
@@ -268,7 +266,7 @@ func (v *validator) address(at place, text, byDefault string) (Address, bool) {
 	return Address{}, false
 }
 
-// serverTLS checks how the public listener is secured.
+// serverTLS checks the TLS of the public listener.
 func (v *validator) serverTLS() {
 	at := place{}.key("tls")
 	t := v.config.TLS
@@ -287,7 +285,7 @@ func (v *validator) serverTLS() {
 	}
 }
 
-// trustedProxies checks networks that were filled in Go.
+// trustedProxies checks networks filled in Go.
 func (v *validator) trustedProxies() {
 	at := place{}.key("trusted_proxies")
 	for i, prefix := range v.config.TrustedProxies {

@@ -9,13 +9,13 @@ func (v *validator) event(e Event, at place) {
 	}
 	cursor := at.key("cursor")
 	v.enum(cursor, e.Cursor)
-	if v.wrote(cursor.path, e.Cursor != "" && e.Cursor != CursorUnique) {
+	if v.isWritten(cursor.path, e.Cursor != "" && e.Cursor != CursorUnique) {
 		switch {
 		case v.refused(at.key("id").path):
 		case e.ID == nil:
 			v.errorf(cursor.path, "event.cursor has no effect without event.id: the bridge numbers the events itself; remove it, or name the field in event.id")
 		case *e.ID == "":
-			v.void(cursor.path, "event.cursor", `event.id: ""`)
+			v.noEffect(cursor.path, "event.cursor", `event.id: ""`)
 		}
 	}
 	v.eventName(e.Name, at.key("name"))
@@ -40,8 +40,7 @@ func (v *validator) eventName(n EventName, at place) {
 	}
 }
 
-// part checks the forms {field:} and {oneof:} of a key: at most one of them and a
-// constant, and each well formed.
+// part checks a key's forms {field:}, {oneof:} and constant: at most one of them, and each well-formed.
 func (v *validator) part(field, oneof, constant string, at place) {
 	set := 0
 	for _, value := range []string{field, oneof, constant} {

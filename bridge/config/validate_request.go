@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// request checks who may set which field of the request message.
+// request checks which source may set which field of the request message.
 func (v *validator) request(r *Route, at place) {
 	body := at.key("body")
 	posts := slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, "POST") })
 	allowsBody := r.Request.Body != nil && (r.Request.Body.All || len(r.Request.Body.Paths) > 0)
-	if !posts && !v.refused(joinPath(parentPath(at.path), "methods")) && v.wrote(body.path, allowsBody) {
+	if !posts && !v.refused(joinPath(parentPath(at.path), "methods")) && v.isWritten(body.path, allowsBody) {
 		v.errorf(body.path, "request.body has no effect where methods does not name POST; remove it, or write methods: [GET, POST]")
 	}
 	bound := v.bindings(r, at)
@@ -24,7 +24,7 @@ func (v *validator) request(r *Route, at place) {
 	v.forwarded(r, at.key("metadata"))
 }
 
-// ignored checks the query names that are left out.
+// ignored checks the ignored query names.
 func (v *validator) ignored(r Request, at place) {
 	for i, name := range r.Ignore {
 		path := at.index(i).path
@@ -42,12 +42,12 @@ func (v *validator) ignored(r Request, at place) {
 	}
 }
 
-// binding is a field that the route binds itself, and the key that does.
+// binding is a field that the route binds, and the key that binds it.
 type binding struct{ field, key string }
 
-// bindings checks resume, set, the path and headers, and that no field has two sources
-// among the last three, nor within resume, which overrides them. It returns the fields
-// that are closed to query and body.
+// bindings checks resume, set, the path and headers. No field may have two sources among the last
+// three, or within resume, which overrides them. It returns the fields that are closed to query and
+// body.
 func (v *validator) bindings(r *Route, at place) []binding {
 	route := parentPath(at.path)
 	var bound []binding
@@ -94,7 +94,7 @@ func (v *validator) bindings(r *Route, at place) []binding {
 	return bound
 }
 
-// constants checks fields that have constant values, and binds them.
+// constants checks fields with constant values, and binds them.
 func (v *validator) constants(set map[string]any, at place, bind func(field, path string)) {
 	for _, field := range slices.Sorted(maps.Keys(set)) {
 		here := at.mapKey(field)
@@ -116,11 +116,9 @@ func (v *validator) headerName(name string, all map[string]string, at place) {
 	switch {
 	case !isHeaderName(name):
 		v.errorAtKey(at.path, quoted(name)+" is not the name of an HTTP header")
-
 		return
 	case canonical == "Host" || canonical == "Transfer-Encoding" || canonical == "Trailer" || canonical == "Connection":
 		v.errorAtKey(at.path, quoted(name)+" belongs to the connection and cannot be bound to a field; remove it")
-
 		return
 	}
 	for other := range all {
@@ -149,9 +147,9 @@ func (v *validator) fields(f Fields, at place, bound []binding) {
 			v.errorf(path, "last_event_id and lastEventId carry the id a client resumes from and reach no field; remove it")
 		}
 		for _, b := range bound {
-			// A field above a bound one stays open for its other members.
+			// A parent of a bound field stays open for its other members.
 			if strings.HasPrefix(jsonPath(field)+".", jsonPath(b.field)+".") {
-				v.void(path, "this field", b.key+", which binds it")
+				v.noEffect(path, "this field", b.key+", which binds it")
 			}
 		}
 	}
@@ -183,7 +181,7 @@ func (v *validator) forwarded(r *Route, at place) {
 	}
 }
 
-// neverKey says whether a header is forwarded but never part of a topic's identity.
+// neverKey reports whether a forwarded header is never part of a topic's identity.
 func neverKey(name string) bool {
 	switch name {
 	case "x-request-id", "traceparent", "tracestate", "baggage":

@@ -2,8 +2,7 @@ package config
 
 import "slices"
 
-// resume checks how a route's RPC is opened at a cursor. Its fields are checked with
-// the others that the route binds.
+// resume checks how a route's RPC is opened at a cursor. bindings checks its fields.
 func (v *validator) resume(r *Route, route place) {
 	if r.Resume == nil {
 		return
@@ -12,7 +11,7 @@ func (v *validator) resume(r *Route, route place) {
 	switch {
 	case !v.lacksID(r, route):
 	case r.Event.ID != nil:
-		v.void(at.path, "resume", `event.id: ""`)
+		v.noEffect(at.path, "resume", `event.id: ""`)
 	default:
 		v.errorf(at.path, "resume needs event.id: the field of the messages whose value is the cursor")
 	}
@@ -34,7 +33,7 @@ func (v *validator) resume(r *Route, route place) {
 	}
 }
 
-// catchUp checks the bounds on what a returning client is sent.
+// catchUp checks the bounds on the replay for a returning client.
 func (v *validator) catchUp(r *Route, at place) {
 	switch events := at.key("max_events").path; {
 	case r.Resume.MaxEvents < 0:
@@ -51,38 +50,37 @@ func (v *validator) catchUp(r *Route, at place) {
 	}
 }
 
-// lacksResume reports whether a route has no resume. One that was refused counts, and so
-// does a misspelt one, or the keys that need it would be refused because of the typo.
+// lacksResume reports whether a route has no resume. An invalid or misspelt resume counts as present,
+// so that the keys that need it are not refused because of a typo.
 func (v *validator) lacksResume(r *Route, at place) bool {
 	return r.Resume == nil && !v.refused(at.key("resume").path)
 }
 
-// lacksID says whether a route's messages carry no ids of the backend. An event.id
-// that was refused counts as an id.
+// lacksID reports whether a route's messages have no backend ids. An invalid event.id counts as an id.
 func (v *validator) lacksID(r *Route, at place) bool {
 	return (r.Event.ID == nil || *r.Event.ID == "") && !v.refused(at.key("event").key("id").path)
 }
 
-// reconnect checks which failures are hidden. base holds what r leaves out, and origin
-// says why it does.
+// reconnect checks which failures are hidden. base has the keys that r leaves out, and origin is the
+// reason for their values.
 func (v *validator) reconnect(r *Reconnect, base Reconnect, origin string, at place) {
 	if r == nil {
 		return
 	}
-	// A value equal to that of base may stand there by its default; it is told of where
-	// base is written.
+	// A value equal to base's may be a default. Errors about it belong to the place where base is
+	// written.
 	whole := r.over(base)
 	codes, initial, longest, attempts := at.key("codes"), at.key("initial").path, at.key("max").path, at.key("attempts").path
-	if v.wrote(codes.path, !slices.Equal(whole.Codes, base.Codes)) {
+	if v.isWritten(codes.path, !slices.Equal(whole.Codes, base.Codes)) {
 		v.codes(r.Codes, codes)
 	}
-	if v.wrote(initial, whole.Initial != base.Initial) {
+	if v.isWritten(initial, whole.Initial != base.Initial) {
 		v.duration(initial, r.Initial, least, hour)
 	}
-	if v.wrote(longest, whole.Max != base.Max) {
+	if v.isWritten(longest, whole.Max != base.Max) {
 		v.duration(longest, r.Max, least, hour)
 	}
-	if n := *whole.Attempts; v.wrote(attempts, n != *base.Attempts) && (n < 0 || n > maxAttempts) {
+	if n := *whole.Attempts; v.isWritten(attempts, n != *base.Attempts) && (n < 0 || n > maxAttempts) {
 		v.errorf(attempts, "must be from 0, which is without end, to %d", maxAttempts)
 	}
 	ownInitial, ownMax := whole.Initial != base.Initial, whole.Max != base.Max

@@ -36,7 +36,7 @@ func (v *validator) route(r *Route, at place) {
 	v.trailers(r.Trailers, at.key("trailers"))
 	v.done(at.key("done").path, r.Done)
 	v.duration(at.key("timeout").path, r.Timeout, least, hour)
-	v.voids(r, at)
+	v.noEffects(r, at)
 }
 
 func (v *validator) path(path, template string) {
@@ -57,8 +57,8 @@ func (v *validator) path(path, template string) {
 	}
 }
 
-// colonVariable is the name of a variable as other routers write it, /orders/:id or
-// /orders/<id>; "" where there is none. A colon that follows something is a verb.
+// colonVariable returns the name of a variable in the syntax of other routers, /orders/:id or
+// /orders/<id>, or "". A colon within a segment begins a verb.
 func colonVariable(template string) string {
 	for segment := range strings.SplitSeq(template, "/") {
 		name, isColon := strings.CutPrefix(segment, ":")
@@ -90,10 +90,10 @@ func (v *validator) methods(methods []string, at place) {
 	}
 }
 
-// safe checks that safe is written only where GET is allowed.
+// safe checks that safe is written only if GET is allowed.
 func (v *validator) safe(r *Route, at place) {
 	gets := len(r.Methods) == 0 || slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, "GET") })
-	if !gets && v.wrote(at.path, r.Safe) {
+	if !gets && v.isWritten(at.path, r.Safe) {
 		v.errorf(at.path, "safe has no effect where methods does not name GET; remove it, or write methods: [GET]")
 	}
 }
@@ -136,8 +136,8 @@ func (v *validator) heartbeat(h Heartbeat, at place) {
 	}
 	v.enum(at.key("as"), h.As)
 	off := h.Every != nil && *h.Every == 0 && !v.refused(every)
-	if as := at.key("as").path; off && v.wrote(as, h.As != "" && h.As != HeartbeatComment) {
-		v.void(as, "heartbeat.as", "heartbeat.every: 0s")
+	if as := at.key("as").path; off && v.isWritten(as, h.As != "" && h.As != HeartbeatComment) {
+		v.noEffect(as, "heartbeat.as", "heartbeat.every: 0s")
 	}
 }
 
@@ -166,32 +166,31 @@ func (v *validator) done(path, done string) {
 	}
 }
 
-// voids refuses the keys of a route that its other keys make meaningless.
-func (v *validator) voids(r *Route, at place) {
+// noEffects reports the keys of a route that have no effect because of its other keys.
+func (v *validator) noEffects(r *Route, at place) {
 	path := func(key string) string { return at.key(key).path }
 	if !r.Share && !v.refused(path("share")) {
-		v.voidWithoutSharing(r, at)
+		v.noEffectsUnshared(r, at)
 	}
 	if r.Join == JoinOwn && r.Share && (v.lacksResume(r, at) || v.lacksID(r, at)) {
 		v.errorf(path("join"), "join: own needs event.id and resume, by which a client's own stream merges into the shared one")
 	}
 	if r.OnComplete == OnCompleteReopen && r.Done != "" {
-		v.void(path("done"), "done", "on_complete: reopen, which never ends")
+		v.noEffect(path("done"), "done", "on_complete: reopen, which never ends")
 	}
 }
 
-// voidWithoutSharing refuses the keys that mean something only where clients share an
-// RPC.
-func (v *validator) voidWithoutSharing(r *Route, at place) {
+// noEffectsUnshared reports the keys that have an effect only if clients share an RPC.
+func (v *validator) noEffectsUnshared(r *Route, at place) {
 	without := func(path, key, why, fix string) {
 		v.errorf(path, "%s has no effect without share: true, %s; %s", key, why, fix)
 	}
 	const remove = "add share: true, or remove it"
 	named := func(pattern, value string) bool { return slices.Contains(allowedValues(pattern), value) }
-	if join := at.key("join").path; named("routes[].join", r.Join) && v.wrote(join, r.Join != JoinLive) {
+	if join := at.key("join").path; named("routes[].join", r.Join) && v.isWritten(join, r.Join != JoinLive) {
 		without(join, "join", "as each client has an RPC of its own, from its first message", remove)
 	}
-	if slow := at.key("slow_client").path; named("routes[].slow_client", r.SlowClient) && v.wrote(slow, r.SlowClient != SlowClientDisconnect) {
+	if slow := at.key("slow_client").path; named("routes[].slow_client", r.SlowClient) && v.isWritten(slow, r.SlowClient != SlowClientDisconnect) {
 		without(slow, "slow_client", "as the backend is slowed down and nothing is dropped", remove)
 	}
 	if r.Event.ID != nil && isFieldPath(*r.Event.ID) && v.lacksResume(r, at) {
@@ -199,7 +198,7 @@ func (v *validator) voidWithoutSharing(r *Route, at place) {
 			"add share: true, or resume, or remove it")
 	}
 	linger := at.key("replay").key("linger").path
-	if r.Event.ID != nil && *r.Event.ID == "" && v.wrote(linger, r.Replay.Linger != nil && *r.Replay.Linger != seconds(30)) {
+	if r.Event.ID != nil && *r.Event.ID == "" && v.isWritten(linger, r.Replay.Linger != nil && *r.Replay.Linger != seconds(30)) {
 		without(linger, "replay.linger", `where event.id is "", as the RPC ends with its client`, remove)
 	}
 }

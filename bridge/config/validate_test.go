@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// inGo is a configuration as an embedder fills it.
+// inGo returns a configuration as filled in by an embedding program.
 func inGo(change func(r *Route)) Config {
 	r := Route{Path: "/a", RPC: "p.S/M", Upstream: "app"}
 	if change != nil {
@@ -28,15 +28,15 @@ func TestValidateInGo(t *testing.T) {
 		want   string
 	}{
 		{
-			"void by its value", func(r *Route) { r.Join = "held" },
+			"without effect by its value", func(r *Route) { r.Join = "held" },
 			"routes[0].join: join has no effect without share: true, as each client has an RPC of its own, from its first message; add share: true, or remove it",
 		},
-		{"void but default", func(r *Route) { r.Join, r.SlowClient = "live", "disconnect" }, ""},
+		{"without effect but default", func(r *Route) { r.Join, r.SlowClient = "live", "disconnect" }, ""},
 		{
 			"body without POST", func(r *Route) { r.Request.Body = &Fields{All: true} },
 			"routes[0].request.body: request.body has no effect where methods does not name POST; remove it, or write methods: [GET, POST]",
 		},
-		{"no body without POST", func(r *Route) { r.Request.Body = &Fields{} }, ""},
+		{"body: false without POST", func(r *Route) { r.Request.Body = &Fields{} }, ""},
 		{
 			"fields of both kinds", func(r *Route) { r.Request.Query = Fields{All: true, Paths: []string{"a"}} },
 			"routes[0].request.query: allows all fields and lists some; keep one of the two",
@@ -55,7 +55,7 @@ func TestValidateInGo(t *testing.T) {
 			}
 		}, ""},
 		{
-			"a constant that holds itself", func(r *Route) {
+			"a constant that contains itself", func(r *Route) {
 				own := map[string]any{}
 				own["a"] = own
 				r.Request.Set = own
@@ -75,7 +75,7 @@ func TestValidateInGo(t *testing.T) {
 			"negative attempts", func(r *Route) { r.Reconnect = &Reconnect{Attempts: new(-1)} },
 			"routes[0].reconnect.attempts: must be from 0, which is without end, to 1000000",
 		},
-		{"no code at all", func(r *Route) { r.Reconnect = &Reconnect{Codes: []string{}} }, ""},
+		{"no codes", func(r *Route) { r.Reconnect = &Reconnect{Codes: []string{}} }, ""},
 	} {
 		err := inGo(c.change).Validate()
 		got := ""
@@ -112,8 +112,7 @@ func TestConstantsAreNormal(t *testing.T) {
 	}
 }
 
-// A configuration that Validate accepts is accepted with its defaults written out,
-// and one that it refuses is refused then too.
+// Validate gives the same verdict on a configuration and on the one with its defaults.
 func TestValidateAgreesWithDefaults(t *testing.T) {
 	of := func(words ...string) *rapid.Generator[string] { return rapid.SampledFrom(append(words, "")) }
 	duration := rapid.SampledFrom([]Duration{0, 0, -1, Duration(1e6), seconds(1), seconds(30), 100 * hour})
@@ -121,7 +120,6 @@ func TestValidateAgreesWithDefaults(t *testing.T) {
 		if rapid.Bool().Draw(t, name+" set") {
 			return new(duration.Draw(t, name))
 		}
-
 		return nil
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -169,7 +167,7 @@ func TestValidateAgreesWithDefaults(t *testing.T) {
 	})
 }
 
-// Keys that are listed as unsupported are refused by name.
+// The unsupported keys are refused by name.
 func TestUnsupportedIsRefused(t *testing.T) {
 	listed := unsupported()
 	for _, l := range listed {

@@ -43,36 +43,32 @@ func (v *validator) upstream(name string, at place) {
 		v.duration(at.key("ping").key("every").path, u.Ping.Every, 100*least, hour)
 		v.duration(at.key("ping").key("timeout").path, u.Ping.Timeout, 100*least, hour)
 	}
-	// Below it a backend that is merely silent would be probed again and again.
+	// A shorter keepalive would keep probing backends that are merely silent.
 	v.duration(at.key("keepalive").path, u.Keepalive, seconds(10), hour)
 	v.reconnect(u.Reconnect, defaultReconnect(), "left at its default", at.key("reconnect"))
 }
 
-// target checks that gRPC can make something of a target, as far as that can be seen.
+// target checks the form of a gRPC target, as far as it can be checked here.
 func (v *validator) target(path, target string) {
 	const forms = "127.0.0.1:50051, dns:///app:50051 or unix:///run/app.sock"
 	scheme, rest, hasScheme := strings.Cut(target, ":")
 	switch {
 	case target == "":
 		v.errorf(path, "target is required; set it to the backend's address, such as %s", forms)
-
 		return
 	case strings.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r > '~' }):
 		v.errorf(path, "must be printable ASCII without spaces, such as %s", forms)
-
 		return
 	case hasScheme && (scheme == "http" || scheme == "https"):
 		v.errorf(path, "a gRPC target has no %s://; write host:port, such as %s", scheme, forms)
-
 		return
 	case hasScheme && isScheme(scheme):
 		if strings.Trim(rest, "/") == "" {
 			v.errorf(path, "names nothing after its scheme; write an address, such as %s", forms)
 		}
-
 		return
 	case strings.Contains(target, "://"):
-		return // whether gRPC has a resolver for the scheme is the upstream's to say
+		return // package upstream checks for a resolver
 	}
 	if _, port, err := net.SplitHostPort(target); err != nil || port == "" { // ":50051" is this machine's
 		v.errorf(path, "must be host:port or a gRPC target with a scheme, such as %s", forms)
@@ -107,8 +103,8 @@ func (v *validator) tls(t *TLS, at place) {
 	}
 }
 
-// staticMetadata checks a name and a value that are sent with every call. An empty
-// value is fine: it is dropped, so that a variable can switch it off.
+// staticMetadata checks a name and a value that are sent with every call. An empty value is valid: it
+// is dropped, so that a variable can disable the metadata.
 func (v *validator) staticMetadata(name, value string, at place) {
 	switch wrong := badMetadataName(name); {
 	case wrong != "":
@@ -138,7 +134,7 @@ func (v *validator) schema(s Schema, at place) {
 	v.fileNames(s.Proto.ImportPaths, at.key("import_paths"))
 }
 
-// fileNames checks a list of files: none empty, none twice.
+// fileNames checks a list of files: none is empty or repeated.
 func (v *validator) fileNames(names []string, at place) {
 	for i, name := range names {
 		path := at.index(i).path

@@ -26,8 +26,8 @@ const (
 	HeartbeatEvent   = "event"
 )
 
-// allowedValues are what an enumerated key may be, its default first; nil for the keys
-// that are not enumerated. Validation and the JSON Schema both go by it.
+// allowedValues returns the values of an enumerated key, its default first, or nil for other keys.
+// Validation and the JSON Schema use it.
 func allowedValues(pattern string) []string {
 	switch pattern {
 	case "upstreams.*.protocol":
@@ -51,7 +51,7 @@ func allowedValues(pattern string) []string {
 	}
 }
 
-// renamedValue returns what a value that an earlier release took is written as now, or "".
+// renamedValue returns the current form of a value from an earlier release, or "".
 func renamedValue(pattern, value string) string {
 	if pattern != "routes[].share" {
 		return ""
@@ -66,7 +66,7 @@ func renamedValue(pattern, value string) string {
 	}
 }
 
-// codeNames are the names of gRPC's codes, but for OK, which is no failure.
+// codeNames returns the names of the gRPC codes except OK, which is not a failure.
 func codeNames() []string {
 	return []string{
 		"CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",

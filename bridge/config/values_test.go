@@ -68,7 +68,7 @@ func TestStringsParseBack(t *testing.T) {
 	})
 }
 
-// The first allowed value is the default, and each is accepted by Validate.
+// The first allowed value is the default, and Validate accepts each of them.
 func TestAllowedValues(t *testing.T) {
 	if len(allowedValues("routes[].path")) != 0 {
 		t.Error("a path is enumerated")
