@@ -7,24 +7,22 @@ import (
 	"time"
 )
 
-// Snapshot returns what the client has seen up to now.
+// Snapshot returns everything that the client has seen so far.
 func (c *Client) Snapshot() Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-
 	return c.snapshot()
 }
 
 // snapshot needs c.mu.
 func (c *Client) snapshot() Snapshot {
 	s := c.seen
-	s.Events = slices.Clip(s.Events) // appending to it must not reach the client's
-
+	s.Events = slices.Clip(s.Events) // an append must not overwrite the client's
 	return s
 }
 
-// Await waits until done says so of what was seen, and returns that. If the connection ends first, or time runs out, it
-// fails the test, says what was waited for, and prints what was seen instead.
+// Await waits until done returns true and returns that snapshot. If the connection ends first, or on a
+// timeout, it fails the test with what it waited for and the current snapshot.
 func (c *Client) Await(what string, done func(s Snapshot) bool) Snapshot {
 	c.tb.Helper()
 
@@ -52,7 +50,8 @@ func (c *Client) Await(what string, done func(s Snapshot) bool) Snapshot {
 	}
 }
 
-// patience is how long an Await may take: it leaves the test a second of its own time to fail in.
+// patience returns the timeout of an Await. It ends a second before the test's deadline, so that the
+// test can still report the failure.
 func (c *Client) patience() time.Duration {
 	if limited, ok := c.tb.(interface{ Deadline() (time.Time, bool) }); ok {
 		if deadline, ok := limited.Deadline(); ok {
@@ -63,17 +62,15 @@ func (c *Client) patience() time.Duration {
 	return patience
 }
 
-// AwaitEvents waits for n events in all, control events included, and returns the first n.
+// AwaitEvents waits for n events in total, including control events, and returns the first n.
 func (c *Client) AwaitEvents(n int) []Event {
 	c.tb.Helper()
-
 	return c.Await(fmt.Sprintf("%d events", n), func(s Snapshot) bool { return len(s.Events) >= n }).Events[:n]
 }
 
-// AwaitMessages waits for n events in all that are no control events, and returns the first n.
+// AwaitMessages waits for n events in total, without control events, and returns the first n.
 func (c *Client) AwaitMessages(n int) []Event {
 	c.tb.Helper()
-
 	return c.Await(fmt.Sprintf("%d messages", n), func(s Snapshot) bool { return len(s.Messages()) >= n }).Messages()[:n]
 }
 
@@ -87,7 +84,6 @@ func (c *Client) AwaitNamed(name string, after int) Event {
 		for _, event := range s.Events[min(after, len(s.Events)):] {
 			if event.Name == name {
 				found = event
-
 				return true
 			}
 		}
@@ -101,21 +97,19 @@ func (c *Client) AwaitNamed(name string, after int) Event {
 // AwaitStatus waits for the head of the current connection's response and returns its status.
 func (c *Client) AwaitStatus() int {
 	c.tb.Helper()
-
 	return c.Await("a response", func(s Snapshot) bool { return s.Status != 0 }).Status
 }
 
-// AwaitEnd waits for the end of the current connection and returns how it ended, as [Snapshot.Ended] has it.
+// AwaitEnd waits for the end of the current connection and returns its [Snapshot.Ended].
 func (c *Client) AwaitEnd() error {
 	c.tb.Helper()
-
 	return c.Await("the end of the connection", func(s Snapshot) bool { return s.Ended != nil }).Ended
 }
 
-// shownBlocks is how many of the newest blocks a Snapshot prints.
+// shownBlocks is the maximum number of blocks that a Snapshot prints.
 const shownBlocks = 40
 
-// String prints what was seen for a test's log, the newest blocks last.
+// String formats the snapshot for a test's log, the newest blocks last.
 func (s Snapshot) String() string {
 	var b strings.Builder
 

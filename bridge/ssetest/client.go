@@ -14,81 +14,86 @@ import (
 	"time"
 )
 
-// patience is how long an Await waits before it fails the test, unless the test itself has to end sooner.
+// patience is the timeout of an Await, unless the test's deadline is earlier.
 const patience = 10 * time.Second
 
-// Options say how a [Client] connects. The zero value is what `new EventSource(url)` does, on a route with ids.
+// Options say how a [Client] connects. The zero value behaves like `new EventSource(url)` on a route
+// with ids.
 type Options struct {
-	// NoIDs is true for a route without ids; Literals are its data values that are not JSON.
+	// NoIDs is true for a route without ids. Literals are the data values that are not JSON.
 	NoIDs    bool
 	Literals []string
 
-	// Method is GET if empty. Body is sent as ContentType, application/json if that is empty.
+	// Method is GET if empty. Body is sent as ContentType, or as application/json if that is empty.
 	Method, Body, ContentType string
 	// Header is sent with each request.
 	Header http.Header
-	// LastEventID is what the first request carries; later ones carry what the stream said.
+	// LastEventID is sent with the first request; later requests send the stream's last id.
 	LastEventID string
 
-	// Transport carries the requests. Nil is an HTTP/1.1 transport of the client's own; with H2C one that speaks HTTP/2
-	// in clear.
+	// Transport carries the requests. Nil means an HTTP/1.1 transport of the client's own or, with H2C,
+	// one for HTTP/2 without TLS.
 	Transport http.RoundTripper
 	H2C       bool
-	// CutAfter cuts the first connection after exactly that many bytes of the body; nil never. new(0) cuts after the head.
+	// CutAfter cuts the first connection after exactly this many bytes of the body; nil never cuts.
+	// new(0) cuts after the head.
 	CutAfter *int64
 }
 
-// Client keeps an event stream as a browser's EventSource does, but comes back only when [Client.Reconnect] tells it to.
-// It records everything, over all its connections. A breach of the wire contract fails the test at once, by tb.Errorf.
+// Client keeps an event stream like a browser's EventSource, but reconnects only in [Client.Reconnect].
+// It records everything over all its connections. A violation of the wire contract fails the test at
+// once, by tb.Errorf.
 //
-// Its methods may be called by several goroutines, but Reconnect, Close and the Awaits are meant for the test's own.
+// Its methods are safe for concurrent use, but only the test's goroutine should call Reconnect, Close
+// and the Awaits.
 type Client struct {
 	tb      testing.TB
 	url     string
 	options Options
 	http    *http.Client
-	close   func() // of the transport's idle connections
+	close   func() // closes the transport's idle connections
 
 	mu      sync.Mutex
 	seen    Snapshot
 	changed chan struct{}      // closed and replaced whenever seen changes
-	cutNext *int64             // of the next connection
-	cancel  context.CancelFunc // of the current connection
+	cutNext *int64             // applies to the next connection
+	cancel  context.CancelFunc // cancels the current connection
 	done    chan struct{}      // closed when the current connection's goroutine has returned
 }
 
-// Snapshot is what a client has seen up to a moment.
+// Snapshot is everything that a client has seen at one moment.
 type Snapshot struct {
 	// Events are all events of all connections, in order.
 	Events []Event
-	// Gaps counts the stream-gap events among them.
+	// Gaps counts the stream-gap events in Events.
 	Gaps int
 	// Heartbeats counts the heartbeat comments.
 	Heartbeats int
-	// LastEventID is what the next connection will send.
+	// LastEventID is the id that the next connection will send.
 	LastEventID string
 	// Retry is the newest reconnection time; 0 if there was none.
 	Retry time.Duration
 
-	// Connections counts the requests made, the current one included.
+	// Connections counts the requests, including the current one.
 	Connections int
-	// Status is the HTTP status of the current connection; 0 while its head has not come.
+	// Status is the HTTP status of the current connection; 0 until the response's head arrives.
 	Status int
-	// Header is its head.
+	// Header is the head of the current response.
 	Header http.Header
-	// Body is what came with a status other than 200, up to 64 KiB.
+	// Body is the body of a response with a status other than 200, up to 64 KiB.
 	Body string
-	// Ended is nil while the connection lasts. Then it is io.EOF after a clean end, wraps io.ErrUnexpectedEOF after a
-	// cut, and else says why there was no stream.
+	// Ended is nil while the connection lasts. Afterwards it is io.EOF for a clean end, wraps
+	// io.ErrUnexpectedEOF for a cut, or says why the response is not a stream.
 	Ended error
 }
 
-// Messages are the events that are no control events.
+// Messages returns the events without the control events.
 func (s Snapshot) Messages() []Event {
 	return slices.DeleteFunc(slices.Clone(s.Events), Event.Control)
 }
 
-// Connect starts a client and returns at once, before its request is answered. The client is closed when the test ends.
+// Connect starts a client and returns before its request is answered. The end of the test closes the
+// client.
 func Connect(tb testing.TB, url string, options Options) *Client {
 	tb.Helper()
 
@@ -121,13 +126,13 @@ func (c *Client) CutNext(n int64) {
 	c.cutNext = &n
 }
 
-// Reconnect ends the current connection, if it lasts, and connects anew with the last event id.
+// Reconnect ends the current connection, if it lasts, and connects again with the last event id.
 func (c *Client) Reconnect() {
 	c.hangUp()
 	c.connect()
 }
 
-// Close ends the client and waits for its goroutine. Closing twice is fine.
+// Close ends the client and waits for its goroutine. It may be called twice.
 func (c *Client) Close() {
 	c.hangUp()
 	c.close()
@@ -143,7 +148,7 @@ func (c *Client) hangUp() {
 	<-done
 }
 
-// connect starts the goroutine of a connection; the one before has been joined.
+// connect starts a connection's goroutine. The previous one has been joined.
 func (c *Client) connect() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -166,7 +171,7 @@ func (c *Client) connect() {
 	}()
 }
 
-// judge fails the test for what a stream must never do.
+// judge fails the test for a violation or an endless line.
 func (c *Client) judge(ctx context.Context, err error) {
 	if _, ok := errors.AsType[*Violation](err); ok || ctx.Err() == nil && errors.Is(err, errLongLine) {
 		c.tb.Errorf("%v\n%s", err, c.Snapshot())
@@ -195,7 +200,7 @@ func (c *Client) stream(ctx context.Context, lastID string, cut *int64) error {
 		return fmt.Errorf("ssetest: no answer: %w", err)
 	}
 
-	defer resp.Body.Close() //nolint:errcheck // the body has been read, or is given up
+	defer resp.Body.Close() //nolint:errcheck // the body is read or abandoned
 
 	if resp.StatusCode != http.StatusOK {
 		return c.refused(resp)
@@ -240,7 +245,8 @@ func (c *Client) request(ctx context.Context, lastID string) (*http.Request, err
 	return req, nil
 }
 
-// refused takes an answer that is no stream. 204 makes an EventSource stop, everything else makes it fail for good.
+// refused records a response that is not a stream. A 204 makes an EventSource stop; any other status
+// makes it fail for good.
 func (c *Client) refused(resp *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	c.update(func(s *Snapshot) { s.Status, s.Header, s.Body = resp.StatusCode, resp.Header, string(body) })
@@ -255,7 +261,7 @@ func (c *Client) refused(resp *http.Response) error {
 	}
 }
 
-// record reads events to the end of the body.
+// record records events up to the end of the body.
 func (c *Client) record(body io.Reader) error {
 	reader := NewReader(body, Mode{
 		IDs: !c.options.NoIDs, Literals: c.options.Literals,

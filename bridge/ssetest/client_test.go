@@ -15,8 +15,7 @@ import (
 	"time"
 )
 
-// recorder is a testing.TB that takes failures instead of failing. The embedded one does the
-// rest.
+// recorder is a testing.TB that records failures. It passes all other calls on.
 type recorder struct {
 	testing.TB
 
@@ -39,7 +38,6 @@ func (r *recorder) Fatalf(format string, args ...any) {
 func (r *recorder) all() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-
 	return strings.Join(r.failures, "\n")
 }
 
@@ -49,7 +47,7 @@ func writeHead(w http.ResponseWriter) {
 	w.Header().Set("X-Accel-Buffering", "no")
 }
 
-// serve answers every request with a stream of the given bytes, and hangs up cleanly.
+// serve answers every request with a stream of the given bytes and closes it cleanly.
 func serve(t *testing.T, stream string) string {
 	t.Helper()
 
@@ -59,7 +57,7 @@ func serve(t *testing.T, stream string) string {
 	})
 }
 
-// say writes and flushes; a client that is gone is none of its business.
+// say writes and flushes. It ignores the error of a client that has left.
 func say(t *testing.T, w http.ResponseWriter, stream string) {
 	t.Helper()
 
@@ -105,8 +103,8 @@ func TestClientReads(t *testing.T) {
 	}
 }
 
-// TestClientComesBack holds the client's Last-Event-ID to the standard over several connections.
-func TestClientComesBack(t *testing.T) {
+// TestClientReconnects checks the client's Last-Event-ID over several connections against the standard.
+func TestClientReconnects(t *testing.T) {
 	ids := make(chan string, 3)
 	url := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
 		ids <- r.Header.Get("Last-Event-ID")
@@ -120,7 +118,7 @@ func TestClientComesBack(t *testing.T) {
 
 		say(t, w, "retry: 5\nid: "+id+"\nevent: stream-open\ndata: {}\n\n")
 		say(t, w, "id: E-7\nevent: stream-gap\ndata: {\"reason\":\"expired\",\"lastEventId\":\"E-1\",\"resumedFrom\":\"E-7\"}\n\n")
-		<-r.Context().Done() // until the client goes
+		<-r.Context().Done() // until the client leaves
 	})
 
 	c := Connect(t, url, Options{LastEventID: "mine"})
@@ -166,7 +164,7 @@ func TestClientPosts(t *testing.T) {
 	}
 }
 
-// TestClientFailsTheTest holds that a violation fails the test by itself.
+// TestClientFailsTheTest checks that a violation fails the test without an assertion.
 func TestClientFailsTheTest(t *testing.T) {
 	for name, tc := range map[string]struct {
 		handler http.HandlerFunc
@@ -176,7 +174,7 @@ func TestClientFailsTheTest(t *testing.T) {
 			writeHead(w)
 			say(t, w, opened+"event: error\ndata: {}\n\n")
 		}, "onerror"},
-		"no last word": {func(w http.ResponseWriter, _ *http.Request) {
+		"no final event": {func(w http.ResponseWriter, _ *http.Request) {
 			writeHead(w)
 			say(t, w, opened)
 		}, "closed after"},
@@ -211,13 +209,13 @@ func TestClientFailsTheTest(t *testing.T) {
 			c := Connect(tb, serveFunc(t, tc.handler), Options{})
 
 			if _, ok := errors.AsType[*Violation](c.AwaitEnd()); !ok || !strings.Contains(tb.all(), tc.want) {
-				t.Errorf("the test was told %q, want %q", tb.all(), tc.want)
+				t.Errorf("the failure is %q, want %q", tb.all(), tc.want)
 			}
 		})
 	}
 }
 
-// TestAwaitFails holds that a test is told what was waited for and what was seen.
+// TestAwaitFails checks that a failed Await reports what it waited for and what the client has seen.
 func TestAwaitFails(t *testing.T) {
 	tb := &recorder{TB: t}
 	c := Connect(tb, serve(t, opened+message+ended), Options{})
@@ -234,7 +232,7 @@ func TestAwaitFails(t *testing.T) {
 	}
 }
 
-// TestAwaitRunsOut waits for a stream that says nothing, in a bubble's time.
+// TestAwaitRunsOut waits for a silent stream, in virtual time.
 func TestAwaitRunsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tb := &recorder{TB: t}
@@ -252,16 +250,15 @@ func TestAwaitRunsOut(t *testing.T) {
 		}
 
 		c.Close()
-		c.Close() // twice is fine
+		c.Close() // a second Close is allowed
 	})
 }
 
-// silent is a transport on which no answer ever comes.
+// silent is a transport that never answers.
 type silent struct{}
 
 func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
-
 	return nil, r.Context().Err()
 }
 
@@ -269,7 +266,6 @@ func TestClientIsRefused(t *testing.T) {
 	url := serveFunc(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/stop" {
 			w.WriteHeader(http.StatusNoContent)
-
 			return
 		}
 
@@ -297,7 +293,7 @@ func TestClientIsRefused(t *testing.T) {
 	}
 }
 
-// TestCutAtEveryByte cuts real connections, both ways, on both protocols.
+// TestCutAtEveryByte cuts real connections in both ways, on both protocols.
 func TestCutAtEveryByte(t *testing.T) {
 	const stream = opened + message
 
@@ -342,7 +338,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// TestCutCounts reads all that passes a cut connection, in both framings.
+// TestCutCounts reads everything that passes a cut connection, in both framings.
 func TestCutCounts(t *testing.T) {
 	const body = "0123456789abcdefghij"
 
@@ -370,7 +366,7 @@ func TestCutCounts(t *testing.T) {
 				t.Errorf("%s, cut after %d: %q", path, n, got)
 			}
 
-			// At exactly its length a body may be whole or cut: that is the framing's to say.
+			// At exactly its length a body may be complete or cut, depending on the framing.
 			if n < len(body) && !errors.Is(err, io.ErrUnexpectedEOF) || n > len(body) && err != nil {
 				t.Errorf("%s, cut after %d: %v", path, n, err)
 			}

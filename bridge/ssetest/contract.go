@@ -17,15 +17,15 @@ const (
 	maxComments = 16 << 10
 )
 
-// finalID is the id of a stream that has come to its end: the last one, a checksum and a mark.
+// finalID matches the id of a completed stream: the last id, a checksum and a mark.
 var finalID = regexp.MustCompile(`^(.*)~[A-Z2-7]{3}~end$`)
 
 func isFinal(id string) bool { return finalID.MatchString(id) }
 
-// fieldOrder is the order of a block's lines, each at most once.
+// fieldOrder is the order of the lines in a block. Each occurs at most once.
 var fieldOrder = []string{"retry", "id", "event", "data"}
 
-// block is one block, as the contract sees it: one value a field.
+// block is one block with one value per field.
 type block struct {
 	fields []string // the names, in order
 	values [4]string
@@ -35,24 +35,24 @@ func (b *block) has(name string) bool { return slices.Contains(b.fields, name) }
 
 func (b *block) get(name string) string { return b.values[slices.Index(fieldOrder, name)] }
 
-// contract is the state of one stream against docs/events.md. It reads lines and interprets them by itself, strictly,
-// so that the Parser's forgiving reading can be compared with its own.
+// contract checks one stream against docs/events.md. It reads and interprets lines itself, strictly, so
+// that its result can be compared with the forgiving Parser's.
 //
 //	with ids      stream-open | stream-gap    {event | control | comment…}    stream-retry | stream-end | stream-error
 //	without       : ok  retry: n              {event | control | comment…}    stream-retry | stream-end | stream-error
 type contract struct {
 	mode     Mode
-	lines    int   // read so far
-	comments int   // bytes of comments in a row
+	lines    int   // lines read
+	comments int   // bytes of consecutive comments
 	open     block // being read
-	last     block // the newest finished one
-	blocks   int   // finished
+	last     block // the newest finished block
+	blocks   int   // finished blocks
 	lastID   string
-	closed   string // the name of the control event after which nothing may come
-	stale    bool   // stream-stale was the newer of stream-stale and stream-live
+	closed   string // the control event that ended the stream
+	stale    bool   // stream-stale came after the last stream-live
 }
 
-// line takes one line. Its error is a *Violation.
+// line checks one line. Its error is a *Violation.
 func (c *contract) line(line []byte, ending string) error {
 	c.lines++
 
@@ -74,7 +74,7 @@ func (c *contract) line(line []byte, ending string) error {
 	}
 }
 
-// encoding holds each line to what all of them are held to.
+// encoding checks the rules that apply to every line.
 func (c *contract) encoding(line []byte, ending string) error {
 	switch {
 	case ending == "":
@@ -92,7 +92,8 @@ func (c *contract) encoding(line []byte, ending string) error {
 	return nil
 }
 
-// prelude takes the first two lines of a route without ids: a comment and a reconnection time, without an empty line.
+// prelude checks the first two lines of a route without ids: a comment and a reconnection time, without
+// an empty line.
 func (c *contract) prelude(line []byte) error {
 	if c.lines == 1 && string(line) != ": ok" {
 		return violation(line, `a stream without ids begins with ": ok"`)
@@ -129,7 +130,7 @@ func (c *contract) comment(line []byte) error {
 	return nil
 }
 
-// field takes a line of a block.
+// field checks a line of a block.
 func (c *contract) field(line []byte) error {
 	name, value, ok := strings.Cut(string(line), ": ")
 	place := slices.Index(fieldOrder, name)
@@ -180,8 +181,8 @@ func checkID(line []byte, id string) error {
 	return nil
 }
 
-// escaped reports whether each percent sign of an id begins an escape. Only the ids of messages are the bridge's own
-// spelling throughout: stream-open may repeat a client's, which may be anything.
+// escaped reports whether each percent sign of an id begins an escape. The rule applies only to the ids
+// of messages, which the bridge spells itself; stream-open may repeat any id of a client.
 func escaped(id string) bool {
 	for i := range len(id) {
 		if id[i] == '%' && (i+2 >= len(id) || !isHex(id[i+1]) || !isHex(id[i+2])) {
@@ -205,7 +206,7 @@ func checkName(line []byte, name string) error {
 	return nil
 }
 
-// finish takes the empty line that ends a block.
+// finish checks the empty line that ends a block.
 func (c *contract) finish() error {
 	b := c.open
 
@@ -231,7 +232,7 @@ func (c *contract) finish() error {
 	return nil
 }
 
-// role holds a block to what it is: a control event, a heartbeat or a message.
+// role checks a block as a control event, a heartbeat or a message.
 func (c *contract) role(b *block) error {
 	name := b.get("event")
 
@@ -257,7 +258,6 @@ func (c *contract) heartbeat(b *block) error {
 	if b.has("id") || b.get("data") != "{}" {
 		return violation([]byte(b.get("data")), "a heartbeat event has no id, and the data {}")
 	}
-
 	return nil
 }
 
@@ -268,7 +268,6 @@ func (c *contract) message(b *block) error {
 		if b.has("event") || b.has("id") && !c.mode.IDs {
 			return violation([]byte(data), "a literal has no name, and an id only where there are ids")
 		}
-
 		return nil
 	}
 
@@ -286,7 +285,7 @@ func (c *contract) message(b *block) error {
 	return compactJSON(data)
 }
 
-// compactJSON holds data to JSON as an encoder writes it that adds no blank.
+// compactJSON checks that data is JSON without spaces between tokens.
 func compactJSON(data string) error {
 	var compacted bytes.Buffer
 	if err := json.Compact(&compacted, []byte(data)); err != nil {
@@ -300,7 +299,7 @@ func compactJSON(data string) error {
 	return nil
 }
 
-// agrees compares what the Parser made of the newest block with the contract's own reading.
+// agrees compares the Parser's result for the newest block with the contract's own.
 func (c *contract) agrees(event Event) error {
 	if event.Name != c.last.get("event") || event.Data != c.last.get("data") || event.ID != c.lastID ||
 		event.HasID != c.last.has("id") {
@@ -310,7 +309,7 @@ func (c *contract) agrees(event Event) error {
 	return nil
 }
 
-// end takes the clean end of the body.
+// end checks the clean end of the body.
 func (c *contract) end() error {
 	switch {
 	case len(c.open.fields) > 0:

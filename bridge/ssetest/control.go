@@ -7,18 +7,18 @@ import (
 	"slices"
 )
 
-// The words that control events may use, as docs/events.md lists them.
+// The words of control events in docs/events.md.
 var (
 	gapReasons   = []string{"expired", "forgotten", "restarted", "lagged", "upstream", "untranscodable"}
 	retryReasons = []string{"shed", "drain", "reload", "max_age", "upstream", "lagged", "idle"}
 
-	// statusName is a code as google.rpc.Code spells it; one of the backend's own is its number.
+	// statusName matches a code's name in google.rpc.Code, or the number of a code that is not in it.
 	statusName = regexp.MustCompile(`^(CANCELLED|UNKNOWN|INVALID_ARGUMENT|DEADLINE_EXCEEDED|NOT_FOUND|ALREADY_EXISTS|` +
 		`PERMISSION_DENIED|UNAUTHENTICATED|RESOURCE_EXHAUSTED|FAILED_PRECONDITION|ABORTED|OUT_OF_RANGE|UNIMPLEMENTED|` +
 		`INTERNAL|UNAVAILABLE|DATA_LOSS|-?[1-9][0-9]*)$`)
 )
 
-// shape is the JSON object of a control event: what each key is to hold.
+// shape is the JSON object of a control event, with a check for each key.
 type shape struct {
 	required, optional map[string]func(json.RawMessage) bool
 }
@@ -44,7 +44,7 @@ var shapes = map[string]shape{
 	},
 }
 
-// control holds a control event to its row of the table.
+// control checks a control event against its shape and its rules.
 func (c *contract) control(name string, b *block) error {
 	data, id := b.get("data"), b.get("id")
 
@@ -53,7 +53,7 @@ func (c *contract) control(name string, b *block) error {
 		return violation([]byte(name), "names that begin with stream- are control events, and this is none of them")
 	}
 
-	if err := want.holds(name, data); err != nil {
+	if err := want.matches(name, data); err != nil {
 		return err
 	}
 
@@ -64,11 +64,9 @@ func (c *contract) control(name string, b *block) error {
 		if (id != "") != c.mode.IDs || isFinal(id) {
 			return violation([]byte(id), "stream-gap carries the position it goes on from, on a route with ids")
 		}
-
 		return nil
 	case "stream-end", "stream-error":
 		c.closed = name
-
 		return c.final(name, id)
 	}
 
@@ -79,7 +77,6 @@ func (c *contract) control(name string, b *block) error {
 	switch name {
 	case "stream-retry":
 		c.closed = name
-
 		return retryBlock(b)
 	case "stream-stale", "stream-live":
 		return c.staleness(name)
@@ -101,47 +98,47 @@ func (c *contract) streamOpen(b *block) error {
 	return nil
 }
 
-// final holds the last words to their id: that of the last block, marked as final.
+// final checks the id of the last block: the previous block's id, marked as final.
 func (c *contract) final(name, id string) error {
 	last := c.lastID
-	if told := finalID.FindStringSubmatch(last); told != nil {
-		last = told[1]
+	if match := finalID.FindStringSubmatch(last); match != nil {
+		last = match[1]
 	}
 
 	if !c.mode.IDs {
 		last = ""
 	}
 
-	if told := finalID.FindStringSubmatch(id); told == nil || told[1] != "" && told[1] != last {
+	if match := finalID.FindStringSubmatch(id); match == nil || match[1] != "" && match[1] != last {
 		return violation([]byte(id), "%s carries the final id of %q", name, last)
 	}
 
 	return nil
 }
 
-// retryBlock holds stream-retry to its retry, and the status of the RPC to its reason.
+// retryBlock checks that stream-retry has a retry, and the RPC's status only with the reason upstream.
 func retryBlock(b *block) error {
 	if !b.has("retry") {
 		return violation(nil, "stream-retry carries a retry")
 	}
 
-	var said map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(b.get("data")), &said); err != nil {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(b.get("data")), &fields); err != nil {
 		return violation([]byte(b.get("data")), "data is JSON: %v", err)
 	}
 
-	_, code := said["code"]
-	_, status := said["status"]
-	_, message := said["message"]
+	_, code := fields["code"]
+	_, status := fields["status"]
+	_, message := fields["message"]
 
-	if code != status || message && !code || code && string(said["reason"]) != `"upstream"` {
+	if code != status || message && !code || code && string(fields["reason"]) != `"upstream"` {
 		return violation([]byte(b.get("data")), "stream-retry names code and status together, and only of reason upstream")
 	}
 
 	return nil
 }
 
-// staleness holds stream-stale and stream-live to their turns.
+// staleness checks that stream-stale and stream-live alternate.
 func (c *contract) staleness(name string) error {
 	stale := name == "stream-stale"
 	if stale == c.stale {
@@ -153,29 +150,29 @@ func (c *contract) staleness(name string) error {
 	return nil
 }
 
-// holds compares data with the shape.
-func (s shape) holds(name, data string) error {
+// matches checks data against the shape.
+func (s shape) matches(name, data string) error {
 	if err := compactJSON(data); err != nil {
 		return err
 	}
 
-	var said map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(data), &said); err != nil || said == nil {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(data), &fields); err != nil || fields == nil {
 		return violation([]byte(data), "the data of %s is an object", name)
 	}
 
 	for _, key := range slices.Sorted(maps.Keys(s.required)) {
-		if value, ok := said[key]; !ok || !s.required[key](value) {
+		if value, ok := fields[key]; !ok || !s.required[key](value) {
 			return violation([]byte(data), "the data of %s has a proper %q", name, key)
 		}
 	}
 
-	for _, key := range slices.Sorted(maps.Keys(said)) {
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if _, ok := s.required[key]; ok {
 			continue
 		}
 
-		if holds, ok := s.optional[key]; !ok || !holds(said[key]) {
+		if valid, ok := s.optional[key]; !ok || !valid(fields[key]) {
 			return violation([]byte(data), "the data of %s has no such %q", name, key)
 		}
 	}
@@ -185,28 +182,24 @@ func (s shape) holds(name, data string) error {
 
 func isString(raw json.RawMessage) bool {
 	var s *string
-
 	return json.Unmarshal(raw, &s) == nil && s != nil
 }
 
 func oneOf(words []string) check {
 	return func(raw json.RawMessage) bool {
 		var s string
-
 		return json.Unmarshal(raw, &s) == nil && slices.Contains(words, s)
 	}
 }
 
 func isStatusName(raw json.RawMessage) bool {
 	var s string
-
 	return json.Unmarshal(raw, &s) == nil && statusName.MatchString(s)
 }
 
-// isCode is a gRPC code other than OK, as a number.
+// isCode reports whether raw is the number of a gRPC code other than OK.
 func isCode(raw json.RawMessage) bool {
 	var n int32
-
 	return json.Unmarshal(raw, &n) == nil && n != 0
 }
 
@@ -225,7 +218,7 @@ func isStringMap(raw json.RawMessage) bool {
 	return true
 }
 
-// isObjects is a list of Any messages as JSON.
+// isObjects reports whether raw is a list of Any messages in JSON.
 func isObjects(raw json.RawMessage) bool {
 	var list []map[string]json.RawMessage
 	if json.Unmarshal(raw, &list) != nil || len(list) == 0 {

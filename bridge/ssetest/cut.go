@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// cutReader ends a body after exactly left bytes, as if the connection were lost there. Closing a body that has not ended
-// closes its connection, or resets its HTTP/2 stream.
+// cutReader ends a body after exactly left bytes, as if the connection were lost there. Closing an
+// unfinished body closes its connection, or resets its HTTP/2 stream.
 type cutReader struct {
 	body io.ReadCloser
 	left int64
@@ -29,8 +29,9 @@ func (c *cutReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// CutTransport returns an HTTP/1.1 transport that resets each connection after exactly n bytes of the response's body,
-// chunk framing not counted, for clients other than [Client]. 0 cuts after the head. A connection carries one request.
+// CutTransport returns an HTTP/1.1 transport that resets each connection after exactly n bytes of the
+// response's body, without the chunk framing. It is for clients other than [Client]. 0 cuts after the
+// head. Each connection carries one request.
 func CutTransport(n int64) *http.Transport {
 	var dialer net.Dialer
 
@@ -52,15 +53,15 @@ func CutTransport(n int64) *http.Transport {
 	}
 }
 
-// Cut wraps a connection on which one HTTP/1.1 response is read: after exactly n bytes of its body the connection is
-// reset, and reading gives io.ErrUnexpectedEOF. The peer sees a client that is gone.
+// Cut wraps a connection for one HTTP/1.1 response. After exactly n bytes of the response's body it
+// resets the connection, and reading returns io.ErrUnexpectedEOF. To the peer the client is gone.
 func Cut(conn net.Conn, n int64) net.Conn {
 	return &cutConn{Conn: conn, body: bodyCounter{wanted: n}}
 }
 
 type cutConn struct {
 	net.Conn
-	body bodyCounter // used by the goroutine that reads
+	body bodyCounter // used by the reading goroutine
 }
 
 func (c *cutConn) Read(p []byte) (int, error) {
@@ -73,10 +74,10 @@ func (c *cutConn) Read(p []byte) (int, error) {
 
 	if c.body.over() {
 		if tcp, ok := c.Conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset instead of an orderly end; the latter is a cut too
+			_ = tcp.SetLinger(0) // reset; a FIN would be a cut too
 		}
 
-		_ = c.Close() // nothing is read any more
+		_ = c.Close() // nothing more is read
 
 		return kept, nil
 	}
@@ -84,13 +85,13 @@ func (c *cutConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// bodyCounter finds the n-th byte of a response's body among the bytes of its connection.
+// bodyCounter finds the n-th byte of a response's body in the bytes of its connection.
 type bodyCounter struct {
-	wanted int64 // bytes of body still to pass
+	wanted int64 // body bytes that may still pass
 
 	where part
-	line  strings.Builder // the head, or the line of a chunk's size
-	chunk int64           // bytes of the chunk still to come
+	line  strings.Builder // the head, or a chunk's size line
+	chunk int64           // remaining bytes of the chunk
 }
 
 type part int
@@ -107,7 +108,7 @@ const (
 // over reports whether the last wanted byte has passed.
 func (b *bodyCounter) over() bool { return b.where != inHead && b.wanted == 0 }
 
-// count takes bytes of the connection and returns how many of them pass.
+// count counts bytes of the connection and returns how many of them pass.
 func (b *bodyCounter) count(p []byte) int {
 	for i, c := range p {
 		if b.next(c); b.over() {
@@ -135,7 +136,7 @@ func (b *bodyCounter) next(c byte) {
 	}
 }
 
-// framing takes the bytes around the body, which are collected in line.
+// framing parses the bytes around the body, which line collects.
 func (b *bodyCounter) framing() {
 	text := b.line.String()
 
@@ -147,11 +148,11 @@ func (b *bodyCounter) framing() {
 		}
 	case b.where == inSize && strings.HasSuffix(text, "\r\n"):
 		size, _, _ := strings.Cut(strings.TrimSuffix(text, "\r\n"), ";")
-		b.chunk, _ = strconv.ParseInt(size, 16, 64) // the client itself complains of what is no number
+		b.chunk, _ = strconv.ParseInt(size, 16, 64) // the client reports an invalid size
 
 		b.where = inChunk
 		if b.chunk <= 0 {
-			b.where = inTrailer // a body shorter than wanted ends as it ends
+			b.where = inTrailer // a shorter body ends by itself
 		}
 	case b.where == inChunkEnd && text == "\r\n":
 		b.where = inSize

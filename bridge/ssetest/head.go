@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// CheckHead holds the head of an accepted stream to the wire contract. Its error is a *Violation.
+// CheckHead checks the head of a stream's response against the wire contract. Its error is a
+// *Violation.
 func CheckHead(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
 		return violation([]byte(resp.Status), "a stream is answered with 200")

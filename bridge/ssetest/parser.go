@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// maxLine bounds one line, in bytes, so that a runaway stream fails a test instead of the machine.
+// maxLine bounds one line, in bytes, so that an endless stream fails the test instead of the machine.
 const maxLine = 64 << 20
 
 var errLongLine = errors.New("ssetest: a line is too long")
 
-// byteOrderMark is what the decoding of the standard drops from the beginning of a stream.
+// byteOrderMark is dropped from the start of a stream by the standard's decoding.
 var byteOrderMark = []byte("\xEF\xBB\xBF")
 
-// Parser reads an event stream by section 9.2.6 of the standard, "interpreting an event stream". It is used by one
-// goroutine.
+// Parser reads an event stream by section 9.2.6 of the standard, "interpreting an event stream". One
+// goroutine may use it.
 type Parser struct {
 	r      *bufio.Reader
 	begun  bool // the first line has been read
-	most   int  // bytes of a line
-	skipLF bool // the line before ended in CR, so that a LF is its second half
+	most   int  // maximum bytes of a line
+	skipLF bool // after a CR, a LF belongs to the same line end
 
-	// check sees each line before it is interpreted; an error ends the parsing. ending is "\n", "\r", or "" for what is
-	// left at the end of the body.
+	// check sees each line before it is interpreted; an error ends the parsing. ending is "\n", "\r",
+	// or "" for an unfinished line at the end of the body.
 	check func(line []byte, ending string) error
 
 	// The block being read.
@@ -41,25 +41,25 @@ type Parser struct {
 	raw      []byte
 
 	// State that outlives a block.
-	idBuffer  string // the standard's last event id buffer; new with each stream
-	lastID    string // what was dispatched of it
+	idBuffer  string // the standard's last event id buffer
+	lastID    string // its value at the newest block
 	reconnect time.Duration
 	hasTime   bool
 }
 
-// NewParser returns a parser of the stream that r holds.
+// NewParser returns a parser of the stream in r.
 func NewParser(r io.Reader) *Parser {
 	return &Parser{r: bufio.NewReader(r), most: maxLine, check: func([]byte, string) error { return nil }}
 }
 
-// LastEventID is the last event id string: that of the newest finished block, also of one that dispatched nothing.
+// LastEventID returns the id after the newest finished block, including blocks without an event.
 func (p *Parser) LastEventID() string { return p.lastID }
 
-// ReconnectionTime is the newest retry, and whether there was one.
+// ReconnectionTime returns the newest retry, and whether there was one.
 func (p *Parser) ReconnectionTime() (time.Duration, bool) { return p.reconnect, p.hasTime }
 
-// Next returns the next event that is dispatched. At the end of the body it returns io.EOF, and discards what is
-// incomplete; an error of the reader is returned as it is.
+// Next returns the next dispatched event. At the end of the body it discards an incomplete block and
+// returns io.EOF. It returns an error of the reader unchanged.
 func (p *Parser) Next() (Event, error) {
 	for {
 		line, ending, err := p.readLine()
@@ -73,7 +73,7 @@ func (p *Parser) Next() (Event, error) {
 		}
 
 		switch {
-		case err != nil: // a line without an end is discarded
+		case err != nil: // an unfinished line is discarded
 			return Event{}, err
 		case len(line) > 0:
 			p.interpret(line)
@@ -85,7 +85,8 @@ func (p *Parser) Next() (Event, error) {
 	}
 }
 
-// readLine reads up to a CR, a LF or a CR LF. It never waits for the byte after a CR: that byte may be an hour away.
+// readLine reads up to a CR, a LF or a CR LF. It never waits for the byte after a CR, which may not
+// come for an hour.
 func (p *Parser) readLine() (line []byte, ending string, err error) {
 	for {
 		line = p.takePlain(line)
@@ -102,7 +103,6 @@ func (p *Parser) readLine() (line []byte, ending string, err error) {
 			p.skipLF = false
 		case c == '\n', c == '\r':
 			p.skipLF = c == '\r'
-
 			return line, string(c), nil
 		case len(line) == p.most:
 			return line, "", errLongLine
@@ -113,10 +113,10 @@ func (p *Parser) readLine() (line []byte, ending string, err error) {
 	}
 }
 
-// takePlain appends what is buffered of the line, but for its end. Long lines are taken at once: byte by byte, the race
-// detector makes milliseconds of them.
+// takePlain appends the buffered part of the line, without its end. Reading long lines byte by byte
+// would take milliseconds under the race detector.
 func (p *Parser) takePlain(line []byte) []byte {
-	buffered, _ := p.r.Peek(p.r.Buffered()) // it has so much
+	buffered, _ := p.r.Peek(p.r.Buffered()) // cannot fail
 	plain := buffered[:min(len(buffered), p.most-len(line))]
 
 	for _, end := range []byte("\r\n") {
@@ -132,12 +132,12 @@ func (p *Parser) takePlain(line []byte) []byte {
 	p.skipLF = false
 	p.raw = append(p.raw, plain...)
 	line = append(line, plain...)
-	_, _ = p.r.Discard(len(plain)) // as many are buffered
+	_, _ = p.r.Discard(len(plain)) // cannot fail
 
 	return line
 }
 
-// interpret takes one line that is not empty.
+// interpret interprets one non-empty line.
 func (p *Parser) interpret(line []byte) {
 	if !p.begun {
 		line = bytes.TrimPrefix(line, byteOrderMark)
@@ -149,7 +149,7 @@ func (p *Parser) interpret(line []byte) {
 	value = bytes.TrimPrefix(value, []byte(" "))
 
 	switch string(name) {
-	case "": // a comment; or nothing but the byte order mark
+	case "": // a comment, or only the byte order mark
 	case "event":
 		p.name = decode(value)
 	case "data":
@@ -166,14 +166,13 @@ func (p *Parser) interpret(line []byte) {
 	}
 }
 
-// dispatch ends a block and reports whether it is an event. The id counts even if it is none.
+// dispatch ends a block and reports whether it is an event. A block's id counts in both cases.
 func (p *Parser) dispatch() (Event, bool) {
 	p.begun = true
 	p.lastID = p.idBuffer
 
 	if len(p.data) == 0 {
 		p.name, p.hasID = "", false
-
 		return Event{}, false
 	}
 
@@ -187,8 +186,8 @@ func (p *Parser) dispatch() (Event, bool) {
 	return event, true
 }
 
-// milliseconds reads a retry value: ASCII digits only, else the field is ignored. A value that no clock can hold
-// is cut.
+// milliseconds parses a retry value. The standard ignores values with other characters than ASCII
+// digits. Values beyond a Duration are capped.
 func milliseconds(value string) (time.Duration, bool) {
 	if value == "" || strings.Trim(value, "0123456789") != "" {
 		return 0, false

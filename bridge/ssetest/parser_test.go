@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// parsed is an event without its raw bytes, which the tables leave out.
+// parsed is an event without its raw bytes, which the tables omit.
 type parsed struct {
 	id, name, data string
 	hasID          bool
@@ -39,7 +39,7 @@ func parseAll(t *testing.T, r io.Reader) (events []parsed, lastID string) {
 	}
 }
 
-// TestStandard holds the Parser to the text of the standard: its examples, and its rules one by one.
+// TestStandard checks the Parser against the standard's examples and against each of its rules.
 func TestStandard(t *testing.T) {
 	for _, tc := range []struct {
 		name, in string
@@ -87,14 +87,14 @@ func TestStandard(t *testing.T) {
 		// Retry.
 		{"retry", "retry: 3012\ndata: a\n\n", []parsed{{data: "a", retry: 3012 * time.Millisecond, hasRetry: true}}, ""},
 		{"retry 0", "retry: 0\ndata: a\n\n", []parsed{{data: "a", hasRetry: true}}, ""},
-		{"retry of the block before", "retry: 5\n\ndata: a\n\n", []parsed{{data: "a", retry: 5 * time.Millisecond, hasRetry: true}}, ""},
+		{"retry of the previous block", "retry: 5\n\ndata: a\n\n", []parsed{{data: "a", retry: 5 * time.Millisecond, hasRetry: true}}, ""},
 		{"no digits", "retry: 1.5\nretry: -1\nretry: 3s\nretry:\nretry: 1 \nretry: ١\ndata: a\n\n", []parsed{{data: "a"}}, ""},
 		{"huge", "retry: 99999999999999999999\ndata: a\n\n", []parsed{{data: "a", retry: time.Duration(math.MaxInt64).Truncate(time.Millisecond), hasRetry: true}}, ""},
 
 		// Decoding.
 		{"invalid UTF-8", "data: a\xffb\xe2\x82c\xf0\x80\x80\xed\xa0\x80\n\n", []parsed{{data: "a\uFFFDb\uFFFDc\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD"}}, ""},
 		{"an unfinished character", "data: \xf0\x9f\x9a\n\n", []parsed{{data: "\uFFFD"}}, ""},
-		{"line ends of Unicode are none", "data: a\u2028b\u0085c\n\n", []parsed{{data: "a\u2028b\u0085c"}}, ""},
+		{"Unicode line ends are not line ends", "data: a\u2028b\u0085c\n\n", []parsed{{data: "a\u2028b\u0085c"}}, ""},
 		{"NUL in data", "data: \x00\n\n", []parsed{{data: "\x00"}}, ""},
 
 		// Ends.
@@ -115,7 +115,7 @@ func TestStandard(t *testing.T) {
 	}
 }
 
-// TestRaw holds that no byte is lost between the events.
+// TestRaw checks that no byte is lost between the events.
 func TestRaw(t *testing.T) {
 	const in = ": hello\r\n\r\ndata: a\n\n:\nid: 1\n\nevent: e\rdata: b\r\r"
 
@@ -137,7 +137,7 @@ func TestRaw(t *testing.T) {
 	}
 }
 
-// TestParserWaitsForNothing holds that an event is there with its last byte, also if that is a CR.
+// TestParserWaitsForNothing checks that an event is returned with its last byte, even if that is a CR.
 func TestParserWaitsForNothing(t *testing.T) {
 	r, w := io.Pipe()
 	written := make(chan struct{})
@@ -161,7 +161,7 @@ func TestParserWaitsForNothing(t *testing.T) {
 func TestReconnectionTime(t *testing.T) {
 	p := NewParser(strings.NewReader("retry: 7\n: no block\n"))
 	if _, ok := p.ReconnectionTime(); ok {
-		t.Error("there is a time before there was one")
+		t.Error("a reconnection time without a retry")
 	}
 
 	if _, err := p.Next(); !errors.Is(err, io.EOF) {
@@ -180,7 +180,6 @@ func (endless) Read(p []byte) (int, error) {
 	for i := range p {
 		p[i] = 'x'
 	}
-
 	return len(p), nil
 }
 

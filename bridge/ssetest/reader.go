@@ -7,39 +7,41 @@ import (
 	"time"
 )
 
-// Mode says what a route's stream is held to.
+// Mode selects the rules for a route's stream.
 type Mode struct {
-	// IDs is true for a route with ids: the first block is stream-open or stream-gap, and each message has an id.
+	// IDs is true for a route with ids: the first block is stream-open or stream-gap, and each message
+	// has an id.
 	IDs bool
 	// Literals are data values that are not JSON, such as "[DONE]".
 	Literals []string
-	// OnHeartbeat, if set, is called for each heartbeat comment, by the goroutine that reads.
+	// OnHeartbeat, if set, is called for each heartbeat comment by the reading goroutine.
 	OnHeartbeat func()
 }
 
-// Reader reads a stream by the standard and holds it to ssebridge's wire contract. It is used by one goroutine.
+// Reader reads a stream by the standard and checks it against ssebridge's wire contract. One goroutine
+// may use it.
 type Reader struct {
 	parser   *Parser
 	contract *contract
-	err      error // what Next goes on returning
+	err      error // the error that Next returns again
 }
 
 // NewReader returns a reader of one response body.
 func NewReader(r io.Reader, mode Mode) *Reader {
 	reader := &Reader{parser: NewParser(r), contract: &contract{mode: mode}}
 	reader.parser.check = reader.contract.line
-
 	return reader
 }
 
-// LastEventID is what a client would send as Last-Event-ID if the connection were lost now.
+// LastEventID returns the Last-Event-ID of a client whose connection is lost now.
 func (r *Reader) LastEventID() string { return r.parser.LastEventID() }
 
-// ReconnectionTime is the newest retry, and whether there was one.
+// ReconnectionTime returns the newest retry, and whether there was one.
 func (r *Reader) ReconnectionTime() (time.Duration, bool) { return r.parser.ReconnectionTime() }
 
-// Next returns the next event. Its errors stay: io.EOF after the clean end of a stream that was closed as the contract
-// wants it; io.ErrUnexpectedEOF, wrapped with the cause, after a cut; a [*Violation] at the first breach.
+// Next returns the next event. Once it has returned an error it returns the same error again: io.EOF
+// after a clean end that the contract allows; io.ErrUnexpectedEOF, wrapped with the cause, after a cut;
+// a [*Violation] at the first violation.
 func (r *Reader) Next() (Event, error) {
 	if r.err != nil {
 		return Event{}, r.err
@@ -52,14 +54,13 @@ func (r *Reader) Next() (Event, error) {
 
 	if err != nil {
 		r.err = r.ending(err)
-
 		return Event{}, r.err
 	}
 
 	return event, nil
 }
 
-// ending tells the ways apart in which a stream ends.
+// ending distinguishes the ways in which a stream ends.
 func (r *Reader) ending(err error) error {
 	if _, ok := errors.AsType[*Violation](err); ok || errors.Is(err, errLongLine) {
 		return err

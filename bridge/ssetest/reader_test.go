@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// opened is the first block of a route with ids, prelude that of one without.
+	// opened is the first block of a route with ids, prelude the first lines of a route without ids.
 	opened  = "retry: 3012\nid: E-0\nevent: stream-open\ndata: {}\n\n"
 	prelude = ": ok\nretry: 3012\n"
-	// ended and endedPlain are the last blocks of them.
+	// ended and endedPlain are their last blocks.
 	ended      = "id: E-1~SUM~end\nevent: stream-end\ndata: {}\n\n"
 	endedPlain = "id: ~SUM~end\nevent: stream-end\ndata: {}\n\n"
 	message    = "id: E-1\ndata: {}\n\n"
@@ -28,7 +28,6 @@ func readAll(r io.Reader, mode Mode) (names []string, err error) {
 			if _, again := reader.Next(); again != err { //nolint:errorlint // the very same error
 				err = errors.Join(errors.New("the error did not stay"), err)
 			}
-
 			return names, err
 		}
 
@@ -36,7 +35,7 @@ func readAll(r io.Reader, mode Mode) (names []string, err error) {
 	}
 }
 
-// TestContractAccepts holds the Reader to what the contract allows.
+// TestContractAccepts covers the streams that the contract allows.
 func TestContractAccepts(t *testing.T) {
 	for _, tc := range []struct {
 		name, in string
@@ -67,14 +66,14 @@ func TestContractAccepts(t *testing.T) {
 		},
 		{"a backend's own code", opened + "id: ~SUM~end\nevent: stream-error\ndata: {\"code\":99,\"status\":\"99\"}\n\n", Mode{IDs: true}, "stream-open,stream-error"},
 		{
-			"an end told again", "retry: 1\nid: c~SUM~end\nevent: stream-open\ndata: {}\n\nid: c~SUM~end\nevent: stream-end\ndata: {}\n\n",
+			"an end repeated", "retry: 1\nid: c~SUM~end\nevent: stream-open\ndata: {}\n\nid: c~SUM~end\nevent: stream-end\ndata: {}\n\n",
 			Mode{IDs: true},
 			"stream-open,stream-end",
 		},
 		{"a client's odd id repeated", "retry: 1\nid: 5%\nevent: stream-open\ndata: {}\n\nretry: 1\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", Mode{IDs: true}, "stream-open,stream-retry"},
 		{"an escaped id", opened + "id: a b%7E~2\ndata: \"x\"\n\nid: ~SUM~end\nevent: stream-end\ndata: {}\n\n", Mode{IDs: true}, "stream-open,,stream-end"},
 		{"without ids", prelude + ":\ndata: {}\n\nevent: x-error\ndata: null\n\n" + endedPlain, Mode{}, ",x-error,stream-end"},
-		{"without ids, away at once", prelude + "retry: 9\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", Mode{}, "stream-retry"},
+		{"without ids, retry at once", prelude + "retry: 9\nevent: stream-retry\ndata: {\"reason\":\"shed\"}\n\n", Mode{}, "stream-retry"},
 		{
 			"without ids, a gap", prelude + "event: stream-gap\ndata: {\"reason\":\"lagged\",\"lastEventId\":\"\",\"resumedFrom\":\"\"}\n\n" + endedPlain,
 			Mode{},
@@ -95,7 +94,8 @@ func TestContractAccepts(t *testing.T) {
 	}
 }
 
-// TestContractRefuses has a line for each way of breaking the contract. Each is fine, or at least parsed, by the standard.
+// TestContractRefuses has a case for each rule of the contract. The standard accepts, or at least
+// parses, each of them.
 func TestContractRefuses(t *testing.T) {
 	gap := func(data string) string { return opened + "id: E-1\nevent: stream-gap\ndata: " + data + "\n\n" }
 	retry := func(data string) string { return opened + "retry: 1\nevent: stream-retry\ndata: " + data + "\n\n" }
@@ -111,7 +111,7 @@ func TestContractRefuses(t *testing.T) {
 		{"invalid UTF-8", opened + "id: E-1\ndata: \"\xff\"\n\n", "valid UTF-8"},
 		{"NUL", opened + "id: E-1\ndata: \"\x00\"\n\n", "no NUL"},
 
-		{"ends without a word", opened + message, "closed after stream-retry, stream-end or stream-error"},
+		{"ends without a final event", opened + message, "closed after stream-retry, stream-end or stream-error"},
 		{"ends empty", "", "closed after"},
 		{"ends in a block", opened + message + "id: E-2\n", "open block"},
 		{"ends in a line", opened + message + "id: E-2", "inside a line"},
@@ -147,7 +147,7 @@ func TestContractRefuses(t *testing.T) {
 		{"upper case", opened + "ID: 1\n", "and a value"},
 		{"two lines of data", opened + "id: E-1\ndata: {\ndata: }\n\n", "one line of data"},
 		{"data before its id", opened + "data: {}\nid: E-1\n\n", "in the order"},
-		{"retry that is no number", "retry: 3s\n", "digits"},
+		{"retry that is not a number", "retry: 3s\n", "digits"},
 		{"retry in a message", opened + "retry: 1\nid: E-1\ndata: {}\n\n", "retry belongs"},
 
 		{"no id", opened + "data: {}\n\n", "same block"},
@@ -169,22 +169,22 @@ func TestContractRefuses(t *testing.T) {
 		{"a heartbeat with an id", opened + "id: E-1\nevent: heartbeat\ndata: {}\n\n", "heartbeat event"},
 		{"a heartbeat with data", opened + "event: heartbeat\ndata: 1\n\n", "heartbeat event"},
 
-		{"no JSON", opened + "id: E-1\ndata: hello\n\n", "data is JSON"},
+		{"not JSON", opened + "id: E-1\ndata: hello\n\n", "data is JSON"},
 		{"two JSON values", opened + "id: E-1\ndata: {}{}\n\n", "data is JSON"},
 		{"blanks", opened + "id: E-1\ndata: {\"a\": 1}\n\n", "compact"},
-		{"a literal nobody named", opened + "id: E-1\ndata: [DONE]\n\n", "data is JSON"},
+		{"a literal that is not configured", opened + "id: E-1\ndata: [DONE]\n\n", "data is JSON"},
 
 		{"gap without id", opened + "event: stream-gap\ndata: {\"reason\":\"lagged\",\"lastEventId\":\"\",\"resumedFrom\":\"\"}\n\n", "position it goes on from"},
 		{"gap with a final id", opened + "id: a~SUM~end\nevent: stream-gap\ndata: {\"reason\":\"lagged\",\"lastEventId\":\"\",\"resumedFrom\":\"\"}\n\n", "position it goes on from"},
-		{"gap of no known reason", gap(`{"reason":"lost","lastEventId":"","resumedFrom":""}`), `"reason"`},
+		{"gap of unknown reason", gap(`{"reason":"lost","lastEventId":"","resumedFrom":""}`), `"reason"`},
 		{"gap without a key", gap(`{"reason":"lagged","lastEventId":""}`), `"resumedFrom"`},
 		{"gap with null", gap(`{"reason":"lagged","lastEventId":null,"resumedFrom":""}`), `"lastEventId"`},
 		{"gap with another key", gap(`{"reason":"lagged","lastEventId":"","resumedFrom":"","x":1}`), `"x"`},
-		{"gap that is no object", gap(`[]`), "is an object"},
+		{"gap that is not an object", gap(`[]`), "is an object"},
 		{"gap that is null", gap(`null`), "is an object"},
 		{"retry without retry", opened + "event: stream-retry\ndata: {\"reason\":\"drain\"}\n\n", "carries a retry"},
 		{"retry with an id", opened + "retry: 1\nid: E-1\nevent: stream-retry\ndata: {\"reason\":\"drain\"}\n\n", "carries no id"},
-		{"retry of no known reason", retry(`{"reason":"bored"}`), `"reason"`},
+		{"retry of unknown reason", retry(`{"reason":"bored"}`), `"reason"`},
 		{"retry with half a status", retry(`{"reason":"upstream","code":14}`), "together"},
 		{"retry with a status of another reason", retry(`{"reason":"drain","code":14,"status":"UNAVAILABLE"}`), "reason upstream"},
 		{"retry with a message alone", retry(`{"reason":"upstream","message":"m"}`), "together"},
@@ -248,8 +248,8 @@ func mustViolate(t *testing.T, in string, mode Mode, rule string) {
 	}
 }
 
-// TestCutAnywhere cuts a stream at every byte: a cut is never a violation and never a clean end, and what was read
-// before it is what was finished before it.
+// TestCutAnywhere cuts a stream at every byte. A cut is neither a violation nor a clean end, and the
+// events before it are the blocks that were complete before it.
 func TestCutAnywhere(t *testing.T) {
 	const whole = opened + ":\n" + "id: ü%C3\ndata: \"ü\"\n\n"
 
@@ -281,8 +281,8 @@ func TestEachHeartbeatIsReported(t *testing.T) {
 	}
 }
 
-// FuzzReader holds that the strict reading accepts nothing that a forgiving client reads otherwise: the Reader itself
-// compares the two. No bytes may panic.
+// FuzzReader checks that the strict reader accepts no stream that a forgiving client reads differently,
+// and that no bytes cause a panic. The Reader itself compares the two.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte(opened+message+ended), true)
 	f.Add([]byte(prelude+"data: {}\n\n"+endedPlain), false)

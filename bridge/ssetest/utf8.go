@@ -5,7 +5,8 @@ import (
 )
 
 // decode is the standard's "UTF-8 decode": each maximal invalid part becomes one replacement character
-// (https://encoding.spec.whatwg.org/#utf-8-decoder). Lines can be decoded one by one, since line ends are ASCII.
+// (https://encoding.spec.whatwg.org/#utf-8-decoder). Lines can be decoded one by one, since line ends
+// are ASCII.
 func decode(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
@@ -26,9 +27,10 @@ func decode(b []byte) string {
 	return string(out)
 }
 
-// invalidPart is the length of the invalid sequence that b begins with: the longest beginning of a valid one, or 1.
+// invalidPart returns the length of the invalid sequence at the start of b: the longest prefix of a
+// valid one, or 1.
 func invalidPart(b []byte) int {
-	need, low, high := 0, byte(0x80), byte(0xBF) // the second byte's range; the others' is 80..BF
+	need, low, high := 0, byte(0x80), byte(0xBF) // range of the second byte; later bytes have 80..BF
 
 	switch c := b[0]; {
 	case c >= 0xC2 && c <= 0xDF:

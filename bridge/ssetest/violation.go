@@ -5,13 +5,13 @@ import (
 	"strconv"
 )
 
-// Violation is a breach of ssebridge's wire contract. The stream may still be fine by the standard.
+// Violation is a violation of ssebridge's wire contract. The stream may still be valid by the standard.
 //
-//nolint:errname // it is the contract's word, and what tests look for
+//nolint:errname // Violation is the contract's own term
 type Violation struct {
-	// Rule says what the contract wants, and what came instead.
+	// Rule is the violated rule, and what the stream has instead.
 	Rule string
-	// Line is the line at which it showed, cut to a readable length; "" where no line is to blame.
+	// Line is the offending line, cut to a readable length; "" if there is none.
 	Line string
 }
 
@@ -19,7 +19,6 @@ func (v *Violation) Error() string {
 	if v.Line == "" {
 		return "ssetest: " + v.Rule
 	}
-
 	return "ssetest: " + v.Rule + ", at " + v.Line
 }
 
@@ -27,7 +26,7 @@ func violation(line []byte, format string, args ...any) *Violation {
 	return &Violation{Rule: fmt.Sprintf(format, args...), Line: quoted(line)}
 }
 
-// quoted shows bytes in one printable line of bounded length.
+// quoted formats bytes as one printable line of bounded length.
 func quoted(b []byte) string {
 	const most = 300
 
