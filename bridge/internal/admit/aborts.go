@@ -12,29 +12,29 @@ import (
 )
 
 const (
-	// abortsPerSecond and abortsBurst are how many requests a peer may give up in vain:
-	// before they are accepted, or within abortedWithin of that. A page that is left gives
-	// up a few.
+	// abortsPerSecond and abortsBurst bound how many requests a peer may abort before they
+	// are accepted, or within abortedWithin of that. A page that is closed aborts a few.
 	abortsPerSecond = 10
 	abortsBurst     = 100
-	// maxAborting bounds how many peers are kept. Beyond it the one that has been quiet
-	// longest is forgotten.
+	// maxAborting bounds how many peers are remembered. Beyond it the least recently used
+	// one is evicted.
 	maxAborting = 1 << 16
-	// abortedWithin is how soon after its beginning a stream is left that counts.
+	// abortedWithin is the age up to which a stream that its client leaves counts as an abort.
 	abortedWithin = time.Second
 )
 
-// aborts holds back peers of HTTP/2 whose clients open topics and leave them at once,
-// rapid reset above all (CVE-2023-44487): each has cost an RPC. Only peers that do so
-// are kept. Its methods are safe for concurrent use.
+// aborts limits HTTP/2 peers whose clients open topics and leave them at once, as in the
+// rapid reset attack (CVE-2023-44487): each such request costs an RPC. Only peers that
+// abort are remembered. Its methods are safe for concurrent use.
 type aborts struct {
 	mu    sync.Mutex
 	peers *simplelru.LRU[abortKey, *rate.Limiter]
 }
 
-// abortKey is the peer that is held back: an address that is a client's own, else a
-// connection. It is zero, and nothing is held back, for a trusted proxy that names no
-// client, and on HTTP/1.1, where each stream that is left costs its client a connection.
+// abortKey identifies the peer whose aborts are counted: the address key if the address is
+// the client's own, else the connection. It is zero, and nothing is counted, for a trusted
+// proxy that names no client, and on HTTP/1.1, where an abort costs the client its
+// connection.
 type abortKey struct {
 	addr netip.Addr
 	conn string // the peer's address and port
@@ -52,7 +52,7 @@ func (p *Permit) abortKey() abortKey {
 	return abortKey{conn: p.conn}
 }
 
-// count counts a request that its client gave up.
+// count counts a request that its client aborted.
 func (a *aborts) count(peer abortKey) {
 	if peer == (abortKey{}) {
 		return
@@ -74,7 +74,7 @@ func (a *aborts) count(peer abortKey) {
 	bucket.Allow()
 }
 
-// allows reports whether a peer may open topics: it has not given up too many just now.
+// allows reports whether a peer may open topics: it has not aborted too many recently.
 func (a *aborts) allows(peer abortKey) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/ssebridge/ssebridge/internal/address"
 )
 
-// The limits by which clients are shed, as the configuration calls them.
+// The limits that shed clients, by their configuration keys.
 const (
 	LimitClients      = "limits.clients"
 	LimitClientsPerIP = "limits.clients_per_ip"
@@ -26,7 +26,7 @@ const (
 	LimitPendingBytes = "limits.pending_bytes"
 )
 
-// Limits returns all limits by which clients are shed.
+// Limits returns all limits that shed clients.
 func Limits() []string {
 	return []string{LimitClients, LimitClientsPerIP, LimitOpensPerIP, LimitTopics, LimitReplayBytes, LimitPendingBytes}
 }
@@ -36,8 +36,8 @@ type fullError struct{ limit string }
 
 func (e *fullError) Error() string { return e.limit + " is reached" }
 
-// GRPCStatus implements the interface that status.FromError looks for. It does not name the
-// limit, which only operators need to know.
+// GRPCStatus implements the interface that status.FromError looks for. Clients do not learn
+// the limit; it is logged for operators.
 func (e *fullError) GRPCStatus() *status.Status {
 	return status.New(codes.Unavailable, "come back later: "+string(reason.LeaveShed))
 }
@@ -47,7 +47,7 @@ func IsFull(err error) bool {
 	return errors.As(err, new(*fullError))
 }
 
-// LimitOf returns the limit that an error names for which IsFull is true.
+// LimitOf returns the limit of an error for which IsFull is true, "" for other errors.
 func LimitOf(err error) string {
 	if full := new(fullError); errors.As(err, &full) {
 		return full.limit
@@ -55,7 +55,7 @@ func LimitOf(err error) string {
 	return ""
 }
 
-// Full returns the error that says that a limit is reached which is counted elsewhere.
+// Full returns the error of a limit that another package counts.
 func Full(limit string) error { return &fullError{limit} }
 
 // Gate applies the limits of a bridge. Its methods are safe for concurrent use.
@@ -63,7 +63,7 @@ type Gate struct {
 	streams slots // of streams
 	calls   slots // of requests that have a body to be read, and of unary calls
 	opens   address.Rates
-	// opensOwn is set where opens is for addresses that are a client's own.
+	// opensOwn is set if opens applies only to addresses that are a client's own.
 	opensOwn atomic.Bool
 	aborts   aborts
 
@@ -75,11 +75,11 @@ type Gate struct {
 // NewGate makes a gate that admits nothing until SetLimits is called.
 func NewGate(logger *slog.Logger) *Gate { return &Gate{log: limitLog{logger: logger}} }
 
-// SetLimits applies the limits of a configuration, with defaults and as they were written.
-// Clients that are there stay.
+// SetLimits applies the limits of a configuration: limits has the defaults, and written only
+// the keys that the file sets. Present clients stay.
 //
-// Limits by address that are not written hold only for addresses that are a client's own:
-// an ingress that is not in trusted_proxies would use them up for all of its clients.
+// A default of a limit by address applies only to addresses that are a client's own.
+// Otherwise all clients of an ingress that is missing in trusted_proxies would share it.
 func (g *Gate) SetLimits(limits, written config.Limits) {
 	g.streams.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
 	g.calls.limit(limits.Clients, *limits.ClientsPerIP, written.ClientsPerIP == nil)
@@ -91,46 +91,48 @@ func (g *Gate) SetLimits(limits, written config.Limits) {
 	g.log.limitsChanged()
 }
 
-// Clients returns how many slots of streams are taken.
+// Clients returns the number of taken stream slots.
 func (g *Gate) Clients() int { return g.streams.count() }
 
-// PendingBytes returns the memory of requests and of answers, beyond the first 4 KiB of each.
+// PendingBytes returns the counted memory of requests and of answers. The first 4 KiB of
+// each are not counted.
 func (g *Gate) PendingBytes() (requests, answers int64) { return g.requests.bytes(), g.answers.bytes() }
 
-// RequestsPressed reports whether the memory of requests is nearly used up, so that slow
-// clients get less time.
+// RequestsPressed reports whether the memory of requests is nearly used up. Slow clients
+// then get shorter deadlines.
 func (g *Gate) RequestsPressed() bool { return g.requests.pressed() }
 
-// AnswersPressed reports the same of answers.
+// AnswersPressed reports whether the memory of answers is nearly used up.
 func (g *Gate) AnswersPressed() bool { return g.answers.pressed() }
 
-// Answer counts an answer of so many bytes, until it is released. The error says that a
-// limit is reached.
+// Answer counts the memory of an answer until it is released. The error says that a limit
+// is reached.
 func (g *Gate) Answer(bytes int) (*Memory, error) {
 	m := &Memory{pool: &g.answers}
 	return m, m.Grow(bytes)
 }
 
-// Retain counts a request that a topic keeps, which [Permit.MayOpen] has found room for,
-// until it is released.
+// Retain counts the memory of a request that a topic keeps, until it is released.
+// [Permit.MayOpen] has found room for it.
 func (g *Gate) Retain(bytes int) *Memory {
 	m := &Memory{pool: &g.requests}
 	m.force(bytes)
 	return m
 }
 
-// mayOpen reports whether a client's topics may be opened as often.
+// mayOpen takes a token of limits.opens_per_ip for a client, and reports whether there is
+// one.
 func (g *Gate) mayOpen(from peer.Client) bool {
 	return g.opensOwn.Load() && !from.Own || g.opens.Take(from.Addr)
 }
 
-// BetterElsewhere reports whether a client that a limit sheds had better come back by
-// another connection, since the bridge that a balancer gives to it may have room.
+// BetterElsewhere reports whether a client that a limit sheds should reconnect by a new
+// connection, which a balancer may give to another bridge.
 //
-// A connection of HTTP/2 on which others have slots is kept. It may be that of a proxy, whose
-// users all would lose it for the one that is shed: GOAWAY lets their streams go on, but
-// each client that is shed would cost the proxy a connection, and requests that cross
-// GOAWAY have to be sent again, which a client with a body may be unable to do.
+// An HTTP/2 connection on which other clients have slots is not closed, because it may
+// belong to a proxy. GOAWAY lets the streams on it continue, but each shed client would cost
+// the proxy a connection, and requests that cross GOAWAY have to be sent again, which a
+// client with a body may be unable to do.
 func (g *Gate) BetterElsewhere(r *http.Request, limit string) bool {
 	own := 0 // slots of the request itself
 	if limit == LimitTopics {
@@ -141,13 +143,13 @@ func (g *Gate) BetterElsewhere(r *http.Request, limit string) bool {
 	return mayMove && g.streams.onConn(conn)+g.calls.onConn(conn) <= own
 }
 
-// HasBody reports whether a request may have a body. On HTTP/2 every request has a Body, and
-// only its length says that it is empty.
+// HasBody reports whether a request may have a body. On HTTP/2 every request has a Body;
+// only ContentLength shows that it is empty.
 func HasBody(r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
 }
 
-// addrText is an address for the log.
+// addrText formats an address for the log.
 func addrText(addr netip.Addr) string {
 	if !addr.IsValid() {
 		return "none (a unix socket)"

@@ -11,7 +11,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/peer"
 )
 
-// limitLog logs that clients are shed, a line a minute for each limit.
+// limitLog logs that clients are shed, at most one line per minute and limit.
 type limitLog struct {
 	logger *slog.Logger
 
@@ -20,7 +20,7 @@ type limitLog struct {
 	loggedProxy bool                       // since the limits were set
 }
 
-// limitsChanged lets a proxy that is not trusted be logged again.
+// limitsChanged allows one more log line about a proxy that is not trusted.
 func (l *limitLog) limitsChanged() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -28,7 +28,7 @@ func (l *limitLog) limitsChanged() {
 }
 
 // LogShed logs that a limit sheds a client. For a limit by address the line names the
-// address that is refused when it is written.
+// address of this client, as an example.
 func (g *Gate) LogShed(r *http.Request, limit string) {
 	line, proxy := g.log.line(limit, r)
 	line.Do(func() {
@@ -44,8 +44,8 @@ func (g *Gate) LogShed(r *http.Request, limit string) {
 	}
 }
 
-// line returns the limiter of a limit's line, and whether to log that a proxy seems not to be
-// trusted.
+// line returns the rate limiter of a limit's log line, and whether to log that a proxy seems
+// to be missing in trusted_proxies.
 func (l *limitLog) line(limit string, r *http.Request) (line *rate.Sometimes, proxy bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// freeBytes is how much of a request, and of its answer, is not counted against
-// limits.pending_bytes: limits.clients bounds how many there are, and small ones
-// are to get in while others use the limit up.
+// freeBytes is the part of a request, and of its answer, that is not counted against
+// limits.pending_bytes. limits.clients bounds the sum of these parts, and small requests are
+// admitted while large ones use up the limit.
 const freeBytes = 4 << 10
 
-// pool is a number of bytes that are taken and given back.
+// pool counts bytes against a limit.
 type pool struct {
 	mu          sync.Mutex
 	most, taken int64
@@ -22,9 +22,9 @@ func (p *pool) limit(bytes int64) {
 	p.most = bytes
 }
 
-// take takes bytes out of the pool, if it has as many. An empty pool gives any number:
-// limits.message_bytes bounds an answer, and the pool of requests has at least four
-// times limits.request_bytes.
+// take counts bytes, unless they exceed the limit. An unused pool admits any number, so that
+// one large answer is possible under any limit: limits.message_bytes bounds an answer, and
+// the pool of requests has at least four times limits.request_bytes.
 func (p *pool) take(bytes int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,20 +54,19 @@ func (p *pool) bytes() int64 {
 	return p.taken
 }
 
-// pressed reports whether the pool is nearly used up, so that slow peers have less
-// time.
+// pressed reports whether the pool is nearly used up.
 func (p *pool) pressed() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.taken > p.most/4*3
 }
 
-// Memory is the part of limits.pending_bytes that one request, or one answer, has taken. It
-// is used by one goroutine at a time.
+// Memory is the share of limits.pending_bytes that one request, or one answer, has taken. It
+// is not safe for concurrent use.
 type Memory struct {
 	pool  *pool
-	size  int64 // all of it
-	taken int64 // what is beyond freeBytes
+	size  int64 // including freeBytes
+	taken int64 // counted in pool
 }
 
 // Grow counts more bytes. The error says that the limit is reached.
@@ -85,7 +84,7 @@ func (m *Memory) Grow(bytes int) error {
 	return nil
 }
 
-// force is Grow without the limit, where fits has found room a moment ago.
+// force is Grow without the limit, after fits has found room.
 func (m *Memory) force(bytes int) {
 	m.size += int64(bytes)
 	more := max(m.size-freeBytes, 0) - m.taken
@@ -93,7 +92,7 @@ func (m *Memory) force(bytes int) {
 	m.taken += more
 }
 
-// Release gives the memory back. It may be called again, and on nil.
+// Release returns the memory to the pool. It may be called repeatedly, and on nil.
 func (m *Memory) Release() {
 	if m == nil || m.taken == 0 {
 		return
@@ -102,7 +101,7 @@ func (m *Memory) Release() {
 	m.size, m.taken = 0, 0
 }
 
-// HeadSize returns about how much memory a request's head takes.
+// HeadSize returns the approximate memory of a request's head.
 func HeadSize(r *http.Request) int {
 	size := len(r.RequestURI) + len(r.URL.RawQuery) + len(r.Host)
 	for name, values := range r.Header {
@@ -114,6 +113,6 @@ func HeadSize(r *http.Request) int {
 	return size
 }
 
-// FieldSize is the memory of a header field beside its bytes (RFC 7541, section
-// 4.1, counts as much).
+// FieldSize is the memory of a header field in addition to its bytes, as in RFC 7541,
+// section 4.1.
 const FieldSize = 32

@@ -9,26 +9,26 @@ import (
 	"github.com/ssebridge/ssebridge/internal/address"
 )
 
-// Permit is what one request has been granted. It is released once, when the answer has
-// ended: by the handler, or by the stream that outlives it. It is used by one goroutine at a
-// time.
+// Permit holds the slots and the memory that one request has been granted. It is released
+// once, when the answer has ended: by the handler, or by the stream that outlives the
+// handler. It is not safe for concurrent use.
 type Permit struct {
 	gate     *Gate
 	presence *Presence
 	from     peer.Client
 	conn     string // peer.HTTP2Conn
 
-	call, stream bool // slots that are taken
+	call, stream bool // the slots that it has
 
 	request *Memory // of the request, while it is served
-	kept    *Memory // of the request, while its stream lasts; nil: it is not kept
+	kept    *Memory // of the request, while its stream lasts; nil if the stream does not need it
 
 	opens   bool      // a topic has been opened for the request
-	watched bool      // the stream counts as given up if it is left at once
+	watched bool      // an early end of the stream counts as an abort
 	began   time.Time // of the stream
 }
 
-// Enter begins a permit for a request to the route with this presence. It is nil where the
+// Enter returns a permit for a request to the route that presence belongs to, nil if the
 // route has been retired.
 func (g *Gate) Enter(r *http.Request, presence *Presence) *Permit {
 	if !presence.enter() {
@@ -37,30 +37,30 @@ func (g *Gate) Enter(r *http.Request, presence *Presence) *Permit {
 	return &Permit{gate: g, presence: presence, from: peer.Of(r), conn: peer.HTTP2Conn(r), request: &Memory{pool: &g.requests}}
 }
 
-// TakeCallSlot takes a slot for a request that has a body to be read, or is a call of a
-// unary method: it does not stay, but takes memory while it is there. There are as many of
-// these slots as of streams', and they are others, so that slow bodies do not take the slots
-// of streams. The error says that a limit is reached.
+// TakeCallSlot takes a call slot, for a request with a body or to a unary method: it is
+// short, but takes memory. Call slots are separate from stream slots, so that slow bodies do
+// not take the slots of streams; the same limits apply. The error says that a limit is
+// reached.
 func (p *Permit) TakeCallSlot() error {
 	err := p.gate.calls.take(p.from, p.conn)
 	p.call = err == nil
 	return err
 }
 
-// TakeStreamSlot takes a slot for a stream. The error says that a limit is reached.
+// TakeStreamSlot takes a stream slot. The error says that a limit is reached.
 func (p *Permit) TakeStreamSlot() error {
 	err := p.gate.streams.take(p.from, p.conn)
 	p.stream = err == nil
 	return err
 }
 
-// HasStreamSlot reports whether TakeStreamSlot has taken one.
+// HasStreamSlot reports whether the permit has a stream slot.
 func (p *Permit) HasStreamSlot() bool { return p.stream }
 
-// Request is the memory of the request while it is served.
+// Request returns the memory of the request while it is served.
 func (p *Permit) Request() *Memory { return p.request }
 
-// Keep counts a request of so many bytes that is kept as long as its stream. The error says
+// Keep counts the memory of a request that the stream keeps until its end. The error says
 // that a limit is reached.
 func (p *Permit) Keep(bytes int) error {
 	if bytes <= freeBytes {
@@ -70,8 +70,8 @@ func (p *Permit) Keep(bytes int) error {
 	return p.kept.Grow(bytes)
 }
 
-// MayOpen says whether a topic may be opened for the request, which the topic then keeps. The
-// error says that a limit is reached.
+// MayOpen checks whether the request, of the given size, may open a topic, which then keeps
+// the request. The error says that a limit is reached.
 func (p *Permit) MayOpen(requestBytes int) error {
 	if kept := requestBytes - freeBytes; kept > 0 && !p.gate.requests.fits(int64(kept)) {
 		return &fullError{limit: LimitPendingBytes}
@@ -83,7 +83,7 @@ func (p *Permit) MayOpen(requestBytes int) error {
 	return nil
 }
 
-// Addr returns the address key of a client whose address is its own, else an invalid one.
+// Addr returns the address key of a client whose address is its own, else the zero Addr.
 func (p *Permit) Addr() netip.Addr {
 	if !p.from.Own {
 		return netip.Addr{}
@@ -91,28 +91,28 @@ func (p *Permit) Addr() netip.Addr {
 	return address.Key(p.from.Addr)
 }
 
-// GaveUp counts a request that its client gave up before it was accepted. opened says that
-// only a request counts for which a topic was opened.
+// GaveUp counts a request that its client aborted before it was accepted. With opened set,
+// it counts only a request that has opened a topic.
 func (p *Permit) GaveUp(opened bool) {
 	if p.opens || !opened {
 		p.gate.aborts.count(p.abortKey())
 	}
 }
 
-// Dismiss gives back the slot of a stream that only asks its client to come back.
+// Dismiss returns the slot of a stream that only asks its client to reconnect.
 func (p *Permit) Dismiss() {
 	p.leaveStream()
 	p.opens = false
 }
 
-// Streaming begins the stream: what only the request takes is given back. From now on the
-// stream has the permit, and calls Ended in place of Release.
+// Streaming returns the call slot and the memory that only the handler needs. From now on
+// the stream owns the permit, and calls Ended instead of Release.
 func (p *Permit) Streaming() {
 	p.leaveRequest()
 	p.watched, p.began = p.opens, time.Now()
 }
 
-// Ended releases the permit of a stream. gone says that the client has left it.
+// Ended releases the permit of a stream. gone is set if the client ended the stream.
 func (p *Permit) Ended(gone bool) {
 	if gone && p.watched && time.Since(p.began) < abortedWithin {
 		p.gate.aborts.count(p.abortKey())
@@ -120,7 +120,7 @@ func (p *Permit) Ended(gone bool) {
 	p.Release()
 }
 
-// Release gives everything back.
+// Release returns all slots and memory.
 func (p *Permit) Release() {
 	p.leaveRequest()
 	p.leaveStream()

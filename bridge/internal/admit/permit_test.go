@@ -13,8 +13,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/peer"
 )
 
-// Limits by address that nobody has written hold for addresses that are a client's own.
-func TestLimitsByAddressThatAreNotWritten(t *testing.T) {
+func TestDefaultLimitsByAddressApplyToAClientsOwnAddress(t *testing.T) {
 	limits := config.Config{}.WithDefaults().Limits
 	taken := func(written config.Limits, from peer.Client) (n int) {
 		g := NewGate(slog.New(slog.DiscardHandler))
@@ -25,25 +24,24 @@ func TestLimitsByAddressThatAreNotWritten(t *testing.T) {
 	}
 	addr := netip.MustParseAddr("203.0.113.5")
 	if n := taken(config.Limits{}, peer.Client{Addr: addr, Own: true}); n != 500 {
-		t.Errorf("an address has %d places", n)
+		t.Errorf("a client's own address gets %d slots", n)
 	}
 	if n := taken(config.Limits{}, peer.Client{Addr: addr}); n != 2000 {
-		t.Errorf("what may be an ingress has %d places", n)
+		t.Errorf("an address that may be an ingress gets %d slots", n)
 	}
 	if n := taken(config.Limits{ClientsPerIP: limits.ClientsPerIP}, peer.Client{Addr: addr}); n != 500 {
-		t.Errorf("with a written limit there are %d places", n)
+		t.Errorf("with a limit in the file an address gets %d slots", n)
 	}
 }
 
-// permitOf begins a permit of a request by HTTP/2.
+// permitOf returns the permit of an HTTP/2 request.
 func permitOf(g *Gate, conn string, from peer.Client) *Permit {
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	r.ProtoMajor, r.RemoteAddr = 2, conn
 	return g.Enter(peer.With(r, from), NewPresence())
 }
 
-// A peer of HTTP/2 that gives up what it begins has to slow down; other peers do not.
-func TestAborts(t *testing.T) {
+func TestAnHTTP2PeerThatAbortsRequestsIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(slog.New(slog.DiscardHandler))
 		allowed := func(conn string, from peer.Client) (n int) {
@@ -60,15 +58,15 @@ func TestAborts(t *testing.T) {
 		want := func(what string, got, want int) {
 			t.Helper()
 			if got != want {
-				t.Errorf("%s: %d requests are given up before the peer is held back, want %d", what, got, want)
+				t.Errorf("%s: the peer aborts %d requests before it is limited, want %d", what, got, want)
 			}
 		}
 		private, public := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("203.0.113.5")
 		want("a connection", allowed("10.0.0.1:1", peer.Client{Addr: private}), abortsBurst)
-		want("the same", allowed("10.0.0.1:1", peer.Client{Addr: private}), 0)
+		want("the same connection", allowed("10.0.0.1:1", peer.Client{Addr: private}), 0)
 		want("another connection of an address that may be an ingress", allowed("10.0.0.1:2", peer.Client{Addr: private}), abortsBurst)
 		want("a client's own address", allowed("203.0.113.5:1", peer.Client{Addr: public, Own: true}), abortsBurst)
-		want("another connection of it", allowed("203.0.113.5:2", peer.Client{Addr: public, Own: true}), 0)
+		want("another connection of a client's own address", allowed("203.0.113.5:2", peer.Client{Addr: public, Own: true}), 0)
 		want("a client that a trusted proxy names", allowed("10.0.0.2:1", peer.Client{Addr: public.Next(), Own: true, Proxy: true}), abortsBurst)
 		want("a trusted proxy that names no client", allowed("10.0.0.2:1", peer.Client{Addr: private.Next(), Proxy: true}), 1000)
 		time.Sleep(time.Second)
@@ -78,8 +76,8 @@ func TestAborts(t *testing.T) {
 	})
 }
 
-// A trusted proxy has many clients on one connection of HTTP/2. One that gives up what it begins costs the others nothing.
-func TestAbortsOfAProxiedClientAreItsOwn(t *testing.T) {
+// A trusted proxy has many clients on one HTTP/2 connection.
+func TestAbortsOfAProxiedClientDoNotLimitOthers(t *testing.T) {
 	g := NewGate(slog.New(slog.DiscardHandler))
 	from := func(client string) *Permit {
 		return permitOf(g, "10.0.0.1:1", peer.Client{Addr: netip.MustParseAddr(client), Own: true, Proxy: true})
@@ -88,15 +86,14 @@ func TestAbortsOfAProxiedClientAreItsOwn(t *testing.T) {
 		from("203.0.113.5").GaveUp(false)
 	}
 	if from("203.0.113.5").MayOpen(0) == nil {
-		t.Error("a client that resets all that it begins may go on")
+		t.Error("a client that aborts all of its requests is not limited")
 	}
 	if err := from("203.0.113.6").MayOpen(0); err != nil {
-		t.Errorf("another client of the same proxy is held back: %v", err)
+		t.Errorf("another client of the same proxy is limited: %v", err)
 	}
 }
 
-// A permit gives everything back once, whether the handler or a stream has it last.
-func TestAPermitGivesEverythingBack(t *testing.T) {
+func TestAPermitReturnsAllSlotsAndMemory(t *testing.T) {
 	cfg := config.Config{}.WithDefaults()
 	for _, streams := range []bool{false, true} {
 		g, presence := NewGate(slog.New(slog.DiscardHandler)), NewPresence()
@@ -114,23 +111,23 @@ func TestAPermitGivesEverythingBack(t *testing.T) {
 		if streams {
 			p.Streaming()
 			if requests, _ := g.PendingBytes(); g.Clients() != 1 || g.calls.count() != 0 || requests != 1<<20-freeBytes {
-				t.Errorf("while it streams, %d clients, %d calls, %d bytes are counted", g.Clients(), g.calls.count(), requests)
+				t.Errorf("during the stream, %d clients, %d calls, %d bytes are counted", g.Clients(), g.calls.count(), requests)
 			}
 			p.Ended(true)
 		} else {
 			p.Release()
 		}
 		if requests, _ := g.PendingBytes(); g.Clients() != 0 || g.calls.count() != 0 || requests != 0 {
-			t.Errorf("in the end %d clients, %d calls, %d bytes are counted", g.Clients(), g.calls.count(), requests)
+			t.Errorf("after the release, %d clients, %d calls, %d bytes are counted", g.Clients(), g.calls.count(), requests)
 		}
 		presence.Retire()
 		select {
 		case <-presence.Gone():
 		default:
-			t.Error("the route is not free")
+			t.Error("the route still counts a request")
 		}
 		if g.Enter(r, presence) != nil {
-			t.Error("a retired route takes a request")
+			t.Error("a retired route admits a request")
 		}
 	}
 }

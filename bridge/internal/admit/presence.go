@@ -4,25 +4,24 @@ import (
 	"sync"
 )
 
-// Presence counts the requests and streams of a route. When a reload retires the
-// route it takes no more of them, and is kept until the last has left. Its methods
-// are safe for concurrent use.
+// Presence counts the requests and streams of a route. A route that a reload retires admits
+// no more of them, and lives until the last one has ended. Its methods are safe for
+// concurrent use.
 type Presence struct {
-	retired chan struct{} // closed when the route takes no more requests
-	gone    chan struct{} // closed when the last has left after that
+	retired chan struct{} // closed when the route admits no more requests
+	gone    chan struct{} // closed when no request or stream is left after that
 
 	mu     sync.Mutex
 	count  int
 	closed bool
 }
 
-// NewPresence makes the presence of a route that takes requests.
+// NewPresence returns the presence of a route that admits requests.
 func NewPresence() *Presence {
 	return &Presence{retired: make(chan struct{}), gone: make(chan struct{})}
 }
 
-// enter counts a request, which is to leave. It is false where the route is
-// retired.
+// enter counts a request, until leave is called. It returns false if the route is retired.
 func (p *Presence) enter() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -32,7 +31,7 @@ func (p *Presence) enter() bool {
 	return !p.closed
 }
 
-// leave ends what enter began.
+// leave ends a request that enter has counted.
 func (p *Presence) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -40,14 +39,14 @@ func (p *Presence) leave() {
 	p.settle()
 }
 
-// Retired returns a channel that is closed when the route takes no more requests.
+// Retired returns a channel that is closed when the route admits no more requests.
 func (p *Presence) Retired() <-chan struct{} { return p.retired }
 
 // Gone returns a channel that is closed when the last request and stream of a retired route
 // has ended.
 func (p *Presence) Gone() <-chan struct{} { return p.gone }
 
-// Retire ends the taking of requests. It is called once.
+// Retire makes the route admit no more requests. It is called once.
 func (p *Presence) Retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,32 +8,32 @@ import (
 	"github.com/ssebridge/ssebridge/internal/address"
 )
 
-// slots are the places of clients: limits.clients in all, and limits.clients_per_ip for one
-// address. A stream has a slot from when its request has been read (so also while it waits to
-// be accepted) until it has ended. Calls of unary methods need none of these: they end by
-// themselves, and a page with a stream is to be able to call while no slot is free. Nor do
-// answers that only ask a client to come back.
+// slots counts clients against limits.clients and limits.clients_per_ip. A stream has a slot
+// from the moment its request has been read until it has ended, including the time that it
+// waits to be accepted. Unary calls do not take a stream slot: they end by themselves, and a
+// page that has a stream can call even if all slots are taken. Answers that only ask a
+// client to reconnect do not take one either.
 //
-// All slots are counted at any time, also by address, so that limits which a reload brings
-// hold at once. The methods are safe for concurrent use.
+// Slots are counted by address even without a limit, so that the limits of a reload apply at
+// once. The methods are safe for concurrent use.
 type slots struct {
 	mu          sync.Mutex
 	most        int  // limits.clients
-	mostPerAddr int  // limits.clients_per_ip; 0: as many as there are
-	ownOnly     bool // mostPerAddr is for addresses that are a client's own
+	mostPerAddr int  // limits.clients_per_ip; 0: no limit
+	ownOnly     bool // mostPerAddr applies only to addresses that are a client's own
 	taken       int
-	takenByAddr map[netip.Addr]int // by address key; of those that have any
-	takenByConn map[string]int     // the same, of connections of HTTP/2
+	takenByAddr map[netip.Addr]int // by address key; without zeros
+	takenByConn map[string]int     // by HTTP/2 connection; without zeros
 }
 
-// limit sets how many slots there are. Taken ones stay taken.
+// limit sets the limits. Taken slots stay taken.
 func (s *slots) limit(clients, perAddr int, ownOnly bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.most, s.mostPerAddr, s.ownOnly = clients, perAddr, ownOnly
 }
 
-// take gives a client a slot; conn is its peer.HTTP2Conn. The error is a *fullError.
+// take takes a slot for a client; conn is its peer.HTTP2Conn. The error is a *fullError.
 func (s *slots) take(from peer.Client, conn string) error {
 	addr := address.Key(from.Addr)
 	s.mu.Lock()
@@ -55,7 +55,7 @@ func (s *slots) take(from peer.Client, conn string) error {
 	return nil
 }
 
-// leave gives back what take has given.
+// leave returns a slot that take has taken.
 func (s *slots) leave(from peer.Client, conn string) {
 	addr := address.Key(from.Addr)
 	s.mu.Lock()
@@ -70,18 +70,18 @@ func (s *slots) leave(from peer.Client, conn string) {
 		}
 	}
 	if s.taken == 0 {
-		s.takenByAddr, s.takenByConn = nil, nil // a map keeps the room that it had once
+		s.takenByAddr, s.takenByConn = nil, nil // a map never shrinks
 	}
 }
 
-// onConn returns how many slots the clients of a connection of HTTP/2 have.
+// onConn returns the number of slots that the clients of an HTTP/2 connection have.
 func (s *slots) onConn(conn string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.takenByConn[conn]
 }
 
-// count returns how many clients there are.
+// count returns the number of taken slots.
 func (s *slots) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

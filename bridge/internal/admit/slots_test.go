@@ -13,7 +13,7 @@ import (
 	"github.com/ssebridge/ssebridge/internal/address"
 )
 
-// addresses are the ones that clients have here: the last two share a rate-limit key.
+// addresses returns the clients' addresses. The last two share an address key.
 func addresses() []netip.Addr {
 	return []netip.Addr{
 		{},
@@ -22,7 +22,8 @@ func addresses() []netip.Addr {
 	}
 }
 
-// TestSlotsAreCounted plays with slots and limits, and compares with counting anew.
+// It takes and returns random slots under random limits, and compares the counts with a list
+// of the taken slots.
 func TestSlotsAreCounted(t *testing.T) {
 	type taken struct {
 		addr netip.Addr
@@ -31,10 +32,10 @@ func TestSlotsAreCounted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all slots
 		most, perAddr := 0, 0
-		var held []taken
+		var present []taken
 		conns := []string{"", "192.0.2.1:1", "192.0.2.1:2"}
 		here := func(addr netip.Addr) (n int) {
-			for _, s := range held {
+			for _, s := range present {
 				if address.Key(s.addr) == address.Key(addr) {
 					n++
 				}
@@ -50,33 +51,33 @@ func TestSlotsAreCounted(t *testing.T) {
 				s := taken{rapid.SampledFrom(addresses()).Draw(t, "from"), rapid.SampledFrom(conns).Draw(t, "by")}
 				err := all.take(peer.Client{Addr: s.addr}, s.conn)
 				switch {
-				case len(held) >= most:
+				case len(present) >= most:
 					wantFull(t, err, LimitClients)
 				case perAddr > 0 && here(s.addr) >= perAddr:
 					wantFull(t, err, LimitClientsPerIP)
 				case err != nil:
-					t.Fatalf("%d clients, %d of %s, were too many: %v", len(held), here(s.addr), s.addr, err)
+					t.Fatalf("a client besides %d others, %d of %s, is refused: %v", len(present), here(s.addr), s.addr, err)
 				default:
-					held = append(held, s)
+					present = append(present, s)
 				}
 			},
 			"leave": func(t *rapid.T) {
-				if len(held) == 0 {
+				if len(present) == 0 {
 					t.Skip("there is no client")
 				}
-				i := rapid.IntRange(0, len(held)-1).Draw(t, "which")
-				all.leave(peer.Client{Addr: held[i].addr}, held[i].conn)
-				held = append(held[:i], held[i+1:]...)
+				i := rapid.IntRange(0, len(present)-1).Draw(t, "which")
+				all.leave(peer.Client{Addr: present[i].addr}, present[i].conn)
+				present = append(present[:i], present[i+1:]...)
 			},
 			"": func(t *rapid.T) {
-				if got := all.count(); got != len(held) {
-					t.Fatalf("%d clients are counted, want %d", got, len(held))
+				if got := all.count(); got != len(present) {
+					t.Fatalf("%d clients are counted, want %d", got, len(present))
 				}
-				if len(all.takenByAddr) > len(held) {
-					t.Fatalf("%d addresses are kept of %d clients", len(all.takenByAddr), len(held))
+				if len(all.takenByAddr) > len(present) {
+					t.Fatalf("%d addresses are counted for %d clients", len(all.takenByAddr), len(present))
 				}
 				byConn := map[string]int{}
-				for _, s := range held {
+				for _, s := range present {
 					byConn[s.conn]++
 				}
 				byConn[""] = 0 // HTTP/1
@@ -99,8 +100,7 @@ func wantFull(t interface {
 	}
 }
 
-// TestSlotsUnderConcurrency: never one above, in all and for an address, and nothing left in the end.
-func TestSlotsUnderConcurrency(t *testing.T) {
+func TestConcurrentClientsNeverExceedALimit(t *testing.T) {
 	const most, perAddr = 20, 6
 	var all slots
 	all.limit(most, perAddr, false)
@@ -130,10 +130,10 @@ func TestSlotsUnderConcurrency(t *testing.T) {
 	}
 	clients.Wait()
 	if left := all.count(); left != 0 || len(all.takenByAddr) != 0 {
-		t.Errorf("%d clients are left, of %d addresses", left, len(all.takenByAddr))
+		t.Errorf("%d clients of %d addresses are still counted", left, len(all.takenByAddr))
 	}
 	t.Logf("%d of %d were refused", refused.Load(), 64*500)
 	if refused.Load() == 0 {
-		t.Error("the limits were never met")
+		t.Error("no limit was reached")
 	}
 }
