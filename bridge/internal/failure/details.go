@@ -30,9 +30,9 @@ type Types interface {
 // maxDepth bounds how deeply a detail may nest.
 const maxDepth = 100
 
-// details renders the details that a backend added to a status. A detail that has no JSON,
-// such as one of an unknown type, is left out. Details go through transcode, like all bytes
-// of a backend, since the protobuf library panics on some.
+// details renders the details of a backend's status. A detail without a JSON form, such as
+// one of an unknown type, is left out. Details go through transcode, like all bytes of a
+// backend, because the protobuf library panics on some.
 func details(packed []*anypb.Any, types Types, maxBytes int) []json.RawMessage {
 	if len(packed) == 0 {
 		return nil
@@ -43,12 +43,12 @@ func details(packed []*anypb.Any, types Types, maxBytes int) []json.RawMessage {
 		MaxBytes: maxBytes,
 	})
 	if err != nil {
-		panic(err) // Any is complete, and has no taps
+		panic(err) // the descriptor of Any is complete, and no taps are asked for
 	}
 	var shown []json.RawMessage
 	for _, detail := range packed {
 		if detail.GetTypeUrl() == "" {
-			continue // holds nothing, and {} is no Any as JSON
+			continue // an empty Any, which has no JSON form here
 		}
 		wire, err := proto.Marshal(detail)
 		if err != nil {
@@ -61,7 +61,7 @@ func details(packed []*anypb.Any, types Types, maxBytes int) []json.RawMessage {
 	return shown
 }
 
-// withRPCTypes adds the types of google.rpc, which every backend may use, to a backend's own.
+// withRPCTypes adds the types of google.rpc, which any backend may use, to a backend's own.
 type withRPCTypes struct{ Types }
 
 // FindMessageByURL looks at the backend's types first.
@@ -80,9 +80,9 @@ func (t withRPCTypes) FindMessageByName(name protoreflect.FullName) (protoreflec
 	return RPCTypes().FindMessageByName(name)
 }
 
-// RPCTypes returns google.rpc's types for details, and the well-known types. The process's
-// registry would have all types that the program links: more in the command, which links
-// OTLP, than in a program that embeds the bridge.
+// RPCTypes returns google.rpc's types for details, and the well-known types. It does not use
+// the global registry, whose content depends on the program: the command also links the
+// types of OTLP.
 //
 //nolint:gochecknoglobals // immutable
 var RPCTypes = sync.OnceValue(func() *dynamicpb.Types {
@@ -99,7 +99,7 @@ var RPCTypes = sync.OnceValue(func() *dynamicpb.Types {
 		wrapperspb.File_google_protobuf_wrappers_proto,
 	} {
 		if err := files.RegisterFile(file); err != nil {
-			panic(err) // two of them in conflict
+			panic(err) // two of these files conflict
 		}
 	}
 	return dynamicpb.NewTypes(files)

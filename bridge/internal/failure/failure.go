@@ -1,6 +1,6 @@
-// Package failure decides what clients and operators learn of an error: clients get a
-// google.rpc.Status, and the details of internal errors stay in the log under an
-// incident's id.
+// Package failure decides how much of an error clients and operators see. Clients get a
+// google.rpc.Status. The text of internal errors is only logged, under an incident id that
+// clients get.
 package failure
 
 import (
@@ -23,9 +23,9 @@ type Failure struct {
 	Details []json.RawMessage // google.protobuf.Any as JSON
 }
 
-// StatusOf returns the status that an error carries, and UNKNOWN where it has none.
-// Unlike status.Convert it does not put the texts of the errors around the status into the
-// message: those are for the operator.
+// StatusOf returns the gRPC status of an error, UNKNOWN if it has none. Unlike
+// status.Convert it does not add the text of wrapping errors to the message, because that
+// text is for operators.
 func StatusOf(err error) *status.Status {
 	var carries interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &carries) {
@@ -34,15 +34,15 @@ func StatusOf(err error) *status.Status {
 	return status.New(codes.Unknown, "")
 }
 
-// CodeName returns a code as google.rpc.Code spells it. For a code of the backend's own it
-// is the number.
+// CodeName returns the name of a code in google.rpc.Code, or the number of a code that has
+// no name there.
 func CodeName(c codes.Code) string { return code.Code(CodeNumber(c)).String() } //nolint:gosec // an int32
 
-// CodeNumber returns a code as google.rpc.Status has it, an int32. grpc-go keeps the number
-// of a grpc-status such as -1 without its sign.
+// CodeNumber returns the number of a code in google.rpc.Status, an int32. grpc-go stores a
+// grpc-status such as -1 without its sign.
 func CodeNumber(c codes.Code) int { return int(int32(c)) } //nolint:gosec // see above
 
-// HTTPStatus returns the status for a response that has not begun.
+// HTTPStatus returns the HTTP status for a response that has not begun.
 func (f Failure) HTTPStatus() int { return runtime.HTTPStatusFromCode(f.Code) }
 
 // rpcStatus is a google.rpc.Status as proto3 JSON, with the fields that stream-error adds.
@@ -64,8 +64,8 @@ func (f Failure) Data(trailers map[string]string) []byte {
 	return marshal(rpcStatus{Code: CodeNumber(f.Code), Message: f.Message, Details: f.Details, Status: CodeName(f.Code), Trailers: trailers})
 }
 
-// BadRequest returns the failure for a request that a route refuses. Its detail names the
-// field, as google.rpc.BadRequest does.
+// BadRequest returns the failure of a request that a route refuses. A detail of type
+// google.rpc.BadRequest names the field.
 func BadRequest(bad *route.Error) Failure {
 	f := Failure{Code: codes.InvalidArgument, Message: bad.Error()}
 	switch bad.Status {
@@ -87,7 +87,7 @@ func BadRequest(bad *route.Error) Failure {
 	return f
 }
 
-// marshal renders shapes that hold strings, numbers and JSON. It cannot fail.
+// marshal renders structs of strings, numbers and JSON, which cannot fail.
 func marshal(shape any) []byte {
 	text, err := json.Marshal(shape)
 	if err != nil {

@@ -15,18 +15,16 @@ import (
 )
 
 const (
-	// errorBytes is how much of an error is logged.
+	// errorBytes bounds the logged text of an error.
 	errorBytes = 1 << 10
-	// incidentWindow is how long failures of one cause share a line of the log
-	// and an id.
+	// incidentWindow is the time in which failures of one cause share a log line and an id.
 	incidentWindow = 10 * time.Second
-	// incidentCauses bounds the causes that have lines of their own within a
-	// window. The others share one for each code.
+	// incidentCauses bounds the causes that have log lines of their own within a window.
+	// Further causes share one line for each code.
 	incidentCauses = 32
 )
 
-// incident is a failure whose details stay in the log, under an id that the
-// client gets.
+// incident is a failure whose text is only logged. The client gets its id.
 type incident struct {
 	error
 
@@ -35,16 +33,16 @@ type incident struct {
 
 func (i *incident) Unwrap() error { return i.error }
 
-// cause is what failures must have in common to share an incident.
+// cause is the key of an incident: failures with an equal cause share it.
 type cause struct {
-	route string // empty: of any
+	route string // empty: any route
 	code  codes.Code
 	text  string
 }
 
-// Incidents logs failures whose details are not for clients. A backend that
-// fails each call must not fill the disk: within a window one line stands for
-// all failures of a cause, and a second one says how many there were.
+// Incidents logs failures whose text clients must not see. So that a backend that fails each
+// call does not fill the disk, all failures of one cause within a window have one log line,
+// and a second one with their number at its end.
 type Incidents struct {
 	logger *slog.Logger
 
@@ -53,20 +51,20 @@ type Incidents struct {
 	closed bool
 }
 
-// recentIncident is a line of the log, and the failures since that share it.
+// recentIncident is an incident whose window is open.
 type recentIncident struct {
 	id     string
-	calls  int // beside the first
+	calls  int // further failures that share the log line
 	expiry *time.Timer
 }
 
-// NewIncidents makes a log of incidents, which is to be closed.
+// NewIncidents returns Incidents, which the caller closes.
 func NewIncidents(logger *slog.Logger) *Incidents {
 	return &Incidents{logger: logger, recent: map[cause]*recentIncident{}}
 }
 
-// note logs a failure, unless one of its cause has been logged just now, and
-// returns the incident's id.
+// note returns the id of a failure's incident. It logs the failure if that begins the
+// incident.
 func (l *Incidents) note(c cause) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,7 +96,7 @@ func (l *Incidents) expire(c cause, i *recentIncident) {
 	}
 }
 
-// Close ends all windows.
+// Close ends all windows, and logs how many failures there were.
 func (l *Incidents) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,12 +125,13 @@ func (l *Incidents) log(message string, c cause, attrs ...any) {
 type Reporter struct {
 	Incidents *Incidents
 	Route     string
-	Types     func() Types // of the backend's details; called for each failure that has some
-	MaxBytes  int          // of one detail as JSON
+	Types     func() Types // returns the types of the backend's details
+	MaxBytes  int          // bounds one detail as JSON
 }
 
-// Note logs a failure whose details are not for clients, and gives it an id: internal
-// errors, and what came instead of a backend's answer. It returns other errors as they are.
+// Note logs a failure whose text clients must not see, and wraps it with an incident id:
+// INTERNAL, UNKNOWN, and answers that are not the backend's own. It returns other errors
+// unchanged.
 func (r *Reporter) Note(err error) error {
 	if err == io.EOF { //nolint:errorlint // OK; a failure may wrap that of a connection
 		return err
@@ -144,7 +143,7 @@ func (r *Reporter) Note(err error) error {
 	return &incident{error: err, id: r.Incidents.note(cause{r.Route, s.Code(), printable.Text(err.Error(), errorBytes)})}
 }
 
-// Of decides what a client may see of an error, and notes it.
+// Of returns the part of an error that a client may see, after Note.
 func (r *Reporter) Of(err error) Failure {
 	err = r.Note(err)
 	s := StatusOf(err)

@@ -12,9 +12,9 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A backend that fails each call, each time with other words, as a client of a hostile backend or a client that chooses the
-// words can bring about, writes a bounded number of lines, and no call is left uncounted.
-func TestLinesOfFailedCallsAreBounded(t *testing.T) {
+// A hostile backend, or a client that can influence the text of an error, may cause failures
+// with ever new texts.
+func TestLogLinesOfFailedCallsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		log := NewIncidents(slog.New(slog.NewTextHandler(&text, nil)))
@@ -30,7 +30,7 @@ func TestLinesOfFailedCallsAreBounded(t *testing.T) {
 			synctest.Wait()
 		}
 		log.Close()
-		// A cause has a line at its beginning, and one at its end. Beyond the number of causes there is one for each code.
+		// A cause has two lines: when it begins, and at the end of its window. Further causes share two for each code.
 		const most = 2 * (incidentCauses + 17) * windows
 		lines := strings.Count(text.String(), "\n")
 		if lines > most || lines < incidentCauses {
@@ -47,13 +47,12 @@ func TestLinesOfFailedCallsAreBounded(t *testing.T) {
 			counted += more
 		}
 		if counted != calls*windows {
-			t.Errorf("the log tells of %d calls, want %d", counted, calls*windows)
+			t.Errorf("the log counts %d calls, want %d", counted, calls*windows)
 		}
 	})
 }
 
-// Failures of one cause share a line and an id for as long as the window lasts. A second line says how many there were.
-func TestFailuresOfOneCauseShareALine(t *testing.T) {
+func TestFailuresOfOneCauseShareALogLineAndAnID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		log := NewIncidents(slog.New(slog.NewTextHandler(&text, nil)))
@@ -61,7 +60,7 @@ func TestFailuresOfOneCauseShareALine(t *testing.T) {
 		id := log.note(same)
 		for range 999 {
 			if again := log.note(same); again != id {
-				t.Fatalf("the same failure is %s and %s", id, again)
+				t.Fatalf("failures of one cause have the ids %s and %s", id, again)
 			}
 		}
 		if other := log.note(cause{route: "/other", code: codes.Internal, text: "the disk is full"}); other == id {
