@@ -1,5 +1,5 @@
-// Package peer tells where a request comes from: the address of its client, and whether that
-// address stands for one client.
+// Package peer finds the address of a request's client, and whether that address is the
+// client's own.
 package peer
 
 import (
@@ -13,24 +13,24 @@ import (
 	"github.com/ssebridge/ssebridge/internal/address"
 )
 
-// Trust is the networks of the proxies in front, whose X-Forwarded-For is believed.
+// Trust lists the networks of trusted proxies, whose X-Forwarded-For is used.
 type Trust []netip.Prefix
 
-// clientKey is the client in a request's context.
+// clientKey is the context key of a request's Client.
 type clientKey struct{}
 
-// Client is where a request comes from.
+// Client is the origin of a request.
 type Client struct {
-	Addr netip.Addr // invalid where there is none
-	// Own is set where the address stands for one client, or for the clients that share it
-	// on the Internet: a trusted proxy has named it, or it is public and the peer's. A
-	// private address may be that of a proxy that is not in trusted_proxies.
+	Addr netip.Addr // invalid if there is none
+	// Own is set if the address belongs to one client, or to clients that share it on the
+	// Internet: a trusted proxy reports it, or it is the peer's and public. The private
+	// address of a peer may belong to a proxy that is missing in trusted_proxies.
 	Own bool
-	// Proxy is set where the peer is a trusted proxy, or a process at a unix socket.
+	// Proxy is set if the peer is a trusted proxy, or connects over a unix socket.
 	Proxy bool
 }
 
-// Identify returns the request with its client in the context.
+// Identify finds the client of a request, and returns the request with it in the context.
 func (t Trust) Identify(r *http.Request) *http.Request {
 	return With(r, t.from(r))
 }
@@ -46,8 +46,8 @@ func Of(r *http.Request) Client {
 	return from
 }
 
-// HTTP2Conn names a request's connection of HTTP/2 by the peer's address. It is empty on
-// HTTP/1, where a connection has one request at a time.
+// HTTP2Conn identifies a request's HTTP/2 connection by the peer's address and port. It is
+// empty on HTTP/1, where a connection has one request at a time.
 func HTTP2Conn(r *http.Request) string {
 	if r.ProtoMajor < 2 {
 		return ""
@@ -55,16 +55,17 @@ func HTTP2Conn(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// Forwarded reports whether a trusted proxy speaks for a request's client.
+// Forwarded reports whether a trusted proxy has forwarded a request.
 func Forwarded(r *http.Request) bool {
 	peer, _ := hostAddr(r.RemoteAddr)
 	return peer != Of(r).Addr
 }
 
-// Disbelieved reports whether a request has X-Forwarded-For from a peer that is not trusted.
+// Disbelieved reports whether a request has an X-Forwarded-For that is ignored, because the
+// peer is not trusted.
 func Disbelieved(r *http.Request) bool { return !Forwarded(r) && r.Header.Get("X-Forwarded-For") != "" }
 
-// from returns where a request comes from.
+// from returns the client of a request.
 func (t Trust) from(r *http.Request) Client {
 	addr := t.client(r)
 	peer, known := hostAddr(r.RemoteAddr)
@@ -75,19 +76,19 @@ func (t Trust) from(r *http.Request) Client {
 	return Client{addr, addr.IsValid() && !t.includes(addr), trusted || OverUnix(r)}
 }
 
-// maxHops is how many entries of X-Forwarded-For are looked at. No deployment has
-// so many proxies of its own, and the rest is made up by a client.
+// maxHops bounds how many entries of X-Forwarded-For are read. No deployment has more
+// proxies in a row; further entries are a client's forgery.
 const maxHops = 64
 
-// client returns the address that a request comes from: the peer's or, when the
-// peer is trusted, the rightmost one in X-Forwarded-For that is not. Entries that a
-// client writes itself stand further to the left and are never reached. An entry
-// that is no address ends the walk: the address before it is the last that a
-// trusted peer has vouched for. IPv4 in IPv6 is IPv4, zones and ports are left out.
+// client returns the address of a request's client: the peer's or, if the peer is trusted,
+// the rightmost one in X-Forwarded-For that is not trusted. Entries that a client forges
+// stand further to the left and are never reached. An entry that is not an address ends the
+// search, with the address to its right: no trusted peer reports another. IPv4-mapped IPv6
+// addresses become IPv4; zones and ports are removed.
 //
-// A peer on a unix socket has no address. It is trusted if any peer is: the mode of
-// the socket's file decides who may connect. Where no address is named, the result
-// is invalid.
+// A peer on a unix socket has no address. It is trusted if trusted_proxies is not empty,
+// because the socket's file mode decides which processes may connect. The result is invalid
+// if no address is known.
 func (t Trust) client(r *http.Request) netip.Addr {
 	addr, known := hostAddr(r.RemoteAddr)
 	if known && !t.includes(addr) || !known && (len(t) == 0 || !OverUnix(r)) {
@@ -124,7 +125,7 @@ func (t Trust) includes(addr netip.Addr) bool {
 	return false
 }
 
-// lastEntry takes the last entry off a list of them.
+// lastEntry splits the last entry from a comma-separated list.
 func lastEntry(line string) (rest, entry string, more bool) {
 	if i := strings.LastIndexByte(line, ','); i >= 0 {
 		return line[:i], strings.Trim(line[i+1:], " \t"), true
@@ -132,8 +133,8 @@ func lastEntry(line string) (rest, entry string, more bool) {
 	return "", strings.Trim(line, " \t"), false
 }
 
-// hostAddr reads an address with or without a port, as RemoteAddr and proxies
-// write it.
+// hostAddr parses an address with or without a port, in the forms of RemoteAddr and of
+// proxies.
 func hostAddr(text string) (netip.Addr, bool) {
 	var addr netip.Addr
 	var err error
@@ -154,7 +155,7 @@ func hostAddr(text string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), true
 }
 
-// OverUnix reports whether a request came over a unix socket.
+// OverUnix reports whether a request arrived over a unix socket.
 func OverUnix(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && local.Network() == "unix"

@@ -20,7 +20,7 @@ func trusting(networks ...string) Trust {
 	return t
 }
 
-// from makes a request of a peer, with lines of X-Forwarded-For.
+// from returns a request of a peer, with lines of X-Forwarded-For.
 func from(peer string, lines ...string) *http.Request {
 	r := &http.Request{RemoteAddr: peer, Header: http.Header{}}
 	for _, line := range lines {
@@ -45,7 +45,7 @@ func TestClientIsTheRightmostUntrustedAddress(t *testing.T) {
 		{"no peer is trusted", nil, from("10.0.0.1:1", "203.0.113.7"), "10.0.0.1"},
 		{"the peer is not trusted", proxies, from("198.51.100.1:1", "203.0.113.7"), "198.51.100.1"},
 		{"one proxy", proxies, from("10.0.0.1:1", "203.0.113.7"), "203.0.113.7"},
-		{"what the client wrote itself", proxies, from("10.0.0.1:1", "127.0.0.1, 10.9.9.9, 203.0.113.7"), "203.0.113.7"},
+		{"entries that the client forged", proxies, from("10.0.0.1:1", "127.0.0.1, 10.9.9.9, 203.0.113.7"), "203.0.113.7"},
 		{"two proxies", proxies, from("10.0.0.1:1", "203.0.113.7, 192.0.2.1"), "203.0.113.7"},
 		{"a proxy next to the trusted one", proxies, from("10.0.0.1:1", "203.0.113.7, 192.0.2.2"), "192.0.2.2"},
 		{"all are trusted", proxies, from("10.0.0.1:1", "10.0.0.3, 10.0.0.2"), "10.0.0.3"},
@@ -65,7 +65,7 @@ func TestClientIsTheRightmostUntrustedAddress(t *testing.T) {
 		{"IPv4 in IPv6", proxies, from("[::ffff:10.0.0.1]:1", "::ffff:203.0.113.7"), "203.0.113.7"},
 		{"no port", proxies, from("10.0.0.1", "203.0.113.7"), "203.0.113.7"},
 		{"brackets around a port", proxies, from("10.0.0.1:1", "[203.0.113.7:1]"), "10.0.0.1"},
-		{"everybody is trusted", trusting("0.0.0.0/0"), from("198.51.100.1:1", "203.0.113.7, 203.0.113.8"), "203.0.113.7"},
+		{"all networks are trusted", trusting("0.0.0.0/0"), from("198.51.100.1:1", "203.0.113.7, 203.0.113.8"), "203.0.113.7"},
 		{"a unix peer", proxies, overSocket(from("", "203.0.113.7")), "203.0.113.7"},
 		{"a unix peer without the header", proxies, overSocket(from("")), "invalid IP"},
 		{"a unix peer where none is trusted", nil, overSocket(from("", "203.0.113.7")), "invalid IP"},
@@ -79,8 +79,8 @@ func TestClientIsTheRightmostUntrustedAddress(t *testing.T) {
 	}
 }
 
-// A client may fill the header up to the limit on headers.
-func TestClientLooksAtABoundedNumberOfEntries(t *testing.T) {
+// A client may fill the header up to the server's limit of a request's head.
+func TestABoundedNumberOfForwardedEntriesIsRead(t *testing.T) {
 	proxies := trusting("10.0.0.0/8")
 	long := "203.0.113.7" + strings.Repeat(",10.0.0.2", 10_000)
 	if got := proxies.client(from("10.0.0.1:1", long)).String(); got != "10.0.0.2" {
@@ -92,14 +92,14 @@ func TestClientLooksAtABoundedNumberOfEntries(t *testing.T) {
 	}
 	r.Header["X-Forwarded-For"][0] = "203.0.113.7"
 	if got := proxies.client(r).String(); got != "203.0.113.7" {
-		t.Errorf("the last entry that is looked at: got %s", got)
+		t.Errorf("the last entry that is read: got %s", got)
 	}
 	if allocs := testing.AllocsPerRun(10, func() { proxies.client(r) }); allocs > 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 }
 
-// Whatever a client sends, what proxies append behind it decides.
+// The entries that proxies append decide, whatever the client sends.
 func TestClientCannotChooseItsAddress(t *testing.T) {
 	proxies := trusting("10.0.0.0/8")
 	rapid.Check(t, func(t *rapid.T) {
@@ -112,8 +112,8 @@ func TestClientCannotChooseItsAddress(t *testing.T) {
 	})
 }
 
-// An address that may be an ingress which is not in trusted_proxies is not a client's own.
-func TestAddressesThatAreAClientsOwn(t *testing.T) {
+// A private address may belong to an ingress that is missing in trusted_proxies.
+func TestWhichAddressesAreAClientsOwn(t *testing.T) {
 	proxies := Trust{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("198.51.100.7/32")}
 	for _, test := range []struct {
 		peer, forwarded string
@@ -121,8 +121,8 @@ func TestAddressesThatAreAClientsOwn(t *testing.T) {
 	}{
 		{"203.0.113.5:1", "", true},
 		{"[2001:db8::1]:1", "", true},
-		{"203.0.113.5:1", "192.0.2.1", true}, // it is not believed
-		{"192.168.1.1:1", "", false},         // perhaps an ingress
+		{"203.0.113.5:1", "192.0.2.1", true}, // the header is ignored
+		{"192.168.1.1:1", "", false},         // may be an ingress
 		{"192.168.1.1:1", "203.0.113.5", false},
 		{"127.0.0.1:1", "", false},
 		{"100.64.1.1:1", "", false},
