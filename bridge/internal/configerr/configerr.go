@@ -1,4 +1,4 @@
-// Package configerr puts errors of a configuration together.
+// Package configerr creates, joins and walks the errors of a configuration.
 package configerr
 
 import (
@@ -8,13 +8,13 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// New returns an error of the configuration at the path that the format
-// gives.
+// New returns an error at a path of the configuration, which is formatted from format and
+// args.
 func New(message, format string, args ...any) *config.Error {
 	return &config.Error{Path: fmt.Sprintf(format, args...), Message: message}
 }
 
-// AtRoute says of errors about a route which one it is, by its index in the
+// AtRoute prefixes the paths of errors within a route by the route's index in the
 // configuration.
 func AtRoute(index int, err error) error {
 	var found config.Errors
@@ -28,8 +28,8 @@ func AtRoute(index int, err error) error {
 	return Join(found)
 }
 
-// Join gathers config.Errors into one; nil where there are none. An
-// error of another kind is returned as it is.
+// Join joins config.Errors, and returns nil if there are none. The first error of another
+// type is returned alone.
 func Join(all ...error) error {
 	var found config.Errors
 	for _, err := range all {
@@ -47,7 +47,7 @@ func Join(all ...error) error {
 	return found
 }
 
-// Parts takes a joined error apart, down to its leaves.
+// Parts returns the leaves of a joined error.
 func Parts(err error) []error {
 	if err == nil {
 		return nil
@@ -63,8 +63,8 @@ func Parts(err error) []error {
 	return leaves
 }
 
-// Copy returns an error that does not change any more: where the configuration is wrong,
-// its errors are copies.
+// Copy returns an error that later changes of err do not reach: config.Errors are copied,
+// because a caller may give them positions.
 func Copy(err error) error {
 	found := In(err)
 	if len(found) == 0 {
@@ -77,7 +77,7 @@ func Copy(err error) error {
 	return copies
 }
 
-// In returns the errors of the configuration in an error's tree.
+// In returns all config.Errors in the tree of err.
 func In(err error) config.Errors {
 	if one, ok := err.(*config.Error); ok { //nolint:errorlint // walks the tree node by node, as errors.As does
 		return config.Errors{one}

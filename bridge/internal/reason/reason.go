@@ -1,34 +1,34 @@
-// Package reason says why events are missing, why a client is asked to leave, and how a stream
-// ended. A reason is spelled the same on the wire, in metrics, in the log and in spans.
+// Package reason lists why events are missing, why a client is asked to leave, and how a
+// stream ends. A reason has one spelling on the wire, in metrics, in the log and in spans.
 package reason
 
-// Gap is why events are missing, in stream-gap.
+// Gap is the reason in stream-gap why events are missing.
 type Gap string
 
 // The reasons of gaps.
 const (
-	GapExpired        Gap = "expired"        // fallen out of the log, or a refused cursor
-	GapRestarted      Gap = "restarted"      // an id of another bridge, or of this one before a restart
-	GapForgotten      Gap = "forgotten"      // an id whose log has lingered out, or that no bridge wrote
-	GapLagged         Gap = "lagged"         // a client too slow for the log
-	GapUpstream       Gap = "upstream"       // the RPC was lost and had no cursor
-	GapUntranscodable Gap = "untranscodable" // a message that has no JSON
+	GapExpired        Gap = "expired"        // the next event has left the log, or the backend refuses the cursor
+	GapRestarted      Gap = "restarted"      // the id is of another bridge, or of this one before a restart
+	GapForgotten      Gap = "forgotten"      // the log of the id has ended its linger, or no bridge wrote the id
+	GapLagged         Gap = "lagged"         // the client was too slow for the log
+	GapUpstream       Gap = "upstream"       // the RPC was lost, and cannot be reopened at a cursor
+	GapUntranscodable Gap = "untranscodable" // a message has no JSON form
 )
 
-// Leave is why a client is asked to leave: to reconnect, in stream-retry, except for
-// LeaveRemoved. The zero value is no reason.
+// Leave is the reason why a client is asked to leave. The client is asked to reconnect, in
+// stream-retry, except for LeaveRemoved. The zero value means that it is not asked.
 type Leave string
 
 // The reasons to leave.
 const (
-	LeaveShed     Leave = "shed"     // there is no room for this client now
+	LeaveShed     Leave = "shed"     // a limit leaves no slot for the client
 	LeaveDrain    Leave = "drain"    // the bridge is shutting down
 	LeaveReload   Leave = "reload"   // the route has changed
 	LeaveMaxAge   Leave = "max_age"  // the stream is as old as the route allows
-	LeaveUpstream Leave = "upstream" // the RPC failed, and may work later
+	LeaveUpstream Leave = "upstream" // the RPC failed, and a later one may succeed
 	LeaveLagged   Leave = "lagged"   // the client was too slow for the log
-	LeaveIdle     Leave = "idle"     // many heartbeats in a row fill some clients' buffers
-	LeaveRemoved  Leave = "removed"  // the route is gone, and the client is not to come back
+	LeaveIdle     Leave = "idle"     // the heartbeats of a long silence fill some clients' buffers
+	LeaveRemoved  Leave = "removed"  // the route was removed, and the client must not reconnect
 )
 
 // Leaves returns all reasons to leave.
@@ -36,19 +36,19 @@ func Leaves() []Leave {
 	return []Leave{LeaveUpstream, LeaveDrain, LeaveMaxAge, LeaveLagged, LeaveIdle, LeaveShed, LeaveReload, LeaveRemoved}
 }
 
-// End is how a stream ended.
+// End is how a stream ends.
 type End string
 
-// How streams end as their delivery sees it. Metrics have the Leave in place of EndAsked.
+// The ends of streams in delivery. Metrics have the Leave instead of EndAsked.
 const (
-	EndComplete End = "complete" // the log's last frame was written, or there is none to come
-	EndGone     End = "gone"     // the client went away
-	EndStuck    End = "stuck"    // the client's socket took nothing for write_timeout
+	EndComplete End = "complete" // the client has the log's last frame
+	EndGone     End = "gone"     // the client closed the connection
+	EndStuck    End = "stuck"    // the client's socket accepted nothing for write_timeout
 	EndAsked    End = "asked"    // the client was asked to leave
 	EndCut      End = "cut"      // the bridge cut the stream
 )
 
-// How a stream ends in the log and in spans where EndComplete does not say which way.
+// The ends that the log and spans have instead of EndComplete.
 const (
 	EndStream End = "end"   // by stream-end
 	EndError  End = "error" // by stream-error
