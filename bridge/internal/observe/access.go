@@ -9,24 +9,25 @@ import (
 	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
-// journal logs requests. The goroutine that serves a request does not even format its line. Its
-// methods are safe for concurrent use; a nil journal logs nothing.
+// journal writes access lines. Lines are formatted by the queue's goroutine, not by the one
+// that serves the request. Its methods are safe for concurrent use; a nil journal logs
+// nothing.
 type journal struct {
-	log   slog.Handler // writes at once
+	log   slog.Handler // writes without a queue
 	lines *logqueue.Queue
-	begun bool // also logs streams that begin
+	begun bool // streams also have a line when they begin
 }
 
-// line is an access line that waits to be written.
+// line is an access line in the queue.
 type line struct {
 	log     slog.Handler
 	at      time.Time
 	message string
-	record  *Record // only the fields that no longer change are read
+	record  *Record // Write reads only fields that no longer change
 	more    []slog.Attr
 }
 
-// newJournal makes a journal. It is nil where requests are not logged.
+// newJournal returns a journal, nil if requests are not logged.
 func newJournal(params Params) *journal {
 	if !params.Ends || !params.Log.Enabled(context.Background(), slog.LevelInfo) {
 		return nil
@@ -48,7 +49,7 @@ func (j *journal) put(l *line) {
 	j.lines.PutMinor(l)
 }
 
-// begins logs that a stream begins, and the id that its client came with.
+// begins logs that a stream begins, with the client's Last-Event-ID.
 func (j *journal) begins(rec *Record, start Start, from string) {
 	if j == nil || !j.begun {
 		return
@@ -63,7 +64,7 @@ func (j *journal) begins(rec *Record, start Start, from string) {
 	j.put(&line{at: time.Now(), message: "stream begins", record: rec, more: more})
 }
 
-// ends logs that a stream has ended.
+// ends logs the end of a stream.
 func (j *journal) ends(rec *Record, bytes uint64) {
 	if j == nil {
 		return
@@ -79,14 +80,14 @@ func (j *journal) ends(rec *Record, bytes uint64) {
 	j.put(&line{at: now, message: "stream ended", record: rec, more: more})
 }
 
-// answers logs a request that was answered without a stream.
+// answers logs a request whose answer is not a stream.
 func (j *journal) answers(rec *Record) {
 	if j == nil {
 		return
 	}
 	now := time.Now()
 	more := []slog.Attr{seconds(rec.Age(now))}
-	if rec.status == 0 { // the client has gone, or the answer was given up
+	if rec.status == 0 { // the client closed the connection, or the handler aborted the answer
 		more = append(more, slog.String("reason", "aborted"))
 	} else {
 		more = append(more, slog.Int("status", int(rec.status)), slog.Int("bytes", rec.bytes))
@@ -95,12 +96,13 @@ func (j *journal) answers(rec *Record) {
 	j.put(&line{at: now, message: "request", record: rec, more: more})
 }
 
-// seconds is how long something took, to the millisecond.
+// seconds returns a duration as an attribute, rounded to milliseconds.
 func seconds(d time.Duration) slog.Attr {
 	return slog.Float64("seconds", d.Round(time.Millisecond).Seconds())
 }
 
-// attrsOf returns the fields of all lines about a request. They do not change any more.
+// attrsOf returns the attributes that all lines about a request share. They no longer
+// change.
 func attrsOf(rec *Record) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs, slog.String("request_id", rec.id))

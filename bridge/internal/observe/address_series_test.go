@@ -10,7 +10,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// An upstream has at most 33 series of addresses, however many it has, and no RPC is missing in their sum.
+// The series "other" has the RPCs of all addresses beyond the first 32.
 func TestSeriesOfAddressesAreBounded(t *testing.T) {
 	const addresses = 250
 	all := make([]upstream.AddressUsage, addresses)
@@ -19,10 +19,10 @@ func TestSeriesOfAddressesAreBounded(t *testing.T) {
 	}
 	registered, ok := Collector(nil).(*collector)
 	if !ok {
-		t.Fatal("another collector")
+		t.Fatal("Collector returns another type")
 	}
 	out := make(chan prometheus.Metric, 2*addresses)
-	reading{collector: registered, out: out}.addresses("app", all)
+	scrape{collector: registered, out: out}.addresses("app", all)
 	close(out)
 	series, streams, states := 0, 0.0, 0.0
 	for metric := range out {
@@ -39,6 +39,6 @@ func TestSeriesOfAddressesAreBounded(t *testing.T) {
 		}
 	}
 	if series != maxAddresses+1 || streams != addresses*(addresses-1)/2 || states != addresses {
-		t.Errorf("%d series of addresses have %v RPCs, and those of states %v addresses", series, streams, states)
+		t.Errorf("%d series of addresses count %v RPCs, and the series of states %v addresses", series, streams, states)
 	}
 }

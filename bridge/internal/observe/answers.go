@@ -7,20 +7,21 @@ import (
 	"sync/atomic"
 )
 
-// unmatchedRoute is the label of requests that no route takes. A route's own begins with "/".
+// unmatchedRoute is the route label of requests that match no route. A route's label begins
+// with "/".
 const unmatchedRoute = "unmatched"
 
-// The labels of answers that have none of answerStatuses.
+// The status labels of answers that have none of answerStatuses.
 const (
 	otherAnswer   = "other"
-	abortedAnswer = "aborted" // the client was gone, or the answer was given up
+	abortedAnswer = "aborted" // the client closed the connection, or the handler aborted the answer
 )
 
-// answerKinds is how many statuses there are.
+// answerKinds is the number of answerStatuses.
 const answerKinds = 21
 
-// answerStatuses are the statuses that requests are counted by: those that the bridge gives.
-// Any other, of a middleware, is counted as "other", so that no series comes with traffic.
+// answerStatuses returns the statuses that the bridge sends, each of which has a series. Any
+// other status, of a middleware, is counted as "other", so that traffic creates no series.
 func answerStatuses() [answerKinds]int {
 	return [answerKinds]int{
 		http.StatusOK, http.StatusNoContent, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
@@ -31,18 +32,18 @@ func answerStatuses() [answerKinds]int {
 	}
 }
 
-// statusClientClosedRequest is what CANCELLED is as a status of HTTP, after nginx.
+// statusClientClosedRequest is nginx's HTTP status for CANCELLED.
 const statusClientClosedRequest = 499
 
-// Answers counts requests by the status that they were answered with. A status other than
-// 200 stops a browser's EventSource for good, so these are the counters in which a page that
-// was released with a wrong path shows.
+// Answers counts requests by the status of their answer. A status other than 200 stops a
+// browser's EventSource forever, so these counters show a page that was released with a
+// wrong path.
 type Answers struct {
 	byStatus       [answerKinds]atomic.Uint64
 	other, aborted atomic.Uint64
 }
 
-// Add counts an answer; 0 is none.
+// Add counts an answer by its status. Status 0 means that there was no answer.
 func (c *Answers) Add(status int) {
 	statuses := answerStatuses()
 	switch at := slices.Index(statuses[:], status); {
@@ -55,8 +56,8 @@ func (c *Answers) Add(status int) {
 	}
 }
 
-// answers sends the counts of a route to a scrape.
-func (r reading) answers(path string, c *Answers) {
+// answers sends a route's answers.
+func (r scrape) answers(path string, c *Answers) {
 	for at, status := range answerStatuses() {
 		r.count("ssebridge_requests_total", c.byStatus[at].Load(), path, strconv.Itoa(status))
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// State is how a bridge stands when its metrics are read.
+// State is a snapshot of a bridge for one scrape.
 type State struct {
 	Limits config.Limits
 	Hash   string // of the configuration
@@ -36,22 +36,22 @@ type State struct {
 	Upstreams                       map[string]UpstreamState // by name
 }
 
-// Reloads is what has become of the bridge's reloads.
+// Reloads counts the bridge's reloads.
 type Reloads struct {
 	OK, Failed int
 	LastFailed bool
-	Loaded     time.Time // when the configuration was loaded that holds
+	Loaded     time.Time // when the current configuration was loaded
 }
 
-// RouteState is how the endpoints of one path stand.
+// RouteState is a snapshot of the endpoints of one path.
 type RouteState struct {
 	Counts      *RouteCounts
 	Lag         delivery.Lag
 	Topics      map[topic.Kind]int
-	Contradicts bool // an endpoint answers 501, since it does not fit its schema
+	Contradicts bool // an endpoint answers 501, because it does not fit its schema
 }
 
-// UpstreamState is how an upstream stands.
+// UpstreamState is a snapshot of an upstream.
 type UpstreamState struct {
 	*upstream.Upstream
 
@@ -59,7 +59,7 @@ type UpstreamState struct {
 	CatchUps *topic.Slots
 }
 
-// Collector returns the metrics of a bridge, which state describes at each scrape.
+// Collector returns the metrics of a bridge. It calls state at each scrape.
 func Collector(state func() State) prometheus.Collector {
 	c := &collector{state: state, metrics: map[string]described{}}
 	for _, m := range metrics() {
@@ -68,7 +68,7 @@ func Collector(state func() State) prometheus.Collector {
 	return c
 }
 
-// collector reads what has been counted when it is asked to.
+// collector reads the bridge's counters at each scrape.
 type collector struct {
 	state   func() State
 	metrics map[string]described
@@ -79,17 +79,17 @@ type described struct {
 	kind prometheus.ValueType
 }
 
-// Describe sends what the metrics are.
+// Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.metrics {
 		out <- m.desc
 	}
 }
 
-// Collect sends how they stand.
+// Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	now := c.state()
-	r := reading{collector: c, out: out}
+	r := scrape{collector: c, out: out}
 	r.bridge(now)
 	for path, route := range now.Routes {
 		r.route(path, route.Counts, route.Lag)
@@ -101,16 +101,16 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// reading is one time that the metrics are read.
-type reading struct {
+// scrape is one Collect.
+type scrape struct {
 	*collector
 
 	out chan<- prometheus.Metric
 }
 
-// value sends a counter or a gauge. A label that is no text shows in the scrape as an
-// error, and stops nothing.
-func (r reading) value(name string, value float64, labels ...string) {
+// value sends a counter or a gauge. A label that is not valid UTF-8 becomes an error of this
+// metric alone.
+func (r scrape) value(name string, value float64, labels ...string) {
 	m := r.metrics[name]
 	sent, err := prometheus.NewConstMetric(m.desc, m.kind, value, labels...)
 	if err != nil {
@@ -119,18 +119,18 @@ func (r reading) value(name string, value float64, labels ...string) {
 	r.out <- sent
 }
 
-func (r reading) count(name string, value uint64, labels ...string) {
+func (r scrape) count(name string, value uint64, labels ...string) {
 	r.value(name, float64(value), labels...)
 }
 
-// family sends all of a family's counters, whose label is the last one.
-func (r reading) family(name string, family *tally.Family[string], labels ...string) {
+// family sends all counters of a family, with the family's label as the last one.
+func (r scrape) family(name string, family *tally.Family[string], labels ...string) {
 	for label, n := range family.All() {
 		r.count(name, n, append(slices.Clip(labels), label)...)
 	}
 }
 
-func (r reading) histogram(name string, h *tally.Histogram, labels ...string) {
+func (r scrape) histogram(name string, h *tally.Histogram, labels ...string) {
 	m, s := r.metrics[name], h.Snapshot()
 	sent, err := prometheus.NewConstHistogram(m.desc, s.Count, s.Sum.Seconds(), s.Within, labels...)
 	if err != nil {
@@ -139,8 +139,8 @@ func (r reading) histogram(name string, h *tally.Histogram, labels ...string) {
 	r.out <- sent
 }
 
-// bridge reads what there is one of.
-func (r reading) bridge(now State) {
+// bridge sends the metrics of the bridge as a whole.
+func (r scrape) bridge(now State) {
 	r.value("ssebridge_clients_limit", float64(now.Limits.Clients))
 	r.value("ssebridge_topics_limit", float64(now.Limits.Topics))
 	r.family("ssebridge_topic_evictions_total", now.Topics.Evictions)
@@ -167,8 +167,8 @@ func (r reading) bridge(now State) {
 	r.value("ssebridge_build_info", 1, version(), runtime.Version())
 }
 
-// route reads what was counted on a route.
-func (r reading) route(path string, c *RouteCounts, lag delivery.Lag) {
+// route sends the counts of a route.
+func (r scrape) route(path string, c *RouteCounts, lag delivery.Lag) {
 	for by, transport := range delivery.Transports() {
 		r.value("ssebridge_clients", float64(c.Delivery.Clients[by].Load()), path, transport)
 		r.histogram("ssebridge_delivery_seconds", c.Delivery.Reached[by], path, transport)
@@ -200,8 +200,8 @@ func (r reading) route(path string, c *RouteCounts, lag delivery.Lag) {
 	r.count("ssebridge_repeated_cursors_total", c.Repeated.Load(), path)
 }
 
-// topics tells how many topics of each kind a route has.
-func (r reading) topics(path string, kinds map[topic.Kind]int) {
+// topics sends the number of a route's topics of each kind.
+func (r scrape) topics(path string, kinds map[topic.Kind]int) {
 	for _, role := range topic.Roles() {
 		for _, state := range topic.States() {
 			r.value("ssebridge_topics", float64(kinds[topic.Kind{Role: role, State: state}]), path, role, state)
@@ -209,8 +209,8 @@ func (r reading) topics(path string, kinds map[topic.Kind]int) {
 	}
 }
 
-// upstream reads what was counted at an upstream.
-func (r reading) upstream(name string, up UpstreamState) {
+// upstream sends the counts of an upstream.
+func (r scrape) upstream(name string, up UpstreamState) {
 	usage := up.Usage()
 	r.value("ssebridge_upstream_connections", float64(usage.Ready), name, "ready")
 	r.value("ssebridge_upstream_connections", float64(usage.Silent), name, "silent")
@@ -237,12 +237,12 @@ func (r reading) upstream(name string, up UpstreamState) {
 	r.value("ssebridge_upstream_schema_known", flag(up.Schema() != nil), name)
 }
 
-// maxAddresses is how many addresses of an upstream have a series of their own.
+// maxAddresses bounds the addresses of an upstream that have a series of their own.
 const maxAddresses = 32
 
-// addresses reads how many RPCs each address has. Those beyond maxAddresses are
-// added up.
-func (r reading) addresses(name string, addresses []upstream.AddressUsage) {
+// addresses sends the number of RPCs at each address. Addresses beyond maxAddresses share
+// one series.
+func (r scrape) addresses(name string, addresses []upstream.AddressUsage) {
 	states := map[string]int{"ready": 0, "connecting": 0, "foreign": 0, "failing": 0, "gone": 0}
 	others := 0
 	for i, a := range addresses {
@@ -279,10 +279,10 @@ func flag(is bool) float64 {
 	return 0
 }
 
-// modulePath is this module's.
+// modulePath is the path of this module.
 const modulePath = "github.com/ssebridge/ssebridge"
 
-// version returns the version of the bridge, whichever program it is built into.
+// version returns the version of the bridge, also when another program embeds it.
 func version() string {
 	if released := release.Version(); released != "" {
 		return released

@@ -17,32 +17,31 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/transcode"
 )
 
-// longID is from where on ids are counted that are longer than an id should be: each
-// client sends its own back, and proxies have their bounds for a head.
+// longID is the length in bytes above which ids are counted as long. Clients send their id
+// back in a request header, and proxies bound the size of headers.
 const longID = 128
 
-// RouteCounts count what happens on a route. Endpoints of one path share
-// it, in one site and from site to site: counters do not go back when a reload
-// changes a route.
+// RouteCounts are the counters of a path. The endpoints of a path share them, also across
+// reloads, so that counters never decrease.
 type RouteCounts struct {
 	Delivery *delivery.Counts
 	Answers  Answers
-	Unary    *tally.Histogram // how long unary calls take, from the request to the answer
+	Unary    *tally.Histogram // the time of unary calls, from the request to the answer
 
 	connects [3]atomic.Uint64 // by topic.Start
-	replays  atomic.Uint64    // of those, the ones that resumed in a log
-	replayed atomic.Uint64    // and the frames that were there for them
+	replays  atomic.Uint64    // the connects that resumed in a log
+	replayed atomic.Uint64    // the frames that were in the log for them
 	shed     *tally.Family[string]
 	messages atomic.Uint64
 	bytes    atomic.Uint64
 	paths    [3]atomic.Uint64 // by transcode.Path
 	Unshown  atomic.Uint64
 	longIDs  atomic.Uint64
-	Repeated atomic.Uint64 // cursors that are to differ, and equal the one before
+	Repeated atomic.Uint64 // cursors that equal the one before, though event.cursor is unique
 	Gaps     Gaps
 }
 
-// NewRouteCounts makes counts of a route.
+// NewRouteCounts returns the counters of a path.
 func NewRouteCounts() *RouteCounts {
 	c := &RouteCounts{
 		Delivery: delivery.NewCounts(),
@@ -50,11 +49,11 @@ func NewRouteCounts() *RouteCounts {
 		shed:     tally.NewFamily(shedLabels()...),
 		Gaps:     newGaps(),
 	}
-	c.Delivery.Marked = c.Gaps.told
+	c.Delivery.Marked = c.Gaps.sent
 	return c
 }
 
-// Joined counts a client that has its place.
+// Joined counts a client that has joined a topic.
 func (c *RouteCounts) Joined(sub *topic.Subscription) {
 	c.connects[sub.Start].Add(1)
 	switch newest := sub.Log().Newest(); sub.Start {
@@ -69,7 +68,7 @@ func (c *RouteCounts) Joined(sub *topic.Subscription) {
 	}
 }
 
-// shedLabels are all limits as labels.
+// shedLabels returns the label values of all limits.
 func shedLabels() []string {
 	labels := admit.Limits()
 	for i, limit := range labels {
@@ -78,13 +77,13 @@ func shedLabels() []string {
 	return labels
 }
 
-// shedLabel is a limit as a label.
+// shedLabel returns the label value of a limit.
 func shedLabel(limit string) string { return strings.TrimPrefix(limit, "limits.") }
 
-// Shed counts a client that was shed by a limit.
+// Shed counts a client that a limit sheds.
 func (c *RouteCounts) Shed(limit string) { c.shed.Add(shedLabel(limit), 1) }
 
-// Received counts a message of the backend's.
+// Received counts a message of the backend.
 func (c *RouteCounts) Received(wire []byte) {
 	c.messages.Add(1)
 	c.bytes.Add(uint64(len(wire)))
@@ -98,25 +97,26 @@ func (c *RouteCounts) Rendered(path transcode.Path, id []byte) {
 	}
 }
 
-// UpstreamCounts count what happens at an upstream, by its name.
+// UpstreamCounts are the counters of an upstream. Upstreams of one name share them across
+// reloads.
 type UpstreamCounts struct {
 	streams, Unary Calls
 	reconnects     atomic.Uint64
-	moves          atomic.Uint64 // RPCs that ended to be opened at another address
-	idle           atomic.Uint64 // RPCs that ended since they sent nothing for idle_timeout
+	moves          atomic.Uint64 // RPCs that ended because they move to another address
+	idle           atomic.Uint64 // RPCs that ended because they sent nothing for idle_timeout
 	accept         *tally.Histogram
 }
 
 // Calls counts the RPCs of one kind.
 type Calls struct {
 	Opens atomic.Uint64
-	ends  *tally.Family[string] // by the name of the code
+	ends  *tally.Family[string] // by the code's name
 }
 
-// otherCode stands for all codes of the backend's own.
+// otherCode is the label of all codes that gRPC does not define.
 const otherCode = "OTHER"
 
-// codeNames are those that calls may end with, as labels.
+// codeNames returns the label values of all codes.
 func codeNames() []string {
 	names := make([]string, 0, codes.Unauthenticated+2)
 	for code := codes.OK; code <= codes.Unauthenticated; code++ {
@@ -125,15 +125,15 @@ func codeNames() []string {
 	return append(names, otherCode)
 }
 
-// NewUpstreamCounts makes counts of an upstream.
+// NewUpstreamCounts returns the counters of an upstream.
 func NewUpstreamCounts() *UpstreamCounts {
 	c := &UpstreamCounts{accept: tally.NewHistogram(tally.Latencies())}
 	c.streams.ends, c.Unary.ends = tally.NewFamily(codeNames()...), tally.NewFamily(codeNames()...)
 	return c
 }
 
-// Ended counts the end of a call: nil and io.EOF itself are OK. A failure may wrap the
-// io.EOF of a connection that was hung up.
+// Ended counts the end of a call. nil and io.EOF mean OK, but an error that wraps io.EOF does
+// not: it may be the failure of a closed connection.
 func (c *Calls) Ended(err error) {
 	code := codes.OK
 	if err != nil && err != io.EOF { //nolint:errorlint // see above
@@ -146,14 +146,14 @@ func (c *Calls) Ended(err error) {
 	c.ends.Add(failure.CodeName(code), 1)
 }
 
-// Stream is one RPC of a stream as its upstream counts it.
+// Stream counts one streaming RPC at its upstream.
 type Stream struct {
 	counts *UpstreamCounts
 	began  time.Time
 	end    sync.Once
 }
 
-// Begin counts an RPC that is about to be opened; again: for a topic that had one before.
+// Begin counts the opening of an RPC. again is set if its topic has had an RPC before.
 func (c *UpstreamCounts) Begin(again bool) *Stream {
 	c.streams.Opens.Add(1)
 	if again {
@@ -162,14 +162,14 @@ func (c *UpstreamCounts) Begin(again bool) *Stream {
 	return &Stream{counts: c, began: time.Now()}
 }
 
-// Accepted counts how long the backend took to accept the RPC.
+// Accepted records how long the backend took to accept the RPC.
 func (c *Stream) Accepted() { c.counts.accept.Observe(time.Since(c.began)) }
 
-// Ended counts the RPC's end. Only the first call says how it was.
+// Ended counts the RPC's end. Only the first call counts.
 func (c *Stream) Ended(err error) { c.end.Do(func() { c.counts.streams.Ended(err) }) }
 
-// Moved counts an RPC that ends to be opened at another address.
+// Moved counts an RPC that ends because it moves to another address.
 func (c *Stream) Moved() { c.counts.moves.Add(1) }
 
-// Idled counts an RPC that ends since it sent nothing for idle_timeout.
+// Idled counts an RPC that ends because it sent nothing for idle_timeout.
 func (c *Stream) Idled() { c.counts.idle.Add(1) }

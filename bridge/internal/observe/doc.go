@@ -1,4 +1,4 @@
-// Package observe is what operators see of requests and RPCs: the record of each request,
-// access lines, spans, counters and the metrics that are read from them. It knows routes and
-// upstreams by their names.
+// Package observe makes requests and RPCs visible to operators: it has the request record,
+// access lines, spans, counters, and the metrics that are read from the counters. It knows
+// routes and upstreams only by their names.
 package observe

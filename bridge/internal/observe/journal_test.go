@@ -16,7 +16,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// valve is a slog.Handler that blocks while it is shut, and notifies of each call.
+// valve is a slog.Handler that blocks until open is closed, and signals each call on asked.
 type valve struct {
 	slog.Handler
 
@@ -32,8 +32,7 @@ func (v *valve) Handle(ctx context.Context, record slog.Record) error {
 	return v.Handler.Handle(ctx, record)
 }
 
-// TestAccessLinesLeaveRoomForOtherLines: a flood of requests beside a stalled log costs access lines, not the line that
-// says what is wrong.
+// While the log is stalled, a flood of requests loses access lines, but not errors.
 func TestAccessLinesLeaveRoomForOtherLines(t *testing.T) {
 	var log bytes.Buffer
 	handler := &valve{slog.NewTextHandler(&log, nil), make(chan struct{}, 1), make(chan struct{})}
@@ -42,7 +41,7 @@ func TestAccessLinesLeaveRoomForOtherLines(t *testing.T) {
 	o := New(Params{Born: time.Now(), Log: handler, Lines: lines, Ends: true})
 	rec := &Record{observer: o, id: "1", method: unique.Make("GET"), path: unique.Make("/"), agent: unique.Make(""), status: 200}
 	o.journal.answers(rec)
-	<-handler.asked // the writer is blocked, and the queue empty
+	<-handler.asked // the writer is blocked, and the queue is empty
 	const flood = 2 * logqueue.Room
 	for range flood {
 		o.journal.answers(rec)
@@ -58,12 +57,11 @@ func TestAccessLinesLeaveRoomForOtherLines(t *testing.T) {
 		t.Error("the error is lost")
 	}
 	if !strings.Contains(log.String(), fmt.Sprintf(`level=WARN msg="log lines were lost" dropped=%d failed=0`, lost.Dropped)) {
-		t.Error("nothing is logged about the dropped lines")
+		t.Error("the dropped lines are not logged")
 	}
 }
 
-// TestUnwatchedCostsNothing: where there are no traces and no access lines, no hook allocates.
-func TestUnwatchedCostsNothing(t *testing.T) {
+func TestWithoutTracesAndAccessLinesNothingAllocates(t *testing.T) {
 	o := New(Params{Born: time.Now()})
 	rec := &Record{observer: o, id: "1"}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
@@ -74,7 +72,7 @@ func TestUnwatchedCostsNothing(t *testing.T) {
 	var rpcs RPCs
 	call := upstream.Call{Method: "a.B/C"}
 	if n := testing.AllocsPerRun(100, func() {
-		rec.Route("/", counts, request)
+		rec.SetRoute("/", counts, request)
 		kept := rec.Kept()
 		rpcs.Init(o, kept.Origin())
 		if kept.Origin() != nil || kept.Traced() {
@@ -88,12 +86,12 @@ func TestUnwatchedCostsNothing(t *testing.T) {
 		span.Answered(nil)
 		rpcs.Gap("upstream")
 		kept.StreamBegins(Start{}, "", &rpcs)
-		kept.Follows(&rpcs)
-		kept.Happens("stale", "ssebridge.code", "UNAVAILABLE")
+		kept.FollowRPCs(&rpcs)
+		kept.AddEvent("stale", "ssebridge.code", "UNAVAILABLE")
 		kept.AskedToLeave("drain")
 		kept.StreamLeaves(Last{End: reason.EndGone})
 		kept.StreamEnded(reason.EndGone, 1)
-		rec.Returned(request)
+		rec.HandlerReturned(request)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -2,18 +2,18 @@ package observe
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metric is what one of the bridge's metrics is.
+// metric describes one of the bridge's metrics.
 type metric struct {
 	name   string
-	kind   prometheus.ValueType // void for a histogram
+	kind   prometheus.ValueType // zero for a histogram
 	help   string
 	labels []string
 }
 
-// Labels. Their values are known from the configuration and the program; nothing that
-// a client or a backend sends becomes one.
+// The names of labels. All values come from the configuration and the program: text of a
+// client or a backend never becomes a label, so that the number of series is bounded.
 const (
-	labelRoute     = "route" // the path, as the configuration has it
+	labelRoute     = "route" // the path in the configuration
 	labelUpstream  = "upstream"
 	labelReason    = "reason"
 	labelTransport = "transport"
@@ -26,7 +26,7 @@ const (
 	gauge   = prometheus.GaugeValue
 )
 
-// metrics are all that a bridge has, as docs/metrics.md tells of them.
+// metrics returns all metrics; docs/metrics.md describes them.
 func metrics() []metric {
 	return []metric{
 		{"ssebridge_clients", gauge, "Streams being served.", []string{labelRoute, labelTransport}},

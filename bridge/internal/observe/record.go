@@ -18,7 +18,7 @@ import (
 	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
-// How much of a client's or backend's text may reach a log or a span, in bytes.
+// Bounds in bytes of a client's or backend's text in a log or a span.
 const (
 	methodBytes = 16
 	pathBytes   = 256
@@ -26,28 +26,28 @@ const (
 	idBytes     = 128
 )
 
-// Params are what requests are observed with.
+// Params are the parameters of an Observer.
 type Params struct {
 	Born   time.Time       // when the bridge was made
 	Log    slog.Handler    // writes an access line
 	Lines  *logqueue.Queue // calls Log
-	Ends   bool            // each request has a line when its answer has ended
-	Begins bool            // and each stream when it begins
-	// TracerProvider makes a span for each request and RPC; nil: there are none.
+	Ends   bool            // logs each request when its answer has ended
+	Begins bool            // also logs each stream when it begins
+	// TracerProvider makes a span for each request and RPC. Nil disables tracing.
 	TracerProvider trace.TracerProvider
-	Propagator     propagation.TextMapPropagator // nil: W3C Trace Context and Baggage
+	Propagator     propagation.TextMapPropagator // nil means W3C Trace Context and Baggage
 }
 
 // Observer logs, traces and counts the requests of a bridge. Its methods are safe for
 // concurrent use.
 type Observer struct {
 	born      time.Time
-	journal   *journal // nil: requests are not logged
-	tracing   *tracing // nil: nor traced
-	Unmatched Answers  // of requests that no route takes
+	journal   *journal // nil if requests are not logged
+	tracing   *tracing // nil if requests are not traced
+	Unmatched Answers  // of requests that match no route
 }
 
-// New makes an observer.
+// New returns an Observer.
 func New(params Params) *Observer {
 	return &Observer{born: params.Born, journal: newJournal(params), tracing: newTracing(params)}
 }
@@ -55,38 +55,39 @@ func New(params Params) *Observer {
 // watched reports whether requests are logged or traced.
 func (o *Observer) watched() bool { return o.journal != nil || o.tracing != nil }
 
-// Record is one request as operators see it, from its arrival to the true end of its answer:
-// a stream may go on for long without its handler. Strings that differ little from client to
-// client are kept once for all.
+// Record is one request as operators see it, from its arrival to the end of its answer. A
+// stream may outlive its handler by hours. Strings that many clients have in common are
+// stored once.
 //
-// Its methods are called by the goroutine that serves the request at the time. Those of a
-// stream do nothing on a nil record, see [Record.Kept].
+// Record is not safe for concurrent use: its methods are called by the goroutine that serves
+// the request at the time. The methods for streams do nothing on a nil Record, see
+// [Record.Kept].
 type Record struct {
 	observer *Observer
-	route    string        // empty while the route is not known
-	counts   *RouteCounts  // of the route; nil as long
-	span     *requestSpan  // nil: there is none
-	began    time.Duration // of the bridge's age
+	route    string        // empty until the route is known
+	counts   *RouteCounts  // of the route; nil until it is known
+	span     *requestSpan  // nil if the request is not traced
+	began    time.Duration // since the bridge was made
 	id       string        // X-Request-Id
 
-	// Set where requests are watched.
+	// Set only if requests are logged or traced.
 	method, path, agent unique.Handle[string]
 	client              netip.Addr
 	protocol            protocol
 	transport           transport
 
 	streaming bool     // the answer is a stream
-	status    int16    // of the response, 0 while there is none
-	bytes     int      // of the body, where it is no stream
-	refusal   *refusal // why it is no stream; nil: it was not refused, or by a middleware
+	status    int16    // of the response, 0 until it is written
+	bytes     int      // of the body, unless the answer is a stream
+	refusal   *refusal // nil if the bridge has not refused the request
 
-	// Of a stream.
+	// Set for streams.
 	events uint64
-	reason string // of the end; empty: the reason.End says it all
+	reason string // of the end; empty: the reason.End of StreamEnded
 	last   string // the last id
 }
 
-// transport is what a request comes over.
+// transport is the connection type of a request.
 type transport byte
 
 const (
@@ -107,8 +108,8 @@ func (p protocol) String() string {
 	return strconv.Itoa(int(p.major)) + "." + strconv.Itoa(int(p.minor))
 }
 
-// Begin begins the record of a request that has its peer.Client in its context, and gives it
-// an X-Request-Id in the response's header.
+// Begin returns the record of a new request, and sets X-Request-Id in the response's header.
+// The request's context has its peer.Client.
 func (o *Observer) Begin(answer http.Header, r *http.Request) *Record {
 	rec := &Record{observer: o, began: time.Since(o.born), id: requestID(answer, r)}
 	answer[RequestIDHeader] = []string{rec.id}
@@ -123,7 +124,7 @@ func (o *Observer) Begin(answer http.Header, r *http.Request) *Record {
 	return rec
 }
 
-// transportOf returns what a request came over.
+// transportOf returns the connection type of a request.
 func transportOf(r *http.Request) transport {
 	switch {
 	case r.TLS != nil:
@@ -137,17 +138,17 @@ func transportOf(r *http.Request) transport {
 // ID returns the request's X-Request-Id.
 func (rec *Record) ID() string { return rec.id }
 
-// Route sets the request's route, by its path and counts, and begins the span.
-func (rec *Record) Route(path string, counts *RouteCounts, r *http.Request) {
+// SetRoute sets the path and counters of the request's route, and begins the span.
+func (rec *Record) SetRoute(path string, counts *RouteCounts, r *http.Request) {
 	rec.route, rec.counts = path, counts
 	rec.openSpan(r)
 }
 
-// Age returns how old the request is.
+// Age returns the time since the request arrived.
 func (rec *Record) Age(now time.Time) time.Duration { return now.Sub(rec.observer.born) - rec.began }
 
-// Kept returns the record if a stream has to keep it: nil where requests are neither logged
-// nor traced.
+// Kept returns the record if requests are logged or traced, else nil, so that a stream does
+// not keep the record without need.
 func (rec *Record) Kept() *Record {
 	if rec == nil || !rec.observer.watched() {
 		return nil
@@ -155,29 +156,29 @@ func (rec *Record) Kept() *Record {
 	return rec
 }
 
-// Answered notes the status of the response.
-func (rec *Record) Answered(status int) { rec.status = int16(status) } //nolint:gosec // net/http knows three digits
+// SetStatus sets the status of the response.
+func (rec *Record) SetStatus(status int) { rec.status = int16(status) } //nolint:gosec // net/http knows three digits
 
-// Wrote counts bytes of the response's body.
-func (rec *Record) Wrote(bytes int) { rec.bytes += bytes }
+// CountBytes counts bytes of the response's body.
+func (rec *Record) CountBytes(bytes int) { rec.bytes += bytes }
 
-// Streams notes whether the answer is a stream, which may end later than the handler.
-func (rec *Record) Streams(streaming bool) { rec.streaming = streaming }
+// SetStreaming sets whether the answer is a stream, which may outlive the handler.
+func (rec *Record) SetStreaming(streaming bool) { rec.streaming = streaming }
 
-// How streams begin, as lines, spans and metrics have it.
+// The values of "start" in access lines, spans and metrics.
 const (
 	startNew     = "new"
 	startResumed = "resumed"
 	startMissed  = "missed" // with a gap
 )
 
-// Start is how a stream begins, and the reason of its gap.
+// Start is how a stream begins, with the reason of its gap.
 type Start struct {
 	how string
 	gap reason.Gap
 }
 
-// StartOf returns how a client's stream begins.
+// StartOf returns how a subscription begins.
 func StartOf(sub *topic.Subscription) Start {
 	switch sub.Start {
 	case topic.Missed:
@@ -189,8 +190,8 @@ func StartOf(sub *topic.Subscription) Start {
 	}
 }
 
-// StreamBegins notes how a stream begins, with the id that its client came with. rpc is its
-// topic's.
+// StreamBegins records the beginning of a stream. from is the client's Last-Event-ID, and rpc
+// the trace of its topic.
 func (rec *Record) StreamBegins(start Start, from string, rpc *RPCs) {
 	if rec == nil {
 		return
@@ -199,52 +200,52 @@ func (rec *Record) StreamBegins(start Start, from string, rpc *RPCs) {
 	rec.span.begins(start, rpc)
 }
 
-// Traced reports whether the request has a span that is recorded.
+// Traced reports whether the request has a recording span.
 func (rec *Record) Traced() bool { return rec != nil && rec.span != nil && rec.span.IsRecording() }
 
-// Follows notes what has become of the RPC of the client's topic.
-func (rec *Record) Follows(rpc *RPCs) {
+// FollowRPCs records new gaps and RPCs of the client's topic in the span.
+func (rec *Record) FollowRPCs(rpc *RPCs) {
 	if rec != nil {
-		rec.span.follows(rpc)
+		rec.span.followRPCs(rpc)
 	}
 }
 
-// Happens notes an event of the stream; attributes are pairs of a name and a value.
-func (rec *Record) Happens(event string, attributes ...string) {
+// AddEvent adds an event to the span. attributes are pairs of a name and a value.
+func (rec *Record) AddEvent(event string, attributes ...string) {
 	if rec != nil {
-		rec.span.happens(event, attributes...)
+		rec.span.addEvent(event, attributes...)
 	}
 }
 
-// AskedToLeave notes for which reason the client is asked to leave.
+// AskedToLeave records why the client is asked to leave.
 func (rec *Record) AskedToLeave(why reason.Leave) {
 	if rec != nil {
 		rec.reason = string(why)
 		if why == reason.LeaveRemoved {
 			rec.reason = string(reason.EndStream)
 		}
-		rec.span.happens("leave", "ssebridge.reason", rec.reason)
+		rec.span.addEvent("leave", "ssebridge.reason", rec.reason)
 	}
 }
 
-// Last is what is known of a stream before its topic is left.
+// Last is the state of a stream at its end, before it leaves its topic.
 type Last struct {
 	End    reason.End
-	Events uint64 // that the client was sent
-	ID     string // the last one that the client has
+	Events uint64 // number of events that the client was sent
+	ID     string // the client's last event id
 	RPC    *RPCs
 	Err    error // of the topic's RPC
 }
 
-// StreamLeaves notes what is to be known of a stream's end before its topic is left.
+// StreamLeaves records the state of a stream at its end, before it leaves its topic.
 func (rec *Record) StreamLeaves(last Last) {
 	if rec == nil {
 		return
 	}
 	rec.events, rec.last = last.Events, last.ID
-	rec.span.follows(last.RPC)
+	rec.span.followRPCs(last.RPC)
 	if last.End != reason.EndComplete || rec.reason != "" {
-		return // that the RPC has failed is not why
+		return // the stream did not end because of its RPC
 	}
 	rec.reason = string(reason.EndStream)
 	if last.Err != nil {
@@ -253,7 +254,7 @@ func (rec *Record) StreamLeaves(last Last) {
 	}
 }
 
-// StreamEnded is the end of a stream that was sent so many bytes.
+// StreamEnded logs the end of a stream, after the given number of bytes, and ends its span.
 func (rec *Record) StreamEnded(end reason.End, bytes uint64) {
 	if rec == nil || !rec.streaming {
 		return
@@ -265,10 +266,11 @@ func (rec *Record) StreamEnded(end reason.End, bytes uint64) {
 	rec.span.ends(rec, bytes)
 }
 
-// Returned is the end of the handler, and of every answer that is no stream.
-func (rec *Record) Returned(r *http.Request) {
+// HandlerReturned is called when the handler returns. It counts and logs every answer that is not a
+// stream.
+func (rec *Record) HandlerReturned(r *http.Request) {
 	if rec.streaming {
-		return // it was counted when it began
+		return // a stream was counted when it began
 	}
 	counts := &rec.observer.Unmatched
 	if rec.counts != nil {
@@ -278,7 +280,7 @@ func (rec *Record) Returned(r *http.Request) {
 	if !rec.observer.watched() {
 		return
 	}
-	rec.openSpan(r) // of a request without a route
+	rec.openSpan(r) // a request without a route has no span yet
 	rec.observer.journal.answers(rec)
 	rec.span.answers(rec)
 }

@@ -11,36 +11,35 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// The sides that refuse requests, as the log has them.
+// The values of "by" in access lines: the side that refuses a request.
 const (
 	byBridge  = "bridge"
 	byBackend = "backend"
 )
 
-// How much of a refusal the log has.
+// Bounds in bytes of a refusal's text in the log.
 const (
 	refusedFieldBytes   = 128
 	refusedMessageBytes = 256
 )
 
-// refusal says in the log why a request was answered with an error. It holds nothing
-// that the client has sent, since queries and bodies may hold secrets, and no words of
-// the backend's.
+// refusal is the logged reason why a request was answered with an error. It contains no text
+// of the client, because queries and bodies may hold secrets, and no text of the backend.
 type refusal struct {
 	backend bool // the status is the backend's own
 	code    codes.Code
-	field   string // that is wrong, as the schema or the route spells it
-	message string // of the bridge, where there is no field
+	field   string // the wrong field, in the spelling of the schema or the route
+	message string // the bridge's message, if there is no field
 }
 
-// RefusedByRequest notes that the request itself is wrong, at a field that the route or the
-// schema has, if it is one field's fault.
+// RefusedByRequest records that the request is wrong. field is the wrong field in the
+// spelling of the route or the schema, or empty.
 func (rec *Record) RefusedByRequest(code codes.Code, field string) {
 	rec.refused(refusal{code: code, field: field})
 }
 
-// Refused notes that the bridge, or the backend where err is its own status, refuses the
-// request.
+// Refused records that the request failed. The backend refuses it if err is the backend's own
+// status, else the bridge does.
 func (rec *Record) Refused(err error, f failure.Failure) {
 	if errors.Is(err, upstream.ErrAnswered) {
 		rec.refused(refusal{backend: true, code: f.Code})
@@ -55,7 +54,7 @@ func (rec *Record) refused(why refusal) {
 	}
 }
 
-// attrs are the refusal's fields of an access line.
+// attrs returns the refusal's attributes of an access line.
 func (r *refusal) attrs() []slog.Attr {
 	if r == nil {
 		return nil

@@ -20,12 +20,12 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// RPCSpan is the span of one RPC, from its opening to its end. Its methods do
-// nothing on a nil RPCSpan.
+// RPCSpan is the span of one RPC, from its opening to its end. Its methods do nothing on a
+// nil RPCSpan.
 type RPCSpan struct{ trace.Span }
 
-// StartRPC begins the span of an RPC to an upstream, and has the call tell the backend of it.
-// from is the request that the RPC is opened for, or nil.
+// StartRPC begins the span of an RPC to an upstream, and adds the trace context to the call's
+// metadata. from is the request that the RPC is opened for, or nil.
 func (o *Observer) StartRPC(
 	ctx context.Context, from *Origin, name string, up *upstream.Upstream, call upstream.Call,
 ) (context.Context, upstream.Call, *RPCSpan) {
@@ -39,7 +39,7 @@ func (o *Observer) StartRPC(
 		attribute.String("rpc.service", service),
 		attribute.String("rpc.method", method),
 	)...))
-	call.Metadata = maps.Clone(call.Metadata) // other openings share it
+	call.Metadata = maps.Clone(call.Metadata) // later RPCs of the topic share the metadata
 	if call.Metadata == nil {
 		call.Metadata = metadata.MD{}
 	}
@@ -47,7 +47,7 @@ func (o *Observer) StartRPC(
 	return ctx, call, &RPCSpan{span}
 }
 
-// serverAttrs say which upstream an RPC goes to.
+// serverAttrs returns the attributes of an RPC's upstream.
 func serverAttrs(name string, up *upstream.Upstream) []attribute.KeyValue {
 	all := []attribute.KeyValue{attribute.String("ssebridge.upstream", name)}
 	address, port := up.Server()
@@ -60,11 +60,11 @@ func serverAttrs(name string, up *upstream.Upstream) []attribute.KeyValue {
 	return all
 }
 
-// tracedMetadata is metadata as a propagator fills it. Values of a client's headers
-// that gRPC could not send are left out: they must not cost the RPC.
+// tracedMetadata is a propagation.TextMapCarrier of metadata. It leaves out values of a
+// client's headers that gRPC cannot send, because they would fail the RPC.
 type tracedMetadata metadata.MD
 
-// Get is what propagation.TextMapCarrier asks for.
+// Get implements propagation.TextMapCarrier.
 func (m tracedMetadata) Get(key string) string {
 	if values := metadata.MD(m).Get(key); len(values) > 0 {
 		return values[0]
@@ -72,7 +72,8 @@ func (m tracedMetadata) Get(key string) string {
 	return ""
 }
 
-// Set replaces what the route has forwarded under the same name.
+// Set implements propagation.TextMapCarrier. It replaces a value that the route forwards
+// under the same name.
 func (m tracedMetadata) Set(key, value string) {
 	key = strings.ToLower(key)
 	if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
@@ -82,7 +83,7 @@ func (m tracedMetadata) Set(key, value string) {
 	m[key] = []string{value}
 }
 
-// Keys is what propagation.TextMapCarrier asks for.
+// Keys implements propagation.TextMapCarrier.
 func (m tracedMetadata) Keys() []string {
 	keys := make([]string, 0, len(m))
 	for key := range m {
@@ -91,15 +92,15 @@ func (m tracedMetadata) Keys() []string {
 	return keys
 }
 
-// Accepted says that the backend has answered with headers.
+// Accepted records that the backend has sent headers.
 func (s *RPCSpan) Accepted() {
 	if s != nil {
 		s.AddEvent("accept")
 	}
 }
 
-// Ended ends the span with the RPC's end: io.EOF is OK, and nil says that the bridge
-// has closed an RPC that has no clients any more. Only the first call counts.
+// Ended ends the span. io.EOF means OK, and nil means that the bridge has closed the RPC
+// because it has no clients left. Only the first call counts.
 func (s *RPCSpan) Ended(err error) {
 	if s == nil || !s.IsRecording() {
 		return
@@ -109,7 +110,7 @@ func (s *RPCSpan) Ended(err error) {
 	case err == nil:
 		code = codes.Canceled
 		s.AddEvent("close")
-	case err != io.EOF: //nolint:errorlint // a failure may wrap that of a connection
+	case err != io.EOF: //nolint:errorlint // an error that wraps io.EOF may be the failure of a connection
 		code = failure.StatusOf(err).Code()
 		s.SetAttributes(attribute.String("error.type", failure.CodeName(code)))
 		s.SetStatus(otelcodes.Error, printable.Text(failure.StatusOf(err).Message(), pathBytes))
@@ -126,24 +127,24 @@ func (s *RPCSpan) Answered(err error) {
 	s.Ended(err)
 }
 
-// RPCs is the trace of a topic's RPCs, one after the other. The topic's pump writes it, and
-// clients read it.
+// RPCs traces the consecutive RPCs of a topic. The topic's pump writes it, and clients read
+// it.
 type RPCs struct {
 	observer *Observer
-	span     *RPCSpan // of the newest; nil: not traced
+	span     *RPCSpan // of the newest RPC; nil if it is not traced
 
-	origin  atomic.Pointer[Origin]  // of the RPCs to come
+	origin  atomic.Pointer[Origin]  // the request that later RPCs are opened for
 	opening atomic.Pointer[opening] // of the newest RPC
-	gap     atomic.Pointer[gap]     // the newest
+	gap     atomic.Pointer[gap]     // the newest gap
 }
 
-// Init sets the observer, and the request that the first RPC is opened for, or nil.
+// Init sets the observer, and the request that the first RPC is opened for, which may be nil.
 func (t *RPCs) Init(observer *Observer, from *Origin) {
 	t.observer = observer
 	t.origin.Store(from)
 }
 
-// SetOrigin has the RPCs to come begin with a request.
+// SetOrigin sets the request that later RPCs are opened for.
 func (t *RPCs) SetOrigin(from *Origin) { t.origin.Store(from) }
 
 // Start begins the span of the topic's next RPC.
@@ -162,7 +163,7 @@ func (t *RPCs) Start(ctx context.Context, name string, up *upstream.Upstream, ca
 	return ctx, call, t.span
 }
 
-// Gap notes a gap of which all clients of the topic are told.
+// Gap records a gap in the topic's log.
 func (t *RPCs) Gap(why reason.Gap) {
 	if t.observer.tracing == nil {
 		return
@@ -173,21 +174,20 @@ func (t *RPCs) Gap(why reason.Gap) {
 	}
 }
 
-// opening is the opening of an RPC: its span, and the span of the request that it is opened
-// for.
+// opening has the spans of an RPC and of the request that it is opened for.
 type opening struct{ span, opener trace.SpanContext }
 
-// gap is a gap of which all clients of a topic are told.
+// gap is a gap in a topic's log. Its address identifies it.
 type gap struct{ why reason.Gap }
 
-// Origin is the request that an RPC is opened for, as the RPC's span and the backend see it.
-// It is kept, where a context is not.
+// Origin is the trace context of the request that an RPC is opened for. Unlike a
+// context.Context it may be stored.
 type Origin struct {
 	span    trace.SpanContext
 	baggage baggage.Baggage
 }
 
-// context returns a context with the request's span.
+// context returns a context with the request's trace context.
 func (o *Origin) context(ctx context.Context) context.Context {
 	if o == nil {
 		return ctx
@@ -195,7 +195,7 @@ func (o *Origin) context(ctx context.Context) context.Context {
 	return baggage.ContextWithBaggage(trace.ContextWithSpanContext(ctx, o.span), o.baggage)
 }
 
-// Origin returns the request as RPCs begin with it, nil where it is not traced.
+// Origin returns the request's trace context, nil if the request is not traced.
 func (rec *Record) Origin() *Origin {
 	if rec == nil || rec.span == nil {
 		return nil

@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	// scopeName names the bridge's spans among others'.
+	// scopeName is the instrumentation scope of the bridge's spans.
 	scopeName = "github.com/ssebridge/ssebridge/bridge"
-	// schemaURL is the version of the semantic conventions that they follow.
+	// schemaURL is the version of the semantic conventions that the spans follow.
 	schemaURL = "https://opentelemetry.io/schemas/1.37.0"
 )
 
-// tracing is what spans are made with.
+// tracing makes spans.
 type tracing struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
 }
 
-// newTracing returns nil where nothing is to be traced. The global provider and
-// propagator are not used; a program that wants them passes them in.
+// newTracing returns nil if there is no TracerProvider. The global provider and propagator
+// are not used; a program can pass them explicitly.
 func newTracing(params Params) *tracing {
 	if params.TracerProvider == nil {
 		return nil
@@ -44,30 +44,29 @@ func newTracing(params Params) *tracing {
 	return t
 }
 
-// requestSpan is the span of one request, from its arrival to the true end of its answer,
-// however long that takes. What happens in between are its events. Its methods do nothing on
-// a nil requestSpan.
+// requestSpan is the span of one request, from its arrival to the end of its answer, which
+// may come after the handler has returned. Its methods do nothing on a nil requestSpan.
 type requestSpan struct {
 	trace.Span
 
 	origin Origin
 
-	// Of a stream: what the span has noted of its topic's RPCs.
+	// The newest RPC and gap of a stream's topic that the span has recorded.
 	rpc *opening
 	gap *gap
 }
 
-// openSpan begins the request's span, if it has none: when the route is known, whose
-// name is the span's and by which samplers may decide.
+// openSpan begins the request's span, if it has none. It is called when the route is known,
+// because the span's name contains the route, and samplers may depend on it.
 //
-//nolint:spancheck // it is ended when the record is
+//nolint:spancheck // it ends with the record
 func (rec *Record) openSpan(r *http.Request) {
 	tracing := rec.observer.tracing
 	if tracing == nil || rec.span != nil {
 		return
 	}
 	ctx := r.Context()
-	if !trace.SpanContextFromContext(ctx).IsValid() { // else a middleware has begun one
+	if !trace.SpanContextFromContext(ctx).IsValid() { // else a middleware has begun a span
 		ctx = tracing.propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	}
 	name := knownMethod(r.Method)
@@ -84,7 +83,7 @@ func (rec *Record) openSpan(r *http.Request) {
 	rec.span = &requestSpan{Span: span, origin: Origin{span.SpanContext(), baggage.FromContext(ctx)}}
 }
 
-// otherMethod is what the conventions call a method that they do not know.
+// otherMethod stands for unknown methods in the semantic conventions.
 const otherMethod = "_OTHER"
 
 func knownMethod(method string) string {
@@ -98,7 +97,8 @@ func knownMethod(method string) string {
 	return otherMethod
 }
 
-// spanAttrs are a request's attributes. No id, and no query, is one.
+// spanAttrs returns a request's attributes. They leave out event ids and the query, which may
+// hold secrets.
 func spanAttrs(rec *Record, r *http.Request) []attribute.KeyValue {
 	scheme := "http"
 	if r.TLS != nil {
@@ -125,8 +125,8 @@ func spanAttrs(rec *Record, r *http.Request) []attribute.KeyValue {
 	return attrs
 }
 
-// happens adds an event; words come in pairs.
-func (s *requestSpan) happens(event string, words ...string) {
+// addEvent adds an event. words are pairs of a name and a value.
+func (s *requestSpan) addEvent(event string, words ...string) {
 	if s == nil {
 		return
 	}
@@ -137,34 +137,34 @@ func (s *requestSpan) happens(event string, words ...string) {
 	s.AddEvent(event, trace.WithAttributes(attrs...))
 }
 
-// begins says how a stream begins.
+// begins records how a stream begins.
 func (s *requestSpan) begins(start Start, rpc *RPCs) {
 	if s == nil {
 		return
 	}
 	s.SetAttributes(attribute.String("ssebridge.start", start.how), attribute.Bool("ssebridge.resumed", start.how == startResumed))
 	if rpc != nil {
-		s.gap = rpc.gap.Load() // the client is told of it at the start
+		s.gap = rpc.gap.Load() // start has the gap, if the client misses events by it
 	}
-	s.happens("accept")
+	s.addEvent("accept")
 	switch start.how {
 	case startResumed:
-		s.happens("resume")
+		s.addEvent("resume")
 	case startMissed:
-		s.happens("gap", "ssebridge.reason", string(start.gap))
+		s.addEvent("gap", "ssebridge.reason", string(start.gap))
 	}
-	s.follows(rpc)
+	s.followRPCs(rpc)
 }
 
-// follows notes what has become of the stream's topic meanwhile: its gaps, and its RPCs that
-// are not this request's own, to whose traces the span is linked.
-func (s *requestSpan) follows(rpc *RPCs) {
+// followRPCs records changes of the stream's topic: it adds an event for a new gap, and a link
+// to a new RPC that another request has opened.
+func (s *requestSpan) followRPCs(rpc *RPCs) {
 	if s == nil || rpc == nil {
 		return
 	}
 	if newest := rpc.gap.Load(); newest != s.gap {
 		if s.gap = newest; newest != nil {
-			s.happens("gap", "ssebridge.reason", string(newest.why))
+			s.addEvent("gap", "ssebridge.reason", string(newest.why))
 		}
 	}
 	if now := rpc.opening.Load(); now != s.rpc {
@@ -174,7 +174,7 @@ func (s *requestSpan) follows(rpc *RPCs) {
 	}
 }
 
-// fails says that the stream ended with a failure of its RPC.
+// fails records the failure of the stream's RPC.
 func (s *requestSpan) fails(err error) {
 	if s == nil {
 		return
@@ -186,8 +186,8 @@ func (s *requestSpan) fails(err error) {
 	}
 }
 
-// isServerFault reports whether a code is the answering side's error, by the
-// conventions for servers; others are the client's.
+// isServerFault reports whether the semantic conventions regard a code as an error of the
+// server. Other codes are errors of the client.
 func isServerFault(code codes.Code) bool {
 	switch code {
 	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal, codes.Unavailable, codes.DataLoss:
@@ -197,7 +197,7 @@ func isServerFault(code codes.Code) bool {
 	}
 }
 
-// ends is the end of a stream.
+// ends ends the span of a stream.
 func (s *requestSpan) ends(rec *Record, bytes uint64) {
 	if s == nil {
 		return
@@ -205,14 +205,14 @@ func (s *requestSpan) ends(rec *Record, bytes uint64) {
 	s.SetAttributes(
 		attribute.Int("http.response.status_code", http.StatusOK),
 		attribute.String("ssebridge.end", rec.reason),
-		attribute.Int64("ssebridge.events", int64(rec.events)),   //nolint:gosec // no stream has so many
-		attribute.Int64("http.response.body.size", int64(bytes)), //nolint:gosec // nor so much
+		attribute.Int64("ssebridge.events", int64(rec.events)),   //nolint:gosec // no stream overflows an int64
+		attribute.Int64("http.response.body.size", int64(bytes)), //nolint:gosec // no stream overflows an int64
 	)
 	s.End()
 }
 
-// answers is the end of a request that was answered without a stream. A status of
-// 4xx is no error of the server's.
+// answers ends the span of a request whose answer is not a stream. A 4xx status is not an
+// error of the server.
 func (s *requestSpan) answers(rec *Record) {
 	if s == nil {
 		return

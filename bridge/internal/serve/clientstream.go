@@ -61,7 +61,7 @@ func (s *clientStream) Progress(position uint64) {
 	if s.sent != nil {
 		s.last, s.sent = s.sent, nil
 	}
-	s.record.Follows(source.RPCsOf(s.sub))
+	s.record.FollowRPCs(source.RPCsOf(s.sub))
 	s.sub.Progress(position)
 }
 
@@ -78,7 +78,7 @@ func (s *clientStream) Move() (position uint64, moved bool, err error) {
 		what = "part"
 	}
 	if moved, err = s.sub.Move(); moved {
-		s.record.Happens(what)
+		s.record.AddEvent(what)
 	}
 	if limit := limitOfMove(err); limit != "" {
 		s.endpoint.Counts.Shed(limit) // also a client that is being asked to leave just then
@@ -132,13 +132,13 @@ func (s *clientStream) Stale(dst []byte) []byte {
 	if err := s.sub.Topic.Status().Err; err != nil {
 		code = failure.StatusOf(err).Code()
 	}
-	s.record.Happens("stale", "ssebridge.code", failure.CodeName(code))
+	s.record.AddEvent("stale", "ssebridge.code", failure.CodeName(code))
 	return sse.AppendStale(dst, failure.CodeNumber(code), failure.CodeName(code))
 }
 
 // Live renders stream-live.
 func (s *clientStream) Live(dst []byte) []byte {
-	s.record.Happens("live")
+	s.record.AddEvent("live")
 	return sse.AppendLive(dst)
 }
 
@@ -148,7 +148,7 @@ func (s *clientStream) Lagged(dst []byte) (block []byte, position uint64) {
 	last := s.last
 	position, id := s.Log().Floor()
 	s.last = s.asID(position, id)
-	s.record.Happens("gap", "ssebridge.reason", string(reason.GapLagged))
+	s.record.AddEvent("gap", "ssebridge.reason", string(reason.GapLagged))
 	return sse.AppendGap(dst, sse.Gap{Reason: reason.GapLagged, LastEventID: string(last), ResumedFrom: string(s.last)}), position
 }
 

@@ -36,7 +36,7 @@ func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answe
 	}
 	h.warnOfTransport(x.w, x.r, e.Route.Path)
 	record, permit := x.record.Kept(), x.permit
-	x.record.Streams(true)
+	x.record.SetStreaming(true)
 	permit.Streaming()
 	x.streams = true
 	client.Audience = &e.Audience
@@ -50,7 +50,7 @@ func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answe
 	}
 	written, err := h.Clients.Serve(x.w.ResponseWriter, x.r, client) // delivery may ask the server's own response for its connection
 	if err != nil {
-		x.record.Streams(false) // it is refused
+		x.record.SetStreaming(false) // it is refused
 		client.Done(reason.EndGone)
 		return nil, err
 	}

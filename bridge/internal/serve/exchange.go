@@ -89,7 +89,7 @@ func (x *exchange) enter() (config.Limits, error) {
 		}
 		x.endpoint, x.params, x.permit = e, match.Params, permit
 		x.id = sse.ParseID(e.Mode, sse.LastEventID(x.r))
-		x.record.Route(e.Route.Path, e.Counts, x.r)
+		x.record.SetRoute(e.Route.Path, e.Counts, x.r)
 		return s.Config.Limits, nil
 	}
 }

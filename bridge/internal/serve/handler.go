@@ -47,7 +47,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request) answer {
 	r = peer.Trust(h.Sites.Current().Config.TrustedProxies).Identify(r)
 	record := h.Observer.Begin(w.Header(), r)
-	defer record.Returned(r)
+	defer record.HandlerReturned(r)
 	x := &exchange{handler: h, w: &response{w, record, h.Gate}, r: r, record: record}
 	limitBody(x.w, r, h.Gate.RequestsPressed())
 	if h.Leaving.Begun() {

@@ -24,7 +24,7 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader notes the status.
 func (w *response) WriteHeader(status int) {
-	w.record.Answered(status)
+	w.record.SetStatus(status)
 	w.limit(time.Time{})
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -41,7 +41,7 @@ func (w *response) Write(p []byte) (n int, err error) {
 			break
 		}
 	}
-	w.record.Wrote(n)
+	w.record.CountBytes(n)
 	return n, err
 }
 
