@@ -8,31 +8,30 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// acceptance decides when a stream begins, and whether a status is the answer instead.
+// acceptance decides when the answer of a stream begins, and whether it is a status instead.
 type acceptance struct {
 	endpoint    *site.Endpoint
 	leaving     *Leaving
-	wantsStatus bool // the client prefers a status to being told of a transient failure in band
+	wantsStatus bool // the client prefers a status to an in-band report of a transient failure
 }
 
-// wait waits for the moment at which the first bytes may go out: a message
-// has come, or open_grace has passed. An error is a refusal that came in time to
-// be an HTTP status.
+// wait blocks until the first bytes may be sent: a message has arrived, or open_grace has
+// passed. An error is a failure that arrived early enough to be an HTTP status.
 //
-// The backend's headers say nothing yet: connect-go sends them before it looks
-// at the request, and a refusal may follow them at once.
+// The backend's headers do not end the wait: connect-go sends them before it handles the
+// request, and a refusal may follow at once.
 func (a acceptance) wait(ctx context.Context, sub *topic.Subscription) error {
 	e, wantsStatus := a.endpoint, a.wantsStatus
 	now := sub.Topic.Status()
 	if decided, err := a.decided(now); decided {
-		return err // without a timer, for clients that join a live topic
+		return err // fast path of clients that join a live topic: no timer
 	}
 	grace := time.NewTimer(time.Duration(*e.Route.OpenGrace))
 	defer grace.Stop()
 	for {
 		patience := grace.C
 		if wantsStatus && !now.Placed {
-			patience = nil // until it is known whether there is a stream at all
+			patience = nil // wait until the RPC has a place
 			grace.Reset(time.Duration(*e.Route.OpenGrace))
 		}
 		select {
@@ -43,12 +42,12 @@ func (a acceptance) wait(ctx context.Context, sub *topic.Subscription) error {
 			if wantsStatus {
 				return site.ErrRetired
 			}
-			return nil // it is asked to come back when it has been sent its first block
+			return nil // the client is asked to reconnect after its first block
 		case <-a.leaving.Beginning():
 			if wantsStatus {
 				return site.ErrLeaving
 			}
-			return nil // the same
+			return nil // as above
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -59,8 +58,7 @@ func (a acceptance) wait(ctx context.Context, sub *topic.Subscription) error {
 	}
 }
 
-// decided reports whether a topic's status says how a request is answered: by a
-// stream, or by an error.
+// decided reports whether a topic's status decides the answer: a stream, or the error.
 func (a acceptance) decided(now *topic.Status) (bool, error) {
 	switch {
 	case now.Phase == topic.Finished && now.Err != nil && !now.Messages:

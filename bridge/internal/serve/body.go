@@ -12,7 +12,7 @@ import (
 )
 
 // receive reads the request, of at most limit bytes, and returns its body. A request that has
-// a body, or calls a unary method, takes a slot of calls meanwhile.
+// a body, or calls a unary method, takes a call slot.
 func (x *exchange) receive(limit int) ([]byte, error) {
 	if admit.HasBody(x.r) || x.isUnary() {
 		if err := x.permit.TakeCallSlot(); err != nil {
@@ -29,15 +29,15 @@ func (x *exchange) receive(limit int) ([]byte, error) {
 }
 
 const (
-	// BodyTimeout is how long a client may take to send the body.
+	// BodyTimeout bounds the time in which a client sends the body.
 	BodyTimeout = 10 * time.Second
-	// pressedTimeout is how long it may take while limits.pending_bytes is nearly
-	// used up, and how long one piece of an answer may take then.
+	// pressedTimeout replaces BodyTimeout, and AnswerTimeout for one piece of an answer,
+	// while limits.pending_bytes is nearly used up.
 	pressedTimeout = 2 * time.Second
 )
 
-// limitBody sets a deadline for the body, for any reader of it: where an answer
-// precedes the body's end, net/http reads on without a deadline of its own.
+// limitBody sets a read deadline for the body. It also holds for net/http, which reads the
+// rest of a body after an early answer and sets no deadline itself.
 func limitBody(w http.ResponseWriter, r *http.Request, pressed bool) {
 	if !admit.HasBody(r) {
 		return
@@ -46,13 +46,12 @@ func limitBody(w http.ResponseWriter, r *http.Request, pressed bool) {
 	if pressed {
 		timeout = pressedTimeout
 	}
-	// A writer that knows no deadlines, of a test or a middleware, is left
-	// to its own.
+	// The writer of a test or a middleware may not support deadlines.
 	controller := http.NewResponseController(w)
 	_ = controller.SetReadDeadline(time.Now().Add(timeout))
 	if r.ProtoMajor == 1 {
-		// That of the connection's last answer may be over, and "100 Continue" is
-		// to be written.
+		// The write deadline of the connection's previous answer may have passed, and
+		// "100 Continue" has to be written.
 		_ = controller.SetWriteDeadline(time.Time{})
 	}
 }
@@ -75,12 +74,12 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int, memory *admit.M
 	if err != nil {
 		return nil, &route.Error{Status: http.StatusBadRequest, Message: "the body could not be read"}
 	}
-	// Not before: the rest of a body that is not read keeps its deadline.
+	// The deadline is lifted only now, so that it holds for the rest of a refused body.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
 }
 
-// readAll is io.ReadAll, but it counts in memory what it takes before it does.
+// readAll is io.ReadAll, but counts its buffer in memory before it allocates it.
 func readAll(r io.Reader, memory *admit.Memory) ([]byte, error) {
 	const first = 1 << 10
 	var body []byte

@@ -15,79 +15,80 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// clientStream adapts a topic to one client: it is the client's delivery.Source, its Follower
-// and its Blocks, which are the events that do not come from the log.
+// clientStream adapts a topic to one client. It implements delivery.Source,
+// delivery.Follower, and delivery.Blocks, the events that do not come from the log.
 type clientStream struct {
 	handler  *Handler
 	endpoint *site.Endpoint
 	sub      *topic.Subscription
-	// last is the id that the client has, and sent the one that it is being
-	// written, as far as a gap may have to name them: their frames may be gone
-	// by then.
-	last, sent []byte
-	record     *observe.Record // nil: the stream is neither logged nor traced
+	// last is the id that the client has, and sending the id of the frame that is being
+	// written. They are kept only if a gap may have to name them after their frames have left
+	// the log.
+	last, sending []byte
+	record        *observe.Record // nil if the stream is neither logged nor traced
 }
 
 // Log returns the topic's log.
 func (s *clientStream) Log() *replay.Log { return s.sub.Log() }
 
-// Status returns what the client is to be told of its topic.
+// Status returns the state of the topic as far as the client is concerned.
 func (s *clientStream) Status() (delivery.Status, <-chan struct{}) {
 	now := s.sub.Topic.Status()
 	return delivery.Status{Stale: now.Stale, Leave: s.sub.ToldToLeave(now)}, now.Changed()
 }
 
-// Watches reports whether it matters to others than the client how far it gets.
+// Watches reports whether the client's progress has to be reported to Sending and Progress.
 func (s *clientStream) Watches() bool {
 	return s.endpoint.Route.SlowClient == config.SlowClientSkip || s.record.Traced() || s.sub.Retained()
 }
 
-// Sending says how far the client is to get now.
+// Sending is called before the client is sent the log up to position.
 func (s *clientStream) Sending(position uint64) {
 	s.sub.Sending(position)
 	if s.endpoint.Route.SlowClient != config.SlowClientSkip {
 		return
 	}
 	if id := s.Log().ID(position); id != "" || s.endpoint.Mode == sse.Positions {
-		s.sent = s.asID(position, id)
+		s.sending = s.asID(position, id)
 	}
 }
 
-// Taking says that the client has taken a part of what is being sent.
+// Taking is called when the client has accepted a part of the bytes being sent.
 func (s *clientStream) Taking() { s.sub.Taking() }
 
-// Progress says how far the client has got.
+// Progress is called when the client has been sent the log up to position.
 func (s *clientStream) Progress(position uint64) {
-	if s.sent != nil {
-		s.last, s.sent = s.sent, nil
+	if s.sending != nil {
+		s.last, s.sending = s.sending, nil
 	}
 	s.record.FollowRPCs(source.RPCsOf(s.sub))
 	s.sub.Progress(position)
 }
 
-// Pass returns the position behind what the client has got by its ordinal.
+// Pass returns the position behind the events that the client already has by the ordinal of
+// its id.
 func (s *clientStream) Pass(position uint64) (next uint64, more bool) { return s.sub.Pass(position) }
 
-// Parted reports whether the client is to move before it is sent more.
+// Parted reports whether the client has to move to another log before it is sent more.
 func (s *clientStream) Parted() bool { return s.sub.Parted() }
 
-// Move follows the client's stream into the log that goes on from its own.
+// Move moves the client into the log that continues its own.
 func (s *clientStream) Move() (position uint64, moved bool, err error) {
-	what := "merge"
+	event := "merge"
 	if s.sub.Parted() {
-		what = "part"
+		event = "part"
 	}
 	if moved, err = s.sub.Move(); moved {
-		s.record.AddEvent(what)
+		s.record.AddEvent(event)
 	}
 	if limit := limitOfMove(err); limit != "" {
-		s.endpoint.Counts.Shed(limit) // also a client that is being asked to leave just then
+		s.endpoint.Counts.Shed(limit) // counts even if the client is being asked to leave
 	}
 	return s.sub.Position, moved, err
 }
 
-// first renders the first block: where the client stands, or that it cannot
-// stand where it was.
+// first renders the first block: stream-open with the client's position or, if the client
+// missed events, stream-gap.
 func (s *clientStream) first(id sse.ID) []byte {
 	sub, retry := s.sub, routeRetry(s.endpoint)
 	s.last = s.asID(sub.Position, sub.ID)
@@ -102,7 +103,8 @@ func (s *clientStream) first(id sse.ID) []byte {
 	return sse.AppendOpen(nil, retry, s.last)
 }
 
-// asID is a position as an id, if its frame has the given one.
+// asID returns the id of a position, given the id of its frame in the log, which may be
+// empty.
 func (s *clientStream) asID(position uint64, id string) []byte {
 	epoch := s.sub.Topic.Epoch()
 	switch {
@@ -142,7 +144,8 @@ func (s *clientStream) Live(dst []byte) []byte {
 	return sse.AppendLive(dst)
 }
 
-// Lagged renders the gap of a client that was too slow for the log.
+// Lagged renders the gap of a client that was too slow for the log, and returns the position
+// at which it continues.
 func (s *clientStream) Lagged(dst []byte) (block []byte, position uint64) {
 	s.endpoint.Counts.Gaps.ToClient(reason.GapLagged, false)
 	last := s.last
@@ -152,7 +155,7 @@ func (s *clientStream) Lagged(dst []byte) (block []byte, position uint64) {
 	return sse.AppendGap(dst, sse.Gap{Reason: reason.GapLagged, LastEventID: string(last), ResumedFrom: string(s.last)}), position
 }
 
-// Leave renders stream-retry, or the end of a route that is no more.
+// Leave renders stream-retry, or stream-end if the route was removed.
 func (s *clientStream) Leave(dst []byte, why reason.Leave) []byte {
 	s.record.AskedToLeave(why)
 	switch why {
@@ -175,8 +178,8 @@ func (s *clientStream) Leave(dst []byte, why reason.Leave) []byte {
 	}
 }
 
-// lastID is the id that the client has by a position that it has got to, or, where it
-// was sent nothing of the log, by its first block; empty where the frame is gone.
+// lastID returns the client's last event id: the id of its position or, if it was sent
+// nothing of the log, the id of its first block. It is empty if the frame has left the log.
 func (s *clientStream) lastID(position uint64, sent bool) string {
 	if !sent {
 		return string(s.last)
@@ -186,12 +189,12 @@ func (s *clientStream) lastID(position uint64, sent bool) string {
 	case s.endpoint.Mode == sse.Cursors && id == "":
 		return ""
 	case s.endpoint.Mode == sse.Positions && position == s.Log().Newest() && s.sub.Topic.Status().Phase == topic.Finished:
-		return sse.FinalID(string(s.asID(position-1, ""))) // what the last frame says
+		return sse.FinalID(string(s.asID(position-1, ""))) // the id in the last frame
 	}
 	return string(s.asID(position, id))
 }
 
-// leave ends the stream.
+// leave ends the stream's subscription, and records the end.
 func (s *clientStream) leave(end reason.End, client *delivery.Client) {
 	if s.record != nil {
 		s.record.StreamLeaves(observe.Last{

@@ -12,7 +12,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// policyOf says how a route's clients are written to.
+// policyOf returns the policy by which a route's clients are written to.
 func policyOf(r *config.Route) delivery.Policy {
 	return delivery.Policy{
 		WriteTimeout: time.Duration(r.WriteTimeout),
@@ -23,15 +23,15 @@ func policyOf(r *config.Route) delivery.Policy {
 	}
 }
 
-// deliver begins an event stream, which has the request's permit from now on. stream is nil
-// where the client has no topic.
+// deliver begins an event stream, which owns the request's permit from now on. stream is nil
+// if the client has no topic.
 func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answer, error) {
 	h, e := x.handler, x.endpoint
 	client.Policy = policyOf(&e.Route)
 	client.Gzip = setStreamHead(x.w.Header(), x.r, *e.Route.Compress)
 	if x.r.ProtoMajor == 1 {
-		// The write deadline of a stream must not reach a next request, and a
-		// client that is asked to come back should come by a new connection.
+		// The write deadline of a stream must not affect the connection's next request, and a
+		// client that is asked to reconnect should use a new connection.
 		x.w.Header().Set("Connection", "close")
 	}
 	h.warnOfTransport(x.w, x.r, e.Route.Path)
@@ -48,30 +48,30 @@ func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answe
 		}
 		record.StreamEnded(end, client.Sent)
 	}
-	written, err := h.Clients.Serve(x.w.ResponseWriter, x.r, client) // delivery may ask the server's own response for its connection
+	written, err := h.Clients.Serve(x.w.ResponseWriter, x.r, client) // without the wrapper, so that delivery can take over the connection
 	if err != nil {
-		x.record.SetStreaming(false) // it is refused
+		x.record.SetStreaming(false) // the error is a refusal
 		client.Done(reason.EndGone)
 		return nil, err
 	}
 	e.Counts.Answers.Add(http.StatusOK)
-	if written == nil { // it goes on without its request
+	if written == nil { // the stream continues without the handler
 		return answered, nil
 	}
 	framed, remote, proxied := x.r.ProtoMajor >= 2, x.r.RemoteAddr, peer.Forwarded(x.r)
 	return func(ctx context.Context) {
 		end := written.Run(ctx)
 		if end != reason.EndComplete && end != reason.EndAsked {
-			// To return would be to end the response as if all had been said.
+			// A return would end the response as if it were complete.
 			panic(http.ErrAbortHandler)
 		}
-		if framed && elsewhere(written.Asked(), proxied) {
-			h.reconnects.add(remote) // before the response's end, after which the client comes back
+		if framed && wantsNewConnection(written.Asked(), proxied) {
+			h.reconnects.add(remote) // before the response ends and the client reconnects
 		}
 	}, nil
 }
 
-// warnOfTransport logs once that a transport cannot carry streams well.
+// warnOfTransport logs once that a protocol or a server is not suited to streams.
 func (h *Handler) warnOfTransport(w http.ResponseWriter, r *http.Request, path string) {
 	if !r.ProtoAtLeast(1, 1) {
 		h.http10.Do(func() {
@@ -86,16 +86,14 @@ func (h *Handler) warnOfTransport(w http.ResponseWriter, r *http.Request, path s
 	}
 }
 
-// isTimed reports whether the embedder's server has a WriteTimeout that cannot be lifted
-// for a response.
+// isTimed reports whether the server has a WriteTimeout that this response cannot lift.
 func isTimed(w http.ResponseWriter, r *http.Request) bool {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	return ok && server.WriteTimeout > 0 &&
 		errors.Is(http.NewResponseController(w).SetWriteDeadline(time.Time{}), http.ErrNotSupported)
 }
 
-// setStreamHead sets what every event stream begins with, and returns whether
-// this one is compressed.
+// setStreamHead sets the headers of an event stream, and returns whether it is compressed.
 func setStreamHead(head http.Header, r *http.Request, compress bool) (gzip bool) {
 	head.Set("Content-Type", "text/event-stream")
 	head.Set("Cache-Control", "no-cache, no-store, no-transform")

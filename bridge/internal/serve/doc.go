@@ -1,3 +1,4 @@
-// Package serve tells the story of a request: handler.go begins it, and it ends as a stream
-// (stream.go), as the answer of a unary method (unary.go), or as a refusal (refuse.go).
+// Package serve handles requests. A request begins in handler.go, takes the steps of
+// exchange.go, and ends as a stream (stream.go), as the answer of a unary method (unary.go),
+// or as an error (refuse.go).
 package serve

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// acceptsGzip reports whether a client takes a response compressed (RFC 9110,
-// section 12.5.3). One that does not say so does not.
+// acceptsGzip reports whether a client accepts gzip (RFC 9110, section 12.5.3). A request
+// without Accept-Encoding is not compressed.
 func acceptsGzip(r *http.Request) bool {
 	accepts := false
 	for _, line := range r.Header.Values("Accept-Encoding") {
@@ -15,7 +15,7 @@ func acceptsGzip(r *http.Request) bool {
 			name, parameters, _ := strings.Cut(coding, ";")
 			switch strings.ToLower(strings.TrimSpace(name)) {
 			case "gzip", "x-gzip":
-				return weighs(parameters) // it says more than *
+				return weighs(parameters) // more specific than *
 			case "*":
 				accepts = weighs(parameters)
 			}
@@ -24,7 +24,7 @@ func acceptsGzip(r *http.Request) bool {
 	return accepts
 }
 
-// weighs reports whether the parameters of a coding do not rule it out.
+// weighs reports whether a coding's parameters allow it: its q is absent or above 0.
 func weighs(parameters string) bool {
 	for parameter := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")

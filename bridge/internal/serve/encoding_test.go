@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAcceptsGzip(t *testing.T) {
+func TestAcceptEncodingAllowsGzip(t *testing.T) {
 	for lines, want := range map[string]bool{
 		"":                              false,
 		"gzip":                          true,
@@ -35,11 +35,11 @@ func TestAcceptsGzip(t *testing.T) {
 			r.Header.Set("Accept-Encoding", lines)
 		}
 		if got := acceptsGzip(r); got != want {
-			t.Errorf("%q: %t", lines, got)
+			t.Errorf("%q: gzip is accepted: %t, want %t", lines, got, want)
 		}
 	}
 	two := &http.Request{Header: http.Header{"Accept-Encoding": {"br", "gzip"}}}
 	if !acceptsGzip(two) {
-		t.Error("the second line is not seen")
+		t.Error("the second line of the header is ignored")
 	}
 }

@@ -13,21 +13,21 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 )
 
-// exchange is one request on the way to its answer.
+// exchange is the state of one request until it is answered.
 type exchange struct {
 	handler  *Handler
-	endpoint *site.Endpoint // nil until enter has found it
+	endpoint *site.Endpoint // set by enter
 	w        *response
 	r        *http.Request
 	params   map[string]string // of the path
 	id       sse.ID            // Last-Event-ID
 	permit   *admit.Permit
 	record   *observe.Record
-	streams  bool // a stream has the permit
+	streams  bool // a stream owns the permit
 }
 
-// serve tells the story of a request. An error is answered by refuse; nothing has been
-// written then.
+// serve takes a request from its route to its answer. If it returns an error, nothing has
+// been written, and refuse answers.
 func (x *exchange) serve() (answer, error) {
 	if x.r.Method == http.MethodOptions {
 		return answered, x.handler.options(x.w, x.r)
@@ -45,10 +45,10 @@ func (x *exchange) serve() (answer, error) {
 	case x.r.Method == http.MethodHead:
 		return answered, x.head(int(limits.RequestBytes))
 	case !x.isUnary() && x.r.Method == http.MethodGet && x.id.Final:
-		x.w.Header().Set("Cache-Control", "no-store") // for this id only
-		x.w.WriteHeader(http.StatusNoContent)         // an EventSource stops
+		x.w.Header().Set("Cache-Control", "no-store") // the answer depends on the id
+		x.w.WriteHeader(http.StatusNoContent)         // makes an EventSource stop
 		return answered, nil
-	case x.passesOn():
+	case x.refuseForProxy():
 		return answered, nil
 	}
 	body, err := x.receive(int(limits.RequestBytes))
@@ -58,7 +58,7 @@ func (x *exchange) serve() (answer, error) {
 	if err != nil {
 		return x.orShed(nil, err)
 	}
-	call, err := x.understand(body)
+	call, err := x.makeCall(body)
 	switch {
 	case errors.Is(err, site.ErrLeaving) && wantsStream(x.r):
 		return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
@@ -74,7 +74,7 @@ func (x *exchange) serve() (answer, error) {
 	return x.stream(call)
 }
 
-// enter finds the request's route by the newest configuration.
+// enter finds the request's route in the newest configuration.
 func (x *exchange) enter() (config.Limits, error) {
 	for {
 		s := x.handler.Sites.Current()
@@ -85,7 +85,7 @@ func (x *exchange) enter() (config.Limits, error) {
 		e := s.Endpoints[match.Index]
 		permit := x.handler.Gate.Enter(x.r, e.Presence)
 		if permit == nil {
-			continue // it has been retired just now, and there is another site
+			continue // a reload has just retired the endpoint: look in the new site
 		}
 		x.endpoint, x.params, x.permit = e, match.Params, permit
 		x.id = sse.ParseID(e.Mode, sse.LastEventID(x.r))
@@ -94,15 +94,14 @@ func (x *exchange) enter() (config.Limits, error) {
 	}
 }
 
-// isUnary reports whether the route is known to be one of a unary method.
+// isUnary reports whether the schema is known and the route's method is unary.
 func (x *exchange) isUnary() bool {
 	known := x.endpoint.Bound()
 	return known != nil && known.Unary()
 }
 
-// takeStreamSlot takes a slot for a request that will be a stream. Requests that end at once
-// need none: calls of unary methods, and streams that only ask the client to come back or to
-// stop.
+// takeStreamSlot takes a slot for a request that becomes a stream. Unary calls need none, and
+// neither do streams that only ask the client to reconnect or to stop.
 func (x *exchange) takeStreamSlot() error {
 	if x.isUnary() || x.handler.Leaving.Begun() || x.id.Final {
 		return nil
@@ -110,14 +109,14 @@ func (x *exchange) takeStreamSlot() error {
 	return x.permit.TakeStreamSlot()
 }
 
-// call is a request that has been understood.
+// call is a request that is bound to a schema.
 type call struct {
 	*site.Binding
 	route.Bound
 }
 
-// understand waits for the route's schema and binds the request to it.
-func (x *exchange) understand(body []byte) (*call, error) {
+// makeCall waits for the route's schema and binds the request to it.
+func (x *exchange) makeCall(body []byte) (*call, error) {
 	b, err := x.endpoint.Await(x.r.Context(), x.handler.Leaving.Beginning())
 	if err != nil {
 		return nil, err
@@ -129,27 +128,26 @@ func (x *exchange) understand(body []byte) (*call, error) {
 	return &call{Binding: b, Bound: bound}, nil
 }
 
-// largeRequest is the size of a request, head and body, from which it waits for a free
-// processor to be bound. 56 KB of JSON take up to 80 ms (BenchmarkCostlyRequests), and a
-// few clients that send such requests would leave no processor to streams.
+// largeRequest is the size, head and body, from which a request waits for a free processor
+// before it is bound. Binding 56 KB of JSON takes up to 80 ms (BenchmarkCostlyRequests), so a
+// few clients could keep all processors from serving streams.
 const largeRequest = 8 << 10
 
-// bind makes the request message. Large requests are bound on all processors but one.
+// bind makes the request message. One processor is never used for large requests.
 func (x *exchange) bind(b *site.Binding, body []byte) (route.Bound, error) {
 	r := withRequestID(x.r, x.endpoint.Route.Request.Metadata, x.record.ID())
 	if len(body)+admit.HeadSize(r) >= largeRequest {
-		giveBack, err := x.handler.Binding.Hold(r.Context())
+		release, err := x.handler.Binding.Acquire(r.Context())
 		if err != nil {
 			return route.Bound{}, err
 		}
-		defer giveBack()
+		defer release()
 	}
 	return b.Binder.Bind(r, x.params, body)
 }
 
-// head answers HEAD: what a GET would begin with, and nothing is opened. What a GET
-// would be refused for, as far as the bridge knows without asking the backend, is
-// refused here.
+// head answers HEAD with the headers of a GET, without an RPC. Errors that GET would find
+// without the backend are errors of HEAD, too.
 func (x *exchange) head(limit int) error {
 	if err := route.CheckSize(x.r, limit); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
 )
 
-// withRequestID returns the request as it is forwarded: with its id, where the route
-// forwards that.
+// withRequestID returns the request with its id as X-Request-Id, if the route forwards that
+// header.
 func withRequestID(r *http.Request, forwarded []config.Metadata, id string) *http.Request {
 	forwards := slices.ContainsFunc(forwarded, func(m config.Metadata) bool {
 		return strings.EqualFold(m.Name, observe.RequestIDHeader)
@@ -18,7 +18,7 @@ func withRequestID(r *http.Request, forwarded []config.Metadata, id string) *htt
 	if sent := r.Header[observe.RequestIDHeader]; !forwards || len(sent) == 1 && sent[0] == id {
 		return r
 	}
-	// The request itself is not the handler's to change.
+	// A handler must not change the request (http.Handler).
 	named := *r
 	named.Header = r.Header.Clone()
 	named.Header[observe.RequestIDHeader] = []string{id}

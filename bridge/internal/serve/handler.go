@@ -17,8 +17,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// Handler serves requests by the current site of a bridge. Its fields are set before it
-// serves the first, and it is safe for concurrent use.
+// Handler serves requests by the current site of a bridge. Its fields are set before the
+// first request. It is safe for concurrent use.
 type Handler struct {
 	Sites    *site.Sites
 	Gate     *admit.Gate
@@ -30,20 +30,20 @@ type Handler struct {
 	Binding  source.Processors // of large requests
 	Logger   *slog.Logger
 
-	reconnects reconnects // connections of HTTP/2 whose clients were asked to connect anew
+	reconnects reconnects // HTTP/2 connections on which a client was asked to reconnect
 	http10     sync.Once  // the log line about HTTP/1.0
-	timed      sync.Once  // that about a server's WriteTimeout
+	timed      sync.Once  // the log line about a server's WriteTimeout
 }
 
 // ServeHTTP answers a request by its route.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	// The request is not kept while a stream lasts.
+	// r is not used after begin, so that a stream does not keep it in memory.
 	stream := h.begin(w, r)
 	stream(ctx)
 }
 
-// begin answers a request, except for the stream that may follow.
+// begin handles a request, and returns the stream that is left to run.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request) answer {
 	r = peer.Trust(h.Sites.Current().Config.TrustedProxies).Identify(r)
 	record := h.Observer.Begin(w.Header(), r)
@@ -51,7 +51,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) answer {
 	x := &exchange{handler: h, w: &response{w, record, h.Gate}, r: r, record: record}
 	limitBody(x.w, r, h.Gate.RequestsPressed())
 	if h.Leaving.Begun() {
-		closeConnection(x.w) // the next request is for another bridge
+		closeConnection(x.w) // the next request should reach another bridge
 	}
 	stream, err := respond(x)
 	if err != nil {
@@ -61,13 +61,13 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) answer {
 	return stream
 }
 
-// answer is what is left to do of a request: to stream.
+// answer is the rest of a request's answer: a stream to run.
 type answer func(ctx context.Context)
 
-// answered is the answer of a request of which nothing is left to do.
+// answered is the answer of a request that is complete.
 func answered(context.Context) {}
 
-// options answers OPTIONS.
+// options answers OPTIONS with the methods of the path's routes.
 func (h *Handler) options(w http.ResponseWriter, r *http.Request) error {
 	allowed := h.Sites.Current().Table.Allowed(r.URL)
 	if allowed == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// joinOf says which topic a request listens to.
+// joinOf returns the parameters by which a request joins a topic.
 func joinOf(e *site.Endpoint, permit *admit.Permit, sources *source.Sources, id sse.ID, c *call, request source.Request) topic.Join {
 	epochs := sources.Epochs
 	place := placeOf(e, epochs, id)
@@ -38,14 +38,14 @@ func joinOf(e *site.Endpoint, permit *admit.Permit, sources *source.Sources, id 
 	}
 }
 
-// placeOf returns where a client says that it stands.
+// placeOf returns the position that a client's Last-Event-ID denotes.
 func placeOf(e *site.Endpoint, epochs *sse.Epochs, id sse.ID) topic.Place {
 	place := topic.Place{ID: id.Text, Epoch: id.Epoch, Seq: id.Seq, Cursor: id.Cursor, Base: id.Base, Ordinal: id.Ordinal}
 	switch {
 	case id.Text == "", id.Cursor != nil:
 	case id.Epoch != "":
 		place.Forgotten = epochs.Wrote(e.ID, id.Epoch)
-	default: // no bridge wrote it
+	default: // no bridge wrote the id
 		place.Epoch, place.Forgotten = id.Text, true // matches no log
 	}
 	return place
@@ -60,8 +60,8 @@ func tooOld(resume *config.Resume, cursor []byte) bool {
 	return err == nil && time.Since(at) > time.Duration(resume.MaxAge)
 }
 
-// key is the digest of all by which a backend could tell two requests apart, and
-// of the route as it is configured now.
+// key is the sharing key: a digest of the endpoint and of every part of a request that the
+// backend can distinguish requests by.
 func key(e *site.Endpoint, c *call) string {
 	digest := sha256.New()
 	digest.Write(fmt.Appendf(nil, "%d %d ", e.ID, len(c.Wire)))

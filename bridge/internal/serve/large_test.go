@@ -21,8 +21,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// Large requests leave a processor to streams: while all that they may use are in use, a further one waits, and a small one
-// does not.
+// While large requests use all processors that they may, a further one waits, and a small one does not.
 func TestLargeRequestsLeaveAProcessorToStreams(t *testing.T) {
 	binder, err := route.Compile(route.Spec{Body: route.Fields{All: true}}, (&testv1.PutRequest{}).ProtoReflect().Descriptor(), protoregistry.GlobalTypes)
 	if err != nil {
@@ -46,29 +45,29 @@ func TestLargeRequestsLeaveAProcessorToStreams(t *testing.T) {
 		t.Errorf("a large request while no processor is free: %v", err)
 	}
 	busy[0]()     // one processor becomes free
-	for range 3 { // each gives the processor back
+	for range 3 { // each releases the processor
 		if err := bind(largeRequest, time.Minute); err != nil {
 			t.Errorf("a large request while a processor is free: %v", err)
 		}
 	}
 }
 
-// occupy takes all processors, and returns what gives each of them back.
-func occupy(t *testing.T, processors source.Processors) (giveBack []func()) {
+// occupy acquires all processors, and returns a function to release each.
+func occupy(t *testing.T, processors source.Processors) (release []func()) {
 	t.Helper()
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		one, err := processors.Hold(ctx)
+		one, err := processors.Acquire(ctx)
 		cancel()
 		if err != nil {
-			return giveBack
+			return release
 		}
-		giveBack = append(giveBack, one)
+		release = append(release, one)
 	}
 }
 
-// A unary call whose time is up while its answer waits for a processor is DEADLINE_EXCEEDED, and no unknown failure.
-func TestACallThatWaitsForAProcessorKeepsItsTimeout(t *testing.T) {
+// The failure is DEADLINE_EXCEEDED, not UNKNOWN.
+func TestAUnaryCallTimesOutWhileItsAnswerWaitsForAProcessor(t *testing.T) {
 	sources, up := &source.Sources{Rendering: source.NewProcessors()}, &site.Backend{Intake: upstream.NewIntake(1 << 20)}
 	occupy(t, sources.Rendering)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

@@ -10,20 +10,20 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// Leaving is the end of a bridge, from the moment when it begins to ask its clients to
-// reconnect. Its methods are safe for concurrent use.
+// Leaving is the state of a bridge that drains: first it is not ready any more, and later it
+// asks its clients to reconnect. Its methods are safe for concurrent use.
 type Leaving struct {
 	born     time.Time
-	notify   func() // nil: nothing
+	notify   func() // may be nil
 	once     sync.Once
 	begun    atomic.Bool
-	begins   chan struct{} // closed when it begins
-	over     atomic.Int64  // when all clients will have been asked, since born
-	draining atomic.Bool   // not ready any more
+	begins   chan struct{} // closed by Begin
+	over     atomic.Int64  // when all clients will have been asked, as time since born
+	draining atomic.Bool   // the bridge is not ready any more
 }
 
-// NewLeaving makes the end of a bridge that was made at born. notify is called once, when it
-// begins; it may be nil.
+// NewLeaving returns the Leaving of a bridge that was made at born. Begin calls notify once;
+// it may be nil.
 func NewLeaving(born time.Time, notify func()) *Leaving {
 	return &Leaving{born: born, notify: notify, begins: make(chan struct{})}
 }
@@ -34,7 +34,8 @@ func (l *Leaving) Drain() { l.draining.Store(true) }
 // Draining reports whether the bridge is not ready any more.
 func (l *Leaving) Draining() bool { return l.draining.Load() }
 
-// Begin has new clients asked to reconnect, too. Over grace all are asked.
+// Begin makes the bridge ask new clients to reconnect at once. The present ones are asked
+// over grace.
 func (l *Leaving) Begin(grace time.Duration) {
 	l.over.Store(int64(time.Since(l.born) + grace))
 	l.begun.Store(true)
@@ -46,23 +47,23 @@ func (l *Leaving) Begin(grace time.Duration) {
 	})
 }
 
-// Begun reports whether clients are asked to reconnect.
+// Begun reports whether Begin has been called.
 func (l *Leaving) Begun() bool { return l.begun.Load() }
 
-// Beginning returns a channel that is closed when clients begin to be asked.
+// Beginning returns a channel that Begin closes.
 func (l *Leaving) Beginning() <-chan struct{} { return l.begins }
 
-// afterRestart returns the reconnection time of a client that is to find the next process at
-// its place. A client that connects too early would wait as long again.
+// afterRestart returns the reconnection time of a client that should find the next process at
+// this address. A client that connects too early has to wait for as long again.
 func (l *Leaving) afterRestart() time.Duration {
 	left := max(0, time.Duration(l.over.Load())-time.Since(l.born))
 	return left + 500*time.Millisecond + rand.N(time.Second)
 }
 
-// alone reports whether no other bridge takes the clients of this one.
+// alone reports whether no other bridge can serve the clients of this one.
 func (h *Handler) alone() bool { return h.Sites.Current().Config.Drain.Alone }
 
-// afterDrain returns the reconnection time of a client that the drain asks to leave.
+// afterDrain returns the reconnection time of a client that a drain asks to reconnect.
 func (h *Handler) afterDrain() time.Duration {
 	if h.alone() {
 		return h.Leaving.afterRestart()
@@ -70,43 +71,43 @@ func (h *Handler) afterDrain() time.Duration {
 	return soon() // to another bridge
 }
 
-// reconnect is a reconnection time for a client that uses an old connection:
-// its next one is new.
+// reconnect returns the reconnection time of a client on an old connection: the bridge has
+// sent GOAWAY, so that the next connection is new.
 func reconnect() time.Duration { return rand.N(200 * time.Millisecond) }
 
-// returnedLater returns the reconnection time of a client that has connected to a
-// bridge that drains. By an old connection of HTTP/2 it could not reach another
-// bridge; by a new one it could, so this bridge seems to be the only one.
-func (h *Handler) returnedLater(r *http.Request) time.Duration {
+// whileDraining returns the reconnection time of a client that has connected to a bridge that
+// drains. On an old HTTP/2 connection the client could not reach another bridge. On a new one
+// it could, so this bridge seems to be the only one.
+func (h *Handler) whileDraining(r *http.Request) time.Duration {
 	if !h.alone() && h.reconnects.take(r) {
 		return reconnect()
 	}
 	return h.Leaving.afterRestart()
 }
 
-// closeConnection has the connection of an answer that has not begun take no
-// further request: by net/http's reading of the header this is GOAWAY on HTTP/2
-// (RFC 9113, section 6.8), where streams that run go on.
+// closeConnection makes the answer's connection take no further request; the answer must not
+// have begun. On HTTP/2 net/http sends GOAWAY for this header (RFC 9113, section 6.8), and
+// running streams continue.
 func closeConnection(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
-// reconnects are the connections of HTTP/2 on which a client was asked to connect
-// anew, so that a balancer places it. A handler cannot send GOAWAY on the
-// connection of a stream that runs. So the next request on the connection is
-// answered with it, if the server has not sent it before.
+// reconnects has the HTTP/2 connections on which a client was asked to reconnect, so that a
+// balancer chooses its bridge. The client should use a new connection, but a handler cannot
+// send GOAWAY for a running stream. So the next request on the connection is answered with
+// GOAWAY, if the server has not sent it before.
 type reconnects struct {
 	mu    sync.Mutex
-	conns map[string]time.Time // by the peer's address: when a client was asked last
+	conns map[string]time.Time // when a client was last asked, by the peer's address
 	swept time.Time
 }
 
 const (
-	// reconnectsWithin is how long a client that was asked may take to come back.
+	// reconnectsWithin is the time within which a client is expected to reconnect.
 	reconnectsWithin = time.Minute
-	// maxReconnects bounds the memory for clients that do not come back.
+	// maxReconnects bounds the memory of clients that do not reconnect.
 	maxReconnects = 1 << 16
 )
 
-// add notes the connection of a client that was asked to connect anew.
+// add adds the connection of a client that was asked to reconnect.
 func (c *reconnects) add(remote string) {
 	now := time.Now()
 	c.mu.Lock()
@@ -127,8 +128,7 @@ func (c *reconnects) add(remote string) {
 	}
 }
 
-// take reports whether a request uses a connection whose client was asked to
-// connect anew. It is true once.
+// take removes the connection of a request, and reports whether it was there.
 func (c *reconnects) take(r *http.Request) bool {
 	if r.ProtoMajor < 2 {
 		return false
@@ -140,9 +140,9 @@ func (c *reconnects) take(r *http.Request) bool {
 	return known && time.Since(asked) <= reconnectsWithin
 }
 
-// elsewhere reports whether a client that was asked to leave is to be placed
-// anew by its balancer. A trusted proxy does that for each request, as long as
-// it may choose this bridge.
-func elsewhere(why reason.Leave, forwarded bool) bool {
+// wantsNewConnection reports whether a client that was asked to leave should reconnect by a
+// new connection, for a balancer to choose its bridge. After max_age a client behind a
+// trusted proxy need not, because the proxy chooses a bridge for each request.
+func wantsNewConnection(why reason.Leave, forwarded bool) bool {
 	return why == reason.LeaveDrain || why == reason.LeaveMaxAge && !forwarded
 }

@@ -15,35 +15,36 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 )
 
-// upstreamRetry names what happened to the RPC.
+// upstreamRetry returns stream-retry for an RPC that failed with err.
 func upstreamRetry(e *site.Endpoint, err error) sse.Retry {
 	if err == nil {
-		return sse.Retry{Reason: reason.LeaveUpstream} // it is being opened again by now
+		return sse.Retry{Reason: reason.LeaveUpstream} // the RPC is being reopened
 	}
 	f := e.Failures.Of(err)
 	return sse.Retry{Reason: reason.LeaveUpstream, Code: failure.CodeNumber(f.Code), Message: f.Message, Status: failure.CodeName(f.Code)}
 }
 
-// routeRetry is the route's reconnection time, spread by a fifth either way.
+// routeRetry returns the route's reconnection time, with a jitter of one fifth.
 func routeRetry(e *site.Endpoint) time.Duration {
 	base := time.Duration(e.Route.Retry)
 	return base - base/5 + rand.N(2*base/5+1)
 }
 
-// soon spreads clients over a second that were asked at spread moments already.
+// soon returns a reconnection time within a second, for clients that are asked one after
+// another.
 func soon() time.Duration { return rand.N(time.Second) }
 
-// upstreamRetryAfter spreads clients that were asked at one moment.
+// upstreamRetryAfter returns a reconnection time for clients that are all asked at once.
 func upstreamRetryAfter(e *site.Endpoint) time.Duration {
 	most := time.Duration(e.Route.Reconnect.Max)
 	least := min(time.Duration(e.Route.Reconnect.Initial), most)
 	return least + rand.N(most-least+1)
 }
 
-// shedRetry keeps clients away that a limit leaves no room for.
+// shedRetry returns the reconnection time of a client that a limit sheds.
 func shedRetry() time.Duration { return 10*time.Second + rand.N(50*time.Second) }
 
-// askToReconnect asks a client to come back that has no topic. It keeps its place.
+// askToReconnect asks a client that has no topic to reconnect. The client keeps its id.
 func (x *exchange) askToReconnect(retry sse.Retry) (answer, error) {
 	after := soon()
 	switch retry.Reason {
@@ -52,7 +53,7 @@ func (x *exchange) askToReconnect(retry sse.Retry) (answer, error) {
 	case reason.LeaveUpstream:
 		after = upstreamRetryAfter(x.endpoint)
 	case reason.LeaveDrain:
-		after = x.handler.returnedLater(x.r)
+		after = x.handler.whileDraining(x.r)
 	case reason.LeaveMaxAge:
 		after = reconnect()
 	case reason.LeaveReload, reason.LeaveLagged, reason.LeaveIdle, reason.LeaveRemoved: // soon
@@ -64,19 +65,19 @@ func (x *exchange) askToReconnect(retry sse.Retry) (answer, error) {
 		return nil, status.Error(codes.Unavailable, "come back later: "+string(retry.Reason))
 	}
 	x.record.Kept().AskedToLeave(retry.Reason)
-	return x.say(retry.Reason, func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
+	return x.answerBlock(retry.Reason, func(dst []byte) []byte { return sse.AppendRetry(dst, after, retry) })
 }
 
-// sayEnd tells a client that comes back to an ended stream, not by GET, that it has ended.
-func (x *exchange) sayEnd() (answer, error) {
+// answerEnd answers a client that reconnects to an ended stream, not by GET, with stream-end.
+func (x *exchange) answerEnd() (answer, error) {
 	x.record.Kept().AskedToLeave(reason.LeaveRemoved)
-	return x.say("", func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(x.id.Text), []byte("{}")) })
+	return x.answerBlock("", func(dst []byte) []byte { return sse.AppendEnd(dst, []byte(x.id.Text), []byte("{}")) })
 }
 
-// say answers with a stream of one block, which stream-open precedes: a first block without
-// an id may wipe the client's. why is why the block asks the client to come back, if it
-// does.
-func (x *exchange) say(why reason.Leave, block func(dst []byte) []byte) (answer, error) {
+// answerBlock answers with a stream of stream-open and one block. stream-open repeats the
+// client's id, because a first block without an id may erase it. why is the reason if the
+// block is stream-retry.
+func (x *exchange) answerBlock(why reason.Leave, block func(dst []byte) []byte) (answer, error) {
 	first := sse.AppendPrelude(nil, routeRetry(x.endpoint))
 	if x.endpoint.Mode != sse.None {
 		id := x.id.Text
@@ -92,13 +93,13 @@ func (x *exchange) say(why reason.Leave, block func(dst []byte) []byte) (answer,
 	return x.deliver(&delivery.Client{Source: ended{done}, First: first, Says: why}, nil)
 }
 
-// ended is the source of a stream that has said all it has to say.
+// ended is the source of a stream whose log is complete.
 type ended struct{ log *replay.Log }
 
-// Log returns the last words.
+// Log returns the complete log.
 func (e ended) Log() *replay.Log { return e.log }
 
-// Status returns nothing: the log ends before it matters.
+// Status returns the zero Status. It never changes before the log ends.
 func (ended) Status() (delivery.Status, <-chan struct{}) { return delivery.Status{}, nil }
 
 // Watches is false.
@@ -107,7 +108,7 @@ func (ended) Watches() bool { return false }
 // Sending does nothing.
 func (ended) Sending(uint64) {}
 
-// Taking is of no use.
+// Taking does nothing.
 func (ended) Taking() {}
 
 // Progress does nothing.

@@ -13,8 +13,8 @@ import (
 	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
-// refuse is the one place that decides what a client sees of an error that is answered with
-// a status: a google.rpc.Status as JSON.
+// refuse answers an error with a status, and a google.rpc.Status as JSON. It alone decides
+// how much of an error the client sees.
 func (x *exchange) refuse(err error) {
 	var bad *route.Error
 	switch {
@@ -26,9 +26,9 @@ func (x *exchange) refuse(err error) {
 		x.record.RefusedByRequest(f.Code, x.endpoint.OwnName(bad.Field))
 		writeJSON(x.w, bad.Status, f.Body())
 	case x.r.Context().Err() != nil:
-		// The client has gone; and if a middleware ran out of patience, an answer
-		// made up here would stop an EventSource for good. (A body that did not
-		// come in time ends the context, too.)
+		// The client has closed the connection, or a middleware's timeout has passed. An error
+		// status after a timeout would stop an EventSource forever. (The deadline of the body
+		// ends the context, too.)
 		panic(http.ErrAbortHandler)
 	case errors.As(err, new(*config.Error)):
 		x.refuseWith(http.StatusNotImplemented, nil,
@@ -42,10 +42,10 @@ func (x *exchange) refuse(err error) {
 	}
 }
 
-// errorBytes is how much of an error is logged.
+// errorBytes bounds the logged text of an error.
 const errorBytes = 1 << 10
 
-// refuseWith answers with a failure. err is that of the RPC, if it was one.
+// refuseWith answers with a failure. err is the RPC's error, nil if no RPC failed.
 func (x *exchange) refuseWith(status int, err error, f failure.Failure) {
 	x.record.Refused(err, f)
 	writeJSON(x.w, status, f.Body())
@@ -55,6 +55,6 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	//nolint:errcheck,gosec // A client that is gone has no use for the error; and JSON is no markup.
+	//nolint:errcheck,gosec // a write error means that the client has gone; and JSON is not HTML
 	w.Write(append(body, '\n'))
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
 )
 
-// response is a response whose record sees what the request is answered with, and whose
-// writes have deadlines. net/http has none: a client that opens no window, or reads nothing,
-// would hold its request and answer for as long as its connection lasts.
+// response reports the status and size of an answer to the request record, and sets write
+// deadlines. Without a deadline, a client that opens no HTTP/2 window, or reads nothing,
+// would keep its request and answer in memory as long as its connection lasts.
 type response struct {
 	http.ResponseWriter
 
@@ -22,14 +22,14 @@ type response struct {
 // Unwrap implements the interface that http.ResponseController looks for.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader notes the status.
+// WriteHeader records the status.
 func (w *response) WriteHeader(status int) {
 	w.record.SetStatus(status)
 	w.limit(time.Time{})
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts what is written. Each piece of it has its time.
+// Write counts the written bytes. Each piece of answerPiece bytes has a deadline.
 func (w *response) Write(p []byte) (n int, err error) {
 	whole := time.Now().Add(AnswerTimeout + time.Duration(len(p)/answerRate)*time.Second)
 	for piece := range slices.Chunk(p, answerPiece) {
@@ -46,15 +46,15 @@ func (w *response) Write(p []byte) (n int, err error) {
 }
 
 const (
-	// AnswerTimeout is how long a client may take to take what is no stream, or as
-	// much of it as answerPiece. For all of it there is as much time, and a second
-	// for each answerRate bytes.
+	// AnswerTimeout bounds the time to write answerPiece bytes of an answer that is not a
+	// stream. The whole answer has AnswerTimeout and one more second for each answerRate
+	// bytes.
 	AnswerTimeout = 20 * time.Second
 	answerPiece   = 16 << 10
 	answerRate    = 64 << 10
 )
 
-// limit sets a deadline for the next write, no later than whole if that is set.
+// limit sets the deadline of the next write, no later than whole unless that is zero.
 func (w *response) limit(whole time.Time) {
 	timeout := AnswerTimeout
 	if w.gate.AnswersPressed() {

@@ -12,8 +12,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// orShed returns an exchange's answer and error, unless the error says that a limit is
-// reached: then the client is shed.
+// orShed sheds the client if err says that a limit is reached. Otherwise it returns its
+// arguments.
 func (x *exchange) orShed(rest answer, err error) (answer, error) {
 	if admit.IsFull(err) {
 		return x.shed(err)
@@ -21,8 +21,8 @@ func (x *exchange) orShed(rest answer, err error) (answer, error) {
 	return rest, err
 }
 
-// shed answers a client that a limit leaves no room for. A client that calls a unary
-// method, or may be calling one, gets a status: 200 would mean success to it.
+// shed answers a client that a limit sheds. A client that calls a unary method, or may do so,
+// gets a status, because 200 would mean success to it.
 func (x *exchange) shed(full error) (answer, error) {
 	limit := admit.LimitOf(full)
 	x.handler.Gate.LogShed(x.r, limit)
@@ -37,11 +37,12 @@ func (x *exchange) shed(full error) (answer, error) {
 	return x.askToReconnect(sse.Retry{Reason: reason.LeaveShed})
 }
 
-// retryAfter is a time as Retry-After has it (RFC 9110, 10.2.3), never less.
+// retryAfter formats a duration for Retry-After (RFC 9110, section 10.2.3), rounded up to
+// seconds.
 func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
-// limitOfMove returns the limit that keeps a client from moving to another topic, "" where
-// none does.
+// limitOfMove returns the limit that prevents a client's move to another topic, "" if no
+// limit does.
 func limitOfMove(err error) string {
 	if errors.Is(err, topic.ErrFull) {
 		return admit.LimitTopics

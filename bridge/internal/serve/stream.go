@@ -16,25 +16,25 @@ import (
 // stream serves a server-streaming method as an event stream.
 func (x *exchange) stream(c *call) (answer, error) {
 	switch {
-	case x.id.Final: // not a GET, which was answered 204
-		return x.sayEnd()
+	case x.id.Final: // not by GET: that is answered 204
+		return x.answerEnd()
 	case x.handler.Leaving.Begun():
 		return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
-	case !x.permit.HasStreamSlot(): // by the schema when it came the method was unary
+	case !x.permit.HasStreamSlot(): // the method was unary when the request arrived, and a new schema makes it a stream
 		return x.askToReconnect(sse.Retry{Reason: reason.LeaveReload})
 	}
 	if x.handler.reconnects.take(x.r) {
 		closeConnection(x.w)
-		if x.id.Text != "" { // else it may be another stream of the connection
+		if x.id.Text != "" { // without an id the request may be another stream of the connection
 			return x.askToReconnect(sse.Retry{Reason: reason.LeaveMaxAge})
 		}
 	}
 	if err := x.r.Context().Err(); err != nil {
 		x.permit.GaveUp(false)
-		return nil, err // nothing is opened for a client that has gone
+		return nil, err // no RPC for a client that has gone
 	}
 	request := source.Request{Wire: c.Wire, Metadata: c.Metadata, Origin: x.record.Kept().Origin()}
-	if x.endpoint.Route.Resume != nil { // the client may move to another topic later, and needs the request to open that
+	if x.endpoint.Route.Resume != nil { // the client may later move to another topic, which opens an RPC with this request
 		if err := x.permit.Keep(request.Size()); err != nil {
 			return x.shed(err)
 		}
@@ -43,7 +43,7 @@ func (x *exchange) stream(c *call) (answer, error) {
 	switch {
 	case errors.Is(err, topic.ErrFull):
 		return x.shed(admit.Full(admit.LimitTopics))
-	case err != nil: // closed
+	case err != nil: // the bridge is closed
 		return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
 	}
 	opening := acceptance{x.endpoint, x.handler.Leaving, wantsStatus(x.r)}
@@ -61,7 +61,7 @@ func (x *exchange) stream(c *call) (answer, error) {
 	return x.follow(sub)
 }
 
-// follow sends the client its topic's log.
+// follow streams a topic's log to the client.
 func (x *exchange) follow(sub *topic.Subscription) (answer, error) {
 	counts, record := x.endpoint.Counts, x.record.Kept()
 	counts.Joined(sub)

@@ -36,7 +36,7 @@ func (x *exchange) answer(c *call) error {
 		return status.Errorf(codes.ResourceExhausted, "the response is larger than limits.message_bytes allows")
 	}
 	body, err := render(ctx, x.handler.Sources, e.Backend, c.Plan, reply.Wire)
-	if source.Curable(err) {
+	if source.NeedsNewerSchema(err) {
 		if newest := e.Refresh(ctx); newest != nil {
 			body, err = render(ctx, x.handler.Sources, e.Backend, newest.Plan, reply.Wire)
 		}
@@ -49,13 +49,13 @@ func (x *exchange) answer(c *call) error {
 		return err
 	}
 	defer memory.Release()
-	reply.Wire = nil // not to be kept as long as the client takes
+	reply.Wire = nil // free it before a slow client reads the answer
 	writeJSON(x.w, http.StatusOK, body)
 	return nil
 }
 
-// render transcodes a response when a processor is free for it. Its error is a status
-// where ctx ends before.
+// render transcodes a response. A large one waits for a free processor; if ctx ends first,
+// the error is its gRPC status.
 func render(ctx context.Context, sources *source.Sources, up *site.Backend, plan *transcode.Plan, wire []byte) ([]byte, error) {
 	end, err := sources.Rendering.Begin(ctx, up.Intake, wire)
 	if err != nil {

@@ -17,12 +17,12 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// errNoCursor says that an id is no value of the field that takes cursors: a
-// client made it up, and the backend need not be asked.
+// errNoCursor says that an id cannot be a value of the request's cursor field. A client has
+// forged it, and no RPC is needed to refuse it.
 var errNoCursor = errors.New("the id is no cursor of this route")
 
-// cursors are the rules by which the route's RPCs are opened at a cursor; nil
-// where they cannot be.
+// cursors returns the rules by which the route's RPCs are opened at a cursor, nil if the route
+// has no resume.
 func cursors(e *site.Endpoint) *topic.Cursors {
 	resume := e.Route.Resume
 	if resume == nil {
@@ -43,13 +43,13 @@ func cursors(e *site.Endpoint) *topic.Cursors {
 			rules.NotAfter = integerNotAfter
 		case route.CursorTimestamp:
 			rules.NotAfter = timestampNotAfter
-		case route.CursorString, route.CursorBytes: // have no order
+		case route.CursorString, route.CursorBytes: // these have no order
 		}
 	}
 	return rules
 }
 
-// integerNotAfter compares cursors that are integers in decimal.
+// integerNotAfter compares cursors that are decimal integers.
 func integerNotAfter(cursor, other []byte) bool {
 	if a, err := strconv.ParseInt(string(cursor), 10, 64); err == nil {
 		b, err := strconv.ParseInt(string(other), 10, 64)
@@ -60,20 +60,20 @@ func integerNotAfter(cursor, other []byte) bool {
 	return errA == nil && errB == nil && a <= b
 }
 
-// timestampNotAfter compares cursors that are timestamps, as JSON has them.
+// timestampNotAfter compares cursors that are timestamps in the form of JSON.
 func timestampNotAfter(cursor, other []byte) bool {
 	a, errA := time.Parse(time.RFC3339Nano, string(cursor))
 	b, errB := time.Parse(time.RFC3339Nano, string(other))
 	return errA == nil && errB == nil && !a.After(b)
 }
 
-// judge says what an RPC's error means to its topic.
+// judge returns how a topic reacts to an RPC's error.
 func judge(reconnect []string, err error) topic.Verdict {
 	if errors.Is(err, upstream.ErrMoved) || errors.Is(err, upstream.ErrIdle) {
 		return topic.Again
 	}
 	if errors.Is(err, upstream.ErrMessageTooLarge) || errors.Is(err, upstream.ErrHeadersTooLarge) {
-		return topic.Fatal // each RPC would meet it again
+		return topic.Fatal // each further RPC would receive it again
 	}
 	code := failure.StatusOf(err).Code()
 	if slices.Contains(reconnect, failure.CodeName(code)) {

@@ -6,8 +6,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// idleWatch gives up an RPC that sends no message for a route's idle_timeout. The
-// time runs only while the RPC is read.
+// idleWatch ends an RPC that sends no message for the route's idle_timeout. The time runs
+// only while the pump reads the RPC.
 type idleWatch struct {
 	timeout time.Duration
 	timer   *time.Timer

@@ -1,5 +1,5 @@
 // Package source fills the logs of topics: it opens an RPC for a topic, renders its messages
-// as frames, and says where the RPC can be opened again.
+// as frames, and knows the cursor at which the RPC can be reopened.
 package source
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// Sources make the sources of a bridge's topics.
+// Sources creates the sources of a bridge's topics.
 type Sources struct {
 	Logger    *slog.Logger
 	Observer  *observe.Observer
@@ -29,14 +29,14 @@ type Sources struct {
 	Born      time.Time  // when the bridge was made
 }
 
-// Request is a request as it goes to the backend. Its memory is the source's to keep.
+// Request is a request in the form that the backend gets. The source owns its memory.
 type Request struct {
 	Wire     []byte
 	Metadata metadata.MD
-	Origin   *observe.Origin // nil: the request is not traced
+	Origin   *observe.Origin // nil if the request is not traced
 }
 
-// Size returns about how much memory the request takes.
+// Size returns the approximate memory of the request.
 func (r Request) Size() int {
 	size := len(r.Wire)
 	for name, values := range r.Metadata {
@@ -48,26 +48,26 @@ func (r Request) Size() int {
 	return size
 }
 
-// Open says how a topic runs that a request opens: its log begins after a cursor, or with
-// none. A catch-up ends when it meets another log.
+// Open returns the epoch and the parameters of a topic that a request opens. Its log begins
+// after the given cursor, unless that is nil. A catch-up ends when it meets another log.
 func (s *Sources) Open(e *site.Endpoint, request Request, after []byte, catchUp bool) (epoch string, params topic.Params) {
 	epoch = s.Epochs.New(e.ID)
-	f := &source{
-		sources:  s,
-		endpoint: e,
-		asked:    after != nil,
-		caughtUp: after != nil,
-		catchUp:  catchUp,
-		call:     upstream.Call{Method: e.Route.RPC, Request: request.Wire, Metadata: request.Metadata},
+	src := &source{
+		sources:    s,
+		endpoint:   e,
+		fromClient: after != nil,
+		caughtUp:   after != nil,
+		catchUp:    catchUp,
+		call:       upstream.Call{Method: e.Route.RPC, Request: request.Wire, Metadata: request.Metadata},
 		ids: sse.NewNumbering(sse.NumberingParams{
 			Mode: e.Mode, Epoch: epoch, Repeats: e.Route.Event.Cursor == config.CursorRepeats, Own: e.OwnRPC(), After: after,
 		}),
 	}
-	f.rpcs.Init(s.Observer, request.Origin)
+	src.rpcs.Init(s.Observer, request.Origin)
 	kept := s.Gate.Retain(request.Size())
 	return epoch, topic.Params{
-		Source:   f,
-		Renderer: f,
+		Source:   src,
+		Renderer: src,
 		Judge:    func(err error) topic.Verdict { return judge(e.Route.Reconnect.Codes, err) },
 		Silent:   func(err error) bool { return errors.Is(err, upstream.ErrSilent) },
 		Cursors:  cursors(e),
@@ -95,21 +95,21 @@ func (s *Sources) Open(e *site.Endpoint, request Request, after []byte, catchUp 
 
 // RPCsOf returns the trace of the RPCs that fill the log of a client's topic.
 func RPCsOf(sub *topic.Subscription) *observe.RPCs {
-	if f, ok := sub.Topic.Source().(*source); ok {
-		return &f.rpcs
+	if src, ok := sub.Topic.Source().(*source); ok {
+		return &src.rpcs
 	}
 	return nil
 }
 
-// Starter has a topic's RPCs begin with the request that has them opened, or opened again;
-// nil where it is not traced.
+// Starter returns a function that sets the request for which a topic opens its next RPCs, nil
+// if the request is not traced.
 func Starter(from *observe.Origin) func(topic.Source) {
 	if from == nil {
 		return nil
 	}
 	return func(opened topic.Source) {
-		if f, ok := opened.(*source); ok {
-			f.rpcs.SetOrigin(from)
+		if src, ok := opened.(*source); ok {
+			src.rpcs.SetOrigin(from)
 		}
 	}
 }

@@ -7,32 +7,33 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 )
 
-// Where two messages in a row carry one cursor, the cursor does not say which of them a client
-// has got: resuming there would lose the second. A route that says `event.cursor: unique`
-// follows the rules of `event.cursor: repeats` once that has been seen in any of its logs.
+// If two messages in a row carry the same cursor, a client that resumes there would lose the
+// second. So a route with `event.cursor: unique` switches to the rules of
+// `event.cursor: repeats` as soon as one of its logs has a repeated cursor.
 
-// applyRepeats makes the ids of the log follow a discovery in any log of the route.
-func (f *source) applyRepeats() {
-	if f.endpoint.RepeatsCursors.Load() {
-		f.ids.Repeat()
+// applyRepeats switches the ids of this log, if any log of the route has a repeated cursor.
+func (s *source) applyRepeats() {
+	if s.endpoint.RepeatsCursors.Load() {
+		s.ids.Repeat()
 	}
 }
 
-// compare looks at the cursor of a message that was read, before its id is made.
-func (f *source) compare(cursor []byte) {
-	e := f.endpoint
+// checkRepeat compares the cursor of a message with the one before. It is called before the
+// message's id is made.
+func (s *source) checkRepeat(cursor []byte) {
+	e := s.endpoint
 	if e.Mode != sse.Cursors || e.Route.Event.Cursor == config.CursorRepeats {
 		return
 	}
 	if len(cursor) > 0 {
-		if bytes.Equal(cursor, f.latest) {
+		if bytes.Equal(cursor, s.latest) {
 			e.Counts.Repeated.Add(1)
 			if e.RepeatsCursors.CompareAndSwap(false, true) {
-				f.sources.Logger.Warn("several messages carry one cursor, and clients that are cut between them lose some; write event.cursor: repeats",
+				s.sources.Logger.Warn("several messages carry one cursor, and clients that are cut between them lose some; write event.cursor: repeats",
 					"route", e.Route.Path)
 			}
 		}
-		f.latest = append(f.latest[:0], cursor...)
+		s.latest = append(s.latest[:0], cursor...)
 	}
-	f.applyRepeats()
+	s.applyRepeats()
 }
