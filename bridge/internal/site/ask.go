@@ -13,13 +13,13 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// SchemaAnswer is an upstream's answer to the request for its schema.
+// SchemaAnswer is an upstream's schema, or the reason why it has none.
 type SchemaAnswer struct {
 	Schema *upstream.Schema
 	Err    error
 }
 
-// Ask asks the upstreams of all routes for their schemas, at the same time.
+// Ask asks the upstreams of all routes for their schemas, concurrently.
 func (s *Site) Ask(ctx context.Context) map[string]*SchemaAnswer {
 	answers := map[string]*SchemaAnswer{}
 	var wg sync.WaitGroup
@@ -35,15 +35,15 @@ func (s *Site) Ask(ctx context.Context) map[string]*SchemaAnswer {
 	return answers
 }
 
-// Ask asks the backend for its schema, for as long as an RPC would wait for its place.
+// Ask asks the backend for its schema, and waits no longer than open_timeout.
 func (u *Backend) Ask(ctx context.Context) (*upstream.Schema, error) {
 	ctx, cancel := context.WithTimeout(ctx, u.OpenTimeout)
 	defer cancel()
 	return u.AskSchema(ctx)
 }
 
-// SchemaError says why an upstream has no schema, at its target where it is away and
-// at its schema where it answers.
+// SchemaError returns the configuration error of an upstream without a schema: at target if
+// the backend cannot be reached, at schema if it answers.
 func SchemaError(name string, err error) *config.Error {
 	why := upstream.Explain(err)
 	if status.Code(err) == codes.Unavailable && !errors.Is(err, upstream.ErrDescriptors) {

@@ -14,27 +14,27 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// Backend is an upstream at run time. It goes from one site to the next while
-// nothing about it changes, with its connections and what it knows of the
-// schema, and is closed when the last site has let go of it.
+// Backend is an upstream at run time. Consecutive sites share it, with its connections and
+// its schema, while its configuration stays the same. It is closed when the last of these
+// sites releases it.
 type Backend struct {
 	*upstream.Upstream
 
 	Name        string
 	OpenTimeout time.Duration
-	Moves       bool         // RPCs between addresses
-	CatchUps    *topic.Slots // limited by the newest site
+	Moves       bool         // moves RPCs between addresses
+	CatchUps    *topic.Slots // limited by the current site
 	Counts      *observe.UpstreamCounts
-	Intake      *upstream.Intake // of large messages that are being received and rendered
+	Intake      *upstream.Intake // bounds large messages that are being received and rendered
 
-	sites atomic.Int32 // that have it
+	sites atomic.Int32 // that share it
 
-	// Set when the first of those sites becomes the bridge's.
-	stop      context.CancelFunc // ends the follower; nil: there is none
+	// Set when the first of those sites becomes the current one.
+	stop      context.CancelFunc // ends the follower; nil until it runs
 	following sync.WaitGroup
 }
 
-// release lets go of the backend for a site.
+// release ends a site's use of the backend.
 func (u *Backend) release() error {
 	if u.sites.Add(-1) > 0 {
 		return nil
@@ -42,8 +42,7 @@ func (u *Backend) release() error {
 	return u.Close()
 }
 
-// Close ends all of the backend's RPCs, and returns when none of its goroutines
-// runs any more.
+// Close ends all of the backend's RPCs, and returns when its goroutines have ended.
 func (u *Backend) Close() error {
 	if u.stop != nil {
 		u.stop()
@@ -53,9 +52,9 @@ func (u *Backend) Close() error {
 	return err
 }
 
-// dial gives a site its backends: those of the one before of which nothing has
-// changed, and new ones. old may be nil.
-func (b *Sites) dial(s, old *Site) error {
+// addBackends sets the backends of a site: unchanged ones of the old site, which may be nil,
+// and new ones.
+func (b *Sites) addBackends(s, old *Site) error {
 	var found config.Errors
 	for name, cfg := range s.Config.Upstreams {
 		up, err := b.backend(name, b.upstreamParams(s, name, cfg), old)
@@ -69,12 +68,12 @@ func (b *Sites) dial(s, old *Site) error {
 	return configerr.Join(found)
 }
 
-// intakeBytes is the memory of large messages that are received from an upstream at once.
-// More would not be faster, and small messages of the same connection would wait longer.
+// intakeBytes bounds the memory of large messages that an upstream receives at once. A higher
+// bound is not faster, and delays small messages of the same connection.
 const intakeBytes = 16 << 20
 
-// backend returns the old site's backend of a name if it is the same, or else a
-// new one.
+// backend returns the old site's backend of a name if its parameters are the same, else a new
+// one.
 func (b *Sites) backend(name string, params upstream.Params, old *Site) (*Backend, error) {
 	if old != nil && old.Backends[name] != nil {
 		same, err := old.Backends[name].Same(params)
@@ -92,7 +91,7 @@ func (b *Sites) backend(name string, params upstream.Params, old *Site) (*Backen
 	}
 	counts := observe.NewUpstreamCounts()
 	if old != nil && old.Backends[name] != nil {
-		counts = old.Backends[name].Counts // they do not go back
+		counts = old.Backends[name].Counts // counters never decrease
 	}
 	return &Backend{
 		Upstream: up, Name: name, OpenTimeout: params.OpenTimeout, Moves: params.Balance.Rebalance > 0,
@@ -100,7 +99,7 @@ func (b *Sites) backend(name string, params upstream.Params, old *Site) (*Backen
 	}, nil
 }
 
-// upstreamErrors are a backend's errors as those of its configuration.
+// upstreamErrors converts errors of package upstream to errors of the configuration.
 func upstreamErrors(name string, err error) config.Errors {
 	all := configerr.Parts(err)
 	found := make(config.Errors, 0, len(all))
@@ -127,8 +126,8 @@ func (b *Sites) upstreamParams(s *Site, name string, cfg config.Upstream) upstre
 		Opens:       cfg.Opens,
 		OpenTimeout: time.Duration(cfg.OpenTimeout),
 		Keepalive:   time.Duration(cfg.Keepalive),
-		// Four times what a message may have, so that one that is merely too
-		// large is a gap and not the end of its RPC.
+		// Four times limits.message_bytes: a message between the two bounds becomes a gap, and
+		// does not end its RPC.
 		MaxMessageBytes: 4 * int(s.Config.Limits.MessageBytes),
 		Conn:            b.params.Conns[name],
 		Logger:          b.params.Logger,

@@ -18,16 +18,15 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// compiler finds out what a route is by a schema.
+// compiler binds a route to a schema.
 type compiler struct {
 	route        config.Route // with defaults
-	written      config.Route // as it was written
-	messageBytes int          // of one message of the upstream's
+	written      config.Route // without defaults
+	messageBytes int          // limits.message_bytes
 	logger       *slog.Logger
 }
 
-// compile finds out what the route is by a schema. Errors are config.Errors, with
-// paths within the route.
+// compile binds the route to a schema. Errors are config.Errors, with paths within the route.
 func (c compiler) compile(schema *upstream.Schema) (*Binding, error) {
 	method, err := schema.Method(c.route.RPC)
 	if err != nil {
@@ -50,12 +49,12 @@ func (c compiler) compile(schema *upstream.Schema) (*Binding, error) {
 	return b, nil
 }
 
-// spec is what the route's configuration says about requests.
+// spec returns the route's configuration of requests.
 func (c compiler) spec() route.Spec {
 	request := c.route.Request
 	template, err := route.ParseTemplate(c.route.Path)
 	if err != nil {
-		panic(err) // the table has parsed it
+		panic(err) // the table has parsed the same template
 	}
 	spec := route.Spec{
 		Params:   template.Params(),
@@ -75,7 +74,7 @@ func (c compiler) spec() route.Spec {
 	return spec
 }
 
-// transcoding is what the route's configuration says about events.
+// transcoding returns the route's configuration of events.
 func (c compiler) transcoding(schema *upstream.Schema) transcode.Options {
 	event := c.route.Event
 	options := transcode.Options{
@@ -93,7 +92,7 @@ func (c compiler) transcoding(schema *upstream.Schema) transcode.Options {
 	return options
 }
 
-// specErrors says where in the configuration a binder's errors belong.
+// specErrors converts errors of route.Compile to errors of the configuration.
 func (c compiler) specErrors(err error) error {
 	var found config.Errors
 	for _, part := range configerr.Parts(err) {
@@ -106,7 +105,7 @@ func (c compiler) specErrors(err error) error {
 	return configerr.Join(found)
 }
 
-// tapErrors does the same for a plan's.
+// tapErrors converts errors of transcode.Compile to errors of the configuration.
 func (c compiler) tapErrors(err error) error {
 	var found config.Errors
 	for _, part := range configerr.Parts(err) {
@@ -126,7 +125,8 @@ func (c compiler) tapErrors(err error) error {
 	return configerr.Join(found)
 }
 
-// checkNames checks the event names that are known from the schema.
+// checkNames refuses event names of the schema that clients could not distinguish, and logs
+// those that are changed.
 func (c compiler) checkNames(plan *transcode.Plan) error {
 	seen := map[string]string{}
 	for _, name := range plan.NameConstants() {
@@ -168,14 +168,13 @@ func (c compiler) checkKind(method protoreflect.MethodDescriptor) error {
 	return configerr.Join(found)
 }
 
-// HasNoSideEffects reports whether the schema declares a method free of side
-// effects.
+// HasNoSideEffects reports whether the schema declares that a method has no side effects.
 func HasNoSideEffects(method protoreflect.MethodDescriptor) bool {
 	options, _ := method.Options().(*descriptorpb.MethodOptions)
 	return options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
-// streamKeys names the keys of a route, as written, that only streams have.
+// streamKeys returns the keys that a route sets and that have an effect on streams only.
 func streamKeys(r config.Route) []string {
 	written := map[string]bool{
 		"event.id":       r.Event.ID != nil,

@@ -24,8 +24,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// NoSchemaError says that it is not known yet what a route is: a transient failure.
-// The upstream logs why that is so; the reason names addresses.
+// NoSchemaError says that the schema of a route is not known yet, which is a transient
+// failure. Only the log has the reason, because it names addresses.
 type NoSchemaError struct{ upstream string }
 
 func (e *NoSchemaError) Error() string {
@@ -35,67 +35,66 @@ func (e *NoSchemaError) Error() string {
 // GRPCStatus implements the interface that status.FromError looks for.
 func (e *NoSchemaError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
-// Requests that wait for a schema fail with these transient errors: ErrRetired where a reload
-// has changed or removed the route meanwhile, and ErrLeaving where the bridge begins to leave.
+// Requests that wait for a schema fail with these transient errors: ErrRetired if a reload
+// changes or removes the route meanwhile, and ErrLeaving if the bridge begins to leave.
 var (
 	ErrRetired = status.Error(codes.Unavailable, "come back later: "+string(reason.LeaveReload))
 	ErrLeaving = status.Error(codes.Unavailable, "come back later: "+string(reason.LeaveDrain))
 )
 
 // Endpoint is a route at run time: its configuration and, once the upstream's schema is
-// known, what that makes of it.
+// known, its Binding.
 type Endpoint struct {
-	ID      uint64                       // no other endpoint of the bridge has, or had, the same
+	ID      uint64                       // unique in the bridge's lifetime
 	Route   config.Route                 // with defaults
-	written atomic.Pointer[config.Route] // as it was written last; with defaults it is Route
+	written atomic.Pointer[config.Route] // Route without defaults, as the newest configuration writes it
 	Backend *Backend
 	Mode    sse.Mode
-	// MessageBytes bounds one message of the upstream's.
+	// MessageBytes is limits.message_bytes.
 	MessageBytes int
 
 	Failures *failure.Reporter
 	Counts   *observe.RouteCounts // of all endpoints with its path
-	Presence *admit.Presence      // its requests and streams
+	Presence *admit.Presence      // counts its requests and streams
 	Audience delivery.Audience    // its clients
 	Owner    topic.Owner          // of its topics
-	// RepeatsCursors is set when messages in a row have carried one cursor though the
-	// configuration says that cursors differ.
+	// RepeatsCursors is set when two messages in a row have had the same cursor, though
+	// event.cursor is unique.
 	RepeatsCursors atomic.Bool
 
 	logger *slog.Logger
 	born   time.Time // of the bridge
 
-	bound    atomic.Pointer[Binding] // the newest; nil while no schema is known
+	bound    atomic.Pointer[Binding] // the newest; nil until a schema is known
 	hasBound chan struct{}           // closed with the first binding
-	bindMu   sync.Mutex              // one binding at a time, so that none is replaced by an older one
+	bindMu   sync.Mutex              // held while binding, so that an older binding never replaces a newer one
 
-	refreshed atomic.Int64 // when a message last had the schema read anew, by refreshClock
-	warned    atomic.Bool  // whether its warnings were logged
+	refreshed atomic.Int64 // when a message last caused the schema to be read, by refreshClock
+	warned    atomic.Bool  // its warnings were logged
 }
 
-// Binding is a route bound to a schema, immutable. With Err the route cannot be served by
-// that schema, and nothing else is set.
+// Binding is a route bound to a schema. It is immutable. If the route contradicts the schema,
+// only Schema and Err are set.
 type Binding struct {
 	Schema *upstream.Schema
 	Method protoreflect.MethodDescriptor
 	Binder *route.Binder
 	Plan   *transcode.Plan // of the response
-	// Resume puts a cursor into a request; nil where the route has none.
+	// Resume sets a cursor in a request; nil if the route has no resume.
 	Resume *route.Resume
-	// expired is the path of the field that says in band that a cursor is too old; nil
-	// where the route has none.
+	// expired is the path of resume.expired.field, by which a message says that a cursor is
+	// too old; nil if the route has none.
 	expired []protoreflect.FieldDescriptor
-	// Warnings are what is probably a mistake of the configuration, with paths within the
-	// route. The route is served.
+	// Warnings are probable mistakes in the configuration, with paths within the route. The
+	// route is served nevertheless.
 	Warnings config.Errors
 	Err      error
 }
 
-// Unary reports whether the route's method answers once.
+// Unary reports whether the route's method is unary.
 func (b *Binding) Unary() bool { return b.Err == nil && !b.Method.IsStreamingServer() }
 
-// newEndpoint makes a route of a site's configuration, with defaults and as it
-// was written.
+// newEndpoint returns the endpoint of a route, which is cfg with defaults and written without.
 func (b *Sites) newEndpoint(s *Site, cfg, written config.Route) *Endpoint {
 	e := &Endpoint{
 		ID: b.endpoints.Add(1), Route: cfg,
@@ -119,7 +118,8 @@ func (b *Sites) newEndpoint(s *Site, cfg, written config.Route) *Endpoint {
 	return e
 }
 
-// types are those of the backend's schema, or google.rpc's while there is none.
+// types returns the types of the backend's schema, or those of google.rpc until a schema is
+// known.
 func (e *Endpoint) types() failure.Types {
 	if b := e.bound.Load(); b != nil {
 		return b.Schema.Resolver(e.Route.RPC)
@@ -127,11 +127,10 @@ func (e *Endpoint) types() failure.Types {
 	return failure.RPCTypes()
 }
 
-// Await returns the route's binding, waiting for the upstream's schema for as
-// long as an RPC may wait for its place, or until givenUp is closed, which fails with
-// ErrLeaving.
+// Await returns the route's binding. It waits for the upstream's schema, for open_timeout at
+// most, and fails with ErrLeaving when givenUp is closed.
 func (e *Endpoint) Await(ctx context.Context, givenUp <-chan struct{}) (*Binding, error) {
-	// Already bound: without a timeout's context. Topics of retired routes need it, too.
+	// Fast path: already bound. It allocates no context, and serves topics of retired routes.
 	if b := e.bound.Load(); b != nil {
 		return b, b.Err
 	}
@@ -150,8 +149,8 @@ func (e *Endpoint) Await(ctx context.Context, givenUp <-chan struct{}) (*Binding
 	}
 }
 
-// Bind binds the route to a schema, unless it is bound to it already. Errors are
-// compile's.
+// Bind binds the route to a schema, or to the backend's newest one if there is a newer one.
+// Errors are those of compile.
 func (e *Endpoint) Bind(schema *upstream.Schema) error {
 	e.bindMu.Lock()
 	defer e.bindMu.Unlock()
@@ -173,15 +172,15 @@ func (e *Endpoint) Bind(schema *upstream.Schema) error {
 	return err
 }
 
-// compiler returns the compiler of the route as it was written last.
+// compiler returns the compiler of the route.
 func (e *Endpoint) compiler() compiler {
 	return compiler{route: e.Route, written: *e.written.Load(), messageBytes: e.MessageBytes, logger: e.logger}
 }
 
-// OwnRPC reports whether a client without an id has an RPC of its own.
+// OwnRPC reports whether a client without an id begins with an RPC of its own.
 func (e *Endpoint) OwnRPC() bool { return e.Route.Join == config.JoinOwn }
 
-// MaxCatchUp returns how many missed events a client is sent; 0 is any number.
+// MaxCatchUp returns the bound of missed events that a client is sent; 0 means no bound.
 func (e *Endpoint) MaxCatchUp() uint64 {
 	if e.Route.Resume == nil {
 		return 0
@@ -189,15 +188,15 @@ func (e *Endpoint) MaxCatchUp() uint64 {
 	return uint64(e.Route.Resume.MaxEvents) //nolint:gosec // not negative
 }
 
-// Bound returns the newest binding, nil while no schema is known.
+// Bound returns the newest binding, nil until a schema is known.
 func (e *Endpoint) Bound() *Binding { return e.bound.Load() }
 
-// UnknownName stands in the log for a name that the route does not have: a client made it
-// up, and it may be a secret that was put in the wrong place.
+// UnknownName replaces in the log a name that the route does not have. The name comes from
+// the client, and may be a misplaced secret.
 const UnknownName = "(unknown)"
 
-// OwnName returns the route's own spelling of a name that a request was refused for, and
-// UnknownName where the route has none. It is empty for the request as a whole.
+// OwnName returns the route's spelling of the name that a request was refused for, or
+// UnknownName if the route does not have the name. It returns "" for "".
 func (e *Endpoint) OwnName(name string) string {
 	if name == "" || e == nil {
 		return ""

@@ -9,9 +9,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// fingerprint is a hash of the configuration in force, defaults included, however it
-// was written. It shows which replicas have the same one. Values of metadata are left
-// out: a reader of the hash could guess at a secret and check the guess.
+// fingerprint returns a hash of a configuration with defaults, to compare replicas. It leaves
+// out values of metadata, because they may be secrets: the hash would confirm a guess.
 func fingerprint(cfg config.Config) string {
 	cfg.Upstreams = maps.Clone(cfg.Upstreams)
 	for name, up := range cfg.Upstreams {
@@ -21,9 +20,9 @@ func fingerprint(cfg config.Config) string {
 		}
 		cfg.Upstreams[name] = up
 	}
-	text, err := json.Marshal(cfg) //nolint:musttag // the text is hashed and not read, so its names do not matter
+	text, err := json.Marshal(cfg) //nolint:musttag // the text is only hashed, so the names of its fields do not matter
 	if err != nil {
-		return "unknown" // a value of request.set that an embedder made
+		return "unknown" // request.set of an embedder may have a value without a JSON form
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])

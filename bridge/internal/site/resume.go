@@ -11,7 +11,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 )
 
-// resumeSpec is what the route's configuration says about opening at a cursor.
+// resumeSpec returns the route's configuration of opening at a cursor, nil if it has none.
 func (c compiler) resumeSpec() *route.ResumeSpec {
 	resume := c.route.Resume
 	if resume == nil {
@@ -35,7 +35,7 @@ func (c compiler) compileResume(b *Binding) error {
 	if err := c.checkCursors(b); err != nil {
 		return err
 	}
-	if warning := c.doubtCursors(b); warning != nil {
+	if warning := c.warnOfStringIDs(b); warning != nil {
 		b.Warnings = append(b.Warnings, warning)
 	}
 	path := c.route.Resume.Expired.Field
@@ -57,9 +57,8 @@ func (c compiler) compileResume(b *Binding) error {
 	return nil
 }
 
-// checkCursors refuses ids that are never a value of the field that takes cursors:
-// each client that comes back would be told a gap. A string may hold anything, and
-// takes anything.
+// checkCursors refuses an event.id whose type does not fit resume.field, since each client
+// that reconnects would be sent a gap. Strings fit any type.
 func (c compiler) checkCursors(b *Binding) error {
 	if b.Resume == nil || b.Plan == nil {
 		return nil
@@ -82,10 +81,9 @@ func (c compiler) checkCursors(b *Binding) error {
 	return nil
 }
 
-// doubtCursors warns of ids that are strings where the field that takes cursors is not
-// one: the strings may all be values of it, but usually event.id names a wrong field. nil
-// is no doubt.
-func (c compiler) doubtCursors(b *Binding) *config.Error {
+// warnOfStringIDs returns a warning if event.id is a string and resume.field is not. All
+// strings may be values of resume.field, but usually event.id names a wrong field.
+func (c compiler) warnOfStringIDs(b *Binding) *config.Error {
 	if b.Resume == nil || b.Plan == nil || b.Resume.Kind() == route.CursorString {
 		return nil
 	}
@@ -97,14 +95,13 @@ func (c compiler) doubtCursors(b *Binding) *config.Error {
 		"after a restart of the bridge; name the field whose value %[2]s takes", *c.route.Event.ID, c.route.Resume.Field, b.Resume.Kind())
 }
 
-// SaysExpired reports whether a message of an RPC that was opened at a cursor says
-// that the cursor is too old.
+// SaysExpired reports whether a message of an RPC that was opened at a cursor says that the
+// cursor is too old.
 func (b *Binding) SaysExpired(wire []byte) (says bool) {
 	if len(b.expired) == 0 {
 		return false
 	}
-	// dynamicpb panics on some bytes that are no message of the type; whether
-	// they are one is transcode's to say.
+	// dynamicpb panics on some invalid messages. Package transcode reports those.
 	defer func() {
 		if recover() != nil {
 			says = false

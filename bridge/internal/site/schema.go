@@ -8,8 +8,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/configerr"
 )
 
-// BindKnown binds the routes whose upstream's schema is known without asking
-// the backend. Contradictions are errors of the configuration.
+// BindKnown binds the routes whose schema is known without the backend. Contradictions are
+// errors of the configuration.
 func (s *Site) BindKnown() error {
 	var found config.Errors
 	for i, e := range s.Endpoints {
@@ -28,8 +28,7 @@ func (s *Site) BindKnown() error {
 	return configerr.Join(found)
 }
 
-// follow binds the routes of an upstream to each schema that it comes to have,
-// until ctx ends.
+// follow binds the routes of an upstream to each new schema, until ctx ends.
 func (b *Sites) follow(ctx context.Context, up *Backend) {
 	for {
 		changed := up.SchemaChanged()
@@ -42,9 +41,8 @@ func (b *Sites) follow(ctx context.Context, up *Backend) {
 	}
 }
 
-// bindTo binds the routes of an upstream to its newest schema, and logs the warnings
-// about each route once. A route that contradicts the schema answers 501 until the next
-// one.
+// bindTo binds the routes of an upstream to its newest schema, and logs the warnings of each
+// route once. A route that contradicts the schema answers 501 until there is another schema.
 func (b *Sites) bindTo(up *Backend) {
 	schema := up.Schema()
 	if schema == nil {
@@ -55,7 +53,7 @@ func (b *Sites) bindTo(up *Backend) {
 			continue
 		}
 		if old := e.bound.Load(); old != nil && old.Schema == schema {
-			e.warn(i) // a schema from files is bound before
+			e.warn(i) // BindKnown has bound a schema from files
 			continue
 		}
 		if err := configerr.AtRoute(i, e.Bind(schema)); err != nil {
@@ -65,8 +63,7 @@ func (b *Sites) bindTo(up *Backend) {
 	}
 }
 
-// warn logs the warnings about the route, which is the configuration's with this index,
-// unless it has done so. A refused schema has none.
+// warn logs the warnings of the route, once. index is the route's index in the configuration.
 func (e *Endpoint) warn(index int) {
 	b := e.bound.Load()
 	if len(b.Warnings) == 0 || !e.warned.CompareAndSwap(false, true) {
@@ -76,24 +73,22 @@ func (e *Endpoint) warn(index int) {
 }
 
 const (
-	// refreshEvery spaces the questions after a newer schema that messages
-	// which cannot be shown raise, so that many of them do not flood the
-	// backend.
+	// refreshEvery is the least time between two requests for a newer schema, so that a
+	// stream of messages that do not fit the schema does not flood the backend.
 	refreshEvery = 10 * time.Second
-	// refreshTimeout bounds what such a message waits: all of a topic's
-	// clients wait with it.
+	// refreshTimeout bounds such a request, because all clients of the topic wait for it.
 	refreshTimeout = time.Second
 )
 
-// Refresh asks the backend for its newest schema and binds the route to it. It
-// returns nil where that is of no help, or was asked a moment ago.
+// Refresh asks the backend for its newest schema and binds the route to it. It returns nil if
+// the backend was asked less than refreshEvery ago, or has no schema that fits.
 func (e *Endpoint) Refresh(ctx context.Context) *Binding {
 	last, now := e.refreshed.Load(), e.refreshClock()
 	if now-last < int64(refreshEvery) || !e.refreshed.CompareAndSwap(last, now) {
 		return nil
 	}
-	// The wait itself does not count, or a slow answer would be asked for again
-	// by the next message.
+	// refreshEvery begins after the answer. Otherwise the next message would repeat a slow
+	// request at once.
 	defer func() { e.refreshed.Store(e.refreshClock()) }()
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
@@ -107,7 +102,7 @@ func (e *Endpoint) Refresh(ctx context.Context) *Binding {
 	return nil
 }
 
-// refreshClock is the time by which refresh spaces its questions, and refreshEvery
-// or more. It is monotonic: by the wall clock, one that is set back by an hour would
-// have no schema read anew for as long.
+// refreshClock returns the monotonic time since the bridge was made, plus refreshEvery so that
+// the zero value of refreshed allows a first request. A wall clock that is set back by an hour
+// would prevent requests for that hour.
 func (e *Endpoint) refreshClock() int64 { return int64(refreshEvery + time.Since(e.born)) }

@@ -1,4 +1,4 @@
-// Package site is a configuration at run time: its endpoints, which are routes bound to
+// Package site has a configuration at run time: its endpoints, which are routes bound to
 // schemas, and its backends.
 package site
 
@@ -24,7 +24,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// Params are what all sites of a bridge have in common.
+// Params are the parameters that all sites of a bridge share.
 type Params struct {
 	Logger    *slog.Logger
 	Incidents *failure.Incidents
@@ -34,25 +34,25 @@ type Params struct {
 	Descriptors map[string]*protoregistry.Files
 }
 
-// Sites makes the sites of a bridge, and holds the one by which requests are served. Its
-// methods are safe for concurrent use.
+// Sites makes the sites of a bridge, and has the current one, by which requests are served.
+// Its methods are safe for concurrent use.
 type Sites struct {
 	params    Params
 	current   atomic.Pointer[Site]
-	endpoints atomic.Uint64 // made so far
+	endpoints atomic.Uint64 // the newest endpoint's ID
 }
 
-// NewSites makes the sites of a bridge, which has none yet.
+// NewSites returns Sites without a current site.
 func NewSites(params Params) *Sites { return &Sites{params: params} }
 
-// Current returns the site by which requests are served.
+// Current returns the site by which requests are served, nil before Open.
 func (b *Sites) Current() *Site { return b.current.Load() }
 
-// Site is a configuration at run time: what a reload puts another one in place of. It does
-// not change once it is the bridge's.
+// Site is a configuration at run time. A reload replaces it. It does not change once it is
+// the current site.
 type Site struct {
 	Config    config.Config // with defaults
-	Written   config.Limits // without
+	Written   config.Limits // without defaults
 	Hash      string        // of the configuration
 	Table     *route.Table
 	Endpoints []*Endpoint // by the route's index
@@ -60,9 +60,8 @@ type Site struct {
 	Counts    map[string]*observe.RouteCounts // by path
 }
 
-// Make makes a site whose new routes are not bound to schemas yet. Of the one before, which
-// may be nil, it has the backends that are the same. It is to be released. Errors are
-// config.Errors.
+// Make returns a site whose routes are not bound to schemas yet. It shares unchanged backends
+// with the old site, which may be nil. The caller releases it. Errors are config.Errors.
 func (b *Sites) Make(cfg config.Config, old *Site) (*Site, error) {
 	cfg.Upstreams = withConnections(cfg.Upstreams, b.params.Conns)
 	if err := cfg.Validate(); err != nil {
@@ -75,7 +74,7 @@ func (b *Sites) Make(cfg config.Config, old *Site) (*Site, error) {
 	}
 	var tableErr error
 	s.Table, tableErr = NewTable(full.Routes)
-	if err := configerr.Join(tableErr, b.dial(s, old)); err != nil {
+	if err := configerr.Join(tableErr, b.addBackends(s, old)); err != nil {
 		return nil, b.Discard(s, err)
 	}
 	for i := range full.Routes {
@@ -86,10 +85,10 @@ func (b *Sites) Make(cfg config.Config, old *Site) (*Site, error) {
 	return s, nil
 }
 
-// Ask asks a backend of this configuration, with defaults, for its schema.
+// Ask asks the backend of an upstream's configuration for its schema.
 func (b *Sites) Ask(ctx context.Context, name string, cfg config.Upstream) (*upstream.Schema, error) {
 	s := &Site{Config: config.Config{Upstreams: map[string]config.Upstream{name: cfg}}.WithDefaults(), Backends: map[string]*Backend{}}
-	if err := b.dial(s, nil); err != nil {
+	if err := b.addBackends(s, nil); err != nil {
 		return nil, err
 	}
 	schema, err := s.Backends[name].Ask(ctx)
@@ -99,7 +98,7 @@ func (b *Sites) Ask(ctx context.Context, name string, cfg config.Upstream) (*ups
 	return schema, errors.Join(err, s.Release())
 }
 
-// Discard lets go of a site that is not to be. The error is why.
+// Discard releases a site that is not opened, and returns why.
 func (b *Sites) Discard(s *Site, why error) error {
 	if err := s.Release(); err != nil {
 		b.params.Logger.Warn("closing an upstream of a configuration that was refused", "error", err)
@@ -107,7 +106,7 @@ func (b *Sites) Discard(s *Site, why error) error {
 	return why
 }
 
-// Open serves requests by a site, and follows its backends, from now on.
+// Open makes a site the current one, and follows the schemas of its backends.
 func (b *Sites) Open(s *Site) {
 	for _, up := range s.Backends {
 		up.CatchUps.SetLimit(s.Config.Limits.Catchups)
@@ -115,7 +114,7 @@ func (b *Sites) Open(s *Site) {
 	b.current.Store(s)
 	for _, up := range s.Backends {
 		if up.stop != nil {
-			// Its follower may have looked at the site before.
+			// The follower may have bound the old site's endpoints only.
 			b.bindTo(up)
 			continue
 		}
@@ -125,8 +124,8 @@ func (b *Sites) Open(s *Site) {
 	}
 }
 
-// countsFor returns the counts of a path: those that it has already in this site, or in
-// the one before, which may be nil.
+// countsFor returns the counters of a path, which it shares with other routes of the path and
+// with the old site, which may be nil.
 func (s *Site) countsFor(path string, old *Site) *observe.RouteCounts {
 	if s.Counts[path] == nil && old != nil {
 		s.Counts[path] = old.Counts[path]
@@ -137,7 +136,7 @@ func (s *Site) countsFor(path string, old *Site) *observe.RouteCounts {
 	return s.Counts[path]
 }
 
-// Release lets go of the site's backends.
+// Release ends the site's use of its backends.
 func (s *Site) Release() error {
 	all := make([]error, 0, len(s.Backends))
 	for _, up := range s.Backends {
@@ -146,16 +145,16 @@ func (s *Site) Release() error {
 	return errors.Join(all...)
 }
 
-// TakeOver puts the endpoints of the site before in place of those that are the
-// same, and returns the ones that are left over there.
+// TakeOver replaces endpoints of the site by equal ones of the old site, and returns the
+// endpoints of the old site that have no equal.
 func (s *Site) TakeOver(old *Site) (left []*Endpoint) {
 	byPath := map[string][]*Endpoint{}
 	for _, e := range s.Endpoints {
 		byPath[e.Route.Path] = append(byPath[e.Route.Path], e)
 	}
-	kept := map[*Endpoint]*Endpoint{} // by the one that it replaces
+	kept := map[*Endpoint]*Endpoint{} // old endpoints, by the new ones that they replace
 	for _, e := range old.Endpoints {
-		twin := e.among(byPath[e.Route.Path])
+		twin := e.equalIn(byPath[e.Route.Path])
 		if twin == nil {
 			left = append(left, e)
 			continue
@@ -171,9 +170,9 @@ func (s *Site) TakeOver(old *Site) (left []*Endpoint) {
 	return left
 }
 
-// among returns the endpoint that serves what e does, as e does, or nil. A route
-// that contradicted the schema, where another may not any more, is not the same.
-func (e *Endpoint) among(others []*Endpoint) *Endpoint {
+// equalIn returns the endpoint that serves the same requests in the same way as e, or nil. An
+// endpoint that contradicts its schema has no equal, because a new one may not contradict it.
+func (e *Endpoint) equalIn(others []*Endpoint) *Endpoint {
 	if bound := e.bound.Load(); bound != nil && bound.Err != nil {
 		return nil
 	}
@@ -185,14 +184,14 @@ func (e *Endpoint) among(others []*Endpoint) *Endpoint {
 	return nil
 }
 
-// TopicLimits are the bounds of all topics.
+// TopicLimits returns the limits of all topics.
 func (s *Site) TopicLimits() topic.Limits {
 	limits := s.Config.Limits
 	return topic.Limits{Topics: limits.Topics, Idle: limits.IdleTopics, Bytes: int64(limits.ReplayBytes)}
 }
 
-// withConnections names the target of upstreams that need none, since they
-// come with a connection.
+// withConnections sets a target for upstreams that need none, because the program provides
+// their connection.
 func withConnections(upstreams map[string]config.Upstream, conns map[string]grpc.ClientConnInterface) map[string]config.Upstream {
 	named := maps.Clone(upstreams)
 	for name, cfg := range named {
@@ -204,8 +203,8 @@ func withConnections(upstreams map[string]config.Upstream, conns map[string]grpc
 	return named
 }
 
-// NewTable makes the table of some routes, with defaults. The error is config.Errors: path
-// templates that are wrong, and routes that match the same request.
+// NewTable returns the table of routes, which have defaults. The error is config.Errors:
+// wrong path templates, and routes that match the same request.
 func NewTable(routes []config.Route) (*route.Table, error) {
 	entries := make([]route.Entry, len(routes))
 	for i, r := range routes {
@@ -231,5 +230,5 @@ func NewTable(routes []config.Route) (*route.Table, error) {
 	return table, configerr.Join(found)
 }
 
-// EntryOf returns what the table of routes knows of a route.
+// EntryOf returns the table's entry of a route.
 func EntryOf(r config.Route) route.Entry { return route.Entry{Path: r.Path, Methods: r.Methods} }

@@ -9,8 +9,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// Awaited names the upstreams, or only the required ones, whose schema has never
-// been known. The error is nil if there are none.
+// Awaited returns an error that names the upstreams, or only the required ones, whose schema
+// has never been known. It is nil if there are none.
 func (s *Site) Awaited(onlyRequired bool) error {
 	var waiting []string
 	for _, e := range s.Endpoints {
@@ -26,7 +26,7 @@ func (s *Site) Awaited(onlyRequired bool) error {
 	return fmt.Errorf("the schema is not known yet of: %s", strings.Join(slices.Compact(waiting), ", "))
 }
 
-// Contradictions names the routes that answer 501, and why.
+// Contradictions returns a line for each route that answers 501, with the reason.
 func (s *Site) Contradictions() []string {
 	var lines []string
 	for i, e := range s.Endpoints {
@@ -37,7 +37,7 @@ func (s *Site) Contradictions() []string {
 	return lines
 }
 
-// Topics adds up the topics of each path, which several endpoints may have.
+// Topics returns the number of topics of each path, summed over its endpoints.
 func (s *Site) Topics(census map[*topic.Owner]map[topic.Kind]int) map[string]map[topic.Kind]int {
 	all := map[string]map[topic.Kind]int{}
 	for _, e := range s.Endpoints {
