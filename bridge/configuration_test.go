@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -224,6 +225,50 @@ func TestKeysThatAReadyConnectionMakesVoid(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A path template that only the bridge can parse is reported together with the errors that the configuration finds
+// itself, and a path that is wrong for both is reported once.
+func TestAllErrorsOfAConfigurationAreReportedAtOnce(t *testing.T) {
+	quiet := bridge.Options{Logger: slog.New(slog.DiscardHandler)}
+	cfg := config.Config{
+		Upstreams: map[string]config.Upstream{"app": {Target: "127.0.0.1:1"}},
+		Routes: []config.Route{
+			{Path: "/rooms/{room", RPC: "a.B/C", Upstream: "app"},
+			{Path: "rooms", RPC: "a.B/C", Upstream: "app"},
+			{Path: "/twice", RPC: "a.B/C", Upstream: "nowhere"},
+			{Path: "/twice", RPC: "a.B/C", Upstream: "app"},
+		},
+	}
+	right := config.Config{Upstreams: cfg.Upstreams, Routes: []config.Route{{Path: "/a", RPC: "a.B/C", Upstream: "app"}}}
+	running, err := bridge.New(right, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := running.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for name, load := range map[string]func() error{
+		"New":     func() error { _, err := bridge.New(cfg, quiet); return err },
+		"Check":   func() error { return bridge.Check(cfg, quiet) },
+		"Inspect": func() error { _, err := bridge.Inspect(t.Context(), cfg, quiet); return err },
+		"Reload":  func() error { return running.Reload(cfg) },
+	} {
+		var all config.Errors
+		if err := load(); !errors.As(err, &all) {
+			t.Errorf("%s returns %v", name, err)
+		}
+		var paths []string
+		for _, one := range all {
+			paths = append(paths, one.Path)
+		}
+		slices.Sort(paths)
+		if want := []string{"routes[0].path", "routes[1].path", "routes[2].upstream", "routes[3].path"}; !slices.Equal(paths, want) {
+			t.Errorf("%s reports %q, want %q", name, paths, want)
 		}
 	}
 }

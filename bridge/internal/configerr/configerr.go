@@ -47,6 +47,22 @@ func Join(all ...error) error {
 	return found
 }
 
+// Add joins err and further errors, except for those at a path where err has an error already.
+func Add(err, further error) error {
+	wrong := map[string]bool{}
+	for _, one := range In(err) {
+		wrong[one.Path] = true
+	}
+	all := []error{err}
+	for _, part := range Parts(further) {
+		if one := new(config.Error); errors.As(part, &one) && wrong[one.Path] {
+			continue
+		}
+		all = append(all, part)
+	}
+	return Join(all...)
+}
+
 // Parts returns the leaves of a joined error.
 func Parts(err error) []error {
 	if err == nil {

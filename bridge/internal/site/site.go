@@ -64,16 +64,15 @@ type Site struct {
 // with the old site, which may be nil. The caller releases it. Errors are config.Errors.
 func (b *Sites) Make(cfg config.Config, old *Site) (*Site, error) {
 	cfg.Upstreams = withConnections(cfg.Upstreams, b.params.Conns)
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
 	full := cfg.WithDefaults()
+	table, tableErr := NewTable(full.Routes)
+	if err := cfg.Validate(); err != nil {
+		return nil, configerr.Add(err, tableErr)
+	}
 	s := &Site{
-		Config: full, Written: cfg.Limits, Hash: fingerprint(full),
+		Config: full, Written: cfg.Limits, Hash: fingerprint(full), Table: table,
 		Backends: make(map[string]*Backend, len(full.Upstreams)), Counts: make(map[string]*observe.RouteCounts, len(full.Routes)),
 	}
-	var tableErr error
-	s.Table, tableErr = NewTable(full.Routes)
 	if err := configerr.Join(tableErr, b.addBackends(s, old)); err != nil {
 		return nil, b.Discard(s, err)
 	}
