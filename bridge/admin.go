@@ -14,14 +14,14 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/site"
 )
 
-// reachTimeout bounds what /readyz?upstreams waits for.
+// reachTimeout bounds the time that /readyz?upstreams waits.
 const reachTimeout = 2 * time.Second
 
-// errDraining says why a bridge that drains is not ready.
+// errDraining is the reason why a draining bridge is not ready.
 var errDraining = errors.New("draining")
 
-// Admin returns the handler of /healthz and /readyz, for a listener that
-// clients do not reach.
+// Admin returns the handler of /healthz and /readyz, for a listener that clients cannot
+// reach.
 func (b *Bridge) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -41,16 +41,17 @@ func (b *Bridge) Admin() http.Handler {
 	return mux
 }
 
-// optionalWait is how long after the start a bridge waits for upstreams that are
-// not required. Most come within it, and clients then wait for nothing.
+// optionalWait is the time after the start in which the bridge is not ready until all
+// upstreams are known, including those that are not required. Usually they are, and no client
+// has to wait.
 const optionalWait = 2 * time.Second
 
-// Ready returns nil once the schema of every required upstream has been known,
-// until Drain or Close; else why not. Other upstreams are waited for over the
-// first two seconds: one that is away must not keep the clients of all others
-// out. Losing an upstream later does not make the bridge unready: taking it out
-// of rotation would end every stream. Nor does a route that a reload has
-// brought, nor one that contradicts its schema; it alone answers 501.
+// Ready returns nil if the bridge is ready, else the reason why it is not. The bridge is
+// ready once the schema of every required upstream has been known, until Drain or Close. It
+// waits for other upstreams only in the first two seconds, because one that is away must not
+// keep out the clients of the others. The bridge stays ready when an upstream is lost later:
+// to take the bridge out of rotation would end every stream. It also stays ready when a
+// reload adds an upstream, or a route contradicts its schema: that route alone answers 501.
 func (b *Bridge) Ready() error {
 	if b.leaving.Draining() {
 		return errDraining
@@ -66,22 +67,22 @@ func (b *Bridge) Ready() error {
 	return nil
 }
 
-// remarks are what an operator should know of a bridge that is ready.
+// remarks returns lines for the operator of a bridge that is ready.
 func (b *Bridge) remarks() []string {
 	s := b.sites.Current()
 	lines := s.Contradictions()
-	if err := s.Awaited(false); err != nil { // of upstreams that are not required, or routes that a reload has brought
+	if err := s.Awaited(false); err != nil { // upstreams that are not required, or that a reload has added
 		lines = append(lines, err.Error())
 	}
 	return append(lines, b.Reloads().report()...)
 }
 
-// maxKeys is how many keys of a configuration /readyz names.
+// maxKeys bounds how many keys of a configuration /readyz names.
 const maxKeys = 20
 
-// report describes the reloads, if there were any. Of a failed one it names only the
-// keys: the page is public, and the full error quotes the file, which may hold
-// secrets, and its path. The log has the full error.
+// report describes the reloads, if there were any. For a failed one it names only the keys,
+// because the page is public: the full error, which is logged, quotes the file and its path,
+// and the file may have secrets.
 func (r Reloads) report() []string {
 	if r.Last.IsZero() {
 		return nil
@@ -97,7 +98,7 @@ func (r Reloads) report() []string {
 	return []string{line}
 }
 
-// wrongKeys are the keys that an error is about, in the order of the file.
+// wrongKeys returns the keys of an error, in the order of the file.
 func wrongKeys(err error) []string {
 	var keys []string
 	for _, one := range configerr.In(err) {
@@ -112,7 +113,7 @@ func wrongKeys(err error) []string {
 	return keys
 }
 
-// reach asks whether the upstreams can be connected to now.
+// reach returns an error that names the upstreams that cannot be reached.
 func reach(ctx context.Context, upstreams map[string]*site.Backend) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -132,6 +133,6 @@ func writeReport(w http.ResponseWriter, status int, lines ...string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	// A probe that is gone has no use for the error.
+	// A write error means that the prober has closed the connection.
 	_, _ = w.Write([]byte(strings.Join(lines, "\n") + "\n"))
 }

@@ -21,14 +21,13 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// closeGrace is how long Drain and Close let clients take their last block.
+// closeGrace is the time in which Drain and Close let clients receive their last block.
 const closeGrace = time.Second
 
-// Bridge serves the routes of a configuration. It is an http.Handler, safe for
-// concurrent use. Close it.
+// Bridge serves the routes of a configuration. It is an http.Handler, and safe for concurrent
+// use. The caller closes it.
 //
-// A site is a configuration at run time, which a reload replaces. All other fields
-// live as long as the bridge.
+// A reload replaces the current site of sites. All other fields live as long as the bridge.
 type Bridge struct {
 	log       *log
 	logger    *slog.Logger // writes to log
@@ -42,20 +41,20 @@ type Bridge struct {
 	leaving   *serve.Leaving
 	handler   serve.Handler
 
-	ready atomic.Bool // it was once, and stays so
+	ready atomic.Bool // once set, it stays set
 
-	reloading sync.Mutex // of one reload at a time
-	replacing sync.Mutex // of the moment in which the site is replaced, or is said to be the last
-	reloads   record
-	retiring  sync.WaitGroup // of what reloads have left over
+	reloading sync.Mutex // held by a reload
+	replacing sync.Mutex // held to replace the current site, or to refuse further reloads
+	reloads   reloadHistory
+	retiring  sync.WaitGroup // goroutines that end the endpoints which reloads have replaced
 
-	life context.Context //nolint:containedctx // ends when Close does; of what outlives the calls that begin it
+	life context.Context //nolint:containedctx // the context of these goroutines, which outlive Reload; Close ends it
 	stop context.CancelFunc
 }
 
-// New makes a bridge. It does not wait for the upstreams. The faults of the
-// configuration come back as config.Errors, all at once, with the contradictions
-// between routes and schemas from files.
+// New returns a bridge. It does not wait for the upstreams. All errors of the configuration
+// are reported at once, as config.Errors. They include contradictions between routes and
+// schemas from files.
 func New(cfg config.Config, opts Options) (*Bridge, error) {
 	b := newBridge(opts)
 	s, err := b.firstSite(cfg)
@@ -82,7 +81,7 @@ func New(cfg config.Config, opts Options) (*Bridge, error) {
 	return b, nil
 }
 
-// newBridge makes a bridge that has no site yet. Only its log is to be closed.
+// newBridge returns a bridge without a site. The caller has to close only its log.
 func newBridge(opts Options) *Bridge {
 	b := &Bridge{born: time.Now(), log: newLog(opts.logger())}
 	b.logger = b.log.logger
@@ -94,7 +93,7 @@ func newBridge(opts Options) *Bridge {
 	return b
 }
 
-// firstSite makes the first site of a configuration.
+// firstSite returns the first site, made of a configuration.
 func (b *Bridge) firstSite(cfg config.Config) (*site.Site, error) {
 	s, err := b.sites.Make(cfg, nil)
 	if err != nil {
@@ -106,7 +105,7 @@ func (b *Bridge) firstSite(cfg config.Config) (*site.Site, error) {
 	return s, nil
 }
 
-// open serves requests by a site from now on.
+// open makes a site the current one.
 func (b *Bridge) open(s *site.Site) {
 	b.gate.SetLimits(s.Config.Limits, s.Written)
 	b.sites.Open(s)
@@ -115,19 +114,18 @@ func (b *Bridge) open(s *site.Site) {
 // ServeHTTP answers a request by its route.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.handler.ServeHTTP(w, r) }
 
-// Drain stops serving without losing anyone: the bridge says that it is not
-// ready, serves on for drain.delay, then asks its clients to come back, spread
-// evenly over drain.grace, and returns when all streams have ended. Those that
-// take nothing are cut a second later, and all are when ctx ends. The configuration
-// that holds when it begins says how long that is; a reload that is under way is
-// not waited for, and is refused.
+// Drain stops the bridge without losing a client. The bridge reports that it is not ready,
+// serves for another drain.delay, then asks its clients to reconnect, spread evenly over
+// drain.grace. Drain returns when all streams have ended. One second after drain.grace it
+// cuts clients that do not read, and when ctx ends it cuts all clients. The configuration at
+// its beginning applies. Drain does not wait for a running reload, which is refused.
 func (b *Bridge) Drain(ctx context.Context) error {
 	cfg := b.endReloads().Config.Drain
 	err := pause(ctx, time.Duration(*cfg.Delay))
 	grace := time.Duration(*cfg.Grace)
 	b.leaving.Begin(grace)
 	if err == nil {
-		// Clients that come back to this bridge meanwhile are asked to reconnect again.
+		// Clients that meanwhile reconnect to this bridge are asked to reconnect again.
 		enough, cancel := context.WithTimeout(ctx, grace+closeGrace)
 		defer cancel()
 		if b.clients.Drain(enough, grace) == nil {
@@ -138,20 +136,20 @@ func (b *Bridge) Drain(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// DrainTimes returns drain.delay and drain.grace of the configuration that holds: how long
-// Drain serves on, and over how long it asks clients to come back.
+// DrainTimes returns drain.delay and drain.grace of the current configuration: the time for
+// which Drain continues to serve, and the time over which it asks clients to reconnect.
 func (b *Bridge) DrainTimes() (delay, grace time.Duration) {
 	drain := b.sites.Current().Config.Drain
 	return time.Duration(*drain.Delay), time.Duration(*drain.Grace)
 }
 
-// Clients returns how many streams the bridge serves.
+// Clients returns the number of streams that the bridge serves.
 func (b *Bridge) Clients() int { return b.clients.Len() }
 
-// Close ends everything: clients are asked to come back, those that take
-// nothing are cut after a second, RPCs are cancelled. It returns when all of
-// the bridge's goroutines have ended; those of requests belong to the server. A
-// reload that is under way is refused when it has read its files, which may be later.
+// Close asks all clients to reconnect, cuts those that do not read after a second, and
+// cancels all RPCs. It returns when all goroutines of the bridge have ended; the goroutines
+// of requests belong to the server. Close does not wait for a running reload, which is
+// refused once it has read its files.
 func (b *Bridge) Close() error {
 	last := b.endReloads()
 	b.leaving.Begin(0)
@@ -171,8 +169,8 @@ func (b *Bridge) Close() error {
 	return errors.Join(err, b.log.close())
 }
 
-// endReloads has the bridge drain, and returns its last site: a reload that is under
-// way, maybe for long, is refused at its end.
+// endReloads marks the bridge as draining, and returns its last site. A running reload will be
+// refused.
 func (b *Bridge) endReloads() *site.Site {
 	b.replacing.Lock()
 	defer b.replacing.Unlock()
@@ -180,7 +178,7 @@ func (b *Bridge) endReloads() *site.Site {
 	return b.sites.Current()
 }
 
-// pause waits, unless ctx ends before.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

@@ -6,17 +6,16 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
 )
 
-// Collector returns the bridge's metrics for a registry of the caller's; docs/metrics.md
-// describes them. Nothing is registered anywhere else. A scrape looks at each client and
-// topic once and takes little time from the goroutines that serve them: it is for every
-// few seconds, not for each request. After Close the metrics are those of a bridge
-// without clients.
+// Collector returns the bridge's metrics, for a registry of the caller; docs/metrics.md
+// describes them. The bridge does not register them itself. A scrape visits each client and
+// topic once, so it should happen every few seconds at most. After Close the metrics are
+// those of a bridge without clients.
 //
-// A process with several bridges tells their metrics apart by
+// A process with several bridges distinguishes their metrics by
 // prometheus.WrapRegistererWith.
 func (b *Bridge) Collector() prometheus.Collector { return observe.Collector(b.state) }
 
-// state is how the bridge stands.
+// state returns a snapshot of the bridge for a scrape.
 func (b *Bridge) state() observe.State {
 	s, reloads := b.sites.Current(), b.Reloads()
 	requests, answers := b.gate.PendingBytes()

@@ -10,21 +10,21 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 )
 
-// CursorFields are two fields of an RPC by which a client could resume.
+// CursorFields are the two fields of an RPC by which clients could resume.
 type CursorFields struct {
-	ID    string // of the messages, for event.id
-	Field string // of the request, for resume.field
+	ID    string // field of the messages, for event.id
+	Field string // field of the request, for resume.field
 }
 
-// cursorName is what fields that carry a cursor of one kind are called.
+// cursorName lists the usual names of cursor fields of one meaning.
 type cursorName struct {
 	names []string
-	// alone says that a field of the request is a cursor without a word such as `after`.
+	// alone is set if such a name is a cursor in a request even without a word such as `after`.
 	alone bool
 }
 
-// cursorNames returns the names of all kinds. Earlier ones are likelier, where the
-// request's field does not say which it is, as in `after`.
+// cursorNames returns the names of all meanings. If the request's field is just `after` or the
+// like, earlier meanings are more likely.
 func cursorNames() []cursorName {
 	return []cursorName{
 		{[]string{"seq", "sequence", "seqno", "seq_no", "seqnum", "seq_num", "seq_id", "sequence_id", "sequence_no", "sequence_number"}, true},
@@ -44,8 +44,8 @@ func cursorNames() []cursorName {
 	}
 }
 
-// cursorFieldsOf guesses which fields of a method are its cursor: of one type, and with
-// names that say the same, such as after_sequence and sequence.
+// cursorFieldsOf guesses the cursor fields of a method: two fields of the same type whose
+// names match, such as after_sequence and sequence.
 func cursorFieldsOf(method protoreflect.MethodDescriptor) CursorFields {
 	best, bestRank := CursorFields{}, 0
 	requests, events := method.Input().Fields(), method.Output().Fields()
@@ -60,7 +60,7 @@ func cursorFieldsOf(method protoreflect.MethodDescriptor) CursorFields {
 			if has, ok := route.CursorKindOf(id); !ok || has != kind || id.Message() != nil && kind != route.CursorTimestamp {
 				continue
 			}
-			if rank := alike(string(takes.Name()), string(id.Name()), kind); rank > bestRank {
+			if rank := matchRank(string(takes.Name()), string(id.Name()), kind); rank > bestRank {
 				best, bestRank = CursorFields{ID: string(id.Name()), Field: string(takes.Name())}, rank
 			}
 		}
@@ -68,13 +68,13 @@ func cursorFieldsOf(method protoreflect.MethodDescriptor) CursorFields {
 	return best
 }
 
-// alike says how likely a field of the request takes the value of a field of the
-// messages, by their names; 0 is not at all.
-func alike(takes, id string, kind route.CursorKind) int {
+// matchRank returns how well the name of a request's field matches that of a message's field.
+// 0 means that they do not match.
+func matchRank(takes, id string, kind route.CursorKind) int {
 	const (
 		sameName = 300 // after_seq and seq
 		sameKind = 200 // after_seq and sequence
-		unsaid   = 100 // after and seq
+		noName   = 100 // after and seq
 	)
 	at := meaning(words(id))
 	if at < 0 {
@@ -83,7 +83,7 @@ func alike(takes, id string, kind route.CursorKind) int {
 	asked := words(takes)
 	rest := slices.DeleteFunc(slices.Clone(asked), isStartWord)
 	switch {
-	case meaning(asked) == at && cursorNames()[at].alone && takes != "token": // a token alone says who asks
+	case meaning(asked) == at && cursorNames()[at].alone && takes != "token": // a token alone is usually for authentication
 		if takes == id {
 			return sameName
 		}
@@ -99,14 +99,14 @@ func alike(takes, id string, kind route.CursorKind) int {
 		}
 		return sameKind
 	case takes == "after", takes == "since", kind != route.CursorString && (takes == "from" || takes == "start"):
-		return unsaid - at
+		return noName - at
 	default:
 		return 0
 	}
 }
 
-// meaning returns the index in cursorNames of a name's words, -1 where it has another
-// meaning: room_id is not the id of a message, and event_id is.
+// meaning returns the index in cursorNames of a name, given by its words, or -1. Only an id of
+// a message counts: event_id does, room_id does not.
 func meaning(name []string) int {
 	for len(name) > 1 && slices.Contains([]string{"event", "message", "msg", "record", "entry", "change", "log", "stream"}, name[0]) {
 		name = name[1:]
@@ -120,14 +120,15 @@ func meaning(name []string) int {
 	return -1
 }
 
-// isStartWord reports whether a word in the name of a request's field says where to go on.
+// isStartWord reports whether a word in the name of a request's field denotes a start
+// position.
 func isStartWord(word string) bool {
 	return slices.Contains([]string{
 		"after", "since", "from", "last", "start", "starting", "begin", "beginning", "resume", "past", "seen", "received", "known", "previous", "prev",
 	}, word)
 }
 
-// words splits a name as protobuf or JSON writes it into its words, in lower case.
+// words splits a name in snake_case or camelCase into words in lower case.
 func words(name string) []string {
 	var b strings.Builder
 	lower := false

@@ -62,7 +62,7 @@ func TestHostileHeadsAreRefused(t *testing.T) {
 				if response.StatusCode < 400 || response.StatusCode >= 500 || err != nil {
 					t.Errorf("answered %d, %v", response.StatusCode, err)
 				}
-				if n := g.Bridge.Seated(); n != 0 {
+				if n := g.Bridge.TakenSlots(); n != 0 {
 					t.Errorf("%d clients are counted", n)
 				}
 			})
@@ -98,7 +98,7 @@ func TestHostileHeadsWhereTheyAreAllowed(t *testing.T) {
 							t.Errorf("answered %d, %d bytes: %.500s", recorder.Code, recorder.Body.Len(), recorder.Body)
 						}
 						synctest.Wait()
-						if n := w.Bridge.Seated(); n != map[bool]int{true: 1}[full] {
+						if n := w.Bridge.TakenSlots(); n != map[bool]int{true: 1}[full] {
 							t.Errorf("%d clients are counted", n)
 						}
 					})
@@ -146,7 +146,7 @@ func TestSlowBodies(t *testing.T) {
 					}()
 				}
 				synctest.Wait()
-				if n := w.Bridge.Seated(); n != 0 {
+				if n := w.Bridge.TakenSlots(); n != 0 {
 					t.Errorf("%d clients are counted, whose bodies are on their way", n)
 				}
 				expect(t, w.listen("/feed", ssetest.Options{}), "open")

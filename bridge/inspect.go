@@ -14,28 +14,28 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// RouteInfo is what a route is, by its upstream's schema.
+// RouteInfo describes a route by its upstream's schema.
 type RouteInfo struct {
 	Path      string
 	Methods   []string
 	RPC       string
-	Streaming bool     // answers with a stream, else once
-	Uploading bool     // takes a stream of requests, so that it cannot be bridged
-	Safe      bool     // unary, and the schema says that it has no side effects
-	Sharing   string   // which clients share an RPC of a stream, in words
+	Streaming bool     // the method is server-streaming, not unary
+	Uploading bool     // the method takes a stream of requests, and cannot be bridged
+	Safe      bool     // the method is unary, and declares that it has no side effects
+	Sharing   string   // which clients share the RPC of a stream, as text
 	Request   string   // the full name of the request message
 	Fields    []string // the names of its fields
 	Event     string   // the full name of the message that becomes an event, or the response
-	Fault     string   // why the schema of a service, which RPC names then, cannot be read
-	// Cursor is what looks like a cursor by its names and types; the zero value is nothing.
-	// Only the backend's contract can say whether it is one.
+	Fault     string   // why the schema of a service cannot be read; RPC is the service's name
+	// Cursor has the fields that look like a cursor by their names and types; the zero value
+	// means none. Only the backend's documentation can confirm it.
 	Cursor CursorFields
-	// Warnings are what is probably a mistake of the route's configuration. The route is
-	// served.
+	// Warnings are probable mistakes in the route's configuration. The route is served
+	// nevertheless.
 	Warnings config.Errors
 }
 
-// infoOf tells what a method is.
+// infoOf describes a method.
 func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
 	info := RouteInfo{
 		RPC:       string(method.Parent().FullName()) + "/" + string(method.Name()),
@@ -55,7 +55,7 @@ func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
 	return info
 }
 
-// sharingOf says which clients of a route share an RPC, as operators read it.
+// sharingOf describes for operators which clients of a route share an RPC.
 func sharingOf(r config.Route, streaming bool) string {
 	switch {
 	case !streaming:
@@ -69,9 +69,9 @@ func sharingOf(r config.Route, streaming bool) string {
 	}
 }
 
-// Check returns what is wrong with a configuration as far as it can be told
-// without the backends: its keys, its templates, and its routes where the
-// schema comes from files. The error is config.Errors.
+// Check returns all errors of a configuration that can be found without the backends: in its
+// keys, its path templates, and its routes if the schema comes from files. The error is
+// config.Errors.
 func Check(cfg config.Config, opts Options) error {
 	b := newBridge(opts)
 	s, err := b.sites.Make(cfg, nil)
@@ -81,10 +81,10 @@ func Check(cfg config.Config, opts Options) error {
 	return errors.Join(err, b.log.close())
 }
 
-// Inspect asks the backends for their schemas and describes every route. A backend
-// that is away is waited for as long as an RPC would wait for its place. Routes
-// that do not fit are left out and come back as config.Errors; so do upstreams
-// without a schema, once each, at the key to look at.
+// Inspect asks the backends for their schemas and describes every route. It waits for an
+// absent backend no longer than open_timeout. The error is config.Errors: one for each route
+// that contradicts its schema, and one for each upstream without a schema. Their routes are
+// left out.
 func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo, error) {
 	b := newBridge(opts)
 	s, err := b.sites.Make(cfg, nil)
@@ -116,7 +116,7 @@ func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo,
 	return infos, errors.Join(configerr.Join(wrong...), s.Release(), b.log.close())
 }
 
-// inspect describes the route by a schema.
+// inspect binds a route to a schema and describes it.
 func inspect(e *site.Endpoint, schema *upstream.Schema) (RouteInfo, error) {
 	if err := e.Bind(schema); err != nil {
 		return RouteInfo{}, err
@@ -127,11 +127,10 @@ func inspect(e *site.Endpoint, schema *upstream.Schema) (RouteInfo, error) {
 	return info, nil
 }
 
-// Discover asks a backend for all its methods, sorted by name, also those that
-// cannot be bridged, and for the services behind them that it cannot describe, which
-// have a Fault. Path and Methods are left empty. A backend that is away is
-// waited for as long as an RPC would wait for its place. Errors of the schema are
-// config.Errors, as of an upstream called backend.
+// Discover asks a backend for its methods, sorted by name, including those that cannot be
+// bridged. After them it returns the services whose schema cannot be read, with a Fault. Path
+// and Methods are empty. It waits for an absent backend no longer than open_timeout. Errors
+// of the schema are config.Errors of an upstream named backend.
 func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteInfo, error) {
 	const name = "backend"
 	b := newBridge(opts)
@@ -149,8 +148,8 @@ func Discover(ctx context.Context, cfg config.Upstream, opts Options) ([]RouteIn
 	return infos, nil
 }
 
-// CheckPaths returns what is wrong with the routes' path templates, and which
-// of them match the same request, as config.Errors: a check for config.Load.
+// CheckPaths returns an error for each path template that is wrong, or that matches a request
+// of another route, as config.Errors. It is a check for config.Load.
 func CheckPaths(cfg config.Config) error {
 	_, err := site.NewTable(cfg.WithDefaults().Routes)
 	return err

@@ -225,7 +225,7 @@ func TestShedClientsLeaveTheConnectionToOthers(t *testing.T) {
 					t.Errorf("the stream of the same connection has ended\n%s", s)
 				}
 				stays.Close()
-				eventually(t, "the place", func() bool { return p.bridge.Seated() == 0 })
+				eventually(t, "the place", func() bool { return p.bridge.TakenSlots() == 0 })
 				eventually(t, "a stream by the same connection", func() bool {
 					c := ssetest.Connect(t, p.url, ssetest.Options{Transport: p.web, LastEventID: "5"})
 					defer c.Close()

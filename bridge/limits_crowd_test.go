@@ -61,7 +61,7 @@ func (c *rush) come(ctx context.Context, transport http.RoundTripper, id string)
 			case c.leave <- struct{}{}:
 			default:
 			}
-			return c.g.Bridge.Seated() < int(c.seats)
+			return c.g.Bridge.TakenSlots() < int(c.seats)
 		})
 	}
 }
@@ -101,7 +101,7 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 	if n := c.in.Add(1); n > c.seats {
 		c.tb.Errorf("%d clients listen", n)
 	}
-	if n := c.g.Bridge.Seated(); n > int(c.seats) {
+	if n := c.g.Bridge.TakenSlots(); n > int(c.seats) {
 		c.tb.Errorf("%d clients are counted", n)
 	}
 	if c.toServe.Add(-1) == 0 {
@@ -155,7 +155,7 @@ func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 				})
 			}
 			all.Wait()
-			eventually(t, "the last place", func() bool { return g.Bridge.Seated() == 0 })
+			eventually(t, "the last place", func() bool { return g.Bridge.TakenSlots() == 0 })
 			t.Logf("%d clients at %d places were asked to come back %d times", clients, places, c.shed.Load())
 			if c.shed.Load() == 0 {
 				t.Error("no client was, so that none can have left for another")
@@ -189,7 +189,7 @@ func TestClientsPerIP(t *testing.T) {
 		} else {
 			second.Close()
 		}
-		eventually(t, "the place", func() bool { return g.Bridge.Seated() == 2*i+1 })
+		eventually(t, "the place", func() bool { return g.Bridge.TakenSlots() == 2*i+1 })
 		third.Reconnect()
 		third.Await("a stream", func(s ssetest.Snapshot) bool { return s.Connections == 2 && s.Gaps == 1 })
 	}
@@ -247,12 +247,12 @@ func TestClientsThatWaitForTheSchemaAreCounted(t *testing.T) {
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+listener.Addr().String()+"', open_timeout: 1m}}\ndrain: {delay: 0s, grace: 0s}\n"+
 		limited("clients: 1", "methods: [GET, POST]")), bridge.Options{})
 	waits := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
-	eventually(t, "the first client", func() bool { return g.Bridge.Seated() == 1 })
+	eventually(t, "the first client", func() bool { return g.Bridge.TakenSlots() == 1 })
 	wantShed(t, do(t, http.MethodGet, g.URL+"/feed", ""), "~0")
 	wantShedStatus(t, do(t, http.MethodGet, g.URL+"/feed", "", "Prefer", "status"))
 	// For all that is known it calls a unary method, to which 200 would be success.
 	wantShedStatus(t, do(t, http.MethodPost, g.URL+"/feed", "{}", "Content-Type", "application/json"))
 	wantShed(t, do(t, http.MethodPost, g.URL+"/feed", "{}", "Content-Type", "application/json", "Accept", "text/event-stream"), "~0")
 	waits.Close()
-	eventually(t, "its place", func() bool { return g.Bridge.Seated() == 0 })
+	eventually(t, "its place", func() bool { return g.Bridge.TakenSlots() == 0 })
 }

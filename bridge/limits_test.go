@@ -133,7 +133,7 @@ func TestSeatsAreGivenBack(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, h2c %v", name, h2), func(t *testing.T) {
 				inWorld(t, limited("clients: 1", test.keys), func(t *testing.T, w *world) {
 					c := w.listen("/feed", ssetest.Options{H2C: h2})
-					if n := w.Bridge.Seated(); n != 1 {
+					if n := w.Bridge.TakenSlots(); n != 1 {
 						t.Fatalf("%d clients are counted while one listens or waits", n)
 					}
 					wantShedStatus(t, w.do(http.MethodGet, "/feed", "", "Prefer", "status"))
@@ -150,7 +150,7 @@ func TestSeatsAreGivenBack(t *testing.T) {
 					}
 					test.play(t, w, c)
 					synctest.Wait()
-					if n := w.Bridge.Seated(); n != 0 {
+					if n := w.Bridge.TakenSlots(); n != 0 {
 						t.Errorf("%d clients are counted, and there is none", n)
 					}
 				})
@@ -166,7 +166,7 @@ func TestBadRequestsHoldNoSeat(t *testing.T) {
 			if got := w.do(http.MethodGet, path, ""); got.Status < 400 {
 				t.Errorf("%s is answered %d", path, got.Status)
 			}
-			if n := w.Bridge.Seated(); n != 0 {
+			if n := w.Bridge.TakenSlots(); n != 0 {
 				t.Errorf("after %s %d clients are counted", path, n)
 			}
 		}
@@ -314,7 +314,7 @@ func TestDrainOfAFullHouse(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if n := w.Bridge.Seated(); n != 0 {
+		if n := w.Bridge.TakenSlots(); n != 0 {
 			t.Errorf("%d clients are counted after the drain", n)
 		}
 	})

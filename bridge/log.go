@@ -7,27 +7,27 @@ import (
 	"github.com/ssebridge/ssebridge/internal/logqueue"
 )
 
-// AccessLog says which lines about requests a Logger gets, at slog.LevelInfo.
+// AccessLog selects the lines about requests that a Logger gets, at slog.LevelInfo.
 type AccessLog int
 
-// The lines that are logged for requests; docs/logs-and-traces.md has their fields.
+// The access logs. docs/logs-and-traces.md lists the fields of their lines.
 const (
-	AccessOff  AccessLog = iota // nothing
-	AccessEnds                  // a line for each request, when its answer has ended
-	AccessAll                   // and one at the beginning of each stream
+	AccessOff  AccessLog = iota // no lines
+	AccessEnds                  // a line for each request, at the end of its answer
+	AccessAll                   // also a line at the beginning of each stream
 )
 
-// errLogStuck says that lines may be missing.
+// errLogStuck says that the last lines may be missing.
 var errLogStuck = errors.New("bridge: the log accepts no lines; the last ones are not written")
 
-// log is the bridge's log. No line is written by the goroutine that logs it, because a log
-// whose reader stalls would stop the bridge: a queue writes them all, the Logger's own if it
-// has one (the command's does).
+// log is the bridge's log. All lines go through a queue, so that a log whose reader stalls does
+// not block the goroutines that log. If the Logger has a queue, as the command's does, that is
+// used.
 type log struct {
 	logger  *slog.Logger
-	lines   *logqueue.Queue // writes the lines of logger, and access lines
-	handler slog.Handler    // that lines writes to
-	own     bool            // lines ends with the bridge
+	lines   *logqueue.Queue // the queue of logger's lines and access lines
+	handler slog.Handler    // the handler behind the queue
+	own     bool            // the queue belongs to the bridge
 }
 
 func newLog(logger *slog.Logger) *log {
@@ -41,8 +41,7 @@ func newLog(logger *slog.Logger) *log {
 	return l
 }
 
-// close waits until the queue has written what the bridge has logged, unless the queue
-// outlives the bridge. It does not wait for long for a log that accepts nothing.
+// close waits until the bridge's own queue is written, for closeGrace at most.
 func (l *log) close() error {
 	if !l.own || l.lines.Flush(closeGrace) {
 		return nil

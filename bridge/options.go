@@ -9,42 +9,39 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// Options are what a program that embeds a bridge may hand in. The zero
-// Options work.
+// Options are what a program that embeds a bridge can provide. The zero value works.
 type Options struct {
-	// Logger logs what operators should know. Nil is slog.Default. Its handler is called by one
-	// goroutine behind a bounded queue, so a handler that blocks holds up nothing but the log.
+	// Logger gets lines for operators. Nil means slog.Default. One goroutine calls its handler,
+	// from a bounded queue, so a handler that blocks delays only the log.
 	Logger *slog.Logger
-	// Upstreams are ready connections by the upstream's name; they take the
-	// place of its target, tls, connections and keepalive. They must honour
-	// grpc.ForceCodecV2, as every *grpc.ClientConn does, also one over a
-	// bufconn in the same process. The bridge does not close them.
+	// Upstreams are ready connections, by the upstream's name. They replace its target, tls,
+	// connections and keepalive. They must support grpc.ForceCodecV2, as every
+	// *grpc.ClientConn does, including one over a bufconn in the same process. The bridge
+	// does not close them.
 	//
-	// A bridge that dials a target itself does more: it spreads RPCs over addresses
-	// (balance, health, ping, which are refused here), bounds the memory of large
-	// messages on their way, and reads the connection to tell the backend's own
-	// status from one that an intermediary or a broken connection causes. On a
-	// ready connection it can only go by what grpc-go reports.
+	// With a target the bridge can do more: it spreads RPCs over addresses (balance, health
+	// and ping are refused for a ready connection), bounds the memory of large messages while
+	// they are received, and reads the connection to distinguish the backend's status from one
+	// that an intermediary or a broken connection causes. On a ready connection it has only
+	// the status that grpc-go reports.
 	Upstreams map[string]grpc.ClientConnInterface
-	// Descriptors are schemas by the upstream's name; they take the place of
-	// its schema.
+	// Descriptors are schemas, by the upstream's name. They replace its schema.
 	Descriptors map[string]*protoregistry.Files
-	// Leaving is called once, when Drain or Close begins to ask clients to
-	// reconnect, and before the first is asked. A server with connections of
-	// HTTP/2 sends GOAWAY on them now (RFC 9113, section 6.8), so that a client
-	// reconnects by a new connection, which a balancer gives to another bridge.
-	// The server must still accept connections. Without it the bridge makes
-	// net/http send GOAWAY with the first answer to a client that reconnects by
-	// its old connection, which then has to reconnect once more. Nil is nothing.
+	// Leaving is called once, when Drain or Close is about to ask clients to reconnect. A
+	// server should then send GOAWAY on its HTTP/2 connections (RFC 9113, section 6.8), so
+	// that clients reconnect by a new connection, which a balancer gives to another bridge.
+	// The server must still accept connections. If Leaving is nil, the bridge makes net/http
+	// send GOAWAY when a client reconnects by its old connection, and the client has to
+	// reconnect once more.
 	Leaving func()
-	// AccessLog says what the Logger is told of requests; the zero is nothing.
+	// AccessLog selects the lines about requests. The zero value means none.
 	AccessLog AccessLog
-	// TracerProvider takes a span for each request and each RPC; nil is none, the
-	// global provider is not asked. Spans are ended on goroutines that serve other
-	// clients too, so what it does with them must not wait: it should batch.
+	// TracerProvider gets a span for each request and each RPC. Nil means no spans; the bridge
+	// does not use the global provider. Spans end on goroutines that serve other clients too,
+	// so its span processors must not block: they should batch.
 	TracerProvider trace.TracerProvider
-	// Propagator reads what a request says of its trace, and writes it into the
-	// metadata of the RPC. Nil is W3C Trace Context and Baggage.
+	// Propagator reads the trace context of a request, and writes it to the metadata of the
+	// RPC. Nil means W3C Trace Context and Baggage.
 	Propagator propagation.TextMapPropagator
 }
 

@@ -251,7 +251,7 @@ func (r *paceRun) play(slow bool) (took time.Duration) {
 	took = time.Since(began)
 	if slow {
 		frozen.Store(false)
-		eventually(r.t, "the two that read nothing to be cut", func() bool { return r.bridge.Seated() <= *paceClients+2 })
+		eventually(r.t, "the two that read nothing to be cut", func() bool { return r.bridge.TakenSlots() <= *paceClients+2 })
 		dead.Store(false)
 		fast.Store(true)
 	}

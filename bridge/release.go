@@ -5,15 +5,15 @@ import (
 	"net/url"
 )
 
-// ReleaseRequests lets an HTTP/2 server free each request as soon as next has no
-// use for it: net/http keeps a request, with headers and target, for as long as its
-// handler runs, and an event stream runs for hours. A program that serves a bridge
-// to the public wraps it, outside of all other handlers; the server itself must not
-// read a request's headers afterwards, as net/http does not.
+// ReleaseRequests lets an HTTP/2 server free the headers and target of each request as soon as
+// next does not use them any more. net/http keeps them as long as the handler runs, which is
+// hours for an event stream. A program that serves a bridge to the public should wrap its
+// outermost handler. A server other than net/http must not read a request's headers after the
+// handler has been called.
 func ReleaseRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor < 2 {
-			next.ServeHTTP(w, r) // its connection is taken over, or carries nothing else
+			next.ServeHTTP(w, r) // the bridge takes the connection over, or it serves only this request
 			return
 		}
 		own := r.WithContext(r.Context())

@@ -15,25 +15,24 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
 )
 
-// errTooLate refuses a reload since the bridge drains.
+// errTooLate refuses a reload because the bridge drains.
 var errTooLate = fmt.Errorf("the configuration is not reloaded: %w", errDraining)
 
-// Reload puts another configuration in place of the bridge's. It does not wait for
-// the upstreams, nor for clients to leave. The faults of the configuration come
-// back as New's errors do, contradictions with schemas that are known by now
-// included; then nothing has changed. Once Drain or Close has begun it is refused.
+// Reload replaces the bridge's configuration. It does not wait for the upstreams, nor for
+// clients to leave. It returns errors of the configuration as New does, including
+// contradictions with schemas that are known by now; then nothing has changed. Once Drain or
+// Close has begun, Reload is refused.
 //
-// Requests that come after Reload has returned are served by the new
-// configuration. Streams of routes that are the same, at an upstream that is the
-// same, go on as if nothing had been; a schema file that an upstream names counts
-// by what it means, and renewed certificates are used from the next connection
-// on. The clients of other routes leave over
-// drain.grace: they are asked to come back or, where no route takes their requests
-// any more, are told the end. Those that take nothing are cut a second later.
-// Limits hold at once, limits.message_bytes by way of the routes.
+// Requests after Reload has returned are served by the new configuration. Streams continue
+// undisturbed if neither their route nor its upstream has changed. A schema file counts as
+// changed if its content has another meaning; renewed certificates are used for new
+// connections. The clients of other routes leave over drain.grace: they are asked to reconnect
+// or, if no route matches their requests any more, are sent stream-end. Clients that do not
+// read are cut a second later. Limits apply at once; a changed limits.message_bytes changes
+// all routes.
 //
-// Options stay as they were given to New; listen, admin and tls mean nothing here.
-// Reloads at the same time are done one after the other.
+// The Options of New stay in force. The keys listen, admin and tls have no effect on a Bridge.
+// Concurrent calls of Reload run one after the other.
 func (b *Bridge) Reload(cfg config.Config) error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
@@ -47,9 +46,9 @@ func (b *Bridge) Reload(cfg config.Config) error {
 	return err
 }
 
-// ReloadFailed tells the bridge that a configuration could not even be read, or a file
-// of the server's that belongs to it, so that it counts and is reported as a reload that
-// has failed. Those that Reload itself refuses are counted without it.
+// ReloadFailed counts and reports a failed reload whose configuration did not reach Reload,
+// because it, or a file of the server that belongs to it, could not be read. Reload counts its
+// own failures.
 func (b *Bridge) ReloadFailed(err error) {
 	if err != nil && !b.leaving.Draining() {
 		b.reloads.note(err)
@@ -62,8 +61,8 @@ func (b *Bridge) reload(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	// All routes are bound, also those that will turn out to be the same: these may
-	// be written otherwise, with keys that the schema makes void.
+	// Unchanged routes are bound, too: they may be written in another way, with keys that have
+	// no effect under the schema.
 	if err := next.BindKnown(); err != nil {
 		return b.sites.Discard(next, err)
 	}
@@ -73,15 +72,15 @@ func (b *Bridge) reload(cfg config.Config) error {
 	return nil
 }
 
-// replace puts the next site in place of the one before, unless the bridge drains by now.
+// replace replaces the old site by the next one, unless the bridge drains.
 func (b *Bridge) replace(old, next *site.Site) bool {
 	b.replacing.Lock()
 	defer b.replacing.Unlock()
 	if b.leaving.Draining() {
 		return false
 	}
-	// A bridge that is ready stays so, whatever is to be awaited now. Why it is
-	// not does not matter here.
+	// If the bridge is ready, Ready records it now, and upstreams of the new site do not
+	// change it.
 	_ = b.Ready()
 	left := next.TakeOver(old)
 	b.topics.SetLimits(next.TopicLimits())
@@ -90,8 +89,8 @@ func (b *Bridge) replace(old, next *site.Site) bool {
 	return true
 }
 
-// retire sends the clients of the endpoints away that the old site has left over,
-// and then lets go of it.
+// retire asks the clients of endpoints that the next site does not have to leave, and then
+// releases the old site.
 func (b *Bridge) retire(old, next *site.Site, left []*site.Endpoint) {
 	dismissals := make([]delivery.Dismissal, len(left))
 	owners := make([]*topic.Owner, len(left))
@@ -114,8 +113,8 @@ func (b *Bridge) retire(old, next *site.Site, left []*site.Endpoint) {
 	})
 }
 
-// dismiss returns when the last request and the last stream of some endpoints have
-// ended, or the bridge is being closed.
+// dismiss asks the clients of endpoints to leave over grace. It returns when the last request
+// and stream of these endpoints has ended, or the bridge is closed.
 func (b *Bridge) dismiss(grace time.Duration, dismissals []delivery.Dismissal, left []*site.Endpoint) {
 	enough, cancel := context.WithTimeout(b.life, grace+closeGrace)
 	defer cancel()
@@ -123,12 +122,12 @@ func (b *Bridge) dismiss(grace time.Duration, dismissals []delivery.Dismissal, l
 		return
 	}
 	b.clients.CutDismissed(dismissals)
-	// The rest are calls of unary methods, which have a timeout.
+	// The remaining requests are unary calls, which have a timeout.
 	awaitGone(b.life, left)
 }
 
-// awaitGone waits until some retired endpoints have neither requests nor streams.
-// It is false where ctx ended before.
+// awaitGone waits until retired endpoints have neither requests nor streams. It returns false
+// if ctx ends first.
 func awaitGone(ctx context.Context, left []*site.Endpoint) bool {
 	for _, e := range left {
 		select {
@@ -140,35 +139,34 @@ func awaitGone(ctx context.Context, left []*site.Endpoint) bool {
 	return true
 }
 
-// Reloads tells what has become of a bridge's reloads.
+// Reloads is the history of a bridge's reloads.
 type Reloads struct {
 	OK, Failed int
-	// Last is when the last one was, zero if there was none, and Err why it
-	// failed, nil if it did not: a copy of what was returned, which may hold what the
-	// configuration says.
+	// Last is the time of the last reload, zero if there was none. Err is a copy of its
+	// error, nil if it succeeded. The error may quote the configuration.
 	Last time.Time
 	Err  error
 }
 
-// Reloads tells what has become of all reloads so far; those that were refused for
-// a drain are none.
+// Reloads returns the history of the bridge's reloads. It leaves out those that were refused
+// because the bridge drains.
 func (b *Bridge) Reloads() Reloads {
 	b.reloads.mu.Lock()
 	defer b.reloads.mu.Unlock()
-	return b.reloads.told
+	return b.reloads.all
 }
 
-// record keeps what has become of reloads.
-type record struct {
-	begun time.Time // the bridge's own configuration was taken over; does not change
+// reloadHistory records the outcome of reloads.
+type reloadHistory struct {
+	begun time.Time // when the configuration of New was loaded; immutable
 
 	mu   sync.Mutex
-	told Reloads
-	good time.Time // the last reload that was one
+	all  Reloads
+	good time.Time // when the last successful reload was
 }
 
-// loaded returns when the configuration that holds was taken over.
-func (r *record) loaded() time.Time {
+// loaded returns when the current configuration was loaded.
+func (r *reloadHistory) loaded() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.good.IsZero() {
@@ -177,15 +175,15 @@ func (r *record) loaded() time.Time {
 	return r.good
 }
 
-func (r *record) note(err error) {
-	err = configerr.Copy(err) // a caller may give its error positions while others read theirs
+func (r *reloadHistory) note(err error) {
+	err = configerr.Copy(err) // the caller may add positions to its error while other goroutines read this one
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		r.told.Failed++
+		r.all.Failed++
 	} else {
-		r.told.OK++
+		r.all.OK++
 		r.good = time.Now()
 	}
-	r.told.Last, r.told.Err = time.Now(), err
+	r.all.Last, r.all.Err = time.Now(), err
 }
