@@ -164,29 +164,33 @@ func TestMaxAgeUnderLoad(t *testing.T) {
 	})
 }
 
-// TestStale: clients hear that no RPC has a place, and that one has again, and hear nothing of a backend that is
-// silent.
+// Clients are notified when no RPC has worked for five seconds, and when one works again. A backend that is silent is not
+// stale.
 func TestStale(t *testing.T) {
 	onBoth(t, "heartbeat: {every: 0s}, open_grace: 1ms", func(t *testing.T, w *world) {
 		refuse := status.Error(codes.Unavailable, "starting")
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
-		time.Sleep(time.Hour) // silent, but placed
+		time.Sleep(time.Hour) // the backend is silent, but has accepted the RPC
 		expect(t, c, "open")
-		for range 8 { // the pauses grow beyond five seconds
+		before, after := make(chan string, 1), make(chan string, 1)
+		time.AfterFunc(5*time.Second-time.Millisecond, func() { before <- story(c.Snapshot()) })
+		time.AfterFunc(5*time.Second+time.Millisecond, func() { after <- story(c.Snapshot()) })
+		for range 8 { // the pauses between them add up to 11 seconds at least
 			rpc.end(refuse)
 			rpc = w.rpc()
 		}
 		rpc.end(refuse)
-		time.Sleep(5*time.Second - time.Millisecond)
-		synctest.Wait()
-		told := len(c.Snapshot().Events)
-		if strings.HasSuffix(story(c.Snapshot()), "stale") && told < 2 {
-			t.Errorf("told too early: %s", c.Snapshot())
+		if seen := <-before; seen != "open" {
+			t.Errorf("within five seconds the client saw %s", seen)
 		}
-		seen := c.Await("stream-stale", func(s ssetest.Snapshot) bool { return strings.HasSuffix(story(s), "stale") })
+		if seen := <-after; seen != "open stale" {
+			t.Errorf("after five seconds the client saw %s", seen)
+		}
+		expect(t, c, "open stale")
+		seen := c.Snapshot()
 		if stale := seen.Events[len(seen.Events)-1]; stale.Data != `{"code":14,"status":"UNAVAILABLE"}` || stale.HasID {
-			t.Errorf("told %s", stale.Raw)
+			t.Errorf("the client was sent %s", stale.Raw)
 		}
 		late := w.listen("/feed", ssetest.Options{})
 		expect(t, late, "open stale")
