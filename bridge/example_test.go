@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"net/http/httptest"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
@@ -22,9 +25,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// A bridge is an http.Handler: it stands in a mux, behind middleware, beside
-// the program's own pages, and here even in the same process as the gRPC
-// server that it bridges.
+// A bridge is an http.Handler. Here it shares a mux, and a middleware, with the program's own
+// pages, and runs in the same process as the gRPC server that it bridges.
 func Example() {
 	backend, conn := inProcess()
 	defer backend.Stop()
@@ -64,7 +66,7 @@ func Example() {
 	}
 	fmt.Println(lines.Text())
 
-	// To stop: tell the clients, shut the server down, close the bridge.
+	// To stop: ask the clients to reconnect, shut the server down, close the bridge.
 	if err := b.Drain(context.Background()); err != nil {
 		fmt.Println(err)
 	}
@@ -87,7 +89,114 @@ func Example() {
 	// event: stream-retry
 }
 
-// withServerName is a middleware of the program's own.
+// A reload replaces the whole configuration, or nothing if there is an error in it.
+func ExampleBridge_Reload() {
+	backend, conn := inProcess()
+	defer backend.Stop()
+	defer func() { _ = conn.Close() }()
+
+	cfg := config.Config{
+		Upstreams: map[string]config.Upstream{"app": {}},
+		Routes:    []config.Route{{Path: "/health", RPC: "grpc.health.v1.Health/Watch", Upstream: "app"}},
+	}
+	b, err := bridge.New(cfg, bridge.Options{
+		Logger:    slog.New(slog.DiscardHandler),
+		Upstreams: map[string]grpc.ClientConnInterface{"app": conn},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = b.Close() }()
+
+	cfg.Routes = append(cfg.Routes, config.Route{Path: "/check", RPC: "grpc.health.v1.Health/Check", Upstream: "missing", Safe: true})
+	var wrong config.Errors
+	if err := b.Reload(cfg); errors.As(err, &wrong) {
+		fmt.Println("refused because of", wrong[0].Path)
+	}
+	cfg.Routes[1].Upstream = "app"
+	if err := b.Reload(cfg); err != nil {
+		fmt.Println(err)
+	}
+
+	answer := httptest.NewRecorder()
+	b.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/check", http.NoBody))
+	fmt.Print(answer.Body)
+	fmt.Println(b.Reloads().OK, "ok,", b.Reloads().Failed, "failed")
+	// Output:
+	// refused because of routes[1].upstream
+	// {"status":"SERVING"}
+	// 1 ok, 1 failed
+}
+
+// A program with one bridge registers the collector itself; with several it adds a label for
+// each.
+func ExampleBridge_Collector() {
+	b, err := bridge.New(config.Config{
+		Upstreams: map[string]config.Upstream{"app": {Target: "localhost:50051"}},
+		Routes:    []config.Route{{Path: "/health", RPC: "grpc.health.v1.Health/Watch", Upstream: "app"}},
+	}, bridge.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = b.Close() }()
+
+	registry := prometheus.NewRegistry()
+	prometheus.WrapRegistererWith(prometheus.Labels{"bridge": "public"}, registry).MustRegister(b.Collector())
+	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+
+	answer := httptest.NewRecorder()
+	metrics.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	for line := range strings.Lines(answer.Body.String()) {
+		if strings.HasPrefix(line, "ssebridge_clients_limit") {
+			fmt.Print(line)
+		}
+	}
+	// Output:
+	// ssebridge_clients_limit{bridge="public"} 10000
+}
+
+// A ready connection replaces an upstream's target. This one leads to a gRPC server in the
+// same process.
+func ExampleOptions_upstreams() {
+	backend := grpc.NewServer()
+	defer backend.Stop()
+	healthv1.RegisterHealthServer(backend, health.NewServer())
+	reflection.Register(backend) // the bridge reads the schema by reflection
+	listener := bufconn.Listen(64 << 10)
+	go func() { _ = backend.Serve(listener) }()
+
+	conn, err := grpc.NewClient("passthrough:///memory",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = conn.Close() }() // the bridge does not close it
+
+	b, err := bridge.New(config.Config{
+		Upstreams: map[string]config.Upstream{"app": {}},
+		Routes:    []config.Route{{Path: "/check", RPC: "grpc.health.v1.Health/Check", Upstream: "app", Safe: true}},
+	}, bridge.Options{
+		Logger:    slog.New(slog.DiscardHandler),
+		Upstreams: map[string]grpc.ClientConnInterface{"app": conn},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = b.Close() }()
+
+	answer := httptest.NewRecorder()
+	b.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/check", http.NoBody))
+	fmt.Print(answer.Code, " ", answer.Body)
+	// Output:
+	// 200 {"status":"SERVING"}
+}
+
+// withServerName is a middleware.
 func withServerName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Served-By", "the program")
@@ -95,7 +204,7 @@ func withServerName(next http.Handler) http.Handler {
 	})
 }
 
-// inProcess runs a gRPC server whose only listener is a pipe in memory.
+// inProcess runs a gRPC server that listens in memory, and returns a connection to it.
 func inProcess() (*grpc.Server, *grpc.ClientConn) {
 	listener := bufconn.Listen(64 << 10)
 	backend := grpc.NewServer()
