@@ -3,8 +3,8 @@ package site
 import (
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -174,31 +174,32 @@ func HasNoSideEffects(method protoreflect.MethodDescriptor) bool {
 	return options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
-// streamKeys returns the keys that a route sets and that have an effect on streams only.
-func streamKeys(r config.Route) []string {
-	written := map[string]bool{
-		"event.id":       r.Event.ID != nil,
-		"resume":         r.Resume != nil,
-		"reconnect":      r.Reconnect != nil,
-		"event.cursor":   r.Event.Cursor != "",
-		"event.name":     r.Event.Name != config.EventName{},
-		"event.data":     r.Event.Data != config.EventData{},
-		"join":           r.Join != "",
-		"replay":         r.Replay != config.Replay{},
-		"share":          r.Share,
-		"slow_client":    r.SlowClient != "",
-		"write_timeout":  r.WriteTimeout != 0,
-		"on_complete":    r.OnComplete != "",
-		"on_bad_message": r.OnBadMessage != "",
-		"open_grace":     r.OpenGrace != nil,
-		"heartbeat":      r.Heartbeat != config.Heartbeat{},
-		"retry":          r.Retry != 0,
-		"max_age":        r.MaxAge != 0,
-		"idle_timeout":   r.IdleTimeout != 0,
-		"compress":       r.Compress != nil,
-		"trailers":       len(r.Trailers) > 0,
-		"done":           r.Done != "",
+// unaryKeys are the keys of a route that have an effect on a unary method. A mapping that is not
+// listed as a whole is listed by its keys.
+func unaryKeys() []string {
+	return []string{
+		"path", "methods", "safe", "rpc", "upstream", "auth", "request", "timeout",
+		"event.emit_defaults", "event.proto_names", "event.enum_numbers",
 	}
-	maps.DeleteFunc(written, func(_ string, set bool) bool { return !set })
-	return slices.Sorted(maps.Keys(written))
+}
+
+// streamKeys returns the keys that a route sets and that have no effect on a unary method.
+func streamKeys(r config.Route) []string {
+	keys := append(setKeys("", r), setKeys("event.", r.Event)...)
+	keys = slices.DeleteFunc(keys, func(key string) bool { return key == "event" || slices.Contains(unaryKeys(), key) })
+	slices.Sort(keys)
+	return keys
+}
+
+// setKeys returns the keys of a mapping that are set, with a prefix.
+func setKeys(prefix string, mapping any) (keys []string) {
+	v := reflect.ValueOf(mapping)
+	for i := range v.NumField() {
+		key, value := v.Type().Field(i).Tag.Get("yaml"), v.Field(i)
+		empty := value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0
+		if !empty {
+			keys = append(keys, prefix+key)
+		}
+	}
+	return keys
 }
