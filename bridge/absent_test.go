@@ -11,8 +11,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// twoUpstreams is a configuration of one upstream that is there and one that is
-// away.
+// twoUpstreams is a configuration with an upstream that is up and one that is absent.
 func twoUpstreams(there, away, keys string) string {
 	return `
 upstreams:
@@ -25,9 +24,8 @@ routes:
 `
 }
 
-// One backend of several that is away at the start keeps no clients of the others
-// out, and its own come back until it is there.
-func TestAnUpstreamThatIsAwayLeavesTheOthersReady(t *testing.T) {
+// The clients of an absent backend are asked to reconnect until it is up.
+func TestAnAbsentUpstreamDoesNotMakeTheBridgeUnready(t *testing.T) {
 	b, away := backend(t), backend(t)
 	away.Stop()
 	g := startWith(t, parse(t, twoUpstreams(b.Target(), away.Target(), "")), bridge.Options{})
@@ -56,8 +54,7 @@ func TestAnUpstreamThatIsAwayLeavesTheOthersReady(t *testing.T) {
 	away.AwaitRunning(1)
 }
 
-// required: true is waited for, for as long as it takes.
-func TestARequiredUpstreamIsWaitedFor(t *testing.T) {
+func TestTheBridgeIsUnreadyUntilARequiredUpstreamIsUp(t *testing.T) {
 	b, away := backend(t), backend(t)
 	away.Stop()
 	g := startWith(t, parse(t, twoUpstreams(b.Target(), away.Target(), ", required: true")), bridge.Options{})
@@ -76,8 +73,8 @@ func TestARequiredUpstreamIsWaitedFor(t *testing.T) {
 	}
 }
 
-// attempts are used up at the pace of reconnect, and not at that of open_timeout.
-func TestAttemptsAreUsedUpAtTheirPace(t *testing.T) {
+// While the backend is absent, an attempt fails at once and does not take open_timeout.
+func TestAttemptsAreSpacedByTheReconnectDelay(t *testing.T) {
 	b := backend(t)
 	g := startWith(t, parse(t, `
 upstreams:

@@ -29,14 +29,14 @@ import (
 // entry is a line of a JSON log.
 type entry map[string]any
 
-// withAccess has a world's bridge write its access lines as JSON.
+// withAccess makes a world's bridge write access lines as JSON.
 func withAccess(log io.Writer, access bridge.AccessLog) func(*bridge.Options) {
 	return func(o *bridge.Options) {
 		o.Logger, o.AccessLog = slog.New(slog.NewJSONHandler(log, nil)), access
 	}
 }
 
-// entries are the access lines that have been written, without their times.
+// entries returns the access lines in a log, without their times.
 func entries(t *testing.T, log string) []entry {
 	t.Helper()
 	var found []entry
@@ -54,7 +54,7 @@ func entries(t *testing.T, log string) []entry {
 	return found
 }
 
-// one returns the only entry that there is since the last time it was asked.
+// one returns the only access line that was logged since the last call.
 func one(t *testing.T, w *world, log *logs, seen *int) entry {
 	t.Helper()
 	synctest.Wait()
@@ -66,7 +66,7 @@ func one(t *testing.T, w *world, log *logs, seen *int) entry {
 	return all[0]
 }
 
-// has holds some of an entry's values; those that are nil are not to be there.
+// has checks some of an entry's values. A nil value must be absent.
 func (e entry) has(t *testing.T, want entry) {
 	t.Helper()
 	for key, value := range want {
@@ -80,7 +80,7 @@ func (e entry) has(t *testing.T, want entry) {
 	}
 }
 
-// TestAccessLinesOfAStream: one where it begins, one where it ends, and both say whose it is.
+// A stream has one line when it begins and one when it ends. Both identify the client.
 func TestAccessLinesOfAStream(t *testing.T) {
 	log, seen := &logs{}, 0
 	inWorldWith(t, "trusted_proxies: [10.0.0.0/8]\n"+feedRoute("request: {query: true}, open_grace: 0s"), withAccess(log, bridge.AccessAll), func(t *testing.T, w *world) {
@@ -129,8 +129,8 @@ func TestAccessLinesOfAStream(t *testing.T) {
 	})
 }
 
-// TestLastIDOfAStreamThatEnds is the final one, which its client comes back with.
-func TestLastIDOfAStreamThatEnds(t *testing.T) {
+// Its client would reconnect with that id.
+func TestTheLastIDOfACompleteStreamIsItsFinalID(t *testing.T) {
 	for name, ids := range both {
 		t.Run(name, func(t *testing.T) {
 			log, seen := &logs{}, 0
@@ -149,8 +149,8 @@ func TestLastIDOfAStreamThatEnds(t *testing.T) {
 	}
 }
 
-// TestLastIDOfAStreamWithoutEvents is the one that the client came with, or was given.
-func TestLastIDOfAStreamWithoutEvents(t *testing.T) {
+// The client has sent that id, or stream-open has given it.
+func TestTheLastIDOfAStreamWithoutEventsIsItsFirst(t *testing.T) {
 	for name, ids := range both {
 		t.Run(name, func(t *testing.T) {
 			log, seen := &logs{}, 0
@@ -169,8 +169,8 @@ func TestLastIDOfAStreamWithoutEvents(t *testing.T) {
 	}
 }
 
-// TestAccessLinesOfRequests: those that are no stream, and streams that say one thing only, have one line.
-func TestAccessLinesOfRequests(t *testing.T) {
+// Streams of a single event, such as stream-retry, have one line, too.
+func TestARequestHasOneAccessLine(t *testing.T) {
 	log, seen := &logs{}, 0
 	inWorldWith(t, fewRoutes, withAccess(log, bridge.AccessAll), func(t *testing.T, w *world) {
 		got := w.do(http.MethodGet, "/things/a?kinds.string_value=secret", "")
@@ -201,8 +201,8 @@ func TestAccessLinesOfRequests(t *testing.T) {
 	})
 }
 
-// TestAccessLevels: no line but those that are asked for, and none where Info is not logged.
-func TestAccessLevels(t *testing.T) {
+// Without the level Info there are none.
+func TestTheAccessLevelSelectsLines(t *testing.T) {
 	for name, test := range map[string]struct {
 		access bridge.AccessLog
 		level  slog.Level
@@ -228,9 +228,8 @@ func TestAccessLevels(t *testing.T) {
 	}
 }
 
-// TestHostileRequestsCannotBreakALine: whatever a client sends, a record is one line of bounded length, of printable
-// ASCII.
-func TestHostileRequestsCannotBreakALine(t *testing.T) {
+// Whatever a client sends, a record is one line of bounded length, in printable ASCII.
+func TestHostileRequestsCannotBreakALogLine(t *testing.T) {
 	long := strings.Repeat("\xff", 60<<10)
 	requests := []struct {
 		target  string
@@ -289,7 +288,7 @@ func TestHostileRequestsCannotBreakALine(t *testing.T) {
 	}
 }
 
-// gate is a log that takes nothing while it is shut.
+// gate is a log that accepts nothing until it is opened.
 type gate struct {
 	logs
 
@@ -302,10 +301,9 @@ func (g *gate) Write(line []byte) (int, error) {
 	return g.logs.Write(line)
 }
 
-// TestStalledLogBlocksNoClient: clients connect, are sent their events and leave, a lost upstream is reconnected, the
-// configuration is reloaded and the bridge is drained while the embedder's log accepts nothing; and Close does not wait
-// for ever.
-func TestStalledLogBlocksNoClient(t *testing.T) {
+// While the embedder's log accepts nothing, clients connect, are sent their events and leave, a lost upstream is reconnected,
+// the configuration is reloaded, and the bridge drains. Close does not wait forever.
+func TestAStalledLogBlocksNoClient(t *testing.T) {
 	backend := backend(t)
 	log := &gate{}
 	log.mu.Lock()
@@ -351,8 +349,7 @@ func TestStalledLogBlocksNoClient(t *testing.T) {
 	log.mu.Unlock()
 }
 
-// TestCloseWritesWaitingLines: the last lines are not lost.
-func TestCloseWritesWaitingLines(t *testing.T) {
+func TestCloseWritesTheLinesInTheQueue(t *testing.T) {
 	log := &logs{}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, feedRoute(""), withAccess(log, bridge.AccessAll))
@@ -379,7 +376,7 @@ func TestCloseWritesWaitingLines(t *testing.T) {
 	})
 }
 
-// TestRequestIDs: one that is sane goes all the way, another is replaced, and the topic is the same.
+// A safe id is answered, logged and forwarded; another one is replaced. The id does not affect which topic the request joins.
 func TestRequestIDs(t *testing.T) {
 	routes := "routes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: false, request: {metadata: [x-request-id]}}\n" +
 		"  - {path: /other, rpc: " + watch + ", upstream: app, share: false}\n"

@@ -9,9 +9,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge"
 )
 
-// The default of opens_per_ip holds for a client that a trusted proxy names. An ingress that is not in trusted_proxies has the
-// same address for all of its clients, and locks none of them out.
-func TestOpensByDefaultAreBoundedForAClientsOwnAddress(t *testing.T) {
+// An ingress that is missing in trusted_proxies has one address for all of its clients, and must not lock them out.
+func TestTheDefaultOfOpensPerIPAppliesToAClientsOwnAddress(t *testing.T) {
 	const topics = 600 // the burst is 200
 	for name, test := range map[string]struct {
 		trusted string

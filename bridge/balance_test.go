@@ -16,9 +16,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// cursorClients starts a bridge with n clients of a route with cursors. Each has
-// an RPC of its own, since each asks for a topic of its own, and has received the
-// first event.
+// cursorClients starts a bridge with n clients of a route with cursors. Each has a topic, and so an RPC, of its own, and has
+// received the first event.
 func cursorClients(t *testing.T, f *backendtest.Fleet, target, keys string, n int) (*gateway, []*ssetest.Client) {
 	t.Helper()
 	g := startWith(t, parse(t, fmt.Sprintf(`
@@ -50,8 +49,7 @@ func sum(numbers []int) (total int) {
 	return total
 }
 
-// awaitFleet waits until the RPCs at each backend are as is wanted, and returns
-// how long that took.
+// awaitFleet waits until done accepts the numbers of RPCs at the backends, and returns how long that took.
 func awaitFleet(t *testing.T, f *backendtest.Fleet, what string, done func(running []int) bool) time.Duration {
 	t.Helper()
 	begin := time.Now()
@@ -72,8 +70,7 @@ func evenly(n int) func([]int) bool {
 	}
 }
 
-// publishing has the fleet publish events until stop is called, which returns how
-// many they were.
+// publishing makes the fleet publish events until stop is called, which returns their number.
 func publishing(f *backendtest.Fleet) (stop func() int) {
 	done, stopped := make(chan struct{}), make(chan int)
 	go func() {
@@ -95,8 +92,7 @@ func publishing(f *backendtest.Fleet) (stop func() int) {
 	}
 }
 
-// wantEach checks that each client has the first n events, each once, in order,
-// without a gap and over its first connection.
+// wantEach checks that each client has the first n events, each once, in order, without a gap and over its first connection.
 func wantEach(t *testing.T, clients []*ssetest.Client, n int) {
 	t.Helper()
 	want := make([]string, n)
@@ -116,9 +112,8 @@ func wantEach(t *testing.T, clients []*ssetest.Client, n int) {
 	}
 }
 
-// The RPCs of an address that dies go on at the others within a second, and
-// clients of a route with cursors notice nothing.
-func TestAnAddressThatDiesLosesItsRPCsToTheOthers(t *testing.T) {
+// They are reopened within a second, and clients of a route with cursors notice nothing.
+func TestTheRPCsOfALostAddressAreReopenedAtTheOthers(t *testing.T) {
 	f := backendtest.StartFleet(t, 3)
 	g, clients := cursorClients(t, f, f.Target(), "", 30)
 	if got := f.Running(); !evenly(10)(got) {
@@ -143,8 +138,7 @@ func TestAnAddressThatDiesLosesItsRPCsToTheOthers(t *testing.T) {
 	wantEach(t, clients, 1+stop())
 }
 
-// A backend that is scaled from one address to three gets its RPCs spread within
-// the time that balance.rebalance gives, and clients notice nothing.
+// A backend is scaled from one address to three. Its RPCs are spread within the time of balance.rebalance.
 func TestRebalanceMovesRPCsWithoutAGap(t *testing.T) {
 	f := backendtest.StartFleet(t, 3)
 	r := manual.NewBuilderWithScheme("scaled")

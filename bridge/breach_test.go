@@ -16,9 +16,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// A stream whose RPC breaks its HTTP/2 connection each time, also for a client
-// that comes later, costs its neighbours two connections at most, and
-// they miss nothing.
+// The RPC breaks its HTTP/2 connection each time it is opened, also for later clients. Its neighbours lose two connections at
+// most, and no event.
 func TestAnRPCThatBreaksItsConnectionLeavesItsNeighboursAlone(t *testing.T) {
 	for name, breach := range map[string]func(c *backendtest.RawConn, stream uint32){
 		"invalid HPACK": func(c *backendtest.RawConn, stream uint32) {

@@ -20,11 +20,11 @@ import (
 	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
 
-// enough is how many events a client has to see, over all its connections.
+// enough is the number of events that a client needs, over all its connections.
 const enough = 60
 
-// cutSite is two bridges behind a balancer that goes to one and the other in turn, and cuts the first responses in the
-// middle of a block.
+// cutSite has two bridges behind a balancer that alternates between them, and cuts the first responses in the middle of a
+// block.
 type cutSite struct {
 	*httptest.Server
 
@@ -34,7 +34,7 @@ type cutSite struct {
 	connections int
 }
 
-// cutsAfter is how many bytes of a body come before each cut: of the first block, of an event, of its id, of none.
+// cutsAfter are the numbers of body bytes before each cut: in the first block, in an event, in its id, and none.
 var cutsAfter = []int{10, 95, 140, 0, 61, 62, 63, 64, 65, 66, 70, 300, 1}
 
 func newCutSite(t *testing.T) (site *cutSite, l *ledger) {
@@ -52,7 +52,7 @@ func newCutSite(t *testing.T) (site *cutSite, l *ledger) {
 	return site, l
 }
 
-// ServeHTTP serves a page for a browser, and the stream.
+// ServeHTTP serves the stream, and a page for a browser.
 func (s *cutSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/feed" {
 		w.Header().Set("Content-Type", "text/html")
@@ -69,7 +69,7 @@ func (s *cutSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.bridges[i%len(s.bridges)].ServeHTTP(w, r)
 }
 
-// publish lets the backend speak until ctx ends.
+// publish makes the backend publish events until ctx ends.
 func (s *cutSite) publish(ctx context.Context, l *ledger) {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
@@ -83,14 +83,14 @@ func (s *cutSite) publish(ctx context.Context, l *ledger) {
 	}
 }
 
-// cutWriter fails after so many bytes, which are sent.
+// cutWriter fails after a number of bytes.
 type cutWriter struct {
 	http.ResponseWriter
 
 	left int
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap implements the interface that http.ResponseController looks for.
 func (c *cutWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *cutWriter) Write(p []byte) (int, error) {
@@ -103,15 +103,15 @@ func (c *cutWriter) Write(p []byte) (int, error) {
 	return n, errors.Join(err, http.NewResponseController(c.ResponseWriter).Flush(), errors.New("cut"))
 }
 
-// resumed is what a client has seen.
+// resumed is what a client has received.
 type resumed struct {
 	Seqs []int64 `json:"seqs"`
 	Gaps int     `json:"gaps"`
 }
 
-// TestClientsResumeAtCursors: the clients that people use, cut in the middle of an event again and again and thrown from one
-// bridge to another, get every event once and in order.
-func TestClientsResumeAtCursors(t *testing.T) {
+// A browser, Node and a Go library are cut in the middle of an event again and again, and reconnect to alternating bridges. Each
+// gets every event once and in order.
+func TestEveryKindOfClientResumesAtCursors(t *testing.T) {
 	for name, listen := range map[string]func(t *testing.T, url string) resumed{
 		"go-sse": byGoSSE, "Chromium": byChromium, "eventsource of npm": byNode,
 	} {
@@ -186,7 +186,7 @@ func byChromium(t *testing.T, url string) resumed {
 	return seen
 }
 
-// listening is what the page does until it has seen enough.
+// listening is the script of the page. It listens until it has enough events.
 var listening = fmt.Sprintf(`new Promise((done) => {
 	const seen = {seqs: [], gaps: 0};
 	const source = new EventSource('/feed');

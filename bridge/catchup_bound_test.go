@@ -17,8 +17,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestResumeMaxEvents: a page that comes back after hours is sent max_events of the events that it missed, from the log or by an RPC at
-// its cursor, and then begins anew behind a gap. No alert fires.
+// A page that reconnects after hours is sent max_events of the missed events, from the log or by an RPC at its cursor, and then
+// a gap and live events. No alert fires.
 func TestResumeMaxEvents(t *testing.T) {
 	for _, test := range []struct {
 		name, keys, id, want string
@@ -62,8 +62,8 @@ func TestResumeMaxEvents(t *testing.T) {
 	})
 }
 
-// TestResumeMaxAge: a cursor that is older than max_age is not resumed at, on any kind of route. Other kinds of cursors have no age, and the
-// key is refused.
+// A cursor older than max_age is not resumed at, on any kind of route. Cursors other than timestamps have no age, so the key is
+// refused for them.
 func TestResumeMaxAge(t *testing.T) {
 	for _, share := range []string{"share: true", "share: false", "share: true, join: own"} {
 		t.Run(share, func(t *testing.T) {
@@ -140,8 +140,7 @@ func TestResumeMaxAge(t *testing.T) {
 	})
 }
 
-// TestIDsThatAreNoCursors: ids that can never be a value of the field that takes cursors are found when the route is loaded.
-func TestIDsThatAreNoCursors(t *testing.T) {
+func TestIDsThatCannotBeCursorsAreRefusedWhenLoading(t *testing.T) {
 	for _, test := range []struct{ id, field, want string }{
 		{"at", "after", "resume.field: after is an integer, and event.id at is a google.protobuf.Timestamp, which is never a value of it"},
 		{"seq", "kinds.timestamp", "kinds.timestamp is a google.protobuf.Timestamp, and event.id seq is an integer"},

@@ -2,7 +2,7 @@ package bridge_test
 
 import "sync"
 
-// changing is the state of a test's backend, whose RPCs wait for it to change.
+// changing notifies the RPCs of a test's backend that its state has changed.
 type changing struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with each change
@@ -10,7 +10,7 @@ type changing struct {
 
 func newChanging() changing { return changing{changed: make(chan struct{})} }
 
-// change changes the state and wakes its waiters.
+// change changes the state and notifies the waiting RPCs.
 func (c *changing) change(change func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// TestHealthOfAnyBackend bridges grpc.health.v1.Health/Watch by the shipped example, and sees its change.
-func TestHealthOfAnyBackend(t *testing.T) {
+// The shipped example bridges grpc.health.v1.Health/Watch, and its client sees a change.
+func TestTheHealthExampleBridgesAnyBackend(t *testing.T) {
 	b := backend(t)
 	example, err := os.ReadFile("../examples/health.yaml")
 	if err != nil {
@@ -39,7 +39,7 @@ func TestHealthOfAnyBackend(t *testing.T) {
 	}
 }
 
-// cutting is a transport that cuts the bodies of its first responses after so many bytes.
+// cutting is a transport that cuts the bodies of its first responses after a number of bytes.
 type cutting struct {
 	http.RoundTripper
 	after []int64
@@ -61,8 +61,8 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// TestRealClientLibrary: go-sse reads a stream, resumes it where it was cut, and stops at its end.
-func TestRealClientLibrary(t *testing.T) {
+// The library reads a stream, resumes where it is cut, and stops at the end.
+func TestGoSSEResumesAndStopsAtTheEnd(t *testing.T) {
 	onBoth(t, "heartbeat: {every: 1s}", func(t *testing.T, w *world) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://bridge/feed", http.NoBody)
 		if err != nil {

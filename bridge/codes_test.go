@@ -22,7 +22,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// kind is what a failure means to a stream.
+// kind is the meaning of a failure for a stream.
 type kind int
 
 const (
@@ -31,7 +31,7 @@ const (
 	lasting             // the stream has failed for good
 )
 
-// table is what each code is; http is its status where there can be one.
+// table lists the kind of each code, and its HTTP status.
 var table = []struct {
 	code codes.Code
 	name string
@@ -59,7 +59,7 @@ var table = []struct {
 	{1<<31 - 1, "2147483647", lasting, 500},
 }
 
-// moment is when an RPC fails.
+// moment is the time at which an RPC fails.
 type moment int
 
 const (
@@ -72,9 +72,8 @@ func (m moment) String() string {
 	return [...]string{"before the first bytes", "before a message", "after a message"}[m]
 }
 
-// TestCodes is the whole table: each code at each moment, for browsers and for clients that would rather have a status,
-// on routes with ids and without.
-func TestCodes(t *testing.T) {
+// For browsers and for clients that prefer a status, on routes with ids and without.
+func TestEachCodeAtEachMoment(t *testing.T) {
 	for _, row := range table {
 		for when := beforeTheFirstBytes; when <= afterAMessage; when++ {
 			for _, prefer := range []bool{false, true} {
@@ -124,7 +123,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// wantEvents wants a stream that is still open.
+// wantEvents expects a stream that is still open.
 func wantEvents(t *testing.T, c *ssetest.Client, ids bool, want string) {
 	t.Helper()
 	if ids {
@@ -186,10 +185,10 @@ func wantRetry(t *testing.T, c *ssetest.Client, when moment, code codes.Code, na
 	}
 }
 
-// hidden reports whether a code's message is kept from clients.
+// hidden reports whether clients do not see a code's message.
 func hidden(code codes.Code) bool { return code == codes.Internal || code == codes.Unknown }
 
-// rpcStatus is a google.rpc.Status as a client reads it.
+// rpcStatus is a google.rpc.Status as clients get it.
 type rpcStatus struct {
 	Code     int               `json:"code"`
 	Status   string            `json:"status"`
@@ -198,6 +197,7 @@ type rpcStatus struct {
 	Trailers map[string]string `json:"trailers"`
 }
 
+// said parses a google.rpc.Status.
 func said(t *testing.T, text string) rpcStatus {
 	t.Helper()
 	var s rpcStatus
@@ -207,8 +207,8 @@ func said(t *testing.T, text string) rpcStatus {
 	return s
 }
 
-// TestUnaryCodes: a unary method has the same statuses, for UNAVAILABLE, too.
-func TestUnaryCodes(t *testing.T) {
+// Unlike a stream, it has a status for UNAVAILABLE, too.
+func TestAUnaryMethodHasTheSameStatuses(t *testing.T) {
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
 			inWorld(t, "routes: [{path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}]", func(t *testing.T, w *world) {
@@ -225,8 +225,8 @@ func TestUnaryCodes(t *testing.T) {
 	}
 }
 
-// TestInternalFiveTimesInARow: what may be a bug of the backend's is not tried for ever.
-func TestInternalFiveTimesInARow(t *testing.T) {
+// An internal error may be a bug of the backend, which no reconnect mends.
+func TestAStreamEndsAtTheFifthInternalErrorInARow(t *testing.T) {
 	for _, code := range []codes.Code{codes.Internal, codes.Unknown, codes.DataLoss} {
 		t.Run(code.String(), func(t *testing.T) {
 			inWorld(t, feedRoute(""), func(t *testing.T, w *world) {
@@ -269,8 +269,7 @@ func TestInternalFiveTimesInARow(t *testing.T) {
 	}
 }
 
-// TestInternalFiveTimesBeforeTheFirstBytes: the fifth client in a row has the status.
-func TestInternalFiveTimesBeforeTheFirstBytes(t *testing.T) {
+func TestTheFifthInternalErrorBeforeTheFirstBytesIsAStatus(t *testing.T) {
 	inWorld(t, feedRoute("open_grace: 60s"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		for range 4 {
@@ -288,9 +287,8 @@ func TestInternalFiveTimesBeforeTheFirstBytes(t *testing.T) {
 	})
 }
 
-// TestUnavailableIsHeld: clients do not notice a backend that is away for a while, and it is not
-// stormed.
-func TestUnavailableIsHeld(t *testing.T) {
+// Clients do not notice a backend that is away for a while, and the attempts at it are spaced.
+func TestUnavailableIsHiddenFromClients(t *testing.T) {
 	inWorld(t, feedRoute("heartbeat: {every: 0s}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		began := time.Now()
@@ -313,9 +311,8 @@ func TestUnavailableIsHeld(t *testing.T) {
 	})
 }
 
-// TestInternalDetailsStayInTheLog: hardening. A page learns an incident's id and nothing else of an internal error, which
-// is logged once, however many clients hear of it.
-func TestInternalDetailsStayInTheLog(t *testing.T) {
+// Hardening: a client gets only the id of an internal error's incident, which is logged once for all clients.
+func TestInternalDetailsAreOnlyLogged(t *testing.T) {
 	secret := func(code codes.Code) error {
 		s, err := status.New(code, "pq: password=hunter2\x1b[31m\nforged line, \u0430dmin").WithDetails(&errdetails.DebugInfo{Detail: "hunter2 at main.go"})
 		if err != nil {
@@ -389,8 +386,8 @@ func TestInternalDetailsStayInTheLog(t *testing.T) {
 	}
 }
 
-// TestDetailsOfOtherCodesPass: details are a backend's words to its clients; details of an unknown type would be bytes.
-func TestDetailsOfOtherCodesPass(t *testing.T) {
+// Details are meant for clients, unless their type is unknown: then they are only bytes.
+func TestDetailsOfOtherCodesReachClients(t *testing.T) {
 	info := &errdetails.ErrorInfo{Reason: "NO_SUCH_ROOM", Domain: "chat", Metadata: map[string]string{"room": "<&>"}}
 	s := status.New(codes.NotFound, "no room\n\x00 \u2028").Proto()
 	for _, detail := range []proto.Message{
@@ -442,9 +439,8 @@ func TestDetailsOfOtherCodesPass(t *testing.T) {
 	})
 }
 
-// TestLostConnection: hardening. grpc-go's error of a broken connection names the addresses of both ends, and is not for
-// pages.
-func TestLostConnection(t *testing.T) {
+// Hardening: grpc-go's error of a broken connection has the addresses of both ends.
+func TestALostConnectionDoesNotRevealAddresses(t *testing.T) {
 	for _, test := range []struct{ keys, want string }{
 		{"reconnect: {codes: [ABORTED]}", "open 1 retry:upstream"}, {`event: {id: ""}`, "1 error:UNAVAILABLE"},
 	} {
@@ -463,7 +459,7 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
-// canonicalJSON is a document in one spelling.
+// canonicalJSON returns the canonical form of a JSON document.
 func canonicalJSON(t *testing.T, text string) string {
 	t.Helper()
 	var value any

@@ -16,7 +16,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// appProto is the schema that the routes of these tests are held against.
+// appProto is the schema of the routes in these tests.
 const appProto = `syntax = "proto3";
 package app;
 
@@ -51,8 +51,8 @@ message Event {
 }
 `
 
-// TestRoutesAgainstTheSchema: what contradicts a schema from files is an error of the configuration, at its line.
-func TestRoutesAgainstTheSchema(t *testing.T) {
+// The error has the line.
+func TestContradictionsWithASchemaFromFilesAreConfigurationErrors(t *testing.T) {
 	for _, test := range []struct{ name, route, want string }{
 		{
 			"an unknown service", `{path: /a, rpc: app.Room/Watch, upstream: app}`,
@@ -158,7 +158,7 @@ ssebridge.yaml:3:12: routes[0].path: tags is repeated; a path variable needs a f
 	}
 }
 
-// checked is what Check says of routes, the folder and the snippets left out; New says the same.
+// checked returns the errors of Check about routes, without the folder and the snippets. It checks that New fails, too.
 func checked(t *testing.T, routes string) string {
 	t.Helper()
 	quiet := bridge.Options{Logger: slog.New(slog.DiscardHandler)}
@@ -200,8 +200,7 @@ func checked(t *testing.T, routes string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestKeysThatAReadyConnectionMakesVoid: a key that would have no effect on the program's own connection is refused by its name.
-func TestKeysThatAReadyConnectionMakesVoid(t *testing.T) {
+func TestKeysWithoutEffectOnAReadyConnectionAreRefused(t *testing.T) {
 	conn, err := grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

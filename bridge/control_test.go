@@ -21,8 +21,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestHeartbeats: silence is broken, and only silence.
-func TestHeartbeats(t *testing.T) {
+func TestHeartbeatsAreSentOnlyInSilence(t *testing.T) {
 	t.Run("comments", func(t *testing.T) {
 		inWorld(t, feedRoute("heartbeat: {every: 10s}"), func(t *testing.T, w *world) {
 			c := w.listen("/feed", ssetest.Options{})
@@ -82,9 +81,8 @@ func TestHeartbeats(t *testing.T) {
 	})
 }
 
-// TestIdle: two clients of eight buffer comments, so that no client gets more than 16 KiB of them in a
-// row.
-func TestIdle(t *testing.T) {
+// Two clients of eight buffer comments, so no client gets more than 16 KiB of them in a row.
+func TestIdleStreamsAreAskedToReconnect(t *testing.T) {
 	onBoth(t, "heartbeat: {every: 1s}", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -104,8 +102,8 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-// TestMaxAge: clients are asked to come back, not all at one moment, and nothing is lost.
-func TestMaxAge(t *testing.T) {
+// They are asked at different moments, and lose nothing.
+func TestMaxAgeAsksClientsToReconnect(t *testing.T) {
 	onBoth(t, "max_age: 1h, replay: {linger: 10m}", func(t *testing.T, w *world) {
 		began := time.Now()
 		var clients []*ssetest.Client
@@ -147,8 +145,7 @@ func TestMaxAge(t *testing.T) {
 	})
 }
 
-// TestMaxAgeUnderLoad: a stream that is never silent grows old, too.
-func TestMaxAgeUnderLoad(t *testing.T) {
+func TestMaxAgeHoldsForAStreamThatIsNeverSilent(t *testing.T) {
 	inWorld(t, feedRoute("max_age: 10s"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -164,9 +161,8 @@ func TestMaxAgeUnderLoad(t *testing.T) {
 	})
 }
 
-// Clients are notified when no RPC has worked for five seconds, and when one works again. A backend that is silent is not
-// stale.
-func TestStale(t *testing.T) {
+// They are notified again when an RPC works. A backend that is silent is not stale.
+func TestClientsAreNotifiedAfterFiveSecondsWithoutAnRPC(t *testing.T) {
 	onBoth(t, "heartbeat: {every: 0s}, open_grace: 1ms", func(t *testing.T, w *world) {
 		refuse := status.Error(codes.Unavailable, "starting")
 		c := w.listen("/feed", ssetest.Options{})
@@ -199,8 +195,8 @@ func TestStale(t *testing.T) {
 	})
 }
 
-// TestABackendThatFailsEachRPCIsStale: an ingress whose backend is away takes each RPC and fails it. Clients hear once that the
-// backend is away, after five seconds, and once that it is back.
+// An ingress whose backend is away accepts each RPC and fails it. Clients are notified once that the backend is away, after five
+// seconds, and once that it is back.
 func TestABackendThatFailsEachRPCIsStale(t *testing.T) {
 	for name, headers := range map[string]bool{"without headers": false, "behind headers": true} {
 		t.Run(name, func(t *testing.T) {
@@ -234,7 +230,7 @@ func TestABackendThatFailsEachRPCIsStale(t *testing.T) {
 	}
 }
 
-// valve is a connection whose reading stops while it is shut, after what is read at once.
+// valve is a connection that is read only up to a shut moment, until it is opened.
 type valve struct {
 	net.Conn
 	shut func() bool   // asked before each read, by the one goroutine that reads
@@ -248,7 +244,7 @@ func (v *valve) Read(p []byte) (int, error) {
 	return v.Conn.Read(p)
 }
 
-// listenShut is listen for a client that reads no more than the head until open is closed.
+// listenShut is listen for a client that reads only the response's head until open is closed.
 func (w *world) listenShut(path string, o ssetest.Options, open chan struct{}) *ssetest.Client {
 	w.Helper()
 	used := false
@@ -271,7 +267,7 @@ func (w *world) listenBehind(path string, o ssetest.Options, v *valve) *ssetest.
 	return w.listen(path, o)
 }
 
-// listenStuck is a client of /feed that reads no more than the head until end is called, which returns how its stream
+// listenStuck connects a client of /feed that reads only the response's head until end is called. end returns how its stream
 // ended.
 func (w *world) listenStuck() (rpc *rpc, end func() error) {
 	w.Helper()
@@ -285,7 +281,7 @@ func (w *world) listenStuck() (rpc *rpc, end func() error) {
 	}
 }
 
-// flood sends more than lies between the bridge and a client that does not read.
+// flood sends more than fits between the bridge and a client that does not read.
 func (c *rpc) flood() {
 	c.tb.Helper()
 	for range 20 {
@@ -293,9 +289,8 @@ func (c *rpc) flood() {
 	}
 }
 
-// TestSlowClient: a client that is too slow for the log hears so, and disturbs no
-// other one.
-func TestSlowClient(t *testing.T) {
+// It is sent stream-gap or stream-retry, and does not disturb another client.
+func TestAClientTooSlowForTheLog(t *testing.T) {
 	for _, test := range []struct{ slow, want string }{
 		{"disconnect", "retry:lagged"}, {"skip", "gap:lagged 38 39 40 41"},
 	} {
@@ -341,8 +336,8 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// TestStuckClient: a socket that takes nothing for write_timeout is cut, without a last chunk.
-func TestStuckClient(t *testing.T) {
+// Its socket accepts nothing for write_timeout. The response has no last chunk.
+func TestAStuckClientIsCut(t *testing.T) {
 	inWorld(t, feedRoute("write_timeout: 20s, replay: {linger: 0s}"), func(t *testing.T, w *world) {
 		rpc, end := w.listenStuck()
 		rpc.flood()
@@ -358,8 +353,7 @@ func TestStuckClient(t *testing.T) {
 	})
 }
 
-// TestServersWriteTimeout: http.Server's own, meant for pages, ends no stream.
-func TestServersWriteTimeout(t *testing.T) {
+func TestTheServersWriteTimeoutEndsNoStream(t *testing.T) {
 	inWorld(t, feedRoute("heartbeat: {every: 10s}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		w.rpc().accept()

@@ -23,8 +23,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge"
 )
 
-// ear is a client without a socket: a response that is looked at as it is written, so that thousands cost little. It knows
-// which event it is to get next.
+// ear is a client without a socket: it checks a response while the bridge writes it, so that thousands of clients are cheap. It
+// knows the next event that it expects.
 type ear struct {
 	tb     testing.TB
 	name   int
@@ -37,20 +37,20 @@ type ear struct {
 	changed func() // after each event
 }
 
-// Header returns what the response is to begin with.
+// Header implements http.ResponseWriter.
 func (e *ear) Header() http.Header { return e.header }
 
-// WriteHeader wants a stream.
+// WriteHeader expects a stream.
 func (e *ear) WriteHeader(code int) {
 	if code != http.StatusOK {
 		e.tb.Errorf("client %d is answered %d", e.name, code)
 	}
 }
 
-// Flush does nothing: what is written is heard.
+// Flush implements http.Flusher.
 func (e *ear) Flush() {}
 
-// Write takes whole blocks.
+// Write checks the blocks in p, which are complete.
 func (e *ear) Write(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -82,7 +82,7 @@ func (e *ear) hear(block []byte) {
 	}
 }
 
-// controlOf returns the name of a control event, or nothing.
+// controlOf returns the name of a control event, "" for others.
 func controlOf(block []byte) string {
 	for line := range bytes.SplitSeq(block, []byte("\n")) {
 		if name, ok := bytes.CutPrefix(line, []byte("event: ")); ok && bytes.HasPrefix(name, []byte("stream-")) {
@@ -98,14 +98,14 @@ func (e *ear) at() (next int64, gaps int) {
 	return e.next, e.gaps
 }
 
-// crowd is many clients of one bridge.
+// crowd is a number of clients of one bridge.
 type crowd struct {
 	ears   []*ear
 	ended  func() (n int) // how many streams have ended before they were told to
 	goAway func()
 }
 
-// gather brings n clients; id is what each comes with, and next what it is to get first.
+// gather connects n clients. id returns the Last-Event-ID of each, and next the event that it expects first.
 func gather(tb testing.TB, b *bridge.Bridge, n int, id func(i int) string, next func(i int) int64, changed func()) *crowd {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(tb.Context())
@@ -138,11 +138,11 @@ func gather(tb testing.TB, b *bridge.Bridge, n int, id func(i int) string, next 
 	return c
 }
 
-// patience is for how long an RPC that replays may send nothing, or not be read: after
-// that it has no turn of limits.catchups.
+// patience is the time after which an RPC that replays, but sends nothing or is not read, no longer has a slot of
+// limits.catchups.
 const patience = 250 * time.Millisecond
 
-// counting is a connection that knows how many of its RPCs replay.
+// counting is a connection that counts its RPCs that replay.
 type counting struct {
 	*grpc.ClientConn
 
@@ -162,7 +162,7 @@ type replaying struct {
 	over   bool            // it only waits, for messages or for readers
 }
 
-// RecvMsg brings a message.
+// RecvMsg receives a message.
 func (r *replaying) RecvMsg(m any) error {
 	r.of.mu.Lock()
 	r.unread += time.Since(r.moved)
@@ -191,15 +191,14 @@ func (c *counting) NewStream(ctx context.Context, desc *grpc.StreamDesc, method 
 	return rpc, err
 }
 
-// done reports whether the RPC does not replay any more. One whose context has ended is over, whether or not the backend
-// has heard of it yet.
+// done reports whether the RPC no longer replays. It does not if its context has ended, even before the backend notices.
 func (r *replaying) done() bool {
 	r.over = r.over || r.ctx.Err() != nil || !r.moved.IsZero() && time.Since(r.moved) >= patience || r.unread >= patience
 	return r.over
 }
 
-// TestBackendRestartsUnderACrowd: 1,000 clients, and the backend is away for half a minute. No client's connection ends, no
-// event is missed where the route has cursors, and the backend meets the attempts of one topic, spaced by its backoff.
+// The backend of 1,000 clients is away for half a minute. No connection of a client ends, no event is lost on a route with
+// cursors, and the backend gets the attempts of one topic, spaced by its backoff.
 func TestBackendRestartsUnderACrowd(t *testing.T) {
 	const clients = 1000
 	for _, test := range []struct {
@@ -243,7 +242,7 @@ func TestBackendRestartsUnderACrowd(t *testing.T) {
 	}
 }
 
-// spaced wants attempts that follow the backoff of one topic: 100 ms, doubled up to 10 s, half of which is jitter.
+// spaced checks that attempts follow the backoff of one topic: 100 ms, doubled up to 10 s, with a jitter of one half.
 func spaced(t *testing.T, at []time.Time) {
 	t.Helper()
 	delay := 100 * time.Millisecond
@@ -258,8 +257,8 @@ func spaced(t *testing.T, at []time.Time) {
 	}
 }
 
-// TestBridgeRestartsUnderACrowd: 10,000 clients come back to a new bridge with as many different cursors (a tenth of them
-// with the race detector). No event is missed, no more than limits.catchups RPCs replay at once, and one is left.
+// 10,000 clients reconnect to a new bridge with 10,000 different cursors (1,000 with the race detector). No event is lost, no
+// more than limits.catchups RPCs replay at once, and one RPC is left.
 func TestBridgeRestartsUnderACrowd(t *testing.T) {
 	clients, catchUps := 10_000, 256
 	if raceEnabled {

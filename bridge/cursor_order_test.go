@@ -13,9 +13,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestRefusedAfterAGreeting (docs/resuming.md, rule 13a): etcd sends `created` and then, for a compacted revision, a refusal: by a field
-// or by a code, before the first message with a cursor. A refusal behind one ends the stream, or is an event.
-func TestRefusedAfterAGreeting(t *testing.T) {
+// Rule 13a of docs/resuming.md: etcd sends `created` and then, for a compacted revision, a refusal. It counts as such, by field
+// or by code, before the first message with a cursor. Behind one it ends the stream, or is an event.
+func TestACursorIsRefusedBehindAGreeting(t *testing.T) {
 	greeting := &testv1.FeedEvent{Kind: "created"}
 	compacted := &testv1.FeedEvent{Body: &testv1.FeedEvent_Error{Error: "compacted"}}
 	for name, refuse := range map[string]func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) error{
@@ -71,7 +71,7 @@ func TestRefusedAfterAGreeting(t *testing.T) {
 	})
 }
 
-// withResume adds to the keys of a route what its resume says.
+// withResume adds keys of resume to the keys of a route.
 func withResume(keys, resume string) string {
 	const more = "resume: {"
 	for i := range len(keys) - len(more) + 1 {
@@ -82,9 +82,8 @@ func withResume(keys, resume string) string {
 	return keys + ", resume: {" + resume + "}"
 }
 
-// TestNumbersThatGoBack: integers and timestamps that begin anew are a gap, where the route says that RPCs have one order, and only
-// there.
-func TestNumbersThatGoBack(t *testing.T) {
+// This holds for integers and timestamps, on routes whose RPCs have one order.
+func TestCursorsThatDecreaseAreAGap(t *testing.T) {
 	at := func(seconds int64) *testv1.FeedEvent {
 		return &testv1.FeedEvent{Seq: seconds, At: &timestamppb.Timestamp{Seconds: 1_700_000_000 + seconds}}
 	}
@@ -114,8 +113,8 @@ func TestNumbersThatGoBack(t *testing.T) {
 	}
 }
 
-// TestResumingOverrides: a backend like Liftbridge wants one start position of new clients and another of those that return, in one field.
-func TestResumingOverrides(t *testing.T) {
+// A backend like Liftbridge wants different start positions, in one field, from new clients and from those that reconnect.
+func TestResumeSetOverridesRequestSet(t *testing.T) {
 	const route = "event: {id: seq}, request: {set: {kinds.color: COLOR_RED, after: 0, history: true}, query: [kinds.string_value]}, " +
 		"resume: {field: after, set: {kinds.color: COLOR_GREEN, kinds.string_value: resumed, history: false}}"
 	for _, share := range []string{"share: false", "share: true"} {
@@ -137,8 +136,8 @@ func TestResumingOverrides(t *testing.T) {
 	}
 }
 
-// TestInclusiveCursorsWithoutOrder: where RPCs differ in their order, the cursor's own message need not be the first that is sent again. It
-// is left out whenever it comes, and nothing is missing before it.
+// If RPCs differ in their order, the cursor's own message need not be the first that is sent again. It is left out wherever it
+// comes, and nothing before it is lost.
 func TestInclusiveCursorsWithoutOrder(t *testing.T) {
 	for _, share := range []string{"share: true", "share: false"} {
 		t.Run(share, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// cursorRoutes are the ways in which a backend may take its cursors. id is that of event 3.
+// cursorRoutes are the ways in which a backend may take its cursors. id is the id of event 3.
 var cursorRoutes = []struct {
 	name, keys, id string
 	origin         origin
@@ -35,7 +35,7 @@ var cursorRoutes = []struct {
 	{"unordered", "event: {id: seq}, resume: {field: after, ordered: false}", "3", afterCursor},
 }
 
-// onCursors plays on each kind of cursor route.
+// onCursors runs a test on each kind of cursor route.
 func onCursors(t *testing.T, keys string, play func(t *testing.T, w *world, l *ledger, id string)) {
 	t.Helper()
 	for _, route := range cursorRoutes {
@@ -50,9 +50,8 @@ func onCursors(t *testing.T, keys string, play func(t *testing.T, w *world, l *l
 	}
 }
 
-// TestExactOverARestart: the bridge has no state that a client's id does not bring back, however the backend takes its
-// cursors; and what breaks behind the bridge is hidden.
-func TestExactOverARestart(t *testing.T) {
+// The bridge needs no state besides a client's id, however the backend takes its cursors. Failures of the backend are hidden.
+func TestResumingIsExactOverARestart(t *testing.T) {
 	onCursors(t, "", func(t *testing.T, w *world, l *ledger, id string) {
 		s := w.behind(1)
 		c := w.listen("/feed", ssetest.Options{Transport: s})
@@ -82,8 +81,7 @@ func TestExactOverARestart(t *testing.T) {
 	})
 }
 
-// TestResumeSet: what is set only when resuming is, and only then.
-func TestResumeSet(t *testing.T) {
+func TestResumeSetAppliesOnlyWhenResuming(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after, offset: 1, set: {limit: 7, kinds.string_value: x}}, request: {set: {topic: t}}"),
 		func(t *testing.T, w *world) {
 			c := w.listen("/feed", ssetest.Options{LastEventID: "41"})
@@ -99,9 +97,9 @@ func TestResumeSet(t *testing.T) {
 		})
 }
 
-// TestTwoBridges: a client that a balancer throws from one bridge to another every second for a minute, with no state
-// shared, has no hole and no double.
-func TestTwoBridges(t *testing.T) {
+// A balancer sends it to the other bridge every second for a minute. The bridges share no state. The client gets every event
+// once.
+func TestAClientAlternatesBetweenTwoBridges(t *testing.T) {
 	onCursors(t, "", func(t *testing.T, w *world, l *ledger, _ string) {
 		s := w.behind(2)
 		c := w.listen("/feed", ssetest.Options{Transport: s})
@@ -123,7 +121,7 @@ func TestTwoBridges(t *testing.T) {
 	})
 }
 
-// counts wants a client that has seen the events from first to last, each once and in order, and no gap.
+// counts checks that a client has the events from first to last, each once and in order, and no gap.
 func counts(t *testing.T, c *ssetest.Client, first, last int64) {
 	t.Helper()
 	seen := c.Snapshot()
@@ -142,9 +140,8 @@ func counts(t *testing.T, c *ssetest.Client, first, last int64) {
 	}
 }
 
-// TestRefusedCursor: a client with a cursor that the backend does not know any more hears a gap, and goes on; so do
-// clients whose RPC breaks.
-func TestRefusedCursor(t *testing.T) {
+// A client with a cursor that the backend no longer knows is sent a gap, and continues; so is one whose RPC breaks.
+func TestARefusedCursorIsAGap(t *testing.T) {
 	for _, test := range []struct {
 		name, keys string
 		inBand     bool
@@ -189,8 +186,8 @@ func TestRefusedCursor(t *testing.T) {
 	}
 }
 
-// TestForeignCursors: hardening. Ids that no backend can have sent are told as gaps, and the backend is not asked.
-func TestForeignCursors(t *testing.T) {
+// Hardening: the backend is not asked about ids that it cannot have sent.
+func TestForgedCursorsAreGaps(t *testing.T) {
 	for _, id := range []string{
 		"x", "1x", "0x10", "1.5", "1e3", "-", "+1", "01", "9223372036854775808", "-9223372036854775809", "1%20", "%31%00", "1~2~3x", "NaN",
 		strings.Repeat("9", 4000), "%0d%0adata: forged",
@@ -221,9 +218,8 @@ func TestForeignCursors(t *testing.T) {
 	}
 }
 
-// TestJoinOwn: each client without an id begins with the snapshot, from an RPC of its own, and goes on with the others; its
-// first block is no position.
-func TestJoinOwn(t *testing.T) {
+// Each client without an id gets the snapshot by an RPC of its own, and then shares the log. Its first block has no position.
+func TestJoinOwnBeginsWithTheSnapshot(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, join: own, request: {set: {history: true}}"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -247,9 +243,8 @@ func TestJoinOwn(t *testing.T) {
 	})
 }
 
-// TestJoinOwnOfALongSnapshot: the log waits for the client that opened it as an RPC of its own, and for the clients
-// that come later.
-func TestJoinOwnOfALongSnapshot(t *testing.T) {
+// The log retains its frames for the client that opened it with an RPC of its own, and for later clients.
+func TestALongSnapshotIsCompleteForEachClient(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, join: own, request: {set: {history: true}}, replay: {events: 3}"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -264,9 +259,8 @@ func TestJoinOwnOfALongSnapshot(t *testing.T) {
 	})
 }
 
-// TestNeverPlacedAtAnOwnRoute (rule 5): a client that is turned away without an id
-// has none.
-func TestNeverPlacedAtAnOwnRoute(t *testing.T) {
+// Rule 5: a client without an id gets none.
+func TestAClientThatIsAskedToReconnectFromAnOwnRouteKeepsNoID(t *testing.T) {
 	inWorld(t, "limits: {topics: 1}\n"+feedRoute("event: {id: seq}, resume: {field: after}, join: own, request: {query: true, set: {history: true}}"),
 		func(t *testing.T, w *world) {
 			l := newLedger()
@@ -287,8 +281,8 @@ func TestNeverPlacedAtAnOwnRoute(t *testing.T) {
 		})
 }
 
-// TestReconnectIsTheRoutes: which codes are hidden, and how often, is the route's to say.
-func TestReconnectIsTheRoutes(t *testing.T) {
+// It also decides how often.
+func TestTheRoutesReconnectDecidesWhichCodesAreHidden(t *testing.T) {
 	play := func(name, keys string, code codes.Code, want string, attempts int) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, reconnect: {"+keys+"}"), func(t *testing.T, w *world) {
@@ -323,8 +317,7 @@ func TestReconnectIsTheRoutes(t *testing.T) {
 	play("for ever", "attempts: 0", codes.Unavailable, "open 1", -1)
 }
 
-// TestStaleWhileReconnecting: after 5 s without an RPC clients hear stream-stale, new clients at once, and later
-// stream-live.
+// After 5 s without an RPC clients are sent stream-stale, new clients at once, and later stream-live.
 func TestStaleWhileReconnecting(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}"), func(t *testing.T, w *world) {
 		l := newLedger()
@@ -352,8 +345,8 @@ func TestStaleWhileReconnecting(t *testing.T) {
 	})
 }
 
-// TestCursorsShare: a cursor is no part of what keeps clients apart, and the field that takes it is closed.
-func TestCursorsShare(t *testing.T) {
+// A cursor is not part of the sharing key, and clients cannot set its field.
+func TestClientsWithDifferentCursorsShareAnRPC(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after, set: {limit: 7}}, request: {query: true}"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -389,9 +382,8 @@ func TestCursorsShare(t *testing.T) {
 	})
 }
 
-// TestCursorsOfAnotherUser: hardening. An id of one identity's stream finds nothing of it for another identity: the cursor
-// goes to the backend with the other's own metadata, and that decides.
-func TestCursorsOfAnotherUser(t *testing.T) {
+// Hardening: the backend gets the cursor with the metadata of the client that sends it, and decides.
+func TestACursorOfAnotherIdentityRevealsNothing(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, request: {metadata: [authorization]}"), func(t *testing.T, w *world) {
 		mine := w.listen("/feed", ssetest.Options{Header: http.Header{"Authorization": {"Bearer a"}}})
 		rpc := w.rpc()
@@ -414,9 +406,8 @@ func TestCursorsOfAnotherUser(t *testing.T) {
 	})
 }
 
-// TestAtCursorsCutAtEveryByte cuts a client's first connection after each byte of its first blocks; the bridge it comes back
-// to has never seen it.
-func TestAtCursorsCutAtEveryByte(t *testing.T) {
+// A client's first connection is cut after each byte of its first blocks. It reconnects to a bridge that has never seen it.
+func TestCutAtEveryByteOnRoutesWithCursors(t *testing.T) {
 	for _, keys := range []string{
 		"event: {id: seq}, resume: {field: after}, join: own", "event: {id: cursor, name: {oneof: body}}, resume: {field: kinds.string_value}, join: own",
 	} {

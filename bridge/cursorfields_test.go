@@ -52,7 +52,7 @@ func TestCursorFields(t *testing.T) {
 	}
 }
 
-// watchOf makes a server-streaming method whose messages have the given fields.
+// watchOf returns a server-streaming method whose request and messages have the given fields.
 func watchOf(t *testing.T, request, event string) protoreflect.MethodDescriptor {
 	t.Helper()
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{

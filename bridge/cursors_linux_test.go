@@ -27,8 +27,7 @@ func TestClientsWithAsManyCursorsAreSoonUpToDate(t *testing.T) {
 	}
 }
 
-// upToDateAfter returns how long it takes until all clients have what the
-// stream held when they came.
+// upToDateAfter returns the time until all clients have the events that the stream had when they connected.
 func upToDateAfter(t *testing.T, catchUps int) time.Duration {
 	t.Helper()
 	const clients, apart, history = 100, 8, 800

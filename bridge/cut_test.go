@@ -13,7 +13,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// history is a backend that sends each RPC all that its topic ever had, beginning with 1: three messages to begin with.
+// history is a backend that sends each RPC all messages of its topic, beginning with 1. A topic begins with three messages.
 type history struct {
 	changing
 
@@ -22,7 +22,7 @@ type history struct {
 
 func newHistory() *history { return &history{newChanging(), map[string]int64{}} }
 
-// publish adds messages and returns the seq of the newest one.
+// publish adds messages and returns the seq of the newest.
 func (h *history) publish(topic string, n int64) (newest int64) {
 	h.change(func() {
 		h.newest[topic] += n
@@ -53,8 +53,8 @@ func (h *history) watch(request *testv1.WatchRequest, stream grpc.ServerStreamin
 	}
 }
 
-// TestCutAtEveryByte cuts a client's first connection after each byte of its first blocks, lets it come back, and holds
-// what it saw against the one promise: between two gaps every message exactly once, in order.
+// A client's first connection is cut after each byte of its first blocks. It reconnects, and has, between two gaps, every message
+// exactly once and in order.
 func TestCutAtEveryByte(t *testing.T) {
 	for _, route := range []struct {
 		name, keys string
@@ -100,7 +100,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// TestCutAtEveryByteOfAGap does the same to a client whose id is of another life: its first block is a gap.
+// The client's id is of another bridge, so its first block is a gap.
 func TestCutAtEveryByteOfAGap(t *testing.T) {
 	const stranger = "ABCDEFGHIJKLMNOPQRSTUVWXYZ-5"
 	onBoth(t, "request: {query: true}", func(t *testing.T, w *world) {
@@ -125,8 +125,8 @@ func TestCutAtEveryByteOfAGap(t *testing.T) {
 	})
 }
 
-// keepsThePromise checks a client's events. The backend begins each RPC with 1, so 1 follows a gap, and is the first
-// event of a client that has known its place or found no other client on the topic.
+// keepsThePromise checks a client's events. The backend begins each RPC with 1, so 1 follows a gap, and is the first event of a
+// client that has known its position or found no other client on the topic.
 func keepsThePromise(t *testing.T, s ssetest.Snapshot, fromTheStart bool, newest int64) {
 	t.Helper()
 	next := int64(0) // 0: any

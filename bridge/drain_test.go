@@ -16,15 +16,15 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// probe asks the admin handler.
+// probe sends a request to the admin handler.
 func probe(b http.Handler, path string) (int, string) {
 	recorder := httptest.NewRecorder()
 	b.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
 	return recorder.Code, recorder.Body.String()
 }
 
-// TestDrain: not ready at once, served on for drain.delay, told evenly over drain.grace, and nothing is lost.
-func TestDrain(t *testing.T) {
+// The bridge is unready at once, serves for drain.delay, and asks its clients evenly over drain.grace.
+func TestDrainAsksAllClientsAndLosesNothing(t *testing.T) {
 	onBothWith(t, "drain: {delay: 5s, grace: 20s}", "request: {query: true}", func(t *testing.T, w *world) {
 		if code, text := probe(w.Bridge.Admin(), "/readyz"); code != http.StatusOK || text != "ready\n" {
 			t.Errorf("/readyz says %d %q", code, text)
@@ -90,7 +90,7 @@ func onBothWith(t *testing.T, top, keys string, play func(t *testing.T, w *world
 	}
 }
 
-// drained is a bridge that has drained: it turns every client away.
+// drained returns a bridge that has drained, and asks every client to reconnect.
 func drained(t *testing.T, w *world) {
 	t.Helper()
 	if err := w.Bridge.Drain(t.Context()); err != nil {
@@ -98,9 +98,8 @@ func drained(t *testing.T, w *world) {
 	}
 }
 
-// TestTurnedAway: a client of a bridge that drains is asked to come back, and keeps its place; docs/resuming.md, rule 6: no block
-// without an id comes first.
-func TestTurnedAway(t *testing.T) {
+// They keep their ids. Rule 6 of docs/resuming.md: no block without an id comes first.
+func TestADrainedBridgeAsksClientsToReconnect(t *testing.T) {
 	long := strings.Repeat("z", 9000)
 	for _, id := range []string{"", "~0", "5", "7~2", "a%7Eb", "ABCDEFGHIJKLMNOPQRSTUVWXYZ-5", "~ABCDEFGHIJKLMNOPQRSTUVWXYZ-5", "%", "é", long, strings.Repeat("~", 9000)} {
 		t.Run(id[:min(len(id), 30)], func(t *testing.T) {
@@ -147,8 +146,7 @@ func TestTurnedAway(t *testing.T) {
 	})
 }
 
-// TestDrainThatMayTakeNoLonger: when its context ends, streams are cut.
-func TestDrainThatMayTakeNoLonger(t *testing.T) {
+func TestDrainCutsStreamsWhenItsContextEnds(t *testing.T) {
 	inWorld(t, "drain: {delay: 5s, grace: 20s}\n"+feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		rpc, end := w.listenStuck()
 		fine := w.listen("/feed", ssetest.Options{})
@@ -169,9 +167,8 @@ func TestDrainThatMayTakeNoLonger(t *testing.T) {
 	})
 }
 
-// TestClose: clients are asked to come back, stuck ones are cut after a second, RPCs are cancelled, and later clients are
-// turned away.
-func TestClose(t *testing.T) {
+// Stuck clients are cut after a second, RPCs are cancelled, and later clients are asked to reconnect.
+func TestCloseAsksClientsToReconnect(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		rpc, end := w.listenStuck()
 		fine := w.listen("/feed", ssetest.Options{})
@@ -200,8 +197,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestCloseInTheMiddle: requests that wait for something end, too.
-func TestCloseInTheMiddle(t *testing.T) {
+func TestCloseEndsRequestsThatWait(t *testing.T) {
 	inWorld(t, feedRoute("open_grace: 60s"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -214,8 +210,8 @@ func TestCloseInTheMiddle(t *testing.T) {
 	})
 }
 
-// TestShed: over limits.topics newcomers are kept away for a while, and keep their place; idle topics make room first.
-func TestShed(t *testing.T) {
+// They keep their ids. Idle topics are evicted first.
+func TestClientsOverLimitsTopicsAreShed(t *testing.T) {
 	onBothWith(t, "limits: {topics: 2}", "request: {query: true}", func(t *testing.T, w *world) {
 		one := w.listen("/feed?topic=1", ssetest.Options{})
 		w.rpc().accept()
@@ -254,7 +250,7 @@ func TestShed(t *testing.T) {
 	})
 }
 
-// TestDrainDoesNotWaitForStalledClients: a stuck stream is cut a second after drain.grace, whatever its write_timeout.
+// A stuck stream is cut a second after drain.grace, whatever its write_timeout.
 func TestDrainDoesNotWaitForStalledClients(t *testing.T) {
 	inWorld(t, "drain: {delay: 5s, grace: 10s}\n"+feedRoute("write_timeout: 1m"), func(t *testing.T, w *world) {
 		rpc, end := w.listenStuck()

@@ -19,7 +19,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// endedWell wants the clean end of a body.
+// endedWell checks that a body has ended cleanly.
 func endedWell(t *testing.T, c *ssetest.Client) {
 	t.Helper()
 	if err := c.AwaitEnd(); err != io.EOF { //nolint:errorlint // exactly that is a clean end
@@ -27,9 +27,8 @@ func endedWell(t *testing.T, c *ssetest.Client) {
 	}
 }
 
-// TestFinalIDs: the last block's id is final, and a GET that comes back with it is answered 204, which makes an
-// EventSource stop.
-func TestFinalIDs(t *testing.T) {
+// The last block has a final id. A GET with it is answered 204, which makes an EventSource stop.
+func TestTheFinalIDIsAnswered204(t *testing.T) {
 	for _, test := range []struct {
 		name, keys string
 		messages   int64
@@ -88,8 +87,8 @@ func TestFinalIDs(t *testing.T) {
 	}
 }
 
-// TestFinalIDsThatNoBridgeWrote: an id that only ends as a final one does is no end. It is told as a gap like others that no bridge wrote.
-func TestFinalIDsThatNoBridgeWrote(t *testing.T) {
+// An id that only has the suffix of a final one is answered like any other that no bridge wrote.
+func TestForgedFinalIDsAreGaps(t *testing.T) {
 	for _, id := range []string{
 		"~end", "x~end", "%~end", "~0~end", "~end~end", "5~ABC~end", strings.Repeat("y", 8000) + "~end", sse.FinalID(strings.Repeat("y", 8000)), "6" + sse.FinalID("5"),
 	} {
@@ -106,9 +105,8 @@ func TestFinalIDsThatNoBridgeWrote(t *testing.T) {
 	}
 }
 
-// TestDone: the literal comes after OK only, and a client that has it has seen the
-// end.
-func TestDone(t *testing.T) {
+// A client that has it has seen the end.
+func TestDoneFollowsOnlyOK(t *testing.T) {
 	inWorld(t, feedRoute(`done: "[DONE]"`), func(t *testing.T, w *world) {
 		o := ssetest.Options{Literals: []string{"[DONE]"}}
 		c := w.listen("/feed", o)
@@ -134,8 +132,7 @@ func TestDone(t *testing.T) {
 	})
 }
 
-// TestTrailers: those that the route allows are shown, and no others.
-func TestTrailers(t *testing.T) {
+func TestOnlyAllowedTrailersAreShown(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		err  error
@@ -169,8 +166,7 @@ func TestTrailers(t *testing.T) {
 	})
 }
 
-// TestReopen: on_complete: reopen goes on by itself, and says what may be missing.
-func TestReopen(t *testing.T) {
+func TestOnCompleteReopenReportsWhatMayBeMissing(t *testing.T) {
 	onBoth(t, "on_complete: reopen", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -196,8 +192,7 @@ func TestReopen(t *testing.T) {
 	})
 }
 
-// TestBadMessage: a message that cannot be shown is a gap in its place, or the end.
-func TestBadMessage(t *testing.T) {
+func TestABadMessageIsAGapOrTheEnd(t *testing.T) {
 	large := strings.Repeat("x", 2000)
 	for _, test := range []struct {
 		name string
@@ -246,8 +241,8 @@ func TestBadMessage(t *testing.T) {
 	}
 }
 
-// TestStopIsOneIncident: where a bad message ends the stream, it is logged once, under the id that every client is told.
-func TestStopIsOneIncident(t *testing.T) {
+// It is logged once, under the id that every client gets.
+func TestABadMessageThatEndsTheStreamIsOneIncident(t *testing.T) {
 	for _, first := range []int64{0, 1} {
 		t.Run(fmt.Sprintf("after %d messages", first), func(t *testing.T) {
 			inWorld(t, feedRoute("on_bad_message: stop"), func(t *testing.T, w *world) {
@@ -272,7 +267,7 @@ func TestStopIsOneIncident(t *testing.T) {
 	}
 }
 
-// TestTrailersAreOfTheLastRPC: one that could not be opened has none.
+// An RPC that could not be opened has none.
 func TestTrailersAreOfTheLastRPC(t *testing.T) {
 	inWorld(t, feedRoute("trailers: [x-cost]"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
@@ -297,8 +292,8 @@ func unknownAnyAt(seq int64) *testv1.FeedEvent {
 	return event
 }
 
-// TestOverTheTransportsLimit: each RPC would meet such a message again, so it is the end.
-func TestOverTheTransportsLimit(t *testing.T) {
+// Each further RPC would receive it again.
+func TestAMessageOverTheTransportsLimitEndsTheStream(t *testing.T) {
 	onLimited := func(t *testing.T, keys string, play func(t *testing.T, w *world)) {
 		t.Helper()
 		inWorld(t, "limits: {message_bytes: 1KiB}\n"+feedRoute(keys), play)
@@ -325,8 +320,8 @@ func TestOverTheTransportsLimit(t *testing.T) {
 	})
 }
 
-// TestCursorTooLong: an id has at most 4 KiB, and a message with a longer one is told as a gap.
-func TestCursorTooLong(t *testing.T) {
+// An id has at most 4 KiB.
+func TestAMessageWithATooLongCursorIsAGap(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: cursor, data: {field: seq}}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		w.rpc().send(
@@ -346,9 +341,8 @@ func TestCursorTooLong(t *testing.T) {
 	})
 }
 
-// TestAFiniteStreamIsNotOpenedOverAndOver: an RPC without a cursor ends at once, while clients of different paces are parted in one at a
-// cursor. No further RPC without a cursor is opened in place of the one that has ended.
-func TestAFiniteStreamIsNotOpenedOverAndOver(t *testing.T) {
+// An RPC without a cursor ends at once, while slow clients are parted at a cursor. No further RPC without a cursor replaces it.
+func TestACompleteRPCWithoutACursorIsNotRepeated(t *testing.T) {
 	for name, end := range map[string]error{"OK": nil, "an error": status.Error(codes.NotFound, "the job is over")} {
 		t.Run(name, func(t *testing.T) {
 			const keys = "event: {id: seq}, resume: {field: after}, replay: {events: 64}, write_timeout: 10m, heartbeat: {every: 1h}"

@@ -15,8 +15,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// TestTheEventsPageListsTheCodes: docs/events.md says of each code what the bridge is tested to do.
-func TestTheEventsPageListsTheCodes(t *testing.T) {
+func TestTheEventsPageListsEachCode(t *testing.T) {
 	page, err := os.ReadFile("../docs/events.md")
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +35,8 @@ func TestTheEventsPageListsTheCodes(t *testing.T) {
 	}
 }
 
-// TestANegativeCode: grpc-go keeps a code without its sign, and clients read it with one.
-func TestANegativeCode(t *testing.T) {
+// grpc-go stores a code without its sign.
+func TestANegativeCodeKeepsItsSign(t *testing.T) {
 	m := backendtest.StartIntermediary(t, backend(t), nil)
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+m.Addr()+"'}}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
 		"  - {path: /feed, rpc: "+watch+", upstream: app}\n"), bridge.Options{})

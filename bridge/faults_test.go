@@ -16,7 +16,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// broadcast is a backend that sends each RPC the messages that are published while it runs, and none of before.
+// broadcast is a backend that sends each RPC the messages that are published while it runs, and no earlier ones.
 type broadcast struct {
 	changing
 
@@ -28,7 +28,7 @@ type broadcast struct {
 // publish adds messages.
 func (b *broadcast) publish(n int64) { b.change(func() { b.newest += n }) }
 
-// fail ends all RPCs that run.
+// fail ends all running RPCs.
 func (b *broadcast) fail(err error) {
 	b.change(func() {
 		for i := range b.opens {
@@ -67,9 +67,9 @@ func (b *broadcast) watch(_ *testv1.WatchRequest, stream grpc.ServerStreamingSer
 	}
 }
 
-// TestFaults plays random schedules of cuts, breaks, pauses and messages, and holds what each client saw against the
-// promise: between two gaps, every message exactly once, in order.
-func TestFaults(t *testing.T) {
+// Random schedules of cuts, failures, pauses and messages are played. Between two gaps each client has every message exactly
+// once and in order.
+func TestRandomFaultsLoseNothingBetweenGaps(t *testing.T) {
 	for _, keys := range []string{
 		"share: true", "join: held", "share: false", "event: {id: seq}", "event: {id: seq}, join: held", "on_complete: reopen",
 		"slow_client: skip", "max_age: 20s, heartbeat: {every: 3s, as: event}",
@@ -142,7 +142,7 @@ func playFaults(t *testing.T, w *world, random *rand.Rand) {
 	}
 }
 
-// exactlyOnce checks a client's record. Where it begins is its own business: it may have been cut before it knew its place.
+// exactlyOnce checks a client's events. The first may be any: the client may have been cut before it knew its position.
 func exactlyOnce(t *testing.T, i int, s ssetest.Snapshot, newest int64) {
 	t.Helper()
 	last, exact := int64(0), false

@@ -14,9 +14,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// A client of HTTP/2 that opens streams of ever new keys, waits for each to be accepted and resets it (G6) is held back,
-// and what it has opened costs little: few RPCs are left running, and others get in.
-func TestStreamsThatAreResetOnceAccepted(t *testing.T) {
+// It opens streams of ever new keys, waits for each to be accepted and resets it. Few RPCs are left running, and other clients
+// are served.
+func TestAnHTTP2ClientThatResetsAcceptedStreamsIsLimited(t *testing.T) {
 	for _, share := range []bool{true, false} {
 		t.Run(fmt.Sprintf("share %t", share), func(t *testing.T) {
 			inWorld(t, feedRoute(fmt.Sprintf("share: %t, event: {id: seq}, resume: {field: after}, request: {query: true}", share)), func(t *testing.T, w *world) {

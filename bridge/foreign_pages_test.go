@@ -17,10 +17,10 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// foreignFor is how long an intermediary answers in the backend's place.
+// foreignFor is the time for which an intermediary answers instead of the backend.
 const foreignFor = 3 * time.Second
 
-// defaultRoutes leave all that concerns reconnecting to the defaults.
+// defaultRoutes use the defaults of all reconnect keys.
 const defaultRoutes = `routes:
   - {path: /own, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app}
   - {path: /shared, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, share: true}
@@ -28,9 +28,8 @@ const defaultRoutes = `routes:
   - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}
 `
 
-// TestThreeSecondsOfForeignAnswersStopNoPage: with the default settings, an intermediary gives each of the foreign answers for
-// three seconds while all RPCs are lost and pages come. A page reconnects as an EventSource does: after the time that it was told,
-// and never again after any status but 200.
+// With the default settings, an intermediary sends each kind of foreign answer for three seconds while all RPCs are lost and pages
+// connect. A page reconnects as an EventSource does: after the time that it was given, and never after a status other than 200.
 func TestThreeSecondsOfForeignAnswersStopNoPage(t *testing.T) {
 	var stages []*foreignStage
 	for i, foreign := range backendtest.ForeignAnswers() {
@@ -116,7 +115,7 @@ func newForeignStage(t *testing.T, foreign backendtest.ForeignAnswer, authority 
 	return s
 }
 
-// begin has pages listen, and then loses all RPCs to the foreign answers.
+// begin connects pages, and then loses all RPCs to the foreign answers.
 func (s *foreignStage) begin(t *testing.T) {
 	t.Helper()
 	s.come(t)
@@ -132,7 +131,7 @@ func (s *foreignStage) begin(t *testing.T) {
 	s.back.Feed.Publish(&testv1.FeedEvent{Kind: "meanwhile"})
 }
 
-// come has a page come to each stream.
+// come connects a page to each stream.
 func (s *foreignStage) come(t *testing.T) {
 	t.Helper()
 	for _, path := range []string{"/own", "/shared", "/cursor"} {
@@ -140,7 +139,7 @@ func (s *foreignStage) come(t *testing.T) {
 	}
 }
 
-// follow has the pages do what an EventSource does when its connection ends.
+// follow does for the pages what an EventSource does when its connection ends.
 func (s *foreignStage) follow(t *testing.T) {
 	t.Helper()
 	for _, p := range s.pages {
@@ -164,7 +163,7 @@ func (s *foreignStage) follow(t *testing.T) {
 	}
 }
 
-// pass has the intermediary pass everything on again, after a look at what callers of a unary method are told.
+// pass makes the intermediary forward everything again, after a check of a unary call's answer.
 func (s *foreignStage) pass(t *testing.T) {
 	t.Helper()
 	checkIncident(t, s.gateway, do(t, http.MethodGet, s.gateway.URL+"/get", ""))
@@ -186,7 +185,7 @@ func (s *foreignStage) over() bool {
 	return true
 }
 
-// late is what the first page saw that is not up to date.
+// late describes the first page that is not up to date.
 func (s *foreignStage) late() string {
 	for _, p := range s.pages {
 		if !p.current {
@@ -196,7 +195,7 @@ func (s *foreignStage) late() string {
 	return "all are up to date by now"
 }
 
-// check looks at all that the pages were sent.
+// check checks all that the pages were sent.
 func (s *foreignStage) check(t *testing.T) {
 	t.Helper()
 	for _, p := range s.pages {

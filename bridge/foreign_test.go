@@ -16,7 +16,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// foreignRoutes hold an RPC that is lost, hand it back, and call a unary method.
+// foreignRoutes hide a lost RPC, ask clients to reconnect, and call a unary method.
 const foreignRoutes = `drain: {delay: 0s, grace: 0s}
 routes:
   - {path: /held, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms}}
@@ -25,8 +25,8 @@ routes:
   - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}
 `
 
-// TestAForeignAnswerEndsNoStream: an intermediary between the bridge and the backend answers in the backend's place for a
-// while. No EventSource may stop for that, and no page may be sent a byte of what the intermediary said.
+// An intermediary between the bridge and the backend answers in the backend's place for a while. No EventSource stops for that,
+// and no page is sent a byte of the intermediary's text.
 func TestAForeignAnswerEndsNoStream(t *testing.T) {
 	for _, transport := range []string{"clear", "TLS"} {
 		t.Run(transport, func(t *testing.T) {
@@ -112,7 +112,7 @@ func checkNoForeignWord(t *testing.T, text string) {
 	}
 }
 
-// awaitLogged waits for a text in the log, which is written by a goroutine of its own.
+// awaitLogged waits for a text in the log, which another goroutine writes.
 func awaitLogged(t *testing.T, log *logs, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), text); time.Sleep(time.Millisecond) {

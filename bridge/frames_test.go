@@ -20,7 +20,7 @@ func opened(id string) string { return "retry: N\nid: " + id + "\nevent: stream-
 // ended is the last block of a stream.
 func lastBlock(id string) string { return "id: " + id + "\nevent: stream-end\ndata: {}\n\n" }
 
-// TestBytesOfAStream holds whole streams, from the first byte to the last.
+// Whole streams are compared, from the first byte to the last.
 func TestBytesOfAStream(t *testing.T) {
 	note := &testv1.FeedEvent{Seq: 7, Kind: "tick", Body: &testv1.FeedEvent_Note{Note: &testv1.Note{Text: "a\nb"}}}
 	failed := &testv1.FeedEvent{Seq: 8, Body: &testv1.FeedEvent_Error{Error: "disk"}}
@@ -139,7 +139,7 @@ func TestBytesOfAStream(t *testing.T) {
 	}
 }
 
-// TestHeadOfAStream holds the head as it stands on the socket, where http.Client would tidy it up.
+// The head is compared as bytes on the socket, because http.Client changes it.
 func TestHeadOfAStream(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		conn, err := w.front.Dial(t.Context())
@@ -166,8 +166,8 @@ func TestHeadOfAStream(t *testing.T) {
 	})
 }
 
-// TestRetryIsSpread: clients that lost one bridge together do not come back together.
-func TestRetryIsSpread(t *testing.T) {
+// Clients that lost one bridge together do not reconnect together.
+func TestReconnectionTimesAreSpread(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		shortest, longest := time.Hour, time.Duration(0)
 		for range 200 {
@@ -183,8 +183,7 @@ func TestRetryIsSpread(t *testing.T) {
 	})
 }
 
-// TestFirstBytes says when the head and the first block go out.
-func TestFirstBytes(t *testing.T) {
+func TestWhenTheFirstBytesAreSent(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		act  func(c *rpc)
@@ -215,8 +214,7 @@ func TestFirstBytes(t *testing.T) {
 	}
 }
 
-// TestJoiningALiveTopicWaitsForNothing: the bytes of a second client go out at once.
-func TestJoiningALiveTopicWaitsForNothing(t *testing.T) {
+func TestAClientOfALiveTopicIsAnsweredAtOnce(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		first := w.listen("/feed", ssetest.Options{})
 		w.rpc().count(1, 3)

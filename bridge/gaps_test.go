@@ -89,9 +89,8 @@ var ways = []struct {
 	}, "expired", "expired client/client 1"},
 }
 
-// TestGapsOfAbsentClientsAreCountedApart: a gap that only a client's own absence causes is sent and counted apart from those of the
-// stream, for which alerts fire.
-func TestGapsOfAbsentClientsAreCountedApart(t *testing.T) {
+// Alerts fire only for gaps whose cause is the stream.
+func TestGapsOfAbsentClientsAreCountedSeparately(t *testing.T) {
 	for name, ids := range map[string]string{"positions": "", "cursors": "event: {id: seq}, "} {
 		for _, way := range ways {
 			t.Run(name+"/"+way.name, func(t *testing.T) {
@@ -114,7 +113,7 @@ func TestGapsOfAbsentClientsAreCountedApart(t *testing.T) {
 	}
 }
 
-// backend is the ledger that serves the world's RPCs.
+// backend returns the ledger that serves the world's RPCs.
 func (w *world) backend() *ledger {
 	if w.ledger == nil {
 		w.ledger = newLedger()
@@ -123,9 +122,8 @@ func (w *world) backend() *ledger {
 	return w.ledger
 }
 
-// TestMadeUpIDsFireNoAlert: an id that no bridge wrote is answered with forgotten, where a bridge can
-// tell.
-func TestMadeUpIDsFireNoAlert(t *testing.T) {
+// An id that no bridge wrote is answered with forgotten, if a bridge can recognize that.
+func TestForgedIDsFireNoAlert(t *testing.T) {
 	for _, keys := range []string{"", "event: {id: seq}", "event: {id: seq}, resume: {field: after}", "share: false"} {
 		for _, id := range []string{"~ABCDEFGHIJKLMNOPQRSTUVWXYZ-5", "~x", "ABC%zz", "7~x"} {
 			t.Run(keys+"/"+id, func(t *testing.T) {
@@ -141,9 +139,8 @@ func TestMadeUpIDsFireNoAlert(t *testing.T) {
 	}
 }
 
-// TestRefusedCursorsOfClients: a cursor that a client brings and the backend does not know is the client's own doing, unless the
-// bridge has just started; one that the bridge reopens an RPC at is not.
-func TestRefusedCursorsOfClients(t *testing.T) {
+// It is not if the bridge has just started, or if the bridge reopens an RPC at the cursor.
+func TestARefusedCursorIsTheClientsFault(t *testing.T) {
 	route := feedRoute("event: {id: seq}, resume: {field: after}, replay: {events: 2}")
 	t.Run("a client's", func(t *testing.T) {
 		inWorld(t, route, func(t *testing.T, w *world) {

@@ -23,7 +23,7 @@ import (
 	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
 
-// ask makes a request with an Accept-Encoding, or with none, and leaves the body unread.
+// ask sends a request with an Accept-Encoding, or with none, and does not read the body.
 func ask(t *testing.T, method, url, accept string, h2c bool) *http.Response {
 	t.Helper()
 	transport := &http.Transport{DisableCompression: true, Protocols: protocols(!h2c, h2c)}
@@ -83,7 +83,7 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-// readAs decodes a body; its checksum is looked at.
+// readAs decodes a body, and checks its checksum.
 func readAs(t *testing.T, body io.Reader, encoding string) string {
 	t.Helper()
 	buffered := bufio.NewReader(body)
@@ -162,7 +162,7 @@ func (o *oneByOne) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// withGaps is a stream each 17th event of which cannot be shown.
+// withGaps is a stream in which each 17th event cannot be shown.
 type withGaps struct {
 	grpc.ServerStreamingServer[testv1.FeedEvent]
 }
@@ -175,8 +175,8 @@ func (g withGaps) Send(event *testv1.FeedEvent) error {
 	return g.ServerStreamingServer.Send(event)
 }
 
-// TestGzipInChromium: the browser sees each event before the next one is sent, whenever it came: nothing is held back, in its
-// decoder neither, whatever blocks of a client's own stand in between.
+// The browser has each event before the next one is sent, also with blocks of the client's own in between: neither the bridge nor
+// the browser's decoder delays one.
 func TestGzipInChromium(t *testing.T) {
 	const last = 150
 	b := backend(t)
@@ -213,8 +213,8 @@ func TestGzipInChromium(t *testing.T) {
 	}
 }
 
-// listeningOneByOne opens a stream now and then, waits for heartbeats now and then, and asks for an event when all have seen
-// the one before.
+// listeningOneByOne is the script of the page. It opens a stream now and then, waits for heartbeats now and then, and asks for an
+// event when all streams have the one before.
 const listeningOneByOne = `(async () => {
 	const clients = [], last = %d;
 	let heard = () => {};

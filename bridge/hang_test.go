@@ -17,7 +17,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// permissive has a backend take PINGs at any pace.
+// permissive makes a backend accept PINGs at any rate.
 func permissive() backendtest.Option {
 	return backendtest.WithServerOptions(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 1, PermitWithoutStream: true}))
 }

@@ -28,8 +28,8 @@ type gateway struct {
 	Log    *logs
 }
 
-// start serves a configuration of one upstream, app, at the backend's address;
-// routes is the YAML under "routes:", indented by two.
+// start serves a configuration with one upstream, app, at the backend's address. routes is the YAML under "routes:", indented by
+// two.
 func start(t *testing.T, target, routes string) *gateway {
 	t.Helper()
 	return startWith(t, parse(t, "upstreams:\n  app: {target: '"+target+"'}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+routes), bridge.Options{})
@@ -70,20 +70,20 @@ func parse(t testing.TB, text string) config.Config {
 	return file.Config
 }
 
-// backend runs the test backend.
+// backend starts the test backend.
 func backend(t *testing.T, opts ...backendtest.Option) *backendtest.Backend {
 	t.Helper()
 	return backendtest.Start(t, opts...)
 }
 
-// reply is a response read to its end.
+// reply is a response that was read completely.
 type reply struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// do sends a request; headers come in pairs.
+// do sends a request. headers are pairs of a name and a value.
 func do(t *testing.T, method, url, body string, headers ...string) reply {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -108,14 +108,14 @@ func do(t *testing.T, method, url, body string, headers ...string) reply {
 	return reply{response.StatusCode, response.Header, string(text)}
 }
 
-// logs keeps what bridges log.
+// logs has the lines that bridges log.
 type logs struct {
 	mu      sync.Mutex
 	text    strings.Builder
 	bridges []*bridge.Bridge
 }
 
-// of has String wait for the lines of a bridge that are on their way.
+// of makes String wait until the lines of a bridge are written.
 func (l *logs) of(b *bridge.Bridge) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,10 +16,10 @@ import (
 
 const mebibyte = 1 << 20
 
-// addressesOf is X-Forwarded-For with so many entries.
+// addressesOf returns an X-Forwarded-For with n entries.
 func addressesOf(n int) string { return strings.Repeat("10.0.0.1, ", n-1) + "10.0.0.1" }
 
-// hostileHeads are requests that cost only their sender.
+// hostileHeads are requests that must be costly only to their sender.
 func hostileHeads() map[string]func(r *http.Request) {
 	return map[string]func(r *http.Request){
 		"many headers": func(r *http.Request) {
@@ -40,7 +40,7 @@ func hostileHeads() map[string]func(r *http.Request) {
 	}
 }
 
-// TestHostileHeadsAreRefused: by the server or the bridge, with a status, before anything is held for them.
+// The server or the bridge refuses them with a status, before anything is opened for them.
 func TestHostileHeadsAreRefused(t *testing.T) {
 	b := backend(t)
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\ntrusted_proxies: [10.0.0.0/8, 127.0.0.0/8]\n"+
@@ -79,8 +79,8 @@ func TestHostileHeadsAreRefused(t *testing.T) {
 	ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}).AwaitEvents(1)
 }
 
-// TestHostileHeadsWhereTheyAreAllowed: with limits that let them in they are answered, by bytes that they cannot blow up.
-func TestHostileHeadsWhereTheyAreAllowed(t *testing.T) {
+// They cannot make the answer large.
+func TestHostileHeadsUnderHighLimitsAreAnswered(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		for name, spoil := range hostileHeads() {
 			t.Run(fmt.Sprintf("%s, full %v", name, full), func(t *testing.T) {
@@ -107,9 +107,8 @@ func TestHostileHeadsWhereTheyAreAllowed(t *testing.T) {
 	}
 }
 
-// TestSlowBodies: a client that does not send the body is refused in time, and holds no client's slot meanwhile. There are
-// no more of such requests than there may be clients; the others are turned away at once.
-func TestSlowBodies(t *testing.T) {
+// Meanwhile they take no stream slot. There are no more of them than limits.clients; further ones are refused at once.
+func TestSlowBodiesAreRefusedInTime(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("h2c %v", h2), func(t *testing.T) {
 			const slow, places = 20, 5

@@ -38,8 +38,7 @@ routes:
   - {path: "/put/{name}", rpc: ssebridge.test.v1.FeedService/Put, upstream: app, methods: [POST], request: {body: false}}
 `
 
-// TestRequests is how requests are answered that open no stream.
-func TestRequests(t *testing.T) {
+func TestRequestsThatOpenNoStream(t *testing.T) {
 	long := strings.Repeat("x", 2000)
 	for _, test := range []struct {
 		method, path, body string
@@ -141,7 +140,7 @@ func wantJSON(got string) string {
 		`"fieldViolations":[{"field":"content-type","description":"` + message + `"}]}]}`
 }
 
-// sameJSON compares two documents, whatever the order of their keys.
+// sameJSON compares two documents regardless of the order of their keys.
 func sameJSON(t *testing.T, got, want string) bool {
 	t.Helper()
 	if want == "" || got == "" {
@@ -150,8 +149,8 @@ func sameJSON(t *testing.T, got, want string) bool {
 	return canonicalJSON(t, got) == canonicalJSON(t, want)
 }
 
-// TestHeadOfHEAD: what a GET would begin with, and nothing is opened, whatever id it comes with.
-func TestHeadOfHEAD(t *testing.T) {
+// It opens nothing, whatever its id.
+func TestHEADHasTheHeadOfAGET(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		stream := w.do(http.MethodHead, "/feeds/a", "", "Last-Event-ID", sse.FinalID("x"))
 		if stream.Header.Get("Content-Type") != "text/event-stream" || stream.Header.Get("Cache-Control") != "no-cache, no-store, no-transform" {
@@ -164,9 +163,8 @@ func TestHeadOfHEAD(t *testing.T) {
 	})
 }
 
-// TestHTTP10: a client of HTTP/1.0 is served close-delimited, by the same bytes, and the log says once how to do
-// better.
-func TestHTTP10(t *testing.T) {
+// The body has the same bytes. The log names, once, how to use HTTP/1.1.
+func TestHTTP10IsServedUntilTheConnectionCloses(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		var bodies []string
 		for range 3 {
@@ -206,8 +204,8 @@ func TestHTTP10(t *testing.T) {
 	})
 }
 
-// TestSlowBody: hardening. A client that sends its body for ever is cut, and holds neither a topic nor an RPC.
-func TestSlowBody(t *testing.T) {
+// Hardening: it takes neither a topic nor an RPC.
+func TestAnEndlessBodyIsCut(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		conn, err := w.front.Dial(t.Context())
 		if err != nil {
@@ -254,9 +252,8 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestLateBody: a client that takes its time within the limit is served, and for as long as
-// it listens.
-func TestLateBody(t *testing.T) {
+// Its deadline does not affect the stream.
+func TestABodyWithinItsTimeIsServed(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		body, writer := io.Pipe()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://bridge/feeds/a", body)
@@ -292,8 +289,7 @@ func TestLateBody(t *testing.T) {
 	})
 }
 
-// TestH2C: HTTP/2 in clear, many streams on one connection.
-func TestH2C(t *testing.T) {
+func TestManyStreamsShareAnH2CConnection(t *testing.T) {
 	onBoth(t, "methods: [GET, POST]", func(t *testing.T, w *world) {
 		get := w.listen("/feed", ssetest.Options{H2C: true})
 		rpc := w.rpc()
@@ -315,8 +311,7 @@ func TestH2C(t *testing.T) {
 	})
 }
 
-// TestUnary are the ways in which a unary answer can go wrong.
-func TestUnary(t *testing.T) {
+func TestUnaryAnswers(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		w.Stage.get = func(_ context.Context, request *testv1.GetRequest) (*testv1.GetResponse, error) {
 			switch request.GetName() {
@@ -345,8 +340,7 @@ func TestUnary(t *testing.T) {
 	})
 }
 
-// TestUnaryIsCancelled: the call ends with its client.
-func TestUnaryIsCancelled(t *testing.T) {
+func TestAUnaryCallEndsWithItsClient(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		began, ended := make(chan struct{}), make(chan struct{})
 		w.Stage.put = func(ctx context.Context, _ *testv1.PutRequest) (*testv1.PutResponse, error) {
@@ -377,9 +371,8 @@ func TestUnaryIsCancelled(t *testing.T) {
 	})
 }
 
-// TestNotFlushable: behind a middleware that hides what a stream needs, the operator is told what to mend, and no stream is
-// begun that could not be kept.
-func TestNotFlushable(t *testing.T) {
+// No stream begins, because it could not be sent.
+func TestAMiddlewareThatHidesFlushIsLogged(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		type onlyWriter struct{ http.ResponseWriter }
 		code, text := probe(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -431,7 +424,7 @@ func TestAWriteTimeoutThatCannotBeLiftedIsLogged(t *testing.T) {
 	}
 }
 
-// onlyFlushes is what some middlewares make of a ResponseWriter.
+// onlyFlushes is a ResponseWriter as some middlewares wrap it.
 type onlyFlushes struct {
 	http.ResponseWriter
 	http.Flusher

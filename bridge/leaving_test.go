@@ -23,8 +23,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// page is a browser's page on a bridge that is embedded in a server of net/http:
-// its streams share a connection of HTTP/2.
+// page is a browser's page on a bridge that is embedded in a net/http server. Its streams share an HTTP/2 connection.
 type page struct {
 	t      *testing.T
 	bridge *bridge.Bridge
@@ -33,8 +32,7 @@ type page struct {
 	dials  atomic.Int32
 }
 
-// onFramed runs a test over HTTP/2 in clear and by TLS, with a stream at a
-// ledger of ten events.
+// onFramed runs a test over HTTP/2, in clear and by TLS, with a stream at a ledger of ten events.
 func onFramed(t *testing.T, settings, keys string, play func(t *testing.T, p *page)) {
 	t.Helper()
 	for name, secure := range map[string]bool{"h2c": false, "TLS": true} {
@@ -78,7 +76,7 @@ func onFramed(t *testing.T, settings, keys string, play func(t *testing.T, p *pa
 	}
 }
 
-// listen opens a stream at an event and waits for the rest.
+// listen opens a stream at an event and waits for the further ones.
 func (p *page) listen(after int) *ssetest.Client {
 	p.t.Helper()
 	c := ssetest.Connect(p.t, p.url, ssetest.Options{Transport: p.web, LastEventID: strconv.Itoa(after)})
@@ -86,7 +84,7 @@ func (p *page) listen(after int) *ssetest.Client {
 	return c
 }
 
-// askedFor waits until a client is asked to reconnect, and returns when it is to.
+// askedFor waits until a client is asked to reconnect, and returns its reconnection time.
 func (p *page) askedFor(c *ssetest.Client, reason string) time.Duration {
 	p.t.Helper()
 	c.Await("stream-retry", func(s ssetest.Snapshot) bool { return s.Ended != nil })

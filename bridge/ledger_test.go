@@ -19,9 +19,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// ledger is a backend that keeps the cursor promise: event n carries n as its seq, and in each kind of cursor. An RPC
-// begins after the cursor that its request has, in whichever field; without one with the history where the request wants
-// it, else with what is to come.
+// ledger is a backend that keeps the promise of cursors: event n has the seq n, and n in each kind of cursor. An RPC begins after
+// the cursor in its request, in any of the cursor fields. Without one it begins with the history, if the request asks for it, else
+// with the next event.
 type ledger struct {
 	// Set before the first request.
 	origin  origin
@@ -41,7 +41,7 @@ type ledger struct {
 	most     int // at once
 }
 
-// origin is which event an RPC at a cursor begins with.
+// origin is the first event of an RPC at a cursor.
 type origin int
 
 const (
@@ -53,7 +53,7 @@ var errTooOld = errors.New("the cursor is too old")
 
 func newLedger() *ledger { return &ledger{changing: newChanging()} }
 
-// publish adds events and lets them get as far as they will.
+// publish adds events and waits until they are delivered.
 func (l *ledger) publish(n int64) {
 	for range n {
 		l.change(func() { l.newest++ })
@@ -61,10 +61,10 @@ func (l *ledger) publish(n int64) {
 	}
 }
 
-// trim forgets the events up to one.
+// trim removes the events up to one.
 func (l *ledger) trim(last int64) { l.change(func() { l.trimmed = last }) }
 
-// fails ends all RPCs, and those to come, until it is told nil.
+// fails ends all RPCs, and later ones, until it is called with nil.
 func (l *ledger) fails(err error) { l.change(func() { l.down = err }) }
 
 // opened returns the requests so far.
@@ -74,14 +74,14 @@ func (l *ledger) opened() []*testv1.WatchRequest {
 	return append([]*testv1.WatchRequest(nil), l.requests...)
 }
 
-// now returns how many RPCs run, and the most that ever did.
+// now returns how many RPCs run, and the highest number so far.
 func (l *ledger) now() (running, most int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.running, l.most
 }
 
-// event is the event with a number, in a backend's handwriting.
+// event returns event n.
 func (l *ledger) event(n int64) *testv1.FeedEvent {
 	return &testv1.FeedEvent{
 		Seq: n, Cursor: "~" + strconv.FormatInt(n, 10) + "%", Token: []byte{0xff, byte(n >> 8), byte(n)},
@@ -89,7 +89,7 @@ func (l *ledger) event(n int64) *testv1.FeedEvent {
 	}
 }
 
-// after returns the number that a request's cursor has; 0: it has none.
+// after returns the cursor of a request as a number, 0 if it has none.
 func after(request *testv1.WatchRequest) int64 {
 	kinds := request.GetKinds()
 	switch {
@@ -104,7 +104,7 @@ func after(request *testv1.WatchRequest) int64 {
 	return kinds.GetTimestamp().GetSeconds()
 }
 
-// begin notes an RPC and returns the number of its first event.
+// begin adds an RPC and returns the number of its first event.
 func (l *ledger) begin(request *testv1.WatchRequest) (next int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -168,7 +168,7 @@ func (l *ledger) watch(request *testv1.WatchRequest, stream grpc.ServerStreaming
 	}
 }
 
-// sites are bridges of one configuration before one backend, and the way to them that a balancer would choose.
+// sites are bridges of one configuration in front of one backend, and a balancer that the test controls.
 type sites struct {
 	w   *world
 	all []*bridge.Bridge
@@ -196,7 +196,7 @@ func (s *sites) start(i int) {
 	s.w.Cleanup(s.web[i].CloseIdleConnections)
 }
 
-// restart ends a bridge, and runs another one in its place.
+// restart closes a bridge, and runs another one in its place.
 func (s *sites) restart(i int) {
 	s.w.Helper()
 	if err := s.all[i].Close(); err != nil {
@@ -206,7 +206,7 @@ func (s *sites) restart(i int) {
 	s.start(i)
 }
 
-// RoundTrip goes to the bridge that the test has chosen.
+// RoundTrip sends the request to the bridge that the test has chosen.
 func (s *sites) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.web[s.to.Load()].RoundTrip(r)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// eventually looks again and again, for what nothing tells of.
+// eventually polls a condition that notifies of no change.
 func eventually(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	each := time.NewTicker(time.Millisecond)
@@ -30,7 +30,7 @@ func eventually(tb testing.TB, what string, done func() bool) {
 	}
 }
 
-// from is a transport whose connections come from an address of this machine.
+// from returns a transport whose connections come from an address of this machine.
 func from(tb testing.TB, addr string, h2 bool) *http.Transport {
 	tb.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}}
@@ -39,7 +39,7 @@ func from(tb testing.TB, addr string, h2 bool) *http.Transport {
 	return transport
 }
 
-// rush is many clients that want to listen, where there are fewer places.
+// rush is a number of clients that want to listen, with fewer slots than clients.
 type rush struct {
 	tb    testing.TB
 	g     *gateway
@@ -52,7 +52,7 @@ type rush struct {
 	leave chan struct{}
 }
 
-// come brings a client until it has been served.
+// come runs a client until it has been served.
 func (c *rush) come(ctx context.Context, transport http.RoundTripper, id string) {
 	for !c.try(ctx, transport, id) {
 		c.shed.Add(1)
@@ -66,7 +66,7 @@ func (c *rush) come(ctx context.Context, transport http.RoundTripper, id string)
 	}
 }
 
-// try reports whether a client got a place. It kept it until it was asked to leave.
+// try reports whether a client got a slot. It kept the slot until it was asked to leave.
 func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -112,7 +112,7 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 	return true
 }
 
-// glance is a client that goes as soon as it has come, maybe sooner.
+// glance is a client that leaves as soon as it has connected, or sooner.
 func (c *rush) glance(ctx context.Context, transport http.RoundTripper) {
 	ctx, cancel := context.WithCancel(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.g.URL+"/feed", http.NoBody)
@@ -131,8 +131,8 @@ func (c *rush) glance(ctx context.Context, transport http.RoundTripper) {
 	}
 }
 
-// TestClientsComeAndGoAtTheLimit: 200 clients at 50 slots, taken over by the shard, or in clear HTTP/2, or both. There are never
-// more, each is served in the end, a shed client gets the right bytes, and no slot is lost.
+// 200 clients share 50 slots, served by the shard, over clear HTTP/2, or both. There are never more than 50 at once, each is
+// served in the end, a shed client gets the right bytes, and no slot is lost.
 func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 	const clients, places = 200, 50
 	for name, h2s := range map[string][]bool{"HTTP/1.1": {false}, "h2c": {true}, "both": {false, true}} {
@@ -164,9 +164,8 @@ func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 	}
 }
 
-// TestClientsPerIP: each address has its own slots, over whatever it comes, and there is one line about a proxy that
-// is not in trusted_proxies.
-func TestClientsPerIP(t *testing.T) {
+// They count over all transports. A proxy that is missing in trusted_proxies is logged once.
+func TestEachAddressHasItsOwnSlots(t *testing.T) {
 	b := backend(t)
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
 		limited("clients_per_ip: 2", "open_grace: 0s")), bridge.Options{})
@@ -198,8 +197,8 @@ func TestClientsPerIP(t *testing.T) {
 	}
 }
 
-// TestClientsPerIPBehindAProxy: the clients of a proxy that is trusted are told apart; IPv6 by its /64.
-func TestClientsPerIPBehindAProxy(t *testing.T) {
+// IPv6 addresses count by their /64.
+func TestClientsOfATrustedProxyHaveTheirOwnSlots(t *testing.T) {
 	b := backend(t)
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\ntrusted_proxies: [127.0.0.0/8]\n"+
 		limited("clients_per_ip: 1", "open_grace: 0s")), bridge.Options{})
@@ -237,7 +236,7 @@ func TestClientsPerIPBehindAProxy(t *testing.T) {
 	eventually(t, "the line about the proxy", func() bool { return strings.Count(g.Log.String(), "address=127.0.0.9") == 1 })
 }
 
-// TestClientsThatWaitForTheSchemaAreCounted: they hold connections as others do.
+// They have connections like others.
 func TestClientsThatWaitForTheSchemaAreCounted(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

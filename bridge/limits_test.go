@@ -17,14 +17,14 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// limited is a configuration of one route, /feed, and its limits.
+// limited is a configuration with one route, /feed, and limits.
 func limited(limits, keys string) string {
 	return "limits: {" + limits + "}\n" + feedRoute(strings.Trim("request: {query: true}, "+keys, ", "))
 }
 
 var shedding = regexp.MustCompile(`^(?:: ok\nretry: \d+\n|retry: \d+\nid: ([!-~]+)\nevent: stream-open\ndata: \{\}\n\n)retry: (\d+)\nevent: stream-retry\ndata: \{"reason":"shed"\}\n\n$`)
 
-// wantShed wants an answer of exactly the bytes by which a client is asked to come back later; id is what they repeat.
+// wantShed expects exactly the bytes that ask a client to come back later. id is the id that they repeat.
 func wantShed(tb testing.TB, got reply, id string) {
 	tb.Helper()
 	match := shedding.FindStringSubmatch(got.Body)
@@ -37,7 +37,7 @@ func wantShed(tb testing.TB, got reply, id string) {
 	}
 }
 
-// wantShedStatus wants what a client gets that prefers a status.
+// wantShedStatus expects the answer of a shed client that prefers a status.
 func wantShedStatus(tb testing.TB, got reply) {
 	tb.Helper()
 	after, err := strconv.Atoi(got.Header.Get("Retry-After"))
@@ -46,8 +46,8 @@ func wantShedStatus(tb testing.TB, got reply) {
 	}
 }
 
-// TestShedBytes: a client that is shed hears so in band and keeps its place, whatever the limit and the route.
-func TestShedBytes(t *testing.T) {
+// It is asked in band to reconnect, and keeps its id, whatever the limit and the route.
+func TestBytesOfAShedClient(t *testing.T) {
 	const epochID = "ABCDEFGHIJKLMNOPQRSTUVWXYZ-5"
 	for name, limits := range map[string]string{"clients": "clients: 1", "clients_per_ip": "clients_per_ip: 1", "topics": "topics: 1"} {
 		for route, test := range map[string]struct{ keys, id, want string }{
@@ -84,7 +84,7 @@ func TestShedBytes(t *testing.T) {
 	}
 }
 
-// TestShedIsLoggedOnceAMinute: operators are told which limit it is, and not for each client.
+// The line names the limit. There is not one for each client.
 func TestShedIsLoggedOnceAMinute(t *testing.T) {
 	inWorld(t, limited("clients: 1", ""), func(t *testing.T, w *world) {
 		w.listen("/feed", ssetest.Options{})
@@ -104,9 +104,8 @@ func TestShedIsLoggedOnceAMinute(t *testing.T) {
 	})
 }
 
-// TestSeatsAreGivenBack: however a stream ends, or does not begin, its slot is free afterwards; and a request that needs
-// none gets its answer while no slot is free.
-func TestSeatsAreGivenBack(t *testing.T) {
+// A slot is free after a stream's end or failure, of every kind. A request that needs no slot is answered while none is free.
+func TestSlotsAreReturned(t *testing.T) {
 	refused := status.Error(codes.PermissionDenied, "not you")
 	for name, test := range map[string]struct {
 		keys string
@@ -159,8 +158,8 @@ func TestSeatsAreGivenBack(t *testing.T) {
 	}
 }
 
-// TestBadRequestsHoldNoSeat: nor do those whose body is on its way.
-func TestBadRequestsHoldNoSeat(t *testing.T) {
+// Nor do requests whose body is not complete.
+func TestBadRequestsTakeNoSlot(t *testing.T) {
 	inWorld(t, limited("clients: 2", ""), func(t *testing.T, w *world) {
 		for _, path := range []string{"/feed?nothing=1", "/feed?topic=a&limit=x", "/nowhere"} {
 			if got := w.do(http.MethodGet, path, ""); got.Status < 400 {
@@ -173,8 +172,7 @@ func TestBadRequestsHoldNoSeat(t *testing.T) {
 	})
 }
 
-// TestUnaryCallsInAFullHouse: a page that has a stream can call.
-func TestUnaryCallsInAFullHouse(t *testing.T) {
+func TestUnaryCallsAreServedWhileAllSlotsAreTaken(t *testing.T) {
 	const settings = "limits: {clients: 1}\nroutes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: true}\n" +
 		"  - {path: '/things/{name}', rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n"
 	inWorld(t, settings, func(t *testing.T, w *world) {
@@ -188,8 +186,8 @@ func TestUnaryCallsInAFullHouse(t *testing.T) {
 	})
 }
 
-// TestReloadedLimitsHoldAtOnce: no client has to go, and none comes in above them.
-func TestReloadedLimitsHoldAtOnce(t *testing.T) {
+// No client has to leave, and none is admitted above them.
+func TestReloadedLimitsApplyAtOnce(t *testing.T) {
 	for _, limit := range []string{"clients", "clients_per_ip"} {
 		t.Run(limit, func(t *testing.T) {
 			is := func(n int) string { return limited(fmt.Sprintf("%s: %d", limit, n), "") }
@@ -237,9 +235,8 @@ func TestReloadedLimitsHoldAtOnce(t *testing.T) {
 	}
 }
 
-// TestOpensPerIP: an address opens so many topics at once and then so many a second; a client that joins a running
-// topic is let in.
-func TestOpensPerIP(t *testing.T) {
+// A client that joins a running topic is admitted.
+func TestOpensPerIPLimitsNewTopics(t *testing.T) {
 	for name, test := range map[string]struct {
 		keys string
 		id   func(i int) string
@@ -275,8 +272,8 @@ func TestOpensPerIP(t *testing.T) {
 	}
 }
 
-// TestReturningClientsOpenNothing: a client that finds its topic lingering, or broken, opens none.
-func TestReturningClientsOpenNothing(t *testing.T) {
+// Nor is one to a broken topic.
+func TestAReconnectToALingeringTopicIsNoOpen(t *testing.T) {
 	for _, share := range []string{"true", "false"} {
 		t.Run("share "+share, func(t *testing.T) {
 			inWorld(t, limited("opens_per_ip: 1", "open_grace: 0s, share: "+share), func(t *testing.T, w *world) {
@@ -298,9 +295,7 @@ func TestReturningClientsOpenNothing(t *testing.T) {
 	}
 }
 
-// TestDrainOfAFullHouse: a client that comes while clients leave is not turned away
-// for long.
-func TestDrainOfAFullHouse(t *testing.T) {
+func TestADrainFreesSlotsForNewClients(t *testing.T) {
 	inWorld(t, "drain: {delay: 0s, grace: 20s}\n"+limited("clients: 2", ""), func(t *testing.T, w *world) {
 		for range 2 {
 			w.listen("/feed", ssetest.Options{})
