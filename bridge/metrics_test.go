@@ -33,7 +33,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// scrape reads all metrics: by name{label="value",…} with the labels sorted, a histogram's by its count.
+// scrape returns all metrics by name{label="value",…}, with sorted labels. A histogram has its count.
 func scrape(tb testing.TB, b *bridge.Bridge) map[string]float64 {
 	tb.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -62,7 +62,7 @@ func seriesName(name string, m *dto.Metric) string {
 	return name + "{" + strings.Join(labels, ",") + "}"
 }
 
-// moved is what differs between two scrapes, gauges by their newer value; times and lags left out.
+// moved returns the differences between two scrapes, without times and lags. A gauge has its newer value.
 func moved(before, after map[string]float64) map[string]float64 {
 	found := map[string]float64{}
 	for name, value := range after {
@@ -78,7 +78,7 @@ func moved(before, after map[string]float64) map[string]float64 {
 	return found
 }
 
-// TestMetricsAreDocumented: docs/metrics.md has each metric with its type and its labels, and none that there is not.
+// docs/metrics.md has each metric with its type and its labels, and no others.
 func TestMetricsAreDocumented(t *testing.T) {
 	text, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
@@ -119,7 +119,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			slices.Sort(sorted)
 			documented[name] = kind + " " + strings.Join(sorted, ", ")
 		}
-		for name := range documented { // TestClientCertificateOfAnUpstreamIsMeasured has these
+		for name := range documented { // TestTheClientCertificateOfAnUpstreamHasMetrics has these
 			if strings.HasPrefix(name, "ssebridge_upstream_certificate_") && present[name] == "" {
 				present[name] = documented[name]
 			}
@@ -138,9 +138,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestSeriesAreThereFromTheStart, and traffic, be it hostile, adds none: whatever clients and backends send, memory and
-// Prometheus are safe.
-func TestSeriesAreThereFromTheStart(t *testing.T) {
+// Traffic adds none, even if it is hostile, so that it cannot fill the memory of Prometheus.
+func TestSeriesExistFromTheStart(t *testing.T) {
 	inWorld(t, feedRoute("request: {query: true}"), func(t *testing.T, w *world) {
 		before := slices.Sorted(maps.Keys(scrape(t, w.Bridge)))
 		for i := range 20 {
@@ -162,8 +161,8 @@ func TestSeriesAreThereFromTheStart(t *testing.T) {
 	})
 }
 
-// TestMetricsTellTheStory of a few clients, number by number.
-func TestMetricsTellTheStory(t *testing.T) {
+// Each number is checked.
+func TestMetricsOfAFewClients(t *testing.T) {
 	inWorld(t, feedRoute("replay: {events: 3}"), func(t *testing.T, w *world) {
 		start := scrape(t, w.Bridge)
 		step := func(name string, want map[string]float64) {
@@ -239,7 +238,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 	})
 }
 
-// TestShedClientsAreCountedByReason: the stream of a client without a place is complete in itself, but not the client's.
+// The stream of a shed client ends with EndComplete, but its reason is shed.
 func TestShedClientsAreCountedByReason(t *testing.T) {
 	for _, limit := range []string{"topics", "clients"} {
 		t.Run(limit, func(t *testing.T) {
@@ -266,8 +265,8 @@ func TestShedClientsAreCountedByReason(t *testing.T) {
 	}
 }
 
-// TestCountersSurviveAReload, also one that changes the route; those of a route that is gone end.
-func TestCountersSurviveAReload(t *testing.T) {
+// They do so for a changed route, too. The counters of a removed route are gone.
+func TestCountersContinueAcrossAReload(t *testing.T) {
 	inWorld(t, "drain: {grace: 0s}\n"+routesOf("retry: 3s", "retry: 3s"), func(t *testing.T, w *world) {
 		w.listen("/a", ssetest.Options{H2C: true})
 		w.rpc().count(1, 3)
@@ -327,8 +326,8 @@ func TestCountersSurviveAReload(t *testing.T) {
 	})
 }
 
-// TestReadinessKeepsTheLinesOfAFile that could not be read: the page is public, and a line may hold a secret.
-func TestReadinessKeepsTheLinesOfAFile(t *testing.T) {
+// The page is public, and a line may have a secret.
+func TestReadyzShowsNoLineOfAFileThatCannotBeRead(t *testing.T) {
 	inWorld(t, feedRoute(""), func(t *testing.T, w *world) {
 		_, err := config.Parse("test.yaml", []byte("upstreams: {app: {metadata: {authorization: hunter2}, tarhet: x}}"), func(string) (string, bool) { return "", false })
 		if err == nil || !strings.Contains(err.Error(), "hunter2") {
@@ -343,8 +342,8 @@ func TestReadinessKeepsTheLinesOfAFile(t *testing.T) {
 	})
 }
 
-// TestHashOfTheConfigurationKeepsSecrets: it is the same for another password, and another for another route.
-func TestHashOfTheConfigurationKeepsSecrets(t *testing.T) {
+// It is the same with another password, and differs with another route.
+func TestTheHashOfTheConfigurationDoesNotDependOnSecrets(t *testing.T) {
 	hash := func(metadata, path string) (found string) {
 		b, err := bridge.New(parse(t, "upstreams: {app: {target: 'localhost:1', metadata: "+metadata+"}}\nroutes: [{path: "+path+", rpc: "+watch+", upstream: app, share: true}]"),
 			bridge.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -375,8 +374,7 @@ func TestHashOfTheConfigurationKeepsSecrets(t *testing.T) {
 	}
 }
 
-// TestUnaryCallsAreCounted by their codes.
-func TestUnaryCallsAreCounted(t *testing.T) {
+func TestUnaryCallsAreCountedByCode(t *testing.T) {
 	const get = "routes: [{path: /get, methods: [POST], rpc: ssebridge.test.v1.FeedService/Put, upstream: app}]"
 	inWorld(t, get, func(t *testing.T, w *world) {
 		before := scrape(t, w.Bridge)
@@ -394,8 +392,7 @@ func TestUnaryCallsAreCounted(t *testing.T) {
 	})
 }
 
-// TestMetricsOfTheShard: of clients on real sockets, plain and compressed, one of which reads
-// nothing.
+// The clients use real sockets, plain and compressed. One reads nothing.
 func TestMetricsOfTheShard(t *testing.T) {
 	b := backend(t)
 	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, replay: {events: 100000}, write_timeout: 5m}")
@@ -438,7 +435,7 @@ func TestMetricsOfTheShard(t *testing.T) {
 	})
 }
 
-// wire sends a request by a connection of its own, which the test reads or not.
+// wire sends a request over a connection of its own, which the test may read.
 func wire(t *testing.T, url, request string) net.Conn {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
@@ -452,7 +449,7 @@ func wire(t *testing.T, url, request string) net.Conn {
 	return conn
 }
 
-// await scrapes until the metrics are as they should be.
+// await scrapes until done accepts the metrics.
 func await(t *testing.T, b *bridge.Bridge, done func(map[string]float64) bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -482,7 +479,7 @@ func transportHere() string {
 	return "http"
 }
 
-// TestMetricsOfALostUpstream: no connection is ready, and the route's clients are asked to wait.
+// No connection is ready, and the route's clients are asked to reconnect later.
 func TestMetricsOfALostUpstream(t *testing.T) {
 	b := backend(t, backendtest.WithMaxConcurrentStreams(10))
 	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true}")
@@ -497,7 +494,7 @@ func TestMetricsOfALostUpstream(t *testing.T) {
 	})
 }
 
-// TestRoutesOfOnePathShareTheirSeries: a path may have a route for each method.
+// A path may have a route for each method.
 func TestRoutesOfOnePathShareTheirSeries(t *testing.T) {
 	inWorld(t, "routes:\n  - {path: /x, rpc: "+watch+", upstream: app, share: true}\n  - {path: /x, methods: [POST], rpc: "+watch+", upstream: app, share: true}", func(t *testing.T, w *world) {
 		w.listen("/x", ssetest.Options{})
@@ -516,8 +513,8 @@ func TestRoutesOfOnePathShareTheirSeries(t *testing.T) {
 	})
 }
 
-// TestClientCertificateOfAnUpstreamIsMeasured, and a renewed one from the reload on that its files cause.
-func TestClientCertificateOfAnUpstreamIsMeasured(t *testing.T) {
+// A renewed certificate is measured from the reload on that its files cause.
+func TestTheClientCertificateOfAnUpstreamHasMetrics(t *testing.T) {
 	authority := backendtest.NewAuthority(t)
 	cert, key := authority.Issue(t, "client")
 	cfg := parse(t, fmt.Sprintf("upstreams:\n  app: {target: '127.0.0.1:1', tls: {ca: %q, cert: %q, key: %q}}\nroutes: [{path: /feed, rpc: %s, upstream: app}]\n",

@@ -29,19 +29,17 @@ var (
 	paceRate    = flag.Int64("pace-rate", 1000, "how many messages of its history the backend sends in a second; 0: all at once")
 )
 
-// smallBuffers is how much a socket buffers, so that a client that does not read is
-// felt after some dozens of messages, and not after thousands.
+// smallBuffers is the size of socket buffers, so that a client that does not read has an effect after some dozens of messages,
+// not after thousands.
 const smallBuffers = 8 << 10
 
-// head is how much of a response a client reads that then reads nothing: a handshake,
-// the response's head and some messages.
+// head is the number of bytes that a client reads before it stops reading: a handshake, the response's head and some messages.
 const head = 6 << 10
 
-// tight is a listener whose connections have small buffers. They are the kernel's own
-// all the same, as the shard wants them.
+// tight is a listener whose connections have small buffers. They are *net.TCPConn, as the shard needs them.
 type tight struct{ net.Listener }
 
-// Accept takes a connection.
+// Accept accepts a connection.
 func (l tight) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err == nil {
@@ -50,13 +48,13 @@ func (l tight) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// transportKind is how clients reach the bridge.
+// transportKind is the protocol between clients and the bridge.
 type transportKind struct {
 	name          string
 	framed, plain bool // HTTP/2; without TLS
 }
 
-// paceRun is a bridge between a river and clients of some paces.
+// paceRun is a bridge between a river and clients of several speeds.
 type paceRun struct {
 	t      *testing.T
 	kind   transportKind
@@ -68,7 +66,7 @@ type paceRun struct {
 	clients sync.WaitGroup
 }
 
-// transport returns a transport with one connection of its own.
+// transport returns a transport with a connection of its own.
 func (r *paceRun) transport(l link) *http.Transport {
 	transport := &http.Transport{
 		DisableCompression: true, Protocols: new(http.Protocols),
@@ -91,15 +89,15 @@ func (r *paceRun) transport(l link) *http.Transport {
 	return transport
 }
 
-// checker is a client that checks each event as it comes, and comes back where it is
-// cut, as a browser does. It keeps nothing, so that many cost little.
+// checker is a client that checks each event as it arrives, and reconnects when it is cut, as a browser does. It stores no
+// events, so that many are cheap.
 type checker struct {
 	run  *paceRun
 	http *http.Transport
 	last atomic.Int64 // the newest message that it has
 }
 
-// returns brings a client back that has the first message.
+// returns connects a client that has the first message.
 func (r *paceRun) returns(l link) *checker {
 	c := &checker{run: r, http: r.transport(l)}
 	c.last.Store(1)
@@ -116,8 +114,7 @@ func (r *paceRun) returns(l link) *checker {
 	return c
 }
 
-// follow reads one response until it ends. An error is one of the stream's, and not of
-// the connection's.
+// follow reads one response until it ends. An error is a fault of the stream; the connection may fail.
 func (c *checker) follow() error {
 	request, err := http.NewRequestWithContext(c.run.gone, http.MethodGet, c.run.url, http.NoBody)
 	if err != nil {
@@ -157,7 +154,7 @@ func (c *checker) follow() error {
 	}
 }
 
-// await waits until each of the clients has once had the message that is to be had then.
+// await waits until each of the clients has had the message that was the newest at the start of the wait.
 func (r *paceRun) await(seq func() int64, clients ...*checker) {
 	r.t.Helper()
 	waiting := slices.Clone(clients)
@@ -170,11 +167,9 @@ func (r *paceRun) await(seq func() int64, clients ...*checker) {
 	}
 }
 
-// TestClientsDoNotWaitForSlowSockets: many clients return at one cursor, beside one of
-// 8 KiB/s, one that reads nothing until it is cut, the dead connection of one of the
-// many, and one that is frozen and comes back. The many are up to date within 1.5 times
-// what they need alone, and each client, the slow ones too, has all messages exactly
-// once and in order, to the last one of the stream.
+// Many clients reconnect at one cursor, together with a client of 8 KiB/s, one that reads nothing until it is cut, the dead
+// connection of one of the many, and one that is frozen and reconnects. The many are up to date within 1.5 times the time that
+// they need alone, and each client, the slow ones too, has all messages exactly once and in order, to the last one of the stream.
 func TestClientsDoNotWaitForSlowSockets(t *testing.T) {
 	for _, kind := range []transportKind{{"HTTP/1.1", false, true}, {"h2c", true, true}, {"TLS", true, false}} {
 		t.Run(kind.name, func(t *testing.T) {
@@ -195,7 +190,7 @@ func TestClientsDoNotWaitForSlowSockets(t *testing.T) {
 	}
 }
 
-// paceOf returns how long the clients take to be up to date.
+// paceOf returns the time until the clients are up to date.
 func paceOf(t *testing.T, kind transportKind, slow bool) (took time.Duration) {
 	t.Helper()
 	app := backend(t)

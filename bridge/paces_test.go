@@ -17,8 +17,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// narrow is a client's connection that takes so many bytes a second, and none while it
-// is shut. The first bytes come at once: what a handshake and the response's head need.
+// narrow is a client's connection that is read at a limited rate, and not at all while it is shut. The first bytes are read at
+// once: a handshake, and the response's head.
 type narrow struct {
 	net.Conn
 	link
@@ -27,7 +27,7 @@ type narrow struct {
 	read int
 }
 
-// link is how a client's connection takes what comes.
+// link is the rate at which a client's connection is read.
 type link struct {
 	rate int          // bytes a second; 0 is without a bound
 	free *atomic.Bool // lifts the rate; may be nil
@@ -36,7 +36,7 @@ type link struct {
 	head int
 }
 
-// Read reads what the link lets through.
+// Read reads as much as the link permits.
 func (n *narrow) Read(p []byte) (int, error) {
 	slow := func() bool { return n.rate > 0 && (n.free == nil || !n.free.Load()) }
 	for n.read > n.head && n.shut != nil && n.shut.Load() && n.gone.Err() == nil {
@@ -53,7 +53,7 @@ func (n *narrow) Read(p []byte) (int, error) {
 	return read, err
 }
 
-// waitFor waits, but not longer than ctx lasts.
+// waitFor waits for d, or until ctx ends.
 func waitFor(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -63,7 +63,7 @@ func waitFor(ctx context.Context, d time.Duration) {
 	}
 }
 
-// listenNarrow is listen over a connection of the client's own.
+// listenNarrow is listen over a narrow connection.
 func (w *world) listenNarrow(h2 bool, id string, l link) *ssetest.Client {
 	w.Helper()
 	gone, leave := context.WithCancel(context.Background())
@@ -79,11 +79,10 @@ func (w *world) listenNarrow(h2 bool, id string, l link) *ssetest.Client {
 	return w.connect("/feed", ssetest.Options{LastEventID: id, Transport: transport, H2C: h2})
 }
 
-// upstreamHistory is how many messages a river begins with.
+// upstreamHistory is the number of messages that a river begins with.
 const upstreamHistory = 1000
 
-// river is a stream with a history that goes on at 100 messages a second until it is
-// stopped.
+// river is a stream with a history that continues at 100 messages a second until it is stopped.
 type river struct {
 	history int64
 	began   time.Time
@@ -98,7 +97,7 @@ func (r *river) newest() int64 {
 	return r.history + int64(time.Since(r.began)/(10*time.Millisecond))
 }
 
-// stop lets no further message come, and returns the number of the last one.
+// stop ends the messages, and returns the number of the last one.
 func (r *river) stop() (last int64) {
 	last = r.newest() + 1
 	r.last.Store(last)
@@ -128,10 +127,9 @@ func (r *river) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingS
 	return stream.Context().Err()
 }
 
-// TestClientsDoNotWaitForSlowOnes: many clients return at one cursor, a thousand messages behind a stream of 100 a second, beside one
-// of 8 KiB/s, one that reads nothing, a dead connection of one of the many, and one that is frozen and comes back. The
-// many are up to date as soon as without the others, and each of these gets its messages exactly once and in order.
-// Over HTTP/2 they are fewer.
+// Many clients reconnect at one cursor, a thousand messages behind a stream of 100 a second, together with a client of 8 KiB/s,
+// one that reads nothing, the dead connection of one of the many, and one that is frozen and reconnects. The many are up to date
+// as soon as they would be alone, and each of the others gets its messages exactly once and in order. Over HTTP/2 there are fewer.
 func TestClientsDoNotWaitForSlowOnes(t *testing.T) {
 	for _, h2c := range []bool{false, true} {
 		clients := 20
@@ -183,7 +181,7 @@ func timeOfMany(t *testing.T, h2c bool, clients int, slow bool) (took time.Durat
 	return took
 }
 
-// upToDate reports whether all have the newest message, or one of a moment ago.
+// upToDate reports whether all clients have the newest message, or one of a moment ago.
 func upToDate(clients []*ssetest.Client, newest int64) bool {
 	for _, c := range clients {
 		var last int64
@@ -194,7 +192,7 @@ func upToDate(clients []*ssetest.Client, newest int64) bool {
 	return true
 }
 
-// inARow wants the messages from the second on without a hole, and nothing but those.
+// inARow checks that clients have all messages from the second on, in order, and no other events.
 func inARow(t *testing.T, n int, c *ssetest.Client) {
 	t.Helper()
 	next := 2

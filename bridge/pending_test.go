@@ -42,7 +42,7 @@ func wantThing(t *testing.T, g *gateway) {
 	}
 }
 
-// dialled sends bytes over a connection of its own, which lasts as long as the test.
+// dialled sends bytes over a connection of its own, which lasts until the test ends.
 func dialled(t *testing.T, g *gateway, text string) net.Conn {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(g.URL, "http://"))

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// pipes is a listener whose connections are in memory. They are net.Pipe's and not bufconn's, which makes timers that fire
-// at once: two of them at one moment in one synctest bubble crash the race detector of Go 1.26, since a bubble's timers
-// share one context of it.
+// pipes is a listener whose connections are in memory. They are net.Pipe's and not bufconn's, which creates timers that fire at
+// once: two of them at the same moment in one synctest bubble crash the race detector of Go 1.26, because the timers of a bubble
+// share its context there.
 type pipes struct {
 	dialled chan net.Conn // taken by Accept; never closed
 	once    sync.Once
@@ -34,7 +34,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-// Dial makes a connection. A write to it waits until it is read.
+// Dial makes a connection. A write to it blocks until it is read.
 func (p *pipes) Dial(ctx context.Context) (net.Conn, error) {
 	if p.refuse.Load() {
 		return nil, errRefused
@@ -56,7 +56,7 @@ func (p *pipes) Close() error {
 	return nil
 }
 
-// Addr returns what net.Listener wants.
+// Addr implements net.Listener.
 func (p *pipes) Addr() net.Addr { return memory{} }
 
 type memory struct{}

@@ -11,9 +11,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// TestDrainingBridgePassesRequestsOn: a proxy that has other bridges to ask, and says so, gets 503 from a bridge that drains,
-// at once. All others are served until the delay is over.
-func TestDrainingBridgePassesRequestsOn(t *testing.T) {
+// The proxy has the preference drain=status. All other requests are served until the delay is over.
+func TestADrainingBridgeAnswers503ToAProxyWithOtherBridges(t *testing.T) {
 	inWorld(t, "drain: {delay: 5s, grace: 5s}\n"+feedRoute(""), func(t *testing.T, w *world) {
 		const prefer = "respond-async, Drain=Status"
 		before := w.listen("/feed", ssetest.Options{Header: http.Header{"Prefer": {prefer}}})
@@ -40,9 +39,8 @@ func TestDrainingBridgePassesRequestsOn(t *testing.T) {
 	})
 }
 
-// TestDrainingBridgeAnswersWhatProxiesDoNotPassOn: a proxy sends no POST to a second bridge, so a bridge that drains answers it itself,
-// and unary calls of any method.
-func TestDrainingBridgeAnswersWhatProxiesDoNotPassOn(t *testing.T) {
+// A proxy sends no POST to a second bridge, so a bridge that drains serves it, and unary calls of any method.
+func TestADrainingBridgeServesRequestsThatProxiesDoNotRetry(t *testing.T) {
 	const settings = "drain: {delay: 5s, grace: 5s}\nroutes: [{path: /feed, methods: [GET, POST], rpc: " + watch + ", upstream: app}, " +
 		"{path: /put, methods: [POST], rpc: ssebridge.test.v1.FeedService/Put, upstream: app}, " +
 		"{path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app, request: {query: true}}]"
@@ -87,9 +85,9 @@ func TestDrainingBridgeAnswersWhatProxiesDoNotPassOn(t *testing.T) {
 	})
 }
 
-// TestALoneBridgePassesNoRequestOn: where drain.alone says that there is no other bridge, the proxy's preference changes nothing. A page
-// that comes while the bridge drains is asked to come back, and not stopped for good.
-func TestALoneBridgePassesNoRequestOn(t *testing.T) {
+// With drain.alone there is no other bridge. A page that connects while the bridge drains is asked to reconnect, and does not get a
+// status that would stop it.
+func TestALoneBridgeIgnoresTheProxysPreference(t *testing.T) {
 	inWorld(t, "drain: {alone: true, delay: 2s, grace: 2s}\n"+feedRoute(""), func(t *testing.T, w *world) {
 		drained := make(chan error, 1)
 		go func() { drained <- w.Bridge.Drain(context.Background()) }()

@@ -15,8 +15,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestPrivate: with share: false each client has an RPC of its own.
-func TestPrivate(t *testing.T) {
+func TestWithoutShareEachClientHasItsOwnRPC(t *testing.T) {
 	inWorld(t, feedRoute("share: false"), func(t *testing.T, w *world) {
 		one := w.listen("/feed", ssetest.Options{})
 		first := w.rpc()
@@ -29,8 +28,8 @@ func TestPrivate(t *testing.T) {
 	})
 }
 
-// TestPrivateWithoutIDs: there is nothing to come back to, so the RPC ends at once with its client.
-func TestPrivateWithoutIDs(t *testing.T) {
+// Without an id the client cannot return to it.
+func TestAPrivateRPCWithoutIDsEndsWithItsClient(t *testing.T) {
 	inWorld(t, feedRoute(`share: false, event: {id: ""}`), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{NoIDs: true})
 		rpc := w.rpc()
@@ -45,9 +44,8 @@ func TestPrivateWithoutIDs(t *testing.T) {
 	})
 }
 
-// TestPrivateReturns: a client finds its topic by the epoch in its id, and continues without a hole; a client with
-// another id, or none, does not reach it.
-func TestPrivateReturns(t *testing.T) {
+// It finds the topic by the epoch in its id, and misses nothing. A client with another id, or none, does not find it.
+func TestAClientReturnsToItsPrivateTopic(t *testing.T) {
 	inWorld(t, feedRoute("share: false, request: {query: true}, methods: [GET, POST], replay: {linger: 30s}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -78,7 +76,7 @@ func TestPrivateReturns(t *testing.T) {
 	})
 }
 
-// flood is a backend that sends as fast as it may.
+// flood is a backend that sends as fast as it can.
 type flood struct{ sent atomic.Int64 }
 
 const floodBytes = 8 << 10 // of each message
@@ -94,9 +92,8 @@ func (f *flood) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingS
 	return nil
 }
 
-// TestBackPressure: a client that reads slowly on a private route stops its backend by flow control, with bounded
-// memory and nothing dropped.
-func TestBackPressure(t *testing.T) {
+// Memory is bounded, and no message is dropped.
+func TestASlowPrivateClientStopsItsBackendByFlowControl(t *testing.T) {
 	for _, replay := range []string{"bytes: 64KiB", "events: 8"} {
 		t.Run(replay, func(t *testing.T) {
 			inWorld(t, feedRoute("share: false, write_timeout: 1h, request: {set: {limit: 400}}, replay: {"+replay+"}"), func(t *testing.T, w *world) {
@@ -132,8 +129,8 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
-// TestThePumpStopsWithoutClients: while a private topic's client is away, its pump stops; the client misses nothing.
-func TestThePumpStopsWithoutClients(t *testing.T) {
+// The client misses nothing.
+func TestThePumpOfAPrivateTopicStopsWhileItsClientIsAway(t *testing.T) {
 	inWorld(t, feedRoute("share: false, request: {set: {limit: 1000}}, replay: {events: 8}"), func(t *testing.T, w *world) {
 		backend := &flood{}
 		gone := make(chan struct{})
@@ -164,8 +161,8 @@ func TestThePumpStopsWithoutClients(t *testing.T) {
 	})
 }
 
-// TestCutUnderLoad: a private client that is cut again and again sees every message, or a gap.
-func TestCutUnderLoad(t *testing.T) {
+// It has every message, or a gap.
+func TestAPrivateClientIsCutUnderLoad(t *testing.T) {
 	for _, replay := range []string{"events: 10", "events: 300", "bytes: 16KiB"} {
 		t.Run(replay, func(t *testing.T) {
 			inWorld(t, feedRoute("share: false, request: {set: {limit: 500}}, replay: {"+replay+"}"), func(t *testing.T, w *world) {
@@ -202,9 +199,7 @@ func TestCutUnderLoad(t *testing.T) {
 	}
 }
 
-// TestStalledNeighbour: on a shared route a client that takes nothing disturbs no other
-// one.
-func TestStalledNeighbour(t *testing.T) {
+func TestAStalledClientDoesNotDisturbOthers(t *testing.T) {
 	inWorld(t, feedRoute("request: {set: {limit: 300}}"), func(t *testing.T, w *world) {
 		backend := &flood{}
 		w.Stage.watch = backend.watch

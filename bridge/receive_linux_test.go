@@ -35,13 +35,13 @@ import (
 	"github.com/ssebridge/ssebridge/upstream"
 )
 
-// tickSocketEnv tells a copy of the test's executable to be the backend, and where.
+// tickSocketEnv makes a copy of the test's executable the backend, with the path of its socket.
 const tickSocketEnv = "SSEBRIDGE_TEST_TICK_SOCKET"
 
-// tickMethod is the method that the ticks come from; the backend answers to any.
+// tickMethod is the method of the ticks. The backend accepts any method.
 const tickMethod = "ssebridge.test.v1.FeedService/Watch"
 
-// tick is the message of 49 bytes that docs/benchmarks.md has.
+// tick is the message of 49 bytes in docs/benchmarks.md.
 func tick() *testv1.BenchTick {
 	return &testv1.BenchTick{
 		Symbol: "EURUSD", Bid: 1.08345, Ask: 1.08347, Volume: 1_530_000, Seq: 982_451_653,
@@ -49,8 +49,8 @@ func tick() *testv1.BenchTick {
 	}
 }
 
-// TestTickBackend is the backend of BenchmarkReceiveTicks, in a process of its own, until its standard input ends.
-// Without the variable there is nothing to test.
+// TestTickBackend is the backend of BenchmarkReceiveTicks, in a process of its own, until its standard input ends. Without the
+// variable there is nothing to test.
 func TestTickBackend(t *testing.T) {
 	path := os.Getenv(tickSocketEnv)
 	if path == "" {
@@ -80,9 +80,9 @@ func TestTickBackend(t *testing.T) {
 	conns.Wait() // the client has closed its connections by now
 }
 
-// ticker answers the RPCs of one connection with the same message over and over, each in a DATA frame of its own, as
-// grpc-go's server frames them, but many in one write. A server that makes each frame anew is slower than the faster
-// ones of the clients that are compared, and they would be measured waiting.
+// ticker answers the RPCs of one connection with the same message, repeatedly, each in a DATA frame of its own as grpc-go's
+// server does, but with many frames in one write. A server that makes each frame separately is slower than the faster ones of the
+// compared clients, so their waiting would be measured.
 type ticker struct {
 	conn   net.Conn
 	framer *http2.Framer
@@ -105,7 +105,7 @@ func newTicker(conn net.Conn, wire []byte) *ticker {
 	return t
 }
 
-// serve reads what the client says until it leaves.
+// serve reads the client's frames until it disconnects.
 func (t *ticker) serve() {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -174,7 +174,7 @@ func (t *ticker) answer(id uint32) error {
 	return t.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true})
 }
 
-// stream writes messages as far as the windows allow.
+// stream writes messages as far as the windows permit.
 func (t *ticker) stream(id uint32) {
 	const most = 256
 	var frames bytes.Buffer
@@ -206,7 +206,7 @@ func (t *ticker) stream(id uint32) {
 	}
 }
 
-// startTicks starts the backend and gives its target.
+// startTicks starts the backend and returns its target.
 func startTicks(b *testing.B) string {
 	b.Helper()
 	socket := filepath.Join(b.TempDir(), "ticks.sock")
@@ -236,7 +236,7 @@ func startTicks(b *testing.B) string {
 	return "unix:" + socket
 }
 
-// receiver takes one message of a stream as far as it is asked to.
+// receiver receives the messages of a stream, one at each call.
 type receiver struct {
 	name    string
 	receive func() error
@@ -254,7 +254,7 @@ func dial(b *testing.B, target string) *grpc.ClientConn {
 	return conn
 }
 
-// openTicks starts the RPC without the bridge's own client.
+// openTicks opens the RPC without package upstream.
 func openTicks(b *testing.B, target string, options ...grpc.CallOption) grpc.ClientStream {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
@@ -272,7 +272,7 @@ func openTicks(b *testing.B, target string, options ...grpc.CallOption) grpc.Cli
 	return stream
 }
 
-// decoded is what a program does that knows nothing better: grpc-go's own codec, a dynamic message, protojson.
+// decoded is what a simple program does: grpc-go's own codec, a dynamic message, protojson.
 func decoded(b *testing.B, target string) receiver {
 	b.Helper()
 	stream := openTicks(b, target)
@@ -287,7 +287,7 @@ func decoded(b *testing.B, target string) receiver {
 	}}
 }
 
-// inside is the other way that the bridge could go: a codec that transcodes while grpc-go still owns the bytes.
+// inside is the alternative for the bridge: a codec that transcodes while grpc-go still owns the bytes.
 func inside(b *testing.B, target string, plan *transcode.Plan) receiver {
 	b.Helper()
 	stream := openTicks(b, target, grpc.ForceCodecV2(insideCodec{plan}))
@@ -295,7 +295,7 @@ func inside(b *testing.B, target string, plan *transcode.Plan) receiver {
 	return receiver{"a codec that transcodes in Unmarshal", func() error { return stream.RecvMsg(&json) }}
 }
 
-// insideCodec appends the JSON of what is received.
+// insideCodec appends the JSON of each message.
 type insideCodec struct{ plan *transcode.Plan }
 
 func (insideCodec) Name() string { return "proto" }
@@ -313,7 +313,7 @@ func (c insideCodec) Unmarshal(data mem.BufferSlice, v any) (err error) {
 	return err
 }
 
-// raw is how the bridge receives, with what it does to each message.
+// raw is how the bridge receives, including its work for each message.
 func raw(b *testing.B, target, name string, each func(wire []byte) error) receiver {
 	b.Helper()
 	u, err := upstream.New(upstream.Params{
@@ -335,7 +335,7 @@ func raw(b *testing.B, target, name string, each func(wire []byte) error) receiv
 	return receiver{name, func() error { return stream.Next(each) }}
 }
 
-// receivers are all that are compared.
+// receivers are all compared receivers.
 func receivers(b *testing.B, target string) []receiver {
 	b.Helper()
 	md := tick().ProtoReflect().Descriptor()
@@ -375,9 +375,8 @@ const (
 	receiveBatch  = 20_000
 )
 
-// BenchmarkReceiveTicks says how much CPU time of the client's process a tick takes from the socket to its JSON, over a
-// real stream from another process: medians of ten rounds, in each of which every way has its turn. It fails below what
-// the design promises.
+// BenchmarkReceiveTicks measures the CPU time of the client's process for a tick, from the socket to its JSON, over a real stream
+// from another process. It takes medians of ten rounds, each of which has all receivers, and fails below what the design promises.
 func BenchmarkReceiveTicks(b *testing.B) {
 	all := receivers(b, startTicks(b))
 	for b.Loop() {
@@ -403,7 +402,7 @@ func BenchmarkReceiveTicks(b *testing.B) {
 	}
 }
 
-// cpuPerMessage is the CPU time of this process for one message, in nanoseconds.
+// cpuPerMessage returns the CPU time of this process for one message, in nanoseconds.
 func cpuPerMessage(b *testing.B, r receiver) float64 {
 	b.Helper()
 	before := cpuTime(b)

@@ -13,8 +13,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// TestAccessLinesSayWhyTheBridgeRefused: the code and the field in the schema's spelling, and nothing that the client made up.
-func TestAccessLinesSayWhyTheBridgeRefused(t *testing.T) {
+// The field has the schema's spelling. The line has no text of the client.
+func TestTheAccessLineOfARefusedRequestNamesCodeAndField(t *testing.T) {
 	log, seen := &logs{}, 0
 	inWorldWith(t, fewRoutes, withAccess(log, bridge.AccessAll), func(t *testing.T, w *world) {
 		for _, test := range []struct {
@@ -54,8 +54,7 @@ func TestAccessLinesSayWhyTheBridgeRefused(t *testing.T) {
 	})
 }
 
-// TestAccessLinesSayWhatTheBackendRefused: its code, and none of its words.
-func TestAccessLinesSayWhatTheBackendRefused(t *testing.T) {
+func TestTheAccessLineOfABackendsRefusalHasOnlyItsCode(t *testing.T) {
 	for name, code := range map[string]codes.Code{"PERMISSION_DENIED": codes.PermissionDenied, "OUT_OF_RANGE": codes.OutOfRange, "4711": 4711} {
 		t.Run(name, func(t *testing.T) {
 			log, seen := &logs{}, 0
@@ -73,8 +72,8 @@ func TestAccessLinesSayWhatTheBackendRefused(t *testing.T) {
 	}
 }
 
-// TestAccessLinesSayWhyAClientIsToComeBack: a limit and a drain are told from a backend that is unavailable.
-func TestAccessLinesSayWhyAClientIsToComeBack(t *testing.T) {
+// A limit and a drain differ from an unavailable backend.
+func TestAccessLinesDistinguishReasonsToReconnect(t *testing.T) {
 	log, seen := &logs{}, 0
 	inWorldWith(t, "drain: {delay: 5s, grace: 0s}\n"+limited("clients: 1", ""), withAccess(log, bridge.AccessEnds), func(t *testing.T, w *world) {
 		w.listen("/feed", ssetest.Options{})
@@ -91,8 +90,8 @@ func TestAccessLinesSayWhyAClientIsToComeBack(t *testing.T) {
 	})
 }
 
-// TestAccessLinesSayThatTheBackendIsNotReached: that is the bridge's word, not the backend's.
-func TestAccessLinesSayThatTheBackendIsNotReached(t *testing.T) {
+// The status is not the backend's.
+func TestTheAccessLineOfAnUnreachableBackendBlamesTheBridge(t *testing.T) {
 	log := &logs{}
 	options := bridge.Options{}
 	withAccess(log, bridge.AccessEnds)(&options)

@@ -15,8 +15,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// TestARefusalBehindHeadersIsAStatus: connect-go sends response headers before it looks at a request, and a grpc-go server
-// may do so. A refusal that follows them at once is a status every time.
+// connect-go sends headers before it handles the request, and a grpc-go server may do so. A refusal that follows at once is a
+// status every time.
 func TestARefusalBehindHeadersIsAStatus(t *testing.T) {
 	back := backend(t)
 	back.OnWatch(func(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {

@@ -24,7 +24,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// connections counts those that a backend has.
+// connections counts the connections of a backend. It is a stats.Handler.
 type connections struct {
 	open, ever atomic.Int32
 
@@ -34,16 +34,16 @@ type connections struct {
 
 func countConnections() *connections { return &connections{changed: make(chan struct{})} }
 
-// TagRPC does nothing, as the next two.
+// TagRPC implements stats.Handler.
 func (*connections) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
 
-// HandleRPC does nothing.
+// HandleRPC implements stats.Handler.
 func (*connections) HandleRPC(context.Context, stats.RPCStats) {}
 
-// TagConn does nothing.
+// TagConn implements stats.Handler.
 func (*connections) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 
-// HandleConn counts.
+// HandleConn counts connections.
 func (c *connections) HandleConn(_ context.Context, s stats.ConnStats) {
 	switch s.(type) {
 	case *stats.ConnBegin:
@@ -58,7 +58,7 @@ func (c *connections) HandleConn(_ context.Context, s stats.ConnStats) {
 	c.changed = make(chan struct{})
 }
 
-// await waits until so many are open.
+// await waits until n connections are open.
 func (c *connections) await(t *testing.T, n int32) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -78,10 +78,9 @@ func (c *connections) await(t *testing.T, n int32) {
 	}
 }
 
-// TestReloadUnderStreams: 200 clients of two routes, on real sockets, over 30 reloads of which half are broken and the
-// others change a route beside them, an upstream, limits. No stream ends, and every event arrives exactly once; the
-// connection to the backend stays.
-func TestReloadUnderStreams(t *testing.T) {
+// 200 clients of two routes use real sockets. Of 30 reloads half are refused, and the others change another route, an upstream or
+// limits. No stream ends, every event arrives exactly once, and the connection to the backend stays.
+func TestReloadsDoNotDisturbStreams(t *testing.T) {
 	const clients, reloads, perReload = 200, 30, 5
 	counted := countConnections()
 	b := backend(t, backendtest.WithServerOptions(grpc.StatsHandler(counted)))
@@ -142,9 +141,9 @@ routes:
 	}
 }
 
-// TestReloadToAnotherTarget: clients of the old one are asked to come back, find the new one, and the old one is let go
-// when the last has gone; a call that is under way is not cut.
-func TestReloadToAnotherTarget(t *testing.T) {
+// Clients of the old target are asked to reconnect, and find the new one. The old upstream is closed when its last client has left.
+// A running call is not cut.
+func TestAReloadReplacesATarget(t *testing.T) {
 	from, to := countConnections(), countConnections()
 	one := backend(t, backendtest.WithServerOptions(grpc.StatsHandler(from)))
 	two := backend(t, backendtest.WithServerOptions(grpc.StatsHandler(to)))
@@ -196,8 +195,8 @@ func TestReloadToAnotherTarget(t *testing.T) {
 	}
 }
 
-// TestReloadOfASchemaFile: a file that has changed makes its upstream another one, and one that has not does not.
-func TestReloadOfASchemaFile(t *testing.T) {
+// An unchanged file does not.
+func TestAChangedSchemaFileReplacesItsUpstream(t *testing.T) {
 	counted := countConnections()
 	b := backend(t, backendtest.WithServerOptions(grpc.StatsHandler(counted)))
 	path := filepath.Join(t.TempDir(), "app.binpb")
@@ -243,8 +242,8 @@ func TestReloadOfASchemaFile(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsReady: an upstream that is away when a reload brings it does not make a ready bridge unready, and is told.
-func TestReloadKeepsReady(t *testing.T) {
+// An absent upstream that a reload adds is only reported.
+func TestAReloadKeepsTheBridgeReady(t *testing.T) {
 	b := backend(t)
 	app := "upstreams:\n  app: {target: '" + b.Target() + "'}\n"
 	route := "routes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: true}\n"
@@ -261,8 +260,8 @@ func TestReloadKeepsReady(t *testing.T) {
 	}
 }
 
-// TestReloadOfAContradiction: what the backend has said of itself counts as what a file does, with the route's new place.
-func TestReloadOfAContradiction(t *testing.T) {
+// A schema by reflection counts like one from files, and the error has the route's new index.
+func TestAReloadThatContradictsAReflectedSchemaIsRefused(t *testing.T) {
 	b := backend(t)
 	app := "upstreams:\n  app: {target: '" + b.Target() + "'}\nroutes:\n"
 	g := startWith(t, parse(t, app+feedRoutes), bridge.Options{})
@@ -276,8 +275,8 @@ func TestReloadOfAContradiction(t *testing.T) {
 	}
 }
 
-// TestReloadAtOnce: reloads from many sides, with clients coming and going, and a Close in the middle of it.
-func TestReloadAtOnce(t *testing.T) {
+// Clients connect and leave meanwhile, and the bridge is closed.
+func TestReloadsRunConcurrently(t *testing.T) {
 	b := backend(t)
 	l := newLedger()
 	b.OnWatch(l.watch)

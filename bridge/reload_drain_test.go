@@ -12,8 +12,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// TestReloadCutsStalledClients, a second after drain.grace, and leaves nothing of the old route behind.
-func TestReloadCutsStalledClients(t *testing.T) {
+// They are cut a second after drain.grace, and nothing of the old route is left.
+func TestAReloadCutsStalledClients(t *testing.T) {
 	inWorld(t, "drain: {grace: 10s}\n"+feedRoute("write_timeout: 1m"), func(t *testing.T, w *world) {
 		rpc, end := w.listenStuck()
 		rpc.flood()
@@ -29,9 +29,7 @@ func TestReloadCutsStalledClients(t *testing.T) {
 	})
 }
 
-// TestReloadOnTheWay: a client whose request a reload overtakes is asked to come
-// back.
-func TestReloadOnTheWay(t *testing.T) {
+func TestARequestThatAReloadOvertakesIsAskedToReconnect(t *testing.T) {
 	inWorld(t, "drain: {grace: 0s}\n"+feedRoute("open_grace: 60s"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		strict := w.connect("/feed", ssetest.Options{Header: http.Header{"Prefer": {"status"}}})
@@ -46,8 +44,7 @@ func TestReloadOnTheWay(t *testing.T) {
 	})
 }
 
-// TestReloadInARow: reloads do not wait for one another's clients.
-func TestReloadInARow(t *testing.T) {
+func TestReloadsDoNotWaitForClients(t *testing.T) {
 	inWorld(t, "drain: {grace: 30s}\n"+feedRoute("event: {id: seq}, resume: {field: after}"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -102,8 +99,7 @@ func TestReloadInARow(t *testing.T) {
 	})
 }
 
-// TestReloadToALongerDrain: the drain is by the configuration that holds when it begins.
-func TestReloadToALongerDrain(t *testing.T) {
+func TestTheConfigurationAtItsBeginningAppliesToADrain(t *testing.T) {
 	inWorld(t, "drain: {delay: 0s, grace: 1s}\n"+feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		w.reloaded("drain: {delay: 1m, grace: 1h}\n" + feedRoute("retry: 3s"))
 		var clients []*ssetest.Client
@@ -125,9 +121,8 @@ func TestReloadToALongerDrain(t *testing.T) {
 	})
 }
 
-// TestReloadAndDrain: a drain takes the clients too that a reload has not asked yet, and no reload comes
-// after it.
-func TestReloadAndDrain(t *testing.T) {
+// It asks those that the reload has not asked yet. A later reload is refused.
+func TestADrainAsksTheClientsOfAReload(t *testing.T) {
 	const settings = "drain: {delay: 0s, grace: 100s}\n"
 	inWorld(t, settings+feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		var clients []*ssetest.Client

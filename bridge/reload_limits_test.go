@@ -11,8 +11,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestReloadLimits: limits hold at once, for the clients there are.
-func TestReloadLimits(t *testing.T) {
+func TestReloadedLimitsCountPresentClients(t *testing.T) {
 	const keys = "request: {query: true}"
 	inWorld(t, feedRoute(keys), func(t *testing.T, w *world) {
 		var rpcs []*rpc
@@ -43,8 +42,7 @@ func TestReloadLimits(t *testing.T) {
 	})
 }
 
-// TestReloadReplayBytes: a lowered limits.replay_bytes takes the excess at once.
-func TestReloadReplayBytes(t *testing.T) {
+func TestALoweredReplayBytesTrimsAtOnce(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -65,8 +63,7 @@ func TestReloadReplayBytes(t *testing.T) {
 	})
 }
 
-// TestReplayBytesOfStreamsThatEnd: the last frames of ended streams count, too, though no message follows.
-func TestReplayBytesOfStreamsThatEnd(t *testing.T) {
+func TestTheLastFramesOfEndedStreamsCountInReplayBytes(t *testing.T) {
 	inWorld(t, "limits: {replay_bytes: 128KiB}\n"+feedRoute("request: {query: true}, replay: {linger: 1h}"), func(t *testing.T, w *world) {
 		var rpcs []*rpc
 		for i := range 100 {
@@ -87,8 +84,7 @@ func TestReplayBytesOfStreamsThatEnd(t *testing.T) {
 	})
 }
 
-// TestReloadMessageBytes: the size of a message changes with its route.
-func TestReloadMessageBytes(t *testing.T) {
+func TestAChangedMessageBytesChangesTheRoute(t *testing.T) {
 	inWorld(t, "drain: {grace: 0s}\n"+feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		w.rpc().accept()

@@ -12,8 +12,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// TestReloadRefused: the fault is reported, and nothing changes.
-func TestReloadRefused(t *testing.T) {
+// Its error is reported.
+func TestARefusedReloadChangesNothing(t *testing.T) {
 	inWorld(t, routesOf("retry: 3s"), func(t *testing.T, w *world) {
 		c := w.listen("/a", ssetest.Options{})
 		rpc := w.rpc()
@@ -59,8 +59,8 @@ func TestReloadRefused(t *testing.T) {
 	})
 }
 
-// TestReadyzShowsNoLines: the error quotes the file, and the page is public.
-func TestReadyzShowsNoLines(t *testing.T) {
+// The full error quotes the file, and the page is public.
+func TestReadyzShowsNoLineOfTheConfiguration(t *testing.T) {
 	inWorld(t, feedRoute("retry: 3s"), func(t *testing.T, w *world) {
 		line := config.Errorf("upstreams.app.schema.descriptor_set", "open /etc/hidden: no such file")
 		line.File, line.Line, line.Snippet = "/etc/hidden.yaml", 3, "metadata: {authorization: hidden}"

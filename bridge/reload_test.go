@@ -13,13 +13,13 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// reload puts other settings in place of the world's.
+// reload replaces the world's settings.
 func (w *world) reload(settings string) error {
 	w.Helper()
 	return w.Bridge.Reload(parse(w.TB, "upstreams: {app: {target: 'passthrough:///memory'}}\n"+settings))
 }
 
-// reloaded does, and wants it to work.
+// reloaded is reload that must succeed.
 func (w *world) reloaded(settings string) {
 	w.Helper()
 	if err := w.reload(settings); err != nil {
@@ -28,7 +28,7 @@ func (w *world) reloaded(settings string) {
 	synctest.Wait()
 }
 
-// routesOf is the YAML of routes at /a, /b, …, by their further keys; "" is no route.
+// routesOf is the YAML of routes at /a, /b, …, with further keys. "" is no route.
 func routesOf(keys ...string) string {
 	var text strings.Builder
 	text.WriteString("routes:\n")
@@ -43,9 +43,9 @@ func routesOf(keys ...string) string {
 	return text.String()
 }
 
-// TestReloadSparesUnchangedRoutes: a route that means the same, even if it is written otherwise or at another place, keeps
-// its topic and its RPC, and new clients join them.
-func TestReloadSparesUnchangedRoutes(t *testing.T) {
+// A route with the same meaning keeps its topic and its RPC, even if it is written differently or has another index. New clients
+// join the topic.
+func TestAReloadKeepsUnchangedRoutes(t *testing.T) {
 	const other = "  - {path: /b, rpc: " + watch + ", upstream: app, share: true, retry: 5s}\n"
 	for name, settings := range map[string]string{
 		"the same":        routesOf("retry: 3s"),
@@ -73,9 +73,8 @@ func TestReloadSparesUnchangedRoutes(t *testing.T) {
 	}
 }
 
-// TestReloadSparesLingeringTopics: a topic without clients stays, and a client that comes back still
-// finds its place.
-func TestReloadSparesLingeringTopics(t *testing.T) {
+// A client that reconnects finds its position.
+func TestAReloadKeepsLingeringTopics(t *testing.T) {
 	inWorld(t, routesOf("retry: 3s"), func(t *testing.T, w *world) {
 		c := w.listen("/a", ssetest.Options{})
 		rpc := w.rpc()
@@ -88,9 +87,8 @@ func TestReloadSparesLingeringTopics(t *testing.T) {
 	})
 }
 
-// TestReloadOfAChangedRoute: its clients are asked to come back evenly over drain.grace, and served until then; a client
-// that comes meanwhile is served by the new configuration.
-func TestReloadOfAChangedRoute(t *testing.T) {
+// They are asked evenly over drain.grace, and served until then. New clients are served by the new configuration.
+func TestTheClientsOfAChangedRouteAreAskedToReconnect(t *testing.T) {
 	inWorld(t, "drain: {grace: 20s}\n"+routesOf("event: {id: seq}, resume: {field: after}", "retry: 3s"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -140,8 +138,8 @@ func TestReloadOfAChangedRoute(t *testing.T) {
 	})
 }
 
-// TestReloadServesClientsUntilTheyAreAsked: a failure behind a route that is on its way out is still hidden from its clients.
-func TestReloadServesClientsUntilTheyAreAsked(t *testing.T) {
+// A failure of the retired route's RPC is hidden from them.
+func TestTheClientsOfARetiredRouteAreServedUntilTheyAreAsked(t *testing.T) {
 	inWorld(t, "drain: {grace: 0s}\n"+routesOf("event: {id: seq}, resume: {field: after}"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -172,9 +170,8 @@ func TestReloadServesClientsUntilTheyAreAsked(t *testing.T) {
 	})
 }
 
-// TestReloadOfAPositionRoute: positions belong to the log that the route had, and a client that comes
-// back hears so.
-func TestReloadOfAPositionRoute(t *testing.T) {
+// Positions belong to the log of the old route, so a client that reconnects is sent a gap.
+func TestPositionsAreLostWithTheirRoute(t *testing.T) {
 	inWorld(t, "drain: {grace: 0s}\n"+routesOf("retry: 3s"), func(t *testing.T, w *world) {
 		c := w.listen("/a", ssetest.Options{})
 		rpc := w.rpc()
@@ -188,8 +185,8 @@ func TestReloadOfAPositionRoute(t *testing.T) {
 	})
 }
 
-// TestReloadExactOverChanges: on every kind of cursor route a reload that changes it is a reconnect, and nothing more.
-func TestReloadExactOverChanges(t *testing.T) {
+// To the clients of a changed route it is a reconnect, on every kind of cursor route.
+func TestAReloadLosesNothingOnRoutesWithCursors(t *testing.T) {
 	onCursors(t, "", func(t *testing.T, w *world, l *ledger, _ string) {
 		keys := ""
 		for _, kind := range cursorRoutes {
@@ -213,8 +210,8 @@ func TestReloadExactOverChanges(t *testing.T) {
 	})
 }
 
-// TestReloadRemovesARoute: its clients get the end, at which an EventSource stops, and its path is unknown.
-func TestReloadRemovesARoute(t *testing.T) {
+// An EventSource stops, and the path is unknown.
+func TestTheClientsOfARemovedRouteAreSentTheEnd(t *testing.T) {
 	inWorld(t, "drain: {grace: 4s}\n"+routesOf("retry: 3s", "retry: 3s", `event: {id: ""}`), func(t *testing.T, w *world) {
 		kept := w.listen("/a", ssetest.Options{})
 		w.rpc().count(1, 1)
@@ -246,8 +243,8 @@ func TestReloadRemovesARoute(t *testing.T) {
 	})
 }
 
-// TestReloadMovesARoute: where another template takes a route's requests, its clients come back.
-func TestReloadMovesARoute(t *testing.T) {
+// Another template matches their requests.
+func TestTheClientsOfAMovedRouteAreAskedToReconnect(t *testing.T) {
 	const before = "drain: {grace: 0s}\nroutes: [{path: '/rooms/{topic}', rpc: " + watch + ", upstream: app, share: true}]"
 	for path, want := range map[string]string{"/rooms/{kinds.string_value}": "retry:reload", "/{topic=rooms/*}": "retry:reload", "/room/{topic}": "end"} {
 		inWorld(t, before, func(t *testing.T, w *world) {
@@ -260,8 +257,7 @@ func TestReloadMovesARoute(t *testing.T) {
 	}
 }
 
-// TestReloadOfIdleTopics: those of a changed route end at once.
-func TestReloadOfIdleTopics(t *testing.T) {
+func TestIdleTopicsOfAChangedRouteEndAtOnce(t *testing.T) {
 	inWorld(t, routesOf("retry: 3s"), func(t *testing.T, w *world) {
 		c := w.listen("/a", ssetest.Options{})
 		rpc := w.rpc()

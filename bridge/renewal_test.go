@@ -18,7 +18,7 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// renewed is an upstream's files, which a test renews.
+// renewed has the files of an upstream, which a test renews.
 type renewed struct {
 	t             *testing.T
 	dir           string
@@ -55,8 +55,7 @@ func (r *renewed) trust(authority *backendtest.Authority, more string) {
 	r.copyFile(r.key, key, "")
 }
 
-// describe writes the descriptor set: the same files in any order, JSON names
-// written out or not, and comments.
+// describe writes the descriptor set in one of its equivalent forms: files in any order, with or without JSON names and comments.
 func (r *renewed) describe(otherwise bool) {
 	r.t.Helper()
 	files := []*descriptorpb.FileDescriptorProto{
@@ -178,7 +177,7 @@ routes:
 	}
 }
 
-// behind is how many clients do not have the events before next.
+// behind returns the number of clients that do not have all events before next.
 func (c *crowd) behind(next int64) (n int) {
 	for _, e := range c.ears {
 		if at, _ := e.at(); at < next {
@@ -188,7 +187,7 @@ func (c *crowd) behind(next int64) (n int) {
 	return n
 }
 
-// awaitClients waits until so many streams are served.
+// awaitClients waits until n streams are served.
 func awaitClients(t *testing.T, b *bridge.Bridge, n int) {
 	t.Helper()
 	until := time.Now().Add(20 * time.Second)

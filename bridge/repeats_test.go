@@ -16,7 +16,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// batches is a backend whose messages share cursors: the cursor of each is its batch's, and its kind is its number.
+// batches is a backend whose messages share cursors. The cursor of a message is its batch, and its kind is its number.
 type batches struct {
 	changing
 
@@ -32,7 +32,7 @@ func (b *batches) publish(cursors ...int64) {
 	}
 }
 
-// watch sends the messages behind those of a cursor; without one, all.
+// watch sends the messages after a cursor, or all messages without one.
 func (b *batches) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	if err := stream.SendHeader(nil); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (b *batches) watch(request *testv1.WatchRequest, stream grpc.ServerStreamin
 	}
 }
 
-// kinds are the numbers of the messages that a client has got.
+// kinds returns the numbers of a client's messages.
 func kinds(seen ssetest.Snapshot) string {
 	var all []string
 	for _, event := range seen.Messages() {
@@ -72,9 +72,9 @@ func kinds(seen ssetest.Snapshot) string {
 	return strings.Join(all, " ")
 }
 
-// TestCursorsThatRepeatAreFoundOut: `cursor: unique` on a backend whose messages share cursors loses what comes between two of them.
-// The bridge sees the first such pair, says so, and loses nothing from then on, whatever breaks where.
-func TestCursorsThatRepeatAreFoundOut(t *testing.T) {
+// With `cursor: unique`, a client that is cut between two messages of one cursor loses the second. The bridge logs the first such
+// pair, and from then on nothing is lost, whatever fails.
+func TestRepeatedCursorsAreDetected(t *testing.T) {
 	for _, keys := range []string{"share: true", "share: false", "share: true, join: own", "share: true, resume: {ordered: false}", "share: true, resume: {inclusive: true}"} {
 		for seed := range uint64(6) {
 			t.Run(keys+"/"+strconv.FormatUint(seed, 10), func(t *testing.T) {

@@ -16,9 +16,9 @@ import (
 	"github.com/ssebridge/ssebridge/bridge"
 )
 
-// TestRequestsPage asks what docs/requests.md says of requests, row by row: the message
-// and the routes are those of the page, and the backend answers with what it was sent.
-func TestRequestsPage(t *testing.T) {
+// Each row of docs/requests.md is sent as a request. The message and the routes are those of the page, and the backend answers with
+// the request that it gets.
+func TestTheRequestsPageIsTrue(t *testing.T) {
 	page, err := os.ReadFile("../docs/requests.md")
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestRequestsPage(t *testing.T) {
 	}
 }
 
-// fenced is the page's first block of a language.
+// fenced returns the page's first code block of a language.
 func fenced(t *testing.T, page, language string) string {
 	t.Helper()
 	_, after, opened := strings.Cut(page, "```"+language+"\n")
@@ -55,7 +55,7 @@ func fenced(t *testing.T, page, language string) string {
 	return text
 }
 
-// docRow is a row of a table: what is sent, and the message or the error that comes.
+// docRow is a row of a table: a request, and the resulting message or error.
 type docRow struct {
 	kind, sent string
 	status     int
@@ -64,7 +64,7 @@ type docRow struct {
 
 var rowPattern = regexp.MustCompile("^\\| `(.+)` \\| (?:(40[04]) )?`(.+)` \\|$")
 
-// tableRows are the rows of all tables whose first column is a kind of request.
+// tableRows returns the rows of all tables whose first column is a kind of request.
 func tableRows(page string) []docRow {
 	var rows []docRow
 	kind := ""
@@ -88,7 +88,7 @@ func tableRows(page string) []docRow {
 	return rows
 }
 
-// ask sends what the row says.
+// ask sends the row's request.
 func (r docRow) ask(t *testing.T, url string) reply {
 	t.Helper()
 	// A browser encodes these too, in the query of what it is given.
@@ -118,7 +118,7 @@ func (r docRow) matches(t *testing.T, got reply) bool {
 	return errorMessage(t, got.Body) == r.want
 }
 
-// errorMessage is what an error says.
+// errorMessage returns the message of an error.
 func errorMessage(t *testing.T, body string) string {
 	t.Helper()
 	var said struct {
@@ -130,7 +130,7 @@ func errorMessage(t *testing.T, body string) string {
 	return said.Message
 }
 
-// echo is a backend that answers each RPC with the request that it was sent.
+// echo is a backend that answers each RPC with its request.
 func echo(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -155,7 +155,7 @@ func echo(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// bytesCodec takes messages as they are.
+// bytesCodec passes messages as bytes.
 type bytesCodec struct{}
 
 func (bytesCodec) Name() string { return "proto" }

@@ -15,7 +15,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// requestsMoved is by how much the counters of requests have grown, by route and status.
+// requestsMoved returns by how much the counters of requests have grown, by route and status.
 func requestsMoved(before, after map[string]float64) map[string]float64 {
 	found := map[string]float64{}
 	for name, value := range moved(before, after) {
@@ -26,8 +26,7 @@ func requestsMoved(before, after map[string]float64) map[string]float64 {
 	return found
 }
 
-// TestRequestsAreCountedByStatus: also the answers that stop an EventSource for good, of routes and of paths that no
-// route takes, over HTTP/1.1 and HTTP/2.
+// This includes answers that stop an EventSource forever, of routes and of unknown paths, over HTTP/1.1 and HTTP/2.
 func TestRequestsAreCountedByStatus(t *testing.T) {
 	for _, h2c := range []bool{false, true} {
 		t.Run(fmt.Sprintf("h2c %v", h2c), func(t *testing.T) {
@@ -64,7 +63,7 @@ func TestRequestsAreCountedByStatus(t *testing.T) {
 	}
 }
 
-// TestUnaryCallsAreTimed from the request to the answer.
+// The time is from the request to the answer.
 func TestUnaryCallsAreTimed(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		w.do(http.MethodGet, "/things/a", "")

@@ -30,9 +30,8 @@ func onBoth(t *testing.T, keys string, play func(t *testing.T, w *world)) {
 	}
 }
 
-// TestResumeWithoutAHole: a client that comes back within linger gets the events that it missed, and stream-open
-// moves it past nothing.
-func TestResumeWithoutAHole(t *testing.T) {
+// The id of stream-open skips no event.
+func TestAClientThatReconnectsWithinLingerMissesNothing(t *testing.T) {
 	onBoth(t, "", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -60,8 +59,8 @@ func TestResumeWithoutAHole(t *testing.T) {
 	})
 }
 
-// TestResumeByPost: fetch-based clients resume, too.
-func TestResumeByPost(t *testing.T) {
+// Clients that use fetch do so.
+func TestAClientResumesByPost(t *testing.T) {
 	onBoth(t, "methods: [POST]", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{Method: http.MethodPost, Body: `{"topic":"a"}`})
 		rpc := w.rpc()
@@ -76,8 +75,7 @@ func TestResumeByPost(t *testing.T) {
 	})
 }
 
-// TestResumeAfterLinger: the RPC is gone, and the client is told so.
-func TestResumeAfterLinger(t *testing.T) {
+func TestAClientThatReconnectsAfterLingerIsSentAGap(t *testing.T) {
 	onBoth(t, "replay: {linger: 10s}", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -104,8 +102,8 @@ func TestResumeAfterLinger(t *testing.T) {
 	})
 }
 
-// TestResumeAtAGap: a gap's id is the position that the stream goes on from, so that a cut right after it is exact.
-func TestResumeAtAGap(t *testing.T) {
+// The id of a gap is the position from which the stream continues, so a cut behind it loses nothing.
+func TestAClientResumesAtAGap(t *testing.T) {
 	onBoth(t, "replay: {linger: 10s}", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{LastEventID: "NOSUCHEPOCHNOSUCHEPOCHNOSU-5"})
 		rpc := w.rpc()
@@ -118,8 +116,8 @@ func TestResumeAtAGap(t *testing.T) {
 	})
 }
 
-// TestExpired: what has fallen out of the log is told, and the rest is sent.
-func TestExpired(t *testing.T) {
+// The later events are sent.
+func TestEventsThatHaveLeftTheLogAreAGap(t *testing.T) {
 	for _, test := range []struct {
 		name, replay string
 		pad          int // bytes of ballast in each message
@@ -159,9 +157,8 @@ func TestExpired(t *testing.T) {
 	}
 }
 
-// TestHostileIDs: an id that no bridge has written is told as a gap, by every method and under every name; it never
-// errors, and never reaches a log raw.
-func TestHostileIDs(t *testing.T) {
+// This holds for every method and every name of the id. Such an id causes no error, and is never logged raw.
+func TestIDsThatNoBridgeWroteAreGaps(t *testing.T) {
 	epoch := strings.Repeat("A", 26)
 	for _, id := range []string{
 		"x", "-", "~", "~~", "%", "%%", "%4", "%zz", "%00", "%0d%0aevent: x", "~end~", "0~end~1", "a~0~end~0", "~e-1", "~" + epoch + "-x",
@@ -196,8 +193,8 @@ func TestHostileIDs(t *testing.T) {
 	}
 }
 
-// strangerGap is what a client is told that comes with an id which its topic never had: a bridge sees of a position that it wrote it
-// for another, or never, but of a cursor nothing.
+// strangerGap returns the reason that a client gets for an id that its topic never had. For a position a bridge knows whether it
+// wrote it, for another topic or never; for a cursor it does not.
 func strangerGap(t *testing.T) string {
 	t.Helper()
 	if strings.HasSuffix(t.Name(), "/cursors") {
@@ -206,7 +203,7 @@ func strangerGap(t *testing.T) string {
 	return "gap:forgotten"
 }
 
-// cursorLike reports whether an id may be a cursor of a backend's, with or without an ordinal.
+// cursorLike reports whether an id may be a cursor of a backend, with or without an ordinal.
 func cursorLike(id string) bool {
 	base, ordinal, counted := strings.Cut(id, "~")
 	_, err := url.PathUnescape(base)
@@ -214,7 +211,7 @@ func cursorLike(id string) bool {
 	return base != "" && err == nil && (!counted || numberErr == nil && n > 0) && len(url.PathEscape(base)) < 4000
 }
 
-// take gives up all RPCs that a test does not want to play.
+// take receives all RPCs that a test does not play.
 func (s *stage) take() {
 	for {
 		select {
@@ -225,8 +222,7 @@ func (s *stage) take() {
 	}
 }
 
-// TestHostileIDsByQuery are those that no header can carry.
-func TestHostileIDsByQuery(t *testing.T) {
+func TestIDsThatOnlyAQueryCanCarryAreGaps(t *testing.T) {
 	for _, id := range []string{"\x00", "a\r\nid: 5\r\n\r\ndata: forged", "\n", "\x1b[31m", "\x7f", " ", "a\u2028b"} {
 		t.Run(url.QueryEscape(id), func(t *testing.T) {
 			onBoth(t, "methods: [GET, POST]", func(t *testing.T, w *world) {
@@ -241,8 +237,7 @@ func TestHostileIDsByQuery(t *testing.T) {
 	}
 }
 
-// TestNoIDs: what stands for no id is a fresh start.
-func TestNoIDs(t *testing.T) {
+func TestEmptyIDsAreAFreshStart(t *testing.T) {
 	onBoth(t, "", func(t *testing.T, w *world) {
 		for _, path := range []string{"/feed", "/feed?last_event_id=", "/feed?last_event_id=~0", "/feed?lastEventId=&last_event_id="} {
 			c := w.listen(path, ssetest.Options{})
@@ -255,8 +250,8 @@ func TestNoIDs(t *testing.T) {
 	})
 }
 
-// TestTooLongForARequest: over limits.request_bytes an id is too large like any header.
-func TestTooLongForARequest(t *testing.T) {
+// The status is that of any head that is too large.
+func TestAnIDOverRequestBytesIsRefused(t *testing.T) {
 	onBoth(t, "", func(t *testing.T, w *world) {
 		id := strings.Repeat("z", 100<<10)
 		if got := w.do(http.MethodGet, "/feed", "", "Last-Event-ID", id); got.Status != http.StatusRequestEntityTooLarge {
@@ -269,8 +264,8 @@ func TestTooLongForARequest(t *testing.T) {
 	})
 }
 
-// TestIDsAreOfTheirOwnTopic: hardening. The position of one topic is none in another, however the ids are guessed.
-func TestIDsAreOfTheirOwnTopic(t *testing.T) {
+// Hardening: guessed ids do not reveal events of another topic.
+func TestAPositionOfAnotherTopicIsAGap(t *testing.T) {
 	inWorld(t, feedRoute("request: {query: true}"), func(t *testing.T, w *world) {
 		mine := w.listen("/feed?topic=a", ssetest.Options{})
 		w.rpc().count(1, 3)
@@ -282,9 +277,8 @@ func TestIDsAreOfTheirOwnTopic(t *testing.T) {
 	})
 }
 
-// TestOrdinals (docs/resuming.md, rule 1): messages without a cursor are counted from the last one that has it, and each is a
-// place to resume from.
-func TestOrdinals(t *testing.T) {
+// Rule 1 of docs/resuming.md: they are counted from the last message with a cursor, and clients can resume at each.
+func TestMessagesWithoutACursorHaveOrdinals(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -317,8 +311,8 @@ func TestOrdinals(t *testing.T) {
 	})
 }
 
-// TestEvictedCursor (rule 2): stream-open is the id of the frame that was evicted last, and that id is held.
-func TestEvictedCursor(t *testing.T) {
+// Rule 2: stream-open has that id.
+func TestTheIDOfTheLastEvictedFrameResumes(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, join: held, replay: {events: 2}"), func(t *testing.T, w *world) {
 		first := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -335,9 +329,8 @@ func TestEvictedCursor(t *testing.T) {
 	})
 }
 
-// TestNoCursorAfterAGap (rule 3): after a gap of upstream there is no last complete cursor until one comes, while an
-// untranscodable message just counts.
-func TestNoCursorAfterAGap(t *testing.T) {
+// Rule 3: there is none until a message has one. An untranscodable message is only counted.
+func TestThereIsNoCursorAfterAnUpstreamGap(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -361,8 +354,8 @@ func TestNoCursorAfterAGap(t *testing.T) {
 	})
 }
 
-// TestAGapTakesAPlace (rule 4): a client that was cut before the first message is not moved past it by a gap.
-func TestAGapTakesAPlace(t *testing.T) {
+// Rule 4: a client that was cut before the first message does not skip the gap.
+func TestAGapIsAPositionInTheLog(t *testing.T) {
 	onBoth(t, "", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		other := w.listen("/feed", ssetest.Options{})
@@ -379,8 +372,8 @@ func TestAGapTakesAPlace(t *testing.T) {
 	})
 }
 
-// TestNewestOccurrence (rule 7): a cursor that a log has twice is found where it was last.
-func TestNewestOccurrence(t *testing.T) {
+// Rule 7.
+func TestARepeatedCursorResumesAtItsNewestFrame(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -392,8 +385,8 @@ func TestNewestOccurrence(t *testing.T) {
 	})
 }
 
-// TestRecodedCursor: a client or proxy that escapes more than it must still finds its place, and hears it in our spelling.
-func TestRecodedCursor(t *testing.T) {
+// A client or proxy may escape more than it has to. stream-open has the bridge's spelling.
+func TestAnIDWithUnneededEscapesResumes(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: cursor}"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		w.rpc().send(&testv1.FeedEvent{Cursor: "a~b c", Seq: 1}, &testv1.FeedEvent{Cursor: "d", Seq: 2})
@@ -408,9 +401,9 @@ func TestRecodedCursor(t *testing.T) {
 	})
 }
 
-// TestFinishedLogs (rule 14): a finished log serves its tail for linger, by cursor only until a new one is begun, by its
-// own positions as long as it is there; a client without an id opens anew.
-func TestFinishedLogs(t *testing.T) {
+// Rule 14: by cursor only until a new log begins, by its own positions as long as it exists. A client without an id opens a new
+// log.
+func TestAFinishedLogServesItsTailForLinger(t *testing.T) {
 	onBoth(t, "replay: {linger: 30s}", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -443,7 +436,7 @@ func TestFinishedLogs(t *testing.T) {
 	})
 }
 
-// TestNeverOpenedTopicsDoNotLinger (rule 15).
+// Rule 15.
 func TestNeverOpenedTopicsDoNotLinger(t *testing.T) {
 	onBoth(t, "", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
@@ -457,8 +450,7 @@ func TestNeverOpenedTopicsDoNotLinger(t *testing.T) {
 	})
 }
 
-// TestJoin says where a client without an id starts on a running topic.
-func TestJoin(t *testing.T) {
+func TestJoinDecidesWhereAClientWithoutAnIDStarts(t *testing.T) {
 	for _, test := range []struct{ join, want string }{{"live", "open 4"}, {"held", "open 1 2 3 4"}} {
 		t.Run(test.join, func(t *testing.T) {
 			onBoth(t, "join: "+test.join, func(t *testing.T, w *world) {
@@ -490,7 +482,7 @@ func TestJoin(t *testing.T) {
 	})
 }
 
-// TestTheFirstClientMissesNothing: a backend that answers at once is not faster than the client's own place.
+// The backend answers before the client has its position.
 func TestTheFirstClientMissesNothing(t *testing.T) {
 	onBoth(t, "request: {query: true}, methods: [POST]", func(t *testing.T, w *world) {
 		w.Stage.watch = numbers(3, nil)

@@ -13,8 +13,7 @@ import (
 
 // The rules of docs/resuming.md as far as they are the bridge's own. See the tests of bridge/internal/topic for the others.
 
-// TestRule2TheGapOfALaggingClient: what a client that was too slow is told has the cursor before what follows, not a
-// position, which only this log could serve.
+// The gap has the cursor of the frame before the next one. A position could be served by this log only.
 func TestRule2TheGapOfALaggingClient(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, slow_client: skip, replay: {events: 3}"), func(t *testing.T, w *world) {
 		w.listen("/feed", ssetest.Options{})
@@ -38,8 +37,8 @@ func TestRule2TheGapOfALaggingClient(t *testing.T) {
 	})
 }
 
-// TestRule10PassedFramesAreNotHeld: a catch-up's log is full of what its client has got already, and is not sent.
-func TestRule10PassedFramesAreNotHeld(t *testing.T) {
+// A catch-up's log is full of frames that its client already has and is not sent.
+func TestRule10FramesThatTheClientHasAreNotRetained(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, replay: {events: 3}"), func(t *testing.T, w *world) {
 		w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 			if request.GetAfter() == 1 {

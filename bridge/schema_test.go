@@ -25,9 +25,8 @@ import (
 
 const feedRoutes = "  - {path: /feed, rpc: " + watch + ", upstream: app, share: true, methods: [GET, POST], request: {query: true}}\n"
 
-// TestStartBeforeTheBackend: clients that come meanwhile are held, and served when the backend is there. Ready
-// follows.
-func TestStartBeforeTheBackend(t *testing.T) {
+// Clients wait, and are served when the backend is up. Then the bridge is ready.
+func TestTheBridgeStartsBeforeTheBackend(t *testing.T) {
 	b := backend(t)
 	b.Stop()
 	g := start(t, b.Target(), feedRoutes)
@@ -67,9 +66,8 @@ func TestStartBeforeTheBackend(t *testing.T) {
 	}
 }
 
-// TestNoBackend: no backend comes within open_timeout, so that clients are asked to come back, with their place; those
-// that prefer a status get one. Hardening: no client learns the backend's address.
-func TestNoBackend(t *testing.T) {
+// They keep their ids. Clients that prefer a status get one. Hardening: no client learns the backend's address.
+func TestClientsAreAskedToReconnectWithoutABackend(t *testing.T) {
 	b := backend(t)
 	b.Stop()
 	g := startWith(t, parse(t, "upstreams:\n  app: {target: '"+b.Target()+"', open_timeout: 100ms}\nroutes:\n"+feedRoutes), bridge.Options{})
@@ -106,15 +104,15 @@ func TestNoBackend(t *testing.T) {
 	}
 }
 
-// leaks reports whether a text names what is behind the bridge.
+// leaks reports whether a text reveals the backend.
 func leaks(text string, b *backendtest.Backend) bool {
 	host, port, _ := strings.Cut(b.Addr(), ":")
 	return strings.Contains(text, host) || strings.Contains(text, port) || strings.Contains(text, "dial") || strings.Contains(text, "refused")
 }
 
-// TestBackendGoesAway: a running stream breaks, and its clients hear a gap and no address; when the backend is back, so is
-// the stream, on the connection that they have.
-func TestBackendGoesAway(t *testing.T) {
+// Clients of a running stream are sent a gap without an address, and the stream continues on their connection when the backend is
+// back.
+func TestTheBackendIsLostAndReturns(t *testing.T) {
 	b := backend(t)
 	g := start(t, b.Target(), feedRoutes)
 	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
@@ -133,9 +131,8 @@ func TestBackendGoesAway(t *testing.T) {
 	}
 }
 
-// TestServicesThatContradictEachOther: the files of two services declare one message differently. Each route sends the
-// events of its own service, and the events of the other one in an Any.
-func TestServicesThatContradictEachOther(t *testing.T) {
+// Each route sends the events of its own service, and events of the other service in an Any.
+func TestServicesMayDeclareOneMessageDifferently(t *testing.T) {
 	for name, version := range map[string]backendtest.Reflection{"v1": backendtest.ReflectionV1, "v1alpha": backendtest.ReflectionV1Alpha} {
 		t.Run(name, func(t *testing.T) {
 			b := backend(t, backendtest.WithReflection(version), backendtest.WithContradiction(t))
@@ -180,8 +177,8 @@ func rename(name string) func(feed *descriptorpb.FileDescriptorProto) {
 	}
 }
 
-// firstMessage opens a topic of its own, again and again, until its first message is the wanted one: it is the schema that
-// is waited for, which no client is told of.
+// firstMessage opens topics until the first message of one is the wanted one: it waits for a new schema, which does not notify
+// clients.
 func firstMessage(t *testing.T, g *gateway, b *backendtest.Backend, want string) {
 	t.Helper()
 	b.Feed.Publish(&testv1.FeedEvent{Kind: "k"})
@@ -196,8 +193,8 @@ func firstMessage(t *testing.T, g *gateway, b *backendtest.Backend, want string)
 	}
 }
 
-// TestChangedSchema: when the backend comes back with another schema, RPCs opened from then on are read by it.
-func TestChangedSchema(t *testing.T) {
+// The backend returns with another schema.
+func TestRPCsAreReadByTheNewestSchema(t *testing.T) {
 	b := backend(t, backendtest.WithDescriptors(changed(t, rename("old"))))
 	g := start(t, b.Target(), feedRoutes)
 	firstMessage(t, g, b, `{"seq":"1","old":"k"}`)
@@ -205,9 +202,9 @@ func TestChangedSchema(t *testing.T) {
 	firstMessage(t, g, b, `{"seq":"1","new":"k"}`)
 }
 
-// TestContradiction: a route that does not fit the backend's schema answers 501, alone, and /readyz and the log say why;
-// when the backend comes back with what was missing, the route works.
-func TestContradiction(t *testing.T) {
+// Other routes are served, and /readyz and the log have the reason. When the backend returns with the missing method, the route
+// works.
+func TestARouteThatContradictsTheSchemaAnswers501(t *testing.T) {
 	without := changed(t, func(feed *descriptorpb.FileDescriptorProto) {
 		methods := feed.GetService()[0].GetMethod()
 		feed.GetService()[0].Method = methods[:1] // Watch
@@ -256,8 +253,8 @@ func TestContradiction(t *testing.T) {
 	}
 }
 
-// TestAnyOfAnUnknownType: the schema is asked for once more, and then the message can be shown.
-func TestAnyOfAnUnknownType(t *testing.T) {
+// With the new schema the message is shown.
+func TestAnUnknownTypeInAnAnyCausesOneRequestForTheSchema(t *testing.T) {
 	var readings atomic.Int32
 	count := func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		if strings.Contains(info.FullMethod, "ServerReflection") {
@@ -302,8 +299,7 @@ func TestAnyOfAnUnknownType(t *testing.T) {
 	}
 }
 
-// TestUnaryAnyOfAnUnknownType: the response of a unary method has the same cure.
-func TestUnaryAnyOfAnUnknownType(t *testing.T) {
+func TestAUnaryAnswerWithAnUnknownTypeCausesOneRequestForTheSchema(t *testing.T) {
 	b := backend(t)
 	g := start(t, b.Target(), "  - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n")
 	known, err := anypb.New(&errdetails.RetryInfo{})

@@ -12,8 +12,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// TestOneRPCForAHundred: clients that start together, before the first has an answer, open one RPC, counted at the backend.
-func TestOneRPCForAHundred(t *testing.T) {
+// They connect before the first has an answer. The backend counts the RPCs.
+func TestAHundredClientsShareOneRPC(t *testing.T) {
 	b := backend(t)
 	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true}")
 	var clients []*ssetest.Client
@@ -35,8 +35,7 @@ func TestOneRPCForAHundred(t *testing.T) {
 	}
 }
 
-// TestEachPageLoadGetsTheHistory: a stream that begins with history shows it to each page, as Envoy and grpc-gateway do,
-// unless the route says that requests share an RPC.
+// A stream that begins with history sends it to each page, as Envoy and grpc-gateway do, unless the route shares RPCs.
 func TestEachPageLoadGetsTheHistory(t *testing.T) {
 	b := backend(t)
 	for range 50 {
@@ -56,9 +55,8 @@ func TestEachPageLoadGetsTheHistory(t *testing.T) {
 	}
 }
 
-// TestMoreTopicsThanStreams: a backend that allows 100 streams a connection gets a second connection, and no client
-// hangs.
-func TestMoreTopicsThanStreams(t *testing.T) {
+// The backend allows 100 streams on a connection. No client hangs.
+func TestABackendsStreamLimitOpensASecondConnection(t *testing.T) {
 	b := backend(t, backendtest.WithMaxConcurrentStreams(100))
 	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, request: {query: true}}")
 	var clients []*ssetest.Client
@@ -77,7 +75,7 @@ func TestMoreTopicsThanStreams(t *testing.T) {
 	}
 }
 
-// TestEqualRequestsShareAnRPC: two clients share an RPC only if the backend cannot tell them apart, but by names that it is told to.
+// Two clients share an RPC only if the backend cannot distinguish their requests, except by metadata with key: false.
 func TestEqualRequestsShareAnRPC(t *testing.T) {
 	const metadata = "request: {query: true, metadata: [authorization, {name: x-experiment, key: false}, x-request-id, traceparent]}"
 	header := func(pairs ...string) http.Header {
@@ -128,9 +126,8 @@ func TestEqualRequestsShareAnRPC(t *testing.T) {
 	}
 }
 
-// TestReplayDoesNotLeak: hardening. An id that another identity was given finds nothing, on shared and on private routes,
-// by position and by cursor.
-func TestReplayDoesNotLeak(t *testing.T) {
+// Hardening: on shared and on private routes, by position and by cursor.
+func TestAnIDOfAnotherIdentityFindsNothing(t *testing.T) {
 	for _, keys := range []string{"share: true", "share: false", "event: {id: seq}", "join: held"} {
 		t.Run(keys, func(t *testing.T) {
 			inWorld(t, feedRoute("request: {metadata: [authorization]}, "+keys), func(t *testing.T, w *world) {
@@ -159,8 +156,7 @@ func TestReplayDoesNotLeak(t *testing.T) {
 	}
 }
 
-// TestMetadata: what is forwarded arrives, and nothing else does.
-func TestMetadata(t *testing.T) {
+func TestOnlyListedHeadersAreForwarded(t *testing.T) {
 	inWorld(t, feedRoute("request: {metadata: [authorization, x-request-id]}"), func(t *testing.T, w *world) {
 		w.listen("/feed", ssetest.Options{Header: http.Header{
 			"Authorization": {"Bearer a"}, "X-Request-Id": {"7"}, "Cookie": {"secret"}, "X-Forwarded-For": {"10.0.0.1"},
@@ -172,8 +168,7 @@ func TestMetadata(t *testing.T) {
 	})
 }
 
-// TestTheLastOneOut: an RPC lives as long as it has clients, and lingers.
-func TestTheLastOneOut(t *testing.T) {
+func TestAnRPCLingersAfterItsLastClient(t *testing.T) {
 	onBoth(t, "replay: {linger: 10s}", func(t *testing.T, w *world) {
 		one, two := w.listen("/feed", ssetest.Options{}), w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()

@@ -8,9 +8,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// TestSilentBackendKeepsItsOneRPC: a backend that sends neither headers nor messages for a minute is not asked again, and
-// its clients hear that they are still connected.
-func TestSilentBackendKeepsItsOneRPC(t *testing.T) {
+// A backend that sends neither headers nor messages for a minute gets no second RPC, and its clients get heartbeats.
+func TestASilentBackendKeepsItsRPC(t *testing.T) {
 	onBoth(t, "heartbeat: {every: 7s}", func(t *testing.T, w *world) {
 		began := time.Now()
 		c := w.listen("/feed", ssetest.Options{})

@@ -14,8 +14,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// TestASnapshotIsNeverResumedInItsMiddle: docs/resuming.md, rule 5a. A client is cut anywhere in a snapshot that is longer than the log, and
-// returns to the bridge that sent it: it goes on exactly, or is told and gets the snapshot from its beginning.
+// Rule 5a of docs/resuming.md: a client is cut anywhere in a snapshot that is longer than the log, and reconnects to the same bridge.
+// It continues without a loss, or is sent a gap and the snapshot from its beginning.
 func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 	const snapshot = 40
 	for _, keys := range []string{"share: true, join: own", "share: false"} {
@@ -60,7 +60,8 @@ func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 	}
 }
 
-// checkSnapshot wants the numbers up to last without a hole, from 0 again behind a gap, and returns how many gaps there were.
+// checkSnapshot checks that a client has the numbers up to last, in order, and from 0 again behind a gap. It returns the number of
+// gaps.
 func checkSnapshot(t *testing.T, seen ssetest.Snapshot, last int) int {
 	t.Helper()
 	next, gaps := 0, 0

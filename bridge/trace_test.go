@@ -30,7 +30,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// collector takes spans by OTLP, as protobuf over HTTP.
+// collector receives spans by OTLP, as protobuf over HTTP.
 type collector struct {
 	mu    sync.Mutex
 	spans []*tracev1.Span
@@ -66,7 +66,7 @@ func (c *collector) named(name string) []*tracev1.Span {
 	return found
 }
 
-// exporting sends spans to a collector of the test's own.
+// exporting sends spans to a collector of the test.
 func exporting(t *testing.T) (*collector, *sdktrace.TracerProvider) {
 	t.Helper()
 	c := &collector{}
@@ -92,8 +92,7 @@ func flush(t *testing.T, provider *sdktrace.TracerProvider) {
 	}
 }
 
-// await asks again until the collector has so many spans of a name: their stream has ended for its client before its
-// server knows.
+// await polls until the collector has n spans of a name: the client may see the end of a stream before the server does.
 func (c *collector) await(t *testing.T, provider *sdktrace.TracerProvider, name string, n int) []*tracev1.Span {
 	t.Helper()
 	for t.Context().Err() == nil {
@@ -126,9 +125,9 @@ func eventsOf(span *tracev1.Span) []string {
 	return names
 }
 
-// TestTraceOfAStream is one of real sockets, seen by a collector: the request is the RPC's parent, the backend is told,
-// a second client's span is linked to the RPC, and a stream's span lasts as long as the stream.
-func TestTraceOfAStream(t *testing.T) {
+// It uses real sockets. The request is the RPC's parent, the backend gets the trace context, the span of a second client is linked
+// to the RPC, and a stream's span lasts as long as the stream.
+func TestACollectorGetsTheTraceOfAStream(t *testing.T) {
 	backend := backend(t)
 	host, port, err := net.SplitHostPort(backend.Addr())
 	if err != nil {
@@ -219,7 +218,7 @@ func hex(id []byte) string {
 	return text.String()
 }
 
-// traced has a world's bridge keep its spans.
+// traced makes a world's bridge record its spans.
 func traced(spans *tracetest.SpanRecorder) func(*bridge.Options) {
 	return func(o *bridge.Options) {
 		o.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
@@ -242,7 +241,7 @@ func only(t *testing.T, spans *tracetest.SpanRecorder, name string) sdktrace.Rea
 	return found[0]
 }
 
-// tale is what happened in a span: its events, with what they say.
+// tale returns the events of a span with their attributes.
 func tale(span sdktrace.ReadOnlySpan) string {
 	var words []string
 	for _, event := range span.Events() {
@@ -264,8 +263,8 @@ func value(span sdktrace.ReadOnlySpan, key string) attribute.Value {
 	return attribute.Value{}
 }
 
-// TestTheTraceOfAStream: what a client is told besides messages is in its span, and each opening of the RPC is a span.
-func TestTheTraceOfAStream(t *testing.T) {
+// Each opening of the RPC is a span.
+func TestASpanHasTheEventsOfItsStream(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, feedRoute("methods: [GET, POST], reconnect: {codes: [UNAVAILABLE], initial: 12s, max: 12s}, max_age: 10m"), traced(spans), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
@@ -305,9 +304,8 @@ func TestTheTraceOfAStream(t *testing.T) {
 	})
 }
 
-// TestTraceOfAReturningClient: the client that has a broken RPC opened again is the parent of the next, and a resumed
-// stream says so.
-func TestTraceOfAReturningClient(t *testing.T) {
+// The client that causes a broken RPC to be reopened is the parent of the next RPC. A resumed stream has an attribute.
+func TestTheSpanOfAClientThatReconnects(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, feedRoute(""), traced(spans), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{H2C: true})
@@ -335,8 +333,7 @@ func TestTraceOfAReturningClient(t *testing.T) {
 	})
 }
 
-// TestTraceOfAMerge: a catch-up's client goes over to main, whose RPC its span is linked to.
-func TestTraceOfAMerge(t *testing.T) {
+func TestTheSpanOfAMergeIsLinkedToTheMainRPC(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, feedRoute("event: {id: seq}, resume: {field: after}"), traced(spans), func(t *testing.T, w *world) {
 		main := w.listen("/feed", ssetest.Options{})
@@ -360,8 +357,8 @@ func TestTraceOfAMerge(t *testing.T) {
 	})
 }
 
-// TestTraceOfRequests: a client's fault is no error of the span's, the bridge's and its backend's are.
-func TestTraceOfRequests(t *testing.T) {
+// A client's error is not an error of the span; errors of the bridge and its backend are.
+func TestSpansOfFailedRequests(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, fewRoutes, traced(spans), func(t *testing.T, w *world) {
 		w.Stage.get = func(_ context.Context, r *testv1.GetRequest) (*testv1.GetResponse, error) {
@@ -405,8 +402,8 @@ func TestTraceOfRequests(t *testing.T) {
 	})
 }
 
-// TestTraceOfAFailedStream: INTERNAL is the server's fault, NOT_FOUND is not.
-func TestTraceOfAFailedStream(t *testing.T) {
+// INTERNAL is an error of the server, NOT_FOUND is not.
+func TestSpansOfFailedStreams(t *testing.T) {
 	for code, failed := range map[codes.Code]bool{codes.NotFound: false, codes.Unimplemented: true} {
 		t.Run(code.String(), func(t *testing.T) {
 			spans := tracetest.NewSpanRecorder()
@@ -425,9 +422,9 @@ func TestTraceOfAFailedStream(t *testing.T) {
 	}
 }
 
-// TestTraceOfAClientThatLeavesEarly: an absent upstream is no failure of a stream whose client leaves; and a client that
-// joined before there was an RPC is linked to it all the same.
-func TestTraceOfAClientThatLeavesEarly(t *testing.T) {
+// An absent upstream is not a failure of a stream whose client leaves. A client that joined before there was an RPC is linked to
+// the RPC later.
+func TestTheSpanOfAClientThatLeavesEarly(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, feedRoute("reconnect: {codes: [UNAVAILABLE]}"), traced(spans), func(t *testing.T, w *world) {
 		first := w.listen("/feed", ssetest.Options{})
@@ -449,9 +446,8 @@ func TestTraceOfAClientThatLeavesEarly(t *testing.T) {
 	})
 }
 
-// TestHostileTraceHeaders: a header that is no trace context is ignored; it costs no
-// client its RPC.
-func TestHostileTraceHeaders(t *testing.T) {
+// They fail no RPC.
+func TestInvalidTraceHeadersAreIgnored(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, "limits: {request_bytes: 64KiB}\n"+feedRoute("share: false"), traced(spans), func(t *testing.T, w *world) {
 		for _, header := range []http.Header{
@@ -488,8 +484,8 @@ func TestHostileTraceHeaders(t *testing.T) {
 	})
 }
 
-// TestTraceBehindAMiddleware: a span that is under way is the parent, whatever the headers say.
-func TestTraceBehindAMiddleware(t *testing.T) {
+// The headers are ignored then.
+func TestTheSpanOfAMiddlewareIsTheParent(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 	b, err := bridge.New(parse(t, "upstreams: {app: {target: '127.0.0.1:1'}}\n"+feedRoute("")), bridge.Options{TracerProvider: provider})

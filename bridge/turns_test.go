@@ -12,7 +12,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// ledgers is a ledger for each topic.
+// ledgers has a ledger for each topic.
 type ledgers map[string]*ledger
 
 func (l ledgers) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {

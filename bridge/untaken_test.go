@@ -21,13 +21,13 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// oneCall is a route of a unary method whose answers may be large, where one client may call at a time.
+// oneCall is a route of a unary method with large answers, with one call slot for a client.
 const oneCall = `limits: {clients: 1}
 routes:
   - {path: "/things/{name}", rpc: ssebridge.test.v1.FeedService/Get, upstream: app}
 `
 
-// largeThings has the backend answer with a megabyte.
+// largeThings makes the backend answer with a megabyte.
 func largeThings(w *world) {
 	w.Stage.get = func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) {
 		return &testv1.GetResponse{Name: strings.Repeat("x", mebibyte)}, nil
@@ -48,9 +48,8 @@ func requestOver(t *testing.T, w *world, path string) net.Conn {
 	return conn
 }
 
-// TestUntakenAnswers: hardening. A client that does not take an answer is not waited for for ever, and its slot goes to
-// others.
-func TestUntakenAnswers(t *testing.T) {
+// Hardening: the write has a deadline.
+func TestAnAnswerThatIsNotReadFreesItsSlot(t *testing.T) {
 	for _, path := range []string{"/nothing", "/things/large"} {
 		t.Run(path, func(t *testing.T) {
 			inWorld(t, oneCall, func(t *testing.T, w *world) {
@@ -70,8 +69,7 @@ func TestUntakenAnswers(t *testing.T) {
 	}
 }
 
-// TestUntakenAnswersOfHTTP2: a window that is never opened holds a stream for a while only, and no other one.
-func TestUntakenAnswersOfHTTP2(t *testing.T) {
+func TestAnHTTP2WindowThatStaysClosedEndsOnlyItsStream(t *testing.T) {
 	for _, path := range []string{"/nothing", "/things/large"} {
 		t.Run(path, func(t *testing.T) {
 			inWorld(t, oneCall, func(t *testing.T, w *world) {
@@ -112,7 +110,7 @@ func TestUntakenAnswersOfHTTP2(t *testing.T) {
 	}
 }
 
-// unopened is what a client sends that asks for a path and opens no window for the answer.
+// unopened is what an HTTP/2 client sends that requests a path and opens no window for the answer.
 func unopened(t *testing.T, path string) []byte {
 	t.Helper()
 	var all, head bytes.Buffer
@@ -129,8 +127,8 @@ func unopened(t *testing.T, path string) []byte {
 	return all.Bytes()
 }
 
-// TestSlowlyTakenAnswer: a client that takes a large answer slowly gets all of it. It has 20 s, and a second for each 64 KiB.
-func TestSlowlyTakenAnswer(t *testing.T) {
+// The client has 20 s, and a second for each 64 KiB.
+func TestALargeAnswerIsReadSlowly(t *testing.T) {
 	const most = bridge.AnswerTimeout + 16*time.Second
 	for _, test := range []struct {
 		name     string
@@ -164,8 +162,8 @@ func TestSlowlyTakenAnswer(t *testing.T) {
 	}
 }
 
-// TestAnswersOfOneConnection: the time of an answer is not that of the next one, whose body is waited for.
-func TestAnswersOfOneConnection(t *testing.T) {
+// The body of the next request comes later.
+func TestTheDeadlineOfAnAnswerDoesNotAffectTheNextRequest(t *testing.T) {
 	inWorld(t, fewRoutes, func(t *testing.T, w *world) {
 		conn := requestOver(t, w, "/nothing")
 		reader := bufio.NewReader(conn)
@@ -192,7 +190,7 @@ func TestAnswersOfOneConnection(t *testing.T) {
 	})
 }
 
-// slowly reads a kilobyte at a time, slowly.
+// slowly reads a kilobyte at a time, with pauses.
 type slowly struct {
 	net.Conn
 

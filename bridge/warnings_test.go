@@ -13,12 +13,12 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// doubtful is a route whose ids are strings, and whose cursors an integer.
+// doubtful is a route whose ids are strings, and whose cursors are integers.
 const doubtful = "  - {path: /feed, rpc: " + watch + ", upstream: app, share: true, event: {id: cursor}, resume: {field: after}}\n"
 
-// TestStringIDsOfAnotherCursorAreWarnedOf: ids that are strings resume only where each is a value of resume.field. A route
-// that says so is served, and described with a warning that names both fields, their types and what happens.
-func TestStringIDsOfAnotherCursorAreWarnedOf(t *testing.T) {
+// Strings resume only if each is a value of resume.field. The route is served, and the warning names both fields, their types and
+// the consequence.
+func TestStringIDsForAnIntegerCursorCauseAWarning(t *testing.T) {
 	target := backend(t).Target()
 	for keys, want := range map[string]string{
 		"event: {id: cursor}, resume: {field: after}": "routes[0].event.id: cursor is a string, and resume.field after is an integer: a client whose id is no value of it " +
@@ -40,8 +40,8 @@ func TestStringIDsOfAnotherCursorAreWarnedOf(t *testing.T) {
 	}
 }
 
-// TestWarningsAreLoggedOnce: a route that is probably a mistake is logged when its schema is known, and not again by a reload
-// that keeps it. A client whose id is no integer is told the gap that the warning names.
+// They are logged when the schema is known, and not again by a reload that keeps the route. A client whose id is not an integer is
+// sent the gap of which the warning speaks.
 func TestWarningsAreLoggedOnce(t *testing.T) {
 	const logged = `level=WARN msg="the configuration of a route is probably a mistake" route=/feed warning="routes[0].event.id: cursor is a string`
 	b := backend(t)
@@ -63,7 +63,7 @@ func TestWarningsAreLoggedOnce(t *testing.T) {
 	}
 }
 
-// TestWarningsOfSchemasFromFilesAreLogged: there the route is bound before the bridge is.
+// These routes are bound before the bridge exists.
 func TestWarningsOfSchemasFromFilesAreLogged(t *testing.T) {
 	wire, err := proto.Marshal(backendtest.Descriptors())
 	if err != nil {

@@ -26,8 +26,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// world is a bridge between a real gRPC server and a real HTTP server. All three are joined by pipes in memory inside a
-// synctest bubble, so that hours pass in no time and only where nothing else is left to happen.
+// world is a bridge between a real gRPC server and a real HTTP server. All three are connected by pipes in memory inside a
+// synctest bubble, so that an hour passes in no time, and only when all goroutines are blocked.
 type world struct {
 	// TB hides the test's Deadline, which no bubble knows, from ssetest.
 	testing.TB
@@ -49,19 +49,19 @@ type world struct {
 	adjust func(*bridge.Options)
 }
 
-// inWorld plays in a world of its own. settings is the YAML beside "upstreams".
+// inWorld runs a test in a world of its own. settings is the YAML without "upstreams".
 func inWorld(t *testing.T, settings string, play func(t *testing.T, w *world)) {
 	t.Helper()
 	inWorldWith(t, settings, func(*bridge.Options) {}, play)
 }
 
-// inWorldWith does the same with other options of the bridge's.
+// inWorldWith is inWorld with other options of the bridge.
 func inWorldWith(t *testing.T, settings string, adjust func(*bridge.Options), play func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { play(t, newWorld(t, settings, adjust)) })
 }
 
-// feedRoute is the YAML of a configuration's one route, /feed; keys are further ones.
+// feedRoute is the YAML of a configuration with one route, /feed. keys are further keys of it.
 func feedRoute(keys string) string {
 	if !strings.Contains(keys, "share:") {
 		keys = strings.Trim("share: true, "+keys, ", ")
@@ -104,7 +104,7 @@ func newWorld(t *testing.T, settings string, adjust func(*bridge.Options)) *worl
 	return w
 }
 
-// open runs a bridge of the world's configuration, before its backend.
+// open runs a bridge of the world's configuration in front of its backend.
 func (w *world) open(front *pipes) *bridge.Bridge {
 	w.Helper()
 	options := bridge.Options{
@@ -132,7 +132,7 @@ func (w *world) open(front *pipes) *bridge.Bridge {
 	return b
 }
 
-// cable is a connection that breaks as TCP does, naming both ends.
+// cable is a connection whose errors name both ends, as those of TCP do.
 type cable struct{ net.Conn }
 
 func (c *cable) Read(p []byte) (int, error) {
@@ -158,14 +158,14 @@ func (w *world) transport(h2 bool) *http.Transport {
 	}
 }
 
-// listen begins to read a stream as a browser does, and returns when its request has got as far as it will.
+// listen connects a client that behaves like a browser, and returns when all goroutines are blocked.
 func (w *world) listen(path string, o ssetest.Options) *ssetest.Client {
 	w.Helper()
 	defer synctest.Wait()
 	return w.connect(path, o)
 }
 
-// connect does the same and does not wait.
+// connect connects a client and does not wait.
 func (w *world) connect(path string, o ssetest.Options) *ssetest.Client {
 	w.Helper()
 	if o.Transport == nil {
@@ -177,7 +177,7 @@ func (w *world) connect(path string, o ssetest.Options) *ssetest.Client {
 	return ssetest.Connect(w, "http://bridge"+path, o)
 }
 
-// do sends a request and reads the whole answer; headers come in pairs.
+// do sends a request and reads the whole answer. headers are pairs of a name and a value.
 func (w *world) do(method, path, body string, headers ...string) reply {
 	w.Helper()
 	request, err := http.NewRequestWithContext(w.Context(), method, "http://bridge"+path, strings.NewReader(body))
@@ -215,7 +215,7 @@ func (w *world) rpc() *rpc {
 	}
 }
 
-// noRPC lets everything happen that is due now, and wants no RPC opened that a test has not taken.
+// noRPC waits until all goroutines are blocked, and expects no RPC that the test has not received.
 func (w *world) noRPC() {
 	w.Helper()
 	synctest.Wait()
@@ -224,7 +224,7 @@ func (w *world) noRPC() {
 	}
 }
 
-// stage is a backend whose RPCs are played by the test, one command after the other.
+// stage is a backend whose RPCs the test plays, command by command.
 type stage struct {
 	testv1.UnimplementedFeedServiceServer
 
@@ -250,7 +250,7 @@ type rpc struct {
 	commands chan func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd
 }
 
-// rpcEnd ends an RPC; a nil err is OK.
+// rpcEnd ends an RPC. A nil err is OK.
 type rpcEnd struct{ err error }
 
 func (s *stage) Watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
@@ -292,7 +292,7 @@ func (s *stage) Put(ctx context.Context, request *testv1.PutRequest) (*testv1.Pu
 	return &testv1.PutResponse{Name: request.GetName(), Kinds: request.GetKinds()}, nil
 }
 
-// play has the RPC's handler do something and waits until it is done.
+// play runs a command in the RPC's handler and waits for its end.
 func (c *rpc) play(command func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd) {
 	c.tb.Helper()
 	done := make(chan struct{})
@@ -330,7 +330,7 @@ func (c *rpc) send(events ...*testv1.FeedEvent) {
 	})
 }
 
-// count sends events with the seqs from first to last, each when the one before has got as far as it will.
+// count sends events with the seqs from first to last. It waits after each until all goroutines are blocked.
 func (c *rpc) count(first, last int64) {
 	c.tb.Helper()
 	for seq := first; seq <= last; seq++ {
@@ -339,7 +339,7 @@ func (c *rpc) count(first, last int64) {
 	}
 }
 
-// end ends the RPC, nil is OK; trailers come in pairs.
+// end ends the RPC. A nil err is OK. trailers are pairs of a name and a value.
 func (c *rpc) end(err error, trailers ...string) {
 	c.tb.Helper()
 	c.play(func(stream grpc.ServerStreamingServer[testv1.FeedEvent]) *rpcEnd {
@@ -348,7 +348,7 @@ func (c *rpc) end(err error, trailers ...string) {
 	})
 }
 
-// numbers answers each Watch with n messages at once, and ends it with err.
+// numbers answers each Watch with n messages, and ends it with err.
 func numbers(n int64, err error) func(*testv1.WatchRequest, grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	return func(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 		for seq := range n {
@@ -360,7 +360,7 @@ func numbers(n int64, err error) func(*testv1.WatchRequest, grpc.ServerStreaming
 	}
 }
 
-// unknownAny is an event that cannot be shown: it holds a message of an unknown type.
+// unknownAny is an event that cannot be shown: it has an Any of an unknown type.
 func unknownAny(kind string) *testv1.FeedEvent {
 	return &testv1.FeedEvent{Kind: kind, Extra: &anypb.Any{TypeUrl: "type.example/nobody.knows.This"}}
 }
@@ -371,13 +371,13 @@ var (
 	anyEpoch  = regexp.MustCompile(`\b[A-Z2-7]{26}\b`)
 )
 
-// canonical puts words in place of what differs from run to run.
+// canonical replaces the parts of a text that differ from run to run.
 func canonical(text string) string {
 	text = finalSum.ReplaceAllString(retryLine.ReplaceAllString(text, "retry: N"), "~end")
 	return anyEpoch.ReplaceAllString(text, "EPOCH")
 }
 
-// transcript is all that a client was sent, over all its connections.
+// transcript returns the bytes of all events of a client, over all its connections.
 func transcript(s ssetest.Snapshot) string {
 	var text strings.Builder
 	for _, event := range s.Events {
@@ -386,7 +386,7 @@ func transcript(s ssetest.Snapshot) string {
 	return canonical(text.String())
 }
 
-// story is what a client saw, a word an event: the seq of a message, the name and reason of a control event.
+// story returns a word for each event of a client: the seq of a message, the name and reason of a control event.
 func story(s ssetest.Snapshot) string {
 	var words []string
 	for _, event := range s.Events {
@@ -418,7 +418,7 @@ func word(event ssetest.Event) string {
 	return text
 }
 
-// expect lets everything happen that is due now and compares what the client saw.
+// expect waits until all goroutines are blocked, and compares the client's story.
 func expect(tb testing.TB, c *ssetest.Client, want string) {
 	tb.Helper()
 	c.AwaitStatus()
