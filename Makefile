@@ -99,6 +99,10 @@ portable: ## Build the command for other systems
 architecture: ## Print the packages with their size and imports, and fail on an import that is not in the table
 	@go run ./internal/architecture
 
+.PHONY: words
+words: ## Fail on words that the project does not use, and print the words to use instead
+	@scripts/words.sh
+
 .PHONY: lint
 lint: $(GOLANGCI) $(BUF) portable ## Run golangci-lint, gofmt, go mod tidy, buf lint and buf format, and build for other systems
 	scripts/modules.sh $(abspath $(GOLANGCI)) run --config $(abspath .golangci.yml) ./...
