@@ -83,7 +83,7 @@ func TestPromtoolTakesAScrape(t *testing.T) {
 }
 
 // Every query of the dashboard has an answer while the bridge is used, and so has what every alert looks at. Then
-// what happens is seen: nothing at first, a gap, clients that are turned away, and a backend that is gone.
+// what happens is seen: nothing at first, a gap, clients that are shed, and a backend that is gone.
 func TestPrometheusOfARunningBridge(t *testing.T) {
 	s := newStage(t)
 	p := scraping(t, s)

@@ -66,17 +66,17 @@ func TestLastEventIDGetsThrough(t *testing.T) {
 	})
 }
 
-// A client that leaves is gone for the backend too, whose address it had been told.
+// The backend gets the address of a client, and the end of its RPC when the client leaves.
 func TestDisconnectsReachTheBackend(t *testing.T) {
 	onFronts(t, func(t *testing.T, b *bridge, public string) {
 		watcher := listen(t, "http://"+b.address+"/rooms/quiet/events")
 		watcher.want(t, "stream-open", "{}")
-		visitor := listen(t, public+"/rooms/quiet/visit", "X-Forwarded-For", "203.0.113.9")
+		client := listen(t, public+"/rooms/quiet/visit", "X-Forwarded-For", "203.0.113.9")
 		joined := watcher.want(t, "joined", "127.0.0.1")
 		if strings.HasSuffix(joined.data, `"203.0.113.9"}}`) {
 			t.Errorf("the last address is the one that the client made up: %s", joined.data)
 		}
-		visitor.leave()
+		client.leave()
 		if strings.HasSuffix(t.Name(), "/Apache") {
 			checkGoneAfterEvents(t, b, watcher)
 			return
