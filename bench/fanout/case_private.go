@@ -48,7 +48,7 @@ func privateSaturated(ctx context.Context, l *lab, r *report) error {
 	r.notef("CPU of an event, to that with GOGC=30: %.2f× (the logs of 1,000 streams are much in use, so collections are far apart anyway)",
 		found.against(ours, collectedOften, sample.perEvent))
 	r.none("lost, doubled or cut", found.lost(ours))
-	r.notef("Latencies say how much is on its way when the senders do not wait, not how fast it goes.")
+	r.notef("When the senders do not wait, latencies measure the events on their way, not the speed.")
 	return l.breakDown(ctx, r, w, found.median(ours, sample.perEvent))
 }
 

@@ -50,11 +50,12 @@ func replaceSection(document, section []byte) ([]byte, error) {
 func section(plot string, set settings, m machine, reports []*report) []byte {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "\n## One stream to many clients\n\n    make bench\n\n%s\n\n", m)
-	fmt.Fprintf(&text, "Medians of %d rounds of %s, in which the contenders took turns; a ratio is the median of the rounds' ratios. "+
+	fmt.Fprintf(&text, "Medians of %d rounds of %s, in which the contenders alternated; a ratio is the median of the rounds' ratios. "+
 		"When saturated, %d events at most are on their way to the slowest client. The bridge receives its events from a gRPC backend and "+
-		"transcodes them, which is in its figures, with all of its features on; the others but grpc-gateway and the bare client make "+
-		"them up, or, nchan, get them posted ready-made.\n\n![The figures below, drawn](%s)\n", set.repetitions, set.duration, set.window, plot)
-	fmt.Fprint(&text, "\n| case | what is held against a bar | figure | bar | |\n|---|---|---|---|---|\n")
+		"transcodes them, with all of its features on, and its figures include that. Of the others only grpc-gateway and the bare client receive "+
+		"theirs from a backend; nchan gets ready-made events by POST, and the rest make theirs up.\n\n![The figures below, drawn](%s)\n",
+		set.repetitions, set.duration, set.window, plot)
+	fmt.Fprint(&text, "\n| case | what the bar is for | figure | bar | |\n|---|---|---|---|---|\n")
 	for _, r := range reports {
 		for _, v := range r.verdicts {
 			fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", r.name, v.what, v.value, v.want, v.word())
