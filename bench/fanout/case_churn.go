@@ -32,7 +32,7 @@ type state struct {
 // what it holds before and after.
 func churned(ctx context.Context, l *lab, r *report) error {
 	r.columns = []string{"", "clients", "descriptors", "threads", "PSS MiB", "goroutines", "clients/s"}
-	before, after, err := l.churn(ctx, r, l.visitors)
+	before, after, err := l.churn(ctx, r, l.churning)
 	if err != nil {
 		return err
 	}

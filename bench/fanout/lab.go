@@ -22,7 +22,7 @@ type settings struct {
 	settle      time.Duration // between connecting and a window
 	idle        time.Duration // before the memory of idle clients is measured
 	window      int           // how many events are on their way when saturated
-	visitors    int           // how many clients come and go
+	churning    int           // how many clients come and go
 	out         io.Writer
 }
 

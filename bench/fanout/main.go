@@ -65,13 +65,13 @@ func loadParams(arguments []string) load.Params {
 func fanoutByFlags(ctx context.Context) error {
 	set := settings{settle: 500 * time.Millisecond, out: os.Stdout}
 	names := flag.String("case", "", "cases to run, separated by commas; all if empty: "+strings.Join(caseNames(), ", "))
-	markdown := flag.String("markdown", "", "file whose generated section is written anew, with a plot beside it")
+	markdown := flag.String("markdown", "", "file whose generated section is replaced, with a plot next to it")
 	strict := flag.Bool("strict", false, "fail where a bar is missed")
 	flag.IntVar(&set.repetitions, "repetitions", 5, "rounds of each case; the medians count")
 	flag.DurationVar(&set.duration, "duration", 5*time.Second, "how long a window is")
 	flag.DurationVar(&set.idle, "idle", time.Minute, "how long idle clients are left alone before their memory is measured")
 	flag.IntVar(&set.window, "window", 8, "how many events may be on their way to the slowest client when saturated")
-	flag.IntVar(&set.visitors, "churn", 100000, "how many clients come and go")
+	flag.IntVar(&set.churning, "churn", 100000, "how many clients come and go")
 	flag.Parse()
 	if err := program.NoArgs(flag.CommandLine); err != nil {
 		return err

@@ -14,9 +14,9 @@ const (
 	generatedEnd   = "<!-- Here ends what make bench writes. -->"
 )
 
-// writeMarkdown writes the generated section of a document anew, and the plot
-// beside it. What stands before and after the section is kept; a document
-// without one gets it at its end.
+// writeMarkdown replaces the generated section of a document, and writes the plot next
+// to it. The text before and after the section is kept; a document without the section
+// gets it at its end.
 func writeMarkdown(path string, set settings, m machine, reports []*report) error {
 	was, err := os.ReadFile(path) //nolint:gosec // as the command line says
 	if err != nil {

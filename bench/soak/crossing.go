@@ -6,7 +6,7 @@ import "time"
 type crossing struct {
 	told  time.Time // it was asked
 	left  time.Time // its stream ended
-	again time.Time // it connected anew
+	again time.Time // it connected again
 	back  time.Time // the first block of its last stream came; zero: it did not
 	to    []string  // the addresses that it connected to, in order
 }

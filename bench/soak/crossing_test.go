@@ -36,7 +36,7 @@ func TestCrossing(t *testing.T) {
 			want: crossing{told: at(100), left: at(200), again: at(300), back: at(400), to: []string{"b"}},
 		},
 		{
-			name: "turned away once", words: "connects:a opens SIGTERM asked:drain ends connects:a opens asked:drain ends connects:b opens", told: true,
+			name: "asked again by the same bridge", words: "connects:a opens SIGTERM asked:drain ends connects:a opens asked:drain ends connects:b opens", told: true,
 			want: crossing{told: at(100), left: at(200), again: at(300), back: at(800), to: []string{"a", "b"}},
 		},
 		{

@@ -68,18 +68,18 @@ func (s *soak) reloadFaults() []fault {
 
 // rewriting replaces configurations while there are no other faults.
 type rewriting struct {
-	soak     *soak
-	client   *http.Client // of visitors
-	visiting sync.WaitGroup
-	visitors map[*bridge][]*visitor // while the passing route is there
+	soak    *soak
+	client  *http.Client // of the passing route
+	waiting sync.WaitGroup
+	streams map[*bridge][]*passingStream // while the passing route is there
 
 	flawed   map[string]int // files, by their flaw
 	signals  int            // files with SIGHUP
-	departed int            // visitors whose stream has ended with stream-end
+	departed int            // passing streams that have ended with stream-end
 }
 
-// visits is how many visitors come each time that the passing route is added.
-const visits = 5
+// passingStreams is how many streams are opened each time that the passing route is added.
+const passingStreams = 5
 
 const (
 	// calmAttempts is how often reloadInCalm may repeat all reloads on a machine that is too
@@ -130,8 +130,8 @@ func (s *soak) reloadAll(ctx context.Context) error {
 	untold := s.untold()
 	ctx, cancel := context.WithCancel(ctx)
 	transport := &http.Transport{DisableKeepAlives: true}
-	r := &rewriting{soak: s, client: &http.Client{Transport: transport}, visitors: map[*bridge][]*visitor{}, flawed: map[string]int{}}
-	defer r.visiting.Wait()
+	r := &rewriting{soak: s, client: &http.Client{Transport: transport}, streams: map[*bridge][]*passingStream{}, flawed: map[string]int{}}
+	defer r.waiting.Wait()
 	defer cancel() // before the wait
 	for n := range s.settings.reloads {
 		if err := r.next(ctx, n); err != nil {
@@ -190,20 +190,20 @@ func (r *rewriting) next(ctx context.Context, n int) error {
 	return r.pass(ctx, b)
 }
 
-// pass brings visitors if the passing route was added, and checks how their streams end if it
-// was removed.
+// pass opens streams if the passing route was added, and checks how they end if it was
+// removed.
 func (r *rewriting) pass(ctx context.Context, b *bridge) error {
 	if b.passing() {
-		for range visits {
-			v, err := b.visit(ctx, r.client, &r.visiting)
+		for range passingStreams {
+			v, err := b.openPassing(ctx, r.client, &r.waiting)
 			if err != nil {
 				return err
 			}
-			r.visitors[b] = append(r.visitors[b], v)
+			r.streams[b] = append(r.streams[b], v)
 		}
 		return nil
 	}
-	for _, v := range r.visitors[b] {
+	for _, v := range r.streams[b] {
 		select {
 		case err := <-v.ended:
 			if err != nil {
@@ -214,7 +214,7 @@ func (r *rewriting) pass(ctx context.Context, b *bridge) error {
 			return ctx.Err()
 		}
 	}
-	delete(r.visitors, b)
+	delete(r.streams, b)
 	return b.removed(ctx, r.client)
 }
 

@@ -42,7 +42,7 @@ func rolloutByFlags(ctx context.Context, args []string) error {
 	flags.DurationVar(&drain.delay, "delay", 5*time.Second, "drain.delay")
 	flags.DurationVar(&drain.grace, "grace", 25*time.Second, "drain.grace")
 	flags.IntVar(&reload.clients, "reload-clients", 2000, "how many clients are on routes that reloads do not change")
-	flags.IntVar(&reload.reloads, "reloads", 100, "how often a configuration is written anew")
+	flags.IntVar(&reload.reloads, "reloads", 100, "how often a configuration is replaced")
 	flags.IntVar(&framed.clients, "framed-clients", 2000, "how many clients are on a bridge that drains over HTTP/2, in clear and by TLS")
 	flags.DurationVar(&framed.grace, "framed-grace", 10*time.Second, "drain.grace of that bridge")
 	flags.IntVar(&alone.clients, "alone-clients", 2000, "how many clients are on a bridge without another, which is restarted")

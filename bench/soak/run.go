@@ -247,7 +247,7 @@ func (s *soak) missing() []string {
 	return missing
 }
 
-// await waits, but not for ever, until nothing is wrong.
+// await waits, for a bounded time, until nothing is wrong.
 func (s *soak) await(ctx context.Context, wrong func() error) error {
 	return s.awaitProgress(ctx, func() int64 { return 0 }, wrong)
 }

@@ -14,7 +14,7 @@ func Resident(pid int) (int64, error) { return status(pid, "VmRSS") }
 // ResetPeak.
 func Peak(pid int) (int64, error) { return status(pid, "VmHWM") }
 
-// ResetPeak has Peak begin anew, at what the process has now.
+// ResetPeak sets Peak to the memory that the process has now.
 func ResetPeak(pid int) error {
 	const peak = "5" // proc(5), clear_refs
 	return os.WriteFile(filepath.Join(root, strconv.Itoa(pid), "clear_refs"), []byte(peak), 0)

@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// A client of a route that is removed has to be told the end.
-func TestVisitor(t *testing.T) {
+// A stream of a route that is removed has to end with stream-end.
+func TestPassingStreamsEnd(t *testing.T) {
 	const begin = "retry: 1\nid: ~0\nevent: stream-open\ndata: {}\n\n"
 	for _, c := range []struct{ name, body, word string }{
-		{name: "told", body: begin + "id: ~0~K4Q~end\nevent: stream-end\ndata: {}\n\n"},
+		{name: "ended", body: begin + "id: ~0~K4Q~end\nevent: stream-end\ndata: {}\n\n"},
 		{name: "asked to come back", body: begin + retry("reload"), word: "stream-retry"},
 		{name: "cut", body: begin, word: "stream-open"},
 	} {
@@ -27,7 +27,7 @@ func TestVisitor(t *testing.T) {
 		}))
 		b := &bridge{name: "a", listen: strings.TrimPrefix(server.URL, "http://")}
 		var waiting sync.WaitGroup
-		v, err := b.visit(t.Context(), server.Client(), &waiting)
+		v, err := b.openPassing(t.Context(), server.Client(), &waiting)
 		if err != nil {
 			t.Fatal(err)
 		}

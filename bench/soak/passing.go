@@ -18,14 +18,14 @@ const passingPath = "/passing/"
 // passing reports whether the bridge's configuration has the passing route.
 func (b *bridge) passing() bool { return b.version%2 == 1 }
 
-// visitor listens to the passing route of a bridge, until that is removed.
-type visitor struct {
+// passingStream is a stream of the passing route of a bridge, until the route is removed.
+type passingStream struct {
 	body  io.ReadCloser
-	ended chan error // how the stream has; closed then
+	ended chan error // receives once, when the stream has ended
 }
 
-// visit lets a visitor in, whom waiting waits for.
-func (b *bridge) visit(ctx context.Context, client *http.Client, waiting *sync.WaitGroup) (*visitor, error) {
+// openPassing opens a stream of the passing route. Its goroutine belongs to waiting.
+func (b *bridge) openPassing(ctx context.Context, client *http.Client, waiting *sync.WaitGroup) (*passingStream, error) {
 	response, err := b.ask(ctx, client)
 	if err != nil {
 		return nil, err
@@ -33,15 +33,15 @@ func (b *bridge) visit(ctx context.Context, client *http.Client, waiting *sync.W
 	if err := ssetest.CheckHead(response); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: a route that was added: %w", b.name, err), response.Body.Close())
 	}
-	v := &visitor{body: response.Body, ended: make(chan error, 1)}
+	p := &passingStream{body: response.Body, ended: make(chan error, 1)}
 	waiting.Go(func() {
-		v.ended <- v.stay()
-		_ = v.body.Close() // it was only read from
+		p.ended <- p.readToEnd()
+		_ = p.body.Close() // it was only read from
 	})
-	return v, nil
+	return p, nil
 }
 
-// ask asks for the passing route.
+// ask sends a request for the passing route.
 func (b *bridge) ask(ctx context.Context, client *http.Client) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.listen+passingPath+"positions-0", http.NoBody)
 	if err != nil {
@@ -51,9 +51,9 @@ func (b *bridge) ask(ctx context.Context, client *http.Client) (*http.Response, 
 	return client.Do(request)
 }
 
-// stay reads until the end, of which a visitor has to be told.
-func (v *visitor) stay() error {
-	reader := ssetest.NewReader(v.body, ssetest.Mode{IDs: true})
+// readToEnd reads until the stream ends, which has to be with stream-end and a final id.
+func (p *passingStream) readToEnd() error {
+	reader := ssetest.NewReader(p.body, ssetest.Mode{IDs: true})
 	var last string
 	for {
 		event, err := reader.Next()
