@@ -108,6 +108,7 @@ lint: $(GOLANGCI) $(BUF) portable ## Run golangci-lint, gofmt, go mod tidy, buf 
 	scripts/modules.sh $(abspath $(GOLANGCI)) run --config $(abspath .golangci.yml) ./...
 	go mod tidy -diff
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	scripts/words.sh
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto
 

@@ -242,7 +242,7 @@ func TestAStreamEndsAtTheFifthInternalErrorInARow(t *testing.T) {
 					fail()
 					c.Reconnect()
 				}
-				rpc := w.rpc() // one that works starts the count anew
+				rpc := w.rpc() // one that works starts the count again
 				rpc.count(1, 1)
 				rpc.end(status.Error(code, "a bug"))
 				_ = c.AwaitEnd()

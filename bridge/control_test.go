@@ -35,7 +35,7 @@ func TestHeartbeatsAreSentOnlyInSilence(t *testing.T) {
 				}
 				time.Sleep(10*time.Second - time.Duration(want))
 			}
-			rpc.count(1, 1) // begins the silence anew
+			rpc.count(1, 1) // begins the silence again
 			time.Sleep(9 * time.Second)
 			synctest.Wait()
 			if beats := c.Snapshot().Heartbeats; beats != 1 {

@@ -314,7 +314,7 @@ func TestTheRoutesReconnectDecidesWhichCodesAreHidden(t *testing.T) {
 	play("hidden", "codes: [ABORTED, INTERNAL]", codes.Internal, "open 1", -1)
 	play("told", "codes: [ABORTED]", codes.Unavailable, "open 1 retry:upstream", 0)
 	play("used up", "attempts: 3", codes.Unavailable, "open 1 retry:upstream", 3)
-	play("for ever", "attempts: 0", codes.Unavailable, "open 1", -1)
+	play("forever", "attempts: 0", codes.Unavailable, "open 1", -1)
 }
 
 // After 5 s without an RPC clients are sent stream-stale, new clients at once, and later stream-live.

@@ -155,7 +155,7 @@ func TestSlowBodiesAreRefusedInTime(t *testing.T) {
 					}
 				}
 				if took := time.Since(began); took > time.Second {
-					t.Errorf("sent away after %v", took)
+					t.Errorf("asked to reconnect after %v", took)
 				}
 				for range places {
 					if status := <-answers; status != http.StatusRequestTimeout {

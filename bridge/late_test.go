@@ -8,7 +8,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// A reload that reads a file for ever (a disk that is away) holds up neither the drain nor the end, and what it
+// A reload that reads a file forever (a disk that is away) holds up neither the drain nor the end, and what it
 // has read in the end is not taken over.
 func TestDrainDoesNotWaitForAReload(t *testing.T) {
 	cfg := config.Config{

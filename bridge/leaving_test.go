@@ -105,7 +105,7 @@ func (p *page) expectDials(want int32) {
 
 // An embedded bridge cannot send GOAWAY for a stream that runs. The first client
 // that comes back by the old connection is answered with it, and reconnects at
-// once by a new one; by that it is placed anew, while the page's other streams go on.
+// once by a new one; by that it is placed again, while the page's other streams go on.
 func TestDrainOfAnEmbeddedBridgeLetsAPageGo(t *testing.T) {
 	onFramed(t, "drain: {delay: 0s, grace: 30s}", "", func(t *testing.T, p *page) {
 		first, second := p.listen(5), p.listen(6)
@@ -170,7 +170,7 @@ func TestALoneBridgeAsksForNoNewConnection(t *testing.T) {
 	})
 }
 
-// Where a route has a max_age, a balancer is to place the client anew. It gives
+// Where a route has a max_age, a balancer is to place the client again. It gives
 // connections to bridges, so the client needs a new one.
 func TestMaxAgeEndsTheConnectionToo(t *testing.T) {
 	onFramed(t, "drain: {delay: 0s, grace: 0s}", ", max_age: 500ms", func(t *testing.T, p *page) {
@@ -191,7 +191,7 @@ func TestMaxAgeEndsTheConnectionToo(t *testing.T) {
 
 // A client for which a bridge has no room may find room at another one. So does a page
 // all of whose streams are shed, whatever the limit.
-func TestShedClientsConnectAnew(t *testing.T) {
+func TestShedClientsReconnectByAnother(t *testing.T) {
 	for _, limit := range []string{"clients", "topics"} {
 		t.Run(limit, func(t *testing.T) {
 			onFramed(t, "limits: {"+limit+": 1}\ndrain: {delay: 0s, grace: 0s}", "", func(t *testing.T, p *page) {
@@ -236,7 +236,7 @@ func TestShedClientsLeaveTheConnectionToOthers(t *testing.T) {
 }
 
 // Over HTTP/1.1 a connection has one client: the one that is shed gives it up.
-func TestShedClientsOfHTTP1ConnectAnew(t *testing.T) {
+func TestShedClientsOfHTTP1ReconnectByAnother(t *testing.T) {
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+backend(t).Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
 		limited("clients: 1", "open_grace: 0s")), bridge.Options{})
 	stays := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})

@@ -43,7 +43,7 @@ func from(tb testing.TB, addr string, h2 bool) *http.Transport {
 type rush struct {
 	tb    testing.TB
 	g     *gateway
-	seats int64
+	slots int64
 	in    atomic.Int64
 	shed  atomic.Int64
 	// toServe is how many have not been let in yet.
@@ -61,7 +61,7 @@ func (c *rush) come(ctx context.Context, transport http.RoundTripper, id string)
 			case c.leave <- struct{}{}:
 			default:
 			}
-			return c.g.Bridge.TakenSlots() < int(c.seats)
+			return c.g.Bridge.TakenSlots() < int(c.slots)
 		})
 	}
 }
@@ -98,10 +98,10 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 		}
 		return false
 	}
-	if n := c.in.Add(1); n > c.seats {
+	if n := c.in.Add(1); n > c.slots {
 		c.tb.Errorf("%d clients listen", n)
 	}
-	if n := c.g.Bridge.TakenSlots(); n > int(c.seats) {
+	if n := c.g.Bridge.TakenSlots(); n > int(c.slots) {
 		c.tb.Errorf("%d clients are counted", n)
 	}
 	if c.toServe.Add(-1) == 0 {
@@ -140,7 +140,7 @@ func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 			b := backend(t)
 			g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
 				limited("clients: "+strconv.Itoa(places), "")), bridge.Options{})
-			c := &rush{tb: t, g: g, seats: places, leave: make(chan struct{})}
+			c := &rush{tb: t, g: g, slots: places, leave: make(chan struct{})}
 			c.toServe.Store(clients)
 			transports := map[bool]*http.Transport{}
 			for _, h2 := range h2s {

@@ -128,7 +128,7 @@ routes:
 		}
 		for until := time.Now().Add(20 * time.Second); crowd.behind(int64(said+1)) > 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(until) {
-				t.Fatalf("after %s %d clients wait for an event, and %d were sent away", after, crowd.behind(int64(said+1)), crowd.ended())
+				t.Fatalf("after %s %d clients wait for an event, and %d were asked to reconnect", after, crowd.behind(int64(said+1)), crowd.ended())
 			}
 		}
 	}
@@ -150,7 +150,7 @@ routes:
 		t.Fatal(err)
 	}
 	if n := crowd.ended(); n > 0 {
-		t.Errorf("%d clients were sent away", n)
+		t.Errorf("%d clients were asked to reconnect", n)
 	}
 	for _, e := range crowd.ears {
 		if at, gaps := e.at(); at != int64(said+1) || gaps > 0 {

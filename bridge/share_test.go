@@ -178,7 +178,7 @@ func TestAnRPCLingersAfterItsLastClient(t *testing.T) {
 		time.Sleep(time.Minute)
 		rpc.count(2, 2)
 		expect(t, two, "open 1 2")
-		for range 3 { // each return begins the lingering anew
+		for range 3 { // each return begins the lingering again
 			two.Close()
 			time.Sleep(9 * time.Second)
 			two.Reconnect()

@@ -21,7 +21,7 @@ func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 	for _, keys := range []string{"share: true, join: own", "share: false"} {
 		for _, h2c := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, h2c %v", keys, h2c), func(t *testing.T) {
-				anew := 0
+				again := 0
 				inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, replay: {events: 3}, "+keys), func(t *testing.T, w *world) {
 					w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 						for i := range snapshot {
@@ -46,13 +46,13 @@ func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 						c.Reconnect()
 						time.Sleep(time.Second)
 						synctest.Wait()
-						anew += checkSnapshot(t, c.Snapshot(), snapshot+5)
+						again += checkSnapshot(t, c.Snapshot(), snapshot+5)
 						c.Close()
 						time.Sleep(time.Minute) // its topics are gone
 					}
 				})
 				// On HTTP/1.1 the memory between bridge and client holds little that can be lost.
-				if anew == 0 && h2c {
+				if again == 0 && h2c {
 					t.Error("nothing that was written was lost, so that nothing was tested")
 				}
 			})

@@ -52,7 +52,7 @@ excluded=(
 )
 
 # words splits identifiers at their capitals, and writes small letters: leansOn is leans_on.
-words() { sed -E 's/([a-z0-9])([A-Z])/\1_\2/g' | tr '[:upper:]' '[:lower:]'; }
+words() { sed -E 's/([a-z0-9])([A-Z])/\1_\2/g; s/([A-Z])([A-Z][a-z])/\1_\2/g' | tr '[:upper:]' '[:lower:]'; }
 
 # expression prints the regular expression of a pattern, for a text of words.
 expression() {

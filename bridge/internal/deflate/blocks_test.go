@@ -209,7 +209,7 @@ func TestLateInLongFrames(t *testing.T) {
 // A client has all of a frame when it has the frame's last byte: a decoder that
 // is given no more puts out all of it.
 func TestNothingIsHeldBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // where a read that waits for ever is a failure
+	synctest.Test(t, func(t *testing.T) { // where a read that waits forever is a failure
 		quotes, _ := frames(200)
 		quotes[7], quotes[100] = []byte("x"), sample(newQuotes().random, 100_000)
 		from, to := io.Pipe()

@@ -15,7 +15,7 @@
 // The end of a stream carries a checksum of all that was compressed. Sum
 // computes it from those of the pieces, without looking at their bytes again.
 //
-// The encoder is klauspost/compress's StatelessDeflate, which begins anew at each
+// The encoder is klauspost/compress's StatelessDeflate, which begins again at each
 // piece, behind a given dictionary. The package keeps no encoder and no stream:
 // it knows neither clients nor frames.
 package deflate

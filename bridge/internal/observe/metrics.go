@@ -79,7 +79,7 @@ func metrics() []metric {
 		{"ssebridge_upstream_opening", gauge, "RPCs that wait for a place on a connection.", []string{labelUpstream}},
 		{"ssebridge_upstream_opens_total", counter, "RPCs begun.", []string{labelUpstream, labelKind}},
 		{"ssebridge_upstream_ends_total", counter, "RPCs ended, by their gRPC code.", []string{labelUpstream, labelKind, "code"}},
-		{"ssebridge_upstream_reconnects_total", counter, "RPCs of streams begun anew for a topic that had one before.", []string{labelUpstream}},
+		{"ssebridge_upstream_reconnects_total", counter, "RPCs of streams begun again for a topic that had one before.", []string{labelUpstream}},
 		{"ssebridge_upstream_moves_total", counter, "RPCs moved to another address, for balance.rebalance.", []string{labelUpstream}},
 		{"ssebridge_upstream_idle_total", counter, "RPCs opened again since they sent nothing for idle_timeout.", []string{labelUpstream}},
 		{"ssebridge_upstream_accept_seconds", 0, "From the opening of a stream's RPC to its headers.", []string{labelUpstream}},

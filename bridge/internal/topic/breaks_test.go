@@ -161,9 +161,9 @@ func TestHoldBacksOff(t *testing.T) {
 	})
 }
 
-// The backoff begins anew after a message, or after the RPC has lived for as
+// The backoff begins again after a message, or after the RPC has lived for as
 // long as its bound.
-func TestBackoffBeginsAnew(t *testing.T) {
+func TestBackoffBeginsAgain(t *testing.T) {
 	for name, live := range map[string]func(t *testing.T, w *world){
 		"message": func(t *testing.T, w *world) { t.Helper(); w.backend.send(t, "1") },
 		"life":    func(*testing.T, *world) { time.Sleep(10 * time.Second) },
@@ -242,7 +242,7 @@ func TestFlakyCountsOnlyItself(t *testing.T) {
 	})
 }
 
-// An RPC that worked begins the count anew: by a message, by its OK, or by
+// An RPC that worked begins the count again: by a message, by its OK, or by
 // its life, for a stream may be silent, and be reset by what stands between.
 func TestFlakyInARow(t *testing.T) {
 	for name, work := range map[string]func(t *testing.T, w *world){

@@ -42,7 +42,7 @@ func TestRetire(t *testing.T) {
 	})
 }
 
-// A client that is sent away from a retired owner's topics finds room, though the limit of topics was
+// A client that is asked to reconnect from a retired owner's topics finds room, though the limit of topics was
 // reached.
 func TestRetiredTopicsDoNotCount(t *testing.T) {
 	inWorld(t, Limits{Topics: 2, Idle: 2, Bytes: 1 << 30}, func(t *testing.T, w *world) {

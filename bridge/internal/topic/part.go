@@ -212,9 +212,9 @@ func (s *Subscription) findPlaces() bool {
 	return true
 }
 
-// placeAnew returns where a parted client stands. A client that has only skipped frames since then
+// placeAgain returns where a parted client stands. A client that has only skipped frames since then
 // stands where it came in.
-func (s *Subscription) placeAnew() (place Place, alone bool) {
+func (s *Subscription) placeAgain() (place Place, alone bool) {
 	t := s.Topic
 	t.readers.mu.Lock()
 	defer t.readers.mu.Unlock()

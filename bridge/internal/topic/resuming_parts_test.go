@@ -256,7 +256,7 @@ func (f *feed) avoidable(why reason.Gap) string {
 		}
 	case reason.GapRestarted:
 		if !f.schedule.restarts {
-			return "the backend has not begun anew"
+			return "the backend has not begun again"
 		}
 	default:
 		return "there is no such reason"

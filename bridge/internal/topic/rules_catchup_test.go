@@ -2,7 +2,7 @@ package topic_test
 
 import "testing"
 
-// Rule 17: a client that has missed more of a log than it is to be sent begins anew; one that has missed as much is sent it all.
+// Rule 17: a client that has missed more of a log than it is to be sent begins again; one that has missed as much is sent it all.
 func TestRule17TooFarBackInALog(t *testing.T) {
 	for name, route := range map[string]func(s *schedule){"live": func(*schedule) {}, "held": func(s *schedule) { s.held = true }} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestRule17TooFarBackForACatchUp(t *testing.T) {
 	})
 }
 
-// Rule 17: with RPCs of their own, clients begin anew with their snapshot.
+// Rule 17: with RPCs of their own, clients begin again with their snapshot.
 func TestRule17TooFarBackWithAnRPCOfItsOwn(t *testing.T) {
 	inScript(t, func(s *schedule) { s.most, s.own, s.history = 3, true, true }, func(s *script) {
 		stays := s.comes(0, "")

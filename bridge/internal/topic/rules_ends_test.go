@@ -45,7 +45,7 @@ func TestRule12AGapCancelsTheDropping(t *testing.T) {
 	})
 }
 
-// Rule 13: an RPC that has delivered nothing is opened anew without a gap, also after one.
+// Rule 13: an RPC that has delivered nothing is opened again without a gap, also after one.
 func TestRule13NothingDeliveredNothingMissed(t *testing.T) {
 	inScript(t, func(*schedule) {}, func(s *script) {
 		c := s.comes(0, "")
@@ -187,7 +187,7 @@ func TestExpiredBeforeTheFirstMessageOnly(t *testing.T) {
 }
 
 // A catch-up that finds the family's main log without an RPC sees to it that it gets one, or they could never meet.
-func TestACatchUpRevivesMain(t *testing.T) {
+func TestACatchUpReopensMain(t *testing.T) {
 	inScript(t, func(s *schedule) { s.log.Events = 2 }, func(s *script) {
 		main := s.comes(0, "")
 		s.sends("c1 c2 c3 c4")

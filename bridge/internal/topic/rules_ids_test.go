@@ -116,7 +116,7 @@ func TestRule7TabsDoNotFindEachOther(t *testing.T) {
 	})
 }
 
-// Rule 5: a gap after which an own RPC is opened anew is where it begins, also where it had got further than its beginning.
+// Rule 5: a gap after which an own RPC is opened again is where it begins, also where it had got further than its beginning.
 func TestRule5AGapOfAnOwnRPCIsItsBeginning(t *testing.T) {
 	inScript(t, func(s *schedule) { s.own, s.history = true, true }, func(s *script) {
 		s.says("- -")

@@ -75,8 +75,8 @@ func (f *feed) newest() int {
 }
 
 // Rule 5a: a snapshot is longer than the log. A client is cut in the middle, and what had been written to it and got lost has left
-// the log: it begins anew, and is not sent the rest.
-func TestRule5aALostSnapshotBeginsAnew(t *testing.T) {
+// the log: it begins again, and is not sent the rest.
+func TestRule5aALostSnapshotBeginsAgain(t *testing.T) {
 	for name, lost := range map[string]uint64{"the place has left the log": 1, "the place never was": 99} {
 		t.Run(name, func(t *testing.T) {
 			inScript(t, ownInSmallLog, func(s *script) {
@@ -101,7 +101,7 @@ func TestRule5aALostSnapshotBeginsAnew(t *testing.T) {
 }
 
 // Rule 5a: the same for a client's unshared RPC.
-func TestRule5aAPrivateRPCBeginsAnew(t *testing.T) {
+func TestRule5aAPrivateRPCBeginsAgain(t *testing.T) {
 	inScript(t, func(s *schedule) { s.log.Events, s.private, s.history, s.cursorless = 3, true, true, true }, func(s *script) {
 		s.says("- - - - - c5 c6")
 		c := s.comes(0, "")

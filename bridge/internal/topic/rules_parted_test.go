@@ -353,7 +353,7 @@ func (s *script) passesQuietly(d time.Duration, clients ...*browser) {
 }
 
 // Rule 10: main is held for a slow client whose place has no cursor, and for no other: the others keep up, and so are no readers that
-// could be placed anew. They do not wait for it; it lags.
+// could be placed again. They do not wait for it; it lags.
 func TestRule10ClientsThatKeepUpWithMainDoNotWait(t *testing.T) {
 	inScript(t, ownInSmallLog, func(s *script) {
 		s.says("c0 c1 c2")

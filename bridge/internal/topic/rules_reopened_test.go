@@ -236,7 +236,7 @@ func TestRule14AFinishedCatchUpIsNotFoundAgain(t *testing.T) {
 	})
 }
 
-// Rule 14: a client that begins anew after the end has the family's main log, also where each client begins with an RPC
+// Rule 14: a client that begins again after the end has the family's main log, also where each client begins with an RPC
 // of its own.
 func TestRule14AnOwnRPCAfterTheEndIsMain(t *testing.T) {
 	inScript(t, func(s *schedule) { s.own, s.history, s.ends = true, true, true }, func(s *script) {

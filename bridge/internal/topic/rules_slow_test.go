@@ -127,7 +127,7 @@ func TestRule10ASlowClientsLogIsItsOwn(t *testing.T) {
 		frozen, fast := s.freezesOne()
 		s.hears(fast, fromC0)
 		frozen.thaw()
-		frozen.read(2) // it is placed anew, after c1
+		frozen.read(2) // it is placed again, after c1
 		frozen.freeze()
 		s.flows()
 		other := s.comes(0, "c1")

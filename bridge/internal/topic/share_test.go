@@ -173,7 +173,7 @@ func TestPlaceInANewLog(t *testing.T) {
 }
 
 // Rules 14 and 15 of the resuming rules: a finished log serves its own places while
-// it lingers; a client without one opens the RPC anew.
+// it lingers; a client without one opens the RPC again.
 func TestFinishedLog(t *testing.T) {
 	inWorld(t, anyLimits, func(t *testing.T, w *world) {
 		w.params.Renderer = &renderer{cursors: true}

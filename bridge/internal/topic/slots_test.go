@@ -344,7 +344,7 @@ func TestSilenceIsTheBackends(t *testing.T) {
 
 		busy := begun()
 		for began := time.Now(); time.Since(began) < longestSilence-silence; time.Sleep(silence) {
-			synctest.Wait() // quiet is set anew
+			synctest.Wait() // quiet is set again
 			busy.mu.Lock()
 			busy.due = busy.due.Add(-silence)
 			busy.mu.Unlock()

@@ -156,7 +156,7 @@ func (s *Subscription) enter() error {
 		case s.Start == Missed && s.join.resumes():
 			// The log has just dropped the cursor that was found in it: the client is placed in
 			// another log, or a catch-up begins at the cursor.
-		case s.Start == Missed && s.join.anew() && t.epoch == s.join.Place.Epoch:
+		case s.Start == Missed && s.join.beginsAgain() && t.epoch == s.join.Place.Epoch:
 			s.join.lost = t // another RPC begins
 		default:
 			s.join.lost = nil
@@ -175,10 +175,10 @@ func (j *Join) anywhere() Join {
 // resumes reports whether the client can continue wherever its cursor is known.
 func (j *Join) resumes() bool { return j.Resumable && j.Place.Cursor != nil && !j.Place.TooOld }
 
-// anew reports whether the client begins again when its place has left its log. The log holds only
+// beginsAgain reports whether the client begins again when its place has left its log. The log holds only
 // the rest of a snapshot then, which is of no use: the client has an RPC of its own, and can have
 // another one.
-func (j *Join) anew() bool { return j.Own || j.Private && j.Resumable }
+func (j *Join) beginsAgain() bool { return j.Own || j.Private && j.Resumable }
 
 // attach makes the subscriber a client of a topic, and runs the topic's pump.
 func (s *Subscription) attach(t *Topic) {
@@ -226,7 +226,7 @@ func (s *Subscription) Move() (bool, error) {
 	from := s.Topic
 	switch {
 	case s.Parted():
-		s.join.Place, s.join.alone = s.placeAnew()
+		s.join.Place, s.join.alone = s.placeAgain()
 	case !from.member.isMerged():
 		return false, nil
 	case s.passes.Load() == 0:

@@ -59,6 +59,6 @@ func TestDemoHasMetrics(t *testing.T) {
 	}
 	defer closing(t, answer.Body)
 	if answer.StatusCode != http.StatusNotFound {
-		t.Errorf("the page's visitors get %s", answer.Status)
+		t.Errorf("the page's users get %s", answer.Status)
 	}
 }

@@ -98,7 +98,7 @@ const (
 
 // shutDown shuts a server down. net/http sends GOAWAY on the HTTP/2 connections that there
 // are when Shutdown is called. A connection that was only beginning, or in the handshake of
-// TLS, would go on for ever: so it is called again and again.
+// TLS, would go on forever: so it is called again and again.
 func shutDown(ctx context.Context, server *http.Server) error {
 	for again := sayAgain; ; again = min(2*again, saySeldom) {
 		round, cancel := context.WithTimeout(ctx, again)

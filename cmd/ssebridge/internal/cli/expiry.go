@@ -17,7 +17,7 @@ const (
 )
 
 // expiry logs that the listener's certificate is about to expire, 30, 7 and 1 days before,
-// and that it has. A renewed certificate begins anew.
+// and that it has. A renewed certificate begins again.
 type expiry struct {
 	certificate expiring
 	logger      *slog.Logger

@@ -77,7 +77,7 @@ func TestExpiryIsLoggedWhileServing(t *testing.T) {
 	s.stderr.await(t, "level=ERROR", "the certificate has expired")
 }
 
-func TestRenewedCertificateIsLookedAtAnew(t *testing.T) {
+func TestRenewedCertificateIsCheckedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		certificate := &validity{time.Now().Add(-89 * day), time.Now().Add(day)}

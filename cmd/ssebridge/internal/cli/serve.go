@@ -153,7 +153,7 @@ func serve(ctx context.Context, params serveParams) error {
 	return err
 }
 
-// awaitReload waits until reloading has ended, but not for ever: a file on a disk that is
+// awaitReload waits until reloading has ended, but not forever: a file on a disk that is
 // away may never be read, and clients are not served any more.
 func awaitReload(ended <-chan struct{}, patience time.Duration, logger *slog.Logger) {
 	late := time.NewTimer(patience)

@@ -115,11 +115,11 @@ func TestServeShedsOverHTTP2(t *testing.T) {
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	transport.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true} // one connection, or wait
 	t.Cleanup(transport.CloseIdleConnections)
-	seated := make([]*ssetest.Client, clients)
-	for i := range seated {
-		seated[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport, Header: header})
+	clientsInside := make([]*ssetest.Client, clients)
+	for i := range clientsInside {
+		clientsInside[i] = ssetest.Connect(t, public+"/clock", ssetest.Options{Transport: transport, Header: header})
 	}
-	for _, client := range seated {
+	for _, client := range clientsInside {
 		client.AwaitMessages(1)
 	}
 	all := make([]*ssetest.Client, above)

@@ -52,7 +52,7 @@ func TestChattersTalkOnlyToListeners(t *testing.T) {
 	})
 }
 
-func TestChattersSayTheirWholeScriptAndBeginAnew(t *testing.T) {
+func TestChattersSayTheirWholeScriptAndBeginAgain(t *testing.T) {
 	inLobby(t, func(t *testing.T, rs *rooms) {
 		r := rs.enter(lobby)
 		lines := script()

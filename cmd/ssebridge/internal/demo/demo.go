@@ -81,7 +81,7 @@ func (d *Demo) ConnContext(ctx context.Context, conn net.Conn) context.Context {
 // BackendAddr is where the demo's gRPC server listens.
 func (d *Demo) BackendAddr() net.Addr { return d.backend }
 
-// Bridge is the bridge inside, for an admin listener: serve none of it to the page's visitors.
+// Bridge is the bridge inside, for an admin listener: serve none of it to the page's users.
 func (d *Demo) Bridge() *bridge.Bridge { return d.bridge }
 
 // Ready is nil when every route can be served.

@@ -27,7 +27,7 @@ func openings() []string {
 func thoughts() []string {
 	return []string{
 		"A message on its own is only a fact; a message with a position is part of a story.",
-		"Whoever keeps the position can leave in the middle of a sentence and come back to the very next word.",
+		"A reader who keeps the position can leave in the middle of a sentence and come back to the very next word.",
 		"Networks do not fail often, they fail at the worst moment, which is a different kind of often.",
 		"If a page says that it has seen number forty-one, the kindest reply is number forty-two.",
 		"Nothing is gained by starting over, except the feeling of having started.",

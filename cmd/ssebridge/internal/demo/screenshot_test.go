@@ -13,7 +13,7 @@ import (
 	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
 
-var update = flag.Bool("update", false, "take the screenshot of the page in docs anew; that takes a minute")
+var update = flag.Bool("update", false, "take the screenshot of the page in docs again; that takes a minute")
 
 const (
 	screenshot       = "../../../../docs/demo.png"
@@ -22,7 +22,7 @@ const (
 	screenshotBytes  = 300 << 10
 )
 
-// The documentation shows the page as it is after a cut. To take it anew:
+// The documentation shows the page as it is after a cut. To take it again:
 //
 //	go test ./cmd/ssebridge/internal/demo -run Screenshot -update
 func TestScreenshotIsSmallEnoughForTheDocumentation(t *testing.T) {

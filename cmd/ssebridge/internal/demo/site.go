@@ -28,7 +28,7 @@ func newSite(bridge http.Handler) http.Handler {
 	mux.HandleFunc("POST /demo/cut", cutter.serveCut)
 	mux.Handle("/", cutter.guard(bridge))
 
-	// Another site's page must not write into the chat by a visitor's browser.
+	// Another site's page must not write into the chat by a user's browser.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 

@@ -62,7 +62,7 @@ func TestSiteLeavesTheRestToTheBridge(t *testing.T) {
 	}
 }
 
-// Another site's page can have a visitor's browser send a POST; it must not write.
+// Another site's page can have a user's browser send a POST; it must not write.
 func TestSiteRefusesWritesFromOtherSites(t *testing.T) {
 	for _, path := range []string{"/rooms/lobby/messages", "/demo/cut?page=" + pageA} {
 		for name, header := range map[string]http.Header{

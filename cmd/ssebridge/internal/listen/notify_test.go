@@ -61,7 +61,7 @@ func TestNotifierNotifiesTheServiceManager(t *testing.T) {
 func TestNotifierDoesNotWait(t *testing.T) {
 	serviceManager(t) // which reads nothing
 	log := &journal{}
-	for !strings.Contains(log.String(), "i/o timeout") { // without a deadline, for ever
+	for !strings.Contains(log.String(), "i/o timeout") { // without a deadline, forever
 		(Notifier{Logger: log.logger()}).Ready("")
 	}
 }

@@ -64,7 +64,7 @@ type ProxiedParams struct {
 	Listener net.Listener
 	// Timeout is how long a trusted peer may take to begin, and to send its header.
 	Timeout time.Duration
-	// Idle is how long a connection without a request is kept; 0 is for ever. The listener
+	// Idle is how long a connection without a request is kept; 0 is forever. The listener
 	// ends these connections in place of http.Server, whose IdleTimeout is to be 0: the timer
 	// that net/http sets for it keeps the memory of a connection of HTTP/2 that ends with its
 	// streams, some 7 KiB, until it fires.

@@ -1,5 +1,5 @@
 // The lines for a terminal, each with a button to copy it. A line is a function, for it may
-// hold a last id: once a second it is written anew.
+// hold a last id: once a second it is written again.
 
 export class Terminal {
   constructor(lines) {
