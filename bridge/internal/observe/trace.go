@@ -197,7 +197,7 @@ func isServerFault(code codes.Code) bool {
 	}
 }
 
-// ends ends the span of a stream.
+// ends closes the span of a stream.
 func (s *requestSpan) ends(rec *Record, bytes uint64) {
 	if s == nil {
 		return
