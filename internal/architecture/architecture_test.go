@@ -28,7 +28,7 @@ type modulePath struct {
 // TestArchitecture: each package imports what the table lets it import, and rooms are within their bounds.
 func TestArchitecture(t *testing.T) {
 	readSources(t)
-	packages, err := load("../..")
+	packages, err := load(t.Context(), "../..")
 	if err != nil {
 		t.Fatal(err)
 	}

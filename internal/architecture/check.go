@@ -79,7 +79,7 @@ func cycles(allowed map[string][]string) (faults []string) {
 			faults = append(faults, fmt.Sprintf("the table allows %s, which it does not list", strings.Join(path, " → ")))
 		}
 		if state[name] == visiting {
-			faults = append(faults, fmt.Sprintf("the table allows the cycle %s", strings.Join(path, " → ")))
+			faults = append(faults, "the table allows the cycle "+strings.Join(path, " → "))
 		}
 		if state[name] != 0 {
 			return

@@ -5,6 +5,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -14,7 +15,7 @@ import (
 )
 
 func main() {
-	packages, err := load(".")
+	packages, err := load(context.Background(), ".")
 	if err == nil {
 		err = write(os.Stdout, packages)
 	}

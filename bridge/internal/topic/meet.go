@@ -112,7 +112,8 @@ func (f *family) meetOthers(t *Topic) {
 		f.merge(t)
 		return
 	}
-	if other := f.index.holders[t.member.newest]; !t.member.apart && other != nil && other != t && other.member.takesIn(t.member.newest) && t.member.goesOnIn(other) {
+	other := f.index.holders[t.member.newest]
+	if !t.member.apart && other != nil && other != t && other.member.takesIn(t.member.newest) && t.member.goesOnIn(other) {
 		f.merge(t)
 	}
 }
