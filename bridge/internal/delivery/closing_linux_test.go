@@ -234,3 +234,29 @@ func TestHTTP10(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// A deadline of a stream that has ended does not shorten the time that its client has to read the rest and close: a
+// socket that is closed while the client is sending is reset, and the client's kernel drops what it has not read.
+func TestADeadlineOfAnEndedStreamClosesNoSocket(t *testing.T) {
+	onShard(t, func(t *testing.T, s *socketServer) {
+		const heartbeat = closeTimeout / 2
+		source := newSource(100).append("1")
+		s.serve(source, Policy{Heartbeat: heartbeat})
+		began := time.Now()
+		e := s.open(t, "") // does not close
+		e.start(t, s.gzip)
+		e.awaitText(t, "first\n\n1\n\n")
+		source.log.Close()
+		s.expectEnds(t, 1, reason.EndComplete)
+		ended := time.Now()
+		for time.Since(ended) < 10*time.Second { // the heartbeat's deadline passes meanwhile
+			if _, err := e.conn.Write([]byte("x")); err != nil {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if open := time.Since(ended); open < closeTimeout*9/10 {
+			t.Errorf("the socket was closed %v after the end, %v after the heartbeat's deadline", open, time.Since(began)-heartbeat)
+		}
+	})
+}

@@ -161,6 +161,8 @@ func (s *shard) schedule(m *member) {
 // expireMember looks at a member whose deadline has passed.
 func (s *shard) expireMember(m *member) {
 	switch {
+	case m.session == nil && s.now < m.closeBy: // a deadline of the stream, such as its heartbeat's
+		s.schedule(m)
 	case m.session == nil:
 		s.closeSocket(m)
 	case s.stuck(m):
