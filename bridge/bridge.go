@@ -19,6 +19,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/source"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/topic"
+	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
 // closeGrace is the time in which Drain and Close let clients receive their last block.
@@ -121,7 +122,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.handler.S
 // its beginning applies. Drain does not wait for a running reload, which is refused.
 func (b *Bridge) Drain(ctx context.Context) error {
 	cfg := b.endReloads().Config.Drain
-	err := pause(ctx, time.Duration(*cfg.Delay))
+	err := pause.For(ctx, time.Duration(*cfg.Delay))
 	grace := time.Duration(*cfg.Grace)
 	b.leaving.Begin(grace)
 	if err == nil {
@@ -176,19 +177,4 @@ func (b *Bridge) endReloads() *site.Site {
 	defer b.replacing.Unlock()
 	b.leaving.Drain()
 	return b.sites.Current()
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

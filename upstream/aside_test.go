@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+	"github.com/ssebridge/ssebridge/internal/pause"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
@@ -102,7 +103,7 @@ func TestAnAddressThatFailsItsRPCsIsSetAside(t *testing.T) {
 			keepOpen(t, u, 30)
 			ctx := within(t)
 			for backends[0].Running()+backends[1].Running() < 30 {
-				if !sleep(ctx, time.Millisecond) {
+				if pause.For(ctx, time.Millisecond) != nil {
 					t.Fatalf("RPCs: %d, %d", backends[0].Running(), backends[1].Running())
 				}
 			}
@@ -138,7 +139,7 @@ func TestAnAddressThatFailsItsRPCsIsSetAside(t *testing.T) {
 					t.Fatal(err)
 				}
 				s.Close()
-				if !sleep(ctx, 20*time.Millisecond) {
+				if pause.For(ctx, 20*time.Millisecond) != nil {
 					t.Fatal("the address is not tried again")
 				}
 			}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+	"github.com/ssebridge/ssebridge/internal/pause"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
@@ -225,7 +226,7 @@ func awaitLookups(t *testing.T, names *backendtest.Names, n int) {
 	t.Helper()
 	ctx := within(t)
 	for names.Lookups() < n {
-		if !sleep(ctx, 10*time.Millisecond) {
+		if pause.For(ctx, 10*time.Millisecond) != nil {
 			t.Fatalf("%d lookups, want %d", names.Lookups(), n)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/connectivity"
 	_ "google.golang.org/grpc/health" // the client side of Params.Health
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
 const (
@@ -230,7 +232,7 @@ func (p *pool) awaitPause(ctx context.Context, c *connection) error {
 	if flaps {
 		p.log(c.endpoint).Warn("the backend hangs up soon after each connection, connecting less often")
 	}
-	if wait > 0 && !sleep(ctx, wait) {
+	if wait > 0 && pause.For(ctx, wait) != nil {
 		return ctx.Err()
 	}
 	return nil
@@ -238,18 +240,6 @@ func (p *pool) awaitPause(ctx context.Context, c *connection) error {
 
 // jitter returns a random duration between half of d and d.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
-
-// sleep waits for d. It returns false if ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
 
 // watch follows the connection's state and keeps the connection up until ctx ends.
 func (p *pool) watch(ctx context.Context, c *connection) {

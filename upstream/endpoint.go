@@ -13,6 +13,8 @@ import (
 
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/serviceconfig"
+
+	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
 const (
@@ -397,7 +399,7 @@ func (p *pool) resolve(ctx context.Context) {
 		p.poll(ctx)
 		return
 	}
-	for pause := p.params.retryFirst(); ; pause = min(2*pause, p.params.retryLast()) {
+	for between := p.params.retryFirst(); ; between = min(2*between, p.params.retryLast()) {
 		r, err := p.target.builder.Build(p.target.url, resolverConn{p.update, p.unresolved}, p.buildOptions())
 		if err == nil {
 			p.remind(ctx, r)
@@ -405,7 +407,7 @@ func (p *pool) resolve(ctx context.Context) {
 			return
 		}
 		p.unresolved(err)
-		if !sleep(ctx, pause) {
+		if pause.For(ctx, between) != nil {
 			return
 		}
 	}
@@ -416,7 +418,7 @@ func (p *pool) resolve(ctx context.Context) {
 func (p *pool) remind(ctx context.Context, r resolver.Resolver) {
 	for p.lookAgain(ctx, p.resolveEvery) {
 		r.ResolveNow(resolver.ResolveNowOptions{})
-		if !sleep(ctx, minLookupPause) {
+		if pause.For(ctx, minLookupPause) != nil {
 			return
 		}
 	}
@@ -427,7 +429,7 @@ func (p *pool) remind(ctx context.Context, r resolver.Resolver) {
 // after an answer, a bound that can only be changed for the whole process, and backs off to two
 // minutes after failures, so a backend that has moved would be unreachable for as long.
 func (p *pool) poll(ctx context.Context) {
-	pause := p.params.retryFirst()
+	retry := p.params.retryFirst()
 	for {
 		err := p.lookUp(ctx)
 		if ctx.Err() != nil {
@@ -435,10 +437,10 @@ func (p *pool) poll(ctx context.Context) {
 		}
 		again := p.resolveEvery
 		if err != nil {
-			again, pause = jitter(pause), min(2*pause, p.params.retryLast())
+			again, retry = jitter(retry), min(2*retry, p.params.retryLast())
 		} else {
-			pause = p.params.retryFirst()
-			if !sleep(ctx, min(minLookupPause, again)) {
+			retry = p.params.retryFirst()
+			if pause.For(ctx, min(minLookupPause, again)) != nil {
 				return
 			}
 		}

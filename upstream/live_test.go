@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
+	"github.com/ssebridge/ssebridge/internal/pause"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
@@ -115,7 +116,7 @@ func TestRefusedPingsWithoutRPCsStop(t *testing.T) {
 	ping := Ping{Every: 100 * time.Millisecond, Timeout: time.Second}
 	u := connect(t, Params{Target: f.Addr(), Schema: quiet(), Ping: &ping, Logger: log.logger()})
 	for ctx := within(t); log.count("too_many_pings") == 0; {
-		if !sleep(ctx, time.Millisecond) {
+		if pause.For(ctx, time.Millisecond) != nil {
 			t.Fatal("not refused")
 		}
 	}

@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"time"
+
+	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
 // opened records that an RPC has begun.
@@ -64,11 +66,11 @@ func (p *pool) rebalance(ctx context.Context) {
 			// A tenth of the time remains for the last RPCs to be opened again.
 			until = time.Now().Add(p.params.Balance.Rebalance * 9 / 10)
 		}
-		pause := max(time.Until(until)/time.Duration(excess), minMovePause)
-		if !sleep(ctx, pause) {
+		between := max(time.Until(until)/time.Duration(excess), minMovePause)
+		if pause.For(ctx, between) != nil {
 			return
 		}
-		if !p.moveOne() && !sleep(ctx, unmovedPause) {
+		if !p.moveOne() && pause.For(ctx, unmovedPause) != nil {
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
+	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
 // Audience is a set of clients that can be dismissed together, such as the clients of one route. The
@@ -71,7 +72,7 @@ type leaveRequest struct {
 func askAll(ctx context.Context, grace time.Duration, waiting []leaveRequest) error {
 	began := time.Now()
 	for i, s := range waiting {
-		if err := pause(ctx, time.Until(began.Add(grace*time.Duration(i)/time.Duration(len(waiting))))); err != nil {
+		if err := pause.For(ctx, time.Until(began.Add(grace*time.Duration(i)/time.Duration(len(waiting))))); err != nil {
 			return err
 		}
 		s.askToLeave(s.why)

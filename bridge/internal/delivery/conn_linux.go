@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
+	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
 // overConn returns a stream over a hijacked connection that is not a bare kernel socket. Hijacking
@@ -22,7 +23,7 @@ func (c *Clients) overConn(conn net.Conn, client *Client) *Stream {
 		})
 		end := run(ctx)
 		if half, ok := conn.(interface{ CloseWrite() error }); ok && (end == reason.EndComplete || end == reason.EndAsked) && half.CloseWrite() == nil {
-			_ = pause(ctx, closeTimeout) // the client closes first, see closeTimeout
+			_ = pause.For(ctx, closeTimeout) // the client closes first, see closeTimeout
 		}
 		_ = conn.Close() // an error changes nothing: the stream has ended
 		watching.Wait()

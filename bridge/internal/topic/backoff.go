@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
 // Backoff spaces the attempts to reach a backend.
@@ -33,16 +35,5 @@ func (p *pace) ended(now time.Time, worked bool) {
 
 // wait waits until the next attempt may be made. It returns false if ctx ended.
 func (p *pace) wait(ctx context.Context) bool {
-	pause := time.Until(p.next)
-	if pause <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, time.Until(p.next)) == nil
 }

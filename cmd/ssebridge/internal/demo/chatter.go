@@ -6,6 +6,7 @@ import (
 	"time"
 
 	demov1 "github.com/ssebridge/ssebridge/gen/ssebridge/demo/v1"
+	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
 // lobby is the room in which the chatters talk.
@@ -47,7 +48,7 @@ func (c *chatters) run(ctx context.Context) {
 			return
 		}
 		line := lines[next%len(lines)]
-		if !sleep(ctx, c.pause(len(line.text))) {
+		if pause.For(ctx, c.pause(len(line.text))) != nil {
 			return
 		}
 		if guest := guestAfter(r, seen); guest != "" {
@@ -104,16 +105,4 @@ func guestAfter(r *room, seq int64) string {
 	}
 
 	return guest
-}
-
-// sleep waits for d; false when ctx is done first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
