@@ -292,7 +292,7 @@ func TestHostileRequestsCannotBreakALogLine(t *testing.T) {
 type gate struct {
 	logs
 
-	mu sync.RWMutex // locked while it is shut
+	mu sync.RWMutex // write-locked while the log is blocked
 }
 
 func (g *gate) Write(line []byte) (int, error) {
@@ -301,8 +301,9 @@ func (g *gate) Write(line []byte) (int, error) {
 	return g.logs.Write(line)
 }
 
-// While the embedder's log accepts nothing, clients connect, are sent their events and leave, a lost upstream is reconnected,
-// the configuration is reloaded, and the bridge drains. Close does not wait forever.
+// While the embedder's log accepts nothing, clients connect, are sent their events and leave, a
+// lost upstream is reconnected, the configuration is reloaded, and the bridge drains. Close does
+// not wait forever.
 func TestAStalledLogBlocksNoClient(t *testing.T) {
 	backend := backend(t)
 	log := &gate{}
@@ -364,19 +365,20 @@ func TestCloseWritesTheLinesInTheQueue(t *testing.T) {
 		if err := w.Bridge.Close(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
-		told := 0
+		ends := 0
 		for _, e := range entries(t, log.String()) {
 			if e["msg"] == "stream ended" && e["reason"] == "drain" {
-				told++
+				ends++
 			}
 		}
-		if told != len(clients) {
-			t.Errorf("%d ends are in the log, want %d", told, len(clients))
+		if ends != len(clients) {
+			t.Errorf("the log has %d ends of streams, want %d", ends, len(clients))
 		}
 	})
 }
 
-// A safe id is answered, logged and forwarded; another one is replaced. The id does not affect which topic the request joins.
+// A safe id is answered, logged and forwarded; another one is replaced. The id does not affect
+// which topic the request joins.
 func TestRequestIDs(t *testing.T) {
 	routes := "routes:\n  - {path: /feed, rpc: " + watch + ", upstream: app, share: false, request: {metadata: [x-request-id]}}\n" +
 		"  - {path: /other, rpc: " + watch + ", upstream: app, share: false}\n"
@@ -403,7 +405,7 @@ func TestRequestIDs(t *testing.T) {
 			}
 			got := rpc.Metadata.Get("x-request-id")
 			if test.path == "/other" && got != nil || test.path == "/feed" && !slices.Equal(got, []string{answered}) {
-				t.Errorf("%s: the backend is told %q, and the client %q", test.path, got, answered)
+				t.Errorf("%s: the backend gets the id %q, and the client %q", test.path, got, answered)
 			}
 			c.Close()
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// cursorClients starts a bridge with n clients of a route with cursors. Each has a topic, and so an RPC, of its own, and has
-// received the first event.
+// cursorClients starts a bridge with n clients of a route with cursors. Each has a topic, and so an
+// RPC, of its own, and has received the first event.
 func cursorClients(t *testing.T, f *backendtest.Fleet, target, keys string, n int) (*gateway, []*ssetest.Client) {
 	t.Helper()
 	g := startWith(t, parse(t, fmt.Sprintf(`
@@ -92,7 +92,8 @@ func publishing(f *backendtest.Fleet) (stop func() int) {
 	}
 }
 
-// wantEach checks that each client has the first n events, each once, in order, without a gap and over its first connection.
+// wantEach checks that each client has the first n events, each once, in order, without a gap and
+// over its first connection.
 func wantEach(t *testing.T, clients []*ssetest.Client, n int) {
 	t.Helper()
 	want := make([]string, n)
@@ -129,7 +130,7 @@ func TestTheRPCsOfALostAddressAreReopenedAtTheOthers(t *testing.T) {
 	f.Backends[1].Stop()
 	took := awaitFleet(t, f, "the RPCs go on elsewhere", func(running []int) bool { return sum(running) == 30 })
 	t.Logf("all RPCs are open again after %v", took)
-	if took > 5*time.Second { // a second on a quiet machine
+	if took > 5*time.Second { // on a quiet machine it takes a second
 		t.Errorf("it took %v until all RPCs were open again", took)
 	}
 	if got := f.Running(); got[0] < 13 || got[2] < 13 {
@@ -156,10 +157,10 @@ func TestRebalanceMovesRPCsWithoutAGap(t *testing.T) {
 	}
 	stop := publishing(f)
 	r.UpdateState(state(f.Backends...))
-	if took := awaitFleet(t, f, "spread", evenly(10)); took > 10*time.Second || took < time.Second { // later on a busy machine, never earlier
+	if took := awaitFleet(t, f, "spread", evenly(10)); took > 10*time.Second || took < time.Second { // it may take longer on a busy machine
 		t.Errorf("the RPCs were spread over %v, want 3s", took)
 	}
-	// Down again: the RPCs leave the addresses that are gone.
+	// Scaled down again: the RPCs leave the removed addresses.
 	r.UpdateState(state(f.Backends[2]))
 	awaitFleet(t, f, "all at the one that is left", func(running []int) bool { return running[2] == 30 })
 	wantEach(t, clients, 1+stop())

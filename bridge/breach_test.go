@@ -16,8 +16,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// The RPC breaks its HTTP/2 connection each time it is opened, also for later clients. Its neighbours lose two connections at
-// most, and no event.
+// The RPC breaks its HTTP/2 connection each time it is opened, also for later clients. Its
+// neighbours lose two connections at most, and no event.
 func TestAnRPCThatBreaksItsConnectionLeavesItsNeighboursAlone(t *testing.T) {
 	for name, breach := range map[string]func(c *backendtest.RawConn, stream uint32){
 		"invalid HPACK": func(c *backendtest.RawConn, stream uint32) {
@@ -29,7 +29,7 @@ func TestAnRPCThatBreaksItsConnectionLeavesItsNeighboursAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var broken atomic.Int64
-			var ticks atomic.Int64 // RPCs of neighbours
+			var ticks atomic.Int64 // counts RPCs of neighbours
 			backend := backendtest.StartRaw(t, func(c *backendtest.RawConn, stream backendtest.RawStream, req *testv1.WatchRequest) {
 				if req.GetTopic() == "bad" {
 					broken.Add(1)
@@ -58,7 +58,7 @@ routes:
 					t.Fatalf("opened %d times", broken.Load())
 				}
 			}
-			// Further clients of the same stream are no strangers.
+			// Further clients of the same stream cost no further connection.
 			for range 5 {
 				before := broken.Load()
 				other := ssetest.Connect(t, g.URL+"/feed/bad", ssetest.Options{})

@@ -23,8 +23,8 @@ import (
 // enough is the number of events that a client needs, over all its connections.
 const enough = 60
 
-// cutSite has two bridges behind a balancer that alternates between them, and cuts the first responses in the middle of a
-// block.
+// cutSite has two bridges behind a balancer that alternates between them, and cuts the first
+// responses in the middle of a block.
 type cutSite struct {
 	*httptest.Server
 
@@ -109,8 +109,8 @@ type resumed struct {
 	Gaps int     `json:"gaps"`
 }
 
-// A browser, Node and a Go library are cut in the middle of an event again and again, and reconnect to alternating bridges. Each
-// gets every event once and in order.
+// A browser, Node and a Go library are cut in the middle of an event again and again, and reconnect
+// to alternating bridges. Each gets every event once and in order.
 func TestEveryKindOfClientResumesAtCursors(t *testing.T) {
 	for name, listen := range map[string]func(t *testing.T, url string) resumed{
 		"go-sse": byGoSSE, "Chromium": byChromium, "eventsource of npm": byNode,

@@ -17,8 +17,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// A page that reconnects after hours is sent max_events of the missed events, from the log or by an RPC at its cursor, and then
-// a gap and live events. No alert fires.
+// A page that reconnects after hours is sent max_events of the missed events, from the log or by an
+// RPC at its cursor, and then a gap and live events. No alert fires.
 func TestResumeMaxEvents(t *testing.T) {
 	for _, test := range []struct {
 		name, keys, id, want string
@@ -40,7 +40,7 @@ func TestResumeMaxEvents(t *testing.T) {
 					t.Errorf("counted %q", gaps)
 				}
 				before := len(c.Snapshot().Messages())
-				w.backend().publish(8) // and it goes on, for as long as it likes
+				w.backend().publish(8) // a client that is connected has no such bound
 				time.Sleep(time.Second)
 				if n := len(c.Snapshot().Messages()) - before; n != 8 || c.Snapshot().Gaps > 1 {
 					t.Errorf("of 8 more it got %d: %s", n, story(c.Snapshot()))
@@ -62,8 +62,8 @@ func TestResumeMaxEvents(t *testing.T) {
 	})
 }
 
-// A cursor older than max_age is not resumed at, on any kind of route. Cursors other than timestamps have no age, so the key is
-// refused for them.
+// A cursor older than max_age is not resumed at, on any kind of route. Cursors other than
+// timestamps have no age, so the key is refused for them.
 func TestResumeMaxAge(t *testing.T) {
 	for _, share := range []string{"share: true", "share: false", "share: true, join: own"} {
 		t.Run(share, func(t *testing.T) {
@@ -121,10 +121,10 @@ func TestResumeMaxAge(t *testing.T) {
 				id := c.Snapshot().LastEventID
 				early := w.listen("/feed", ssetest.Options{LastEventID: id})
 				synctest.Wait()
-				expect(t, early, "open") // its last event is old, and it has missed none, though its old connection is not known to be dead
+				expect(t, early, "open") // its last event is old, but it has missed none; its old connection may still seem alive
 				early.Close()
 				c.Close()
-				synctest.Wait() // both have left
+				synctest.Wait() // both clients have left
 				back := w.listen("/feed", ssetest.Options{LastEventID: id})
 				synctest.Wait()
 				expect(t, back, "open")

@@ -5,7 +5,7 @@ import "sync"
 // changing notifies the RPCs of a test's backend that its state has changed.
 type changing struct {
 	mu      sync.Mutex
-	changed chan struct{} // closed and replaced with each change
+	changed chan struct{} // closed and replaced at each change
 }
 
 func newChanging() changing { return changing{changed: make(chan struct{})} }

@@ -95,7 +95,7 @@ func TestGoSSEResumesAndStopsAtTheEnd(t *testing.T) {
 		err = <-stopped
 		synctest.Wait()
 
-		// The last request is answered 204, which no validator takes for a stream.
+		// The last request is answered 204, which go-sse reports as an error.
 		if failed := new(sse.ConnectionError); !errors.As(err, &failed) || failed.Reason != "response validation failed" {
 			t.Errorf("it stopped with %v", err)
 		}
@@ -118,7 +118,7 @@ func TestGoSSEResumesAndStopsAtTheEnd(t *testing.T) {
 		}
 		for _, pause := range pauses {
 			if pause < time.Second || pause > 6*time.Second {
-				t.Errorf("it waited %v of the %v that it was told", pause, pauses)
+				t.Errorf("it waited %v; the reconnection times were %v", pause, pauses)
 			}
 		}
 	})

@@ -26,9 +26,9 @@ import (
 type kind int
 
 const (
-	held    kind = iota // the RPC is opened again, and clients notice nothing, or a gap
-	passing             // clients are told to come back
-	lasting             // the stream has failed for good
+	reopened kind = iota // the RPC is reopened, and clients notice nothing, or get a gap
+	passing              // clients are asked to reconnect
+	lasting              // the stream has failed for good
 )
 
 // table lists the kind of each code, and its HTTP status.
@@ -51,7 +51,7 @@ var table = []struct {
 	{codes.OutOfRange, "OUT_OF_RANGE", lasting, 400},
 	{codes.Unimplemented, "UNIMPLEMENTED", lasting, 501},
 	{codes.Internal, "INTERNAL", passing, 500},
-	{codes.Unavailable, "UNAVAILABLE", held, 503},
+	{codes.Unavailable, "UNAVAILABLE", reopened, 503},
 	{codes.DataLoss, "DATA_LOSS", passing, 500},
 	{codes.Unauthenticated, "UNAUTHENTICATED", lasting, 401},
 	{17, "17", lasting, 500},
@@ -100,14 +100,14 @@ func TestEachCodeAtEachMoment(t *testing.T) {
 							rpc.end(status.Error(row.code, "why it failed"))
 
 							switch {
-							case row.kind == held && when == beforeTheFirstBytes && prefer,
+							case row.kind == reopened && when == beforeTheFirstBytes && prefer,
 								row.kind == passing && when == beforeTheFirstBytes && (prefer || !ids),
 								row.kind == lasting && when == beforeTheFirstBytes:
 								wantStatus(t, c, row.code, row.http)
-							case row.kind == held && when < afterAMessage:
+							case row.kind == reopened && when < afterAMessage:
 								w.rpc().count(1, 1)
 								wantEvents(t, c, ids, "1")
-							case row.kind == held && ids:
+							case row.kind == reopened && ids:
 								w.rpc().count(2, 2)
 								wantEvents(t, c, ids, "1 gap:upstream 2")
 							case row.kind == lasting || !ids:
@@ -242,7 +242,7 @@ func TestAStreamEndsAtTheFifthInternalErrorInARow(t *testing.T) {
 					fail()
 					c.Reconnect()
 				}
-				rpc := w.rpc() // one that works starts the count again
+				rpc := w.rpc() // an RPC that works resets the count
 				rpc.count(1, 1)
 				rpc.end(status.Error(code, "a bug"))
 				_ = c.AwaitEnd()
@@ -339,13 +339,13 @@ func TestInternalDetailsAreOnlyLogged(t *testing.T) {
 					_ = c.AwaitEnd()
 					text := transcript(c.Snapshot())
 					if strings.Contains(text, "hunter2") || strings.Contains(text, "forged") {
-						t.Errorf("a client was told %s", text)
+						t.Errorf("a client was sent %s", text)
 					}
 					for _, id := range incident.FindAllStringSubmatch(text, -1) {
 						ids[id[1]] = true
 					}
 				}
-				synctest.Wait() // for the log
+				synctest.Wait() // until the lines are written
 				if len(ids) != 1 {
 					t.Errorf("one incident has the ids %v", ids)
 				}
@@ -355,7 +355,7 @@ func TestInternalDetailsAreOnlyLogged(t *testing.T) {
 				}
 				raw := func(c rune) bool { return c != '\n' && (c < ' ' || c > '~') }
 				if strings.ContainsFunc(w.Logged.String(), raw) || strings.Contains(w.Logged.String(), "\nforged") {
-					t.Errorf("the log took a backend's bytes raw: %q", w.Logged)
+					t.Errorf("the log has raw bytes of the backend: %q", w.Logged)
 				}
 			})
 		})
@@ -364,11 +364,11 @@ func TestInternalDetailsAreOnlyLogged(t *testing.T) {
 				c := w.listen("/feed", ssetest.Options{NoIDs: true})
 				w.rpc().end(secret(code))
 				_ = c.AwaitEnd()
-				synctest.Wait() // for the log
+				synctest.Wait() // until the lines are written
 				id := incident.FindStringSubmatch(c.Snapshot().Body)
 				logged := incident.FindAllStringSubmatch(w.Logged.String(), -1)
 				if id == nil || len(logged) != 1 || logged[0][1] != id[1] || strings.Contains(c.Snapshot().Body, "hunter2") {
-					t.Errorf("told %q, logged %q", c.Snapshot().Body, w.Logged)
+					t.Errorf("sent %q, logged %q", c.Snapshot().Body, w.Logged)
 				}
 			})
 		})
@@ -376,10 +376,10 @@ func TestInternalDetailsAreOnlyLogged(t *testing.T) {
 			inWorld(t, "routes: [{path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}]", func(t *testing.T, w *world) {
 				w.Stage.get = func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error) { return nil, secret(code) }
 				got := w.do(http.MethodGet, "/get", "")
-				synctest.Wait() // for the log
+				synctest.Wait() // until the lines are written
 				logged := incident.FindAllStringSubmatch(w.Logged.String(), -1)
 				if len(logged) != 1 || !strings.Contains(got.Body, logged[0][1]) || strings.Contains(got.Body, "hunter2") {
-					t.Errorf("told %q, logged %q", got.Body, w.Logged)
+					t.Errorf("sent %q, logged %q", got.Body, w.Logged)
 				}
 			})
 		})
@@ -395,7 +395,7 @@ func TestDetailsOfOtherCodesReachClients(t *testing.T) {
 		&anypb.Any{TypeUrl: "type.example/nobody.knows.This", Value: []byte("\x0a\x02hi")},
 		&anypb.Any{TypeUrl: "type.googleapis.com/google.rpc.ErrorInfo", Value: []byte("\xff\xff")},
 		&anypb.Any{},
-		// A map entry with a key and then one of the wrong type, on which dynamicpb panics.
+		// A map entry with a second key, of the wrong type, on which dynamicpb panics.
 		&anypb.Any{TypeUrl: "type.googleapis.com/ssebridge.test.v1.Kinds", Value: []byte("\xea\x03\x05\x0a\x01a\x08\x01")},
 	} {
 		packed, ok := detail.(*anypb.Any)
@@ -411,7 +411,7 @@ func TestDetailsOfOtherCodesReachClients(t *testing.T) {
 		t.Helper()
 		said := said(t, text)
 		if said.Message != "no room\n\x00 \u2028" || len(said.Details) != 2 {
-			t.Fatalf("the client was told %s", text)
+			t.Fatalf("the client was sent %s", text)
 		}
 		for i, want := range []string{
 			`{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"NO_SUCH_ROOM","domain":"chat","metadata":{"room":"<&>"}}`,
@@ -453,7 +453,7 @@ func TestALostConnectionDoesNotRevealAddresses(t *testing.T) {
 			endedWell(t, c)
 			expect(t, c, test.want)
 			if text := transcript(c.Snapshot()); strings.Contains(text, "10.0.0") || !strings.Contains(text, "the connection to the backend was lost") {
-				t.Errorf("the client was told %s", text)
+				t.Errorf("the client was sent %s", text)
 			}
 		})
 	}

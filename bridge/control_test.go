@@ -35,7 +35,7 @@ func TestHeartbeatsAreSentOnlyInSilence(t *testing.T) {
 				}
 				time.Sleep(10*time.Second - time.Duration(want))
 			}
-			rpc.count(1, 1) // begins the silence again
+			rpc.count(1, 1) // a message ends the silence, and another one begins
 			time.Sleep(9 * time.Second)
 			synctest.Wait()
 			if beats := c.Snapshot().Heartbeats; beats != 1 {
@@ -195,8 +195,8 @@ func TestClientsAreNotifiedAfterFiveSecondsWithoutAnRPC(t *testing.T) {
 	})
 }
 
-// An ingress whose backend is away accepts each RPC and fails it. Clients are notified once that the backend is away, after five
-// seconds, and once that it is back.
+// An ingress whose backend is away accepts each RPC and fails it. Clients are notified once that
+// the backend is away, after five seconds, and once that it is back.
 func TestABackendThatFailsEachRPCIsStale(t *testing.T) {
 	for name, headers := range map[string]bool{"without headers": false, "behind headers": true} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestABackendThatFailsEachRPCIsStale(t *testing.T) {
 				c := w.listen("/feed", ssetest.Options{})
 				time.Sleep(4900 * time.Millisecond)
 				expect(t, c, "open")
-				time.Sleep(5 * time.Second) // the attempt that is under way then may be some seconds late
+				time.Sleep(5 * time.Second) // the current attempt may end some seconds later
 				expect(t, c, "open stale")
 				time.Sleep(10 * time.Minute)
 				expect(t, c, "open stale")
@@ -233,8 +233,8 @@ func TestABackendThatFailsEachRPCIsStale(t *testing.T) {
 // valve is a connection that is read only up to a shut moment, until it is opened.
 type valve struct {
 	net.Conn
-	shut func() bool   // asked before each read, by the one goroutine that reads
-	open chan struct{} // closed when the valve is opened, for good
+	shut func() bool   // called before each read, by the one goroutine that reads
+	open chan struct{} // closed when the valve is opened; it is not shut again
 }
 
 func (v *valve) Read(p []byte) (int, error) {
@@ -267,8 +267,8 @@ func (w *world) listenBehind(path string, o ssetest.Options, v *valve) *ssetest.
 	return w.listen(path, o)
 }
 
-// listenStuck connects a client of /feed that reads only the response's head until end is called. end returns how its stream
-// ended.
+// listenStuck connects a client of /feed that reads only the response's head until end is called.
+// end returns how its stream ended.
 func (w *world) listenStuck() (rpc *rpc, end func() error) {
 	w.Helper()
 	open := make(chan struct{})

@@ -23,8 +23,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge"
 )
 
-// ear is a client without a socket: it checks a response while the bridge writes it, so that thousands of clients are cheap. It
-// knows the next event that it expects.
+// ear is a client without a socket: it checks a response while the bridge writes it, so that
+// thousands of clients are cheap. It knows the next event that it expects.
 type ear struct {
 	tb     testing.TB
 	name   int
@@ -33,8 +33,8 @@ type ear struct {
 	mu      sync.Mutex
 	next    int64
 	gaps    int
-	others  int    // control events other than stream-open and stream-gap
-	changed func() // after each event
+	others  int    // number of control events other than stream-open and stream-gap
+	changed func() // called after each event
 }
 
 // Header implements http.ResponseWriter.
@@ -55,12 +55,12 @@ func (e *ear) Write(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for block := range bytes.SplitSeq(p, []byte("\n\n")) {
-		e.hear(block)
+		e.check(block)
 	}
 	return len(p), nil
 }
 
-func (e *ear) hear(block []byte) {
+func (e *ear) check(block []byte) {
 	_, rest, found := bytes.Cut(block, []byte(`data: {"seq":"`))
 	if !found {
 		switch name := controlOf(block); name {
@@ -101,7 +101,7 @@ func (e *ear) at() (next int64, gaps int) {
 // crowd is a number of clients of one bridge.
 type crowd struct {
 	ears   []*ear
-	ended  func() (n int) // how many streams have ended before they were told to
+	ended  func() (n int) // the number of streams that have ended too early
 	goAway func()
 }
 
@@ -119,14 +119,14 @@ func gather(tb testing.TB, b *bridge.Bridge, n int, id func(i int) string, next 
 		e := &ear{tb: tb, name: i, header: http.Header{}, next: next(i), changed: changed}
 		c.ears = append(c.ears, e)
 		request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/feed", http.NoBody)
-		// An address of a network of one's own, which no limit of addresses is for.
+		// A private address, to which the default limits by address do not apply.
 		request.RemoteAddr = fmt.Sprintf("10.0.%d.%d:1024", i/256, i%256)
 		if id := id(i); id != "" {
 			request.Header.Set("Last-Event-ID", id)
 		}
 		all.Go(func() {
 			defer func() {
-				_ = recover() // http.ErrAbortHandler, when it goes away
+				_ = recover() // http.ErrAbortHandler, when the client leaves
 				mu.Lock()
 				defer mu.Unlock()
 				ended++
@@ -148,7 +148,7 @@ type counting struct {
 
 	mu        sync.Mutex
 	replaying []*replaying
-	most      int // at once
+	most      int // the highest number at a time
 }
 
 // replaying is an RPC of a counting connection.
@@ -156,10 +156,10 @@ type replaying struct {
 	grpc.ClientStream
 
 	of     *counting
-	ctx    context.Context // its end is the RPC's
-	moved  time.Time       // when it last brought a message; zero until it has a place
-	unread time.Duration   // how long the bridge did not read, in all
-	over   bool            // it only waits, for messages or for readers
+	ctx    context.Context // ends with the RPC
+	moved  time.Time       // when it last received a message; zero until it has a connection
+	unread time.Duration   // total time in which the bridge did not read
+	over   bool            // it no longer replays
 }
 
 // RecvMsg receives a message.
@@ -191,14 +191,16 @@ func (c *counting) NewStream(ctx context.Context, desc *grpc.StreamDesc, method 
 	return rpc, err
 }
 
-// done reports whether the RPC no longer replays. It does not if its context has ended, even before the backend notices.
+// done reports whether the RPC no longer replays. It does not if its context has ended, even before
+// the backend notices.
 func (r *replaying) done() bool {
 	r.over = r.over || r.ctx.Err() != nil || !r.moved.IsZero() && time.Since(r.moved) >= patience || r.unread >= patience
 	return r.over
 }
 
-// The backend of 1,000 clients is away for half a minute. No connection of a client ends, no event is lost on a route with
-// cursors, and the backend gets the attempts of one topic, spaced by its backoff.
+// The backend of 1,000 clients is away for half a minute. No connection of a client ends, no event
+// is lost on a route with cursors, and the backend gets the attempts of one topic, spaced by its
+// backoff.
 func TestBackendRestartsUnderACrowd(t *testing.T) {
 	const clients = 1000
 	for _, test := range []struct {
@@ -257,8 +259,9 @@ func spaced(t *testing.T, at []time.Time) {
 	}
 }
 
-// 10,000 clients reconnect to a new bridge with 10,000 different cursors (1,000 with the race detector). No event is lost, no
-// more than limits.catchups RPCs replay at once, and one RPC is left.
+// 10,000 clients reconnect to a new bridge with 10,000 different cursors (1,000 with the race
+// detector). No event is lost, no more than limits.catchups RPCs replay at once, and one RPC is
+// left.
 func TestBridgeRestartsUnderACrowd(t *testing.T) {
 	clients, catchUps := 10_000, 256
 	if raceEnabled {
@@ -311,7 +314,7 @@ func TestBridgeRestartsUnderACrowd(t *testing.T) {
 	}
 	caughtUp := time.Since(began)
 
-	// The stream goes on, and all meet in one log.
+	// The stream continues, and all clients meet in one log.
 	newest := int64(clients)
 	for running := 2; running > 1; running, _ = l.now() {
 		newest++
@@ -320,14 +323,14 @@ func TestBridgeRestartsUnderACrowd(t *testing.T) {
 			<-moved
 		}
 	}
-	t.Logf("%d clients with as many cursors have all events after %v, and share one RPC after %v; at most %d RPCs replay at once, %d run in all",
+	t.Logf("%d clients with different cursors have all events after %v, and share one RPC after %v; at most %d RPCs replay at once, %d run in all",
 		clients, caughtUp.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), counted.most, len(l.opened()))
-	if counted.most > catchUps+1 { // and the main log's
+	if counted.most > catchUps+1 { // and the main log's RPC
 		t.Errorf("%d RPCs replayed at once, limits.catchups is %d", counted.most, catchUps)
 	}
 	for _, e := range c.ears {
 		if _, gaps := e.at(); gaps > 0 {
-			t.Errorf("client %d was told a gap", e.name)
+			t.Errorf("client %d was sent a gap", e.name)
 		}
 	}
 	if ended := c.ended(); ended > 0 {

@@ -13,8 +13,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// Rule 13a of docs/resuming.md: etcd sends `created` and then, for a compacted revision, a refusal. It counts as such, by field
-// or by code, before the first message with a cursor. Behind one it ends the stream, or is an event.
+// Rule 13a of docs/resuming.md: etcd sends `created` and then, for a compacted revision, a refusal.
+// It counts as such, by field or by code, before the first message with a cursor. Behind one it
+// ends the stream, or is an event.
 func TestACursorIsRefusedBehindAGreeting(t *testing.T) {
 	greeting := &testv1.FeedEvent{Kind: "created"}
 	compacted := &testv1.FeedEvent{Body: &testv1.FeedEvent_Error{Error: "compacted"}}
@@ -23,7 +24,7 @@ func TestACursorIsRefusedBehindAGreeting(t *testing.T) {
 			if err := stream.Send(compacted); err != nil {
 				return err
 			}
-			<-stream.Context().Done() // the watch is over, the RPC is not
+			<-stream.Context().Done() // the watch has ended, the RPC has not
 			return stream.Context().Err()
 		},
 		"by a code": func(grpc.ServerStreamingServer[testv1.FeedEvent]) error {
@@ -59,7 +60,7 @@ func TestACursorIsRefusedBehindAGreeting(t *testing.T) {
 			c := w.listen("/feed", ssetest.Options{LastEventID: "3"})
 			call := w.rpc()
 			if call.Request.GetAfter() == 0 {
-				call = w.rpc() // the first is main's
+				call = w.rpc() // the first RPC is main's
 			}
 			call.send(greeting, &testv1.FeedEvent{Seq: 4}, compacted)
 			call.end(status.Error(codes.OutOfRange, "the end"))
@@ -113,7 +114,8 @@ func TestCursorsThatDecreaseAreAGap(t *testing.T) {
 	}
 }
 
-// A backend like Liftbridge wants different start positions, in one field, from new clients and from those that reconnect.
+// A backend like Liftbridge wants different start positions, in one field, from new clients and
+// from those that reconnect.
 func TestResumeSetOverridesRequestSet(t *testing.T) {
 	const route = "event: {id: seq}, request: {set: {kinds.color: COLOR_RED, after: 0, history: true}, query: [kinds.string_value]}, " +
 		"resume: {field: after, set: {kinds.color: COLOR_GREEN, kinds.string_value: resumed, history: false}}"
@@ -136,8 +138,8 @@ func TestResumeSetOverridesRequestSet(t *testing.T) {
 	}
 }
 
-// If RPCs differ in their order, the cursor's own message need not be the first that is sent again. It is left out wherever it
-// comes, and nothing before it is lost.
+// If RPCs differ in their order, the cursor's own message need not be the first that is sent again.
+// It is left out wherever it comes, and nothing before it is lost.
 func TestInclusiveCursorsWithoutOrder(t *testing.T) {
 	for _, share := range []string{"share: true", "share: false"} {
 		t.Run(share, func(t *testing.T) {

@@ -50,7 +50,8 @@ func onCursors(t *testing.T, keys string, play func(t *testing.T, w *world, l *l
 	}
 }
 
-// The bridge needs no state besides a client's id, however the backend takes its cursors. Failures of the backend are hidden.
+// The bridge needs no state besides a client's id, however the backend takes its cursors. Failures
+// of the backend are hidden.
 func TestResumingIsExactOverARestart(t *testing.T) {
 	onCursors(t, "", func(t *testing.T, w *world, l *ledger, id string) {
 		s := w.behind(1)
@@ -97,8 +98,8 @@ func TestResumeSetAppliesOnlyWhenResuming(t *testing.T) {
 		})
 }
 
-// A balancer sends it to the other bridge every second for a minute. The bridges share no state. The client gets every event
-// once.
+// A balancer sends it to the other bridge every second for a minute. The bridges share no state.
+// The client gets every event once.
 func TestAClientAlternatesBetweenTwoBridges(t *testing.T) {
 	onCursors(t, "", func(t *testing.T, w *world, l *ledger, _ string) {
 		s := w.behind(2)
@@ -164,14 +165,14 @@ func TestARefusedCursorIsAGap(t *testing.T) {
 				expect(t, c, "open gap:expired 10 11")
 				gap := c.Snapshot().Events[1]
 				if want := `{"reason":"expired","lastEventId":"3","resumedFrom":"` + gap.ID + `"}`; gap.Data != want || c.Snapshot().Events[0].ID != "3" {
-					t.Errorf("told %s, want %s", gap.Data, want)
+					t.Errorf("the client was sent %s, want %s", gap.Data, want)
 				}
 
-				// A cursor that is still known is resumed exactly.
+				// A cursor that the backend still knows is resumed at.
 				at := w.listen("/feed", ssetest.Options{LastEventID: "5"})
 				expect(t, at, "open 6 7 8 9 10 11")
 
-				// The same under a running stream.
+				// The same for the RPC of a running stream.
 				l.fails(status.Error(codes.Unavailable, "a deploy"))
 				synctest.Wait()
 				l.trim(13)
@@ -211,14 +212,15 @@ func TestForgedCursorsAreGaps(t *testing.T) {
 					t.Errorf("%d RPCs run", running)
 				}
 				if logged := w.Logged.String(); strings.Contains(logged, "forged") || len(logged) > 5000 {
-					t.Errorf("the log took an id: %.1000q", logged)
+					t.Errorf("an id was logged: %.1000q", logged)
 				}
 			})
 		})
 	}
 }
 
-// Each client without an id gets the snapshot by an RPC of its own, and then shares the log. Its first block has no position.
+// Each client without an id gets the snapshot by an RPC of its own, and then shares the log. Its
+// first block has no position.
 func TestJoinOwnBeginsWithTheSnapshot(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, join: own, request: {set: {history: true}}"), func(t *testing.T, w *world) {
 		l := newLedger()
@@ -312,9 +314,9 @@ func TestTheRoutesReconnectDecidesWhichCodesAreHidden(t *testing.T) {
 		})
 	}
 	play("hidden", "codes: [ABORTED, INTERNAL]", codes.Internal, "open 1", -1)
-	play("told", "codes: [ABORTED]", codes.Unavailable, "open 1 retry:upstream", 0)
+	play("not hidden", "codes: [ABORTED]", codes.Unavailable, "open 1 retry:upstream", 0)
 	play("used up", "attempts: 3", codes.Unavailable, "open 1 retry:upstream", 3)
-	play("forever", "attempts: 0", codes.Unavailable, "open 1", -1)
+	play("without a bound", "attempts: 0", codes.Unavailable, "open 1", -1)
 }
 
 // After 5 s without an RPC clients are sent stream-stale, new clients at once, and later stream-live.
@@ -390,7 +392,7 @@ func TestACursorOfAnotherIdentityRevealsNothing(t *testing.T) {
 		rpc.count(1, 3)
 		expect(t, mine, "open 1 2 3")
 		other := w.listen("/feed", ssetest.Options{LastEventID: "1", Header: http.Header{"Authorization": {"Bearer b"}}})
-		for range 2 { // at the cursor, and the other's main log
+		for range 2 { // one at the cursor, and one of the other identity's main log
 			theirs := w.rpc()
 			if got := theirs.Metadata.Get("authorization"); len(got) != 1 || got[0] != "Bearer b" {
 				t.Errorf("the backend was asked as %v", got)
@@ -406,7 +408,8 @@ func TestACursorOfAnotherIdentityRevealsNothing(t *testing.T) {
 	})
 }
 
-// A client's first connection is cut after each byte of its first blocks. It reconnects to a bridge that has never seen it.
+// A client's first connection is cut after each byte of its first blocks. It reconnects to a bridge
+// that has never seen it.
 func TestCutAtEveryByteOnRoutesWithCursors(t *testing.T) {
 	for _, keys := range []string{
 		"event: {id: seq}, resume: {field: after}, join: own", "event: {id: cursor, name: {oneof: body}}, resume: {field: kinds.string_value}, join: own",

@@ -8,11 +8,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
-	_ "google.golang.org/protobuf/types/known/timestamppb" // for the registry
+	_ "google.golang.org/protobuf/types/known/timestamppb" // registers the type
 )
 
-// The fields that carry a cursor are found by their names and types, and no others.
-func TestCursorFields(t *testing.T) {
+func TestCursorFieldsAreFoundByNameAndType(t *testing.T) {
 	for _, c := range []struct{ request, event, id, field string }{
 		{"string shop_id, uint64 after_sequence, int32 limit", "uint64 sequence, string shop_id, string text", "sequence", "after_sequence"},
 		{"string room_id, int64 after_seq", "int64 seq, string room_id", "seq", "after_seq"},
@@ -30,16 +29,16 @@ func TestCursorFields(t *testing.T) {
 		{"int64 offset, int64 since_id", "int64 id, int64 offset", "offset", "offset"},
 		{"Timestamp since", "int64 seq, Timestamp created_at", "created_at", "since"},
 
-		{"string after", "int64 seq", "", ""}, // of another type
+		{"string after", "int64 seq", "", ""}, // the types differ
 		{"Timestamp since", "string time", "", ""},
 		{"repeated int64 after_seq", "int64 seq", "", ""},
 		{"int64 after_seq", "repeated int64 seq", "", ""},
 		{"string room_id", "string room_id, string id", "", ""},
-		{"string id", "string id", "", ""}, // what the stream is about
+		{"string id", "string id", "", ""}, // the id selects the stream
 		{"string token", "string token", "", ""},
 		{"string from_user_id", "string user_id, string id", "", ""},
 		{"string from, string to", "string id", "", ""},
-		{"int32 last", "int32 id", "", ""}, // how many
+		{"int32 last", "int32 id", "", ""}, // a number of events
 		{"int64 version", "int64 version", "", ""},
 		{"int32 limit, bool history", "int64 seq", "", ""},
 		{"", "int64 seq", "", ""},

@@ -13,11 +13,12 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// history is a backend that sends each RPC all messages of its topic, beginning with 1. A topic begins with three messages.
+// history is a backend that sends each RPC all messages of its topic, beginning with 1. A topic
+// begins with three messages.
 type history struct {
 	changing
 
-	newest map[string]int64 // beyond the three
+	newest map[string]int64 // number of further messages, by topic
 }
 
 func newHistory() *history { return &history{newChanging(), map[string]int64{}} }
@@ -53,8 +54,8 @@ func (h *history) watch(request *testv1.WatchRequest, stream grpc.ServerStreamin
 	}
 }
 
-// A client's first connection is cut after each byte of its first blocks. It reconnects, and has, between two gaps, every message
-// exactly once and in order.
+// A client's first connection is cut after each byte of its first blocks. It reconnects, and has,
+// between two gaps, every message exactly once and in order.
 func TestCutAtEveryByte(t *testing.T) {
 	for _, route := range []struct {
 		name, keys string
@@ -125,8 +126,9 @@ func TestCutAtEveryByteOfAGap(t *testing.T) {
 	})
 }
 
-// keepsThePromise checks a client's events. The backend begins each RPC with 1, so 1 follows a gap, and is the first event of a
-// client that has known its position or found no other client on the topic.
+// keepsThePromise checks a client's events. The backend begins each RPC with 1, so 1 follows a gap,
+// and is the first event of a client that has known its position or found no other client on the
+// topic.
 func keepsThePromise(t *testing.T, s ssetest.Snapshot, fromTheStart bool, newest int64) {
 	t.Helper()
 	next := int64(0) // 0: any

@@ -52,10 +52,10 @@ func TestDrainAsksAllClientsAndLosesNothing(t *testing.T) {
 			expect(t, c, "open 1 2")
 		}
 		late := w.listen("/feed?last_event_id="+url.QueryEscape(clients[0].Snapshot().Events[1].ID), ssetest.Options{})
-		expect(t, late, "open 2") // served on
+		expect(t, late, "open 2") // the bridge still serves
 		late.Close()
 
-		for told := 0; time.Since(began) < 25*time.Second; told++ {
+		for asked := 0; time.Since(began) < 25*time.Second; asked++ {
 			time.Sleep(500 * time.Millisecond)
 			synctest.Wait()
 			ended := 0
@@ -64,8 +64,8 @@ func TestDrainAsksAllClientsAndLosesNothing(t *testing.T) {
 					ended++
 				}
 			}
-			if want := min(told+1, 40); ended < want-1 || ended > want+1 {
-				t.Errorf("%v after the delay %d of 40 were told, want %d", time.Since(began)-5*time.Second, ended, want)
+			if want := min(asked+1, 40); ended < want-1 || ended > want+1 {
+				t.Errorf("%v after the delay %d of 40 were asked to reconnect, want %d", time.Since(began)-5*time.Second, ended, want)
 			}
 		}
 		if err := <-drained; err != nil {
@@ -224,7 +224,7 @@ func TestClientsOverLimitsTopicsAreShed(t *testing.T) {
 		endedWell(t, fresh)
 		expect(t, fresh, "open retry:shed")
 		if seen := fresh.Snapshot(); seen.LastEventID != "~0" || seen.Retry < 10*time.Second || seen.Retry > time.Minute {
-			t.Errorf("told %s", seen)
+			t.Errorf("the client was sent %s", seen)
 		}
 		placed := w.listen("/feed?topic=3", ssetest.Options{LastEventID: "ABCDEFGHIJKLMNOPQRSTUVWXYZ-5"})
 		endedWell(t, placed)
@@ -236,7 +236,7 @@ func TestClientsOverLimitsTopicsAreShed(t *testing.T) {
 			t.Errorf("with Prefer: status the answer is %d", got.Status)
 		}
 		w.noRPC()
-		shared := w.listen("/feed?topic=2", ssetest.Options{}) // needs no topic of its own
+		shared := w.listen("/feed?topic=2", ssetest.Options{}) // joins the topic
 		expect(t, shared, "open")
 
 		shared.Close()
@@ -245,7 +245,7 @@ func TestClientsOverLimitsTopicsAreShed(t *testing.T) {
 		fresh.Reconnect()
 		w.rpc().count(1, 1)
 		expect(t, fresh, "open retry:shed open 1")
-		<-rpc.Gone // the idle one made room
+		<-rpc.Gone // the idle topic was evicted
 		expect(t, one, "open")
 	})
 }

@@ -60,7 +60,7 @@ func TestTheFinalIDIsAnswered204(t *testing.T) {
 					t.Errorf("ended by %s with the id %q, want %s and %q", last.Name, seen.LastEventID, test.last, test.id)
 				}
 
-				for range 2 { // a browser comes back once; a client that comes again hears the same
+				for range 2 { // a browser reconnects once; a client that does so again is answered alike
 					c.Reconnect()
 					_ = c.AwaitEnd()
 					if got := c.Snapshot(); got.Status != http.StatusNoContent || got.Body != "" {
@@ -71,7 +71,7 @@ func TestTheFinalIDIsAnswered204(t *testing.T) {
 					t.Errorf("the final id in the query is answered %d", got.Status)
 				}
 
-				// fetch has no such rule: it is told in band.
+				// A client that uses fetch has no such rule. It is answered in band.
 				post := w.listen("/feed", ssetest.Options{Method: http.MethodPost, NoIDs: noIDs, LastEventID: seen.LastEventID})
 				endedWell(t, post)
 				want := "open end"
@@ -177,7 +177,7 @@ func TestOnCompleteReopenReportsWhatMayBeMissing(t *testing.T) {
 		expect(t, c, "open 1 2 gap:upstream 7")
 		rpc.end(nil)
 		began := time.Now()
-		for range 5 { // with nothing delivered nothing is missing, and the pauses grow
+		for range 5 { // without a delivered message none is missing, and the pauses grow
 			w.rpc().end(nil)
 		}
 		rpc = w.rpc()
@@ -197,7 +197,7 @@ func TestABadMessageIsAGapOrTheEnd(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		bad  *testv1.FeedEvent
-		ids  map[string]string // of the gap
+		ids  map[string]string // ids of the gap
 	}{
 		{"an unknown type", unknownAnyAt(2), map[string]string{"positions": "EPOCH-2", "cursors": "2"}},
 		{"over message_bytes", &testv1.FeedEvent{Seq: 2, Kind: large}, map[string]string{"positions": "EPOCH-2", "cursors": "2"}},
@@ -217,7 +217,7 @@ func TestABadMessageIsAGapOrTheEnd(t *testing.T) {
 					if want := `{"reason":"untranscodable","lastEventId":"` + before.ID + `","resumedFrom":"` + gap.ID + `"}`; gap.Data != want {
 						t.Errorf("the gap says %s, want %s", gap.Data, want)
 					}
-					// Resuming before, at and behind it is exact.
+					// Resuming before, at and behind the gap loses nothing.
 					expect(t, w.listen("/feed", ssetest.Options{LastEventID: before.ID}), "open gap:untranscodable 3")
 					expect(t, w.listen("/feed", ssetest.Options{LastEventID: gap.ID}), "open 3")
 					w.noRPC()
@@ -256,10 +256,10 @@ func TestABadMessageThatEndsTheStreamIsOneIncident(t *testing.T) {
 				logged := regexp.MustCompile(`incident=([A-Z2-7]{12})`)
 				for _, c := range clients {
 					_ = c.AwaitEnd()
-					synctest.Wait() // the log may come after the clients
+					synctest.Wait() // the line may be written after the clients' events
 					all := logged.FindAllStringSubmatch(w.Logged.String(), -1)
 					if text := c.Snapshot().Body + transcript(c.Snapshot()); len(all) != 1 || !strings.Contains(text, all[0][1]) {
-						t.Errorf("the client was told %s, and the log %s", text, w.Logged)
+						t.Errorf("the client was sent %s, and the log has %s", text, w.Logged)
 					}
 				}
 			})
@@ -281,7 +281,7 @@ func TestTrailersAreOfTheLastRPC(t *testing.T) {
 		endedWell(t, c)
 		expect(t, c, "open 1 retry:upstream open gap:upstream error:NOT_FOUND")
 		if last := c.Snapshot().Events[5]; strings.Contains(last.Data, "x-cost") {
-			t.Errorf("told %s", last.Data)
+			t.Errorf("the client was sent %s", last.Data)
 		}
 	})
 }
@@ -309,7 +309,7 @@ func TestAMessageOverTheTransportsLimitEndsTheStream(t *testing.T) {
 			t.Errorf("the final id is %q", id)
 		}
 	})
-	// The backend's own RESOURCE_EXHAUSTED is a passing failure.
+	// The backend's own RESOURCE_EXHAUSTED is a transient failure.
 	onLimited(t, "event: {id: seq}", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		rpc := w.rpc()
@@ -326,7 +326,7 @@ func TestAMessageWithATooLongCursorIsAGap(t *testing.T) {
 		c := w.listen("/feed", ssetest.Options{})
 		w.rpc().send(
 			&testv1.FeedEvent{Seq: 1, Cursor: "a"}, &testv1.FeedEvent{Seq: 2, Cursor: strings.Repeat("b", 5000)},
-			&testv1.FeedEvent{Seq: 3, Cursor: strings.Repeat("\x01", 1400)}, // within it, but not when escaped
+			&testv1.FeedEvent{Seq: 3, Cursor: strings.Repeat("\x01", 1400)}, // within the limit, but not when escaped
 			&testv1.FeedEvent{Seq: 4, Cursor: strings.Repeat("d", 4000)}, &testv1.FeedEvent{Seq: 5},
 		)
 		expect(t, c, `open "1" gap:untranscodable gap:untranscodable "4" "5"`)
@@ -341,7 +341,8 @@ func TestAMessageWithATooLongCursorIsAGap(t *testing.T) {
 	})
 }
 
-// An RPC without a cursor ends at once, while slow clients are parted at a cursor. No further RPC without a cursor replaces it.
+// An RPC without a cursor ends at once, while slow clients are parted at a cursor. No further RPC
+// without a cursor replaces it.
 func TestACompleteRPCWithoutACursorIsNotRepeated(t *testing.T) {
 	for name, end := range map[string]error{"OK": nil, "an error": status.Error(codes.NotFound, "the job is over")} {
 		t.Run(name, func(t *testing.T) {

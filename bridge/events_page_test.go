@@ -24,7 +24,7 @@ func TestTheEventsPageListsEachCode(t *testing.T) {
 		if row.code > codes.Unauthenticated {
 			continue // "any other"
 		}
-		kind := map[kind]string{held: "reopened", passing: "passing", lasting: "final"}[row.kind]
+		kind := map[kind]string{reopened: "reopened", passing: "passing", lasting: "final"}[row.kind]
 		if slices.Contains([]codes.Code{codes.Unknown, codes.Internal, codes.DataLoss}, row.code) {
 			kind += ", final after five in a row"
 		}
@@ -40,7 +40,7 @@ func TestANegativeCodeKeepsItsSign(t *testing.T) {
 	m := backendtest.StartIntermediary(t, backend(t), nil)
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+m.Addr()+"'}}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
 		"  - {path: /feed, rpc: "+watch+", upstream: app}\n"), bridge.Options{})
-	first := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}) // when the schema is there
+	first := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}) // returns when the schema is known
 	first.AwaitStatus()
 	first.Close()
 	messages := 0
@@ -48,7 +48,7 @@ func TestANegativeCodeKeepsItsSign(t *testing.T) {
 		w.Header().Set("Content-Type", "application/grpc")
 		_ = http.NewResponseController(w).Flush()
 		for range messages {
-			_, _ = w.Write(make([]byte, 5)) // a message of nothing
+			_, _ = w.Write(make([]byte, 5)) // an empty message
 		}
 		w.Header().Set(http.TrailerPrefix+"Grpc-Status", "-1")
 		w.Header().Set(http.TrailerPrefix+"Grpc-Message", "odd")
@@ -59,6 +59,6 @@ func TestANegativeCodeKeepsItsSign(t *testing.T) {
 	messages = 1
 	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
 	if end := c.AwaitNamed("stream-error", 0); end.Data != `{"code":-1,"message":"odd","status":"-1"}` {
-		t.Errorf("told %s", end.Raw)
+		t.Errorf("the client was sent %s", end.Raw)
 	}
 }

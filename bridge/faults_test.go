@@ -21,7 +21,7 @@ type broadcast struct {
 	changing
 
 	newest int64
-	broken map[int]error // by the RPC's number, of those that were failed
+	broken map[int]error // the errors of failed RPCs, by the RPC's number
 	opens  int
 }
 
@@ -67,8 +67,8 @@ func (b *broadcast) watch(_ *testv1.WatchRequest, stream grpc.ServerStreamingSer
 	}
 }
 
-// Random schedules of cuts, failures, pauses and messages are played. Between two gaps each client has every message exactly
-// once and in order.
+// Random schedules of cuts, failures, pauses and messages are played. Between two gaps each client
+// has every message exactly once and in order.
 func TestRandomFaultsLoseNothingBetweenGaps(t *testing.T) {
 	for _, keys := range []string{
 		"share: true", "join: held", "share: false", "event: {id: seq}", "event: {id: seq}, join: held", "on_complete: reopen",
@@ -109,7 +109,7 @@ func playFaults(t *testing.T, w *world, random *rand.Rand) {
 				synctest.Wait()
 			}
 		case 2:
-			backend.publish(random.Int64N(3)) // at once
+			backend.publish(random.Int64N(3)) // in a burst
 		case 3:
 			one.CutNext(random.Int64N(400))
 			one.Reconnect()
@@ -129,7 +129,7 @@ func playFaults(t *testing.T, w *world, random *rand.Rand) {
 		}
 	}
 	for _, c := range clients {
-		c.Reconnect() // and is not cut any more
+		c.Reconnect() // the last connection is not cut
 	}
 	time.Sleep(11 * time.Second) // the longest pause between two attempts at the backend
 	comeBack()

@@ -14,8 +14,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// It opens streams of ever new keys, waits for each to be accepted and resets it. Few RPCs are left running, and other clients
-// are served.
+// It opens streams of ever new keys, waits for each to be accepted and resets it. Few RPCs are left
+// running, and other clients are served.
 func TestAnHTTP2ClientThatResetsAcceptedStreamsIsLimited(t *testing.T) {
 	for _, share := range []bool{true, false} {
 		t.Run(fmt.Sprintf("share %t", share), func(t *testing.T) {

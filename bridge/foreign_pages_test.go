@@ -28,8 +28,9 @@ const defaultRoutes = `routes:
   - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}
 `
 
-// With the default settings, an intermediary sends each kind of foreign answer for three seconds while all RPCs are lost and pages
-// connect. A page reconnects as an EventSource does: after the time that it was given, and never after a status other than 200.
+// With the default settings, an intermediary sends each kind of foreign answer for three seconds
+// while all RPCs are lost and pages connect. A page reconnects as an EventSource does: after the
+// time that it was given, and never after a status other than 200.
 func TestThreeSecondsOfForeignAnswersStopNoPage(t *testing.T) {
 	var stages []*foreignStage
 	for i, foreign := range backendtest.ForeignAnswers() {
@@ -97,7 +98,7 @@ type foreignPage struct {
 	*ssetest.Client
 
 	path    string
-	stopped bool      // by a status, for good
+	stopped bool      // a status has stopped it forever
 	current bool      // it has an event that was published after the foreign answers
 	back    time.Time // when it reconnects; zero while it is connected
 }
@@ -153,7 +154,7 @@ func (s *foreignStage) follow(t *testing.T) {
 		case p.back.IsZero():
 			retry := seen.Retry
 			if retry == 0 {
-				retry = 3 * time.Second // a browser's own
+				retry = 3 * time.Second // the default of browsers
 			}
 			p.back = time.Now().Add(retry)
 		case time.Now().After(p.back):
@@ -204,7 +205,7 @@ func (s *foreignStage) check(t *testing.T) {
 		if p.path != "/cursor" {
 			continue
 		}
-		for i, m := range seen.Messages() { // from the first event on, each once
+		for i, m := range seen.Messages() { // from the first event on, each event once
 			if got := seqOf.FindStringSubmatch(m.Data); got == nil || got[1] != strconv.Itoa(i+1) {
 				t.Errorf("%s: a page with a cursor was sent %s as event %d", s.name, m.Data, i+1)
 				break

@@ -19,14 +19,14 @@ import (
 // foreignRoutes hide a lost RPC, ask clients to reconnect, and call a unary method.
 const foreignRoutes = `drain: {delay: 0s, grace: 0s}
 routes:
-  - {path: /held, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms}}
+  - {path: /hidden, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms}}
   - {path: /shared, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, share: true, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms}}
   - {path: /retried, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms, codes: []}}
   - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}
 `
 
-// An intermediary between the bridge and the backend answers in the backend's place for a while. No EventSource stops for that,
-// and no page is sent a byte of the intermediary's text.
+// An intermediary between the bridge and the backend answers in the backend's place for a while. No
+// EventSource stops for that, and no page is sent a byte of the intermediary's text.
 func TestAForeignAnswerEndsNoStream(t *testing.T) {
 	for _, transport := range []string{"clear", "TLS"} {
 		t.Run(transport, func(t *testing.T) {
@@ -50,16 +50,16 @@ func TestAForeignAnswerEndsNoStream(t *testing.T) {
 func playForeign(t *testing.T, g *gateway, back *backendtest.Backend, m *backendtest.Intermediary, answer http.HandlerFunc) {
 	t.Helper()
 	listen := func(path string) *ssetest.Client { return ssetest.Connect(t, g.URL+path, ssetest.Options{}) }
-	held, shared, retried := listen("/held"), listen("/shared"), listen("/retried")
+	hidden, shared, retried := listen("/hidden"), listen("/shared"), listen("/retried")
 	back.AwaitRunning(3)
 	asked := m.Asked()
 	m.Answer(answer)
-	back.Feed.End(status.Error(codes.Unavailable, "restarting")) // each RPC is opened again
+	back.Feed.End(status.Error(codes.Unavailable, "restarting")) // each RPC is reopened
 	back.AwaitRunning(0)
 	back.Feed.Reopen()
 
-	newHeld, newShared := listen("/held"), listen("/shared")
-	for range 8 { // more often than an internal error is believed to pass
+	newHidden, newShared := listen("/hidden"), listen("/shared")
+	for range 8 { // more often than an internal error is retried
 		_ = retried.AwaitEnd()
 		retried.Reconnect()
 	}
@@ -68,19 +68,19 @@ func playForeign(t *testing.T, g *gateway, back *backendtest.Backend, m *backend
 		got := do(t, http.MethodGet, g.URL+"/get", "", "Prefer", prefer)
 		checkIncident(t, g, got)
 	}
-	checkIncident(t, g, do(t, http.MethodGet, g.URL+"/held", "", "Prefer", "status"))
+	checkIncident(t, g, do(t, http.MethodGet, g.URL+"/hidden", "", "Prefer", "status"))
 
 	_ = retried.AwaitEnd()
 	m.Answer(nil)
 	retried.Reconnect()
-	for _, c := range []*ssetest.Client{held, shared, newHeld, newShared} {
+	for _, c := range []*ssetest.Client{hidden, shared, newHidden, newShared} {
 		if c.AwaitStatus() != http.StatusOK {
 			t.Errorf("a client was refused: %s", c.Snapshot())
 		}
 	}
 	back.AwaitRunning(4)
 	back.Feed.Publish(&testv1.FeedEvent{Kind: "after"})
-	for _, c := range []*ssetest.Client{held, shared, retried, newHeld, newShared} {
+	for _, c := range []*ssetest.Client{hidden, shared, retried, newHidden, newShared} {
 		c.AwaitMessages(1)
 		if c != retried && c.Snapshot().Connections != 1 {
 			t.Errorf("a client had to come back: %s", c.Snapshot())

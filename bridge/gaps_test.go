@@ -14,16 +14,17 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// gapsOf returns the gaps that a bridge has counted: "restarted client/stream" is a reason, its receiver, and its cause.
+// gapsOf returns the gaps that a bridge has counted: "restarted client/stream" is a reason, its
+// receiver, and its cause.
 func gapsOf(t *testing.T, b *bridge.Bridge) string {
 	t.Helper()
 	var found []string
 	for _, reason := range []string{"expired", "forgotten", "lagged", "restarted", "untranscodable", "upstream"} {
-		for _, told := range []string{"client", "log"} {
+		for _, receiver := range []string{"client", "log"} {
 			for _, cause := range []string{"client", "stream"} {
-				name := fmt.Sprintf(`ssebridge_gaps_total{cause=%q,reason=%q,route="/feed",told=%q}`, cause, reason, told)
+				name := fmt.Sprintf(`ssebridge_gaps_total{cause=%q,reason=%q,route="/feed",told=%q}`, cause, reason, receiver)
 				if n := scrape(t, b)[name]; n > 0 {
-					found = append(found, fmt.Sprintf("%s %s/%s %v", reason, told, cause, n))
+					found = append(found, fmt.Sprintf("%s %s/%s %v", reason, receiver, cause, n))
 				}
 			}
 		}
@@ -42,10 +43,10 @@ func expectGaps(t *testing.T, b *bridge.Bridge, want string) {
 // ways are how a client comes to miss events without a cursor to resume at. Each returns the bridge that sends it
 // the gap.
 var ways = []struct {
-	name string
-	play func(w *world, s *sites, c *ssetest.Client) *bridge.Bridge
-	want string // the reason on the wire
-	told string // and as it is counted
+	name    string
+	play    func(w *world, s *sites, c *ssetest.Client) *bridge.Bridge
+	want    string // the reason on the wire
+	counted string // as gapsOf returns it
 }{
 	{"away for longer than linger", func(_ *world, s *sites, c *ssetest.Client) *bridge.Bridge {
 		c.Close()
@@ -106,7 +107,7 @@ func TestGapsOfAbsentClientsAreCountedSeparately(t *testing.T) {
 					if got := story(c.Snapshot()); !strings.HasPrefix(got, "open 1 2 gap:"+way.want) {
 						t.Errorf("the client saw %s", got)
 					}
-					expectGaps(t, b, way.told)
+					expectGaps(t, b, way.counted)
 				})
 			})
 		}
@@ -182,8 +183,7 @@ func TestARefusedCursorIsTheClientsFault(t *testing.T) {
 	})
 }
 
-// A gap in a log is one gap, and reaches each client that reads the log, on
-// every transport.
+// A gap in a log is one gap, and reaches each client of the log, on every transport.
 func TestGapsAreCountedForEachClientToo(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}"), func(t *testing.T, w *world) {
 		var all []*ssetest.Client
@@ -197,14 +197,14 @@ func TestGapsAreCountedForEachClientToo(t *testing.T) {
 		for _, c := range all {
 			expect(t, c, "open 1 gap:upstream 3")
 		}
-		told := scrape(t, w.Bridge)[`ssebridge_gaps_told_total{reason="upstream",route="/feed"}`]
-		if got := gapsOf(t, w.Bridge); got != "upstream log/stream 1" || told != 6 {
-			t.Errorf("counted %s, told %v times; want one gap, told six times", got, told)
+		sent := scrape(t, w.Bridge)[`ssebridge_gaps_told_total{reason="upstream",route="/feed"}`]
+		if got := gapsOf(t, w.Bridge); got != "upstream log/stream 1" || sent != 6 {
+			t.Errorf("counted %s, sent %v times; want one gap, sent six times", got, sent)
 		}
 		all[0].Close()
 		w.listen("/feed", ssetest.Options{LastEventID: all[0].Snapshot().Events[1].ID}) // it is sent the gap again
-		if told := scrape(t, w.Bridge)[`ssebridge_gaps_told_total{reason="upstream",route="/feed"}`]; told != 7 {
-			t.Errorf("told %v times, want 7", told)
+		if sent := scrape(t, w.Bridge)[`ssebridge_gaps_told_total{reason="upstream",route="/feed"}`]; sent != 7 {
+			t.Errorf("sent %v times, want 7", sent)
 		}
 	})
 }

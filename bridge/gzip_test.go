@@ -47,9 +47,8 @@ func ask(t *testing.T, method, url, accept string, h2c bool) *http.Response {
 	return response
 }
 
-// A client that takes gzip gets it, unless the route says otherwise; caches are
-// told.
-func TestCompression(t *testing.T) {
+// The route may disable it. Vary informs caches.
+func TestAClientThatAcceptsGzipGetsIt(t *testing.T) {
 	b := backend(t)
 	b.Feed.Publish(&testv1.FeedEvent{Seq: 1})
 	b.Feed.End(nil)
@@ -103,9 +102,8 @@ func readAs(t *testing.T, body io.Reader, encoding string) string {
 	return string(text)
 }
 
-// Go's own client, which asks for gzip by itself, gets the head and the first bytes
-// before there is any event.
-func TestGoClientsHearAtOnce(t *testing.T) {
+// Go's client asks for gzip by itself. It gets the head and the first bytes before there is an event.
+func TestAGoClientGetsTheFirstBytesAtOnce(t *testing.T) {
 	b := backend(t)
 	g := start(t, b.Target(), "  - {path: /feed, rpc: "+watch+", upstream: app, share: true, heartbeat: {every: 100ms, as: event}}\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -130,7 +128,7 @@ func TestGoClientsHearAtOnce(t *testing.T) {
 		}
 	}
 	if !slices.Equal(names, []string{"stream-open", "heartbeat", "heartbeat"}) {
-		t.Errorf("it heard %q, %v", names, lines.Err())
+		t.Errorf("it received %q, %v", names, lines.Err())
 	}
 }
 
@@ -175,8 +173,8 @@ func (g withGaps) Send(event *testv1.FeedEvent) error {
 	return g.ServerStreamingServer.Send(event)
 }
 
-// The browser has each event before the next one is sent, also with blocks of the client's own in between: neither the bridge nor
-// the browser's decoder delays one.
+// The browser has each event before the next one is sent, also with blocks of the client's own in
+// between: neither the bridge nor the browser's decoder delays one.
 func TestGzipInChromium(t *testing.T) {
 	const last = 150
 	b := backend(t)
@@ -213,8 +211,8 @@ func TestGzipInChromium(t *testing.T) {
 	}
 }
 
-// listeningOneByOne is the script of the page. It opens a stream now and then, waits for heartbeats now and then, and asks for an
-// event when all streams have the one before.
+// listeningOneByOne is the script of the page. It opens a stream now and then, waits for heartbeats
+// now and then, and asks for an event when all streams have the one before.
 const listeningOneByOne = `(async () => {
 	const clients = [], last = %d;
 	let heard = () => {};

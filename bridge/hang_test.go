@@ -22,9 +22,8 @@ func permissive() backendtest.Option {
 	return backendtest.WithServerOptions(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 1, PermitWithoutStream: true}))
 }
 
-// A backend of two hangs, as by SIGSTOP. With ping its streams go on at the other
-// within ping.timeout and a second, and no event is missed or sent twice, also when
-// the backend goes on.
+// One backend of two hangs, as by SIGSTOP. With ping its streams continue at the other within
+// ping.timeout and a second. No event is lost or repeated, also when the backend continues.
 func TestABackendThatHangsLosesItsRPCsToTheOther(t *testing.T) {
 	f := backendtest.StartFleet(t, 2, permissive())
 	r := manual.NewBuilderWithScheme("hangs")
@@ -59,8 +58,8 @@ func TestABackendThatHangsLosesItsRPCsToTheOther(t *testing.T) {
 	}
 }
 
-// A backend that hangs without ping takes no RPC: its clients are told that the
-// stream is stale, the metrics show it, and it goes on when the backend does.
+// Without ping, an RPC to a backend that hangs is not accepted: clients are sent stream-stale, the
+// metrics show it, and the stream continues when the backend does.
 func TestABackendThatHangsIsStale(t *testing.T) {
 	b := backend(t)
 	freezer := backendtest.StartFreezer(t, b.Addr())
@@ -79,7 +78,7 @@ routes:
 	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{LastEventID: "1"})
 	c.AwaitNamed("stream-stale", 0)
 	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("told after %v", took)
+		t.Errorf("the client was sent stream-stale after %v", took)
 	}
 	metrics := scrape(t, g.Bridge)
 	for name, want := range map[string]float64{
@@ -109,9 +108,8 @@ routes:
 	}
 }
 
-// idle_timeout opens an RPC again that has sent nothing, at its cursor, and
-// clients notice nothing.
-func TestIdleTimeout(t *testing.T) {
+// It is reopened at its cursor, and clients notice nothing.
+func TestIdleTimeoutReopensASilentRPC(t *testing.T) {
 	b := backend(t)
 	g := startWith(t, parse(t, `
 upstreams: {app: {target: '`+b.Target()+`'}}

@@ -28,8 +28,8 @@ type gateway struct {
 	Log    *logs
 }
 
-// start serves a configuration with one upstream, app, at the backend's address. routes is the YAML under "routes:", indented by
-// two.
+// start serves a configuration with one upstream, app, at the backend's address. routes is the YAML
+// under "routes:", indented by two.
 func start(t *testing.T, target, routes string) *gateway {
 	t.Helper()
 	return startWith(t, parse(t, "upstreams:\n  app: {target: '"+target+"'}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+routes), bridge.Options{})

@@ -115,7 +115,7 @@ func TestSlowBodiesAreRefusedInTime(t *testing.T) {
 			inWorld(t, limited(fmt.Sprintf("clients: %d", places), "methods: [GET, POST]"), func(t *testing.T, w *world) {
 				transport := map[bool]http.RoundTripper{false: w.http1, true: w.http2}[h2]
 				began := time.Now()
-				answers := make(chan int, slow) // one each
+				answers := make(chan int, slow) // one for each request
 				var bodies []*io.PipeWriter
 				for range slow {
 					body, more := io.Pipe()
@@ -135,12 +135,12 @@ func TestSlowBodiesAreRefusedInTime(t *testing.T) {
 						_ = response.Body.Close()
 						answers <- response.StatusCode
 					}()
-					go func() { // byte by byte, without an end
+					go func() { // sends the body byte by byte, without an end
 						for {
 							if _, err := more.Write([]byte(" ")); err != nil {
 								return
 							}
-							time.Sleep(300 * time.Millisecond) // not at the moment at which the time is over
+							time.Sleep(300 * time.Millisecond) // so that no byte coincides with the deadline
 						}
 					}()
 				}
@@ -150,7 +150,7 @@ func TestSlowBodiesAreRefusedInTime(t *testing.T) {
 				}
 				expect(t, w.listen("/feed", ssetest.Options{}), "open")
 				for range slow - places {
-					if status := <-answers; status != http.StatusOK { // and stream-retry
+					if status := <-answers; status != http.StatusOK { // with stream-retry
 						t.Errorf("answered %d", status)
 					}
 				}

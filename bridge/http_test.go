@@ -109,7 +109,7 @@ func TestRequestsThatOpenNoStream(t *testing.T) {
 		{"POST", "/things/a", `{"kinds":{"bytesValue":"AAE="}}`, []string{"Content-Type", "application/json; charset=UTF-8"}, 200, "", `{"name":"a","kinds":{"bytesValue":"AAE="}}`},
 		{"POST", "/things/a", "", nil, 200, "", `{"name":"a"}`},
 		{"POST", "/put/a", "", nil, 200, "", `{"name":"a"}`},
-		// A page of another site could send these without asking, so they must not run the RPC.
+		// A page of another site can send these without a CORS preflight, so they must not run the RPC.
 		{"POST", "/put/a", "", []string{"Content-Type", ""}, 415, "", wantJSON("")},
 		{"POST", "/put/a", "", []string{"Content-Type", "text/plain"}, 415, "", wantJSON("text/plain")},
 		{"POST", "/feeds/a", "", []string{"Content-Type", "text/plain"}, 415, "", wantJSON("text/plain")},
@@ -244,8 +244,8 @@ func TestAnEndlessBodyIsCut(t *testing.T) {
 				if _, err := io.Copy(io.Discard, conn); err != nil {
 					t.Fatal(err)
 				}
-				if held := time.Since(began); held > 11*time.Second {
-					t.Errorf("the connection was held for %v", held)
+				if took := time.Since(began); took > 11*time.Second {
+					t.Errorf("the connection was closed after %v", took)
 				}
 			})
 		})
@@ -271,7 +271,7 @@ func TestABodyWithinItsTimeIsServed(t *testing.T) {
 			if rpc.Request.GetLimit() != 7 {
 				t.Errorf("the request is %v", rpc.Request)
 			}
-			time.Sleep(time.Hour) // far beyond the limit of the body
+			time.Sleep(time.Hour) // far beyond the deadline of the body
 			rpc.send(&testv1.FeedEvent{Seq: 1})
 			rpc.end(nil)
 		}()
@@ -378,15 +378,15 @@ func TestAMiddlewareThatHidesFlushIsLogged(t *testing.T) {
 		code, text := probe(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			w.Bridge.ServeHTTP(struct{ http.ResponseWriter }{onlyWriter{rw}.ResponseWriter}, r)
 		}), "/feed")
-		synctest.Wait() // for the log
+		synctest.Wait() // until the line is written
 		if code != http.StatusInternalServerError || strings.Contains(text, "Unwrap") || !strings.Contains(w.Logged.String(), "Unwrap") {
 			t.Errorf("answered %d %s, logged %s", code, text, w.Logged)
 		}
 	})
 }
 
-// A middleware may hide the server's deadlines, so that its WriteTimeout cuts each
-// stream. The log names the cure.
+// A middleware may hide the server's deadlines, so that its WriteTimeout cuts each stream. The log
+// names the correction.
 func TestAWriteTimeoutThatCannotBeLiftedIsLogged(t *testing.T) {
 	back := backend(t)
 	for name, test := range map[string]struct {
@@ -414,7 +414,7 @@ func TestAWriteTimeoutThatCannotBeLiftedIsLogged(t *testing.T) {
 				c.AwaitEvents(1)
 				c.Close()
 			}
-			if err := g.Bridge.Close(); err != nil { // its log is whole then
+			if err := g.Bridge.Close(); err != nil { // writes the lines in the queue
 				t.Error(err)
 			}
 			if got := strings.Count(g.Log.String(), "WriteTimeout cuts each stream"); got != test.want {

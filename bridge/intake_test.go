@@ -11,9 +11,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// While others have all the room, a client's large message is not received from its backend, and other clients of the same
-// connection get small ones.
-func TestLargeMessagesAreReceivedInTurn(t *testing.T) {
+// While others use the whole intake, a client's large message is not received from its backend.
+// Other clients of the same connection get small ones.
+func TestLargeMessagesWaitForTheIntake(t *testing.T) {
 	b := backend(t)
 	b.OnWatch(func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 		event := &testv1.FeedEvent{Seq: 1}
@@ -28,13 +28,13 @@ func TestLargeMessagesAreReceivedInTurn(t *testing.T) {
 	})
 	g := start(t, b.Target(), "  - {path: '/feed/{topic}', rpc: "+watch+", upstream: app, open_grace: 0s}\n")
 	first := ssetest.Connect(t, g.URL+"/feed/first", ssetest.Options{})
-	first.AwaitMessages(1) // the schema is known
+	first.AwaitMessages(1) // now the schema is known
 	const others = 16 << 20
 	g.Bridge.Intake("app").Add(others)
 	large := ssetest.Connect(t, g.URL+"/feed/large", ssetest.Options{})
 	large.AwaitEvents(1)
 	b.AwaitRunning(2)
-	for i := range 50 { // longer than the large message would take
+	for i := range 50 { // for longer than the large message would take
 		ssetest.Connect(t, fmt.Sprintf("%s/feed/small%d", g.URL, i), ssetest.Options{}).AwaitMessages(1)
 	}
 	if got := scrape(t, g.Bridge)[`ssebridge_messages_received_total{route="/feed/{topic}"}`]; got != 51 {

@@ -8,8 +8,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/config"
 )
 
-// A reload that reads a file forever (a disk that is away) holds up neither the drain nor the end, and what it
-// has read in the end is not taken over.
+// A reload that reads a file forever, from a disk that is away, delays neither Drain nor Close, and
+// its result is refused.
 func TestDrainDoesNotWaitForAReload(t *testing.T) {
 	cfg := config.Config{
 		Drain:     config.Drain{Delay: new(config.Duration), Grace: new(config.Duration)},
@@ -20,7 +20,7 @@ func TestDrainDoesNotWaitForAReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.reloading.Lock() // as a reload that is under way does
+	b.reloading.Lock() // as a running reload does
 	old := b.sites.Current()
 	next, err := b.sites.Make(cfg, old)
 	if err != nil {

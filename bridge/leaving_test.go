@@ -103,10 +103,10 @@ func (p *page) expectDials(want int32) {
 	}
 }
 
-// An embedded bridge cannot send GOAWAY for a stream that runs. The first client
-// that comes back by the old connection is answered with it, and reconnects at
-// once by a new one; by that it is placed again, while the page's other streams go on.
-func TestDrainOfAnEmbeddedBridgeLetsAPageGo(t *testing.T) {
+// An embedded bridge cannot send GOAWAY for a running stream. The first client that reconnects by
+// the old connection is answered with it, and reconnects at once by a new connection, for a
+// balancer to choose a bridge. The page's other streams continue.
+func TestAnEmbeddedBridgeSendsGOAWAYWhenAClientReconnects(t *testing.T) {
 	onFramed(t, "drain: {delay: 0s, grace: 30s}", "", func(t *testing.T, p *page) {
 		first, second := p.listen(5), p.listen(6)
 		p.expectDials(1)
@@ -128,7 +128,7 @@ func TestDrainOfAnEmbeddedBridgeLetsAPageGo(t *testing.T) {
 		}
 		p.expectDials(1)
 		first.Reconnect()
-		// By the new one it finds that there is no other bridge.
+		// It reaches the same bridge by the new connection, so there is no other.
 		if retry := p.askedFor(first, "drain"); retry < 25*time.Second || retry > 32*time.Second {
 			t.Errorf("by a new connection it is asked to come back after %v", retry)
 		}
@@ -143,8 +143,8 @@ func TestDrainOfAnEmbeddedBridgeLetsAPageGo(t *testing.T) {
 	})
 }
 
-// Where the bridge is alone, a new connection leads to no other one. So a client that comes back by the old connection waits for the end
-// of the drain like any other.
+// A new connection leads to no other bridge. So a client that reconnects by the old connection
+// waits for the end of the drain like any other.
 func TestALoneBridgeAsksForNoNewConnection(t *testing.T) {
 	onFramed(t, "drain: {alone: true, delay: 0s, grace: 30s}", "", func(t *testing.T, p *page) {
 		first, second := p.listen(5), p.listen(6)
@@ -170,9 +170,8 @@ func TestALoneBridgeAsksForNoNewConnection(t *testing.T) {
 	})
 }
 
-// Where a route has a max_age, a balancer is to place the client again. It gives
-// connections to bridges, so the client needs a new one.
-func TestMaxAgeEndsTheConnectionToo(t *testing.T) {
+// A balancer should choose its bridge, and balancers place connections.
+func TestAfterMaxAgeAClientUsesANewConnection(t *testing.T) {
 	onFramed(t, "drain: {delay: 0s, grace: 0s}", ", max_age: 500ms", func(t *testing.T, p *page) {
 		c := p.listen(5)
 		p.askedFor(c, "max_age")
@@ -189,9 +188,8 @@ func TestMaxAgeEndsTheConnectionToo(t *testing.T) {
 	})
 }
 
-// A client for which a bridge has no room may find room at another one. So does a page
-// all of whose streams are shed, whatever the limit.
-func TestShedClientsReconnectByAnother(t *testing.T) {
+// Another bridge may have a slot. The same holds for a page all of whose streams are shed, whatever the limit.
+func TestAShedClientUsesANewConnection(t *testing.T) {
 	for _, limit := range []string{"clients", "topics"} {
 		t.Run(limit, func(t *testing.T) {
 			onFramed(t, "limits: {"+limit+": 1}\ndrain: {delay: 0s, grace: 0s}", "", func(t *testing.T, p *page) {
@@ -208,9 +206,8 @@ func TestShedClientsReconnectByAnother(t *testing.T) {
 	}
 }
 
-// To shed a client costs the others of its connection nothing. The connection may be that
-// of a proxy, which would need a new one for each client that is shed.
-func TestShedClientsLeaveTheConnectionToOthers(t *testing.T) {
+// It may be that of a proxy, which would need a new one for each client that is shed.
+func TestAConnectionWithOtherClientsIsKeptWhenOneIsShed(t *testing.T) {
 	for _, limit := range []string{"clients", "topics"} {
 		t.Run(limit, func(t *testing.T) {
 			onFramed(t, "limits: {"+limit+": 1}\ndrain: {delay: 0s, grace: 0s}", "", func(t *testing.T, p *page) {
@@ -235,8 +232,8 @@ func TestShedClientsLeaveTheConnectionToOthers(t *testing.T) {
 	}
 }
 
-// Over HTTP/1.1 a connection has one client: the one that is shed gives it up.
-func TestShedClientsOfHTTP1ReconnectByAnother(t *testing.T) {
+// It is the only client of its connection.
+func TestAShedHTTP1ClientUsesANewConnection(t *testing.T) {
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+backend(t).Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
 		limited("clients: 1", "open_grace: 0s")), bridge.Options{})
 	stays := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
@@ -256,9 +253,9 @@ func TestShedClientsOfHTTP1ReconnectByAnother(t *testing.T) {
 	}
 }
 
-// A lone bridge that drains is found again by each client that it has asked to
-// leave. The client then waits for the next process, not for its turn to ask again.
-func TestClientsThatReturnToADrainWaitForItsEnd(t *testing.T) {
+// Each client of a lone bridge that drains reconnects to the same bridge. It then waits for the
+// next process, and is not asked once more.
+func TestAClientThatReconnectsDuringADrainWaitsForItsEnd(t *testing.T) {
 	inWorld(t, "drain: {delay: 5s, grace: 20s}\n"+feedRoute("event: {id: seq}, resume: {field: after}, methods: [GET, POST]"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -269,7 +266,7 @@ func TestClientsThatReturnToADrainWaitForItsEnd(t *testing.T) {
 		for _, h2 := range []bool{false, true} {
 			c := w.listen("/feed", ssetest.Options{LastEventID: "1", H2C: h2})
 			expect(t, c, "open retry:drain")
-			// 16 s of the drain are left, and the next process is to be there.
+			// 16 s of the drain are left. The client reconnects when the next process is expected.
 			if retry := c.Snapshot().Retry; retry < 16500*time.Millisecond || retry > 17500*time.Millisecond {
 				t.Errorf("HTTP/2 %t: asked to come back after %v", h2, retry)
 			}
@@ -278,7 +275,7 @@ func TestClientsThatReturnToADrainWaitForItsEnd(t *testing.T) {
 		if after, _ := strconv.Atoi(got.Header.Get("Retry-After")); got.Status != http.StatusServiceUnavailable || after < 17 || after > 18 {
 			t.Errorf("with Prefer: status it is answered %d, Retry-After %q", got.Status, got.Header.Get("Retry-After"))
 		}
-		// Also what is no stream is not to come again by the connection.
+		// A request that is not a stream closes the connection, too.
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://bridge/nothing", http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -298,8 +295,8 @@ func TestClientsThatReturnToADrainWaitForItsEnd(t *testing.T) {
 	})
 }
 
-// Where drain.alone says that there is no other bridge, clients are asked once,
-// all at the same time, to come back when this one has been started again.
+// With drain.alone there is no other bridge: clients are asked once, all at the same time, to
+// reconnect when this one has been restarted.
 func TestALoneBridgeAsksItsClientsOnce(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		inWorld(t, "drain: {alone: true}\n"+feedRoute("event: {id: seq}, resume: {field: after}"), func(t *testing.T, w *world) {
@@ -329,7 +326,7 @@ func TestALoneBridgeAsksItsClientsOnce(t *testing.T) {
 	}
 }
 
-// Leaving is called once, before the first client is asked.
+// It is called once.
 func TestLeavingIsCalledBeforeClientsAreAsked(t *testing.T) {
 	calls := 0
 	var clients []*ssetest.Client
@@ -358,8 +355,7 @@ func TestLeavingIsCalledBeforeClientsAreAsked(t *testing.T) {
 	}
 }
 
-// A request that waits for an absent backend is answered when the bridge begins to
-// leave: nothing else ends its waiting before the process does.
+// A request that waits for an absent backend would otherwise wait until the process ends.
 func TestRequestsThatWaitAreAnsweredWhenTheBridgeLeaves(t *testing.T) {
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -384,11 +380,11 @@ func TestRequestsThatWaitAreAnsweredWhenTheBridgeLeaves(t *testing.T) {
 			ask("/feed", "Accept", "text/event-stream")
 			ask("/feed", "Prefer", "status")
 			want := 2
-			if schema == nil { // else it is a call under way
+			if schema == nil { // else the call is running
 				ask("/get", "Accept", "application/json")
 				want = 3
 			}
-			time.Sleep(200 * time.Millisecond) // they wait
+			time.Sleep(200 * time.Millisecond) // until the requests wait
 			began := time.Now()
 			if err := g.Bridge.Drain(t.Context()); err != nil {
 				t.Error(err)

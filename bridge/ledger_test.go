@@ -19,34 +19,34 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// ledger is a backend that keeps the promise of cursors: event n has the seq n, and n in each kind of cursor. An RPC begins after
-// the cursor in its request, in any of the cursor fields. Without one it begins with the history, if the request asks for it, else
-// with the next event.
+// ledger is a backend that keeps the promise of cursors: event n has the seq n, and n in each kind
+// of cursor. An RPC begins after the cursor in its request, in any of the cursor fields. Without
+// one it begins with the history, if the request asks for it, else with the next event.
 type ledger struct {
 	// Set before the first request.
 	origin  origin
-	inBand  bool       // a cursor that is too old is told by a message
-	refusal codes.Code // else by this code; OUT_OF_RANGE if it is OK
-	// snapshot is how many of the newest events a history has; 0: all that are kept.
+	inBand  bool       // a message says that a cursor is too old
+	refusal codes.Code // the code that says so otherwise; OK means OUT_OF_RANGE
+	// snapshot is the number of events in a history, the newest ones; 0 means all that are stored.
 	snapshot int64
 
 	changing
 
 	newest   int64
-	trimmed  int64 // events up to it are gone
-	down     error // what RPCs meet, those under way too
+	trimmed  int64 // the seq of the last removed event
+	down     error // the error of all RPCs, including running ones
 	requests []*testv1.WatchRequest
 	times    []time.Time
 	running  int
-	most     int // at once
+	most     int // the highest number of running RPCs
 }
 
 // origin is the first event of an RPC at a cursor.
 type origin int
 
 const (
-	afterCursor origin = iota // the one after the cursor's
-	atCursor                  // the cursor's own, which is sent again, or meant by one more
+	afterCursor origin = iota // the event after the cursor's
+	atCursor                  // the cursor's own event: it is sent again, or clients send the cursor plus one
 )
 
 var errTooOld = errors.New("the cursor is too old")

@@ -46,9 +46,9 @@ type rush struct {
 	slots int64
 	in    atomic.Int64
 	shed  atomic.Int64
-	// toServe is how many have not been let in yet.
+	// toServe is the number of clients that have not been served yet.
 	toServe atomic.Int64
-	// leave asks all clients to go; closed when all have been let in.
+	// leave makes all clients leave. It is closed when all have been served.
 	leave chan struct{}
 }
 
@@ -84,7 +84,7 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 	defer func() { _ = response.Body.Close() }()
 	var got strings.Builder
 	first := make([]byte, 1)
-	// A gap is the first block of a stream: its id is unknown.
+	// The client's id is unknown, so the first block of its stream is a gap.
 	for !strings.Contains(got.String(), "stream-gap") {
 		if _, err = io.ReadFull(response.Body, first); err != nil {
 			break
@@ -105,7 +105,7 @@ func (c *rush) try(ctx context.Context, transport http.RoundTripper, id string) 
 		c.tb.Errorf("%d clients are counted", n)
 	}
 	if c.toServe.Add(-1) == 0 {
-		close(c.leave) // no client asks any more
+		close(c.leave) // all clients have been served
 	}
 	<-c.leave
 	c.in.Add(-1)
@@ -131,8 +131,9 @@ func (c *rush) glance(ctx context.Context, transport http.RoundTripper) {
 	}
 }
 
-// 200 clients share 50 slots, served by the shard, over clear HTTP/2, or both. There are never more than 50 at once, each is
-// served in the end, a shed client gets the right bytes, and no slot is lost.
+// 200 clients share 50 slots, served by the shard, over clear HTTP/2, or both. There are never more
+// than 50 at once, each is served in the end, a shed client gets the right bytes, and no slot is
+// lost.
 func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 	const clients, places = 200, 50
 	for name, h2s := range map[string][]bool{"HTTP/1.1": {false}, "h2c": {true}, "both": {false, true}} {
@@ -210,7 +211,7 @@ func TestClientsOfATrustedProxyHaveTheirOwnSlots(t *testing.T) {
 	}
 	comes("203.0.113.7", "open")
 	comes("203.0.113.7", "open retry:shed")
-	comes("203.0.113.8, 203.0.113.7, 127.0.0.3", "open retry:shed") // it wrote the first one itself
+	comes("203.0.113.8, 203.0.113.7, 127.0.0.3", "open retry:shed") // the client forged the first entry
 	comes("203.0.113.8", "open")
 	comes("2001:db8::1", "open")
 	comes("2001:db8::2", "open retry:shed")
@@ -222,11 +223,10 @@ func TestClientsOfATrustedProxyHaveTheirOwnSlots(t *testing.T) {
 		t.Errorf("%d lines say that the limit is reached:\n%s", n, g.Log)
 	}
 	if strings.Contains(g.Log.String(), "X-Forwarded-For") {
-		t.Errorf("the log tells of a proxy that is trusted:\n%s", g.Log)
+		t.Errorf("the log names a trusted proxy:\n%s", g.Log)
 	}
 
-	// No proxy is trusted any more: from now on all of the proxy's clients count as one, beside those that are
-	// there.
+	// No proxy is trusted any more: from now on all of the proxy's new clients count as one.
 	if err := g.Bridge.Reload(parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
 		limited("clients_per_ip: 1", "open_grace: 0s"))); err != nil {
 		t.Fatal(err)
@@ -242,14 +242,14 @@ func TestClientsThatWaitForTheSchemaAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }() // it takes connections and says nothing
+	defer func() { _ = listener.Close() }() // accepts connections and sends nothing
 	g := startWith(t, parse(t, "upstreams: {app: {target: '"+listener.Addr().String()+"', open_timeout: 1m}}\ndrain: {delay: 0s, grace: 0s}\n"+
 		limited("clients: 1", "methods: [GET, POST]")), bridge.Options{})
 	waits := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
 	eventually(t, "the first client", func() bool { return g.Bridge.TakenSlots() == 1 })
 	wantShed(t, do(t, http.MethodGet, g.URL+"/feed", ""), "~0")
 	wantShedStatus(t, do(t, http.MethodGet, g.URL+"/feed", "", "Prefer", "status"))
-	// For all that is known it calls a unary method, to which 200 would be success.
+	// The method may be unary, and then 200 would mean success.
 	wantShedStatus(t, do(t, http.MethodPost, g.URL+"/feed", "{}", "Content-Type", "application/json"))
 	wantShed(t, do(t, http.MethodPost, g.URL+"/feed", "{}", "Content-Type", "application/json", "Accept", "text/event-stream"), "~0")
 	waits.Close()

@@ -93,18 +93,19 @@ func TestShedIsLoggedOnceAMinute(t *testing.T) {
 			wantShed(t, w.do(http.MethodGet, "/feed", ""), "~0")
 		}
 		if lines() != 1 {
-			t.Errorf("%d lines tell of it:\n%s", lines(), w.Logged)
+			t.Errorf("%d lines are logged:\n%s", lines(), w.Logged)
 		}
 		time.Sleep(time.Minute)
 		wantShed(t, w.do(http.MethodGet, "/feed", ""), "~0")
-		synctest.Wait() // the line may come after the answer
+		synctest.Wait() // the line may be written after the answer
 		if lines() != 2 {
-			t.Errorf("%d lines tell of it after a minute:\n%s", lines(), w.Logged)
+			t.Errorf("%d lines are logged after a minute:\n%s", lines(), w.Logged)
 		}
 	})
 }
 
-// A slot is free after a stream's end or failure, of every kind. A request that needs no slot is answered while none is free.
+// A slot is free after a stream's end or failure, of every kind. A request that needs no slot is
+// answered while none is free.
 func TestSlotsAreReturned(t *testing.T) {
 	refused := status.Error(codes.PermissionDenied, "not you")
 	for name, test := range map[string]struct {
@@ -262,7 +263,7 @@ func TestOpensPerIPLimitsNewTopics(t *testing.T) {
 				time.Sleep(time.Second)
 				expect(t, w.listen(path(10), ssetest.Options{LastEventID: test.id(11)}), "open")
 				expect(t, w.listen(path(11), ssetest.Options{LastEventID: test.id(12)}), "open retry:shed")
-				if name == "topics" || name == "catch-ups" { // others share none
+				if name == "topics" || name == "catch-ups" { // the other routes have no shared topic
 					for i := range 30 {
 						expect(t, w.listen(path(i%11), ssetest.Options{LastEventID: test.id(i%11 + 1)}), "open")
 					}

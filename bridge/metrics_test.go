@@ -119,7 +119,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			slices.Sort(sorted)
 			documented[name] = kind + " " + strings.Join(sorted, ", ")
 		}
-		for name := range documented { // TestTheClientCertificateOfAnUpstreamHasMetrics has these
+		for name := range documented { // TestTheClientCertificateOfAnUpstreamHasMetrics covers these
 			if strings.HasPrefix(name, "ssebridge_upstream_certificate_") && present[name] == "" {
 				present[name] = documented[name]
 			}
@@ -128,7 +128,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			t.Errorf("the bridge (-) and its documentation (+) differ:\n%s", diff)
 		}
 	})
-	for _, found := range row.FindAllStringSubmatch(ofCommand, -1) { // which its own test compares with what there is
+	for _, found := range row.FindAllStringSubmatch(ofCommand, -1) { // a test of the command compares these
 		documented[found[1]] = found[2]
 	}
 	for _, name := range regexp.MustCompile(`ssebridge_[a-z_]+`).FindAllString(ofBridge+ofCommand+alerts, -1) {
@@ -167,7 +167,7 @@ func TestMetricsOfAFewClients(t *testing.T) {
 		start := scrape(t, w.Bridge)
 		step := func(name string, want map[string]float64) {
 			t.Helper()
-			time.Sleep(time.Second) // so that the frames are older than the next clients
+			time.Sleep(time.Second) // the frames are older than the next clients
 			synctest.Wait()
 			now := scrape(t, w.Bridge)
 			if diff := cmp.Diff(want, moved(start, now)); diff != "" {
@@ -198,7 +198,7 @@ func TestMetricsOfAFewClients(t *testing.T) {
 			`gaps_total{cause="stream",reason="untranscodable",route="/feed",told="log"}`: 1,
 			`gaps_told_total{reason="untranscodable",route="/feed"}`:                      1,
 			`frames_sent_total{route="/feed"}`:                                            5,
-			`delivery_seconds{route="/feed",transport="http"}`:                            1, // of each sixteenth
+			`delivery_seconds{route="/feed",transport="http"}`:                            1, // a sample of one in sixteen
 		})
 		ids := first.Snapshot().Events
 		last := func(back int) http.Header { return http.Header{"Last-Event-Id": {ids[len(ids)-1-back].ID}} }
@@ -256,7 +256,7 @@ func TestShedClientsAreCountedByReason(t *testing.T) {
 				}
 				synctest.Wait()
 				got := moved(before, scrape(t, w.Bridge))
-				delete(got, `delivery_seconds{route="/feed",transport="http"}`) // here no time passes between a frame and its client
+				delete(got, `delivery_seconds{route="/feed",transport="http"}`) // no time passes in this test between a frame and its delivery
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Error(diff)
 				}
@@ -280,7 +280,7 @@ func TestCountersContinueAcrossAReload(t *testing.T) {
 		}
 		before := scrape(t, w.Bridge)
 		w.reloaded("drain: {grace: 0s}\n" + routesOf("retry: 5s"))
-		time.Sleep(time.Minute) // until the clients of before have gone, and the topic
+		time.Sleep(time.Minute) // until the clients of the old route have left, and its topic has ended
 		after := scrape(t, w.Bridge)
 		for name, want := range map[string]float64{
 			`ssebridge_messages_received_total{route="/a"}`:                3,
@@ -320,8 +320,8 @@ func TestCountersContinueAcrossAReload(t *testing.T) {
 				t.Errorf("%s is %v, want %v", name, got, want)
 			}
 		}
-		if told := w.Bridge.Reloads(); told.Err == nil || told.Err.Error() != "the file is gone" {
-			t.Errorf("told %v", told.Err)
+		if reloads := w.Bridge.Reloads(); reloads.Err == nil || reloads.Err.Error() != "the file is gone" {
+			t.Errorf("Reloads has %v", reloads.Err)
 		}
 	})
 }
@@ -337,7 +337,7 @@ func TestReadyzShowsNoLineOfAFileThatCannotBeRead(t *testing.T) {
 		answer := httptest.NewRecorder()
 		w.Bridge.Admin().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 		if text := answer.Body.String(); strings.Contains(text, "hunter2") || !strings.Contains(text, "tarhet") || !strings.Contains(text, "1 failed") {
-			t.Errorf("anybody is told\n%s", text)
+			t.Errorf("/readyz shows\n%s", text)
 		}
 	})
 }
@@ -364,7 +364,7 @@ func TestTheHashOfTheConfigurationDoesNotDependOnSecrets(t *testing.T) {
 	}
 	one := hash("{authorization: secret}", "/a")
 	if other := hash("{authorization: other}", "/a"); other != one {
-		t.Errorf("%s and %s tell passwords apart", one, other)
+		t.Errorf("%s and %s differ by the password", one, other)
 	}
 	if other := hash("{authorization: secret}", "/b"); other == one {
 		t.Errorf("both routes have %s", one)
@@ -406,7 +406,7 @@ func TestMetricsOfTheShard(t *testing.T) {
 	defer func() { _ = drained.Close() }()
 	stuck := wire(t, g.URL, "GET /feed HTTP/1.1\r\nHost: x\r\n\r\n")
 	b.AwaitRunning(1)
-	await(t, g.Bridge, func(all map[string]float64) bool { // else one that comes late is sent fewer frames
+	await(t, g.Bridge, func(all map[string]float64) bool { // a client that connects later would be sent fewer frames
 		return all[`ssebridge_clients{route="/feed",transport="`+transportHere()+`"}`] == 5
 	})
 	for i := range 400 {
@@ -453,7 +453,7 @@ func wire(t *testing.T, url, request string) net.Conn {
 func await(t *testing.T, b *bridge.Bridge, done func(map[string]float64) bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
-	each := time.NewTicker(10 * time.Millisecond) // the processors are for the bridge
+	each := time.NewTicker(10 * time.Millisecond) // leaves the processors to the bridge
 	defer each.Stop()
 	for ; ; <-each.C {
 		all := scrape(t, b)
@@ -503,7 +503,7 @@ func TestRoutesOfOnePathShareTheirSeries(t *testing.T) {
 		w.rpc().accept()
 		time.Sleep(time.Second) // both wait for open_grace
 		synctest.Wait()
-		all := scrape(t, w.Bridge) // which a second series of a name would fail
+		all := scrape(t, w.Bridge) // fails if two series have the same name and labels
 		if got := all[`ssebridge_clients{route="/x",transport="http"}`]; got != 2 {
 			t.Errorf("%v clients, want 2", got)
 		}

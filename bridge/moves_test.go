@@ -8,8 +8,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// Where nothing lingers, a client that moves to main is not to end it by leaving the catch-up that kept it.
-func TestMovesWithoutLinger(t *testing.T) {
+// Without linger, a client that moves to main must not end it by leaving the catch-up that kept main open.
+func TestAMoveToMainWithoutLinger(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, replay: {linger: 0s}"), func(t *testing.T, w *world) {
 		l := newLedger()
 		w.Stage.watch = l.watch
@@ -28,11 +28,11 @@ func TestMovesWithoutLinger(t *testing.T) {
 	})
 }
 
-// The same where the client that main was opened for was gone before it was told anything.
-func TestMovesToAMainWithoutAStreamOpen(t *testing.T) {
+// Here the client for which main was opened left before it was answered.
+func TestAMoveToAMainThatIsNotAcceptedYet(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, open_grace: 1m"), func(t *testing.T, w *world) {
 		fresh := w.connect("/feed", ssetest.Options{})
-		main := w.rpc() // that does not accept yet
+		main := w.rpc() // the backend does not accept it yet
 		c := w.connect("/feed", ssetest.Options{LastEventID: "3"})
 		catchUp := w.rpc()
 		catchUp.accept()

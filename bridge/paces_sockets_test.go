@@ -29,11 +29,12 @@ var (
 	paceRate    = flag.Int64("pace-rate", 1000, "how many messages of its history the backend sends in a second; 0: all at once")
 )
 
-// smallBuffers is the size of socket buffers, so that a client that does not read has an effect after some dozens of messages,
-// not after thousands.
+// smallBuffers is the size of socket buffers, so that a client that does not read has an effect
+// after some dozens of messages, not after thousands.
 const smallBuffers = 8 << 10
 
-// head is the number of bytes that a client reads before it stops reading: a handshake, the response's head and some messages.
+// head is the number of bytes that a client reads before it stops reading: a handshake, the
+// response's head and some messages.
 const head = 6 << 10
 
 // tight is a listener whose connections have small buffers. They are *net.TCPConn, as the shard needs them.
@@ -51,7 +52,7 @@ func (l tight) Accept() (net.Conn, error) {
 // transportKind is the protocol between clients and the bridge.
 type transportKind struct {
 	name          string
-	framed, plain bool // HTTP/2; without TLS
+	framed, plain bool // over HTTP/2; without TLS
 }
 
 // paceRun is a bridge between a river and clients of several speeds.
@@ -89,8 +90,8 @@ func (r *paceRun) transport(l link) *http.Transport {
 	return transport
 }
 
-// checker is a client that checks each event as it arrives, and reconnects when it is cut, as a browser does. It stores no
-// events, so that many are cheap.
+// checker is a client that checks each event as it arrives, and reconnects when it is cut, as a
+// browser does. It stores no events, so that many are cheap.
 type checker struct {
 	run  *paceRun
 	http *http.Transport
@@ -123,7 +124,7 @@ func (c *checker) follow() error {
 	request.Header.Set("Last-Event-ID", strconv.FormatInt(c.last.Load(), 10))
 	response, err := c.http.RoundTrip(request)
 	if err != nil {
-		return nil // it comes back
+		return nil // the client reconnects
 	}
 	defer response.Body.Close() //nolint:errcheck // nothing is to be written
 	if response.StatusCode != http.StatusOK {
@@ -133,7 +134,7 @@ func (c *checker) follow() error {
 	for lines := bufio.NewReader(response.Body); ; {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			return nil // it comes back
+			return nil // the client reconnects
 		}
 		switch field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); field {
 		case "id":
@@ -147,7 +148,7 @@ func (c *checker) follow() error {
 			case name == "" && id == strconv.FormatInt(last+1, 10):
 				c.last.Store(last + 1)
 			default:
-				return fmt.Errorf("a client heard %q %q behind message %d", name, id, last)
+				return fmt.Errorf("a client received %q %q behind message %d", name, id, last)
 			}
 			name = ""
 		}
@@ -167,13 +168,14 @@ func (r *paceRun) await(seq func() int64, clients ...*checker) {
 	}
 }
 
-// Many clients reconnect at one cursor, together with a client of 8 KiB/s, one that reads nothing until it is cut, the dead
-// connection of one of the many, and one that is frozen and reconnects. The many are up to date within 1.5 times the time that
-// they need alone, and each client, the slow ones too, has all messages exactly once and in order, to the last one of the stream.
+// Many clients reconnect at one cursor, together with a client of 8 KiB/s, one that reads nothing
+// until it is cut, the dead connection of one of the many, and one that is frozen and reconnects.
+// The many are up to date within 1.5 times the time that they need alone, and each client, the slow
+// ones too, has all messages exactly once and in order, to the last one of the stream.
 func TestClientsDoNotWaitForSlowSockets(t *testing.T) {
 	for _, kind := range []transportKind{{"HTTP/1.1", false, true}, {"h2c", true, true}, {"TLS", true, false}} {
 		t.Run(kind.name, func(t *testing.T) {
-			// Alone before and after: the machine may be busier in between.
+			// The many run alone before and after, because the load of the machine may change.
 			alone := paceOf(t, kind, false)
 			took := paceOf(t, kind, true)
 			alone = max(alone, paceOf(t, kind, false))
@@ -226,7 +228,7 @@ func paceOf(t *testing.T, kind transportKind, slow bool) (took time.Duration) {
 
 func (r *paceRun) play(slow bool) (took time.Duration) {
 	r.t.Helper()
-	warm := ssetest.Connect(r.t, r.url, ssetest.Options{Transport: r.transport(link{})}) // the schema is read for it
+	warm := ssetest.Connect(r.t, r.url, ssetest.Options{Transport: r.transport(link{})}) // loads the schema
 	warm.Await("to be open", func(s ssetest.Snapshot) bool { return len(s.Events) > 0 })
 	warm.Close()
 	var fast, dead, frozen atomic.Bool
@@ -236,7 +238,7 @@ func (r *paceRun) play(slow bool) (took time.Duration) {
 		frozen.Store(true)
 		slower = append(slower, r.returns(link{shut: &dead, head: head}), r.returns(link{shut: &frozen, head: head}),
 			r.returns(link{rate: 8 << 10, free: &fast}))
-		r.returns(link{shut: &dead, head: head}) // the connection before of one of the many
+		r.returns(link{shut: &dead, head: head}) // the previous connection of one of the many
 	}
 	began := time.Now()
 	for range *paceClients {

@@ -17,22 +17,22 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// narrow is a client's connection that is read at a limited rate, and not at all while it is shut. The first bytes are read at
-// once: a handshake, and the response's head.
+// narrow is a client's connection that is read at a limited rate, and not at all while it is shut.
+// The first bytes are read at once: a handshake, and the response's head.
 type narrow struct {
 	net.Conn
 	link
 
-	gone context.Context // ends the waiting
+	gone context.Context // ends the pauses
 	read int
 }
 
 // link is the rate at which a client's connection is read.
 type link struct {
-	rate int          // bytes a second; 0 is without a bound
+	rate int          // bytes a second; 0 means no limit
 	free *atomic.Bool // lifts the rate; may be nil
-	shut *atomic.Bool // nothing is read while it is set; nil: never
-	// head is how many bytes are read before that.
+	shut *atomic.Bool // nothing is read while it is set; may be nil
+	// head is the number of bytes that are read at once.
 	head int
 }
 
@@ -86,8 +86,8 @@ const upstreamHistory = 1000
 type river struct {
 	history int64
 	began   time.Time
-	last    atomic.Int64 // 0: it goes on
-	rate    int64        // how many messages of its history an RPC gets in a second; 0: all at once
+	last    atomic.Int64 // the seq of the last message; 0 while the river continues
+	rate    int64        // messages of the history that an RPC gets in a second; 0 means all at once
 }
 
 func (r *river) newest() int64 {
@@ -127,9 +127,11 @@ func (r *river) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingS
 	return stream.Context().Err()
 }
 
-// Many clients reconnect at one cursor, a thousand messages behind a stream of 100 a second, together with a client of 8 KiB/s,
-// one that reads nothing, the dead connection of one of the many, and one that is frozen and reconnects. The many are up to date
-// as soon as they would be alone, and each of the others gets its messages exactly once and in order. Over HTTP/2 there are fewer.
+// Many clients reconnect at one cursor, a thousand messages behind a stream of 100 a second,
+// together with a client of 8 KiB/s, one that reads nothing, the dead connection of one of the
+// many, and one that is frozen and reconnects. The many are up to date as soon as they would be
+// alone, and each of the others gets its messages exactly once and in order. Over HTTP/2 there are
+// fewer.
 func TestClientsDoNotWaitForSlowOnes(t *testing.T) {
 	for _, h2c := range []bool{false, true} {
 		clients := 20
@@ -157,7 +159,7 @@ func timeOfMany(t *testing.T, h2c bool, clients int, slow bool) (took time.Durat
 		if slow {
 			slower = append(slower, w.listenNarrow(h2c, "1", link{rate: 8 << 10}))
 			slower = append(slower, w.listenNarrow(h2c, "1", link{shut: &shut}))
-			w.listenNarrow(h2c, "1", link{shut: &shut}) // the connection before of one of the many
+			w.listenNarrow(h2c, "1", link{shut: &shut}) // the previous connection of one of the many
 			slower = append(slower, w.listenNarrow(h2c, "1", link{shut: &frozen}))
 			frozen.Store(true)
 		}
@@ -201,7 +203,7 @@ func inARow(t *testing.T, n int, c *ssetest.Client) {
 			continue
 		}
 		if event.Name != "" || event.ID != strconv.Itoa(next) {
-			t.Fatalf("client %d heard %q %q where message %d was to come", n, event.Name, event.ID, next)
+			t.Fatalf("client %d received %q %q, want message %d", n, event.Name, event.ID, next)
 		}
 		next++
 	}

@@ -31,7 +31,7 @@ func pendingGateway(t *testing.T, pendingBytes string) *gateway {
 		"  - {path: /put, rpc: ssebridge.test.v1.FeedService/Put, upstream: app, methods: [POST]}\n"+
 		"  - {path: '/things/{name}', rpc: ssebridge.test.v1.FeedService/Get, upstream: app}\n")
 	g := startWith(t, cfg, bridge.Options{})
-	wantThing(t, g) // the schema is known from now on
+	wantThing(t, g) // now the schema is known
 	return g
 }
 
@@ -56,8 +56,8 @@ func dialled(t *testing.T, g *gateway, text string) net.Conn {
 	return conn
 }
 
-// Bodies that are never finished take no more memory than limits.pending_bytes; small requests and streams are served
-// beside them, and large ones again once the slow clients have gone.
+// They take no more memory than limits.pending_bytes. Small requests and streams are served
+// meanwhile, and large ones again once the slow clients have left.
 func TestUnfinishedBodiesAreBounded(t *testing.T) {
 	g := pendingGateway(t, "512KiB")
 	body := strings.Repeat(" ", 60<<10)
@@ -66,8 +66,8 @@ func TestUnfinishedBodiesAreBounded(t *testing.T) {
 		slow = append(slow, dialled(t, g, "POST /put HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65000\r\n\r\n"+body))
 	}
 	eventually(t, "the limit to be reached", func() bool { return strings.Contains(g.Log.String(), "limit=limits.pending_bytes") })
-	if held := g.Bridge.PendingRequests(); held > 256<<10 {
-		t.Errorf("%d bytes are held for requests", held)
+	if counted := g.Bridge.PendingRequests(); counted > 256<<10 {
+		t.Errorf("%d bytes are counted for requests", counted)
 	}
 	wantThing(t, g)
 	if got := do(t, http.MethodPost, g.URL+"/put", `{"name":"small"}`, "Content-Type", "application/json"); got.Status != http.StatusOK {
@@ -83,8 +83,8 @@ func TestUnfinishedBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// Answers that clients do not read take no more memory than limits.pending_bytes: further large ones are refused with
-// 503 and Retry-After, and small ones are given.
+// They take no more memory than limits.pending_bytes. Further large answers are 503 with
+// Retry-After, and small ones are sent.
 func TestUnreadAnswersAreBounded(t *testing.T) {
 	g := pendingGateway(t, "16MiB")
 	var slow []net.Conn
@@ -103,8 +103,8 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 		eventually(t, "the memory to be given back", func() bool { return g.Bridge.PendingAnswers() == 0 })
 	}()
 	eventually(t, "the limit to be reached", func() bool {
-		if held := g.Bridge.PendingAnswers(); held > 8<<20 {
-			t.Fatalf("%d bytes are held for answers", held)
+		if counted := g.Bridge.PendingAnswers(); counted > 8<<20 {
+			t.Fatalf("%d bytes are counted for answers", counted)
 		}
 		return strings.Contains(g.Log.String(), "limit=limits.pending_bytes")
 	})
@@ -114,7 +114,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// Headers count as well, however many requests one connection carries; a stream keeps none of them.
+// The number of requests on a connection does not matter. A stream keeps no headers.
 func TestHeadersOfManyRequestsAreBounded(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "h2c"} {
 		t.Run(proto, func(t *testing.T) {
@@ -141,8 +141,8 @@ func TestHeadersOfManyRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// A topic keeps its request as long as it lasts, and that counts. So does a client of a topic that is shared, where it may need an RPC of
-// its own later. The heads of these requests are small: what is large is a constant of the route.
+// A topic keeps its request until it ends. So does a client of a shared topic that may need an RPC
+// of its own later. The heads of these requests are small: a constant of the route is large.
 func TestRequestsOfStreamsAreBounded(t *testing.T) {
 	for name, keys := range map[string]string{
 		"topics":               "",
@@ -153,20 +153,20 @@ func TestRequestsOfStreamsAreBounded(t *testing.T) {
 			g := startWith(t, parse(t, "upstreams:\n  app: {target: '"+b.Target()+"'}\ndrain: {delay: 0s, grace: 0s}\nlimits: {pending_bytes: 512KiB}\nroutes:\n"+
 				"  - {path: /feed, rpc: "+watch+", upstream: app, open_grace: 0s, request: {set: {kinds.string_value: '"+strings.Repeat("x", 50<<10)+"'}}"+keys+"}\n"), bridge.Options{})
 			first := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
-			first.AwaitEvents(1) // the schema is known from now on
+			first.AwaitEvents(1) // now the schema is known
 			for range 12 {
 				ssetest.Connect(t, g.URL+"/feed", ssetest.Options{}).AwaitEvents(1)
 			}
 			eventually(t, "the limit to be logged", func() bool { return strings.Contains(g.Log.String(), "limit=limits.pending_bytes") })
-			if held := g.Bridge.PendingRequests(); held > 256<<10 || held < 100<<10 {
-				t.Errorf("%d bytes are held for the requests of streams", held)
+			if counted := g.Bridge.PendingRequests(); counted > 256<<10 || counted < 100<<10 {
+				t.Errorf("%d bytes are counted for the requests of streams", counted)
 			}
 		})
 	}
 }
 
-// Where limits.pending_bytes is nearly used up, a peer that sends its body slowly, or takes its answer slowly, has less time.
-func TestSlowPeersHaveLessTimeWhereMemoryIsShort(t *testing.T) {
+// The peer sends its body slowly, or reads its answer slowly, while limits.pending_bytes is nearly used up.
+func TestSlowPeersHaveLessTimeWhenMemoryIsShort(t *testing.T) {
 	for name, test := range map[string]struct{ sent, want string }{
 		"a body":    {"POST /put HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", "HTTP/1.1 408 "},
 		"an answer": {"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", ""},

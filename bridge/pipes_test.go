@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// pipes is a listener whose connections are in memory. They are net.Pipe's and not bufconn's, which creates timers that fire at
-// once: two of them at the same moment in one synctest bubble crash the race detector of Go 1.26, because the timers of a bubble
-// share its context there.
+// pipes is a listener whose connections are in memory. They are net.Pipe's and not bufconn's, which
+// creates timers that fire at once: two of them at the same moment in one synctest bubble crash the
+// race detector of Go 1.26, because the timers of a bubble share its context there.
 type pipes struct {
 	dialled chan net.Conn // taken by Accept; never closed
 	once    sync.Once

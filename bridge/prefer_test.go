@@ -17,7 +17,7 @@ func TestADrainingBridgeAnswers503ToAProxyWithOtherBridges(t *testing.T) {
 		const prefer = "respond-async, Drain=Status"
 		before := w.listen("/feed", ssetest.Options{Header: http.Header{"Prefer": {prefer}}})
 		w.rpc().count(1, 1)
-		expect(t, before, "open 1") // a bridge that does not drain serves it
+		expect(t, before, "open 1") // a bridge that does not drain ignores the preference
 
 		drained := make(chan error, 1)
 		go func() { drained <- w.Bridge.Drain(context.Background()) }()
@@ -85,8 +85,8 @@ func TestADrainingBridgeServesRequestsThatProxiesDoNotRetry(t *testing.T) {
 	})
 }
 
-// With drain.alone there is no other bridge. A page that connects while the bridge drains is asked to reconnect, and does not get a
-// status that would stop it.
+// With drain.alone there is no other bridge. A page that connects while the bridge drains is asked
+// to reconnect, and does not get a status that would stop it.
 func TestALoneBridgeIgnoresTheProxysPreference(t *testing.T) {
 	inWorld(t, "drain: {alone: true, delay: 2s, grace: 2s}\n"+feedRoute(""), func(t *testing.T, w *world) {
 		drained := make(chan error, 1)

@@ -58,7 +58,7 @@ func TestAClientReturnsToItsPrivateTopic(t *testing.T) {
 		expect(t, c, "open 1 2 open 3")
 		w.noRPC()
 
-		// The same place by POST is the same request, so the same client.
+		// The same position by POST is the same request, so it is the same client.
 		post := w.listen("/feed", ssetest.Options{Method: http.MethodPost, LastEventID: c.Snapshot().Events[1].ID})
 		expect(t, post, "open 2 3")
 		w.noRPC()
@@ -79,7 +79,7 @@ func TestAClientReturnsToItsPrivateTopic(t *testing.T) {
 // flood is a backend that sends as fast as it can.
 type flood struct{ sent atomic.Int64 }
 
-const floodBytes = 8 << 10 // of each message
+const floodBytes = 8 << 10 // size of each message
 
 func (f *flood) watch(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 	ballast := strings.Repeat("x", floodBytes)
@@ -104,8 +104,8 @@ func TestASlowPrivateClientStopsItsBackendByFlowControl(t *testing.T) {
 				time.Sleep(time.Second)
 				synctest.Wait()
 				stopped := backend.sent.Load()
-				// 64 KiB each are the log, HTTP/2's window and what grpc-go queues for it; the rest are the buffers of both
-				// transports. All that there is to send are 3 MiB.
+				// The log, HTTP/2's window and grpc-go's queue have 64 KiB each; the rest are the
+				// buffers of both transports. The backend has 3 MiB to send.
 				if most := int64((512 << 10) / floodBytes); stopped > most || stopped < 10 {
 					t.Errorf("the backend sent %d messages, want it stopped before %d", stopped, most)
 				}
@@ -212,7 +212,7 @@ func TestAStalledClientDoesNotDisturbOthers(t *testing.T) {
 			t.Errorf("the others waited %v for it", took)
 		}
 		close(open)
-		endedWell(t, stalled) // within write_timeout, and the log still has all of it
+		endedWell(t, stalled) // within write_timeout the log still has all frames
 		keepsThePromise(t, stalled.Snapshot(), true, 300)
 	})
 }

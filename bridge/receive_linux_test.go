@@ -49,8 +49,8 @@ func tick() *testv1.BenchTick {
 	}
 }
 
-// TestTickBackend is the backend of BenchmarkReceiveTicks, in a process of its own, until its standard input ends. Without the
-// variable there is nothing to test.
+// TestTickBackend is the backend of BenchmarkReceiveTicks, in a process of its own, until its
+// standard input ends. Without the variable there is nothing to test.
 func TestTickBackend(t *testing.T) {
 	path := os.Getenv(tickSocketEnv)
 	if path == "" {
@@ -77,23 +77,24 @@ func TestTickBackend(t *testing.T) {
 	_, _ = os.Stdout.WriteString("ready\n")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = listener.Close()
-	conns.Wait() // the client has closed its connections by now
+	conns.Wait() // the client has closed its connections
 }
 
-// ticker answers the RPCs of one connection with the same message, repeatedly, each in a DATA frame of its own as grpc-go's
-// server does, but with many frames in one write. A server that makes each frame separately is slower than the faster ones of the
-// compared clients, so their waiting would be measured.
+// ticker answers the RPCs of one connection with the same message, repeatedly, each in a DATA frame
+// of its own as grpc-go's server does, but with many frames in one write. A server that makes each
+// frame separately is slower than the faster ones of the compared clients, so their waiting would
+// be measured.
 type ticker struct {
 	conn   net.Conn
 	framer *http2.Framer
-	data   []byte // a message with gRPC's five bytes before it
+	data   []byte // a message behind gRPC's prefix of five bytes
 
-	mu      sync.Mutex // guards what is below, and the framer's writing
+	mu      sync.Mutex // guards the fields below, and the framer's writes
 	changed *sync.Cond
 	closed  bool
 	initial int            // the window of a new stream
-	window  int            // the connection's
-	streams map[uint32]int // the streams' windows
+	window  int            // the window of the connection
+	streams map[uint32]int // the windows of streams
 }
 
 func newTicker(conn net.Conn, wire []byte) *ticker {
@@ -242,8 +243,9 @@ type receiver struct {
 	receive func() error
 }
 
-// dial gives each receiver a connection of its own, all with the same options, so that what differs is the way a message
-// goes. (Keepalive, which the bridge's own connections have, is a look at the clock for each message.)
+// dial gives each receiver a connection of its own, all with the same options, so that what differs
+// is the way a message goes. (Keepalive, which the bridge's own connections have, is a look at the
+// clock for each message.)
 func dial(b *testing.B, target string) *grpc.ClientConn {
 	b.Helper()
 	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -375,8 +377,9 @@ const (
 	receiveBatch  = 20_000
 )
 
-// BenchmarkReceiveTicks measures the CPU time of the client's process for a tick, from the socket to its JSON, over a real stream
-// from another process. It takes medians of ten rounds, each of which has all receivers, and fails below what the design promises.
+// BenchmarkReceiveTicks measures the CPU time of the client's process for a tick, from the socket
+// to its JSON, over a real stream from another process. It takes medians of ten rounds, each of
+// which has all receivers, and fails below what the design promises.
 func BenchmarkReceiveTicks(b *testing.B) {
 	all := receivers(b, startTicks(b))
 	for b.Loop() {

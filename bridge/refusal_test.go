@@ -15,8 +15,8 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// connect-go sends headers before it handles the request, and a grpc-go server may do so. A refusal that follows at once is a
-// status every time.
+// connect-go sends headers before it handles the request, and a grpc-go server may do so. A refusal
+// that follows at once is a status every time.
 func TestARefusalBehindHeadersIsAStatus(t *testing.T) {
 	back := backend(t)
 	back.OnWatch(func(_ *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
@@ -38,7 +38,7 @@ func TestARefusalBehindHeadersIsAStatus(t *testing.T) {
 					m := backendtest.StartIntermediary(t, back, nil)
 					g := startWith(t, parse(t, "upstreams: {app: {target: '"+m.Addr()+"'}}\ndrain: {delay: 0s, grace: 0s}\nroutes:\n"+
 						"  - {path: '/feed/{topic}', rpc: "+watch+", upstream: app, share: "+share+", open_grace: 30s}\n"), bridge.Options{})
-					do(t, http.MethodGet, g.URL+"/feed/first", "") // when the schema is there
+					do(t, http.MethodGet, g.URL+"/feed/first", "") // loads the schema
 					if answer != nil {
 						m.Answer(answer)
 					}

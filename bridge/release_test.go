@@ -13,8 +13,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// The headers and the target of a request do not live as long as its stream.
-func TestRequestsAreReleased(t *testing.T) {
+// Headers and targets are.
+func TestRequestsAreFreedBeforeTheirStreamsEnd(t *testing.T) {
 	for name, tls := range map[string]bool{"h2c": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
 			g := start(t, backend(t).Target(), "  - {path: /feed, rpc: "+watch+", upstream: app}\n")

@@ -29,7 +29,7 @@ type connections struct {
 	open, ever atomic.Int32
 
 	mu      sync.Mutex
-	changed chan struct{} // closed and replaced with each change
+	changed chan struct{} // closed and replaced at each change
 }
 
 func countConnections() *connections { return &connections{changed: make(chan struct{})} }
@@ -78,8 +78,9 @@ func (c *connections) await(t *testing.T, n int32) {
 	}
 }
 
-// 200 clients of two routes use real sockets. Of 30 reloads half are refused, and the others change another route, an upstream or
-// limits. No stream ends, every event arrives exactly once, and the connection to the backend stays.
+// 200 clients of two routes use real sockets. Of 30 reloads half are refused, and the others change
+// another route, an upstream or limits. No stream ends, every event arrives exactly once, and the
+// connection to the backend stays.
 func TestReloadsDoNotDisturbStreams(t *testing.T) {
 	const clients, reloads, perReload = 200, 30, 5
 	counted := countConnections()
@@ -135,14 +136,14 @@ routes:
 			t.Fatalf("client %d: %s", i, story(seen))
 		}
 	}
-	counted.await(t, 2) // app's, which was there all the time, and side's newest
-	if told := g.Bridge.Reloads(); told.OK != reloads/2 || told.Failed != reloads/2 {
-		t.Errorf("told %+v", told)
+	counted.await(t, 2) // app's connection, which never changed, and side's newest
+	if counted := g.Bridge.Reloads(); counted.OK != reloads/2 || counted.Failed != reloads/2 {
+		t.Errorf("Reloads has %+v", counted)
 	}
 }
 
-// Clients of the old target are asked to reconnect, and find the new one. The old upstream is closed when its last client has left.
-// A running call is not cut.
+// Clients of the old target are asked to reconnect, and find the new one. The old upstream is
+// closed when its last client has left. A running call is not cut.
 func TestAReloadReplacesATarget(t *testing.T) {
 	from, to := countConnections(), countConnections()
 	one := backend(t, backendtest.WithServerOptions(grpc.StatsHandler(from)))
@@ -220,7 +221,7 @@ func TestAChangedSchemaFileReplacesItsUpstream(t *testing.T) {
 	c := ssetest.Connect(t, g.URL+"/feed", ssetest.Options{})
 	c.AwaitEvents(1)
 	b.AwaitRunning(1)
-	write("old") // the same once more
+	write("old") // the same content
 	if err := g.Bridge.Reload(cfg); err != nil {
 		t.Fatal(err)
 	}

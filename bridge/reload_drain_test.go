@@ -33,7 +33,7 @@ func TestARequestThatAReloadOvertakesIsAskedToReconnect(t *testing.T) {
 	inWorld(t, "drain: {grace: 0s}\n"+feedRoute("open_grace: 60s"), func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
 		strict := w.connect("/feed", ssetest.Options{Header: http.Header{"Prefer": {"status"}}})
-		w.rpc() // which is not accepted
+		w.rpc() // the backend does not accept it
 		synctest.Wait()
 		w.reloaded("drain: {grace: 0s}\n" + feedRoute("open_grace: 50s"))
 		endedWell(t, c)
@@ -61,7 +61,7 @@ func TestReloadsDoNotWaitForClients(t *testing.T) {
 		back := 0
 		for _, c := range clients {
 			if c.Snapshot().Ended == nil {
-				continue // it came after the last change
+				continue // the client connected after the last change
 			}
 			endedWell(t, c)
 			if seen := story(c.Snapshot()); strings.Count(seen, "retry:reload") != 1 {
@@ -73,12 +73,11 @@ func TestReloadsDoNotWaitForClients(t *testing.T) {
 		synctest.Wait()
 		l.publish(1)
 		if back != 58 {
-			t.Errorf("%d clients were told, want all but the last 2", back)
+			t.Errorf("%d clients were asked to reconnect, want all but the last 2", back)
 		}
 		for _, c := range clients {
 			seen := c.Snapshot()
-			// A client without a cursor has nothing to come back with, and hears
-			// so.
+			// A client without a cursor cannot resume, and is sent a gap.
 			early := strings.HasPrefix(story(seen), "open retry:reload gap:restarted ") && seen.Gaps == 1
 			first, err := strconv.ParseInt(word(seen.Messages()[0]), 10, 64)
 			if err != nil || seen.Gaps > 0 && !early {
@@ -149,8 +148,8 @@ func TestADrainAsksTheClientsOfAReload(t *testing.T) {
 		if err := w.reload(settings + feedRoute("retry: 3s")); err == nil {
 			t.Error("a reload after Close")
 		}
-		if told := w.Bridge.Reloads(); told.OK != 1 || told.Failed != 0 {
-			t.Errorf("told %+v", told)
+		if reloads := w.Bridge.Reloads(); reloads.OK != 1 || reloads.Failed != 0 {
+			t.Errorf("Reloads has %+v", reloads)
 		}
 	})
 }

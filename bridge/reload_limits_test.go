@@ -53,12 +53,12 @@ func TestALoweredReplayBytesTrimsAtOnce(t *testing.T) {
 		first := c.Snapshot().Events[1].ID
 		again := w.listen("/feed", ssetest.Options{LastEventID: first})
 		if n := len(again.Snapshot().Messages()); n != 63 {
-			t.Errorf("%d events are held after the first", n)
+			t.Errorf("the log has %d events after the first", n)
 		}
 		w.reloaded("limits: {replay_bytes: 256KiB}\n" + feedRoute("retry: 3s"))
 		late := w.listen("/feed", ssetest.Options{LastEventID: first})
 		if n := len(late.Snapshot().Messages()); n > 16 || late.Snapshot().Gaps != 1 {
-			t.Errorf("%d events are held within 256 KiB, and %d gaps told", n, late.Snapshot().Gaps)
+			t.Errorf("the log has %d events within 256 KiB, and %d gaps were sent", n, late.Snapshot().Gaps)
 		}
 	})
 }

@@ -18,8 +18,8 @@ func TestARefusedReloadChangesNothing(t *testing.T) {
 		c := w.listen("/a", ssetest.Options{})
 		rpc := w.rpc()
 		rpc.count(1, 1)
-		if told := w.Bridge.Reloads(); told.OK+told.Failed > 0 || !told.Last.IsZero() {
-			t.Errorf("before any reload: %+v", told)
+		if reloads := w.Bridge.Reloads(); reloads.OK+reloads.Failed > 0 || !reloads.Last.IsZero() {
+			t.Errorf("before any reload: %+v", reloads)
 		}
 		for i, test := range []struct{ settings, want string }{
 			{routesOf("retry: 4s, event: {id: sek}"), `routes[0].event.id: ssebridge.test.v1.FeedEvent has no field "sek"; did you mean "seq"?`},
@@ -30,8 +30,8 @@ func TestARefusedReloadChangesNothing(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v\nwant %s", err, test.want)
 			}
-			if told := w.Bridge.Reloads(); told.OK != 0 || told.Failed != i+1 || !told.Last.Equal(time.Now()) || told.Err == nil {
-				t.Errorf("after %d: %+v", i+1, told)
+			if reloads := w.Bridge.Reloads(); reloads.OK != 0 || reloads.Failed != i+1 || !reloads.Last.Equal(time.Now()) || reloads.Err == nil {
+				t.Errorf("after %d: %+v", i+1, reloads)
 			}
 			time.Sleep(time.Second)
 		}
@@ -48,8 +48,8 @@ func TestARefusedReloadChangesNothing(t *testing.T) {
 		rpc.count(2, 2)
 		expect(t, c, "open 1 2")
 		w.reloaded(routesOf("retry: 3s"))
-		if told := w.Bridge.Reloads(); told.OK != 1 || told.Failed != 4 || told.Err != nil {
-			t.Errorf("in the end: %+v", told)
+		if reloads := w.Bridge.Reloads(); reloads.OK != 1 || reloads.Failed != 4 || reloads.Err != nil {
+			t.Errorf("in the end: %+v", reloads)
 		}
 		if _, text := probe(w.Bridge.Admin(), "/readyz"); !strings.HasSuffix(text, "Z, was ok\n") {
 			t.Errorf("/readyz says %s", text)
@@ -83,13 +83,13 @@ func TestReadyzShowsNoLineOfTheConfiguration(t *testing.T) {
 				t.Errorf("got %s", text)
 			}
 		}
-		// The caller may change its error later; the bridge has a copy.
+		// The caller may change its error later. The bridge has a copy.
 		line.Path = "hidden"
 		if _, text := probe(w.Bridge.Admin(), "/readyz"); strings.Contains(text, "hidden") {
 			t.Errorf("got %s", text)
 		}
-		if told := w.Bridge.Reloads(); told.OK != 0 || told.Failed != 3 {
-			t.Errorf("told %+v", told)
+		if reloads := w.Bridge.Reloads(); reloads.OK != 0 || reloads.Failed != 3 {
+			t.Errorf("Reloads has %+v", reloads)
 		}
 	})
 }

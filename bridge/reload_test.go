@@ -43,8 +43,8 @@ func routesOf(keys ...string) string {
 	return text.String()
 }
 
-// A route with the same meaning keeps its topic and its RPC, even if it is written differently or has another index. New clients
-// join the topic.
+// A route with the same meaning keeps its topic and its RPC, even if it is written differently or
+// has another index. New clients join the topic.
 func TestAReloadKeepsUnchangedRoutes(t *testing.T) {
 	const other = "  - {path: /b, rpc: " + watch + ", upstream: app, share: true, retry: 5s}\n"
 	for name, settings := range map[string]string{
@@ -106,15 +106,15 @@ func TestTheClientsOfAChangedRouteAreAskedToReconnect(t *testing.T) {
 		if got := fresh.Snapshot().Events[1].Name; got != "changed" {
 			t.Errorf("a client that came after the reload got an event named %q", got)
 		}
-		for told := 0; time.Since(began) < 20*time.Second; told++ {
+		for asked := 0; time.Since(began) < 20*time.Second; asked++ {
 			ended := 0
 			for _, c := range clients {
 				if c.Snapshot().Ended != nil {
 					ended++
 				}
 			}
-			if want := told + 1; ended < want-1 || ended > want+1 {
-				t.Errorf("after %v %d of 40 were told, want %d", time.Since(began), ended, want)
+			if want := asked + 1; ended < want-1 || ended > want+1 {
+				t.Errorf("after %v %d of 40 were asked to reconnect, want %d", time.Since(began), ended, want)
 			}
 			time.Sleep(500 * time.Millisecond)
 			synctest.Wait()
@@ -144,7 +144,7 @@ func TestTheClientsOfARetiredRouteAreServedUntilTheyAreAsked(t *testing.T) {
 		l := newLedger()
 		w.Stage.watch = l.watch
 		var clients []*ssetest.Client
-		for range 2 { // one of them is told at once
+		for range 2 { // one of them is asked at once
 			clients = append(clients, w.listen("/a", ssetest.Options{}))
 		}
 		l.publish(1)

@@ -55,7 +55,8 @@ func (r *renewed) trust(authority *backendtest.Authority, more string) {
 	r.copyFile(r.key, key, "")
 }
 
-// describe writes the descriptor set in one of its equivalent forms: files in any order, with or without JSON names and comments.
+// describe writes the descriptor set in one of its equivalent forms: files in any order, with or
+// without JSON names and comments.
 func (r *renewed) describe(otherwise bool) {
 	r.t.Helper()
 	files := []*descriptorpb.FileDescriptorProto{
@@ -70,7 +71,7 @@ func (r *renewed) describe(otherwise bool) {
 			}}
 			for _, m := range file.GetMessageType() {
 				for _, f := range m.GetField() {
-					if f.GetJsonName() != "@renamed" { // the only one that is not the default
+					if f.GetJsonName() != "@renamed" { // the only name that is not the default
 						f.JsonName = nil
 					}
 				}
@@ -86,9 +87,8 @@ func (r *renewed) describe(otherwise bool) {
 	}
 }
 
-// An upstream's certificates and descriptor set are renewed under 1,000 clients,
-// whose stream could not be resumed. No client notices, the connection stays, and
-// the next one uses the new files.
+// An upstream's certificates and descriptor set are renewed under 1,000 clients, whose stream could
+// not be resumed. No client notices, the connection stays, and the next one uses the new files.
 func TestRenewedFilesOfAnUpstreamDisturbNoClient(t *testing.T) {
 	const clients = 1000
 	counted := countConnections()
@@ -168,8 +168,8 @@ routes:
 	if n := counted.ever.Load(); n != 1 {
 		t.Errorf("%d connections to the backend, want the one of the start", n)
 	}
-	// The backend comes back with a certificate that only the renewed CA vouches
-	// for, and believes only the renewed client's certificate.
+	// The backend returns with a certificate that only the renewed CA has signed, and accepts only the renewed client
+	// certificate.
 	b.Restart(backendtest.WithTLS(next))
 	b.AwaitRunning(1)
 	if n := counted.open.Load(); n != 1 {

@@ -20,7 +20,7 @@ import (
 type batches struct {
 	changing
 
-	cursors []int64 // of the messages so far
+	cursors []int64 // the cursors of the messages so far
 	down    bool
 }
 
@@ -72,8 +72,8 @@ func kinds(seen ssetest.Snapshot) string {
 	return strings.Join(all, " ")
 }
 
-// With `cursor: unique`, a client that is cut between two messages of one cursor loses the second. The bridge logs the first such
-// pair, and from then on nothing is lost, whatever fails.
+// With `cursor: unique`, a client that is cut between two messages of one cursor loses the second.
+// The bridge logs the first such pair, and from then on nothing is lost, whatever fails.
 func TestRepeatedCursorsAreDetected(t *testing.T) {
 	for _, keys := range []string{"share: true", "share: false", "share: true, join: own", "share: true, resume: {ordered: false}", "share: true, resume: {inclusive: true}"} {
 		for seed := range uint64(6) {
@@ -102,9 +102,9 @@ func TestRepeatedCursorsAreDetected(t *testing.T) {
 							}
 						case 1:
 							if random.IntN(2) == 0 {
-								time.Sleep(time.Duration(random.IntN(8)) * time.Second) // its topic may be gone
+								time.Sleep(time.Duration(random.IntN(8)) * time.Second) // its topic may have ended
 							}
-							if !open || c.Snapshot().Ended != nil { // a burst makes it lag
+							if !open || c.Snapshot().Ended != nil { // a burst makes the client lag
 								c.Reconnect()
 								open = true
 							}

@@ -13,9 +13,8 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// An RPC that replays what a client has missed has another connection than those that are live, whose messages would wait behind
-// its own. An RPC that is opened again after a failure is as live as before.
-func TestReplaysAreNotBesideLiveRPCs(t *testing.T) {
+// Live messages would wait for the messages of a replay. An RPC that is reopened after a failure is not a replay.
+func TestReplaysUseAnotherConnectionThanLiveRPCs(t *testing.T) {
 	b := backend(t)
 	fails := make(chan struct{})
 	b.OnWatch(func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
@@ -50,10 +49,10 @@ func TestReplaysAreNotBesideLiveRPCs(t *testing.T) {
 	back := ssetest.Connect(t, g.URL+"/private?topic=back", ssetest.Options{LastEventID: "500"})
 	own := kind(caught, 1)
 	if own == shared {
-		t.Error("a catch-up is beside live RPCs")
+		t.Error("a catch-up shares a connection with live RPCs")
 	}
 	if kind(back, 1) != own {
-		t.Error("a private replay is not beside other replays")
+		t.Error("a private replay does not share the connection of other replays")
 	}
 	b.AwaitRunning(4)
 	for range 4 {
@@ -61,10 +60,10 @@ func TestReplaysAreNotBesideLiveRPCs(t *testing.T) {
 	}
 	for name, c := range map[string]*ssetest.Client{"main": live, "a private stream": private, "a private stream that was a replay": back} {
 		if kind(c, 2) != shared {
-			t.Errorf("%s is opened again beside replays", name)
+			t.Errorf("%s is reopened on the connection of replays", name)
 		}
 	}
 	if kind(caught, 2) != own {
-		t.Error("a catch-up is opened again beside live RPCs")
+		t.Error("a catch-up is reopened on the connection of live RPCs")
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/ssebridge/ssebridge/bridge"
 )
 
-// Each row of docs/requests.md is sent as a request. The message and the routes are those of the page, and the backend answers with
-// the request that it gets.
+// Each row of docs/requests.md is sent as a request. The message and the routes are those of the
+// page, and the backend answers with the request that it gets.
 func TestTheRequestsPageIsTrue(t *testing.T) {
 	page, err := os.ReadFile("../docs/requests.md")
 	if err != nil {
@@ -91,7 +91,7 @@ func tableRows(page string) []docRow {
 // ask sends the row's request.
 func (r docRow) ask(t *testing.T, url string) reply {
 	t.Helper()
-	// A browser encodes these too, in the query of what it is given.
+	// A browser encodes these, too, in the query of a URL.
 	inQuery := strings.NewReplacer(`"`, "%22", " ", "%20", "{", "%7B", "}", "%7D").Replace
 	switch r.kind {
 	case "Query":

@@ -47,7 +47,7 @@ func TestAClientThatReconnectsWithinLingerMissesNothing(t *testing.T) {
 			t.Errorf("stream-open has the id %q, want the client's own, %q", open.ID, id)
 		}
 
-		// The same place by each of its names; the header is the browser's own, and wins.
+		// The same position by each name of the id. The header is the browser's own, and has precedence.
 		escaped := url.QueryEscape(id)
 		for _, path := range []string{"/feed?last_event_id=" + escaped, "/feed?lastEventId=" + escaped} {
 			expect(t, w.listen(path, ssetest.Options{}), "open 3 4")
@@ -120,7 +120,7 @@ func TestAClientResumesAtAGap(t *testing.T) {
 func TestEventsThatHaveLeftTheLogAreAGap(t *testing.T) {
 	for _, test := range []struct {
 		name, replay string
-		pad          int // bytes of ballast in each message
+		pad          int // bytes of padding in each message
 		want         string
 	}{
 		{"by events", "events: 3", 0, "7 8 9"},
@@ -148,7 +148,7 @@ func TestEventsThatHaveLeftTheLogAreAGap(t *testing.T) {
 				c.Reconnect()
 				expect(t, c, "open 1 gap:expired "+test.want)
 
-				// The newest that fell out is no gap: nothing after it is missing.
+				// The id of the newest evicted frame is not a gap: no later frame is missing.
 				again := w.listen("/feed", ssetest.Options{LastEventID: c.Snapshot().Events[2].ID})
 				expect(t, again, "open "+test.want)
 				w.noRPC()
@@ -174,7 +174,7 @@ func TestIDsThatNoBridgeWroteAreGaps(t *testing.T) {
 			onBoth(t, "methods: [GET, POST]", func(t *testing.T, w *world) {
 				want := "gap:forgotten"
 				if strings.HasSuffix(t.Name(), "/cursors") && cursorLike(id) {
-					want = "gap:restarted" // it may be one of another bridge
+					want = "gap:restarted" // the id may be of another bridge
 				}
 				for _, method := range []string{http.MethodGet, http.MethodPost} {
 					byHeader := w.listen("/feed", ssetest.Options{Method: method, LastEventID: id})
@@ -193,8 +193,9 @@ func TestIDsThatNoBridgeWroteAreGaps(t *testing.T) {
 	}
 }
 
-// strangerGap returns the reason that a client gets for an id that its topic never had. For a position a bridge knows whether it
-// wrote it, for another topic or never; for a cursor it does not.
+// strangerGap returns the reason that a client gets for an id that its topic never had. For a
+// position a bridge knows whether it wrote it, for another topic or never; for a cursor it does
+// not.
 func strangerGap(t *testing.T) string {
 	t.Helper()
 	if strings.HasSuffix(t.Name(), "/cursors") {
@@ -348,7 +349,7 @@ func TestThereIsNoCursorAfterAnUpstreamGap(t *testing.T) {
 		if strings.Join(got, "|") != want {
 			t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
 		}
-		// Positions after the gap are places to resume from.
+		// Clients can resume at positions after the gap.
 		expect(t, w.listen("/feed", ssetest.Options{LastEventID: events[4].ID}), `open {"kind":"k"} 9`)
 		expect(t, w.listen("/feed", ssetest.Options{LastEventID: events[5].ID}), "open 9")
 	})
@@ -362,7 +363,7 @@ func TestAGapIsAPositionInTheLog(t *testing.T) {
 		rpc := w.rpc()
 		rpc.accept()
 		expect(t, c, "open")
-		c.Close() // it stands before the first message
+		c.Close() // its position is before the first message
 		rpc.count(1, 1)
 		rpc.end(status.Error(codes.Unavailable, "restarting"))
 		w.rpc().count(7, 7)
@@ -401,8 +402,8 @@ func TestAnIDWithUnneededEscapesResumes(t *testing.T) {
 	})
 }
 
-// Rule 14: by cursor only until a new log begins, by its own positions as long as it exists. A client without an id opens a new
-// log.
+// Rule 14: by cursor only until a new log begins, by its own positions as long as it exists. A
+// client without an id opens a new log.
 func TestAFinishedLogServesItsTailForLinger(t *testing.T) {
 	onBoth(t, "replay: {linger: 30s}", func(t *testing.T, w *world) {
 		c := w.listen("/feed", ssetest.Options{})
@@ -425,7 +426,7 @@ func TestAFinishedLogServesItsTailForLinger(t *testing.T) {
 
 		expect(t, w.listen("/feed", ssetest.Options{LastEventID: start}), "open 1 2 end")
 		again := w.listen("/feed", ssetest.Options{LastEventID: first})
-		if first == "1" { // a cursor, which the new log has, too
+		if first == "1" { // the new log has the cursor, too
 			expect(t, again, "open")
 		} else {
 			expect(t, again, "open 2 end")
@@ -463,7 +464,7 @@ func TestJoinDecidesWhereAClientWithoutAnIDStarts(t *testing.T) {
 				rpc.count(4, 4)
 				expect(t, second, test.want)
 
-				// It is cut before its first event, and comes back to the same place.
+				// The client is cut before its first event, and reconnects to the same position.
 				second.Close()
 				again := w.listen("/feed", ssetest.Options{LastEventID: second.Snapshot().Events[0].ID})
 				expect(t, again, test.want)

@@ -51,14 +51,15 @@ func TestTheBridgeStartsBeforeTheBackend(t *testing.T) {
 		t.Errorf("/readyz?upstreams says %d %q", code, text)
 	}
 
-	// Losing the backend later would, as a 503, end every stream: the bridge stays ready, unless it is asked for more.
+	// The bridge stays ready when the backend is lost, because a 503 would end every stream. Only
+	// /readyz?upstreams reports it.
 	b.Stop()
 	c.Await("the gap", func(s ssetest.Snapshot) bool { return s.Gaps == 1 })
 	if code, _ := probe(g.Bridge.Admin(), "/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz says %d without the backend", code)
 	}
 	code, text := http.StatusOK, ""
-	for i := 0; i < 10_000 && code == http.StatusOK; i++ { // the connection may hear of it later than the stream did
+	for i := 0; i < 10_000 && code == http.StatusOK; i++ { // the connection may notice it later than the stream
 		code, text = probe(g.Bridge.Admin(), "/readyz?upstreams")
 	}
 	if code != http.StatusServiceUnavailable || text != "not ready\nnot reachable: app\n" {
@@ -80,14 +81,14 @@ func TestClientsAreAskedToReconnectWithoutABackend(t *testing.T) {
 		}
 		retry := seen.Events[1]
 		if said := said(t, retry.Data); said.Code != 14 || said.Status != "UNAVAILABLE" || leaks(retry.Data, b) {
-			t.Errorf("told %s", retry.Data)
+			t.Errorf("the client was sent %s", retry.Data)
 		}
 	}
 	for _, request := range [][]string{
 		{http.MethodGet, "Prefer", "status"},
 		{http.MethodGet, "Accept", "application/json"},
 		{http.MethodPost},
-		{http.MethodPost, "Accept", "*/*"}, // which may be meant for a unary method
+		{http.MethodPost, "Accept", "*/*"}, // the method may be unary
 	} {
 		got := do(t, request[0], g.URL+"/feed", "", request[1:]...)
 		if got.Status != http.StatusServiceUnavailable || leaks(got.Body, b) {
@@ -110,8 +111,8 @@ func leaks(text string, b *backendtest.Backend) bool {
 	return strings.Contains(text, host) || strings.Contains(text, port) || strings.Contains(text, "dial") || strings.Contains(text, "refused")
 }
 
-// Clients of a running stream are sent a gap without an address, and the stream continues on their connection when the backend is
-// back.
+// Clients of a running stream are sent a gap without an address, and the stream continues on their
+// connection when the backend is back.
 func TestTheBackendIsLostAndReturns(t *testing.T) {
 	b := backend(t)
 	g := start(t, b.Target(), feedRoutes)
@@ -177,8 +178,8 @@ func rename(name string) func(feed *descriptorpb.FileDescriptorProto) {
 	}
 }
 
-// firstMessage opens topics until the first message of one is the wanted one: it waits for a new schema, which does not notify
-// clients.
+// firstMessage opens topics until the first message of one is the wanted one: it waits for a new
+// schema, which does not notify clients.
 func firstMessage(t *testing.T, g *gateway, b *backendtest.Backend, want string) {
 	t.Helper()
 	b.Feed.Publish(&testv1.FeedEvent{Kind: "k"})
@@ -202,8 +203,8 @@ func TestRPCsAreReadByTheNewestSchema(t *testing.T) {
 	firstMessage(t, g, b, `{"seq":"1","new":"k"}`)
 }
 
-// Other routes are served, and /readyz and the log have the reason. When the backend returns with the missing method, the route
-// works.
+// Other routes are served, and /readyz and the log have the reason. When the backend returns with
+// the missing method, the route works.
 func TestARouteThatContradictsTheSchemaAnswers501(t *testing.T) {
 	without := changed(t, func(feed *descriptorpb.FileDescriptorProto) {
 		methods := feed.GetService()[0].GetMethod()
@@ -222,7 +223,7 @@ func TestARouteThatContradictsTheSchemaAnswers501(t *testing.T) {
 				t.Errorf("%s %s is answered %d %s", method, path, got.Status, got.Body)
 			}
 			if method == http.MethodGet && !sameJSON(t, got.Body, `{"code":12,"message":"the route does not fit what the backend serves; the bridge's log says why"}`) {
-				t.Errorf("told %s", got.Body)
+				t.Errorf("the client was sent %s", got.Body)
 			}
 		}
 	}
@@ -243,7 +244,7 @@ func TestARouteThatContradictsTheSchemaAnswers501(t *testing.T) {
 	}
 
 	b.Restart(backendtest.WithDescriptors(protoregistry.GlobalFiles))
-	// The new schema is read once the connection is up again.
+	// The bridge reads the new schema when the connection is up again.
 	status, deadline := 0, time.Now().Add(10*time.Second)
 	for status != http.StatusOK && time.Now().Before(deadline) {
 		status = do(t, http.MethodGet, g.URL+"/get", "").Status
@@ -282,8 +283,7 @@ func TestAnUnknownTypeInAnAnyCausesOneRequestForTheSchema(t *testing.T) {
 		t.Error("the schema was not read again")
 	}
 
-	// A flood of messages of an unknown type is a flood of gaps, and no flood of
-	// questions.
+	// A flood of messages of an unknown type causes a flood of gaps, but not of requests for the schema.
 	for range 50 {
 		b.Feed.Publish(proto.CloneOf(unknownAny("")))
 	}

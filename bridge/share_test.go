@@ -141,12 +141,12 @@ func TestAnIDOfAnotherIdentityFindsNothing(t *testing.T) {
 					})
 					thief.AwaitEvents(1)
 					want := "gap:forgotten"
-					if keys == "event: {id: seq}" && event.ID[0] != '~' { // a cursor does not say where it was sent
+					if keys == "event: {id: seq}" && event.ID[0] != '~' { // a cursor has no epoch
 						want = "gap:restarted"
 					}
 					expect(t, thief, want)
 					thief.Close()
-					time.Sleep(time.Minute) // its topic is gone
+					time.Sleep(time.Minute) // its topic has ended
 					w.Stage.take()
 				}
 				rpc.count(104, 104)
@@ -178,7 +178,7 @@ func TestAnRPCLingersAfterItsLastClient(t *testing.T) {
 		time.Sleep(time.Minute)
 		rpc.count(2, 2)
 		expect(t, two, "open 1 2")
-		for range 3 { // each return begins the lingering again
+		for range 3 { // each reconnect restarts the linger
 			two.Close()
 			time.Sleep(9 * time.Second)
 			two.Reconnect()

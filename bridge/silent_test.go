@@ -24,7 +24,7 @@ func TestASilentBackendKeepsItsRPC(t *testing.T) {
 			t.Errorf("%d heartbeats in a silent minute, want 8", beats)
 		}
 		w.noRPC()
-		rpc.count(1, 1) // it is the same one, and it works
+		rpc.count(1, 1) // the RPC is still the first one, and works
 		synctest.Wait()
 		expect(t, c, "open 1")
 		if opens := w.Stage.opens.Load(); opens != 1 {

@@ -14,14 +14,15 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// Rule 5a of docs/resuming.md: a client is cut anywhere in a snapshot that is longer than the log, and reconnects to the same bridge.
-// It continues without a loss, or is sent a gap and the snapshot from its beginning.
+// Rule 5a of docs/resuming.md: a client is cut anywhere in a snapshot that is longer than the log,
+// and reconnects to the same bridge. It continues without a loss, or is sent a gap and the snapshot
+// from its beginning.
 func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 	const snapshot = 40
 	for _, keys := range []string{"share: true, join: own", "share: false"} {
 		for _, h2c := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, h2c %v", keys, h2c), func(t *testing.T) {
-				again := 0
+				restarted := 0
 				inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, replay: {events: 3}, "+keys), func(t *testing.T, w *world) {
 					w.Stage.watch = func(request *testv1.WatchRequest, stream grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 						for i := range snapshot {
@@ -46,13 +47,13 @@ func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 						c.Reconnect()
 						time.Sleep(time.Second)
 						synctest.Wait()
-						again += checkSnapshot(t, c.Snapshot(), snapshot+5)
+						restarted += checkSnapshot(t, c.Snapshot(), snapshot+5)
 						c.Close()
-						time.Sleep(time.Minute) // its topics are gone
+						time.Sleep(time.Minute) // its topics have ended
 					}
 				})
-				// On HTTP/1.1 the memory between bridge and client holds little that can be lost.
-				if again == 0 && h2c {
+				// On HTTP/1.1 the buffers between bridge and client are small, so few events can be lost.
+				if restarted == 0 && h2c {
 					t.Error("nothing that was written was lost, so that nothing was tested")
 				}
 			})
@@ -60,8 +61,8 @@ func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 	}
 }
 
-// checkSnapshot checks that a client has the numbers up to last, in order, and from 0 again behind a gap. It returns the number of
-// gaps.
+// checkSnapshot checks that a client has the numbers up to last, in order, and from 0 again behind
+// a gap. It returns the number of gaps.
 func checkSnapshot(t *testing.T, seen ssetest.Snapshot, last int) int {
 	t.Helper()
 	next, gaps := 0, 0

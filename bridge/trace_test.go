@@ -125,8 +125,8 @@ func eventsOf(span *tracev1.Span) []string {
 	return names
 }
 
-// It uses real sockets. The request is the RPC's parent, the backend gets the trace context, the span of a second client is linked
-// to the RPC, and a stream's span lasts as long as the stream.
+// It uses real sockets. The request is the RPC's parent, the backend gets the trace context, the
+// span of a second client is linked to the RPC, and a stream's span lasts as long as the stream.
 func TestACollectorGetsTheTraceOfAStream(t *testing.T) {
 	backend := backend(t)
 	host, port, err := net.SplitHostPort(backend.Addr())
@@ -142,11 +142,11 @@ func TestACollectorGetsTheTraceOfAStream(t *testing.T) {
 	}})
 	backend.AwaitRunning(1)
 	first.AwaitEvents(1)
-	told := backend.Metadata()
-	if got := told.Get("tracestate"); !slices.Equal(got, []string{"vendor=x"}) {
+	received := backend.Metadata()
+	if got := received.Get("tracestate"); !slices.Equal(got, []string{"vendor=x"}) {
 		t.Errorf("tracestate is %q", got)
 	}
-	if got := told.Get("baggage"); !slices.Equal(got, []string{"tenant=7"}) {
+	if got := received.Get("baggage"); !slices.Equal(got, []string{"tenant=7"}) {
 		t.Errorf("baggage is %q", got)
 	}
 	second := ssetest.Connect(t, g.URL+"/feeds/a?kinds.string_value=secret", ssetest.Options{H2C: true})
@@ -171,8 +171,8 @@ func TestACollectorGetsTheTraceOfAStream(t *testing.T) {
 	if hex(rpc.GetTraceId()) != parentTrace || !slices.Equal(rpc.GetParentSpanId(), one.GetSpanId()) || rpc.GetKind() != tracev1.Span_SPAN_KIND_CLIENT {
 		t.Errorf("the RPC's span: %v", rpc)
 	}
-	if got, want := told.Get("traceparent"), "00-"+parentTrace+"-"+hex(rpc.GetSpanId())+"-01"; !slices.Equal(got, []string{want}) {
-		t.Errorf("the backend is told %q, want %s", got, want)
+	if got, want := received.Get("traceparent"), "00-"+parentTrace+"-"+hex(rpc.GetSpanId())+"-01"; !slices.Equal(got, []string{want}) {
+		t.Errorf("the backend gets %q, want %s", got, want)
 	}
 	if len(two.GetLinks()) != 1 || !slices.Equal(two.GetLinks()[0].GetSpanId(), rpc.GetSpanId()) || len(two.GetParentSpanId()) != 0 {
 		t.Errorf("the second client's span: %v", two)
@@ -281,19 +281,19 @@ func TestASpanHasTheEventsOfItsStream(t *testing.T) {
 		expect(t, c, "open 1 2 gap:untranscodable gap:upstream stale live 3 retry:max_age")
 		span := only(t, spans, "GET /feed")
 		if got, want := tale(span), "accept gap:untranscodable gap:upstream stale:UNAVAILABLE live leave:max_age"; got != want {
-			t.Errorf("the stream's span tells %s\nwant                     %s", got, want)
+			t.Errorf("the stream's span has %s\nwant                   %s", got, want)
 		}
 		if n := value(span, "ssebridge.events").AsInt64(); n != 5 {
 			t.Errorf("%d events, want 5", n)
 		}
-		time.Sleep(time.Minute) // until no topic lingers
+		time.Sleep(time.Minute) // until the topic's linger has ended
 		rpcs := ended(spans, watch)
 		if len(rpcs) != 2 || rpcs[1].Parent().SpanID() != span.SpanContext().SpanID() {
 			t.Fatalf("the RPCs' spans are %v", rpcs)
 		}
 		lost := rpcs[0]
 		if got := tale(lost); got != "accept gap:untranscodable" {
-			t.Errorf("the RPC's span tells %s", got)
+			t.Errorf("the RPC's span has %s", got)
 		}
 		if s := lost.Status(); s.Code != otelcodes.Error || s.Description != `away\x00` || value(lost, "rpc.grpc.status_code").AsInt64() != 14 {
 			t.Errorf("the RPC's span has the status %+v", s)
@@ -325,7 +325,7 @@ func TestTheSpanOfAClientThatReconnects(t *testing.T) {
 			t.Error("an RPC is not its opener's child")
 		}
 		if got := tale(second); !strings.HasPrefix(got, "accept resume") || value(second, "ssebridge.resumed") != attribute.BoolValue(true) {
-			t.Errorf("the span tells %s", got)
+			t.Errorf("the span has %s", got)
 		}
 		if value(second, "ssebridge.end").AsString() != "end" || next.Status().Code != otelcodes.Unset || second.Status().Code != otelcodes.Unset {
 			t.Errorf("%v %v", second.Status(), next.Status())
@@ -349,7 +349,7 @@ func TestTheSpanOfAMergeIsLinkedToTheMainRPC(t *testing.T) {
 		synctest.Wait()
 		span := spans.Ended()[len(spans.Ended())-1]
 		if got := tale(span); !strings.Contains(got, "merge") {
-			t.Errorf("the span tells %s", got)
+			t.Errorf("the span has %s", got)
 		}
 		if links := span.Links(); len(links) != 1 || links[0].SpanContext.TraceID() == span.SpanContext().TraceID() {
 			t.Errorf("the links are %v", links)
@@ -422,8 +422,8 @@ func TestSpansOfFailedStreams(t *testing.T) {
 	}
 }
 
-// An absent upstream is not a failure of a stream whose client leaves. A client that joined before there was an RPC is linked to
-// the RPC later.
+// An absent upstream is not a failure of a stream whose client leaves. A client that joined before
+// there was an RPC is linked to the RPC later.
 func TestTheSpanOfAClientThatLeavesEarly(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	inWorldWith(t, feedRoute("reconnect: {codes: [UNAVAILABLE]}"), traced(spans), func(t *testing.T, w *world) {

@@ -19,9 +19,9 @@ func (l ledgers) watch(request *testv1.WatchRequest, stream grpc.ServerStreaming
 	return l[request.GetTopic()].watch(request, stream)
 }
 
-// After a restart of the bridge the clients of quiet topics come back at their newest cursor. Their catch-ups have nothing
-// to meet main at, and do not hold up those of other topics.
-func TestQuietTopicsDoNotKeepTheTurns(t *testing.T) {
+// After a restart of the bridge the clients of quiet topics reconnect at their newest cursor. Their
+// catch-ups never meet main, and must not keep the slots that other topics need.
+func TestQuietTopicsDoNotBlockCatchUps(t *testing.T) {
 	inWorld(t, "limits: {catchups: 2}\n"+feedRoute("event: {id: seq}, resume: {field: after}, request: {query: [topic]}"), func(t *testing.T, w *world) {
 		all := ledgers{}
 		w.Stage.watch = all.watch
@@ -47,8 +47,8 @@ func TestQuietTopicsDoNotKeepTheTurns(t *testing.T) {
 	})
 }
 
-// The RPC of its own of a page that is gone lingers, and keeps its turn.
-func TestLingeringOwnRPCsKeepTheTurns(t *testing.T) {
+// The page has left, and the RPC of its own lingers.
+func TestALingeringRPCKeepsItsCatchUpSlot(t *testing.T) {
 	for _, keys := range []string{"", ", ordered: false"} {
 		inWorld(t, "limits: {catchups: 1}\n"+feedRoute("event: {id: seq}, resume: {field: after"+keys+"}, join: own, request: {set: {history: true}}, replay: {linger: 10m}"), func(t *testing.T, w *world) {
 			w.Stage.watch = func(_ *testv1.WatchRequest, s grpc.ServerStreamingServer[testv1.FeedEvent]) error {
@@ -77,8 +77,8 @@ func TestLingeringOwnRPCsKeepTheTurns(t *testing.T) {
 	}
 }
 
-// Nor do many pages on a quiet stream that begins with a snapshot wait for its next message.
-func TestSnapshotsOfAQuietStream(t *testing.T) {
+// The stream begins with a snapshot, and its next message is late.
+func TestPagesOnAQuietSnapshotStreamDoNotBlockEachOther(t *testing.T) {
 	inWorld(t, "limits: {catchups: 2}\n"+feedRoute("event: {id: seq}, resume: {field: after}, join: own"), func(t *testing.T, w *world) {
 		w.Stage.watch = func(_ *testv1.WatchRequest, s grpc.ServerStreamingServer[testv1.FeedEvent]) error {
 			if err := s.Send(&testv1.FeedEvent{Kind: "snapshot"}); err != nil {

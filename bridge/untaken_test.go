@@ -60,7 +60,7 @@ func TestAnAnswerThatIsNotReadFreesItsSlot(t *testing.T) {
 				if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {
 					t.Errorf("the connection is still there: %d bytes, %v", len(got), err)
 				}
-				synctest.Wait() // for the call's place
+				synctest.Wait() // until the call has returned its slot
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
 					t.Errorf("the next client is answered %d, %d bytes", got.Status, len(got.Body))
 				}
@@ -101,7 +101,7 @@ func TestAnHTTP2WindowThatStaysClosedEndsOnlyItsStream(t *testing.T) {
 				if took := time.Since(began); took < bridge.AnswerTimeout || took > bridge.AnswerTimeout+time.Second {
 					t.Errorf("the stream was reset after %v", took)
 				}
-				synctest.Wait() // for the call's place
+				synctest.Wait() // until the call has returned its slot
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
 					t.Errorf("the next client is answered %d, %d bytes", got.Status, len(got.Body))
 				}
@@ -132,7 +132,7 @@ func TestALargeAnswerIsReadSlowly(t *testing.T) {
 	const most = bridge.AnswerTimeout + 16*time.Second
 	for _, test := range []struct {
 		name     string
-		each     time.Duration // to read a KiB
+		each     time.Duration // the time to read a KiB
 		complete bool
 	}{{"32 KiB/s", 30 * time.Millisecond, true}, {"10 KiB/s", 100 * time.Millisecond, false}} {
 		t.Run(test.name, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestALargeAnswerIsReadSlowly(t *testing.T) {
 				if took := time.Since(began); took < bridge.AnswerTimeout+5*time.Second || took > most+time.Second {
 					t.Errorf("it was there after %v", took)
 				}
-				synctest.Wait() // for the call's place
+				synctest.Wait() // until the call has returned its slot
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
 					t.Errorf("the client that comes next is answered %d, %d bytes", got.Status, len(got.Body))
 				}

@@ -16,8 +16,8 @@ import (
 // doubtful is a route whose ids are strings, and whose cursors are integers.
 const doubtful = "  - {path: /feed, rpc: " + watch + ", upstream: app, share: true, event: {id: cursor}, resume: {field: after}}\n"
 
-// Strings resume only if each is a value of resume.field. The route is served, and the warning names both fields, their types and
-// the consequence.
+// Strings resume only if each is a value of resume.field. The route is served, and the warning
+// names both fields, their types and the consequence.
 func TestStringIDsForAnIntegerCursorCauseAWarning(t *testing.T) {
 	target := backend(t).Target()
 	for keys, want := range map[string]string{
@@ -40,8 +40,8 @@ func TestStringIDsForAnIntegerCursorCauseAWarning(t *testing.T) {
 	}
 }
 
-// They are logged when the schema is known, and not again by a reload that keeps the route. A client whose id is not an integer is
-// sent the gap of which the warning speaks.
+// They are logged when the schema is known, and not again by a reload that keeps the route. A
+// client whose id is not an integer is sent the gap of which the warning speaks.
 func TestWarningsAreLoggedOnce(t *testing.T) {
 	const logged = `level=WARN msg="the configuration of a route is probably a mistake" route=/feed warning="routes[0].event.id: cursor is a string`
 	b := backend(t)

@@ -26,10 +26,11 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// world is a bridge between a real gRPC server and a real HTTP server. All three are connected by pipes in memory inside a
-// synctest bubble, so that an hour passes in no time, and only when all goroutines are blocked.
+// world is a bridge between a real gRPC server and a real HTTP server. All three are connected by
+// pipes in memory inside a synctest bubble, so that an hour passes in no time, and only when all
+// goroutines are blocked.
 type world struct {
-	// TB hides the test's Deadline, which no bubble knows, from ssetest.
+	// TB hides the test's Deadline from ssetest, because it is in real time.
 	testing.TB
 
 	Bridge *bridge.Bridge
@@ -43,7 +44,7 @@ type world struct {
 	http1 *http.Transport
 	http2 *http.Transport
 
-	ledger *ledger // see backend
+	ledger *ledger // set by backend
 	config config.Config
 	conn   *grpc.ClientConn // to the backend
 	adjust func(*bridge.Options)
@@ -120,7 +121,7 @@ func (w *world) open(front *pipes) *bridge.Bridge {
 	w.Logged.of(b)
 	web := &http.Server{
 		Handler: b, Protocols: protocols(true, true), ReadHeaderTimeout: time.Minute,
-		WriteTimeout: time.Minute, // which the bridge has to lift
+		WriteTimeout: time.Minute, // the bridge has to lift it
 	}
 	go func() { _ = web.Serve(front) }()
 	w.Cleanup(func() {
@@ -228,10 +229,10 @@ func (w *world) noRPC() {
 type stage struct {
 	testv1.UnimplementedFeedServiceServer
 
-	calls          chan *rpc // room for all that a test opens; never closed
+	calls          chan *rpc // has room for all RPCs of a test; never closed
 	opens, running atomic.Int32
 
-	// Set before the first request; nil is the test's rpc and an echo.
+	// Set before the first request. If they are nil, Watch is played by the test, and the others echo.
 	watch func(*testv1.WatchRequest, grpc.ServerStreamingServer[testv1.FeedEvent]) error
 	get   func(context.Context, *testv1.GetRequest) (*testv1.GetResponse, error)
 	put   func(context.Context, *testv1.PutRequest) (*testv1.PutResponse, error)
@@ -239,11 +240,11 @@ type stage struct {
 
 func newStage() *stage { return &stage{calls: make(chan *rpc, 1<<12)} }
 
-// rpc is a Watch RPC under way, as the backend sees it.
+// rpc is a running Watch RPC in the backend.
 type rpc struct {
 	Request  *testv1.WatchRequest
 	Metadata metadata.MD
-	// Gone is closed when the bridge has cancelled it.
+	// Gone is closed when the bridge has cancelled the RPC.
 	Gone <-chan struct{}
 
 	tb       testing.TB

@@ -8,8 +8,8 @@ import (
 )
 
 // LargeRendering is the size of wire bytes from which a message waits for a free processor
-// before it is rendered. Rendering takes several times a message's size in memory, so only
-// as many large messages as processors are rendered at a time.
+// before it is rendered. Rendering takes several times a message's size in memory, so few
+// large messages are rendered at a time.
 const LargeRendering = 64 << 10
 
 // Processors limits how many large messages are rendered, or large requests bound, at a time:
