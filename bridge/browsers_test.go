@@ -124,17 +124,17 @@ func TestEveryKindOfClientResumesAtCursors(t *testing.T) {
 			stop()
 			publishing.Wait()
 			if seen.Gaps > 0 || len(seen.Seqs) < enough {
-				t.Fatalf("it saw %d gaps and %d events", seen.Gaps, len(seen.Seqs))
+				t.Fatalf("the client saw %d gaps and %d events", seen.Gaps, len(seen.Seqs))
 			}
 			for i, seq := range seen.Seqs {
 				if seq != int64(i)+1 {
-					t.Fatalf("it saw %v", seen.Seqs)
+					t.Fatalf("the client saw %v", seen.Seqs)
 				}
 			}
 			site.mu.Lock()
 			defer site.mu.Unlock()
 			if site.connections <= len(cutsAfter) {
-				t.Errorf("it came %d times only, and was to be cut %d times", site.connections, len(cutsAfter))
+				t.Errorf("the client connected %d times, want %d cuts", site.connections, len(cutsAfter))
 			}
 		})
 	}

@@ -43,7 +43,7 @@ func TestResumeMaxEvents(t *testing.T) {
 				w.backend().publish(8) // a client that is connected has no such bound
 				time.Sleep(time.Second)
 				if n := len(c.Snapshot().Messages()) - before; n != 8 || c.Snapshot().Gaps > 1 {
-					t.Errorf("of 8 more it got %d: %s", n, story(c.Snapshot()))
+					t.Errorf("of 8 more events the client got %d: %s", n, story(c.Snapshot()))
 				}
 			})
 		})
@@ -88,7 +88,7 @@ func TestResumeMaxAge(t *testing.T) {
 				old := w.listen("/feed", ssetest.Options{LastEventID: id})
 				synctest.Wait()
 				if got := story(old.Snapshot()); !strings.HasPrefix(got, "gap:expired") {
-					t.Errorf("saw %s", got)
+					t.Errorf("the client saw %s", got)
 				}
 				for range len(asked) {
 					if request := <-asked; request.GetKinds().GetTimestamp() != nil {
@@ -98,7 +98,7 @@ func TestResumeMaxAge(t *testing.T) {
 				recent := w.listen("/feed", ssetest.Options{LastEventID: time.Now().Add(-time.Minute).UTC().Format(time.RFC3339Nano)})
 				synctest.Wait()
 				if got := story(recent.Snapshot()); !strings.HasPrefix(got, "open") {
-					t.Errorf("within the bound it saw %s", got)
+					t.Errorf("within the bound the client saw %s", got)
 				}
 			})
 		})

@@ -35,7 +35,7 @@ func TestTheHealthExampleBridgesAnyBackend(t *testing.T) {
 		got = append(got, message.Data)
 	}
 	if want := `{"status":"SERVICE_UNKNOWN"} {"status":"NOT_SERVING"} {"status":"SERVING"}`; strings.Join(got, " ") != want {
-		t.Errorf("saw %v, want %s", got, want)
+		t.Errorf("the client saw %v, want %s", got, want)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestGoSSEResumesAndStopsAtTheEnd(t *testing.T) {
 
 		// The last request is answered 204, which go-sse reports as an error.
 		if failed := new(sse.ConnectionError); !errors.As(err, &failed) || failed.Reason != "response validation failed" {
-			t.Errorf("it stopped with %v", err)
+			t.Errorf("the client stopped with %v", err)
 		}
 		var messages []string
 		for i, name := range seen {
@@ -105,20 +105,20 @@ func TestGoSSEResumesAndStopsAtTheEnd(t *testing.T) {
 			case !strings.HasPrefix(name, "stream-"):
 				messages = append(messages, name)
 			case name != "stream-open" && name != "stream-end":
-				t.Errorf("it saw %s", name)
+				t.Errorf("the client saw %s", name)
 			case name == "stream-end" && i != len(seen)-1:
 				t.Errorf("the end came early: %v", seen)
 			}
 		}
 		if got := strings.Join(messages, " "); got != "1 2 3 4 5 6 7 8 9" {
-			t.Errorf("it saw %v with the ids %v", seen, ids)
+			t.Errorf("the client saw %v with the ids %v", seen, ids)
 		}
 		if last := ids[len(ids)-1]; !strings.HasSuffix(last, "9~end") {
 			t.Errorf("the last id is %q", last)
 		}
 		for _, pause := range pauses {
 			if pause < time.Second || pause > 6*time.Second {
-				t.Errorf("it waited %v; the reconnection times were %v", pause, pauses)
+				t.Errorf("the client waited %v; the reconnection times were %v", pause, pauses)
 			}
 		}
 	})

@@ -187,12 +187,12 @@ func checked(t *testing.T, routes string) string {
 	}
 	var all config.Errors
 	if !errors.As(err, &all) {
-		t.Fatalf("%T is no config.Errors", err)
+		t.Fatalf("%T is not config.Errors", err)
 	}
 	var lines []string
 	for _, one := range all {
 		if one.Line == 0 || one.Snippet == "" {
-			t.Errorf("without a place: %v", one)
+			t.Errorf("an error without a position: %v", one)
 		}
 		line, _, _ := strings.Cut(one.Error(), "\n")
 		lines = append(lines, strings.TrimPrefix(line, dir+"/"))

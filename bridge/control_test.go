@@ -136,7 +136,7 @@ func TestMaxAgeAsksClientsToReconnect(t *testing.T) {
 			endedWell(t, c)
 			expect(t, c, "open 1 retry:max_age")
 			if retry := c.Snapshot().Retry; retry > time.Second {
-				t.Errorf("asked to come back after %v", retry)
+				t.Errorf("asked to reconnect after %v", retry)
 			}
 			c.Reconnect()
 			expect(t, c, "open 1 retry:max_age open 2")

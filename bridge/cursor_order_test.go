@@ -66,7 +66,7 @@ func TestACursorIsRefusedBehindAGreeting(t *testing.T) {
 			call.end(status.Error(codes.OutOfRange, "the end"))
 			_ = c.AwaitEnd()
 			if got, want := story(c.Snapshot()), `open {"kind":"created"} 4 {"error":"compacted"} error:OUT_OF_RANGE`; got != want {
-				t.Errorf("saw %s, want %s", got, want)
+				t.Errorf("the client saw %s, want %s", got, want)
 			}
 		})
 	})

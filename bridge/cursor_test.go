@@ -201,7 +201,7 @@ func TestForgedCursorsAreGaps(t *testing.T) {
 				l.publish(1)
 				synctest.Wait()
 				if seen := c.Snapshot(); seen.Gaps != 1 || len(seen.Messages()) != 1 {
-					t.Fatalf("saw %s", seen)
+					t.Fatalf("the client saw %s", seen)
 				}
 				for _, request := range l.opened() {
 					if request.GetAfter() != 0 {
@@ -273,12 +273,12 @@ func TestAClientThatIsAskedToReconnectFromAnOwnRouteKeepsNoID(t *testing.T) {
 			c := w.listen("/feed?topic=b", ssetest.Options{})
 			expect(t, c, "open retry:shed")
 			if id := c.Snapshot().LastEventID; id != "~0" {
-				t.Errorf("it has the id %q", id)
+				t.Errorf("the client has the id %q", id)
 			}
 			kept := w.listen("/feed?topic=b", ssetest.Options{LastEventID: "1"})
 			expect(t, kept, "open retry:shed")
 			if id := kept.Snapshot().LastEventID; id != "1" {
-				t.Errorf("it has the id %q", id)
+				t.Errorf("the client has the id %q", id)
 			}
 		})
 }
@@ -308,7 +308,7 @@ func TestTheRoutesReconnectDecidesWhichCodesAreHidden(t *testing.T) {
 				}
 				synctest.Wait()
 				if seen := c.Snapshot(); seen.Gaps > 0 || len(seen.Messages()) != 2 {
-					t.Errorf("in the end it saw %s", seen)
+					t.Errorf("in the end the client saw %s", seen)
 				}
 			})
 		})

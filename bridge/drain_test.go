@@ -75,7 +75,7 @@ func TestDrainAsksAllClientsAndLosesNothing(t *testing.T) {
 			endedWell(t, c)
 			expect(t, c, "open 1 2 retry:drain")
 			if retry := c.Snapshot().Retry; retry > time.Second {
-				t.Errorf("asked to come back after %v", retry)
+				t.Errorf("asked to reconnect after %v", retry)
 			}
 		}
 	})
@@ -230,7 +230,7 @@ func TestClientsOverLimitsTopicsAreShed(t *testing.T) {
 		endedWell(t, placed)
 		expect(t, placed, "open retry:shed")
 		if id := placed.Snapshot().LastEventID; id != "ABCDEFGHIJKLMNOPQRSTUVWXYZ-5" {
-			t.Errorf("the client's place became %q", id)
+			t.Errorf("the client's id became %q", id)
 		}
 		if got := w.do(http.MethodGet, "/feed?topic=3", "", "Prefer", "status"); got.Status != http.StatusServiceUnavailable {
 			t.Errorf("with Prefer: status the answer is %d", got.Status)

@@ -149,7 +149,7 @@ func TestOnlyAllowedTrailersAreShown(t *testing.T) {
 				rpc.end(test.err, "x-cost", "5", "x-cost", "6 & more", "x-quote", `"\`, "x-secret", "hunter2")
 				endedWell(t, c)
 				if last := c.Snapshot().Events[2]; last.Data != test.want {
-					t.Errorf("said %s, want %s", last.Data, test.want)
+					t.Errorf("the event has the data %s, want %s", last.Data, test.want)
 				}
 			})
 		})
@@ -160,7 +160,7 @@ func TestOnlyAllowedTrailersAreShown(t *testing.T) {
 			w.rpc().end(nil, "x-cost", "5")
 			endedWell(t, c)
 			if last := c.Snapshot().Events[1]; last.Data != "{}" {
-				t.Errorf("said %s", last.Data)
+				t.Errorf("the event has the data %s", last.Data)
 			}
 		})
 	})

@@ -83,7 +83,7 @@ func playForeign(t *testing.T, g *gateway, back *backendtest.Backend, m *backend
 	for _, c := range []*ssetest.Client{hidden, shared, retried, newHidden, newShared} {
 		c.AwaitMessages(1)
 		if c != retried && c.Snapshot().Connections != 1 {
-			t.Errorf("a client had to come back: %s", c.Snapshot())
+			t.Errorf("a client had to reconnect: %s", c.Snapshot())
 		}
 		checkNoForeignWord(t, transcript(c.Snapshot()))
 		c.Close()

@@ -222,7 +222,7 @@ func TestAClientOfALiveTopicIsAnsweredAtOnce(t *testing.T) {
 		began := time.Now()
 		second := w.listen("/feed", ssetest.Options{})
 		if open := second.AwaitEvents(1)[0]; open.ID != "3" || time.Since(began) != 0 {
-			t.Errorf("joined at %q after %v, want the newest at once", open.ID, time.Since(began))
+			t.Errorf("the client joined at %q after %v, want the newest at once", open.ID, time.Since(began))
 		}
 		w.noRPC()
 	})

@@ -128,7 +128,7 @@ func TestAGoClientGetsTheFirstBytesAtOnce(t *testing.T) {
 		}
 	}
 	if !slices.Equal(names, []string{"stream-open", "heartbeat", "heartbeat"}) {
-		t.Errorf("it received %q, %v", names, lines.Err())
+		t.Errorf("the client received %q, %v", names, lines.Err())
 	}
 }
 

@@ -48,13 +48,13 @@ func TestABackendThatHangsLosesItsRPCsToTheOther(t *testing.T) {
 		t.Errorf("it took %v until the RPCs went on at the other address", took)
 	}
 	if got := scrape(t, g.Bridge)[`ssebridge_upstream_addresses{state="connecting",upstream="app"}`]; got != 1 {
-		t.Errorf("%v addresses are said to be down, want 1", got)
+		t.Errorf("%v addresses are counted as down, want 1", got)
 	}
 	freezers[0].Freeze(false)
 	awaitFleet(t, f, "the old RPCs are gone", func(running []int) bool { return slices.Equal(running, []int{0, 10}) })
 	wantEach(t, clients, 1+stop())
 	if !strings.Contains(g.Log.String(), "does not answer a PING") {
-		t.Error("the log does not say what has happened")
+		t.Error("the log does not report the hang")
 	}
 }
 
@@ -97,7 +97,7 @@ routes:
 		}
 	}
 	if stale != 1 {
-		t.Errorf("%v topics are said to be stale, want 1", stale)
+		t.Errorf("%v topics are counted as stale, want 1", stale)
 	}
 	freezer.Freeze(false)
 	b.Feed.Publish(&testv1.FeedEvent{Kind: "k"})

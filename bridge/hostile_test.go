@@ -146,7 +146,7 @@ func TestSlowBodiesAreRefusedInTime(t *testing.T) {
 				}
 				synctest.Wait()
 				if n := w.Bridge.TakenSlots(); n != 0 {
-					t.Errorf("%d clients are counted, whose bodies are on their way", n)
+					t.Errorf("%d clients are counted, whose bodies are not complete", n)
 				}
 				expect(t, w.listen("/feed", ssetest.Options{}), "open")
 				for range slow - places {
@@ -155,7 +155,7 @@ func TestSlowBodiesAreRefusedInTime(t *testing.T) {
 					}
 				}
 				if took := time.Since(began); took > time.Second {
-					t.Errorf("asked to reconnect after %v", took)
+					t.Errorf("refused after %v", took)
 				}
 				for range places {
 					if status := <-answers; status != http.StatusRequestTimeout {

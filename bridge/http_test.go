@@ -199,7 +199,7 @@ func TestHTTP10IsServedUntilTheConnectionCloses(t *testing.T) {
 			}
 		}
 		if said := strings.Count(w.Logged.String(), "proxy_http_version 1.1"); said != 1 {
-			t.Errorf("the log says it %d times", said)
+			t.Errorf("the line is logged %d times", said)
 		}
 	})
 }

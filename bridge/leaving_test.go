@@ -120,17 +120,17 @@ func TestAnEmbeddedBridgeSendsGOAWAYWhenAClientReconnects(t *testing.T) {
 			first, second = second, first
 		}
 		if retry := p.askedFor(first, "drain"); retry > time.Second {
-			t.Errorf("the first client is asked to come back after %v", retry)
+			t.Errorf("the first client is asked to reconnect after %v", retry)
 		}
 		first.Reconnect()
 		if retry := p.askedFor(first, "drain"); retry > 200*time.Millisecond {
-			t.Errorf("by the old connection it is asked to come back after %v", retry)
+			t.Errorf("by the old connection it is asked to reconnect after %v", retry)
 		}
 		p.expectDials(1)
 		first.Reconnect()
 		// It reaches the same bridge by the new connection, so there is no other.
 		if retry := p.askedFor(first, "drain"); retry < 25*time.Second || retry > 32*time.Second {
-			t.Errorf("by a new connection it is asked to come back after %v", retry)
+			t.Errorf("by a new connection it is asked to reconnect after %v", retry)
 		}
 		p.expectDials(2)
 		if s := second.Snapshot(); s.Ended != nil {
@@ -160,7 +160,7 @@ func TestALoneBridgeAsksForNoNewConnection(t *testing.T) {
 		p.askedFor(first, "drain")
 		first.Reconnect()
 		if retry := p.askedFor(first, "drain"); retry < 20*time.Second {
-			t.Errorf("by the old connection it is asked to come back after %v", retry)
+			t.Errorf("by the old connection it is asked to reconnect after %v", retry)
 		}
 		p.expectDials(1)
 		cancel()
@@ -177,7 +177,7 @@ func TestAfterMaxAgeAClientUsesANewConnection(t *testing.T) {
 		p.askedFor(c, "max_age")
 		c.Reconnect()
 		if retry := p.askedFor(c, "max_age"); retry > 200*time.Millisecond {
-			t.Errorf("by the old connection it is asked to come back after %v", retry)
+			t.Errorf("by the old connection it is asked to reconnect after %v", retry)
 		}
 		p.expectDials(1)
 		c.Reconnect()
@@ -268,7 +268,7 @@ func TestAClientThatReconnectsDuringADrainWaitsForItsEnd(t *testing.T) {
 			expect(t, c, "open retry:drain")
 			// 16 s of the drain are left. The client reconnects when the next process is expected.
 			if retry := c.Snapshot().Retry; retry < 16500*time.Millisecond || retry > 17500*time.Millisecond {
-				t.Errorf("HTTP/2 %t: asked to come back after %v", h2, retry)
+				t.Errorf("HTTP/2 %t: asked to reconnect after %v", h2, retry)
 			}
 		}
 		got := w.do(http.MethodGet, "/feed", "", "Prefer", "status")
@@ -320,7 +320,7 @@ func TestALoneBridgeAsksItsClientsOnce(t *testing.T) {
 				earliest, latest = min(earliest, c.Snapshot().Retry), max(latest, c.Snapshot().Retry)
 			}
 			if earliest < 500*time.Millisecond || latest > 1500*time.Millisecond || latest-earliest < 300*time.Millisecond {
-				t.Errorf("clients are to come back after %v to %v", earliest, latest)
+				t.Errorf("clients are asked to reconnect after %v to %v", earliest, latest)
 			}
 		})
 	}

@@ -24,7 +24,7 @@ func eventually(tb testing.TB, what string, done func() bool) {
 	defer each.Stop()
 	for end := time.Now().Add(time.Minute); !done(); <-each.C {
 		if time.Now().After(end) {
-			tb.Errorf("waited in vain for %s", what)
+			tb.Errorf("a minute has passed without %s", what)
 			return
 		}
 	}
@@ -157,9 +157,9 @@ func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 			}
 			all.Wait()
 			eventually(t, "the last place", func() bool { return g.Bridge.TakenSlots() == 0 })
-			t.Logf("%d clients at %d places were asked to come back %d times", clients, places, c.shed.Load())
+			t.Logf("%d clients at %d slots were asked to reconnect %d times", clients, places, c.shed.Load())
 			if c.shed.Load() == 0 {
-				t.Error("no client was, so that none can have left for another")
+				t.Error("no client was shed, so the test shows nothing")
 			}
 		})
 	}

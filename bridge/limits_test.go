@@ -33,7 +33,7 @@ func wantShed(tb testing.TB, got reply, id string) {
 		return
 	}
 	if after, err := strconv.Atoi(match[2]); err != nil || after < 10_000 || after > 60_000 {
-		tb.Errorf("asked to come back after %s ms", match[2])
+		tb.Errorf("asked to reconnect after %s ms", match[2])
 	}
 }
 
@@ -112,13 +112,13 @@ func TestSlotsAreReturned(t *testing.T) {
 		keys string
 		play func(t *testing.T, w *world, c *ssetest.Client)
 	}{
-		"it goes":       {"", func(_ *testing.T, w *world, c *ssetest.Client) { w.rpc().count(1, 3); c.Close() }},
-		"it goes early": {"open_grace: 1m", func(_ *testing.T, _ *world, c *ssetest.Client) { c.Close() }},
-		"refused":       {"open_grace: 1m", func(_ *testing.T, w *world, _ *ssetest.Client) { w.rpc().end(refused) }},
-		"the end":       {"", func(_ *testing.T, w *world, _ *ssetest.Client) { r := w.rpc(); r.count(1, 1); r.end(nil) }},
-		"an error":      {"", func(_ *testing.T, w *world, _ *ssetest.Client) { r := w.rpc(); r.count(1, 1); r.end(refused) }},
-		"max_age":       {"max_age: 1m", func(*testing.T, *world, *ssetest.Client) { time.Sleep(2 * time.Minute) }},
-		"its own, it":   {"share: false", func(_ *testing.T, w *world, c *ssetest.Client) { w.rpc().count(1, 1); c.Close() }},
+		"it leaves":       {"", func(_ *testing.T, w *world, c *ssetest.Client) { w.rpc().count(1, 3); c.Close() }},
+		"it leaves early": {"open_grace: 1m", func(_ *testing.T, _ *world, c *ssetest.Client) { c.Close() }},
+		"refused":         {"open_grace: 1m", func(_ *testing.T, w *world, _ *ssetest.Client) { w.rpc().end(refused) }},
+		"the end":         {"", func(_ *testing.T, w *world, _ *ssetest.Client) { r := w.rpc(); r.count(1, 1); r.end(nil) }},
+		"an error":        {"", func(_ *testing.T, w *world, _ *ssetest.Client) { r := w.rpc(); r.count(1, 1); r.end(refused) }},
+		"max_age":         {"max_age: 1m", func(*testing.T, *world, *ssetest.Client) { time.Sleep(2 * time.Minute) }},
+		"its own, it":     {"share: false", func(_ *testing.T, w *world, c *ssetest.Client) { w.rpc().count(1, 1); c.Close() }},
 		"reload": {"", func(_ *testing.T, w *world, _ *ssetest.Client) {
 			w.reloaded(limited("clients: 1", "retry: 7s"))
 			time.Sleep(time.Minute)
@@ -151,7 +151,7 @@ func TestSlotsAreReturned(t *testing.T) {
 					test.play(t, w, c)
 					synctest.Wait()
 					if n := w.Bridge.TakenSlots(); n != 0 {
-						t.Errorf("%d clients are counted, and there is none", n)
+						t.Errorf("%d clients are counted, want none", n)
 					}
 				})
 			})

@@ -93,7 +93,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	ofCommand, alerts, _ := strings.Cut(ofCommand, "\n## ")
 	for _, found := range row.FindAllStringSubmatch(ofBridge, -1) {
 		if documented[found[1]] != "" {
-			t.Errorf("%s is there twice", found[1])
+			t.Errorf("%s is listed twice", found[1])
 		}
 		documented[found[1]] = found[2] + " " + strings.TrimSpace(found[3])
 	}
@@ -133,7 +133,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	for _, name := range regexp.MustCompile(`ssebridge_[a-z_]+`).FindAllString(ofBridge+ofCommand+alerts, -1) {
 		if documented[name] == "" {
-			t.Errorf("the documentation names %s, which is no metric", name)
+			t.Errorf("the documentation names %s, which is not a metric", name)
 		}
 	}
 }
@@ -297,7 +297,7 @@ func TestCountersContinueAcrossAReload(t *testing.T) {
 		}
 		for name := range after {
 			if strings.Contains(name, `"/b"`) {
-				t.Errorf("%s is still there", name)
+				t.Errorf("%s still exists", name)
 			}
 		}
 		if hash(before) == hash(after) {
@@ -306,7 +306,7 @@ func TestCountersContinueAcrossAReload(t *testing.T) {
 
 		loaded := after["ssebridge_config_loaded_timestamp_seconds"]
 		if err := w.reload("routes: [{path: /a, rpc: " + watch + ", upstream: app, share: true}, {path: /a, rpc: " + watch + ", upstream: app, share: true}]"); err == nil {
-			t.Error("a bad configuration was taken over")
+			t.Error("a bad configuration was applied")
 		}
 		w.Bridge.ReloadFailed(errors.New("the file is gone"))
 		failed := scrape(t, w.Bridge)

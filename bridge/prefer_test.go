@@ -31,7 +31,7 @@ func TestADrainingBridgeAnswers503ToAProxyWithOtherBridges(t *testing.T) {
 
 		time.Sleep(6 * time.Second)
 		if got := w.do(http.MethodGet, "/feed", "", "Prefer", prefer); got.Status != http.StatusServiceUnavailable {
-			t.Errorf("answered %d while clients are asked to come back", got.Status)
+			t.Errorf("answered %d while clients are asked to reconnect", got.Status)
 		}
 		if err := <-drained; err != nil {
 			t.Error(err)

@@ -209,7 +209,7 @@ func TestAStalledClientDoesNotDisturbOthers(t *testing.T) {
 		c := w.listen("/feed?last_event_id=", ssetest.Options{})
 		endedWell(t, c)
 		if took := time.Since(began); took > time.Second {
-			t.Errorf("the others waited %v for it", took)
+			t.Errorf("the other clients waited %v", took)
 		}
 		close(open)
 		endedWell(t, stalled) // within write_timeout the log still has all frames

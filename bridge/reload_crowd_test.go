@@ -184,7 +184,7 @@ func TestAReloadReplacesATarget(t *testing.T) {
 	c.AwaitMessages(6)
 	counts(t, c, 1, 6)
 	if from.open.Load() != 1 {
-		t.Error("the upstream of a call that is under way was closed")
+		t.Error("the upstream of a running call was closed")
 	}
 	close(end)
 	if got := <-called; got.Status != 200 || !strings.Contains(got.Body, "one") {

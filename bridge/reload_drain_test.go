@@ -24,7 +24,7 @@ func TestAReloadCutsStalledClients(t *testing.T) {
 			t.Errorf("cut after %v", took)
 		}
 		if err := end(); err == nil {
-			t.Error("the stuck stream ended as if all had been said")
+			t.Error("the stuck stream ended as if it were complete")
 		}
 	})
 }

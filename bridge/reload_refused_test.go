@@ -38,7 +38,7 @@ func TestARefusedReloadChangesNothing(t *testing.T) {
 		wrong := w.config
 		wrong.Limits.Topics = -1
 		if err := w.Bridge.Reload(wrong); err == nil || !strings.HasPrefix(err.Error(), "limits.topics: ") {
-			t.Errorf("a configuration made in Go is not validated: %v", err)
+			t.Errorf("a configuration filled in Go is not validated: %v", err)
 		}
 		code, text := probe(w.Bridge.Admin(), "/readyz")
 		if code != http.StatusOK || !strings.Contains(text, "\nreloads: 0 ok, 4 failed; the last one, at 2000-01-01T00:00:0") ||

@@ -104,7 +104,7 @@ func TestTheClientsOfAChangedRouteAreAskedToReconnect(t *testing.T) {
 		l.publish(1)
 		expect(t, fresh, "open 2 3")
 		if got := fresh.Snapshot().Events[1].Name; got != "changed" {
-			t.Errorf("a client that came after the reload got an event named %q", got)
+			t.Errorf("a client that connected after the reload got an event named %q", got)
 		}
 		for asked := 0; time.Since(began) < 20*time.Second; asked++ {
 			ended := 0
@@ -124,7 +124,7 @@ func TestTheClientsOfAChangedRouteAreAskedToReconnect(t *testing.T) {
 			endedWell(t, c)
 			seen := c.Snapshot()
 			if story := story(seen); !strings.HasPrefix(story, "open 1 2 ") || !strings.HasSuffix(story, " retry:reload") || seen.Retry > time.Second {
-				t.Fatalf("client %d saw %s, and is to come back after %v", i, story, seen.Retry)
+				t.Fatalf("client %d saw %s, and is asked to reconnect after %v", i, story, seen.Retry)
 			}
 			c.Reconnect()
 			synctest.Wait()
@@ -229,7 +229,7 @@ func TestTheClientsOfARemovedRouteAreSentTheEnd(t *testing.T) {
 		}
 		expect(t, removed, "open 1 end")
 		if id := canonical(removed.Snapshot().LastEventID); id != "~end" {
-			t.Errorf("the client comes back with %q", id)
+			t.Errorf("the client reconnects with %q", id)
 		}
 		expect(t, plain, "1 end")
 		added := w.listen("/d", ssetest.Options{})
@@ -268,7 +268,7 @@ func TestIdleTopicsOfAChangedRouteEndAtOnce(t *testing.T) {
 		select {
 		case <-rpc.Gone:
 		default:
-			t.Error("a topic that no client can come back to lingers")
+			t.Error("a topic that no client can reconnect to lingers")
 		}
 	})
 }

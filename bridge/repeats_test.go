@@ -132,7 +132,7 @@ func TestRepeatedCursorsAreDetected(t *testing.T) {
 						t.Fatalf("got %s\n%s", got, c.Snapshot())
 					}
 					if n := strings.Count(w.Logged.String(), "write event.cursor: repeats"); n != 1 {
-						t.Errorf("it was logged %d times", n)
+						t.Errorf("the warning was logged %d times", n)
 					}
 					if n := scrape(t, w.Bridge)[`ssebridge_repeated_cursors_total{route="/feed"}`]; n < 1 {
 						t.Errorf("%v cursors are counted", n)

@@ -186,7 +186,7 @@ func TestIDsThatNoBridgeWroteAreGaps(t *testing.T) {
 					}
 				}
 				if logged := w.Logged.String(); strings.ContainsAny(logged, "\x00\t") || !utf8.ValidString(logged) || len(logged) > 10_000 {
-					t.Errorf("the log took an id: %.1000q", logged)
+					t.Errorf("an id was logged: %.1000q", logged)
 				}
 			})
 		})

@@ -128,7 +128,7 @@ func TestTheBackendIsLostAndReturns(t *testing.T) {
 	c.AwaitMessages(2)
 	seen := c.Snapshot()
 	if got := strings.ReplaceAll(strings.ReplaceAll(story(seen), " stale", ""), " live", ""); got != "open 1 gap:upstream 2" || leaks(transcript(seen), b) {
-		t.Errorf("saw %s", seen)
+		t.Errorf("the client saw %s", seen)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestASnapshotIsNeverResumedInItsMiddle(t *testing.T) {
 				})
 				// On HTTP/1.1 the buffers between bridge and client are small, so few events can be lost.
 				if restarted == 0 && h2c {
-					t.Error("nothing that was written was lost, so that nothing was tested")
+					t.Error("no written byte was lost, so the test shows nothing")
 				}
 			})
 		}
@@ -76,7 +76,7 @@ func checkSnapshot(t *testing.T, seen ssetest.Snapshot, last int) int {
 			continue
 		}
 		if kind, _, _ := strings.Cut(rest, `"`); kind != strconv.Itoa(next) {
-			t.Fatalf("got %s where %d was to come\n%s", kind, next, seen)
+			t.Fatalf("got %s, want %d\n%s", kind, next, seen)
 		}
 		next++
 	}

@@ -156,7 +156,7 @@ func TestACollectorGetsTheTraceOfAStream(t *testing.T) {
 	second.AwaitMessages(2)
 	flush(t, provider)
 	if n := len(collector.named("GET /feeds/{topic}")); n != 0 {
-		t.Errorf("%d spans of streams have ended while they go on", n)
+		t.Errorf("%d spans of streams have ended while they continue", n)
 	}
 	first.Close()
 	collector.await(t, provider, "GET /feeds/{topic}", 1)
@@ -473,7 +473,7 @@ func TestInvalidTraceHeadersAreIgnored(t *testing.T) {
 		synctest.Wait()
 		for _, span := range spans.Ended() {
 			if span.Name() == "GET /feed" && span.Parent().IsValid() {
-				t.Errorf("a parent was made up: %v", span.Parent())
+				t.Errorf("the span has a forged parent: %v", span.Parent())
 			}
 			for _, attr := range span.Attributes() {
 				if len(attr.Value.AsString()) > 300 || strings.ContainsFunc(attr.Value.AsString(), func(c rune) bool { return c < ' ' || c > '~' }) {
@@ -502,6 +502,6 @@ func TestTheSpanOfAMiddlewareIsTheParent(t *testing.T) {
 	}
 	outer.End()
 	if trace.SpanFromContext(t.Context()).IsRecording() {
-		t.Error("a span is left over")
+		t.Error("a span has not ended")
 	}
 }

@@ -71,7 +71,7 @@ func TestALingeringRPCKeepsItsCatchUpSlot(t *testing.T) {
 				synctest.Wait()
 			}
 			if waited := time.Since(left); waited > time.Second {
-				t.Errorf("%s the next page waits %v for the one that is gone: %s", keys, waited, story(next.Snapshot()))
+				t.Errorf("%s the next page waits %v for one that has left: %s", keys, waited, story(next.Snapshot()))
 			}
 		})
 	}

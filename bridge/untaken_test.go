@@ -58,7 +58,7 @@ func TestAnAnswerThatIsNotReadFreesItsSlot(t *testing.T) {
 				time.Sleep(bridge.AnswerTimeout + time.Second)
 				synctest.Wait()
 				if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {
-					t.Errorf("the connection is still there: %d bytes, %v", len(got), err)
+					t.Errorf("the connection still exists: %d bytes, %v", len(got), err)
 				}
 				synctest.Wait() // until the call has returned its slot
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
@@ -151,11 +151,11 @@ func TestALargeAnswerIsReadSlowly(t *testing.T) {
 					t.Errorf("got %d bytes, %v", len(thing.Name), err)
 				}
 				if took := time.Since(began); took < bridge.AnswerTimeout+5*time.Second || took > most+time.Second {
-					t.Errorf("it was there after %v", took)
+					t.Errorf("the whole answer was read after %v", took)
 				}
 				synctest.Wait() // until the call has returned its slot
 				if got := w.do(http.MethodGet, "/things/large", ""); len(got.Body) < mebibyte {
-					t.Errorf("the client that comes next is answered %d, %d bytes", got.Status, len(got.Body))
+					t.Errorf("the next client is answered %d, %d bytes", got.Status, len(got.Body))
 				}
 			})
 		})
