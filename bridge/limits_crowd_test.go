@@ -56,7 +56,7 @@ type rush struct {
 func (c *rush) come(ctx context.Context, transport http.RoundTripper, id string) {
 	for !c.try(ctx, transport, id) {
 		c.shed.Add(1)
-		eventually(c.tb, "a place", func() bool {
+		eventually(c.tb, "a slot", func() bool {
 			select {
 			case c.leave <- struct{}{}:
 			default:
@@ -135,13 +135,13 @@ func (c *rush) glance(ctx context.Context, transport http.RoundTripper) {
 // than 50 at once, each is served in the end, a shed client gets the right bytes, and no slot is
 // lost.
 func TestClientsComeAndGoAtTheLimit(t *testing.T) {
-	const clients, places = 200, 50
+	const clients, slots = 200, 50
 	for name, h2s := range map[string][]bool{"HTTP/1.1": {false}, "h2c": {true}, "both": {false, true}} {
 		t.Run(name, func(t *testing.T) {
 			b := backend(t)
 			g := startWith(t, parse(t, "upstreams: {app: {target: '"+b.Target()+"'}}\ndrain: {delay: 0s, grace: 0s}\n"+
-				limited("clients: "+strconv.Itoa(places), "")), bridge.Options{})
-			c := &rush{tb: t, g: g, slots: places, leave: make(chan struct{})}
+				limited("clients: "+strconv.Itoa(slots), "")), bridge.Options{})
+			c := &rush{tb: t, g: g, slots: slots, leave: make(chan struct{})}
 			c.toServe.Store(clients)
 			transports := map[bool]*http.Transport{}
 			for _, h2 := range h2s {
@@ -156,8 +156,8 @@ func TestClientsComeAndGoAtTheLimit(t *testing.T) {
 				})
 			}
 			all.Wait()
-			eventually(t, "the last place", func() bool { return g.Bridge.TakenSlots() == 0 })
-			t.Logf("%d clients at %d slots were asked to reconnect %d times", clients, places, c.shed.Load())
+			eventually(t, "the last slot", func() bool { return g.Bridge.TakenSlots() == 0 })
+			t.Logf("%d clients at %d slots were asked to reconnect %d times", clients, slots, c.shed.Load())
 			if c.shed.Load() == 0 {
 				t.Error("no client was shed, so the test shows nothing")
 			}
@@ -253,5 +253,5 @@ func TestClientsThatWaitForTheSchemaAreCounted(t *testing.T) {
 	wantShedStatus(t, do(t, http.MethodPost, g.URL+"/feed", "{}", "Content-Type", "application/json"))
 	wantShed(t, do(t, http.MethodPost, g.URL+"/feed", "{}", "Content-Type", "application/json", "Accept", "text/event-stream"), "~0")
 	waits.Close()
-	eventually(t, "its place", func() bool { return g.Bridge.TakenSlots() == 0 })
+	eventually(t, "its slot", func() bool { return g.Bridge.TakenSlots() == 0 })
 }
