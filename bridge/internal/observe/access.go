@@ -49,8 +49,8 @@ func (j *journal) put(l *line) {
 	j.lines.PutMinor(l)
 }
 
-// begins logs that a stream begins, with the client's Last-Event-ID.
-func (j *journal) begins(rec *Record, start Start, from string) {
+// logBegin logs that a stream begins, with the client's Last-Event-ID.
+func (j *journal) logBegin(rec *Record, start Start, from string) {
 	if j == nil || !j.begun {
 		return
 	}
@@ -64,8 +64,8 @@ func (j *journal) begins(rec *Record, start Start, from string) {
 	j.put(&line{at: time.Now(), message: "stream begins", record: rec, more: more})
 }
 
-// ends logs the end of a stream.
-func (j *journal) ends(rec *Record, bytes uint64) {
+// logEnd logs the end of a stream.
+func (j *journal) logEnd(rec *Record, bytes uint64) {
 	if j == nil {
 		return
 	}
@@ -80,8 +80,8 @@ func (j *journal) ends(rec *Record, bytes uint64) {
 	j.put(&line{at: now, message: "stream ended", record: rec, more: more})
 }
 
-// answers logs a request whose answer is not a stream.
-func (j *journal) answers(rec *Record) {
+// logAnswer logs a request whose answer is not a stream.
+func (j *journal) logAnswer(rec *Record) {
 	if j == nil {
 		return
 	}

@@ -40,11 +40,11 @@ func TestAccessLinesLeaveRoomForOtherLines(t *testing.T) {
 	logger := slog.New(lines.Handler())
 	o := New(Params{Born: time.Now(), Log: handler, Lines: lines, Ends: true})
 	rec := &Record{observer: o, id: "1", method: unique.Make("GET"), path: unique.Make("/"), agent: unique.Make(""), status: 200}
-	o.journal.answers(rec)
+	o.journal.logAnswer(rec)
 	<-handler.asked // the writer is blocked, and the queue is empty
 	const flood = 2 * logqueue.Room
 	for range flood {
-		o.journal.answers(rec)
+		o.journal.logAnswer(rec)
 	}
 	logger.Error("something is wrong")
 	close(handler.open)

@@ -196,8 +196,8 @@ func (rec *Record) StreamBegins(start Start, from string, rpc *RPCs) {
 	if rec == nil {
 		return
 	}
-	rec.observer.journal.begins(rec, start, from)
-	rec.span.begins(start, rpc)
+	rec.observer.journal.logBegin(rec, start, from)
+	rec.span.beginStream(start, rpc)
 }
 
 // Traced reports whether the request has a recording span.
@@ -250,7 +250,7 @@ func (rec *Record) StreamLeaves(last Last) {
 	rec.reason = string(reason.EndStream)
 	if last.Err != nil {
 		rec.reason = string(reason.EndError)
-		rec.span.fails(last.Err)
+		rec.span.fail(last.Err)
 	}
 }
 
@@ -262,8 +262,8 @@ func (rec *Record) StreamEnded(end reason.End, bytes uint64) {
 	if end != reason.EndComplete && end != reason.EndAsked || rec.reason == "" {
 		rec.reason = string(end)
 	}
-	rec.observer.journal.ends(rec, bytes)
-	rec.span.ends(rec, bytes)
+	rec.observer.journal.logEnd(rec, bytes)
+	rec.span.endStream(rec, bytes)
 }
 
 // HandlerReturned is called when the handler returns. It counts and logs every answer that is not a
@@ -281,6 +281,6 @@ func (rec *Record) HandlerReturned(r *http.Request) {
 		return
 	}
 	rec.openSpan(r) // a request without a route has no span yet
-	rec.observer.journal.answers(rec)
-	rec.span.answers(rec)
+	rec.observer.journal.logAnswer(rec)
+	rec.span.endAnswer(rec)
 }

@@ -137,8 +137,8 @@ func (s *requestSpan) addEvent(event string, words ...string) {
 	s.AddEvent(event, trace.WithAttributes(attrs...))
 }
 
-// begins records how a stream begins.
-func (s *requestSpan) begins(start Start, rpc *RPCs) {
+// beginStream records how a stream begins.
+func (s *requestSpan) beginStream(start Start, rpc *RPCs) {
 	if s == nil {
 		return
 	}
@@ -174,8 +174,8 @@ func (s *requestSpan) followRPCs(rpc *RPCs) {
 	}
 }
 
-// fails records the failure of the stream's RPC.
-func (s *requestSpan) fails(err error) {
+// fail records the failure of the stream's RPC.
+func (s *requestSpan) fail(err error) {
 	if s == nil {
 		return
 	}
@@ -197,8 +197,8 @@ func isServerFault(code codes.Code) bool {
 	}
 }
 
-// ends closes the span of a stream.
-func (s *requestSpan) ends(rec *Record, bytes uint64) {
+// endStream ends the span of a stream.
+func (s *requestSpan) endStream(rec *Record, bytes uint64) {
 	if s == nil {
 		return
 	}
@@ -211,9 +211,9 @@ func (s *requestSpan) ends(rec *Record, bytes uint64) {
 	s.End()
 }
 
-// answers ends the span of a request whose answer is not a stream. A 4xx status is not an
+// endAnswer ends the span of a request whose answer is not a stream. A 4xx status is not an
 // error of the server.
-func (s *requestSpan) answers(rec *Record) {
+func (s *requestSpan) endAnswer(rec *Record) {
 	if s == nil {
 		return
 	}
