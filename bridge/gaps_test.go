@@ -40,8 +40,8 @@ func expectGaps(t *testing.T, b *bridge.Bridge, want string) {
 	}
 }
 
-// ways are how a client comes to miss events without a cursor to resume at. Each returns the bridge that sends it
-// the gap.
+// ways are ways in which a client misses events without a cursor to resume at. Each returns the
+// bridge that sends the gap.
 var ways = []struct {
 	name    string
 	play    func(w *world, s *sites, c *ssetest.Client) *bridge.Bridge

@@ -11,9 +11,9 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// The RPC at a client's cursor is accepted and brings nothing, and main, which began
-// meanwhile, holds the cursor: the client is answered from main at once, and does not
-// wait open_grace for a first message that never comes.
+// The RPC at a client's cursor is accepted and sends nothing, and main, which has opened meanwhile,
+// has the cursor in its log. The client is answered from main at once, and does not wait for
+// open_grace.
 func TestAClientOfAMergedCatchUpIsAnsweredAtOnce(t *testing.T) {
 	inWorld(t, feedRoute("event: {id: seq}, resume: {field: after}, open_grace: 20s"), func(t *testing.T, w *world) {
 		begin := make(chan struct{})

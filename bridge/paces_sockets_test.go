@@ -22,7 +22,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// The size of TestClientsDoNotWaitForSlowSockets; `make paces` has it in full.
+// The size of TestClientsDoNotWaitForSlowSockets; `make paces` runs the full size.
 var (
 	paceClients = flag.Int("pace-clients", 10, "how many clients return at one cursor")
 	paceBehind  = flag.Int64("pace-behind", 1000, "how many messages they have missed")

@@ -11,8 +11,7 @@ import (
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 )
 
-// The rules of docs/resuming.md as far as they are the bridge's own. See the tests of
-// bridge/internal/topic for the others.
+// The rules of docs/resuming.md that package bridge implements. bridge/internal/topic tests the others.
 
 // The gap has the cursor of the frame before the next one. A position could be served by this log only.
 func TestRule2TheGapOfALaggingClient(t *testing.T) {
