@@ -48,7 +48,7 @@ func TestPingFindsABackendThatHangs(t *testing.T) {
 			l := s.slot.connection.live
 			u.pool.mu.Unlock()
 			for begin := time.Now(); time.Since(begin) < 5*ping.Every; {
-				if !sleep(within(t), 10*time.Millisecond) || s.end != nil {
+				if pause.For(within(t), 10*time.Millisecond) != nil || s.end != nil {
 					t.Fatal("the RPC ended")
 				}
 			}
@@ -86,7 +86,7 @@ func TestPingFindsABackendThatHangsWithoutRPCs(t *testing.T) {
 	u := connect(t, Params{Target: "idle:///app", Schema: quiet(), Ping: &ping})
 	awaitAddresses(t, u, 2)
 	for begin := time.Now(); time.Since(begin) < 3*ping.Every; {
-		if !sleep(within(t), 10*time.Millisecond) || addresses(u) != 2 {
+		if pause.For(within(t), 10*time.Millisecond) != nil || addresses(u) != 2 {
 			t.Fatal("an address that answers PINGs was given up")
 		}
 	}
