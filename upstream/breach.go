@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/net/http2"
+
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // errHTTP2 is wrapped by the error that ends a connection whose server violates HTTP/2.
@@ -21,7 +23,7 @@ func (c *answerConn) breakf(stream uint32, format string, args ...any) {
 	if c.blamed != nil {
 		c.blamed(c.err)
 	}
-	c.appendEnd(stream, answerBroke+printable(err.Error()))
+	c.appendEnd(stream, answerBroke+printable.Line(err.Error(), maxErrorLen))
 }
 
 // endBroken ends the RPC of a stream on which the server sent a frame that violates HTTP/2. The

@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // Call describes an RPC to make.
@@ -166,7 +168,7 @@ func (u *Upstream) metadata(call metadata.MD) (metadata.MD, error) {
 		key = strings.ToLower(key)
 		for _, value := range values {
 			if !sendable(key, value) {
-				return nil, status.Errorf(codes.InvalidArgument, "metadata %q cannot be sent", printable(key))
+				return nil, status.Errorf(codes.InvalidArgument, "metadata %q cannot be sent", printable.Line(key, maxErrorLen))
 			}
 		}
 		md[key] = append(md[key], values...)

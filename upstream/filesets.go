@@ -9,6 +9,8 @@ import (
 	"github.com/jhump/protoreflect/v2/grpcreflect"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // maxFileSets bounds the file sets of one schema.
@@ -45,7 +47,7 @@ func (s *fileSet) add(name protoreflect.FullName) error {
 		return err
 	}
 	if err == nil && guard.twoOfOneName != "" && !clean {
-		err = fmt.Errorf("the backend describes two files of the name %q", printable(guard.twoOfOneName))
+		err = fmt.Errorf("the backend describes two files of the name %q", printable.Line(guard.twoOfOneName, maxErrorLen))
 	}
 	if err == nil {
 		err = register(s.files, file)

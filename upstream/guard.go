@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // Bounds of one reading of a schema. The largest public APIs have a few thousand files and a few
@@ -125,7 +127,7 @@ func (g *reflectionGuard) check(response any) error {
 		}
 	}
 	if f := g.imports.cycle(added); f != nil {
-		return fmt.Errorf("%w: %q imports itself", errReflectionLimit, printable(f.name))
+		return fmt.Errorf("%w: %q imports itself", errReflectionLimit, printable.Line(f.name, maxErrorLen))
 	}
 	return nil
 }

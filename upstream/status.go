@@ -7,11 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // ErrMessageTooLarge is wrapped by the error of an RPC whose next message is larger than
@@ -287,30 +288,7 @@ type clipped struct{ err error }
 const maxErrorLen = 512
 
 func (e *clipped) Error() string {
-	return printable(e.err.Error())
+	return printable.Line(e.err.Error(), maxErrorLen)
 }
 
 func (e *clipped) Unwrap() error { return e.err }
-
-// printable makes a text one line of printable characters, and cuts it after maxErrorLen bytes. It
-// replaces a line break by a space, so that a page or a list of errors stays readable.
-func printable(s string) string {
-	cut := len(s) > maxErrorLen
-	if cut {
-		s = s[:maxErrorLen]
-	}
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-			return ' '
-		case r == unicode.ReplacementChar || !unicode.IsPrint(r):
-			return '?'
-		default:
-			return r
-		}
-	}, s)
-	if cut {
-		s += "…"
-	}
-	return s
-}

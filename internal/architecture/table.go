@@ -67,7 +67,7 @@ var allowedImports = map[string][]string{
 	"bridge/internal/peer":   {"internal/address"},
 	"bridge/internal/reason": {},
 	"bridge/internal/replay": {"bridge/internal/deflate", "bridge/internal/reason"},
-	"bridge/internal/route":  {"internal/nearest"},
+	"bridge/internal/route":  {"internal/nearest", "internal/printable"},
 	"bridge/internal/serve": {
 		"bridge/config",
 		"bridge/internal/admit",
@@ -162,6 +162,7 @@ var allowedImports = map[string][]string{
 	"upstream": {
 		"internal/nearest",
 		"internal/pause",
+		"internal/printable",
 		"internal/regular",
 	},
 }

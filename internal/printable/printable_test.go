@@ -22,3 +22,24 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+func TestLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                  "",
+		"a\nb\r\tc":         "a b  c",
+		"é\x00\xff":         "é??",
+		"0123456789abcdefg": "0123456789abcdef…",
+	} {
+		if got := Line(text, 16); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for text, want := range map[string]string{"": "", "a b é": "a b é", "a\nb": `a\nb`, "\x00\xff": `\x00\ufffd`} {
+		if got := Escape(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}

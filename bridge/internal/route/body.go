@@ -12,6 +12,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/ssebridge/ssebridge/internal/printable"
 )
 
 // bindBody sets the fields of the body. It reads the body twice: jsonReader checks which fields it sets
@@ -137,7 +139,7 @@ func protoText(err error) string {
 	}
 
 	text := strings.NewReplacer("proto:\u00a0", "", "proto: ", "", "\u00a0", " ").Replace(err.Error())
-	if text = printable(text); len(text) > 3*maxEcho {
+	if text = printable.Escape(text); len(text) > 3*maxEcho {
 		text = strings.ToValidUTF8(text[:3*maxEcho], "") + "…"
 	}
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -79,20 +78,4 @@ func cut(s string) string {
 	}
 
 	return s[:end]
-}
-
-// printable replaces every unprintable character of s by its escape, so that an error can contain s
-// unquoted.
-func printable(s string) string {
-	var b strings.Builder
-
-	for _, r := range s {
-		if strconv.IsPrint(r) && r != utf8.RuneError {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-
-	return b.String()
 }
