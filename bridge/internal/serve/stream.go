@@ -43,6 +43,8 @@ func (x *exchange) stream(c *call) (answer, error) {
 	switch {
 	case errors.Is(err, topic.ErrFull):
 		return x.shed(admit.Full(admit.LimitTopics))
+	case admit.IsFull(err):
+		return x.shed(err)
 	case err != nil: // the bridge is closed
 		return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
 	}
