@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -47,6 +48,42 @@ func TestTestsOfThePagesExist(t *testing.T) {
 		}
 	}
 	if named < 30 {
+		t.Errorf("only %d names were found", named)
+	}
+}
+
+// TestFilesOfThePagesExist looks up the Go files that ARCHITECTURE.md and the decisions name, by their path or a part of it.
+func TestFilesOfThePagesExist(t *testing.T) {
+	const root = "../.."
+	pages, err := filepath.Glob(root + "/docs/decisions/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	err = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != root && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".")):
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go"):
+			files = append(files, filepath.ToSlash(path))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, page := range append(pages, root+"/ARCHITECTURE.md") {
+		for _, name := range regexp.MustCompile(`[a-z][a-z0-9_/]*\.go\b`).FindAllString(string(readFile(t, page)), -1) {
+			named++
+			if !slices.ContainsFunc(files, func(path string) bool { return strings.HasSuffix(path, "/"+name) }) {
+				t.Errorf("%s names %s, which does not exist", page, name)
+			}
+		}
+	}
+	if named < 50 {
 		t.Errorf("only %d names were found", named)
 	}
 }
