@@ -47,4 +47,4 @@ fi
 mkdir -p bin
 go -C bench build -o "$PWD/bin/fanout" ./fanout
 cd bench
-exec ../bin/fanout "$@"
+exec ../bin/fanout -strict "$@" # a bar that is missed ends it with an error, when the page is written
