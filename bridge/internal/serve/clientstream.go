@@ -81,7 +81,7 @@ func (s *clientStream) Move() (position uint64, moved bool, err error) {
 	if moved, err = s.sub.Move(); moved {
 		s.record.AddEvent(event)
 	}
-	if limit := limitOfMove(err); limit != "" {
+	if limit := limitOf(err); limit != "" {
 		s.endpoint.Counts.Shed(limit) // counts even if the client is being asked to leave
 	}
 	return s.sub.Position, moved, err

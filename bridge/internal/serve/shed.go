@@ -41,9 +41,8 @@ func (x *exchange) shed(full error) (answer, error) {
 // seconds.
 func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
-// limitOfMove returns the limit that prevents a client's move to another topic, "" if no
-// limit does.
-func limitOfMove(err error) string {
+// limitOf returns the limit that keeps a client from a topic, "" if no limit does.
+func limitOf(err error) string {
 	if errors.Is(err, topic.ErrFull) {
 		return admit.LimitTopics
 	}

@@ -40,11 +40,9 @@ func (x *exchange) stream(c *call) (answer, error) {
 		}
 	}
 	sub, err := x.handler.Topics.Join(joinOf(x.endpoint, x.permit, x.handler.Sources, x.id, c, request))
-	switch {
-	case errors.Is(err, topic.ErrFull):
-		return x.shed(admit.Full(admit.LimitTopics))
-	case admit.IsFull(err):
-		return x.shed(err)
+	switch limit := limitOf(err); {
+	case limit != "":
+		return x.shed(admit.Full(limit))
 	case err != nil: // the bridge is closed
 		return x.askToReconnect(sse.Retry{Reason: reason.LeaveDrain})
 	}
