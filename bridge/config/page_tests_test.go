@@ -23,21 +23,12 @@ func TestTestsOfThePagesExist(t *testing.T) {
 	}
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark)\w+)\(`)
 	there := map[string]bool{}
-	err = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && path != root && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".")):
-			return filepath.SkipDir
-		case strings.HasSuffix(path, "_test.go"):
+	for _, path := range goFiles(t, root) {
+		if strings.HasSuffix(path, "_test.go") {
 			for _, found := range function.FindAllSubmatch(readFile(t, path), -1) {
 				there[string(found[1])] = true
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	named := 0
 	for _, page := range append(pages, decisions...) {
@@ -59,8 +50,25 @@ func TestFilesOfThePagesExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var files []string
-	err = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+	files := goFiles(t, root)
+	named := 0
+	for _, page := range append(pages, root+"/ARCHITECTURE.md") {
+		for _, name := range regexp.MustCompile(`[a-z][a-z0-9_/]*\.go\b`).FindAllString(string(readFile(t, page)), -1) {
+			named++
+			if !slices.ContainsFunc(files, func(path string) bool { return strings.HasSuffix(path, "/"+name) }) {
+				t.Errorf("%s names %s, which does not exist", page, name)
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("only %d names were found", named)
+	}
+}
+
+// goFiles returns the paths of all Go files below root, with slashes.
+func goFiles(t *testing.T, root string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -74,16 +82,5 @@ func TestFilesOfThePagesExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := 0
-	for _, page := range append(pages, root+"/ARCHITECTURE.md") {
-		for _, name := range regexp.MustCompile(`[a-z][a-z0-9_/]*\.go\b`).FindAllString(string(readFile(t, page)), -1) {
-			named++
-			if !slices.ContainsFunc(files, func(path string) bool { return strings.HasSuffix(path, "/"+name) }) {
-				t.Errorf("%s names %s, which does not exist", page, name)
-			}
-		}
-	}
-	if named < 50 {
-		t.Errorf("only %d names were found", named)
-	}
+	return files
 }

@@ -327,5 +327,5 @@ func (p *pipes) Close() error {
 	return nil
 }
 
-// Addr returns a placeholder.
+// Addr returns the same address always: a pipe has none of its own.
 func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
