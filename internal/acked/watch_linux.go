@@ -2,6 +2,7 @@ package acked
 
 import (
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,9 +35,9 @@ func (w *Watch) Due() (at time.Duration, waits bool) { return w.look, w.waits }
 // bytes.
 func (w *Watch) Stuck(now, timeout time.Duration, fd int) bool {
 	w.look = now + timeout/LooksPerTimeout
-	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	info, ok := tcpInfo(fd)
 	switch {
-	case err != nil || info.Unacked == 0 && info.Notsent_bytes == 0:
+	case !ok || info.Unacked == 0 && info.Notsent_bytes == 0:
 		w.waits, w.moved = false, now
 	case info.Bytes_acked != w.bytes:
 		w.waits, w.moved, w.bytes = true, now, info.Bytes_acked
@@ -45,4 +46,15 @@ func (w *Watch) Stuck(now, timeout time.Duration, fd int) bool {
 		return now-w.moved >= timeout
 	}
 	return false
+}
+
+// tcpInfo returns the kernel's view of a socket; ok is false if it is not TCP's. It is
+// [unix.GetsockoptTCPInfo] without its allocation, which was most of the garbage of a bridge
+// whose clients get nothing but heartbeats.
+func tcpInfo(fd int) (info unix.TCPInfo, ok bool) {
+	size := uint32(unix.SizeofTCPInfo)
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
+		//nolint:gosec // the arguments of getsockopt
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	return info, errno == 0
 }

@@ -56,7 +56,7 @@ func (p *peers) run(stopped <-chan struct{}) {
 // look forgets the connections that are closed and ends those that are stuck.
 func (p *peers) look() {
 	p.mu.Lock()
-	all := slices.Collect(maps.Keys(p.conns))
+	all := slices.AppendSeq(make([]*net.TCPConn, 0, len(p.conns)), maps.Keys(p.conns))
 	p.mu.Unlock()
 	for _, conn := range all {
 		p.mu.Lock()
