@@ -264,3 +264,29 @@ func TestRule8AnOrdinalOfEventsThatDoNotComeDelaysNoMerge(t *testing.T) {
 		s.runs("-")
 	})
 }
+
+// Rule 9: a client that skips events by its ordinal is ahead of its catch-up's log. Main may hold the newest event of
+// that log, and neither the client's own nor the cursor from which it counts: the catch-up goes on until main has what
+// the client needs, for otherwise the client would open the next one at the same cursor, over and over.
+func TestRule9ACatchUpGoesOnForAClientThatIsAheadOfIt(t *testing.T) {
+	inScript(t, func(s *schedule) { s.log.Events = 2 }, func(s *script) {
+		main := s.comes(0, "")
+		s.sends("c1 -")
+		s.hears(main, "open(~e1-0) m0(c1) m1(c1~1)")
+		s.sends("- -")
+		s.hears(main, "m2(c1~2) m3(c1~3)") // c1 has left main's log
+		s.says("- - - c2")
+		x := s.comes(0, "c1~5") // ahead of main, from another bridge
+		rpc := s.rpc("c1")
+		s.delivers("c1", 3) // all of which main holds
+		x.read(1000)
+		if s.runs("-", "c1"); s.rpc("c1") != rpc {
+			s.t.Fatal("another RPC was opened at c1")
+		}
+		s.delivers("-", 2)
+		s.hears(main, "m4(c1~4) m5(c1~5)")
+		s.delivers("c1", 2) // c1~5, which main holds, too
+		s.settles(x, "open(c1~5) m6(c1~6) m7(c2)")
+		s.runs("-")
+	})
+}
