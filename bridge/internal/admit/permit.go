@@ -19,13 +19,13 @@ type Permit struct {
 	conn     string // peer.HTTP2Conn
 
 	call, stream bool // the slots that it has
+	opens        bool // a topic has been opened for the request
+	watched      bool // an early end of the stream counts as an abort
 
 	request *Memory // of the request, while it is served
 	kept    *Memory // of the request, while its stream lasts; nil if the stream does not need it
 
-	opens   bool      // a topic has been opened for the request
-	watched bool      // an early end of the stream counts as an abort
-	began   time.Time // of the stream
+	began time.Time // of the stream
 }
 
 // Enter returns a permit for a request to the route that presence belongs to, nil if the

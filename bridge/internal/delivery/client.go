@@ -75,10 +75,10 @@ type Policy struct {
 	WriteTimeout time.Duration
 	// Heartbeat is the longest time without a write; 0 is unlimited.
 	Heartbeat time.Duration
-	// Comments is set if heartbeats are comments, which some clients buffer.
-	Comments bool
 	// MaxAge is the age of a stream at which its client is asked to reconnect; 0 is unlimited.
 	MaxAge time.Duration
+	// Comments is set if heartbeats are comments, which some clients buffer.
+	Comments bool
 	// Skip lets a client that is too slow for the log continue after a gap. Without it, the client is
 	// asked to reconnect.
 	Skip bool
@@ -104,8 +104,8 @@ type Client struct {
 	Counts *Counts
 	// Says is the reason if all that the stream has is a request to reconnect; empty otherwise. It is
 	// counted as the end of the stream.
-	Says    reason.Leave
-	cutting atomic.Value // a func() that ends the stream, once the client is served
+	Says reason.Leave
+	by   atomic.Value // the client's served, once there is one
 	// Done is called once, with the end of the stream, on the goroutine that served the client. It must
 	// be quick, since other clients may wait for that goroutine. It may be nil.
 	Done func(reason.End)
@@ -114,9 +114,9 @@ type Client struct {
 // Cut ends the client's stream at once, without a last block. It does nothing before the client is
 // served. It does not block and is safe for concurrent use.
 func (c *Client) Cut() {
-	if cut, ok := c.cutting.Load().(func()); ok {
-		cut()
+	if s, ok := c.by.Load().(served); ok {
+		s.cut()
 	}
 }
 
-func (c *Client) servedBy(s served) { c.cutting.Store(s.cut) }
+func (c *Client) servedBy(s served) { c.by.Store(s) }

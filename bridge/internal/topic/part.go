@@ -46,11 +46,13 @@ type parting struct {
 	owes   time.Duration
 	headAt uint64      // when it was last at the head, in stall.samples
 	parted atomic.Bool // it has to be placed again
-	// The positions at which it may stand then: as it was when it was parted, or behind what was
-	// being written to it at that time.
-	from, to position
-	alone    bool // it is slow, and shares a log with no other client
+	alone  bool        // it is slow, and shares a log with no other client
+	places *places     // where it may stand then; nil until a reader of its log is parted
 }
+
+// places are the positions at which a parted reader may stand: as it was when it was parted, or
+// behind what was being written to it at that time.
+type places struct{ from, to position }
 
 // position is a position in a log, and the place in the stream that it is.
 type position struct {
@@ -198,8 +200,8 @@ func (s *Subscription) findPlaces() bool {
 	if s.join == nil {
 		return false
 	}
-	s.from.number, s.to.number = s.read, max(s.read, s.target)
-	for _, p := range []*position{&s.from, &s.to} {
+	s.places = &places{from: position{number: s.read}, to: position{number: max(s.read, s.target)}}
+	for _, p := range []*position{&s.places.from, &s.places.to} {
 		if p.place = s.join.Place; s.passes.Load() == 0 {
 			p.place = s.join.Parse(s.Topic.log.ID(p.number))
 		}
@@ -219,10 +221,10 @@ func (s *Subscription) placeAgain() (place Place, alone bool) {
 	t.readers.mu.Lock()
 	defer t.readers.mu.Unlock()
 	switch s.read {
-	case s.from.number:
-		return s.from.place, s.alone
-	case s.to.number:
-		return s.to.place, s.alone
+	case s.places.from.number:
+		return s.places.from.place, s.alone
+	case s.places.to.number:
+		return s.places.to.place, s.alone
 	}
 	return s.join.Place, s.alone
 }

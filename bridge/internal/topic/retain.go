@@ -21,16 +21,16 @@ type reader struct {
 	// counts: the log waits for it. It does not wait for an old connection, of a private topic,
 	// whose client may have reconnected.
 	counts bool
-	at     int // its index in readers.all
-	// read is how far it has read, began where it began, and stood the position that it requested,
-	// whose frame may be gone.
-	read, began, stood uint64
 	// writing: the client is being written to, up to target, so it is the client and not the bridge
 	// that takes its time.
 	writing bool
-	target  uint64
 	visited bool // the bridge has written to it since it came to the log
 	skips   bool // it skips frames that it has, and counts in readers.skippers
+	at      int  // its index in readers.all
+	// read is how far it has read, began where it began, and stood the position that it requested,
+	// whose frame may be gone.
+	read, began, stood uint64
+	target             uint64
 	parting
 }
 

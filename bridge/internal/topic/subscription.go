@@ -95,12 +95,12 @@ type Subscription struct {
 	// lingers, or came with an id that no bridge wrote.
 	Absent bool
 
-	join     *Join         // nil once the client stays in its log whatever happens
 	left     bool          // it has left Topic; guarded by the registry's lock
+	opened   bool          // guarded by the registry's lock
+	join     *Join         // nil once the client stays in its log whatever happens
 	passes   atomic.Uint64 // how many frames that count from the cursor of join.Place are not sent; changed by the client
 	registry *Registry
 	breaks   int
-	opened   bool          // guarded by the registry's lock
 	openedAt time.Duration // in the registry's time; guarded by its lock
 	cut      func()        // see SetCut; guarded by the registry's lock
 
