@@ -15,7 +15,7 @@ import (
 // What may be left of clients that have come and gone.
 const (
 	churnWarm    = 2000 // clients before the first reading
-	churnMemory  = 8.0  // MiB: Go gives memory back in its own time
+	churnMemory  = 8    // MiB: Go gives memory back in its own time
 	churnThreads = 4    // Go keeps those that it once needed
 	churnWait    = 10 * time.Second
 	churnLook    = 500 * time.Millisecond // between two readings
@@ -84,7 +84,7 @@ func (l *lab) churn(ctx context.Context, r *report, clients int) (before, after 
 }
 
 // settled reads what a server holds when that has not changed for a while, or,
-// compared with an earlier state, is no more than then; or after churnWait.
+// compared with an earlier state, is no more than then, memory within its bar; or after churnWait.
 func (l *lab) settled(ctx context.Context, c *contender, before *state) (now state, err error) {
 	deadline := time.Now().Add(churnWait)
 	for last := (state{}); ; last = now {
@@ -96,7 +96,8 @@ func (l *lab) settled(ctx context.Context, c *contender, before *state) (now sta
 		}
 		done := now.Descriptors == last.Descriptors && now.goroutines == last.goroutines
 		if before != nil {
-			done = now.Descriptors <= before.Descriptors && now.goroutines <= before.goroutines
+			done = now.Descriptors <= before.Descriptors && now.goroutines <= before.goroutines &&
+				now.PSS <= before.PSS+churnMemory<<20
 		}
 		if done || time.Now().After(deadline) {
 			return now, nil

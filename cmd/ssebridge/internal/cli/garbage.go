@@ -39,7 +39,7 @@ func limitGarbage() {
 	defer p.mu.Unlock()
 	p.read()
 	p.allocatedThen = p.allocated()
-	p.idle = time.AfterFunc(idleAfter, p.pace)
+	p.idle = time.AfterFunc(idleAfter, p.rested)
 	p.arm()
 }
 
@@ -68,8 +68,16 @@ func (p *pacer) collected() {
 	p.arm()
 }
 
-// pace sets the percentage for what is in use and how fast it is allocated now.
-func (p *pacer) pace() {
+// rested gives back what a bridge that was busy has left behind. It may allocate so little from now
+// on that it would keep that until Go's own collection.
+func (p *pacer) rested() {
+	if p.pace() == garbagePercent {
+		debug.FreeOSMemory()
+	}
+}
+
+// pace sets the percentage for what is in use and how fast it is allocated now, and returns it.
+func (p *pacer) pace() (percent int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.read()
@@ -86,7 +94,10 @@ func (p *pacer) pace() {
 	}
 	if p.percent > garbagePercent {
 		p.idle.Reset(idleAfter)
+	} else {
+		p.idle.Stop()
 	}
+	return p.percent
 }
 
 func (p *pacer) read() {
