@@ -333,8 +333,9 @@ func TestRequestsOfHTTP2AreReadAtTheirPace(t *testing.T) {
 			f.ask(t)
 			f.answer(t)
 		}
-		// The first beyond the burst is served at once, and its debt is waited for before the next is read.
-		if took, least := time.Since(began), time.Second*(more-1)/perSecond; took < least {
+		// The first beyond the burst is served at once, and its debt is waited for before the next is read, or the one
+		// after it, if the connection was being read before the handler counted the first.
+		if took, least := time.Since(began), time.Second*(more-2)/perSecond; took < least {
 			t.Errorf("%d requests beyond the burst took %v, want at least %v", more, took, least)
 		}
 	})
