@@ -9,6 +9,9 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${TEST_TIMEOUT:=30m}" "${TEST_FLAGS:=-race -vet=off -timeout $TEST_TIMEOUT}"
 
+# Most tests wait for sockets and deadlines more than they compute.
+at_once=-p=$((2 * $(nproc)))
+
 # What is deployed is tested as a binary in processes of its own: without the race
 # detector, and never from the cache, which does not know that these tests read files
 # and build a binary of other modules.
@@ -24,14 +27,15 @@ stage() {
 }
 
 # shellcheck disable=SC2086 # the flags are several words
-product() { CGO_ENABLED=1 go vet -race ./... && CGO_ENABLED=1 go test $TEST_FLAGS ./...; }
-# The race detector leaves time for a part of the random schedules; here are all of them.
-schedules() {
-  go test -vet=off -timeout "$TEST_TIMEOUT" -run '^(TestBetweenGapsExactlyOnce|TestAFrameReachesEveryMemberWithRoomInOneRound)$' \
-    ./bridge/internal/topic ./bridge/internal/delivery
+product() { CGO_ENABLED=1 go vet -race ./... && CGO_ENABLED=1 go test $at_once $TEST_FLAGS ./...; }
+# The race detector leaves time for a part of the random schedules and messages; here are all of them.
+random() {
+  go test -vet=off -timeout "$TEST_TIMEOUT" \
+    -run '^(TestBetweenGapsExactlyOnce|TestAFrameReachesEveryMemberWithRoomInOneRound|TestRandomMessages|TestRandomTaps)$' \
+    ./bridge/internal/topic ./bridge/internal/delivery ./bridge/internal/transcode
 }
 # shellcheck disable=SC2086
-tools() { CGO_ENABLED=1 EXCEPT=". $deployed" scripts/modules.sh sh -c 'go vet -race ./... && go test "$@" ./...' sh $TEST_FLAGS; }
+tools() { CGO_ENABLED=1 EXCEPT=". $deployed" scripts/modules.sh sh -c 'go vet -race ./... && go test "$@" ./...' sh $at_once $TEST_FLAGS; }
 deployment() {
   local module status=0
   for module in $deployed; do
@@ -41,7 +45,7 @@ deployment() {
 }
 
 stage "the product, with the race detector" product
-stage "random schedules, all of them" schedules
+stage "random schedules and messages, all of them" random
 stage "the other modules, with the race detector" tools
 stage "what is deployed, as a binary" deployment
 

@@ -72,8 +72,17 @@ func (f failure) isBound() bool {
 
 var (
 	seedFlag     = flag.Uint64("seed", 0, "the seed of the random tests; 0 chooses one")
-	messagesFlag = flag.Int("messages", 100_000, "how many random messages are compared with protojson")
+	messagesFlag = flag.Int("messages", 100_000, "how many random messages are compared with protojson; a fifth of them with the race detector")
 )
+
+// messages is how many random messages are compared.
+func messages() int {
+	if raceEnabled {
+		return *messagesFlag / 5
+	}
+
+	return *messagesFlag
+}
 
 // messagesPerSchema is the number of messages for each random schema.
 const messagesPerSchema = 250
@@ -86,7 +95,7 @@ func TestRandomMessages(t *testing.T) {
 		seed = rand.Uint64()
 	}
 
-	t.Logf("%d messages; to repeat: go test -run %s -args -seed=%d", *messagesFlag, t.Name(), seed)
+	t.Logf("%d messages; to repeat: go test -run %s -args -seed=%d", messages(), t.Name(), seed)
 
 	var (
 		next atomic.Uint64
@@ -97,7 +106,7 @@ func TestRandomMessages(t *testing.T) {
 		wg.Go(func() {
 			for {
 				k := next.Add(1)
-				if k > uint64(*messagesFlag/messagesPerSchema) || t.Failed() {
+				if k > uint64(messages()/messagesPerSchema) || t.Failed() {
 					return
 				}
 

@@ -102,7 +102,7 @@ func TestRandomTaps(t *testing.T) {
 
 	t.Logf("to repeat: go test -run %s -args -seed=%d", t.Name(), seed)
 
-	for k := range uint64(*messagesFlag / 1000) {
+	for k := range uint64(messages() / 1000) {
 		random := rand.New(rand.NewPCG(seed, k))
 		types, resolver := randomSchema(t, random)
 		opts := jsonOptions()[random.IntN(8)]
