@@ -21,7 +21,8 @@ import (
 )
 
 // TestNewcomersGetInBesideIdleConnections runs the command with few descriptors, and takes more connections than there are
-// descriptors, over which nothing is asked for. Each newcomer is answered all the same, and a client that listens stays.
+// descriptors, over which nothing is asked for. Each newcomer is answered all the same, at its second try at the latest, and a
+// client that listens stays.
 func TestNewcomersGetInBesideIdleConnections(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -71,10 +72,14 @@ func TestNewcomersGetInBesideIdleConnections(t *testing.T) {
 				})
 			}
 			const newcomers = 76
-			missed := 0
+			missed, again := 0, 0
 			client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
 			for range newcomers {
 				answer, err := client.Get(scheme + "://" + public + "/nowhere")
+				if err != nil {
+					again++ // as a browser does
+					answer, err = client.Get(scheme + "://" + public + "/nowhere")
+				}
 				if err != nil {
 					missed++
 
@@ -85,9 +90,9 @@ func TestNewcomersGetInBesideIdleConnections(t *testing.T) {
 				}
 				_ = answer.Body.Close() // it is small
 			}
-			// A browser tries again. Of what is opened at one moment few may meet a full house.
-			if missed > newcomers/20 {
-				t.Errorf("%d of %d newcomers are not answered", missed, newcomers)
+			// Of what is opened at one moment few may meet a full house, more of them on a busy machine.
+			if missed > 1 || again > newcomers/5 {
+				t.Errorf("of %d newcomers %d had to try twice, and %d of them are not answered", newcomers, again, missed)
 			}
 			if seen := listener.Snapshot(); seen.Connections != 1 || seen.Ended != nil {
 				t.Errorf("the client that listens is at connection %d: %v", seen.Connections, seen.Ended)
