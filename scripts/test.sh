@@ -9,7 +9,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${TEST_TIMEOUT:=30m}" "${TEST_FLAGS:=-race -vet=off -timeout $TEST_TIMEOUT}"
 
-# Most tests wait for sockets and deadlines more than they compute.
+# Most tests of the product wait for sockets and deadlines more than they compute.
 at_once=-p=$((2 * $(nproc)))
 
 # What is deployed is tested as a binary in processes of its own: without the race
@@ -35,7 +35,7 @@ random() {
     ./bridge/internal/topic ./bridge/internal/delivery ./bridge/internal/transcode
 }
 # shellcheck disable=SC2086
-tools() { CGO_ENABLED=1 EXCEPT=". $deployed" scripts/modules.sh sh -c 'go vet -race ./... && go test "$@" ./...' sh $at_once $TEST_FLAGS; }
+tools() { CGO_ENABLED=1 EXCEPT=". $deployed" scripts/modules.sh sh -c 'go vet -race ./... && go test "$@" ./...' sh $TEST_FLAGS; }
 deployment() {
   local module status=0
   for module in $deployed; do
