@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that the tests find what they need beyond Go, make and npm: a C
-# compiler and its headers for the race detector, Chromium for the page's tests,
+# compiler and its headers for the race detector, Chromium for the tests with a browser,
 # curl for those of the listeners, and for those of deploy/ the proxies that run in
 # front, systemd's own reader of units, Prometheus, and the certificates that go into the image.
 # As root it installs what is absent by apt, else it says what to install.

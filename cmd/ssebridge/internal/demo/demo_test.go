@@ -16,19 +16,14 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 )
 
-// startDemo serves the whole demo until the test ends, behind wrap if that is not nil,
-// and returns where.
-func startDemo(t *testing.T, wrap func(http.Handler) http.Handler) (url string, d *Demo) {
+// startDemo serves the whole demo until the test ends and returns where.
+func startDemo(t *testing.T) (url string, d *Demo) {
 	t.Helper()
 	d, err := New(context.Background(), Params{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := d.Handler()
-	if wrap != nil {
-		handler = wrap(handler)
-	}
-	url = serveHTTP(t, &http.Server{Handler: handler, ConnContext: d.ConnContext, ReadHeaderTimeout: time.Minute})
+	url = serveHTTP(t, &http.Server{Handler: d.Handler(), ConnContext: d.ConnContext, ReadHeaderTimeout: time.Minute})
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
@@ -98,7 +93,7 @@ func wantCounts(t *testing.T, events []ssetest.Event) {
 }
 
 func TestDemoClockResumesAfterACut(t *testing.T) {
-	url, _ := startDemo(t, nil)
+	url, _ := startDemo(t)
 	client := ssetest.Connect(t, url+"/clock?page="+pageA, ssetest.Options{})
 	client.AwaitMessages(2)
 
@@ -123,7 +118,7 @@ func TestDemoClockResumesAfterACut(t *testing.T) {
 }
 
 func TestDemoChatSharesItsHistory(t *testing.T) {
-	url, _ := startDemo(t, nil)
+	url, _ := startDemo(t)
 	first := ssetest.Connect(t, url+"/rooms/somewhere/events", ssetest.Options{})
 	first.AwaitStatus()
 	for _, text := range []string{"one", "two"} {
@@ -147,7 +142,7 @@ func TestDemoChatSharesItsHistory(t *testing.T) {
 }
 
 func TestDemoTokensEndForGood(t *testing.T) {
-	url, _ := startDemo(t, nil)
+	url, _ := startDemo(t)
 	client := ssetest.Connect(t, url+"/tokens?prompt=hello&max_tokens=5&delay=0.01s", ssetest.Options{})
 	client.AwaitMessages(5)
 	client.AwaitNamed("stream-end", 0)
@@ -161,7 +156,7 @@ func TestDemoTokensEndForGood(t *testing.T) {
 }
 
 func TestDemoCompletionsEndWithDone(t *testing.T) {
-	url, _ := startDemo(t, nil)
+	url, _ := startDemo(t)
 	client := ssetest.Connect(t, url+"/v1/completions", ssetest.Options{
 		NoIDs: true, Literals: []string{"[DONE]"}, Method: http.MethodPost, Body: `{"prompt":"hello","maxTokens":2,"delay":"0s"}`,
 	})
@@ -172,7 +167,7 @@ func TestDemoCompletionsEndWithDone(t *testing.T) {
 
 // A stream is served as soon as its own route can be; the demo is ready when all are.
 func TestDemoBecomesReady(t *testing.T) {
-	_, d := startDemo(t, nil)
+	_, d := startDemo(t)
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for ctx := within(t); d.Ready() != nil; {
@@ -185,7 +180,7 @@ func TestDemoBecomesReady(t *testing.T) {
 }
 
 func TestDemoDrainAsksClientsToComeBack(t *testing.T) {
-	url, d := startDemo(t, nil)
+	url, d := startDemo(t)
 	client := ssetest.Connect(t, url+"/clock", ssetest.Options{})
 	client.AwaitMessages(1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -1,4 +1,4 @@
-package demo
+package demo_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
-	"github.com/ssebridge/ssebridge/internal/chromiumtest"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/browsertest/internal/chromiumtest"
 )
 
 // do runs an action in a tab, for half a minute at most.

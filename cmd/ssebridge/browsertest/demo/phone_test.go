@@ -1,4 +1,4 @@
-package demo
+package demo_test
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/ssebridge/ssebridge/internal/chromiumtest"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/browsertest/internal/chromiumtest"
 )
 
 // The page fits a phone: nothing scrolls sideways, and the links stay.
@@ -64,12 +64,12 @@ func TestThemeComesBackToTheSystems(t *testing.T) {
 // A stream that ended with an error is not said to have ended well.
 func TestAStreamThatFailedIsNotEnded(t *testing.T) {
 	page, _ := startDemo(t, nil)
-	demo, err := url.Parse(page)
+	target, err := url.Parse(page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	proxy := httputil.NewSingleHostReverseProxy(demo)
+	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.ErrorLog = log.New(io.Discard, "", 0) // streams that the page gives up
 	mux.Handle("/", proxy)
 	mux.HandleFunc("/bad/{last}", func(w http.ResponseWriter, r *http.Request) {

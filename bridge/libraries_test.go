@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -13,11 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	sse "github.com/tmaxmax/go-sse"
 
 	"github.com/ssebridge/ssebridge/bridge"
-	"github.com/ssebridge/ssebridge/internal/chromiumtest"
 )
 
 // enough is the number of events that a client needs, over all its connections.
@@ -52,13 +49,8 @@ func newCutSite(t *testing.T) (site *cutSite, l *ledger) {
 	return site, l
 }
 
-// ServeHTTP serves the stream, and a page for a browser.
+// ServeHTTP serves the stream.
 func (s *cutSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/feed" {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte("<title>a page</title>"))
-		return
-	}
 	s.mu.Lock()
 	i := s.connections
 	s.connections++
@@ -109,11 +101,11 @@ type resumed struct {
 	Gaps int     `json:"gaps"`
 }
 
-// A browser, Node and a Go library are cut in the middle of an event again and again, and reconnect
-// to alternating bridges. Each gets every event once and in order.
+// Node and a Go library are cut in the middle of an event again and again, and reconnect to alternating
+// bridges. Each gets every event once and in order. cmd/ssebridge/browsertest has the same test of a browser.
 func TestEveryKindOfClientResumesAtCursors(t *testing.T) {
 	for name, listen := range map[string]func(t *testing.T, url string) resumed{
-		"go-sse": byGoSSE, "Chromium": byChromium, "eventsource of npm": byNode,
+		"go-sse": byGoSSE, "eventsource of npm": byNode,
 	} {
 		t.Run(name, func(t *testing.T) {
 			site, l := newCutSite(t)
@@ -171,34 +163,6 @@ func byGoSSE(t *testing.T, url string) resumed {
 	}
 	return seen
 }
-
-func byChromium(t *testing.T, url string) resumed {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(chromiumtest.Start(t), 30*time.Second)
-	defer cancel()
-	if err := chromedp.Do(ctx, chromedp.Navigate(url+"/")); err != nil {
-		t.Fatal(err)
-	}
-	seen, err := chromedp.Run(ctx, chromedp.Evaluate[resumed](listening, chromedp.EvalAwaitPromise))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return seen
-}
-
-// listening is the script of the page. It listens until it has enough events.
-var listening = fmt.Sprintf(`new Promise((done) => {
-	const seen = {seqs: [], gaps: 0};
-	const source = new EventSource('/feed');
-	source.addEventListener('stream-gap', () => { seen.gaps += 1; });
-	source.onmessage = (event) => {
-		seen.seqs.push(Number(JSON.parse(event.data).seq));
-		if (seen.seqs.length >= %d) {
-			source.close();
-			done(seen);
-		}
-	};
-})`, enough)
 
 func byNode(t *testing.T, url string) resumed {
 	t.Helper()

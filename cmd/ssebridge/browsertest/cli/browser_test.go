@@ -1,14 +1,16 @@
-package cli
+package cli_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/ssebridge/ssebridge/internal/chromiumtest"
+	"github.com/ssebridge/ssebridge/cmd/ssebridge/browsertest/internal/chromiumtest"
+	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
 // browse opens a page in a real Chromium, which takes any certificate, and returns what waits until an expression is
@@ -33,16 +35,15 @@ func browse(t *testing.T, url string) (await func(expression string)) {
 // More streams than a browser opens connections of HTTP/1.1 to one host: they share one of HTTP/2, and go on while the
 // certificate is renewed.
 func TestBrowserHasManyStreamsOnOneConnection(t *testing.T) {
-	folder := t.TempDir()
-	renew := func(cert, key string) {
+	folder, authority := t.TempDir(), backendtest.NewAuthority(t)
+	renew := func(name string) {
+		cert, key := authority.Issue(t, name, "localhost")
 		replace(t, filepath.Join(folder, "tls.key"), key)
 		replace(t, filepath.Join(folder, "tls.crt"), cert)
 	}
-	renew(selfSigned(t, "first"))
-	s := serveFile(t, filepath.Join(folder, "ssebridge.yaml"), func(s *served) {
-		s.write(s.text("tls: {cert: tls.crt, key: tls.key}\n", "/clock"))
-	})
-	await := browse(t, "https://"+s.public+"/nothing") // an answer of the same origin
+	renew("first")
+	public, stderr := serveClock(t, folder)
+	await := browse(t, "https://"+public+"/nothing") // an answer of the same origin
 	await(`(() => {
 		window.sources = Array.from({length: 20}, () => new EventSource('/clock'));
 		window.heard = sources.map(() => 0);
@@ -54,10 +55,25 @@ func TestBrowserHasManyStreamsOnOneConnection(t *testing.T) {
 		return true;
 	})()`)
 	await(`heard.every((count) => count >= 2)`)
-	renew(selfSigned(t, "second"))
-	s.stderr.await(t, `msg="the certificate is reloaded"`)
+	renew("second")
+	stderr.await(t, `msg="the certificate is reloaded"`)
 	await(`(() => { window.before = [...heard]; return true; })()`)
 	await(`heard.every((count, i) => count >= before[i] + 2) && errors === 0`)
 	await(`(() => { sources.forEach((source) => source.close()); return true; })()`)
 	await(`fetch('/nothing').then(() => performance.getEntriesByType('resource').some((e) => e.nextHopProtocol === 'h2'))`)
+}
+
+// replace replaces a file in one step by a copy of another one.
+func replace(t *testing.T, path, by string) {
+	t.Helper()
+	data, err := os.ReadFile(by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
 }
