@@ -14,7 +14,8 @@ import (
 
 // goMod is what `go mod edit -json` says of a go.mod, as far as it matters here.
 type goMod struct {
-	Module  modulePath `json:"Module"`
+	Module  modulePath   `json:"Module"`
+	Require []modulePath `json:"Require"`
 	Replace []struct {
 		Old modulePath `json:"Old"`
 	} `json:"Replace"`
@@ -84,16 +85,38 @@ func TestOnlyTheDemoKnowsGeneratedCode(t *testing.T) {
 
 // A replace directive makes `go install …@latest` fail, and an embedder does not get its effect.
 func TestGoModHasNoReplace(t *testing.T) {
-	var mod goMod
-	if err := json.Unmarshal(goCommand(t, "mod", "edit", "-json"), &mod); err != nil {
-		t.Fatal(err)
-	}
+	mod := readGoMod(t)
 	if mod.Module.Path != module {
 		t.Errorf("the module is %s, want %s", mod.Module.Path, module)
 	}
 	for _, r := range mod.Replace {
 		t.Errorf("go.mod replaces %s", r.Old.Path)
 	}
+}
+
+// browserDrivers are what the paths of modules that drive a browser begin with.
+var browserDrivers = []string{"github.com/chromedp/", "github.com/go-rod/", "github.com/playwright-community/", "github.com/tebeka/selenium"}
+
+// An embedder has the modules of go.mod in its own module graph, those of tests too.
+func TestGoModHasNoBrowserDriver(t *testing.T) {
+	for _, required := range readGoMod(t).Require {
+		for _, driver := range browserDrivers {
+			if strings.HasPrefix(required.Path, driver) {
+				t.Errorf("go.mod requires %s: tests with a browser are in cmd/ssebridge/browsertest", required.Path)
+			}
+		}
+	}
+}
+
+// readGoMod reads the module's go.mod.
+func readGoMod(t *testing.T) goMod {
+	t.Helper()
+	readSources(t)
+	var mod goMod
+	if err := json.Unmarshal(goCommand(t, "mod", "edit", "-json"), &mod); err != nil {
+		t.Fatal(err)
+	}
+	return mod
 }
 
 // readSources reads what `go list` will read. The go command keeps a test's result
