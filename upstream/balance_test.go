@@ -63,11 +63,16 @@ func addresses(u *Upstream) int {
 func awaitUsage(t *testing.T, u *Upstream, what string, done func(Usage) bool) {
 	t.Helper()
 	ctx := within(t)
-	for !done(u.Usage()) {
+	for {
 		u.pool.mu.Lock()
-		err := u.pool.waitLocked(ctx)
+		changed := u.pool.changed // before it is looked at, so that no change is missed
 		u.pool.mu.Unlock()
-		if err != nil {
+		if done(u.Usage()) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
 			t.Fatalf("%s: %+v", what, u.Usage())
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // patience is the timeout of an Await, unless the test's deadline is earlier.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // Options say how a [Client] connects. The zero value behaves like `new EventSource(url)` on a route
 // with ids.

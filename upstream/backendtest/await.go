@@ -28,7 +28,7 @@ func (b *Backend) Metadata() metadata.MD {
 	return b.seen.Copy()
 }
 
-// AwaitOpens waits until at least n Watch RPCs have begun. It fails the test after ten seconds.
+// AwaitOpens waits until at least n Watch RPCs have begun. It fails the test after half a minute.
 func (b *Backend) AwaitOpens(n int) {
 	b.tb.Helper()
 	b.await(func() bool { return b.opens >= n }, func() string {

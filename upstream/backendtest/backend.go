@@ -19,7 +19,7 @@ import (
 
 // awaitTimeout bounds the Await methods. It is far longer than a loaded machine needs, since the
 // test fails when it passes.
-const awaitTimeout = 10 * time.Second
+const awaitTimeout = 30 * time.Second
 
 // Backend is a running server. Its methods may be called from any goroutine, except for those that
 // can fail the test (Await…, Restart): only the test's own goroutine may call them.

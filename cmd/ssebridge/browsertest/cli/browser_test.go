@@ -24,9 +24,10 @@ func browse(t *testing.T, url string) (await func(expression string)) {
 
 	return func(expression string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(tab, 30*time.Second)
+		ctx, cancel := context.WithTimeout(tab, time.Minute)
 		defer cancel()
-		if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(50*time.Millisecond))); err != nil {
+		poll := chromedp.Poll[bool](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(0))
+		if _, err := chromedp.Run(ctx, poll); err != nil {
 			t.Fatalf("%s: %v", expression, err)
 		}
 	}

@@ -20,10 +20,10 @@ import (
 	"github.com/ssebridge/ssebridge/cmd/ssebridge/browsertest/internal/chromiumtest"
 )
 
-// do runs an action in a tab, for half a minute at most.
+// do runs an action in a tab, for a minute at most.
 func do[T any](t *testing.T, tab context.Context, action chromedp.Action[T]) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(tab, time.Minute)
 	defer cancel()
 	got, err := chromedp.Run(ctx, action)
 	if err != nil {
@@ -36,7 +36,7 @@ func do[T any](t *testing.T, tab context.Context, action chromedp.Action[T]) T {
 // await waits until an expression is true in a tab.
 func await(t *testing.T, tab context.Context, expression string) {
 	t.Helper()
-	do(t, tab, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(50*time.Millisecond)))
+	do(t, tab, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(0)))
 }
 
 // watchConsole fails the test for what a page writes to its console, except that its
