@@ -28,6 +28,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge"
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/admit"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
@@ -76,6 +77,19 @@ func moved(before, after map[string]float64) map[string]float64 {
 		}
 	}
 	return found
+}
+
+func TestEveryLimitThatShedsIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `ssebridge_shed_total`.*$").FindString(string(text))
+	for _, limit := range admit.Limits() {
+		if name := strings.TrimPrefix(limit, "limits."); !strings.Contains(row, "`"+name+"`") {
+			t.Errorf("the row of ssebridge_shed_total does not name %s: %s", name, row)
+		}
+	}
 }
 
 // docs/metrics.md has each metric with its type and its labels, and no others.

@@ -109,7 +109,8 @@ func (s *shard) step(m *member) bool {
 	return len(m.unwritten) > 0
 }
 
-// write writes the rest of the current step.
+// write writes the rest of the current step. A socket without room for it keeps it in unwritten, and
+// gets no other step before it is written.
 func (s *shard) write(m *member) {
 	for len(m.unwritten) > 0 {
 		block := m.unwritten[0]

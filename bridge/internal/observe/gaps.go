@@ -5,7 +5,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
 )
 
-// Gaps counts the gaps of a route by their receiver and their cause. The cause is the stream,
+// Gaps counts the gaps of a route by who is told, a log or one client, and by their cause. The cause is the stream,
 // or an absent client: one that was away for too long, or sent an id that no bridge wrote.
 // Alerts count only the first cause, because any client can produce the second.
 type Gaps struct {
@@ -52,8 +52,8 @@ const (
 // read sends the counts.
 func (c Gaps) read(r scrape, path string) {
 	for _, series := range []struct {
-		receiver, cause string
-		gaps            *tally.Family[reason.Gap]
+		told, cause string
+		gaps        *tally.Family[reason.Gap]
 	}{
 		{"log", causeStream, c.log},
 		{"log", causeClient, c.logAbsent},
@@ -61,7 +61,7 @@ func (c Gaps) read(r scrape, path string) {
 		{"client", causeClient, c.clientAbsent},
 	} {
 		for why, n := range series.gaps.All() {
-			r.count("ssebridge_gaps_total", n, path, string(why), series.receiver, series.cause)
+			r.count("ssebridge_gaps_total", n, path, string(why), series.told, series.cause)
 		}
 	}
 	sent := map[reason.Gap]uint64{}

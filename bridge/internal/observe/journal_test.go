@@ -74,12 +74,12 @@ func TestWithoutTracesAndAccessLinesNothingAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		rec.SetRoute("/", counts, request)
 		kept := rec.Kept()
-		rpcs.Init(o, kept.Origin())
-		if kept.Origin() != nil || kept.Traced() {
+		rpcs.Init(o, kept.TraceOrigin())
+		if kept.TraceOrigin() != nil || kept.Traced() {
 			t.Error("the request is traced")
 		}
 		ctx, call, span := rpcs.Start(request.Context(), "app", nil, call)
-		_, _, call2 := o.StartRPC(ctx, kept.Origin(), "app", nil, call)
+		_, _, call2 := o.StartRPC(ctx, kept.TraceOrigin(), "app", nil, call)
 		call2.Accepted()
 		span.Accepted()
 		span.Ended(nil)

@@ -27,7 +27,7 @@ type RPCSpan struct{ trace.Span }
 // StartRPC begins the span of an RPC to an upstream, and adds the trace context to the call's
 // metadata. from is the request that the RPC is opened for, or nil.
 func (o *Observer) StartRPC(
-	ctx context.Context, from *Origin, name string, up *upstream.Upstream, call upstream.Call,
+	ctx context.Context, from *TraceOrigin, name string, up *upstream.Upstream, call upstream.Call,
 ) (context.Context, upstream.Call, *RPCSpan) {
 	if o.tracing == nil {
 		return ctx, call, nil
@@ -133,19 +133,19 @@ type RPCs struct {
 	observer *Observer
 	span     *RPCSpan // of the newest RPC; nil if it is not traced
 
-	origin  atomic.Pointer[Origin]  // the request that later RPCs are opened for
-	opening atomic.Pointer[opening] // of the newest RPC
-	gap     atomic.Pointer[gap]     // the newest gap
+	origin  atomic.Pointer[TraceOrigin] // the request that later RPCs are opened for
+	opening atomic.Pointer[opening]     // of the newest RPC
+	gap     atomic.Pointer[gap]         // the newest gap
 }
 
 // Init sets the observer, and the request that the first RPC is opened for, which may be nil.
-func (t *RPCs) Init(observer *Observer, from *Origin) {
+func (t *RPCs) Init(observer *Observer, from *TraceOrigin) {
 	t.observer = observer
 	t.origin.Store(from)
 }
 
-// SetOrigin sets the request that later RPCs are opened for.
-func (t *RPCs) SetOrigin(from *Origin) { t.origin.Store(from) }
+// SetTraceOrigin sets the request that later RPCs are opened for.
+func (t *RPCs) SetTraceOrigin(from *TraceOrigin) { t.origin.Store(from) }
 
 // Start begins the span of the topic's next RPC.
 func (t *RPCs) Start(ctx context.Context, name string, up *upstream.Upstream, call upstream.Call) (context.Context, upstream.Call, *RPCSpan) {
@@ -180,23 +180,23 @@ type opening struct{ span, opener trace.SpanContext }
 // gap is a gap in a topic's log. Its address identifies it.
 type gap struct{ why reason.Gap }
 
-// Origin is the trace context of the request that an RPC is opened for. Unlike a
+// TraceOrigin is the trace context of the request that an RPC is opened for. Unlike a
 // context.Context it may be stored.
-type Origin struct {
+type TraceOrigin struct {
 	span    trace.SpanContext
 	baggage baggage.Baggage
 }
 
 // context returns a context with the request's trace context.
-func (o *Origin) context(ctx context.Context) context.Context {
+func (o *TraceOrigin) context(ctx context.Context) context.Context {
 	if o == nil {
 		return ctx
 	}
 	return baggage.ContextWithBaggage(trace.ContextWithSpanContext(ctx, o.span), o.baggage)
 }
 
-// Origin returns the request's trace context, nil if the request is not traced.
-func (rec *Record) Origin() *Origin {
+// TraceOrigin returns the request's trace context, nil if the request is not traced.
+func (rec *Record) TraceOrigin() *TraceOrigin {
 	if rec == nil || rec.span == nil {
 		return nil
 	}

@@ -49,7 +49,7 @@ func newTracing(params Params) *tracing {
 type requestSpan struct {
 	trace.Span
 
-	origin Origin
+	origin TraceOrigin
 
 	// The newest RPC and gap of a stream's topic that the span has recorded.
 	rpc *opening
@@ -80,7 +80,7 @@ func (rec *Record) openSpan(r *http.Request) {
 	}
 	ctx, span := tracing.tracer.Start(ctx, name,
 		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(rec.observer.born.Add(rec.began)), trace.WithAttributes(attrs...))
-	rec.span = &requestSpan{Span: span, origin: Origin{span.SpanContext(), baggage.FromContext(ctx)}}
+	rec.span = &requestSpan{Span: span, origin: TraceOrigin{span.SpanContext(), baggage.FromContext(ctx)}}
 }
 
 // otherMethod stands for unknown methods in the semantic conventions.

@@ -1,11 +1,13 @@
 // Package reason lists why events are missing, why a client is asked to leave, and how a
-// stream ends. A reason has one spelling on the wire, in metrics, in the log and in spans.
+// stream ends. A reason has one spelling, on the wire, in metrics, in spans and in the log. A
+// gap in the middle of a stream has no line in the log.
 package reason
 
 // Gap is the reason in stream-gap why events are missing.
 type Gap string
 
-// The reasons of gaps.
+// The reasons of gaps. Package topic decides on them: for one client at its start in placement.go, for
+// a log in pump.go and overlap.go. Only GapLagged comes from package serve, in clientstream.go.
 const (
 	GapExpired        Gap = "expired"        // the next event has left the log, or the backend refuses the cursor
 	GapRestarted      Gap = "restarted"      // the id is of another bridge, or of this one before a restart

@@ -31,7 +31,7 @@ func joinOf(e *site.Endpoint, permit *admit.Permit, sources *source.Sources, id 
 		From:      permit.Addr(),
 		Parse:     func(id string) topic.Place { return placeOf(e, epochs, sse.ParseID(e.Mode, id)) },
 		Admit:     func() error { return permit.MayOpen(request.Size()) },
-		Starts:    source.Starter(request.Origin),
+		Starts:    source.Starter(request.TraceOrigin),
 		Open: func(after []byte, catchUp bool) (string, topic.Params) {
 			return sources.Open(e, request, after, catchUp)
 		},

@@ -33,7 +33,7 @@ func (x *exchange) stream(c *call) (answer, error) {
 		x.permit.GaveUp(false)
 		return nil, err // no RPC for a client that has gone
 	}
-	request := source.Request{Wire: c.Wire, Metadata: c.Metadata, Origin: x.record.Kept().Origin()}
+	request := source.Request{Wire: c.Wire, Metadata: c.Metadata, TraceOrigin: x.record.Kept().TraceOrigin()}
 	if x.endpoint.Route.Resume != nil { // the client may later move to another topic, which opens an RPC with this request
 		if err := x.permit.Keep(request.Size()); err != nil {
 			return x.shed(err)

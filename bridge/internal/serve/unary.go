@@ -20,7 +20,7 @@ func (x *exchange) answer(c *call) error {
 	defer func() { e.Counts.Unary.Observe(x.record.Age(time.Now())) }()
 	ctx, cancel := context.WithTimeout(x.r.Context(), time.Duration(e.Route.Timeout))
 	defer cancel()
-	calling, rpc, span := x.handler.Observer.StartRPC(ctx, x.record.Kept().Origin(), e.Backend.Name, e.Backend.Upstream, upstream.Call{
+	calling, rpc, span := x.handler.Observer.StartRPC(ctx, x.record.Kept().TraceOrigin(), e.Backend.Name, e.Backend.Upstream, upstream.Call{
 		Method: e.Route.RPC, Request: c.Wire, Metadata: c.Metadata,
 	})
 	calls := &e.Backend.Counts.Unary

@@ -31,9 +31,9 @@ type Sources struct {
 
 // Request is a request in the form that the backend gets. The source owns its memory.
 type Request struct {
-	Wire     []byte
-	Metadata metadata.MD
-	Origin   *observe.Origin // nil if the request is not traced
+	Wire        []byte
+	Metadata    metadata.MD
+	TraceOrigin *observe.TraceOrigin // nil if the request is not traced
 }
 
 // Size returns the approximate memory of the request.
@@ -63,7 +63,7 @@ func (s *Sources) Open(e *site.Endpoint, request Request, after []byte, catchUp 
 			Mode: e.Mode, Epoch: epoch, Repeats: e.Route.Event.Cursor == config.CursorRepeats, Own: e.OwnRPC(), After: after,
 		}),
 	}
-	src.rpcs.Init(s.Observer, request.Origin)
+	src.rpcs.Init(s.Observer, request.TraceOrigin)
 	kept := s.Gate.Retain(request.Size())
 	return epoch, topic.Params{
 		Source:   src,
@@ -103,13 +103,13 @@ func RPCsOf(sub *topic.Subscription) *observe.RPCs {
 
 // Starter returns a function that sets the request for which a topic opens its next RPCs, nil
 // if the request is not traced.
-func Starter(from *observe.Origin) func(topic.Source) {
+func Starter(from *observe.TraceOrigin) func(topic.Source) {
 	if from == nil {
 		return nil
 	}
 	return func(opened topic.Source) {
 		if src, ok := opened.(*source); ok {
-			src.rpcs.SetOrigin(from)
+			src.rpcs.SetTraceOrigin(from)
 		}
 	}
 }

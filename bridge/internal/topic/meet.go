@@ -147,8 +147,8 @@ func (m *member) takesIn(id string) bool {
 // them once more, and again each time it is parted.
 func (m *member) takesSlow() bool { return m.Topic == m.home.main && !m.readers.retained() }
 
-// merge ends a catch-up. Its clients read the rest of its log, and each is then placed by its own
-// id. The log in which it is placed is chosen then.
+// merge ends a catch-up. Its clients read the rest of its log. Then Subscription.Move places each by
+// its own id, and chooses the log for it.
 func (f *family) merge(t *Topic) {
 	t.member.merged, t.member.accepted = true, false
 	t.log.Close()
