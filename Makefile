@@ -49,8 +49,8 @@ conformance: ## Run protobuf's official conformance suite, protobuf → JSON, an
 	@scripts/conformance.sh
 
 .PHONY: fuzz
-fuzz: ## Run the transcoder's fuzzers, for FUZZTIME in all
-	@scripts/fuzz.sh $(FUZZTIME) ./bridge/internal/transcode
+fuzz: ## Run all fuzzers, for FUZZTIME in all
+	@scripts/fuzz.sh $(FUZZTIME) ./bridge/internal/transcode ./bridge/internal/cors
 
 # How long each half of `make soak` lasts: 30m, 90s, 2h.
 DURATION ?= 30m

@@ -177,13 +177,9 @@ app.yaml:6:28: drain.grace: must be from 0s to 1h
 `,
 		},
 		{
-			"not supported at the top", minimal + `cors: {origins: ["*"]}
-auth: {jwt: {}}
+			"not supported at the top", minimal + `auth: {jwt: {}}
 `, `
-app.yaml:6:1: cors: cors is not supported yet; remove it
-    cors: {origins: ["*"]}
-    ^
-app.yaml:7:1: auth: auth is not supported yet; remove it
+app.yaml:6:1: auth: auth is not supported yet; remove it
     auth: {jwt: {}}
     ^
 `,

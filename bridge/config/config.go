@@ -15,6 +15,9 @@ type Config struct {
 	TrustedProxies Prefixes `yaml:"trusted_proxies"`
 	// TLS secures the public listener. Default off.
 	TLS *ServerTLS `yaml:"tls"`
+	// CORS says which pages of other origins may read the routes: none or {origins: [ORIGIN]}. Default
+	// none.
+	CORS *CORS `yaml:"cors"`
 	// Limits bounds the resources that clients and backends can use.
 	Limits Limits `yaml:"limits"`
 	// Drain says how the bridge stops serving on SIGTERM.
@@ -36,6 +39,28 @@ type ServerTLS struct {
 	// roots has issued. Default none.
 	ClientCA string `yaml:"client_ca"`
 }
+
+// CORS says which pages of other origins may read answers (Fetch Standard, section 3.3), in YAML none or
+// a mapping. The zero value is none.
+type CORS struct {
+	// Origins are the origins of the pages: scheme://host[:port], with a leading *. for one further
+	// label of the host; or null, for pages without an origin; or * alone, for all pages. At least one.
+	Origins []string `yaml:"origins"`
+	// Credentials says that pages may send cookies and client certificates. Not with the origin *.
+	// Default false.
+	Credentials bool `yaml:"credentials"`
+	// Headers are the request headers that pages may send besides accept, authorization, content-type,
+	// last-event-id, prefer and x-request-id. Default none.
+	Headers []string `yaml:"headers"`
+	// Expose are the response headers that pages may read besides x-request-id, retry-after and
+	// www-authenticate. Default none.
+	Expose []string `yaml:"expose"`
+	// MaxAge is how long a browser remembers what a page may send; 0s is not at all. Default 10m.
+	MaxAge *Duration `yaml:"max_age"`
+}
+
+// Off reports whether no page of another origin may read answers.
+func (c *CORS) Off() bool { return c == nil || len(c.Origins) == 0 }
 
 // Limits bounds the resources that clients and backends can use.
 type Limits struct {
@@ -235,6 +260,9 @@ type Route struct {
 	Upstream string `yaml:"upstream"`
 	// Auth says whether clients must be authenticated: none. Default none.
 	Auth string `yaml:"auth"`
+	// CORS replaces the bridge's cors for this route: none or {origins: [ORIGIN]}. Default: the
+	// bridge's.
+	CORS *CORS `yaml:"cors"`
 	// Request says which source may set which field of the request message.
 	Request Request `yaml:"request"`
 	// Event says how a message becomes an event.

@@ -38,6 +38,7 @@ func (c Config) WithDefaults() Config {
 	c.Admin = ptrOr(c.Admin, defaultAdmin)
 	c.TrustedProxies = slices.Clone(c.TrustedProxies)
 	c.TLS = clonePtr(c.TLS)
+	c.CORS = c.CORS.withDefaults()
 	c.Limits.Clients = or(c.Limits.Clients, 10000)
 	c.Limits.Topics = or(c.Limits.Topics, 10000)
 	c.Limits.IdleTopics = or(c.Limits.IdleTopics, 1000)
@@ -62,10 +63,25 @@ func (c Config) WithDefaults() Config {
 	routes := make([]Route, len(c.Routes))
 	for i, r := range c.Routes {
 		routes[i] = r.withDefaults(c.reconnectOf(r.Upstream))
+		if r.CORS == nil {
+			routes[i].CORS = c.CORS
+		}
 	}
 	c.Routes = routes
 
 	return c
+}
+
+// withDefaults returns c with its defaults. It shares no memory with c.
+func (c *CORS) withDefaults() *CORS {
+	if c.Off() {
+		return &CORS{}
+	}
+
+	return &CORS{
+		Origins: slices.Clone(c.Origins), Credentials: c.Credentials, Headers: slices.Clone(c.Headers), Expose: slices.Clone(c.Expose),
+		MaxAge: ptrOr(c.MaxAge, seconds(600)),
+	}
 }
 
 // reconnectOf returns the reconnect of an upstream with defaults, or only the defaults if the upstream
@@ -132,6 +148,7 @@ func (r Route) withDefaults(reconnect Reconnect) Route {
 		r.Methods = []string{"GET"}
 	}
 	r.Auth = or(r.Auth, AuthNone)
+	r.CORS = r.CORS.withDefaults()
 	r.Request = r.Request.withDefaults(slices.Contains(r.Methods, "POST"))
 	r.Event.ID = clonePtr(r.Event.ID)
 	r.Event.Cursor = or(r.Event.Cursor, CursorUnique)

@@ -6,6 +6,12 @@ func exampleOf(pattern string) string {
 	switch pattern {
 	case "tls":
 		return "{cert: tls.crt, key: tls.key}"
+	case "cors", "routes[].cors":
+		return `{origins: ["https://app.example.com"]}`
+	case "cors.origins", "routes[].cors.origins":
+		return `["https://app.example.com", "https://*.example.com"]`
+	case "cors.headers", "routes[].cors.headers", "cors.expose", "routes[].cors.expose":
+		return "[x-tenant]"
 	case "limits":
 		return "{clients: 10000}"
 	case "drain":

@@ -131,3 +131,9 @@ func (h *Health) decodeNode(d *decoder, n *node, at place) {
 		d.fail(d.shown(n, at), at.path, "must be "+want)
 	}
 }
+
+// decodeNode decodes none or a mapping.
+func (c *CORS) decodeNode(d *decoder, n *node, at place) {
+	const want = "must be none or {origins: [ORIGIN]}"
+	d.decodeWordOrStruct(n, reflect.ValueOf(c).Elem(), at, want, func(word string) bool { return word == "none" })
+}

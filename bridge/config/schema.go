@@ -191,6 +191,11 @@ func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 		o := g.object(v, at)
 		o.MinProperties = new(1)
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{ref("boolean"), o}}
+	case CORS:
+		o := g.object(v, at)
+		o.MinProperties = new(1)
+		o.Required = []string{"origins"}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{"none"}}, o, ref("variable")}}
 	case Schema:
 		o := g.object(v, at)
 		o.MinProperties, o.MaxProperties = new(1), new(1)

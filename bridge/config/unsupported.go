@@ -7,7 +7,6 @@ package config
 // the key is refused.
 func unsupported() []limitation {
 	return []limitation{
-		{pattern: "cors"},
 		{pattern: "auth"},
 		{pattern: "upstreams.*.protocol", value: "grpcweb"},
 		{pattern: "upstreams.*.protocol", value: "connect"},

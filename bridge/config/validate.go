@@ -53,6 +53,7 @@ func validate(c *Config, written, failed func(path string) bool) Errors {
 	v.addresses()
 	v.serverTLS()
 	v.trustedProxies()
+	v.cors(v.config.CORS, place{}.key("cors"))
 	v.limits()
 	v.drain()
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {

@@ -14,6 +14,7 @@ func (v *validator) route(r *Route, at place) {
 	v.rpc(at.key("rpc").path, r.RPC)
 	v.reference(at.key("upstream").path, r.Upstream)
 	v.enum(at.key("auth"), r.Auth)
+	v.cors(r.CORS, at.key("cors"))
 	v.request(r, at.key("request"))
 	v.event(r.Event, at.key("event"))
 	v.resume(r, at)

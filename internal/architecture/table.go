@@ -34,6 +34,7 @@ var allowedImports = map[string][]string{
 		"internal/address",
 	},
 	"bridge/internal/configerr": {"bridge/config"},
+	"bridge/internal/cors":      {},
 	"bridge/internal/deflate":   {},
 	"bridge/internal/delivery": {
 		"bridge/internal/deflate",
@@ -71,6 +72,7 @@ var allowedImports = map[string][]string{
 	"bridge/internal/serve": {
 		"bridge/config",
 		"bridge/internal/admit",
+		"bridge/internal/cors",
 		"bridge/internal/delivery",
 		"bridge/internal/failure",
 		"bridge/internal/observe",
@@ -90,6 +92,7 @@ var allowedImports = map[string][]string{
 		"bridge/config",
 		"bridge/internal/admit",
 		"bridge/internal/configerr",
+		"bridge/internal/cors",
 		"bridge/internal/delivery",
 		"bridge/internal/failure",
 		"bridge/internal/observe",

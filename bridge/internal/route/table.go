@@ -193,6 +193,9 @@ func errNoRoute() *Error {
 	return &Error{Status: http.StatusNotFound, Message: "no route has this path"}
 }
 
+// Methods returns the sorted methods of an entry, with HEAD if it has GET. The caller must not change it.
+func (t *Table) Methods(index int) []string { return t.entries[index].methods }
+
 // Allowed returns the sorted methods of a path for an Allow header, with OPTIONS, and with HEAD if GET
 // is allowed. It returns nil if no template matches.
 func (t *Table) Allowed(u *url.URL) []string {

@@ -80,6 +80,7 @@ func (x *exchange) enter() (config.Limits, error) {
 		s := x.handler.Sites.Current()
 		match, err := s.Table.Match(x.r)
 		if err != nil {
+			s.CORS.Admit(x.w.Header(), x.r)
 			return config.Limits{}, err
 		}
 		e := s.Endpoints[match.Index]
@@ -88,6 +89,7 @@ func (x *exchange) enter() (config.Limits, error) {
 			continue // a reload has just retired the endpoint: look in the new site
 		}
 		x.endpoint, x.params, x.permit = e, match.Params, permit
+		e.CORS.Admit(x.w.Header(), x.r)
 		x.id = sse.ParseID(e.Mode, sse.LastEventID(x.r))
 		x.record.SetRoute(e.Route.Path, e.Counts, x.r)
 		return s.Config.Limits, nil

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/admit"
+	"github.com/ssebridge/ssebridge/bridge/internal/cors"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
 	"github.com/ssebridge/ssebridge/bridge/internal/peer"
@@ -67,9 +68,21 @@ type answer func(ctx context.Context)
 // answered is the answer of a request that is complete.
 func answered(context.Context) {}
 
-// options answers OPTIONS with the methods of the path's routes.
+// options answers OPTIONS with the methods of the path's routes, and a browser that asks whether a page
+// of another origin may send a request (Fetch Standard, section 3.3.1) by the policy of that request's
+// route.
 func (h *Handler) options(w http.ResponseWriter, r *http.Request) error {
-	allowed := h.Sites.Current().Table.Allowed(r.URL)
+	s := h.Sites.Current()
+	policy := s.CORS
+	if method, asks := cors.Preflight(r); asks {
+		asked := *r
+		asked.Method = method
+		if match, err := s.Table.Match(&asked); err == nil {
+			policy = s.Endpoints[match.Index].CORS
+		}
+	}
+	policy.Admit(w.Header(), r)
+	allowed := s.Table.Allowed(r.URL)
 	if allowed == nil {
 		return &route.Error{Status: http.StatusNotFound, Message: "no route matches the path"}
 	}

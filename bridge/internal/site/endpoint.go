@@ -13,6 +13,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/admit"
+	"github.com/ssebridge/ssebridge/bridge/internal/cors"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
@@ -53,6 +54,7 @@ type Endpoint struct {
 	// MessageBytes is limits.message_bytes.
 	MessageBytes int
 
+	CORS     *cors.Policy // nil: none
 	Failures *failure.Reporter
 	Counts   *observe.RouteCounts // of all endpoints with its path
 	Presence *admit.Presence      // counts its requests and streams

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/configerr"
+	"github.com/ssebridge/ssebridge/bridge/internal/cors"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
@@ -55,7 +56,8 @@ type Site struct {
 	Written   config.Limits // without defaults
 	Hash      string        // of the configuration
 	Table     *route.Table
-	Endpoints []*Endpoint // by the route's index
+	CORS      *cors.Policy // of requests that no route takes; nil: none
+	Endpoints []*Endpoint  // by the route's index
 	Backends  map[string]*Backend
 	Counts    map[string]*observe.RouteCounts // by path
 }
@@ -76,8 +78,11 @@ func (b *Sites) Make(cfg config.Config, old *Site) (*Site, error) {
 	if err := configerr.Join(tableErr, b.addBackends(s, old)); err != nil {
 		return nil, b.Discard(s, err)
 	}
+	policies := policies{}
+	s.CORS = policies.of(full.CORS, nil)
 	for i := range full.Routes {
 		e := b.newEndpoint(s, full.Routes[i], cfg.Routes[i])
+		e.CORS = policies.of(e.Route.CORS, table.Methods(i))
 		e.Counts = s.countsFor(e.Route.Path, old)
 		s.Endpoints = append(s.Endpoints, e)
 	}
