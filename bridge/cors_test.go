@@ -121,6 +121,24 @@ func TestPagesOfAllowedOriginsReadAnswers(t *testing.T) {
 	}
 }
 
+// No cache keeps an answer, and no browser guesses what it is.
+func TestEveryAnswerIsNotStoredAndNotSniffed(t *testing.T) {
+	byTransport, _ := corsSite(t)
+	for name, c := range byTransport {
+		t.Run(name, func(t *testing.T) {
+			for _, request := range []string{
+				"GET /feed", "HEAD /feed", "HEAD /get", "GET /get", "POST /get", "POST /feed", "GET /nowhere", "OPTIONS /feed", "OPTIONS /nowhere", "GET /feed?nothing=1",
+			} {
+				method, path, _ := strings.Cut(request, " ")
+				got := c.ask(t, method, path)
+				if !strings.Contains(got.Header.Get("Cache-Control"), "no-store") || got.Header.Get("X-Content-Type-Options") != "nosniff" {
+					t.Errorf("%s: %d %v", request, got.Status, got.Header)
+				}
+			}
+		})
+	}
+}
+
 // A final id's 204, a client that is shed and a backend's refusal can be read, too.
 func TestPagesReadRefusals(t *testing.T) {
 	back := backend(t)

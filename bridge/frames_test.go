@@ -159,7 +159,7 @@ func TestHeadOfAStream(t *testing.T) {
 			}
 		}
 		want := "HTTP/1.1 200 OK|Cache-Control: no-cache, no-store, no-transform|Connection: close|" +
-			"Content-Type: text/event-stream|Vary: Accept-Encoding|X-Accel-Buffering: no|X-Request-Id: seven|Transfer-Encoding: chunked"
+			"Content-Type: text/event-stream|Vary: Accept-Encoding|X-Accel-Buffering: no|X-Content-Type-Options: nosniff|X-Request-Id: seven|Transfer-Encoding: chunked"
 		if got := strings.Join(head, "|"); got != want {
 			t.Errorf("the head is %s\nwant %s", got, want)
 		}

@@ -45,8 +45,7 @@ func (x *exchange) serve() (answer, error) {
 	case x.r.Method == http.MethodHead:
 		return answered, x.head(int(limits.RequestBytes))
 	case !x.isUnary() && x.r.Method == http.MethodGet && x.id.Final:
-		x.w.Header().Set("Cache-Control", "no-store") // the answer depends on the id
-		x.w.WriteHeader(http.StatusNoContent)         // makes an EventSource stop
+		x.w.WriteHeader(http.StatusNoContent) // makes an EventSource stop
 		return answered, nil
 	case x.refuseForProxy():
 		return answered, nil

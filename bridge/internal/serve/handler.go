@@ -47,6 +47,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // begin handles a request, and returns the stream that is left to run.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request) answer {
 	r = peer.Trust(h.Sites.Current().Config.TrustedProxies).Identify(r)
+	setCommonHead(w.Header())
 	record := h.Observer.Begin(w.Header(), r)
 	defer record.HandlerReturned(r)
 	x := &exchange{handler: h, w: &response{w, record, h.Gate}, r: r, record: record}
@@ -60,6 +61,13 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) answer {
 		return answered
 	}
 	return stream
+}
+
+// setCommonHead sets the headers of every answer. A shared cache that stored a final id's 204 would stop
+// every EventSource, and a browser that guessed a content type could run what a message says.
+func setCommonHead(head http.Header) {
+	head.Set("Cache-Control", "no-store")
+	head.Set("X-Content-Type-Options", "nosniff")
 }
 
 // answer is the rest of a request's answer: a stream to run.
@@ -87,7 +95,6 @@ func (h *Handler) options(w http.ResponseWriter, r *http.Request) error {
 		return &route.Error{Status: http.StatusNotFound, Message: "no route matches the path"}
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -53,7 +53,6 @@ func (x *exchange) refuseWith(status int, err error, f failure.Failure) {
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	//nolint:errcheck,gosec // a write error means that the client has gone; and JSON is not HTML
 	w.Write(append(body, '\n'))
