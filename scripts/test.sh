@@ -28,9 +28,10 @@ stage() {
 
 # shellcheck disable=SC2086 # the flags are several words
 product() { CGO_ENABLED=1 go vet -race ./... && CGO_ENABLED=1 go test $at_once $TEST_FLAGS ./...; }
-# The race detector leaves time for a part of the random schedules and messages; here are all of them.
+# The race detector leaves time for a part of the random schedules and messages; here are all of them,
+# new ones in each run.
 random() {
-  go test -vet=off -timeout "$TEST_TIMEOUT" \
+  go test -count=1 -vet=off -timeout "$TEST_TIMEOUT" \
     -run '^(TestBetweenGapsExactlyOnce|TestAFrameReachesEveryMemberWithRoomInOneRound|TestRandomMessages|TestRandomTaps)$' \
     ./bridge/internal/topic ./bridge/internal/delivery ./bridge/internal/transcode
 }

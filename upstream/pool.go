@@ -177,6 +177,9 @@ func (p *pool) closeAll(connections []*connection) error {
 		c.cancel()
 		errs = append(errs, c.cc.Close())
 		<-c.watched
+		p.mu.Lock()
+		c.ready = false // its watch may have ended before it saw that
+		p.mu.Unlock()
 	}
 	return errors.Join(errs...)
 }

@@ -50,6 +50,24 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// A closed upstream has no connection that is up, however soon it is asked.
+func TestUsageOfAClosedUpstream(t *testing.T) {
+	b := backendtest.Start(t)
+	for range 100 {
+		u, err := New(Params{Target: b.Target(), Schema: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		awaitConnections(t, u, 1)
+		if err := u.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := u.Usage(); got.Ready != 0 {
+			t.Fatalf("%+v", got)
+		}
+	}
+}
+
 // stateConn is a connection of the embedder's own that reports its state.
 type stateConn struct {
 	grpc.ClientConnInterface
