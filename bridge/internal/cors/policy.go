@@ -17,21 +17,21 @@ type Params struct {
 	Credentials bool
 	// Methods are the methods that pages may send.
 	Methods []string
-	// Headers are those that pages may send besides [RequestHeaders], and Expose those that they may
-	// read besides [ResponseHeaders].
+	// Headers are those that pages may send besides requestHeaders, and Expose those that they may
+	// read besides responseHeaders.
 	Headers, Expose []string
 	// MaxAge is how long a browser remembers the answer to a preflight; 0 is not at all.
 	MaxAge time.Duration
 }
 
-// RequestHeaders returns the request headers that an allowed page may always send.
-func RequestHeaders() []string {
+// requestHeaders returns the request headers that an allowed page may always send.
+func requestHeaders() []string {
 	return []string{"accept", "authorization", "content-type", "last-event-id", "prefer", "x-request-id"}
 }
 
-// ResponseHeaders returns the response headers that an allowed page may always read, besides those that
+// responseHeaders returns the response headers that an allowed page may always read, besides those that
 // the Fetch Standard allows (section 3.3.4).
-func ResponseHeaders() []string { return []string{"x-request-id", "retry-after", "www-authenticate"} }
+func responseHeaders() []string { return []string{"x-request-id", "retry-after", "www-authenticate"} }
 
 // Policy sets the headers that let pages of other origins read answers. A nil Policy lets none. It is
 // safe for concurrent use.
@@ -44,8 +44,8 @@ func New(p Params) *Policy {
 	}
 	options := cors.Options{
 		AllowedOrigins: p.Origins, AllowedMethods: p.Methods, AllowCredentials: p.Credentials,
-		AllowedHeaders: append(RequestHeaders(), p.Headers...), ExposedHeaders: append(ResponseHeaders(), p.Expose...),
-		MaxAge: int(p.MaxAge / time.Second), OptionsSuccessStatus: http.StatusNoContent,
+		AllowedHeaders: append(requestHeaders(), p.Headers...), ExposedHeaders: append(responseHeaders(), p.Expose...),
+		MaxAge: int(p.MaxAge / time.Second),
 	}
 	if options.MaxAge == 0 {
 		options.MaxAge = -1 // 0 leaves the time to the browser
