@@ -50,7 +50,7 @@ conformance: ## Run protobuf's official conformance suite, protobuf → JSON, an
 
 .PHONY: fuzz
 fuzz: ## Run all fuzzers, for FUZZTIME in all
-	@scripts/fuzz.sh $(FUZZTIME) ./bridge/internal/transcode ./bridge/internal/cors
+	@scripts/fuzz.sh $(FUZZTIME) ./bridge/internal/transcode ./bridge/internal/cors ./bridge/internal/tokens
 
 # How long each half of `make soak` lasts: 30m, 90s, 2h.
 DURATION ?= 30m

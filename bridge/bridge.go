@@ -90,6 +90,7 @@ func newBridge(opts Options) *Bridge {
 	b.incidents = failure.NewIncidents(b.logger)
 	b.sites = site.NewSites(site.Params{
 		Logger: b.logger, Incidents: b.incidents, Born: b.born, Conns: opts.Upstreams, Descriptors: opts.Descriptors,
+		Authenticate: opts.Authenticate,
 	})
 	return b
 }
@@ -163,9 +164,7 @@ func (b *Bridge) Close() error {
 	b.stop()
 	b.topics.Close()
 	b.retiring.Wait()
-	for _, up := range last.Backends {
-		err = errors.Join(err, up.Close())
-	}
+	err = errors.Join(err, last.Close())
 	b.incidents.Close()
 	return errors.Join(err, b.log.close())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -56,8 +57,12 @@ func infoOf(method protoreflect.MethodDescriptor) RouteInfo {
 }
 
 // sharingOf describes for operators which clients of a route share an RPC.
-func sharingOf(r config.Route, streaming bool) string {
+func sharingOf(r config.Route, issuers config.Issuers, streaming bool) string {
 	switch {
+	case streaming && r.Share && r.Auth.Mode != config.AuthNone:
+		open := r
+		open.Auth.Mode = config.AuthNone
+		return sharingOf(open, nil, true) + ", " + amongOf(issuers)
 	case !streaming:
 		return ""
 	case !r.Share:
@@ -67,6 +72,24 @@ func sharingOf(r config.Route, streaming bool) string {
 	default:
 		return "shared, joins " + r.Join
 	}
+}
+
+// amongOf describes which clients of issuers may share.
+func amongOf(issuers config.Issuers) string {
+	var among []string
+	for _, i := range issuers {
+		text := "by one identity"
+		switch {
+		case i.Key != nil && len(i.Key) == 0:
+			text = "by everybody"
+		case i.Key != nil:
+			text = "by equal " + strings.Join(i.Key, ", ")
+		}
+		if !slices.Contains(among, text) {
+			among = append(among, text)
+		}
+	}
+	return strings.Join(among, " or ")
 }
 
 // Check returns all errors of a configuration that can be found without the backends: in its
@@ -105,7 +128,7 @@ func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo,
 		if answer.Err != nil {
 			continue
 		}
-		info, err := inspect(e, answer.Schema)
+		info, err := inspect(e, s.Config.Auth.JWT, answer.Schema)
 		if err != nil {
 			wrong = append(wrong, configerr.AtRoute(i, err))
 			continue
@@ -117,13 +140,13 @@ func Inspect(ctx context.Context, cfg config.Config, opts Options) ([]RouteInfo,
 }
 
 // inspect binds a route to a schema and describes it.
-func inspect(e *site.Endpoint, schema *upstream.Schema) (RouteInfo, error) {
+func inspect(e *site.Endpoint, issuers config.Issuers, schema *upstream.Schema) (RouteInfo, error) {
 	if err := e.Bind(schema); err != nil {
 		return RouteInfo{}, err
 	}
 	info := infoOf(e.Bound().Method)
 	info.Path, info.Methods = e.Route.Path, e.Route.Methods
-	info.Sharing = sharingOf(e.Route, info.Streaming)
+	info.Sharing = sharingOf(e.Route, issuers, info.Streaming)
 	return info, nil
 }
 

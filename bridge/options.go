@@ -2,11 +2,14 @@ package bridge
 
 import (
 	"log/slog"
+	"net/http"
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/ssebridge/ssebridge/bridge/internal/auth"
 )
 
 // Options are what a program that embeds a bridge can provide. The zero value works.
@@ -34,6 +37,15 @@ type Options struct {
 	// send GOAWAY when a client reconnects by its old connection, and the client has to
 	// reconnect once more.
 	Leaving func()
+	// Authenticate says who a request comes from, for routes with auth: optional or required. It replaces
+	// the configuration's auth.jwt, for a program that has sessions of its own. Nil claims stand for a
+	// request without credentials. The claims must have a JSON form, and are used as those of a token
+	// (docs/security.md): all but the volatile ones distinguish clients, and exp, in seconds since 1970,
+	// ends a stream. An error refuses the request with 401, and is logged; with ErrAuthUnavailable the
+	// client is asked to come back. Authenticate is called by the goroutine of the request, before its
+	// body is read; requests of other origins' pages are refused as docs/security.md says of cookies,
+	// unless they have an Authorization header.
+	Authenticate func(r *http.Request) (claims map[string]any, err error)
 	// AccessLog selects the lines about requests. The zero value means none.
 	AccessLog AccessLog
 	// TracerProvider gets a span for each request and each RPC. Nil means no spans; the bridge
@@ -44,6 +56,9 @@ type Options struct {
 	// RPC. Nil means W3C Trace Context and Baggage.
 	Propagator propagation.TextMapPropagator
 }
+
+// ErrAuthUnavailable is for Options.Authenticate: it cannot say at the moment who a request comes from.
+var ErrAuthUnavailable = auth.ErrUnavailable
 
 func (o Options) logger() *slog.Logger {
 	if o.Logger != nil {

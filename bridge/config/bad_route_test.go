@@ -122,19 +122,14 @@ app.yaml:5:15: routes[0].upstream: there is no upstream of this name; known here
 `,
 		},
 		{
-			"not supported keys", minimal + `    request: {claims: {sub: a}}
+			"not supported keys", minimal + `    auth: {mode: none, by: [jwt], renew: true}
 `, `
-app.yaml:6:15: routes[0].request.claims: claims is not supported yet; remove it
-        request: {claims: {sub: a}}
-                  ^
-`,
-		},
-		{
-			"not supported values", minimal + `    auth: required
-`, `
-app.yaml:6:11: routes[0].auth: required is not supported yet; must be none
-        auth: required
-              ^
+app.yaml:6:24: routes[0].auth.by: by is not supported yet; remove it
+        auth: {mode: none, by: [jwt], renew: true}
+                           ^
+app.yaml:6:35: routes[0].auth.renew: renew is not supported yet; remove it
+        auth: {mode: none, by: [jwt], renew: true}
+                                      ^
 `,
 		},
 		{
@@ -147,7 +142,7 @@ app.yaml:6:11: routes[0].auth: required is not supported yet; must be none
     heartbeat: {as: ping}
     event: {id: a, cursor: once}
 `, `
-app.yaml:6:11: routes[0].auth: must be none
+app.yaml:6:11: routes[0].auth: must be none, optional, required or {mode: required, allow: [CONDITION]}
         auth: some
               ^
 app.yaml:7:11: routes[0].join: must be live, held or own

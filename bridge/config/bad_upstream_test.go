@@ -177,11 +177,17 @@ app.yaml:6:28: drain.grace: must be from 0s to 1h
 `,
 		},
 		{
-			"not supported at the top", minimal + `auth: {jwt: {}}
+			"not supported at the top", minimal + `auth: {forward: {}, mtls: {}, tickets: {}}
 `, `
-app.yaml:6:1: auth: auth is not supported yet; remove it
-    auth: {jwt: {}}
-    ^
+app.yaml:6:8: auth.forward: forward is not supported yet; remove it
+    auth: {forward: {}, mtls: {}, tickets: {}}
+           ^
+app.yaml:6:21: auth.mtls: mtls is not supported yet; remove it
+    auth: {forward: {}, mtls: {}, tickets: {}}
+                        ^
+app.yaml:6:31: auth.tickets: tickets is not supported yet; remove it
+    auth: {forward: {}, mtls: {}, tickets: {}}
+                                  ^
 `,
 		},
 		{

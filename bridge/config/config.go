@@ -18,6 +18,8 @@ type Config struct {
 	// CORS says which pages of other origins may read the routes: none or {origins: [ORIGIN]}. Default
 	// none.
 	CORS *CORS `yaml:"cors"`
+	// Auth says which credentials prove who a client is. A route asks for them by its auth.
+	Auth Auth `yaml:"auth"`
 	// Limits bounds the resources that clients and backends can use.
 	Limits Limits `yaml:"limits"`
 	// Drain says how the bridge stops serving on SIGTERM.
@@ -61,6 +63,56 @@ type CORS struct {
 
 // Off reports whether no page of another origin may read answers.
 func (c *CORS) Off() bool { return c == nil || len(c.Origins) == 0 }
+
+// Auth says which credentials prove who a client is.
+type Auth struct {
+	// JWT are the issuers of JSON Web Tokens (RFC 7519): one, or a list. Default none.
+	JWT Issuers `yaml:"jwt"`
+}
+
+// Issuers are issuers of tokens, in YAML one or a list.
+type Issuers []Issuer
+
+// Issuer is an issuer of tokens. A token is verified by the keys of its own issuer only. It must have the
+// claim exp.
+type Issuer struct {
+	// Issuer is the claim iss of the tokens. Without jwks and secret it is the URL below which the issuer
+	// publishes its metadata (OpenID Connect Discovery, or RFC 8414). Required.
+	Issuer string `yaml:"issuer"`
+	// JWKS is the URL of the issuer's key set: https, http on this machine, or file:///path. Default: as
+	// the issuer's metadata say.
+	JWKS string `yaml:"jwks"`
+	// Audience are the names of which a token must have one in its claim aud. At least one.
+	Audience []string `yaml:"audience"`
+	// Algorithms are the accepted signature algorithms. Default all of RS, PS and ES, and EdDSA; with
+	// secret HS256, HS384 and HS512.
+	Algorithms []string `yaml:"algorithms"`
+	// Secret is the key of tokens that are signed by HMAC, in place of jwks: 32 bytes or more.
+	Secret string `yaml:"secret"`
+	// Type is what the tokens' header typ must be: at+jwt refuses ID tokens (RFC 9068). Default any.
+	Type string `yaml:"type"`
+	// Leeway is how far the clocks of the issuer and of the bridge may differ. Default 30s.
+	Leeway *Duration `yaml:"leeway"`
+	// Refresh says how often the key set is read.
+	Refresh Refresh `yaml:"refresh"`
+	// From are the places of a request that may have a token, in the order in which they are tried: header
+	// (Authorization: Bearer), cookie:NAME, query:NAME. Default [header].
+	From []string `yaml:"from"`
+	// Key are the claims that distinguish clients, besides the issuer; clients whose claims are equal may
+	// share a stream and its log; [] says that all may. Default all claims except those that change when
+	// a token is renewed.
+	Key []string `yaml:"key"`
+}
+
+// Refresh says how often an issuer's key set is read.
+type Refresh struct {
+	// Every is the time between two readings: a key that the issuer has removed is trusted for that long.
+	// Default 15m.
+	Every Duration `yaml:"every"`
+	// Unknown is the least time between two readings that are caused by tokens whose key is not in the
+	// set. Default 30s.
+	Unknown Duration `yaml:"unknown"`
+}
 
 // Limits bounds the resources that clients and backends can use.
 type Limits struct {
@@ -258,8 +310,10 @@ type Route struct {
 	RPC string `yaml:"rpc"`
 	// Upstream is the name of the RPC's upstream. Required.
 	Upstream string `yaml:"upstream"`
-	// Auth says whether clients must be authenticated: none. Default none.
-	Auth string `yaml:"auth"`
+	// Auth says whether clients must prove who they are: none, optional (without a credential they are
+	// anonymous, and a wrong one is refused), required, or {mode: required, allow: [CONDITION]}. Default
+	// none.
+	Auth RouteAuth `yaml:"auth"`
 	// CORS replaces the bridge's cors for this route: none or {origins: [ORIGIN]}. Default: the
 	// bridge's.
 	CORS *CORS `yaml:"cors"`
@@ -316,9 +370,33 @@ type Route struct {
 	Timeout Duration `yaml:"timeout"`
 }
 
+// RouteAuth says who may use a route, in YAML none, optional, required or a mapping.
+type RouteAuth struct {
+	// Mode is none, optional or required. Required in a mapping.
+	Mode string `yaml:"mode"`
+	// Allow are conditions that the claims must meet, all of them; other clients get 403. Needs mode:
+	// required. Default none.
+	Allow []Condition `yaml:"allow"`
+}
+
+// Condition is a condition on a claim: one of equals, in, has and exists.
+type Condition struct {
+	// Claim is the path of the claim, such as scope or org.id. Required.
+	Claim string `yaml:"claim"`
+	// Equals is the claim's value; {name} stands for a variable of the route's path.
+	Equals string `yaml:"equals"`
+	// In are the values of which the claim has one.
+	In []string `yaml:"in"`
+	// Has is an element of the claim's list, or a word of its text; {name} stands for a variable of the
+	// route's path.
+	Has string `yaml:"has"`
+	// Exists demands that the claim is there, whatever its value.
+	Exists bool `yaml:"exists"`
+}
+
 // Request says which source may set which field of the request message. The order of precedence is set,
-// path, headers, then query and body. A field bound by one of the first three is closed to query and
-// body. When an RPC is opened at a cursor, resume overrides all of them.
+// path, claims, headers, then query and body. A field bound by one of the first four is closed to query
+// and body. When an RPC is opened at a cursor, resume overrides all of them.
 type Request struct {
 	// Query says which fields query parameters may set: true (any), false, or a list of field paths.
 	// Default false.
@@ -332,6 +410,9 @@ type Request struct {
 	// Set gives fields constant values: field path to any JSON value; {} is an empty message and [{…}]
 	// a list of messages. Default none.
 	Set map[string]any `yaml:"set"`
+	// Claims binds claims to fields: path of the claim to field path. A request whose claims lack one, or
+	// do not fit, gets 403. Needs auth: required. Default none.
+	Claims map[string]string `yaml:"claims"`
 	// Headers binds HTTP headers to fields: header name to field path. Default none.
 	Headers map[string]string `yaml:"headers"`
 	// Metadata are the HTTP headers that are forwarded as gRPC metadata. Default none.

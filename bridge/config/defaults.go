@@ -39,6 +39,7 @@ func (c Config) WithDefaults() Config {
 	c.TrustedProxies = slices.Clone(c.TrustedProxies)
 	c.TLS = clonePtr(c.TLS)
 	c.CORS = c.CORS.withDefaults()
+	c.Auth = c.Auth.withDefaults()
 	c.Limits.Clients = or(c.Limits.Clients, 10000)
 	c.Limits.Topics = or(c.Limits.Topics, 10000)
 	c.Limits.IdleTopics = or(c.Limits.IdleTopics, 1000)
@@ -82,6 +83,41 @@ func (c *CORS) withDefaults() *CORS {
 		Origins: slices.Clone(c.Origins), Credentials: c.Credentials, Headers: slices.Clone(c.Headers), Expose: slices.Clone(c.Expose),
 		MaxAge: ptrOr(c.MaxAge, seconds(600)),
 	}
+}
+
+func (a Auth) withDefaults() Auth {
+	issuers := make(Issuers, len(a.JWT))
+	for n, i := range a.JWT {
+		i.Audience = slices.Clone(i.Audience)
+		i.Algorithms = slices.Clone(i.Algorithms)
+		if len(i.Algorithms) == 0 {
+			i.Algorithms = asymmetric()
+			if i.Secret != "" {
+				i.Algorithms = symmetric()
+			}
+		}
+		i.Leeway = ptrOr(i.Leeway, seconds(30))
+		i.Refresh.Every = or(i.Refresh.Every, seconds(15*60))
+		i.Refresh.Unknown = or(i.Refresh.Unknown, seconds(30))
+		i.From = slices.Clone(i.From)
+		if len(i.From) == 0 {
+			i.From = []string{"header"}
+		}
+		i.Key = slices.Clone(i.Key)
+		issuers[n] = i
+	}
+
+	return Auth{JWT: issuers}
+}
+
+func (a RouteAuth) withDefaults() RouteAuth {
+	a.Mode = or(a.Mode, AuthNone)
+	a.Allow = slices.Clone(a.Allow)
+	for i := range a.Allow {
+		a.Allow[i].In = slices.Clone(a.Allow[i].In)
+	}
+
+	return a
 }
 
 // reconnectOf returns the reconnect of an upstream with defaults, or only the defaults if the upstream
@@ -147,7 +183,7 @@ func (r Route) withDefaults(reconnect Reconnect) Route {
 	if len(r.Methods) == 0 {
 		r.Methods = []string{"GET"}
 	}
-	r.Auth = or(r.Auth, AuthNone)
+	r.Auth = r.Auth.withDefaults()
 	r.CORS = r.CORS.withDefaults()
 	r.Request = r.Request.withDefaults(slices.Contains(r.Methods, "POST"))
 	r.Event.ID = clonePtr(r.Event.ID)
@@ -186,6 +222,7 @@ func (r Request) withDefaults(post bool) Request {
 	}
 	r.Body = &body
 	r.Set = cloneSet(r.Set)
+	r.Claims = maps.Clone(r.Claims)
 	r.Headers = maps.Clone(r.Headers)
 	r.Metadata = slices.Clone(r.Metadata)
 	for i := range r.Metadata {

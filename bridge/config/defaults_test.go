@@ -61,6 +61,8 @@ func shownDefault(path string, v reflect.Value) string {
 	switch path {
 	case "upstreams.app.schema":
 		return "reflection"
+	case "routes[1].auth":
+		return "none"
 	case "upstreams.app.connections":
 		return "auto"
 	case "upstreams.app.balance":

@@ -12,6 +12,26 @@ func exampleOf(pattern string) string {
 		return `["https://app.example.com", "https://*.example.com"]`
 	case "cors.headers", "routes[].cors.headers", "cors.expose", "routes[].cors.expose":
 		return "[x-tenant]"
+	case "auth":
+		return "{jwt: {issuer: https://id.example.com, audience: [events]}}"
+	case "auth.jwt", "auth.jwt[]":
+		return "{issuer: https://id.example.com, audience: [events]}"
+	case "auth.jwt[].audience":
+		return "[https://events.example.com]"
+	case "auth.jwt[].algorithms":
+		return "[RS256]"
+	case "auth.jwt[].from":
+		return `[header, "cookie:session"]`
+	case "auth.jwt[].key":
+		return "[sub]"
+	case "auth.jwt[].refresh":
+		return "{every: 15m}"
+	case "routes[].auth.allow":
+		return `[{claim: scope, has: "orders:read"}]`
+	case "routes[].auth.allow[]":
+		return `{claim: scope, has: "orders:read"}`
+	case "routes[].request.claims":
+		return "{sub: user_id}"
 	case "limits":
 		return "{clients: 10000}"
 	case "drain":

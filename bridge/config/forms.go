@@ -137,3 +137,25 @@ func (c *CORS) decodeNode(d *decoder, n *node, at place) {
 	const want = "must be none or {origins: [ORIGIN]}"
 	d.decodeWordOrStruct(n, reflect.ValueOf(c).Elem(), at, want, func(word string) bool { return word == "none" })
 }
+
+// decodeNode decodes one issuer or a list of them. The only issuer of a mapping has the paths of the first
+// of a list.
+func (i *Issuers) decodeNode(d *decoder, n *node, at place) {
+	if n.kind == kindMap {
+		*i = make(Issuers, 1)
+		here := at.index(0)
+		d.values[here.path] = n.at
+		d.decodeStruct(n, reflect.ValueOf(&(*i)[0]).Elem(), here)
+		return
+	}
+	d.decodeList(n, reflect.ValueOf((*[]Issuer)(i)).Elem(), at)
+}
+
+// decodeNode decodes a mode or a mapping.
+func (a *RouteAuth) decodeNode(d *decoder, n *node, at place) {
+	const want = "must be none, optional, required or {mode: required, allow: [CONDITION]}"
+	d.decodeWordOrStruct(n, reflect.ValueOf(a).Elem(), at, want, func(word string) bool {
+		a.Mode = word
+		return word == AuthNone || word == AuthOptional || word == AuthRequired
+	})
+}

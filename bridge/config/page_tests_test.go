@@ -21,7 +21,7 @@ func TestTestsOfThePagesExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	function := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark)\w+)\(`)
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz)\w+)\(`)
 	there := map[string]bool{}
 	for _, path := range goFiles(t, root) {
 		if strings.HasSuffix(path, "_test.go") {
@@ -31,8 +31,8 @@ func TestTestsOfThePagesExist(t *testing.T) {
 		}
 	}
 	named := 0
-	for _, page := range append(pages, decisions...) {
-		for _, found := range regexp.MustCompile("`((?:Test|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(string(readFile(t, page)), -1) {
+	for _, page := range append(append(pages, decisions...), root+"/SECURITY.md") {
+		for _, found := range regexp.MustCompile("`((?:Test|Benchmark|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(string(readFile(t, page)), -1) {
 			if named++; !there[found[1]] {
 				t.Errorf("%s names %s, which does not exist", page, found[1])
 			}

@@ -51,8 +51,11 @@ func jsonSchema(docs map[string]string) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// typeString is JSON Schema's type of strings.
-const typeString = "string"
+// The types of JSON Schema.
+const (
+	typeString = "string"
+	typeArray  = "array"
+)
 
 // durationPattern matches the durations that ParseDuration reads, except negative ones, which no key
 // accepts.
@@ -81,7 +84,7 @@ func scalarDefs() map[string]*jsonschema.Schema {
 			{Type: typeString, Pattern: `^[0-9]+(B|KiB|MiB|GiB)?$`},
 			ref("variable"),
 		}},
-		"constant": {Types: []string{"null", typeString, "boolean", "number", "array", "object"}},
+		"constant": {Types: []string{"null", typeString, "boolean", "number", typeArray, "object"}},
 	}
 }
 
@@ -132,7 +135,7 @@ func (g schemaGenerator) value(v reflect.Value, at place) *jsonschema.Schema {
 	case reflect.Map:
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: g.element(v, at.mapKey(""))}
 	case reflect.Slice:
-		return &jsonschema.Schema{Type: "array", Items: g.element(v, at.index(0))}
+		return &jsonschema.Schema{Type: typeArray, Items: g.element(v, at.index(0))}
 	case reflect.Interface:
 		return ref("constant")
 	case reflect.Bool:
@@ -171,10 +174,10 @@ func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 		auto := &jsonschema.Schema{Enum: []any{"auto"}}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{auto, {Type: "integer", Minimum: new(1.0)}, ref("variable")}}
 	case Fields:
-		list := &jsonschema.Schema{Type: "array", Items: text}
+		list := &jsonschema.Schema{Type: typeArray, Items: text}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{ref("boolean"), list}}
 	case Prefixes:
-		return &jsonschema.Schema{Type: "array", Items: text}
+		return &jsonschema.Schema{Type: typeArray, Items: text}
 	case Metadata, EventName:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, g.object(v, at)}}
 	case EventData:
@@ -196,6 +199,12 @@ func (g schemaGenerator) form(v reflect.Value, at place) *jsonschema.Schema {
 		o.MinProperties = new(1)
 		o.Required = []string{"origins"}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{"none"}}, o, ref("variable")}}
+	case Issuers:
+		o := g.element(reflect.ValueOf([]Issuer(nil)), at.index(0))
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{o, {Type: typeArray, Items: o}}}
+	case RouteAuth:
+		words := &jsonschema.Schema{Enum: []any{AuthNone, AuthOptional, AuthRequired}}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, g.object(v, at), ref("variable")}}
 	case Schema:
 		o := g.object(v, at)
 		o.MinProperties, o.MaxProperties = new(1), new(1)
@@ -269,6 +278,12 @@ func requiredKeys(t reflect.Type) []string {
 		return []string{"files"}
 	case reflect.TypeFor[Metadata]():
 		return []string{"name"}
+	case reflect.TypeFor[Issuer]():
+		return []string{"issuer", "audience"}
+	case reflect.TypeFor[RouteAuth]():
+		return []string{"mode"}
+	case reflect.TypeFor[Condition]():
+		return []string{"claim"}
 	default:
 		return nil
 	}

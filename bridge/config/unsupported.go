@@ -7,11 +7,13 @@ package config
 // the key is refused.
 func unsupported() []limitation {
 	return []limitation{
-		{pattern: "auth"},
+		{pattern: "auth.forward"},
+		{pattern: "auth.mtls"},
+		{pattern: "auth.tickets"},
 		{pattern: "upstreams.*.protocol", value: "grpcweb"},
 		{pattern: "upstreams.*.protocol", value: "connect"},
-		{pattern: "routes[].auth", value: "required"},
-		{pattern: "routes[].request.claims"},
+		{pattern: "routes[].auth.by"},
+		{pattern: "routes[].auth.renew"},
 	}
 }
 

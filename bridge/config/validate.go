@@ -54,6 +54,7 @@ func validate(c *Config, written, failed func(path string) bool) Errors {
 	v.serverTLS()
 	v.trustedProxies()
 	v.cors(v.config.CORS, place{}.key("cors"))
+	v.auth()
 	v.limits()
 	v.drain()
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {

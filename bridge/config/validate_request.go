@@ -45,8 +45,8 @@ func (v *validator) ignored(r Request, at place) {
 // binding is a field that the route binds, and the key that binds it.
 type binding struct{ field, key string }
 
-// bindings checks resume, set, the path and headers. No field may have two sources among the last
-// three, or within resume, which overrides them. It returns the fields that are closed to query and
+// bindings checks resume, set, the path, claims and headers. No field may have two sources among the last
+// four, or within resume, which overrides them. It returns the fields that are closed to query and
 // body.
 func (v *validator) bindings(r *Route, at place) []binding {
 	route := parentPath(at.path)
@@ -80,6 +80,7 @@ func (v *validator) bindings(r *Route, at place) []binding {
 	for _, field := range pathFields(r.Path) {
 		bind(field, joinPath(route, "path"))
 	}
+	v.claims(r, at.key("claims"), bind)
 	headers := at.key("headers")
 	for _, name := range slices.Sorted(maps.Keys(r.Request.Headers)) {
 		here := headers.mapKey(name)

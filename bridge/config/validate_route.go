@@ -13,7 +13,7 @@ func (v *validator) route(r *Route, at place) {
 	v.safe(r, at.key("safe"))
 	v.rpc(at.key("rpc").path, r.RPC)
 	v.reference(at.key("upstream").path, r.Upstream)
-	v.enum(at.key("auth"), r.Auth)
+	v.routeAuth(r, at.key("auth"))
 	v.cors(r.CORS, at.key("cors"))
 	v.request(r, at.key("request"))
 	v.event(r.Event, at.key("event"))

@@ -70,7 +70,7 @@ func TestValidateInGo(t *testing.T) {
 			"metadata without a name", func(r *Route) { r.Request.Metadata = []Metadata{{}} },
 			"routes[0].request.metadata[0]: name is required: the header to forward",
 		},
-		{"unsupported value", func(r *Route) { r.Auth = "required" }, "routes[0].auth: required is not supported yet; must be none"},
+		{"unknown mode", func(r *Route) { r.Auth.Mode = "some" }, "routes[0].auth: must be none, optional or required"},
 		{
 			"negative attempts", func(r *Route) { r.Reconnect = &Reconnect{Attempts: new(-1)} },
 			"routes[0].reconnect.attempts: must be from 0, which is without end, to 1000000",

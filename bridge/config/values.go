@@ -4,7 +4,9 @@ package config
 const (
 	ProtocolGRPC = "grpc"
 
-	AuthNone = "none"
+	AuthNone     = "none"
+	AuthOptional = "optional"
+	AuthRequired = "required"
 
 	CursorUnique  = "unique"
 	CursorRepeats = "repeats"
@@ -32,8 +34,10 @@ func allowedValues(pattern string) []string {
 	switch pattern {
 	case "upstreams.*.protocol":
 		return []string{ProtocolGRPC}
-	case "routes[].auth":
-		return []string{AuthNone}
+	case "routes[].auth.mode":
+		return []string{AuthNone, AuthOptional, AuthRequired}
+	case "auth.jwt[].algorithms[]":
+		return append(asymmetric(), symmetric()...)
 	case "routes[].event.cursor":
 		return []string{CursorUnique, CursorRepeats}
 	case "routes[].join":
@@ -74,3 +78,11 @@ func codeNames() []string {
 		"DATA_LOSS", "UNAUTHENTICATED",
 	}
 }
+
+// asymmetric returns the algorithms of signatures (RFC 7518, section 3.1; RFC 8037, section 3.1).
+func asymmetric() []string {
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+}
+
+// symmetric returns the algorithms of HMAC (RFC 7518, section 3.1).
+func symmetric() []string { return []string{"HS256", "HS384", "HS512"} }

@@ -75,7 +75,7 @@ func TestAllowedValues(t *testing.T) {
 	}
 	r := Config{Routes: []Route{{}}, Upstreams: map[string]Upstream{"a": {}}}.WithDefaults().Routes[0]
 	for pattern, got := range map[string]string{
-		"routes[].auth": r.Auth, "routes[].event.cursor": r.Event.Cursor, "routes[].join": r.Join,
+		"routes[].auth.mode": r.Auth.Mode, "routes[].event.cursor": r.Event.Cursor, "routes[].join": r.Join,
 		"routes[].slow_client": r.SlowClient, "routes[].on_complete": r.OnComplete, "routes[].on_bad_message": r.OnBadMessage,
 		"routes[].heartbeat.as": r.Heartbeat.As,
 	} {

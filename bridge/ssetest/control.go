@@ -10,7 +10,7 @@ import (
 // The words of control events in docs/events.md.
 var (
 	gapReasons   = []string{"expired", "forgotten", "restarted", "lagged", "upstream", "untranscodable"}
-	retryReasons = []string{"shed", "drain", "reload", "max_age", "upstream", "lagged", "idle"}
+	retryReasons = []string{"shed", "drain", "reload", "max_age", "upstream", "lagged", "idle", "expired", "auth"}
 
 	// statusName matches a code's name in google.rpc.Code, or the number of a code that is not in it.
 	statusName = regexp.MustCompile(`^(CANCELLED|UNKNOWN|INVALID_ARGUMENT|DEADLINE_EXCEEDED|NOT_FOUND|ALREADY_EXISTS|` +

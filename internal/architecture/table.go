@@ -11,6 +11,7 @@ var allowedImports = map[string][]string{
 	"bridge": {
 		"bridge/config",
 		"bridge/internal/admit",
+		"bridge/internal/auth",
 		"bridge/internal/configerr",
 		"bridge/internal/delivery",
 		"bridge/internal/failure",
@@ -33,6 +34,7 @@ var allowedImports = map[string][]string{
 		"bridge/internal/reason",
 		"internal/address",
 	},
+	"bridge/internal/auth":      {},
 	"bridge/internal/configerr": {"bridge/config"},
 	"bridge/internal/cors":      {},
 	"bridge/internal/deflate":   {},
@@ -53,6 +55,7 @@ var allowedImports = map[string][]string{
 	"bridge/internal/observe": {
 		"bridge/config",
 		"bridge/internal/admit",
+		"bridge/internal/auth",
 		"bridge/internal/delivery",
 		"bridge/internal/failure",
 		"bridge/internal/peer",
@@ -72,6 +75,7 @@ var allowedImports = map[string][]string{
 	"bridge/internal/serve": {
 		"bridge/config",
 		"bridge/internal/admit",
+		"bridge/internal/auth",
 		"bridge/internal/cors",
 		"bridge/internal/delivery",
 		"bridge/internal/failure",
@@ -91,6 +95,7 @@ var allowedImports = map[string][]string{
 	"bridge/internal/site": {
 		"bridge/config",
 		"bridge/internal/admit",
+		"bridge/internal/auth",
 		"bridge/internal/configerr",
 		"bridge/internal/cors",
 		"bridge/internal/delivery",
@@ -99,6 +104,7 @@ var allowedImports = map[string][]string{
 		"bridge/internal/reason",
 		"bridge/internal/route",
 		"bridge/internal/sse",
+		"bridge/internal/tokens",
 		"bridge/internal/topic",
 		"bridge/internal/transcode",
 		"upstream",
@@ -118,8 +124,9 @@ var allowedImports = map[string][]string{
 		"internal/printable",
 		"upstream",
 	},
-	"bridge/internal/sse":   {"bridge/internal/reason"},
-	"bridge/internal/tally": {},
+	"bridge/internal/sse":    {"bridge/internal/reason"},
+	"bridge/internal/tally":  {},
+	"bridge/internal/tokens": {"bridge/internal/auth", "internal/pause", "internal/printable", "internal/regular"},
 	"bridge/internal/topic": {
 		"bridge/internal/reason",
 		"bridge/internal/replay",

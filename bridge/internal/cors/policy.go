@@ -35,7 +35,10 @@ func responseHeaders() []string { return []string{"x-request-id", "retry-after",
 
 // Policy sets the headers that let pages of other origins read answers. A nil Policy lets none. It is
 // safe for concurrent use.
-type Policy struct{ cors *cors.Cors }
+type Policy struct {
+	cors        *cors.Cors
+	credentials bool
+}
 
 // New returns a policy, nil if there are no origins.
 func New(p Params) *Policy {
@@ -54,7 +57,7 @@ func New(p Params) *Policy {
 		options.AllowOriginVaryRequestFunc = allow(p.Origins)
 	}
 
-	return &Policy{cors.New(options)}
+	return &Policy{cors.New(options), p.Credentials}
 }
 
 // Admit sets the headers of the answer to a request, Vary among them. To a request from an origin that
@@ -63,6 +66,11 @@ func (p *Policy) Admit(header http.Header, r *http.Request) {
 	if p != nil {
 		p.cors.HandlerFunc(headerOnly{header}, r)
 	}
+}
+
+// TrustsCookies reports whether the page that has caused a request may use the client's cookies.
+func (p *Policy) TrustsCookies(r *http.Request) bool {
+	return p != nil && p.credentials && p.cors.OriginAllowed(r)
 }
 
 // Preflight reports whether a request asks if a page may send another one, and returns the method of

@@ -77,6 +77,9 @@ type Policy struct {
 	Heartbeat time.Duration
 	// MaxAge is the age of a stream at which its client is asked to reconnect; 0 is unlimited.
 	MaxAge time.Duration
+	// Expires is the age of a stream at which its client's credentials expire, and it is asked to
+	// reconnect; 0 is never.
+	Expires time.Duration
 	// Comments is set if heartbeats are comments, which some clients buffer.
 	Comments bool
 	// Skip lets a client that is too slow for the log continue after a gap. Without it, the client is

@@ -45,9 +45,10 @@ type session struct {
 
 	firstSent bool
 	stale     bool   // the state that the client knows
+	expires   bool   // expiry is when the client's credentials expire
 	comments  int    // bytes of comments since the last frame
 	lastWrite moment // time of the last write
-	expiry    moment // when the client must leave because of its age
+	expiry    moment // when the client must leave because of its age, or because its credentials expire
 }
 
 func newSession(client *Client, enc encoder, now moment) *session {
@@ -59,6 +60,9 @@ func newSession(client *Client, enc encoder, now moment) *session {
 	if age := client.Policy.MaxAge; age > 0 {
 		// Up to a tenth earlier, so that clients that came together do not reconnect together.
 		s.expiry = now.after(age - rand.N(age/10+1))
+	}
+	if age := client.Policy.Expires; age > 0 && now.after(age) < s.expiry {
+		s.expiry, s.expires = now.after(age), true
 	}
 	return s
 }
@@ -97,6 +101,8 @@ func (s *session) next(now moment) (blocks [][]byte, end reason.End) {
 	case s.leaving:
 	case s.isAsked():
 		s.startLeaving(s.askedFor())
+	case now >= s.expiry && s.expires:
+		s.startLeaving(reason.LeaveExpired)
 	case now >= s.expiry:
 		s.startLeaving(reason.LeaveMaxAge)
 	}

@@ -69,6 +69,8 @@ func (f Failure) Data(trailers map[string]string) []byte {
 func BadRequest(bad *route.Error) Failure {
 	f := Failure{Code: codes.InvalidArgument, Message: bad.Error()}
 	switch bad.Status {
+	case http.StatusForbidden:
+		f.Code = codes.PermissionDenied
 	case http.StatusNotFound:
 		f.Code = codes.NotFound
 	case http.StatusMethodNotAllowed:

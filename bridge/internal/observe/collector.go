@@ -180,6 +180,8 @@ func (r scrape) route(path string, c *RouteCounts, lag delivery.Lag) {
 	r.answers(path, &c.Answers)
 	r.histogram("ssebridge_unary_seconds", c.Unary, path)
 	r.family("ssebridge_shed_total", c.shed, path)
+	r.family("ssebridge_auth_refused_total", c.refused, path)
+	r.count("ssebridge_auth_unverified_total", c.Unverified.Load(), path)
 	r.count("ssebridge_frames_sent_total", c.Delivery.Frames.Load(), path)
 	r.count("ssebridge_sent_bytes_total", c.Delivery.Bytes.Load(), path, "identity")
 	r.count("ssebridge_sent_bytes_total", c.Delivery.GzipBytes.Load(), path, "gzip")

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/ssebridge/ssebridge/bridge/internal/admit"
+	"github.com/ssebridge/ssebridge/bridge/internal/auth"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/tally"
@@ -39,6 +40,9 @@ type RouteCounts struct {
 	longIDs  atomic.Uint64
 	Repeated atomic.Uint64 // cursors that equal the one before, though event.cursor is unique
 	Gaps     Gaps
+
+	refused    *tally.Family[string] // by auth.Reason
+	Unverified atomic.Uint64         // requests whose credentials could not be verified at the moment
 }
 
 // NewRouteCounts returns the counters of a path.
@@ -48,6 +52,7 @@ func NewRouteCounts() *RouteCounts {
 		Unary:    tally.NewHistogram(tally.Latencies()),
 		shed:     tally.NewFamily(shedLabels()...),
 		Gaps:     newGaps(),
+		refused:  tally.NewFamily(refusals()...),
 	}
 	c.Delivery.Marked = c.Gaps.sent
 	return c
@@ -82,6 +87,17 @@ func shedLabel(limit string) string { return strings.TrimPrefix(limit, "limits."
 
 // Shed counts a client that a limit sheds.
 func (c *RouteCounts) Shed(limit string) { c.shed.Add(shedLabel(limit), 1) }
+
+// Refused counts a request whose credentials do not admit it.
+func (c *RouteCounts) Refused(why auth.Reason) { c.refused.Add(string(why), 1) }
+
+// refusals returns the label values of all reasons of refusals.
+func refusals() (labels []string) {
+	for _, why := range auth.Reasons() {
+		labels = append(labels, string(why))
+	}
+	return labels
+}
 
 // Received counts a message of the backend.
 func (c *RouteCounts) Received(wire []byte) {

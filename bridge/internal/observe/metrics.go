@@ -35,6 +35,8 @@ func metrics() []metric {
 		{"ssebridge_clients_limit", gauge, "limits.clients.", nil},
 		{"ssebridge_connects_total", counter, "Streams that have begun on a topic, by where they started.", []string{labelRoute, "start"}},
 		{"ssebridge_disconnects_total", counter, "Streams that have ended, by why.", []string{labelRoute, labelReason}},
+		{"ssebridge_auth_refused_total", counter, "Requests that were not admitted, because of their credentials.", []string{labelRoute, labelReason}},
+		{"ssebridge_auth_unverified_total", counter, "Requests asked to come back, as their credentials could not be verified.", []string{labelRoute}},
 		{"ssebridge_shed_total", counter, "Clients asked to come back later because a limit was reached.", []string{labelRoute, labelReason}},
 		{"ssebridge_frames_sent_total", counter, "Frames of logs written to clients.", []string{labelRoute}},
 		{"ssebridge_sent_bytes_total", counter, "Bytes written to clients.", []string{labelRoute, "encoding"}},

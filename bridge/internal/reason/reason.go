@@ -30,12 +30,14 @@ const (
 	LeaveUpstream Leave = "upstream" // the RPC failed, and a later one may succeed
 	LeaveLagged   Leave = "lagged"   // the client was too slow for the log
 	LeaveIdle     Leave = "idle"     // the heartbeats of a long silence fill some clients' buffers
+	LeaveExpired  Leave = "expired"  // the client's credentials expire
+	LeaveAuth     Leave = "auth"     // credentials cannot be verified at the moment
 	LeaveRemoved  Leave = "removed"  // the route was removed, and the client must not reconnect
 )
 
 // Leaves returns all reasons to leave.
 func Leaves() []Leave {
-	return []Leave{LeaveUpstream, LeaveDrain, LeaveMaxAge, LeaveLagged, LeaveIdle, LeaveShed, LeaveReload, LeaveRemoved}
+	return []Leave{LeaveUpstream, LeaveDrain, LeaveMaxAge, LeaveLagged, LeaveIdle, LeaveShed, LeaveReload, LeaveExpired, LeaveAuth, LeaveRemoved}
 }
 
 // End is how a stream ends.

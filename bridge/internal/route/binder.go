@@ -23,6 +23,7 @@ type Binder struct {
 	// Fields that the route sets itself.
 	set     []constant
 	params  []source
+	claims  []source
 	headers []source
 	resume  *Resume
 
@@ -39,7 +40,7 @@ type Binder struct {
 	metadata []forwarded
 }
 
-// source is a path variable or a header, and the place that it sets.
+// source is a path variable, a claim or a header, and the place that it sets.
 type source struct {
 	name  string
 	place place
@@ -59,8 +60,8 @@ type Bound struct {
 }
 
 // Bind builds the request message. params are the Params of the Match, body is the complete body, empty
-// if there is none. Bind retains neither. Errors are *Error.
-func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte) (Bound, error) {
+// if there is none, and who is the client. Bind retains none of them. Errors are *Error.
+func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte, who Client) (Bound, error) {
 	m := dynamicpb.NewMessage(b.input)
 	given := &ledger{}
 
@@ -84,6 +85,10 @@ func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte) (B
 		return Bound{}, err
 	}
 
+	if err := b.bindClaims(m, who); err != nil {
+		return Bound{}, err
+	}
+
 	if err := b.bindParams(m, params); err != nil {
 		return Bound{}, err
 	}
@@ -97,7 +102,7 @@ func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte) (B
 		return Bound{}, badRequest("the request is no %s: %s", b.input.FullName(), protoText(err))
 	}
 
-	metadata, identity, err := b.bindMetadata(r.Header)
+	metadata, identity, err := b.bindMetadata(r.Header, who.Token)
 	if err != nil {
 		return Bound{}, err
 	}

@@ -53,7 +53,7 @@ func (q request) http() *http.Request {
 }
 
 func (q request) bind(b *Binder) (Bound, error) {
-	return b.Bind(q.http(), q.params, []byte(q.body))
+	return b.Bind(q.http(), q.params, []byte(q.body), Client{})
 }
 
 // The specs of the tests.

@@ -13,7 +13,7 @@ const maxEcho = 64
 // Error reports a request that cannot be served because of the client's mistake. Its texts are safe to
 // log and to send: the client's input in them is quoted, printable and cut.
 type Error struct {
-	// Status is the HTTP status: 400, 404, 405, 413, 414 or 415.
+	// Status is the HTTP status: 400, 403, 404, 405, 413, 414 or 415.
 	Status int
 	// Field is a field path or a header's name in the client's spelling. It is "" if the error is about
 	// the whole request.

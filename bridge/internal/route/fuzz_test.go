@@ -110,7 +110,7 @@ func FuzzQuery(f *testing.F) {
 		r.Header["X-User"] = []string{header}
 		r.Header["Authorization"] = []string{header}
 
-		bound, err := b.Bind(r, q.params, []byte(body))
+		bound, err := b.Bind(r, q.params, []byte(body), Client{})
 		if err != nil {
 			checkRefusal(t, err)
 			return
@@ -215,7 +215,7 @@ func BenchmarkBind(b *testing.B) {
 			b.ReportAllocs()
 
 			for b.Loop() {
-				if _, err := binder.Bind(r, params, body); err != nil {
+				if _, err := binder.Bind(r, params, body, Client{}); err != nil {
 					b.Fatal(err)
 				}
 			}

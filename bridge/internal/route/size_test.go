@@ -47,7 +47,7 @@ func TestHostHeader(t *testing.T) {
 
 	r := httptest.NewRequest(http.MethodGet, "http://shop.example/", nil)
 
-	bound, err := compile(t, Spec{Headers: map[string]string{"host": "topic"}}).Bind(r, nil, nil)
+	bound, err := compile(t, Spec{Headers: map[string]string{"host": "topic"}}).Bind(r, nil, nil, Client{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,8 @@ type Spec struct {
 	Set map[string]any
 	// Params are the field paths that the path template binds.
 	Params []string
+	// Claims has field paths by the path of a claim.
+	Claims map[string]string
 	// Headers has field paths by HTTP header. A missing header leaves its field unset; several lines of
 	// one header are the elements of a repeated field.
 	Headers map[string]string
@@ -95,6 +97,7 @@ func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver)
 	c.bindResume(spec.Resume)
 	c.bindSet(spec.Set)
 	c.bindParams(spec.Params)
+	c.bindClaims(spec.Claims)
 	c.bindHeaders(spec.Headers)
 	c.closeSiblings()
 	c.closeCursor(spec.Query, spec.Body)

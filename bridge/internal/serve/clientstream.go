@@ -26,6 +26,7 @@ type clientStream struct {
 	// the log.
 	last, sending []byte
 	record        *observe.Record // nil if the stream is neither logged nor traced
+	inURL         bool            // the client's credentials are in its URL, which an EventSource repeats unchanged
 }
 
 // Log returns the topic's log.
@@ -167,6 +168,11 @@ func (s *clientStream) Leave(dst []byte, why reason.Leave) []byte {
 		return sse.AppendEnd(dst, []byte(sse.FinalID("")), []byte("{}"))
 	case reason.LeaveMaxAge:
 		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: reason.LeaveMaxAge})
+	case reason.LeaveExpired:
+		if s.inURL {
+			return sse.AppendError(dst, []byte(sse.FinalID(string(s.last))), errExpired().Data(nil))
+		}
+		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: reason.LeaveExpired})
 	case reason.LeaveIdle:
 		return sse.AppendRetry(dst, soon(), sse.Retry{Reason: reason.LeaveIdle})
 	case reason.LeaveShed:

@@ -28,6 +28,7 @@ func policyOf(r *config.Route) delivery.Policy {
 func (x *exchange) deliver(client *delivery.Client, stream *clientStream) (answer, error) {
 	h, e := x.handler, x.endpoint
 	client.Policy = policyOf(&e.Route)
+	client.Policy.Expires = lifetime(x.who)
 	client.Gzip = setStreamHead(x.w.Header(), x.r, *e.Route.Compress)
 	if x.r.ProtoMajor == 1 {
 		// The write deadline of a stream must not affect the connection's next request, and a

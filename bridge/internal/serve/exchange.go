@@ -6,6 +6,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/admit"
+	"github.com/ssebridge/ssebridge/bridge/internal/auth"
 	"github.com/ssebridge/ssebridge/bridge/internal/observe"
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
@@ -21,6 +22,7 @@ type exchange struct {
 	r        *http.Request
 	params   map[string]string // of the path
 	id       sse.ID            // Last-Event-ID
+	who      *auth.Identity    // set by authenticate; nil is anonymous
 	permit   *admit.Permit
 	record   *observe.Record
 	streams  bool // a stream owns the permit
@@ -41,6 +43,9 @@ func (x *exchange) serve() (answer, error) {
 			x.permit.Release()
 		}
 	}()
+	if rest, err := authenticate(x); rest != nil || err != nil {
+		return rest, err
+	}
 	switch {
 	case x.r.Method == http.MethodHead:
 		return answered, x.head(int(limits.RequestBytes))
@@ -144,7 +149,7 @@ func (x *exchange) bind(b *site.Binding, body []byte) (route.Bound, error) {
 		}
 		defer release()
 	}
-	return b.Binder.Bind(r, x.params, body)
+	return b.Binder.Bind(r, x.params, body, clientOf(x.who))
 }
 
 // head answers HEAD with the headers of a GET, without an RPC. Errors that GET would find

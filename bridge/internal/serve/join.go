@@ -7,6 +7,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/admit"
+	"github.com/ssebridge/ssebridge/bridge/internal/auth"
 	"github.com/ssebridge/ssebridge/bridge/internal/site"
 	"github.com/ssebridge/ssebridge/bridge/internal/source"
 	"github.com/ssebridge/ssebridge/bridge/internal/sse"
@@ -14,12 +15,12 @@ import (
 )
 
 // joinOf returns the parameters by which a request joins a topic.
-func joinOf(e *site.Endpoint, permit *admit.Permit, sources *source.Sources, id sse.ID, c *call, request source.Request) topic.Join {
+func joinOf(e *site.Endpoint, permit *admit.Permit, sources *source.Sources, id sse.ID, c *call, request source.Request, who *auth.Identity) topic.Join {
 	epochs := sources.Epochs
 	place := placeOf(e, epochs, id)
 	place.TooOld = tooOld(e.Route.Resume, place.Cursor)
 	return topic.Join{
-		Key:       key(e, c),
+		Key:       key(e, c, who),
 		Owner:     &e.Owner,
 		Private:   !e.Route.Share,
 		Held:      e.Route.Join == config.JoinHeld,
@@ -32,6 +33,7 @@ func joinOf(e *site.Endpoint, permit *admit.Permit, sources *source.Sources, id 
 		Parse:     func(id string) topic.Place { return placeOf(e, epochs, sse.ParseID(e.Mode, id)) },
 		Admit:     func() error { return permit.MayOpen(request.Size()) },
 		Starts:    source.Starter(request.TraceOrigin),
+		Joins:     source.Renewer(request),
 		Open: func(after []byte, catchUp bool) (string, topic.Params) {
 			return sources.Open(e, request, after, catchUp)
 		},
@@ -60,12 +62,16 @@ func tooOld(resume *config.Resume, cursor []byte) bool {
 	return err == nil && time.Since(at) > time.Duration(resume.MaxAge)
 }
 
-// key is the sharing key: a digest of the endpoint and of every part of a request that the
-// backend can distinguish requests by.
-func key(e *site.Endpoint, c *call) string {
+// key is the sharing key: a digest of the endpoint, of every part of a request that the
+// backend can distinguish requests by, and of the client's identity.
+func key(e *site.Endpoint, c *call, who *auth.Identity) string {
 	digest := sha256.New()
 	digest.Write(fmt.Appendf(nil, "%d %d ", e.ID, len(c.Wire)))
 	digest.Write(c.Wire)
+	digest.Write(fmt.Appendf(nil, "%d ", len(c.Identity)))
 	digest.Write(c.Identity)
+	if who != nil {
+		digest.Write(who.Key[:])
+	}
 	return string(digest.Sum(nil))
 }

@@ -50,13 +50,13 @@ func (x *exchange) askToReconnect(retry sse.Retry) (answer, error) {
 	switch retry.Reason {
 	case reason.LeaveShed:
 		after = shedRetry()
-	case reason.LeaveUpstream:
+	case reason.LeaveUpstream, reason.LeaveAuth:
 		after = upstreamRetryAfter(x.endpoint)
 	case reason.LeaveDrain:
 		after = x.handler.whileDraining(x.r)
 	case reason.LeaveMaxAge:
 		after = reconnect()
-	case reason.LeaveReload, reason.LeaveLagged, reason.LeaveIdle, reason.LeaveRemoved: // soon
+	case reason.LeaveReload, reason.LeaveLagged, reason.LeaveIdle, reason.LeaveRemoved, reason.LeaveExpired: // soon
 	}
 	if wantsStatus(x.r) {
 		if retry.Reason == reason.LeaveShed || retry.Reason == reason.LeaveDrain {

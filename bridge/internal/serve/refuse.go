@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/auth"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
 	"github.com/ssebridge/ssebridge/bridge/internal/route"
 	"github.com/ssebridge/ssebridge/internal/printable"
@@ -17,6 +18,7 @@ import (
 // how much of an error the client sees.
 func (x *exchange) refuse(err error) {
 	var bad *route.Error
+	var refusal *auth.RefusedError
 	switch {
 	case errors.As(err, &bad):
 		if len(bad.Allow) > 0 {
@@ -25,6 +27,8 @@ func (x *exchange) refuse(err error) {
 		f := failure.BadRequest(bad)
 		x.record.RefusedByRequest(f.Code, x.endpoint.OwnName(bad.Field))
 		writeJSON(x.w, bad.Status, f.Body())
+	case errors.As(err, &refusal):
+		refuseCredentials(x, refusal)
 	case x.r.Context().Err() != nil:
 		// The client has closed the connection, or a middleware's timeout has passed. An error
 		// status after a timeout would stop an EventSource forever. (The deadline of the body

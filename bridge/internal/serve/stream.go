@@ -34,12 +34,15 @@ func (x *exchange) stream(c *call) (answer, error) {
 		return nil, err // no RPC for a client that has gone
 	}
 	request := source.Request{Wire: c.Wire, Metadata: c.Metadata, TraceOrigin: x.record.Kept().TraceOrigin()}
+	if x.who != nil {
+		request.Expires = x.who.Expires
+	}
 	if x.endpoint.Route.Resume != nil { // the client may later move to another topic, which opens an RPC with this request
 		if err := x.permit.Keep(request.Size()); err != nil {
 			return x.shed(err)
 		}
 	}
-	sub, err := x.handler.Topics.Join(joinOf(x.endpoint, x.permit, x.handler.Sources, x.id, c, request))
+	sub, err := x.handler.Topics.Join(joinOf(x.endpoint, x.permit, x.handler.Sources, x.id, c, request, x.who))
 	switch limit := limitOf(err); {
 	case limit != "":
 		return x.shed(admit.Full(limit))
@@ -65,7 +68,7 @@ func (x *exchange) stream(c *call) (answer, error) {
 func (x *exchange) follow(sub *topic.Subscription) (answer, error) {
 	counts, record := x.endpoint.Counts, x.record.Kept()
 	counts.Joined(sub)
-	stream := &clientStream{handler: x.handler, endpoint: x.endpoint, sub: sub, record: record}
+	stream := &clientStream{handler: x.handler, endpoint: x.endpoint, sub: sub, record: record, inURL: x.who != nil && x.who.Place.Query != ""}
 	if record != nil {
 		record.StreamBegins(observe.StartOf(sub), x.id.Text, source.RPCsOf(sub))
 	}

@@ -23,6 +23,7 @@ type compiler struct {
 	route        config.Route // with defaults
 	written      config.Route // without defaults
 	messageBytes int          // limits.message_bytes
+	tokenNames   []string     // query parameters that carry credentials
 	logger       *slog.Logger
 }
 
@@ -60,8 +61,9 @@ func (c compiler) spec() route.Spec {
 		Params:   template.Params(),
 		Query:    route.Fields{All: request.Query.All, Paths: request.Query.Paths},
 		Set:      request.Set,
+		Claims:   request.Claims,
 		Headers:  request.Headers,
-		Reserved: sse.IDQueryNames(),
+		Reserved: append(sse.IDQueryNames(), c.tokenNames...),
 		Ignored:  request.Ignore,
 		Resume:   c.resumeSpec(),
 	}

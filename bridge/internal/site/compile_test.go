@@ -11,7 +11,7 @@ import (
 func TestKeysThatOnlyStreamsHave(t *testing.T) {
 	id, linger, every, compress := "seq", config.Duration(1), config.Duration(1), true
 	route := config.Route{
-		Path: "/a", Methods: []string{"GET"}, Safe: true, RPC: "a.B/C", Upstream: "app", Auth: "none", Timeout: 1,
+		Path: "/a", Methods: []string{"GET"}, Safe: true, RPC: "a.B/C", Upstream: "app", Auth: config.RouteAuth{Mode: config.AuthNone}, Timeout: 1,
 		Request: config.Request{Query: config.Fields{All: true}},
 		Event: config.Event{
 			ID: &id, Cursor: "unique", Name: config.EventName{Constant: "a"}, Data: config.EventData{Field: "a"},

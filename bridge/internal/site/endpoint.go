@@ -13,6 +13,7 @@ import (
 
 	"github.com/ssebridge/ssebridge/bridge/config"
 	"github.com/ssebridge/ssebridge/bridge/internal/admit"
+	"github.com/ssebridge/ssebridge/bridge/internal/auth"
 	"github.com/ssebridge/ssebridge/bridge/internal/cors"
 	"github.com/ssebridge/ssebridge/bridge/internal/delivery"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
@@ -55,6 +56,7 @@ type Endpoint struct {
 	MessageBytes int
 
 	CORS     *cors.Policy // nil: none
+	Guard    *auth.Guard  // nil: it admits everybody
 	Failures *failure.Reporter
 	Counts   *observe.RouteCounts // of all endpoints with its path
 	Presence *admit.Presence      // counts its requests and streams
@@ -66,6 +68,8 @@ type Endpoint struct {
 
 	logger *slog.Logger
 	born   time.Time // of the bridge
+
+	credentials *credentials // that Guard asks for; nil if it asks for none
 
 	bound    atomic.Pointer[Binding] // the newest; nil until a schema is known
 	hasBound chan struct{}           // closed with the first binding
@@ -108,6 +112,9 @@ func (b *Sites) newEndpoint(s *Site, cfg, written config.Route) *Endpoint {
 		hasBound:     make(chan struct{}),
 	}
 	e.written.Store(&written)
+	if e.Guard = s.credentials.guard(cfg.Auth); e.Guard != nil {
+		e.credentials = s.credentials
+	}
 	e.Failures = &failure.Reporter{Incidents: b.params.Incidents, Route: cfg.Path, Types: e.types, MaxBytes: e.MessageBytes}
 	switch {
 	case cfg.Event.ID == nil:
@@ -176,7 +183,11 @@ func (e *Endpoint) Bind(schema *upstream.Schema) error {
 
 // compiler returns the compiler of the route.
 func (e *Endpoint) compiler() compiler {
-	return compiler{route: e.Route, written: *e.written.Load(), messageBytes: e.MessageBytes, logger: e.logger}
+	c := compiler{route: e.Route, written: *e.written.Load(), messageBytes: e.MessageBytes, logger: e.logger}
+	if e.credentials != nil {
+		c.tokenNames = e.credentials.queryNames()
+	}
+	return c
 }
 
 // OwnRPC reports whether a client without an id begins with an RPC of its own.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/ssebridge/ssebridge/bridge/config"
+	"github.com/ssebridge/ssebridge/bridge/internal/auth"
 	"github.com/ssebridge/ssebridge/bridge/internal/configerr"
 	"github.com/ssebridge/ssebridge/bridge/internal/cors"
 	"github.com/ssebridge/ssebridge/bridge/internal/failure"
@@ -33,6 +34,8 @@ type Params struct {
 	// Conns and Descriptors are those of bridge.Options, by the upstream's name.
 	Conns       map[string]grpc.ClientConnInterface
 	Descriptors map[string]*protoregistry.Files
+	// Authenticate is that of bridge.Options; nil: none.
+	Authenticate auth.Own
 }
 
 // Sites makes the sites of a bridge, and has the current one, by which requests are served.
@@ -60,6 +63,8 @@ type Site struct {
 	Endpoints []*Endpoint  // by the route's index
 	Backends  map[string]*Backend
 	Counts    map[string]*observe.RouteCounts // by path
+
+	credentials *credentials
 }
 
 // Make returns a site whose routes are not bound to schemas yet. It shares unchanged backends
@@ -72,10 +77,10 @@ func (b *Sites) Make(cfg config.Config, old *Site) (*Site, error) {
 		return nil, configerr.Add(err, tableErr)
 	}
 	s := &Site{
-		Config: full, Written: cfg.Limits, Hash: fingerprint(full), Table: table,
+		Config: full, Written: cfg.Limits, Hash: fingerprint(full), Table: table, credentials: b.credentialsOf(full.Auth, old),
 		Backends: make(map[string]*Backend, len(full.Upstreams)), Counts: make(map[string]*observe.RouteCounts, len(full.Routes)),
 	}
-	if err := configerr.Join(tableErr, b.addBackends(s, old)); err != nil {
+	if err := configerr.Join(tableErr, b.checkAuth(full), b.addBackends(s, old)); err != nil {
 		return nil, b.Discard(s, err)
 	}
 	policies := policies{}
@@ -92,6 +97,7 @@ func (b *Sites) Make(cfg config.Config, old *Site) (*Site, error) {
 // Ask asks the backend of an upstream's configuration for its schema.
 func (b *Sites) Ask(ctx context.Context, name string, cfg config.Upstream) (*upstream.Schema, error) {
 	s := &Site{Config: config.Config{Upstreams: map[string]config.Upstream{name: cfg}}.WithDefaults(), Backends: map[string]*Backend{}}
+	s.credentials = b.credentialsOf(s.Config.Auth, nil)
 	if err := b.addBackends(s, nil); err != nil {
 		return nil, err
 	}
@@ -115,6 +121,7 @@ func (b *Sites) Open(s *Site) {
 	for _, up := range s.Backends {
 		up.CatchUps.SetLimit(s.Config.Limits.Catchups)
 	}
+	s.credentials.tokens.Start()
 	b.current.Store(s)
 	for _, up := range s.Backends {
 		if up.stop != nil {
@@ -146,6 +153,17 @@ func (s *Site) Release() error {
 	for _, up := range s.Backends {
 		all = append(all, up.release())
 	}
+	s.credentials.release()
+	return errors.Join(all...)
+}
+
+// Close ends what the last site of a bridge uses, and returns when its goroutines have ended.
+func (s *Site) Close() error {
+	all := make([]error, 0, len(s.Backends))
+	for _, up := range s.Backends {
+		all = append(all, up.Close())
+	}
+	s.credentials.tokens.Close()
 	return errors.Join(all...)
 }
 
@@ -181,7 +199,7 @@ func (e *Endpoint) equalIn(others []*Endpoint) *Endpoint {
 		return nil
 	}
 	for _, other := range others {
-		if e.Backend == other.Backend && e.MessageBytes == other.MessageBytes && reflect.DeepEqual(e.Route, other.Route) {
+		if e.Backend == other.Backend && e.credentials == other.credentials && e.MessageBytes == other.MessageBytes && reflect.DeepEqual(e.Route, other.Route) {
 			return other
 		}
 	}

@@ -67,6 +67,17 @@ func timestampNotAfter(cursor, other []byte) bool {
 	return errA == nil && errB == nil && !a.After(b)
 }
 
+// judgeFor returns how a source's topic reacts to an RPC's error. Credentials that the backend does not
+// accept any more are a transient failure while a client has newer ones.
+func judgeFor(s *source, err error) topic.Verdict {
+	if failure.StatusOf(err).Code() == codes.Unauthenticated {
+		if _, _, newer := s.renewed.after(s.expires); newer {
+			return topic.Hold
+		}
+	}
+	return judge(s.endpoint.Route.Reconnect.Codes, err)
+}
+
 // judge returns how a topic reacts to an RPC's error.
 func judge(reconnect []string, err error) topic.Verdict {
 	if errors.Is(err, upstream.ErrMoved) || errors.Is(err, upstream.ErrIdle) {

@@ -34,6 +34,7 @@ type Request struct {
 	Wire        []byte
 	Metadata    metadata.MD
 	TraceOrigin *observe.TraceOrigin // nil if the request is not traced
+	Expires     time.Time            // when the credentials in it expire; zero: it has none, or they never do
 }
 
 // Size returns the approximate memory of the request.
@@ -59,6 +60,7 @@ func (s *Sources) Open(e *site.Endpoint, request Request, after []byte, catchUp 
 		caughtUp:   after != nil,
 		catchUp:    catchUp,
 		call:       upstream.Call{Method: e.Route.RPC, Request: request.Wire, Metadata: request.Metadata},
+		expires:    request.Expires,
 		ids: sse.NewNumbering(sse.NumberingParams{
 			Mode: e.Mode, Epoch: epoch, Repeats: e.Route.Event.Cursor == config.CursorRepeats, Own: e.OwnRPC(), After: after,
 		}),
@@ -68,7 +70,7 @@ func (s *Sources) Open(e *site.Endpoint, request Request, after []byte, catchUp 
 	return epoch, topic.Params{
 		Source:   src,
 		Renderer: src,
-		Judge:    func(err error) topic.Verdict { return judge(e.Route.Reconnect.Codes, err) },
+		Judge:    func(err error) topic.Verdict { return judgeFor(src, err) },
 		Silent:   func(err error) bool { return errors.Is(err, upstream.ErrSilent) },
 		Cursors:  cursors(e),
 		Slots:    e.Backend.CatchUps,
@@ -99,6 +101,20 @@ func RPCsOf(sub *topic.Subscription) *observe.RPCs {
 		return &src.rpcs
 	}
 	return nil
+}
+
+// Renewer returns a function by which the RPCs of a topic that a client joins are opened with the client's
+// credentials, if they expire later than those that the topic has; nil if they never expire. Until then
+// the topic has the RPC that it has: the backend tells the clients of a topic not apart.
+func Renewer(request Request) func(topic.Source) {
+	if request.Expires.IsZero() {
+		return nil
+	}
+	return func(joined topic.Source) {
+		if src, ok := joined.(*source); ok {
+			src.renewed.offer(request)
+		}
+	}
 }
 
 // Starter returns a function that sets the request for which a topic opens its next RPCs, nil

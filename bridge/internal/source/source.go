@@ -40,6 +40,8 @@ type source struct {
 	sources    *Sources
 	endpoint   *site.Endpoint
 	call       upstream.Call
+	expires    time.Time // when the credentials in call expire; zero: never
+	renewed    renewal
 	ids        *sse.Numbering
 	opened     bool             // an RPC was opened, successfully or not
 	accepted   bool             // the backend has accepted an RPC
@@ -95,6 +97,9 @@ func (s *source) Open(ctx context.Context, cursor []byte) (topic.Stream, error) 
 	b, err := s.endpoint.Await(ctx, nil)
 	if err != nil {
 		return nil, err
+	}
+	if metadata, expires, newer := s.renewed.after(s.expires); newer {
+		s.call.Metadata, s.expires = metadata, expires
 	}
 	call := s.call
 	call.Impatient = *s.endpoint.Route.Reconnect.Attempts > 0

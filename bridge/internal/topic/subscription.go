@@ -48,6 +48,10 @@ type Join struct {
 	// be opened or reopened because the client comes. It may be nil.
 	Starts func(Source)
 
+	// Joins is called, under the registry's lock, with the source of the topic that the client joins,
+	// before that opens an RPC because of it. It may be nil.
+	Joins func(Source)
+
 	lost *Topic // the topic whose log has lost the place
 }
 
@@ -190,6 +194,9 @@ func (s *Subscription) attach(t *Topic) {
 	t.wakePump()
 	// Only after the client is placed: a client that starts after the newest frame must not start
 	// after the RPC's first message.
+	if s.join.Joins != nil {
+		s.join.Joins(t.params.Source)
+	}
 	if s.join.Starts != nil && t.Status().Phase == Opening && !t.member.runs() {
 		s.join.Starts(t.params.Source)
 	}
