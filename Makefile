@@ -109,6 +109,7 @@ lint: $(GOLANGCI) $(BUF) portable ## Run golangci-lint, gofmt, go mod tidy, buf 
 	go mod tidy -diff
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	scripts/words.sh
+	scripts/blanks.sh
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto
 

@@ -42,7 +42,6 @@ func corsSite(t *testing.T) (byTransport map[string]*corsClient, b *bridge.Bridg
 		t.Cleanup(c.transport.CloseIdleConnections)
 		byTransport[name] = c
 	}
-
 	return byTransport, g.Bridge
 }
 
@@ -68,7 +67,6 @@ func (c *corsClient) ask(t *testing.T, method, path string, headers ...string) r
 	if err := response.Body.Close(); err != nil {
 		t.Error(err)
 	}
-
 	return reply{Status: response.StatusCode, Header: response.Header}
 }
 
@@ -80,7 +78,6 @@ func allowed(answer reply) (names []string) {
 		}
 	}
 	slices.Sort(names)
-
 	return names
 }
 

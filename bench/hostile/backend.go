@@ -42,7 +42,6 @@ func runBackend(args []string) error {
 	server := grpc.NewServer(grpc.MaxConcurrentStreams(10_000), grpc.ForceServerCodecV2(newCodec()))
 	testv1.RegisterFeedServiceServer(server, backend{text: strings.Repeat("x", largeText)})
 	reflection.Register(server)
-
 	return server.Serve(listener)
 }
 
@@ -57,7 +56,6 @@ func (b backend) Watch(request *testv1.WatchRequest, stream grpc.ServerStreaming
 	}
 	if strings.HasPrefix(request.GetTopic(), "silent") {
 		<-stream.Context().Done()
-
 		return status.FromContextError(stream.Context().Err()).Err()
 	}
 	text := ""
@@ -75,7 +73,6 @@ func (b backend) Watch(request *testv1.WatchRequest, stream grpc.ServerStreaming
 		case <-timer.C:
 		case <-stream.Context().Done():
 			timer.Stop()
-
 			return status.FromContextError(stream.Context().Err()).Err()
 		}
 		if err := stream.Send(&testv1.FeedEvent{Seq: seq, Cursor: text}); err != nil {
@@ -90,7 +87,6 @@ func (b backend) Get(_ context.Context, request *testv1.GetRequest) (*testv1.Get
 	if strings.HasPrefix(name, "large") {
 		name = b.text
 	}
-
 	return &testv1.GetResponse{Name: name}, nil
 }
 

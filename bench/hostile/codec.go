@@ -58,6 +58,5 @@ func (c *codec) Marshal(v any) (mem.BufferSlice, error) {
 		}
 		c.large[seq] = wire
 	}
-
 	return mem.BufferSlice{mem.SliceBuffer(wire)}, nil
 }

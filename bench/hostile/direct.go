@@ -38,6 +38,5 @@ func (h *honest) listenDirectly(ctx context.Context, backend string, number int)
 		}
 		pause(ctx, 100*time.Millisecond)
 	}
-
 	return nil
 }

@@ -58,7 +58,6 @@ func (h *honest) ready(ctx context.Context, clients int) error {
 			return ctx.Err()
 		}
 	}
-
 	return errors.New("the honest clients do not get their events")
 }
 
@@ -113,7 +112,6 @@ func (h *honest) follow(ctx context.Context, number int, transport *http.Transpo
 	if response.StatusCode != http.StatusOK {
 		h.refused.Add(1)
 		note(response.Status)
-
 		return
 	}
 	opened, events := time.Now(), ssetest.NewReader(response.Body, ssetest.Mode{IDs: true})

@@ -23,6 +23,5 @@ func hungUp(conn net.Conn) bool {
 		const established = 1
 		gone = err != nil || info.State != established
 	})
-
 	return err != nil || gone
 }

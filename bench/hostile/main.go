@@ -68,7 +68,6 @@ func byFlags(ctx context.Context) (err error) {
 			return err
 		}
 	}
-
 	return run(ctx, set)
 }
 
@@ -88,6 +87,5 @@ func chosen(names string) ([]string, error) {
 			return nil, fmt.Errorf("there is no kind %q; there are %s", name, strings.Join(known, ", "))
 		}
 	}
-
 	return kinds, nil
 }

@@ -47,7 +47,6 @@ func ParseAddress(text string) (Address, error) {
 	if err != nil || badPort != nil || strings.ContainsAny(host, " /") || !isPrintable(host) {
 		return Address{}, errHostPort
 	}
-
 	return Address{Network: "tcp", Address: text}, nil
 }
 
@@ -69,7 +68,6 @@ func parseSocket(rest string) (Address, error) {
 		}
 		a.Mode = fs.FileMode(mode)
 	}
-
 	return a, nil
 }
 
@@ -86,7 +84,6 @@ func sameListener(a, b Address) bool {
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
 		return false
 	}
-
 	return hostA == hostB || isWildcard(hostA) || isWildcard(hostB)
 }
 

@@ -289,7 +289,6 @@ func TestGoodResume(t *testing.T) {
 		file, err := Parse("app.yaml", []byte(good), nil)
 		if err != nil {
 			t.Error(err)
-
 			continue
 		}
 		if err := file.Config.WithDefaults().Validate(); err != nil {

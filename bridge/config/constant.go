@@ -31,7 +31,6 @@ func normalValue(v reflect.Value, depth int) (any, bool) {
 			}
 			list[i] = item
 		}
-
 		return list, true
 	case v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String:
 		mapping := make(map[string]any, v.Len())
@@ -42,7 +41,6 @@ func normalValue(v reflect.Value, depth int) (any, bool) {
 			}
 			mapping[key.String()] = item
 		}
-
 		return mapping, true
 	case v.Kind() == reflect.String:
 		return v.String(), true

@@ -39,7 +39,6 @@ func (d *decoder) decodeConfig(root *node, c *Config) {
 			d.fail(root.at, "", "a configuration is a mapping of keys, such as upstreams: and routes:")
 		}
 		d.failed[""] = true
-
 		return
 	}
 	d.decode(root, reflect.ValueOf(c).Elem(), place{})
@@ -66,7 +65,6 @@ func (d *decoder) decode(n *node, v reflect.Value, at place) {
 			fix = "what belongs to it is indented below it"
 		}
 		d.fail(d.shown(n, at), at.path, "must not be null; "+fix)
-
 		return
 	default:
 	}
@@ -129,7 +127,6 @@ func (d *decoder) decodeMap(n *node, v reflect.Value, at place) {
 	for e, here := range d.entries(n, at, place.mapKey) {
 		if strings.Contains(e.key, "${") {
 			d.fail(e.keyAt, here.path, "variables are expanded in values, not in keys; write the key out")
-
 			continue
 		}
 		elem := reflect.New(v.Type().Elem()).Elem()
@@ -166,7 +163,6 @@ func (d *decoder) entries(n *node, at place, below func(place, string) place) fu
 			here := below(at, e.key)
 			if line, again := first[e.key]; again {
 				d.fail(e.keyAt, here.path, "duplicate key "+quoted(e.key)+"; it is on line "+strconv.Itoa(line)+" already")
-
 				continue
 			}
 			first[e.key] = e.keyAt.line
@@ -194,7 +190,6 @@ func yamlFields(t reflect.Type) map[string]int {
 			fields[key] = i
 		}
 	}
-
 	return fields
 }
 
@@ -203,7 +198,6 @@ func keysOf(fields map[string]int) []string {
 	for name := range fields {
 		names = append(names, name)
 	}
-
 	return names
 }
 
@@ -213,6 +207,5 @@ func quoted(key string) string {
 	if runes := []rune(key); len(runes) > shown {
 		key = string(runes[:shown]) + "…"
 	}
-
 	return strconv.Quote(key)
 }

@@ -69,7 +69,6 @@ func (c Config) WithDefaults() Config {
 		}
 	}
 	c.Routes = routes
-
 	return c
 }
 
@@ -78,7 +77,6 @@ func (c *CORS) withDefaults() *CORS {
 	if c.Off() {
 		return &CORS{}
 	}
-
 	return &CORS{
 		Origins: slices.Clone(c.Origins), Credentials: c.Credentials, Headers: slices.Clone(c.Headers), Expose: slices.Clone(c.Expose),
 		MaxAge: ptrOr(c.MaxAge, seconds(600)),
@@ -106,7 +104,6 @@ func (a Auth) withDefaults() Auth {
 		i.Key = slices.Clone(i.Key)
 		issuers[n] = i
 	}
-
 	return Auth{JWT: issuers}
 }
 
@@ -116,7 +113,6 @@ func (a RouteAuth) withDefaults() RouteAuth {
 	for i := range a.Allow {
 		a.Allow[i].In = slices.Clone(a.Allow[i].In)
 	}
-
 	return a
 }
 
@@ -145,7 +141,6 @@ func (r *Reconnect) over(base Reconnect) Reconnect {
 	whole.Initial = or(r.Initial, whole.Initial)
 	whole.Max = or(r.Max, whole.Max)
 	whole.Attempts = ptrOr(r.Attempts, *whole.Attempts)
-
 	return whole
 }
 
@@ -171,7 +166,6 @@ func (u Upstream) withDefaults(only bool) Upstream {
 	}
 	u.Keepalive = or(u.Keepalive, seconds(30))
 	u.Reconnect = new(u.Reconnect.over(defaultReconnect()))
-
 	return u
 }
 
@@ -209,7 +203,6 @@ func (r Route) withDefaults(reconnect Reconnect) Route {
 		r.Trailers[i] = strings.ToLower(name)
 	}
 	r.Timeout = or(r.Timeout, seconds(30))
-
 	return r
 }
 
@@ -229,7 +222,6 @@ func (r Request) withDefaults(post bool) Request {
 		r.Metadata[i].Name = strings.ToLower(r.Metadata[i].Name)
 		r.Metadata[i].Key = ptrOr(r.Metadata[i].Key, true)
 	}
-
 	return r
 }
 
@@ -245,7 +237,6 @@ func (r *Resume) withDefaults() *Resume {
 		r.Expired.Codes = []string{"OUT_OF_RANGE", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
 	}
 	r.Expired.Codes = slices.Clone(r.Expired.Codes)
-
 	return r
 }
 
@@ -255,7 +246,6 @@ func cloneSet(set map[string]any) map[string]any {
 	for key, value := range set {
 		set[key], _ = normalConstant(value)
 	}
-
 	return set
 }
 
@@ -268,7 +258,6 @@ func lowerNames(metadata map[string]string) map[string]string {
 	for name, value := range metadata {
 		lower[strings.ToLower(name)] = value
 	}
-
 	return lower
 }
 
@@ -278,7 +267,6 @@ func or[T comparable](value, fallback T) T {
 	if value == zero {
 		return fallback
 	}
-
 	return value
 }
 

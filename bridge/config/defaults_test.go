@@ -94,7 +94,6 @@ func shownDefault(path string, v reflect.Value) string {
 	if v.IsZero() && (v.Kind() == reflect.String || v.Kind() == reflect.Map || v.Kind() == reflect.Struct) || v.Kind() == reflect.Slice {
 		return "none"
 	}
-
 	return fmt.Sprint(v.Interface())
 }
 
@@ -132,7 +131,6 @@ func valueAt(v reflect.Value, path string) (reflect.Value, bool) {
 			return v, false
 		}
 	}
-
 	return v, true
 }
 
@@ -290,7 +288,6 @@ func TestDefaultsShareNothing(t *testing.T) {
 		app.TLS = &TLS{CA: "ca"}
 		app.Schema.Proto = &ProtoSources{ImportPaths: []string{"p"}, Files: []string{"f"}}
 		file.Config.Upstreams["app"] = app
-
 		return file.Config
 	}
 	c, untouched := load(), load()

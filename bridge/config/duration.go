@@ -18,7 +18,6 @@ func ParseDuration(text string) (Duration, error) {
 	if err != nil {
 		return 0, errDuration // time's own message quotes the text, which may be a secret
 	}
-
 	return Duration(d), nil
 }
 

@@ -78,6 +78,5 @@ func isVariable(name string) bool {
 			return false
 		}
 	}
-
 	return name != "" && (name[0] < '0' || name[0] > '9')
 }

@@ -53,7 +53,6 @@ func (e *Error) Error() string {
 		b.WriteByte('\n')
 		b.WriteString(e.Snippet)
 	}
-
 	return b.String()
 }
 
@@ -69,7 +68,6 @@ func (e Errors) Error() string {
 	for i, err := range e {
 		texts[i] = err.Error()
 	}
-
 	return strings.Join(texts, "\n")
 }
 
@@ -79,7 +77,6 @@ func (e Errors) Unwrap() []error {
 	for i, err := range e {
 		errs[i] = err
 	}
-
 	return errs
 }
 

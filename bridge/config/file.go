@@ -32,7 +32,6 @@ func Load(path string, checks ...func(Config) error) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-
 	return Parse(path, data, os.LookupEnv, checks...)
 }
 
@@ -58,7 +57,6 @@ func Parse(name string, data []byte, lookup func(string) (string, bool), checks 
 		return nil, inOrder(errs)
 	}
 	file.Config.resolveFiles(filepath.Dir(name))
-
 	return file, nil
 }
 
@@ -101,7 +99,6 @@ func (f *File) decode(root *node, lookup lookupFunc, checks []func(Config) error
 			add(found, known)
 		}
 	}
-
 	return errs
 }
 
@@ -112,7 +109,6 @@ func (d *decoder) isConsequence(path string) bool {
 			return true
 		}
 	}
-
 	return false
 }
 
@@ -133,7 +129,6 @@ func (f *File) Locate(err error) error {
 			_ = f.Locate(one)
 		}
 	}
-
 	return err
 }
 
@@ -165,7 +160,6 @@ func inOrder(errs Errors) Errors {
 		name := errs[0].File
 		errs = append(errs[:maxErrors], &Error{File: name, Message: fmt.Sprintf("and %d more errors", more)})
 	}
-
 	return errs
 }
 

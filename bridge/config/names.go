@@ -9,7 +9,6 @@ func isIdentifier(s string) bool {
 			return false
 		}
 	}
-
 	return s != "" && (s[0] < '0' || s[0] > '9')
 }
 
@@ -20,7 +19,6 @@ func isDotted(s string) bool {
 			return false
 		}
 	}
-
 	return true
 }
 
@@ -36,7 +34,6 @@ func isFieldPath(s string) bool {
 			return false
 		}
 	}
-
 	return isPrintable(rest)
 }
 
@@ -53,7 +50,6 @@ func isPrintableASCII(s string) bool {
 			return false
 		}
 	}
-
 	return strings.TrimSpace(s) == s
 }
 
@@ -64,7 +60,6 @@ func isHeaderName(s string) bool {
 			return false
 		}
 	}
-
 	return s != ""
 }
 
@@ -90,7 +85,6 @@ func badMetadataName(name string) string {
 		"keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "trailer":
 		return "cannot be sent as metadata: it belongs to the connection; remove it"
 	}
-
 	return ""
 }
 
@@ -104,7 +98,6 @@ func jsonPath(path string) string {
 		switch {
 		case c == '_':
 			upper = true
-
 			continue
 		case upper && c >= 'a' && c <= 'z':
 			c -= 'a' - 'A'
@@ -112,7 +105,6 @@ func jsonPath(path string) string {
 		upper = false
 		b.WriteByte(c)
 	}
-
 	return b.String()
 }
 

@@ -20,6 +20,5 @@ func didYouMean(word string, known []string) string {
 	if len(sorted) > listed {
 		sorted = append(sorted[:listed], "…")
 	}
-
 	return "; known here: " + strings.Join(sorted, ", ")
 }

@@ -128,7 +128,6 @@ func (t *tree) list(n *ast.SequenceNode, at position) *node {
 	for _, value := range n.Values {
 		list.items = append(list.items, t.node(value))
 	}
-
 	return list
 }
 
@@ -143,7 +142,6 @@ func (t *tree) mapping(values []*ast.MappingValueNode, at position) *node {
 			mapping.entries = append(mapping.entries, entry{key: key.text, keyAt: keyAt, value: t.node(value.Value)})
 		}
 	}
-
 	return mapping
 }
 

@@ -50,6 +50,5 @@ func readSeed(f *testing.F, name string) []byte {
 	if err != nil {
 		f.Fatal(err)
 	}
-
 	return []byte(file.src.text)
 }

@@ -48,7 +48,6 @@ func isPlainKey(key string) bool {
 			return false
 		}
 	}
-
 	return key != ""
 }
 
@@ -72,7 +71,6 @@ func parentPath(path string) string {
 			i = end + next
 		}
 	}
-
 	return path[:max(strings.LastIndexAny(path, ".["), 0)]
 }
 

@@ -21,7 +21,6 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 			return netip.Prefix{}, errPrefix
 		}
 		addr = addr.Unmap()
-
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	prefix, err := netip.ParsePrefix(text)
@@ -35,7 +34,6 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	if prefix != prefix.Masked() {
 		return netip.Prefix{}, errors.New("must be the network's own address: the bits behind its length are not zero")
 	}
-
 	return prefix, nil
 }
 

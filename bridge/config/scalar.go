@@ -19,7 +19,6 @@ func (d *decoder) expanded(n *node, at place) (text string, fromEnv, ok bool) {
 		d.fail(d.shown(n, at), at.path, err.Error())
 		return "", false, false
 	}
-
 	return text, fromEnv, true
 }
 
@@ -35,7 +34,6 @@ func (d *decoder) text(n *node, at place) string {
 	default:
 		d.fail(d.shown(n, at), at.path, "must be a string, not "+n.kind.String())
 	}
-
 	return ""
 }
 
@@ -55,10 +53,8 @@ func insteadOf(n *node, at place) string {
 		if code, err := strconv.Atoi(n.text); err == nil && code > 0 && code <= len(names) {
 			return "must be the name of a gRPC code: " + names[code-1] // 0 is OK
 		}
-
 		return "must be the name of a gRPC code, such as UNAVAILABLE"
 	}
-
 	return "must be a string, not " + n.kind.String() + "; write it in quotes"
 }
 
@@ -74,7 +70,6 @@ func (d *decoder) word(n *node, at place, want string) (string, bool) {
 			d.fail(d.shown(n, at), at.path, "must be "+want+", without quotes")
 			return "", false
 		}
-
 		return text, ok
 	default:
 		d.fail(d.shown(n, at), at.path, "must be "+want+", not "+n.kind.String())
@@ -95,7 +90,6 @@ func (d *decoder) boolean(n *node, at place) bool {
 		}
 		d.fail(d.shown(n, at), at.path, message)
 	}
-
 	return false
 }
 
@@ -111,7 +105,6 @@ func (d *decoder) number(n *node, at place, bits int) int64 {
 		d.fail(d.shown(n, at), at.path, "must be "+want+" in decimal digits")
 		return 0
 	}
-
 	return number
 }
 
@@ -192,7 +185,6 @@ func (d *decoder) constant(n *node, at place) any {
 			d.values[here.path] = item.at
 			list[i] = d.constant(item, here)
 		}
-
 		return list
 	case kindMap:
 		var mapping map[string]any
@@ -200,7 +192,6 @@ func (d *decoder) constant(n *node, at place) any {
 		return mapping
 	default: // null
 	}
-
 	return nil
 }
 
@@ -219,6 +210,5 @@ func (d *decoder) float(n *node, at place) any {
 		d.fail(d.shown(n, at), at.path, "must be a number that 64 bits hold")
 		return nil
 	}
-
 	return f
 }

@@ -26,7 +26,6 @@ func JSONSchema() ([]byte, error) {
 	if err := json.Unmarshal(descriptions, &docs); err != nil {
 		return nil, fmt.Errorf("the descriptions of the configuration: %w", err)
 	}
-
 	return jsonSchema(docs)
 }
 
@@ -47,7 +46,6 @@ func jsonSchema(docs map[string]string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the configuration's JSON Schema: %w", err)
 	}
-
 	return append(text, '\n'), nil
 }
 
@@ -69,7 +67,6 @@ func scalarDefs() map[string]*jsonschema.Schema {
 	or := func(s *jsonschema.Schema) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, ref("variable")}}
 	}
-
 	return map[string]*jsonschema.Schema{
 		"variable": {Type: typeString, Pattern: `\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}`},
 		"boolean":  or(&jsonschema.Schema{Type: "boolean"}),
@@ -113,7 +110,6 @@ func (g schemaGenerator) object(v reflect.Value, at place) *jsonschema.Schema {
 		s.Properties[key] = property
 		s.PropertyOrder = append(s.PropertyOrder, key)
 	}
-
 	return s
 }
 
@@ -230,7 +226,6 @@ func stringOf(at place) *jsonschema.Schema {
 	for i, value := range allowed {
 		values[i] = value
 	}
-
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: values}, ref("variable")}}
 }
 
@@ -257,7 +252,6 @@ func defaultOf(v reflect.Value) json.RawMessage {
 	if err != nil {
 		return nil
 	}
-
 	return text
 }
 

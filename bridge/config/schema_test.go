@@ -86,7 +86,6 @@ func fieldComments(t *testing.T) map[string]string {
 			}
 		}
 	}
-
 	return docs
 }
 
@@ -217,7 +216,6 @@ func committedSchema(t *testing.T) *jsonschema.Resolved {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return resolved
 }
 
@@ -232,7 +230,6 @@ func yamlValue(t *testing.T, text []byte) any {
 	if err := json.Unmarshal(asJSON, &value); err != nil {
 		t.Fatal(err)
 	}
-
 	return value
 }
 
@@ -242,6 +239,5 @@ func readFile(t *testing.T, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return data
 }

@@ -41,7 +41,6 @@ func ParseSize(text string) (Size, error) {
 	if err != nil || n > uint64(math.MaxInt64/unit) {
 		return 0, errSize // strconv's own message quotes the text, which may be a secret
 	}
-
 	return Size(n) * unit, nil
 }
 

@@ -35,7 +35,6 @@ func newSource(name string, data []byte) (*source, *Error) {
 		for j, r := range line {
 			if r == utf8.RuneError && strings.HasPrefix(line[j:], "\ufffd") {
 				column++ // a literal U+FFFD, not an invalid byte
-
 				continue
 			}
 			switch {
@@ -47,7 +46,6 @@ func newSource(name string, data []byte) (*source, *Error) {
 			column++
 		}
 	}
-
 	return src, nil
 }
 
@@ -118,7 +116,6 @@ func snippet(line string, column int) string {
 	if end < len(runes) {
 		text.WriteRune('…')
 	}
-
 	return strings.TrimRight(text.String(), " \t") + "\n" + caret.String() + "^"
 }
 

@@ -45,7 +45,6 @@ func parseYAML(src *source) (*node, Errors) {
 
 	t := &tree{src: src}
 	root := t.node(body)
-
 	return root, t.errs
 }
 
@@ -70,7 +69,6 @@ func parseAST(src *source) (file *ast.File, err *Error) {
 	if parseErr != nil {
 		return nil, syntaxError(src, parseErr)
 	}
-
 	return file, nil
 }
 
@@ -110,7 +108,6 @@ func checkShape(src *source, tokens token.Tokens) *Error {
 			return src.errorAt(position{i + 1, indent + 1}, "", fmt.Sprintf("indented by more than %d columns", maxIndent))
 		}
 	}
-
 	return nil
 }
 
@@ -137,14 +134,12 @@ func checkWidth(src *source, tokens token.Tokens) *Error {
 		case token.MappingStartType, token.SequenceStartType:
 			open = append(open, width{})
 			flow++
-
 			continue
 		case token.MappingEndType, token.SequenceEndType:
 			if flow > 0 {
 				open = open[:len(open)-1]
 				flow--
 			}
-
 			continue
 		case token.MappingValueType:
 			if i > 0 && flow == 0 {
@@ -175,7 +170,6 @@ func checkWidth(src *source, tokens token.Tokens) *Error {
 			return src.errorAt(position{tk.Position.Line, column}, "", fmt.Sprintf("more than %d %s side by side; a configuration has fewer", most, what))
 		}
 	}
-
 	return nil
 }
 
@@ -199,7 +193,6 @@ func syntaxError(src *source, err error) *Error {
 	if wrong, column, message := misindented(src, at.line, syntax.GetMessage()); message != "" {
 		return src.errorAt(position{wrong, column}, "", message)
 	}
-
 	return src.errorAt(at, "", withFix(syntax.GetMessage(), src.line(at.line)))
 }
 
@@ -228,7 +221,6 @@ func misindented(src *source, near int, message string) (line, column int, fixed
 				column-1, before, other-1)
 		}
 	}
-
 	return 0, 0, ""
 }
 
@@ -251,7 +243,6 @@ func isOpen(src *source, line, column int) bool {
 			return false
 		}
 	}
-
 	return false
 }
 
@@ -279,6 +270,5 @@ func withFix(message, line string) string {
 		}
 		return strings.Replace(m.fix, "%s", message, 1)
 	}
-
 	return message
 }

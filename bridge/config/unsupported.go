@@ -26,7 +26,6 @@ func isUnsupported(pattern, value string) bool {
 			return true
 		}
 	}
-
 	return false
 }
 
@@ -38,7 +37,6 @@ func unsupportedKeys(parent string) []string {
 			names = append(names, lastKey(l.pattern))
 		}
 	}
-
 	return names
 }
 

@@ -65,7 +65,6 @@ func validate(c *Config, written, failed func(path string) bool) Errors {
 	}
 	v.count("upstreams", len(c.Upstreams), maxUpstreams)
 	v.count("routes", len(c.Routes), maxRoutes)
-
 	return v.errs
 }
 
@@ -169,7 +168,6 @@ func oneOf(words []string) string {
 	if last == 0 {
 		return words[0]
 	}
-
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
@@ -264,7 +262,6 @@ func (v *validator) address(at place, text, byDefault string) (Address, bool) {
 	} else {
 		v.errorf(at.path, "%v", err)
 	}
-
 	return Address{}, false
 }
 

@@ -32,7 +32,6 @@ func (v *validator) cors(c *CORS, at place) {
 			slices.ContainsFunc([]string{"origins", "credentials", "headers", "expose"}, isWritten) {
 			v.errorf(origins.path, "at least one origin is required, such as https://app.example.com; cors: none allows none")
 		}
-
 		return
 	}
 	if len(c.Origins) > maxOrigins {
@@ -111,18 +110,15 @@ func originProblem(origin string) string {
 	case isPattern && isAddress(u.Hostname()):
 		return "an address has no labels for * to stand for"
 	}
-
 	return ""
 }
 
 func isPort(text string) bool {
 	n, err := strconv.ParseUint(text, 10, 16)
-
 	return err == nil && n > 0
 }
 
 func isAddress(host string) bool {
 	_, err := netip.ParseAddr(host)
-
 	return err == nil
 }

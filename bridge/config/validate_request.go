@@ -62,7 +62,6 @@ func (v *validator) bindings(r *Route, at place) []binding {
 			default:
 				v.errorf(path, "two sources for one field: %s and %s; keep one", b.key, key)
 			}
-
 			return
 		}
 		bound = append(bound, binding{field, key})
@@ -91,7 +90,6 @@ func (v *validator) bindings(r *Route, at place) []binding {
 			v.errorf(here.path, "must be the path of a field, such as user_id")
 		}
 	}
-
 	return bound
 }
 
@@ -101,7 +99,6 @@ func (v *validator) constants(set map[string]any, at place, bind func(field, pat
 		here := at.mapKey(field)
 		if !isFieldPath(field) {
 			v.errorAtKey(here.path, quoted(field)+" is not the path of a field, such as limit or filter.kind")
-
 			continue
 		}
 		if _, ok := normalConstant(set[field]); !ok && v.written == nil {
@@ -138,7 +135,6 @@ func (v *validator) fields(f Fields, at place, bound []binding) {
 		path := at.index(i).path
 		if !isFieldPath(field) {
 			v.errorf(path, "must be the path of a field, such as limit or filter.kind")
-
 			continue
 		}
 		if first := slices.IndexFunc(f.Paths, func(p string) bool { return jsonPath(p) == jsonPath(field) }); first < i {

@@ -71,7 +71,6 @@ func colonVariable(template string) string {
 			return name
 		}
 	}
-
 	return ""
 }
 

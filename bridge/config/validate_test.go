@@ -14,7 +14,6 @@ func inGo(change func(r *Route)) Config {
 	if change != nil {
 		change(&r)
 	}
-
 	return Config{Upstreams: map[string]Upstream{"app": {Target: "localhost:1"}}, Routes: []Route{r}}
 }
 

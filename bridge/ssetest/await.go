@@ -58,7 +58,6 @@ func (c *Client) patience() time.Duration {
 			return max(0, min(patience, time.Until(deadline)-time.Second))
 		}
 	}
-
 	return patience
 }
 
@@ -87,10 +86,8 @@ func (c *Client) AwaitNamed(name string, after int) Event {
 				return true
 			}
 		}
-
 		return false
 	})
-
 	return found
 }
 
@@ -130,6 +127,5 @@ func (s Snapshot) String() string {
 	for i, event := range s.Events[hidden:] {
 		fmt.Fprintf(&b, "\n  %4d %s", hidden+i+1, quoted(event.Raw))
 	}
-
 	return b.String()
 }

@@ -114,7 +114,6 @@ func Connect(tb testing.TB, url string, options Options) *Client {
 
 	tb.Cleanup(c.Close)
 	c.connect()
-
 	return c
 }
 
@@ -216,7 +215,6 @@ func (c *Client) stream(ctx context.Context, lastID string, cut *int64) error {
 	if cut != nil {
 		body = &cutReader{body: resp.Body, left: *cut}
 	}
-
 	return c.record(body)
 }
 
@@ -241,7 +239,6 @@ func (c *Client) request(ctx context.Context, lastID string) (*http.Request, err
 	if lastID != "" {
 		req.Header.Set("Last-Event-ID", lastID)
 	}
-
 	return req, nil
 }
 

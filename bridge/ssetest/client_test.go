@@ -50,7 +50,6 @@ func writeHead(w http.ResponseWriter) {
 // serve answers every request with a stream of the given bytes and closes it cleanly.
 func serve(t *testing.T, stream string) string {
 	t.Helper()
-
 	return serveFunc(t, func(w http.ResponseWriter, _ *http.Request) {
 		writeHead(w)
 		say(t, w, stream)
@@ -79,7 +78,6 @@ func serveFunc(t *testing.T, handler http.HandlerFunc) string {
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Start()
 	t.Cleanup(server.Close)
-
 	return server.URL
 }
 

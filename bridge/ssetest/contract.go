@@ -88,7 +88,6 @@ func (c *contract) encoding(line []byte, ending string) error {
 	case bytes.IndexByte(line, 0) >= 0:
 		return violation(line, "a stream has no NUL")
 	}
-
 	return nil
 }
 
@@ -105,7 +104,6 @@ func (c *contract) prelude(line []byte) error {
 			return violation(line, `the second line of a stream without ids is "retry: <milliseconds>"`)
 		}
 	}
-
 	return nil
 }
 
@@ -126,7 +124,6 @@ func (c *contract) comment(line []byte) error {
 	if c.mode.OnHeartbeat != nil {
 		c.mode.OnHeartbeat()
 	}
-
 	return nil
 }
 
@@ -159,7 +156,6 @@ func (c *contract) field(line []byte) error {
 	case "event":
 		return checkName(line, value)
 	}
-
 	return nil
 }
 
@@ -177,7 +173,6 @@ func checkID(line []byte, id string) error {
 	if strings.Trim(id, " ") != id {
 		return violation(line, "an id has no space at its edges")
 	}
-
 	return nil
 }
 
@@ -189,7 +184,6 @@ func escaped(id string) bool {
 			return false
 		}
 	}
-
 	return true
 }
 
@@ -202,7 +196,6 @@ func checkName(line []byte, name string) error {
 	case len(name) > maxName:
 		return violation(line, "an event name has at most %d bytes, this one %d", maxName, len(name))
 	}
-
 	return nil
 }
 
@@ -228,7 +221,6 @@ func (c *contract) finish() error {
 	c.blocks++
 	c.comments = 0
 	c.last, c.open = b, block{}
-
 	return nil
 }
 
@@ -281,7 +273,6 @@ func (c *contract) message(b *block) error {
 	case !escaped(id):
 		return violation([]byte(id), "a percent sign in the id of a message begins an escape")
 	}
-
 	return compactJSON(data)
 }
 
@@ -295,7 +286,6 @@ func compactJSON(data string) error {
 	if compacted.String() != data {
 		return violation([]byte(data), "JSON is compact")
 	}
-
 	return nil
 }
 
@@ -305,7 +295,6 @@ func (c *contract) agrees(event Event) error {
 		event.HasID != c.last.has("id") {
 		return violation(event.Raw, "a block reads the same to every client")
 	}
-
 	return nil
 }
 
@@ -317,6 +306,5 @@ func (c *contract) end() error {
 	case c.closed == "":
 		return violation(nil, "a response is closed after stream-retry, stream-end or stream-error, or it is cut")
 	}
-
 	return io.EOF
 }

@@ -81,7 +81,6 @@ func (c *contract) control(name string, b *block) error {
 	case "stream-stale", "stream-live":
 		return c.staleness(name)
 	}
-
 	return nil
 }
 
@@ -94,7 +93,6 @@ func (c *contract) streamOpen(b *block) error {
 	case !b.has("retry") || !b.has("id"):
 		return violation(nil, "stream-open carries retry and id")
 	}
-
 	return nil
 }
 
@@ -112,7 +110,6 @@ func (c *contract) final(name, id string) error {
 	if match := finalID.FindStringSubmatch(id); match == nil || match[1] != "" && match[1] != last {
 		return violation([]byte(id), "%s carries the final id of %q", name, last)
 	}
-
 	return nil
 }
 
@@ -134,7 +131,6 @@ func retryBlock(b *block) error {
 	if code != status || message && !code || code && string(fields["reason"]) != `"upstream"` {
 		return violation([]byte(b.get("data")), "stream-retry names code and status together, and only of reason upstream")
 	}
-
 	return nil
 }
 
@@ -146,7 +142,6 @@ func (c *contract) staleness(name string) error {
 	}
 
 	c.stale = stale
-
 	return nil
 }
 
@@ -176,7 +171,6 @@ func (s shape) matches(name, data string) error {
 			return violation([]byte(data), "the data of %s has no such %q", name, key)
 		}
 	}
-
 	return nil
 }
 
@@ -214,7 +208,6 @@ func isStringMap(raw json.RawMessage) bool {
 			return false
 		}
 	}
-
 	return true
 }
 
@@ -230,6 +223,5 @@ func isObjects(raw json.RawMessage) bool {
 			return false
 		}
 	}
-
 	return true
 }

@@ -25,7 +25,6 @@ func (c *cutReader) Read(p []byte) (int, error) {
 
 	n, err := c.body.Read(p[:min(int64(len(p)), c.left)])
 	c.left -= int64(n)
-
 	return n, err
 }
 
@@ -37,7 +36,6 @@ func CutTransport(n int64) *http.Transport {
 
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-
 	return &http.Transport{
 		DisableCompression: true,
 		DisableKeepAlives:  true,
@@ -47,7 +45,6 @@ func CutTransport(n int64) *http.Transport {
 			if err != nil {
 				return nil, fmt.Errorf("ssetest: %w", err)
 			}
-
 			return Cut(conn, n), nil
 		},
 	}
@@ -78,10 +75,8 @@ func (c *cutConn) Read(p []byte) (int, error) {
 		}
 
 		_ = c.Close() // nothing more is read
-
 		return kept, nil
 	}
-
 	return n, err
 }
 
@@ -115,7 +110,6 @@ func (b *bodyCounter) count(p []byte) int {
 			return i + 1
 		}
 	}
-
 	return len(p)
 }
 

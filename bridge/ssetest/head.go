@@ -29,6 +29,5 @@ func CheckHead(resp *http.Response) error {
 	if resp.ProtoMajor == 1 && resp.ProtoMinor == 1 && !slices.Equal(resp.TransferEncoding, []string{"chunked"}) {
 		return violation(nil, "HTTP/1.1 is chunked, never close-delimited, so that a cut is no clean end")
 	}
-
 	return nil
 }

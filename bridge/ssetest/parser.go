@@ -133,7 +133,6 @@ func (p *Parser) takePlain(line []byte) []byte {
 	p.raw = append(p.raw, plain...)
 	line = append(line, plain...)
 	_, _ = p.r.Discard(len(plain)) // cannot fail
-
 	return line
 }
 
@@ -182,7 +181,6 @@ func (p *Parser) dispatch() (Event, bool) {
 	}
 	p.data, p.raw = p.data[:0], p.raw[:0]
 	p.name, p.hasID, p.retry, p.hasRetry = "", false, 0, false
-
 	return event, true
 }
 
@@ -199,6 +197,5 @@ func milliseconds(value string) (time.Duration, bool) {
 	if err != nil || n > most {
 		n = most
 	}
-
 	return time.Duration(n) * time.Millisecond, true
 }

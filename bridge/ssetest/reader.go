@@ -56,7 +56,6 @@ func (r *Reader) Next() (Event, error) {
 		r.err = r.ending(err)
 		return Event{}, r.err
 	}
-
 	return event, nil
 }
 

@@ -23,7 +23,6 @@ func decode(b []byte) string {
 		out = utf8.AppendRune(out, r)
 		b = b[size:]
 	}
-
 	return string(out)
 }
 
@@ -57,6 +56,5 @@ func invalidPart(b []byte) int {
 		low, high = 0x80, 0xBF
 		n++
 	}
-
 	return n
 }

@@ -69,7 +69,6 @@ func activated(count, names string, args []string) error {
 	}
 	err = errors.Join(err, command.Wait())
 	fmt.Fprintln(os.Stdout, "exit", command.ProcessState.ExitCode())
-
 	return err
 }
 
@@ -124,7 +123,6 @@ func converse(process *os.Process, states io.Reader, names, addresses []string) 
 			}
 		}
 	}
-
 	return nil
 }
 

@@ -49,7 +49,6 @@ func TestCommand(t *testing.T) {
 				}
 				env.Setenv(name, absolute)
 			}
-
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -128,7 +127,6 @@ func makeCertificate(name, path string) error {
 			return err
 		}
 	}
-
 	return nil
 }
 
@@ -144,7 +142,6 @@ func listening(ts *testscript.TestScript, args []string) {
 		if err != nil {
 			return err
 		}
-
 		return conn.Close()
 	})
 }
@@ -169,7 +166,6 @@ func await(ts *testscript.TestScript, args []string) {
 				return errors.Join(err, errors.New("read: "+seen.String()))
 			}
 		}
-
 		return nil
 	})
 }

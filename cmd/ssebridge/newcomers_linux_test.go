@@ -82,7 +82,6 @@ func TestNewcomersGetInBesideIdleConnections(t *testing.T) {
 				}
 				if err != nil {
 					missed++
-
 					continue
 				}
 				if answer.StatusCode != http.StatusNotFound {

@@ -34,7 +34,6 @@ func labels(version, revision string) map[string]string {
 	if revision != "" {
 		l[label+"revision"] = revision
 	}
-
 	return l
 }
 
@@ -48,7 +47,6 @@ func newIndex(c contents, labels map[string]string) (v1.ImageIndex, error) {
 		}
 		adds = append(adds, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &b.platform}})
 	}
-
 	return mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), adds...), nil
 }
 
@@ -96,7 +94,6 @@ func newImage(b binary, c contents, labels map[string]string) (v1.Image, error) 
 		Labels:       labels,
 		StopSignal:   "SIGTERM",
 	}
-
 	return mutate.ConfigFile(image, config)
 }
 
@@ -126,7 +123,6 @@ func newLayer(files []file) (v1.Layer, error) {
 	if err := archive.Close(); err != nil {
 		return nil, err
 	}
-
 	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed.Bytes())), nil },
 		tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching)
 }

@@ -37,7 +37,6 @@ func build(t testing.TB) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
-
 	return file
 }
 
@@ -54,7 +53,6 @@ func written(t testing.TB, binaries ...string) string {
 		t.Fatal(err)
 	}
 	t.Log(strings.TrimSpace(out.String()))
-
 	return folder
 }
 
@@ -88,7 +86,6 @@ func images(t testing.TB, folder string) map[string]v1.Image {
 		}
 		found[m.Platform.String()] = image
 	}
-
 	return found
 }
 
@@ -140,7 +137,6 @@ func two(t testing.TB) []string {
 		}
 		binaries = append(binaries, "linux/"+arch+"="+file)
 	}
-
 	return binaries
 }
 

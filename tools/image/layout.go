@@ -32,7 +32,6 @@ func write(index v1.ImageIndex, folder, archive, name, tag string) error {
 	})); err != nil {
 		return err
 	}
-
 	return pack(folder, archive)
 }
 
@@ -49,12 +48,10 @@ func pack(folder, archive string) (err error) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-
 		return packFile(tape, root, name)
 	}); err != nil {
 		return err
 	}
-
 	return tape.Close()
 }
 
@@ -75,6 +72,5 @@ func packFile(tape *tar.Writer, root fs.FS, name string) (err error) {
 		return err
 	}
 	_, err = io.Copy(tape, from)
-
 	return err
 }

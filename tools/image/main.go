@@ -58,7 +58,6 @@ func run(args []string, stdout io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "%s, and in one file %s\n%s\n", folder, archive, digest)
-
 	return err
 }
 
@@ -92,7 +91,6 @@ func (c *contents) addBinary(given string) error {
 		return err
 	}
 	c.binaries = append(c.binaries, binary{*platform, content})
-
 	return nil
 }
 
@@ -111,7 +109,6 @@ func (c *contents) readLicences(licence, notices string) error {
 		}
 		*f.into = content
 	}
-
 	return nil
 }
 
@@ -126,6 +123,5 @@ func (c *contents) readCertificates(file string) error {
 		return fmt.Errorf("%s holds no certificate in PEM", file)
 	}
 	c.certificates = content
-
 	return nil
 }

@@ -141,7 +141,6 @@ func start(given string) error {
 	if err := <-ended; err != nil {
 		return fmt.Errorf("after SIGTERM: %w", err)
 	}
-
 	return nil
 }
 
@@ -180,7 +179,6 @@ func get(ctx context.Context, url string) error {
 	if answer.StatusCode != http.StatusOK {
 		return errors.New(answer.Status)
 	}
-
 	return nil
 }
 
@@ -205,7 +203,6 @@ func raiseLoopback() error {
 		return err
 	}
 	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-
 	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
 }
 
@@ -230,7 +227,6 @@ func forbidWriting(root string) error {
 	if err := os.WriteFile(filepath.Join(root, "written"), nil, 0o600); !errors.Is(err, syscall.EROFS) {
 		return fmt.Errorf("the image's files can be written to (%w)", err)
 	}
-
 	return nil
 }
 
@@ -245,6 +241,5 @@ func resident(pid int) int {
 	if err != nil {
 		return 0
 	}
-
 	return size
 }

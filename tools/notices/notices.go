@@ -86,7 +86,6 @@ func notices(ctx context.Context, root string) (string, error) {
 		double, single := strings.Repeat("=", 80), strings.Repeat("-", 80)
 		fmt.Fprintf(&out, "\n%s\n%s\n%s\n\n%s\n", double, strings.Join(t.of, "\n"), single, strings.TrimRight(t.content, "\n \t"))
 	}
-
 	return out.String(), nil
 }
 
@@ -132,7 +131,6 @@ func modules(ctx context.Context, root string) ([]*module, error) {
 		return nil, err
 	}
 	found[standard].folders[found[standard].dir] = true
-
 	return slices.SortedFunc(maps.Values(found), func(a, b *module) int { return strings.Compare(a.name, b.name) }), nil
 }
 
@@ -140,7 +138,6 @@ func goRoot(ctx context.Context, root string) (string, error) {
 	env := exec.CommandContext(ctx, "go", "env", "GOROOT")
 	env.Dir = root // whose go.mod may choose the toolchain
 	output, err := env.Output()
-
 	return strings.TrimSpace(string(output)), err
 }
 
@@ -164,7 +161,6 @@ func (m *module) licences() (map[string]string, error) {
 	if len(texts) == 0 {
 		return nil, errors.New(m.String() + " has no file with its licence; ask its authors before it is linked")
 	}
-
 	return texts, nil
 }
 
@@ -189,6 +185,5 @@ func (m *module) addLicences(texts map[string]string, folder string) error {
 		}
 		texts[filepath.ToSlash(name)] = string(text)
 	}
-
 	return nil
 }

@@ -56,7 +56,6 @@ func New(p Params) *Policy {
 	if p.Origins[0] != "*" {
 		options.AllowOriginVaryRequestFunc = allow(p.Origins)
 	}
-
 	return &Policy{cors.New(options), p.Credentials}
 }
 
@@ -77,7 +76,6 @@ func (p *Policy) TrustsCookies(r *http.Request) bool {
 // that one.
 func Preflight(r *http.Request) (method string, asks bool) {
 	method = r.Header.Get("Access-Control-Request-Method")
-
 	return method, r.Method == http.MethodOptions && method != "" && r.Header.Get("Origin") != ""
 }
 
@@ -93,7 +91,6 @@ func allow(origins []string) func(*http.Request, string) (bool, []string) {
 			exact[origin] = true
 		}
 	}
-
 	return func(r *http.Request, origin string) (bool, []string) {
 		if len(r.Header["Origin"]) != 1 {
 			return false, nil
@@ -108,7 +105,6 @@ func allow(origins []string) func(*http.Request, string) (bool, []string) {
 				return true, nil
 			}
 		}
-
 		return false, nil
 	}
 }

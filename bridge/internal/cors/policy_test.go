@@ -20,7 +20,6 @@ func admit(p *cors.Policy, method string, headers ...string) http.Header {
 	}
 	header := http.Header{}
 	p.Admit(header, r)
-
 	return header
 }
 

@@ -106,7 +106,6 @@ func (b *Binder) Bind(r *http.Request, params map[string]string, body []byte, wh
 	if err != nil {
 		return Bound{}, err
 	}
-
 	return Bound{Wire: wire, Metadata: metadata, Identity: identity}, nil
 }
 
@@ -124,7 +123,6 @@ func (b *Binder) bindParams(m protoreflect.Message, params map[string]string) er
 
 		s.place.put(m, v)
 	}
-
 	return nil
 }
 
@@ -151,7 +149,6 @@ func (b *Binder) bindHeaders(m protoreflect.Message, r *http.Request) error {
 			}
 		}
 	}
-
 	return nil
 }
 
@@ -162,7 +159,6 @@ func (b *Binder) bindHeader(m protoreflect.Message, p place, text string) error 
 		if err == nil {
 			merge(p.parent(m), value)
 		}
-
 		return err
 	}
 
@@ -170,7 +166,6 @@ func (b *Binder) bindHeader(m protoreflect.Message, p place, text string) error 
 	if err == nil {
 		p.put(m, v)
 	}
-
 	return err
 }
 
@@ -185,7 +180,6 @@ func unmarshal(wire []byte, m proto.Message) (err error) {
 	if err := (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(wire, m); err != nil {
 		return fmt.Errorf("unmarshaling: %w", err)
 	}
-
 	return nil
 }
 
@@ -202,6 +196,5 @@ func marshal(opts proto.MarshalOptions, m proto.Message) (wire []byte, err error
 	if wire, err = opts.Marshal(m); err != nil {
 		return nil, fmt.Errorf("marshaling: %w", err)
 	}
-
 	return wire, nil
 }

@@ -48,7 +48,6 @@ func (q request) http() *http.Request {
 			r.Header.Add(name, value)
 		}
 	}
-
 	return r
 }
 
@@ -98,7 +97,6 @@ func compile(tb testing.TB, spec Spec) *Binder {
 	if err != nil {
 		tb.Fatal(err)
 	}
-
 	return b
 }
 
@@ -108,7 +106,6 @@ func outcome(err error) string {
 	if !errors.As(err, &refused) {
 		return fmt.Sprint(err)
 	}
-
 	return fmt.Sprintf("%d %s: %s", refused.Status, refused.Field, refused.Message)
 }
 
@@ -119,6 +116,5 @@ func decode(tb testing.TB, bound Bound) *testv1.WatchRequest {
 	if err := proto.Unmarshal(bound.Wire, m); err != nil {
 		tb.Fatal(err)
 	}
-
 	return m
 }

@@ -47,7 +47,6 @@ func (b *Binder) bindBody(m proto.Message, h http.Header, body []byte, given *le
 	if err := unmarshalJSON(opts, body, m); err != nil {
 		return b.explain(err, body)
 	}
-
 	return nil
 }
 
@@ -75,7 +74,6 @@ func checkContentType(h http.Header) error {
 	if coding := h.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return unsupported(contentEncoding, "want a plain body, got "+quoted(coding))
 	}
-
 	return nil
 }
 
@@ -90,7 +88,6 @@ func (b *Binder) explain(err error, body []byte) error {
 	if found := r.locate(offset, func() error { return r.readRequest(&ledger{}) }); found != nil {
 		return found.explain(detail)
 	}
-
 	return badRequest("the body is no %s: %s", b.input.FullName(), detail)
 }
 
@@ -104,7 +101,6 @@ func position(err error, data []byte) (detail string, offset int) {
 	if at == nil {
 		return text, -1
 	}
-
 	return text[at[1]:], offsetOf(data, text[at[2]:at[3]], text[at[4]:at[5]])
 }
 
@@ -127,7 +123,6 @@ func offsetOf(data []byte, line, column string) int {
 		_, size := utf8.DecodeRune(data[offset:])
 		offset += size
 	}
-
 	return offset
 }
 
@@ -142,6 +137,5 @@ func protoText(err error) string {
 	if text = printable.Escape(text); len(text) > 3*maxEcho {
 		text = strings.ToValidUTF8(text[:3*maxEcho], "") + "…"
 	}
-
 	return text
 }

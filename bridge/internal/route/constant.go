@@ -63,7 +63,6 @@ func (b *Binder) parseConstant(p place, value any) (constant, error) {
 
 		values = append(values, v)
 	}
-
 	return constant{place: p, values: values}, nil
 }
 
@@ -82,7 +81,6 @@ func (b *Binder) parseWhole(p place, value any) (protoreflect.Message, error) {
 	if err := checkRequired(whole, p.last()); err != nil {
 		return nil, err
 	}
-
 	return whole, nil
 }
 
@@ -102,7 +100,6 @@ func checkRequired(whole protoreflect.Message, last step) error {
 	if err := proto.CheckInitialized(m.Interface()); err != nil {
 		return errors.New(protoText(err))
 	}
-
 	return nil
 }
 
@@ -127,7 +124,6 @@ func constantJSON(value any, depth int) ([]byte, error) {
 
 			text = append(appendComma(text), part...)
 		}
-
 		return append(text, ']'), nil
 	case map[string]any:
 		text := []byte{'{'}
@@ -141,7 +137,6 @@ func constantJSON(value any, depth int) ([]byte, error) {
 			text = append(appendComma(text), quoteJSON(name)...)
 			text = append(append(text, ':'), part...)
 		}
-
 		return append(text, '}'), nil
 	default:
 		text, form, err := scalarText(value)
@@ -152,7 +147,6 @@ func constantJSON(value any, depth int) ([]byte, error) {
 		if form == jsonString || form == jsonNumber && !json.Valid([]byte(text)) {
 			text = quoteJSON(text)
 		}
-
 		return []byte(text), nil
 	}
 }
@@ -181,7 +175,6 @@ func parseElement(f protoreflect.FieldDescriptor, value any) (protoreflect.Value
 	if !form.fits(f) {
 		return protoreflect.Value{}, fmt.Errorf("want %s, got %s", wanted(f), describe(value))
 	}
-
 	return parseText(f, text)
 }
 
@@ -269,7 +262,6 @@ func describe(value any) string {
 		if err != nil {
 			return "something else"
 		}
-
 		return text
 	}
 }

@@ -18,10 +18,8 @@ func costly() map[string]request {
 		for i := 0; b.Len() < size; i++ {
 			fmt.Fprintf(&b, format, i)
 		}
-
 		return strings.TrimSuffix(b.String(), ",")
 	}
-
 	return map[string]request{
 		"empty objects in a list":      {body: `{"kinds":{"nestedList":[` + filled(`{},`) + `]}}`},
 		"objects in a list":            {body: `{"kinds":{"nestedList":[` + filled(`{"child":{}},`) + `]}}`},

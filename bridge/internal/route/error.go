@@ -54,7 +54,6 @@ func shown(name string) string {
 			return quoted(name)
 		}
 	}
-
 	return name
 }
 
@@ -76,6 +75,5 @@ func cut(s string) string {
 	for end > maxEcho-utf8.UTFMax && !utf8.RuneStart(s[end]) {
 		end--
 	}
-
 	return s[:end]
 }

@@ -44,7 +44,6 @@ func (s *fieldSet) add(tokens []string, m *membership) *membership {
 	}
 
 	s.member = m
-
 	return nil
 }
 
@@ -82,7 +81,6 @@ func (s *fieldSet) any() *membership {
 	if s.member != nil || len(s.children) == 0 {
 		return s.member
 	}
-
 	return s.children[slices.Min(slices.Collect(maps.Keys(s.children)))].any()
 }
 
@@ -102,7 +100,6 @@ func (o openness) child(token string) openness {
 	}
 
 	only := o.only.child(token)
-
 	return openness{all: only.covered() != nil, only: only}
 }
 

@@ -66,7 +66,6 @@ func FuzzBody(f *testing.F) {
 			if theirs == nil && !strings.Contains(err.Error(), "nested deeper") {
 				t.Fatalf("%q: refused with %v, but protojson accepts it", body, err)
 			}
-
 			return
 		}
 
@@ -180,7 +179,6 @@ func FuzzQueryJSON(f *testing.F) {
 			if theirs == nil && !strings.Contains(err.Error(), "nested deeper") {
 				t.Fatalf("%s=%q: refused with %v, but protojson accepts it", name, text, err)
 			}
-
 			return
 		}
 

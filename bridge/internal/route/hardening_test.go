@@ -156,7 +156,6 @@ func TestErrorsAreSafeToLog(t *testing.T) {
 		_, err := q.bind(b)
 		if err == nil {
 			t.Errorf("%.50q: no error", q)
-
 			continue
 		}
 
@@ -211,7 +210,6 @@ func manyMaps(count int) string {
 	for i := range count {
 		fmt.Fprintf(&b, `kinds.int32_nested_map[%d]={"tags":["a"]}&`, i)
 	}
-
 	return b.String()
 }
 

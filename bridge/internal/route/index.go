@@ -76,7 +76,6 @@ func (t *tails) ending(last unit, yield func(int) bool) bool {
 			return false
 		}
 	}
-
 	return true
 }
 
@@ -121,7 +120,6 @@ func (x *index) child(exact string) *index {
 	if x.literal[exact] == nil {
 		x.literal[exact] = &index{}
 	}
-
 	return x.literal[exact]
 }
 
@@ -131,7 +129,6 @@ func (x *index) matching(path []string) iter.Seq[int] {
 	if len(path) > 0 {
 		last.exact = path[len(path)-1]
 	}
-
 	return func(yield func(int) bool) { x.match(path, last, yield) }
 }
 
@@ -178,7 +175,6 @@ func (x *index) meet(row []unit, last unit, yield func(int) bool) bool {
 			return false
 		}
 	}
-
 	return x.wildcard.meet(row, last, yield)
 }
 
@@ -188,6 +184,5 @@ func each(entries []int, yield func(int) bool) bool {
 			return false
 		}
 	}
-
 	return true
 }

@@ -18,7 +18,6 @@ func many(n int) []Entry {
 	for i := range entries {
 		entries[i] = Entry{Path: fmt.Sprintf("/api/v1/service%d/{id}/events", i)}
 	}
-
 	return entries
 }
 
@@ -80,7 +79,6 @@ func anyTemplate(segments *rapid.Generator[[]string], verbs ...string) *rapid.Ge
 		_, err := ParseTemplate(text)
 		return err == nil
 	}
-
 	return rapid.Map(text.Filter(parses), func(text string) Template {
 		parsed, _ := ParseTemplate(text) // always valid
 		return parsed

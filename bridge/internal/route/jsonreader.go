@@ -51,7 +51,6 @@ func (r *jsonReader) locate(offset int, read func() error) *locatedValue {
 	if err := read(); err != nil {
 		return nil
 	}
-
 	return r.found
 }
 
@@ -72,7 +71,6 @@ func (r *jsonReader) readBody(given *ledger) error {
 	if _, err := r.decoder.Token(); !errors.Is(err, io.EOF) {
 		return badRequest("something follows the JSON at byte %d of the body", r.decoder.InputOffset())
 	}
-
 	return nil
 }
 
@@ -93,7 +91,6 @@ func (r *jsonReader) readRequest(given *ledger) error {
 	if tok != json.Delim('{') {
 		return badRequest("want an object as the body, got %s", shape(tok))
 	}
-
 	return r.readFields(r.binder.input, top)
 }
 
@@ -108,7 +105,6 @@ func (r *jsonReader) readValue(f protoreflect.FieldDescriptor, at *spot) error {
 
 	err = r.readToken(f, tok, at)
 	r.locateAt(f, at, start)
-
 	return err
 }
 
@@ -153,7 +149,6 @@ func (r *jsonReader) readFields(m protoreflect.MessageDescriptor, at *spot) erro
 	}
 
 	_, err := r.token()
-
 	return err
 }
 
@@ -184,7 +179,6 @@ func (r *jsonReader) resolve(m protoreflect.MessageDescriptor, at *spot, name st
 	if !child.open.all && (child.open.none() || !through) {
 		return nil, nil, child.failf("it is not open to the %s", r.from)
 	}
-
 	return f, child, r.checkDepth(child)
 }
 
@@ -197,7 +191,6 @@ func suggest(m protoreflect.MessageDescriptor, at *spot, name string) string {
 	if near == "" || at.up == nil {
 		return near
 	}
-
 	return at.String() + "." + near
 }
 
@@ -216,7 +209,6 @@ func (r *jsonReader) extension(m protoreflect.MessageDescriptor, name string) pr
 	if err != nil || x == nil || x.TypeDescriptor().ContainingMessage().FullName() != m.FullName() {
 		return nil
 	}
-
 	return x.TypeDescriptor()
 }
 
@@ -239,7 +231,6 @@ func (r *jsonReader) readField(f protoreflect.FieldDescriptor, at *spot, chosen 
 
 	err = r.readToken(f, tok, at)
 	r.locateAt(f, at, start)
-
 	return err
 }
 
@@ -270,7 +261,6 @@ func (r *jsonReader) readElement(f protoreflect.FieldDescriptor, at *spot) error
 
 	err = r.readSingle(f, tok, at)
 	r.locateAt(f, at, start)
-
 	return err
 }
 
@@ -291,7 +281,6 @@ func (r *jsonReader) readList(f protoreflect.FieldDescriptor, tok json.Token, at
 	}
 
 	_, err := r.token()
-
 	return err
 }
 
@@ -333,7 +322,6 @@ func (r *jsonReader) readMap(f protoreflect.FieldDescriptor, tok json.Token, at 
 	}
 
 	_, err := r.token()
-
 	return err
 }
 
@@ -350,7 +338,6 @@ func (r *jsonReader) readSingle(f protoreflect.FieldDescriptor, tok json.Token, 
 		if err := at.give(r.from); err != nil {
 			return err
 		}
-
 		return r.skip(tok, at)
 	case m == nil && composite:
 		return at.failf("want %s, got %s", wanted(f), shape(tok))
@@ -418,7 +405,6 @@ func (r *jsonReader) spend(work int) error {
 			Message: fmt.Sprintf("%s has more than %d objects and values", r.whole, max(freeWork/messageWork, len(r.data)/8)),
 		}
 	}
-
 	return nil
 }
 

@@ -54,7 +54,6 @@ func (l *ledger) child(token string) *ledger {
 
 	c := &ledger{}
 	l.children[token] = c
-
 	return c
 }
 
@@ -77,6 +76,5 @@ func (l *ledger) choose(f protoreflect.FieldDescriptor, name fmt.Stringer) error
 	}
 
 	l.members[oneof.Name()] = member{field: f, name: name}
-
 	return nil
 }

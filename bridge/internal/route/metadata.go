@@ -35,19 +35,16 @@ func (c *compiler) forward(list []Metadata) {
 
 		if !isMetadataName(name) {
 			c.failf(key, "%s is no name of metadata", quoted(m.Name))
-
 			continue
 		}
 
 		if isTransportName(name) {
 			c.failf(key, "%s belongs to the transport and cannot be forwarded", name)
-
 			continue
 		}
 
 		if slices.ContainsFunc(c.binder.metadata, func(f forwarded) bool { return f.name == name }) {
 			c.failf(key, "%s is listed twice", name)
-
 			continue
 		}
 
@@ -67,7 +64,6 @@ func isMetadataName(name string) bool {
 			return false
 		}
 	}
-
 	return name != ""
 }
 
@@ -111,7 +107,6 @@ func (b *Binder) bindMetadata(h http.Header, token string) (map[string][]string,
 			identity = appendIdentity(identity, f.name, without(token, values))
 		}
 	}
-
 	return metadata, identity, nil
 }
 
@@ -136,7 +131,6 @@ func metadataValues(name string, values []string) ([]string, error) {
 				return nil, badField(name, "want a header of printable ASCII")
 			}
 		}
-
 		return slices.Clone(values), nil
 	}
 
@@ -154,7 +148,6 @@ func metadataValues(name string, values []string) ([]string, error) {
 			decoded = append(decoded, string(data))
 		}
 	}
-
 	return decoded, nil
 }
 
@@ -164,7 +157,6 @@ func isPrintableASCII(s string) bool {
 			return false
 		}
 	}
-
 	return true
 }
 
@@ -179,6 +171,5 @@ func appendIdentity(dst []byte, name string, values []string) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(v)))
 		dst = append(dst, v...)
 	}
-
 	return dst
 }

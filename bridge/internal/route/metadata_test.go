@@ -25,7 +25,6 @@ func bindHeaders(t *testing.T, lines ...string) Bound {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return bound
 }
 
@@ -91,7 +90,6 @@ func TestIdentity(t *testing.T) {
 			if _, err := (request{headers: lines}).bind(compile(t, metadataSpec)); err == nil {
 				t.Errorf("%s: no error", name)
 			}
-
 			continue
 		}
 

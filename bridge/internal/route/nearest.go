@@ -16,7 +16,6 @@ func nearestField(m protoreflect.MessageDescriptor, name string, pass func(proto
 			names = append(names, string(f.Name()), f.JSONName())
 		}
 	}
-
 	return nearest.Name(name, names)
 }
 
@@ -26,7 +25,6 @@ func nearestValue(e protoreflect.EnumDescriptor, name string) string {
 	for i := range e.Values().Len() {
 		names = append(names, string(e.Values().Get(i).Name()))
 	}
-
 	return nearest.Name(name, names)
 }
 

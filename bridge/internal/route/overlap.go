@@ -54,7 +54,6 @@ func (t Template) units() []unit {
 	} else {
 		last.suffix = ":" + t.verb
 	}
-
 	return units
 }
 
@@ -81,7 +80,6 @@ func disjoint(a, b []unit) bool {
 			return true
 		}
 	}
-
 	return false
 }
 
@@ -116,7 +114,6 @@ func overlap(a, b []unit) (string, bool) {
 	if !s.search(0, 0) {
 		return "", false
 	}
-
 	return "/" + strings.Join(s.path, "/"), true
 }
 
@@ -152,7 +149,6 @@ func (s *overlapSearch) search(i, j int) bool {
 	}
 
 	s.dead[at] = true
-
 	return false
 }
 
@@ -169,6 +165,5 @@ func (s *overlapSearch) take(u, v unit, i, j int) bool {
 	}
 
 	s.path = s.path[:len(s.path)-1]
-
 	return false
 }

@@ -32,7 +32,6 @@ func splitPath(u *url.URL) ([]string, bool) {
 
 		segments[i] = s
 	}
-
 	return segments, true
 }
 
@@ -60,7 +59,6 @@ func canonical(segment string, last bool) string {
 			dst = append(dst, '%', upperHex[c>>4], upperHex[c&0xf])
 		}
 	}
-
 	return string(dst)
 }
 
@@ -70,7 +68,6 @@ func isCanonical(segment string) bool {
 			return false
 		}
 	}
-
 	return true
 }
 

@@ -43,7 +43,6 @@ func (s *step) tokens(dst []string) []string {
 	if s.keyed {
 		dst = append(dst, keyToken(s.key))
 	}
-
 	return dst
 }
 
@@ -64,7 +63,6 @@ func (p place) tokens() []string {
 	for _, s := range p.steps {
 		tokens = s.tokens(tokens)
 	}
-
 	return tokens
 }
 
@@ -88,7 +86,6 @@ func (p place) parent(m protoreflect.Message) protoreflect.Message {
 			m = m.Mutable(s.field).Message()
 		}
 	}
-
 	return m
 }
 
@@ -212,7 +209,6 @@ func (s *step) takeKey(rest string) (string, error) {
 	var err error
 	s.key, err = parseMapKey(s.field.MapKey(), key)
 	s.keyed = true
-
 	return rest, err
 }
 
@@ -222,7 +218,6 @@ func (s *step) fields() protoreflect.MessageDescriptor {
 	if f.Message() == nil || f.IsList() || f.IsMap() || isOpaque(f.Message()) {
 		return nil
 	}
-
 	return f.Message()
 }
 
@@ -236,7 +231,6 @@ func fieldByName(m protoreflect.MessageDescriptor, name string) protoreflect.Fie
 	if f := fields.ByName(protoreflect.Name(name)); f != nil {
 		return f
 	}
-
 	return fields.ByTextName(name)
 }
 
@@ -270,7 +264,6 @@ func parseMapKey(f protoreflect.FieldDescriptor, text string) (protoreflect.MapK
 	default:
 		// Map keys have no other kinds.
 	}
-
 	return protoreflect.MapKey{}, fmt.Errorf("the key %s is not %s", quoted(text), wanted(f))
 }
 

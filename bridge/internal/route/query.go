@@ -36,7 +36,6 @@ func (b *Binder) bindQuery(m protoreflect.Message, raw string, given *ledger) er
 			return err
 		}
 	}
-
 	return nil
 }
 
@@ -74,7 +73,6 @@ func (b *Binder) bindParameter(m protoreflect.Message, name, rawText string, giv
 	if err == nil {
 		node.from = fromQuery
 	}
-
 	return err
 }
 
@@ -93,12 +91,10 @@ func bindText(m protoreflect.Message, p place, name, text string) error {
 		if strings.Contains(text, " ") && kindOfText(f) == bytesForm {
 			hint = "; a plus sign is sent as %2B"
 		}
-
 		return badField(name, "%v%s", err, hint)
 	}
 
 	p.put(m, v)
-
 	return nil
 }
 
@@ -122,7 +118,6 @@ func (b *Binder) bindJSON(m protoreflect.Message, p place, name, text string, no
 	if err == nil {
 		merge(p.parent(m), value)
 	}
-
 	return err
 }
 
@@ -150,7 +145,6 @@ func (b *Binder) unresolved(name string, err error) error {
 	if hint == "" && b.queryNames != "" {
 		hint = "; the query takes " + b.queryNames
 	}
-
 	return badField(name, "unknown field%s%s", hint, ignoreHint)
 }
 
@@ -166,7 +160,6 @@ func (b *Binder) suggest(unknown *unknownFieldError, source openness) string {
 	if near == "" {
 		return ""
 	}
-
 	return unknown.prefix + near
 }
 
@@ -207,7 +200,6 @@ func (b *Binder) openPlace(name string) (p place, refusal func() error) {
 		}
 		return refuse("it is not open to the query")
 	}
-
 	return p, nil
 }
 
@@ -235,6 +227,5 @@ func noteParameter(given *ledger, p place, name string) (*ledger, error) {
 	case given.from == fromQuery && !p.repeated():
 		return nil, badField(name, "it is given twice")
 	}
-
 	return given, nil
 }

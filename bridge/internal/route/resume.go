@@ -81,7 +81,6 @@ func CompileResume(spec ResumeSpec, input protoreflect.MessageDescriptor, resolv
 	if err != nil {
 		return nil, err
 	}
-
 	return b.Resume(), nil
 }
 
@@ -118,7 +117,6 @@ func (r *Resume) Apply(request, cursor []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the cursor %s: %w", quoted(string(cursor)), err)
 	}
-
 	return wire, nil
 }
 
@@ -153,7 +151,6 @@ func (r *Resume) parse(cursor string) (protoreflect.Value, error) {
 		// The request would equal one without a cursor, which starts elsewhere.
 		return protoreflect.Value{}, fmt.Errorf("the cursor %s and the offset %s: %w", quoted(cursor), r.offset, errNoPresence)
 	}
-
 	return v, nil
 }
 
@@ -167,7 +164,6 @@ func addOffset(cursor string, offset *big.Int) (string, bool) {
 	if !ok || n.String() != cursor {
 		return "", false
 	}
-
 	return n.Add(n, offset).String(), true
 }
 
@@ -187,7 +183,6 @@ func canonicalTimestamp(f protoreflect.FieldDescriptor, cursor string) bool {
 	}
 
 	text, err := protojson.Marshal(v.Message().Interface())
-
 	return err == nil && string(text) == `"`+cursor+`"`
 }
 

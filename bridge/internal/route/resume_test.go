@@ -28,7 +28,6 @@ func compileResume(tb testing.TB, spec ResumeSpec) *Resume {
 	if err != nil {
 		tb.Fatal(err)
 	}
-
 	return r
 }
 
@@ -202,13 +201,11 @@ func TestResumeApply(t *testing.T) {
 			if err == nil || len(wire) != 0 {
 				t.Errorf("%s %q + %d: got %q, %v; want an error", tt.field, tt.cursor, tt.offset, wire, err)
 			}
-
 			continue
 		}
 
 		if err != nil {
 			t.Errorf("%s %q + %d: %v", tt.field, tt.cursor, tt.offset, err)
-
 			continue
 		}
 
@@ -520,7 +517,6 @@ func writtenCursor(t *testing.T, m proto.Message, p place) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-
 		return strings.Trim(string(text), `"`)
 	default:
 		return v.String()

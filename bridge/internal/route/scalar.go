@@ -40,7 +40,6 @@ func parseText(f protoreflect.FieldDescriptor, text string) (protoreflect.Value,
 	if !ok {
 		return protoreflect.Value{}, mismatch(f, text)
 	}
-
 	return v, nil
 }
 
@@ -64,7 +63,6 @@ func parseEnum(e protoreflect.EnumDescriptor, text string) (protoreflect.Value, 
 	}
 
 	n := protoreflect.EnumNumber(number.Int()) //nolint:gosec // parsed as an int32
-
 	return protoreflect.ValueOfEnum(n), !e.IsClosed() || e.Values().ByNumber(n) != nil
 }
 
@@ -85,7 +83,6 @@ func parseMessage(m protoreflect.MessageDescriptor, text string) (protoreflect.V
 	if err := unmarshalJSON(protojson.UnmarshalOptions{}, []byte(text), message); err != nil {
 		return protoreflect.Value{}, false
 	}
-
 	return protoreflect.ValueOfMessage(message), true
 }
 
@@ -126,7 +123,6 @@ func parseWrapped(kind protoreflect.Kind, text string) (protoreflect.Value, bool
 	}
 
 	m := wrapper.ProtoReflect()
-
 	return m.Get(m.Descriptor().Fields().ByName("value")), true
 }
 
@@ -145,7 +141,6 @@ func parseShort(text string) (int32, bool) {
 
 		n = 10*n + int32(text[i]-'0')
 	}
-
 	return n, true
 }
 
@@ -155,7 +150,6 @@ func quoteJSON(text string) string {
 	if err != nil {
 		return `""`
 	}
-
 	return string(b)
 }
 
@@ -171,6 +165,5 @@ func unmarshalJSON(opts protojson.UnmarshalOptions, data []byte, m proto.Message
 	if err := opts.Unmarshal(data, m); err != nil {
 		return fmt.Errorf("protojson: %w", err)
 	}
-
 	return nil
 }

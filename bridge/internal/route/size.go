@@ -40,6 +40,5 @@ func CheckSize(r *http.Request, limit int) error {
 			Message: fmt.Sprintf("the headers are longer than %d bytes", limit),
 		}
 	}
-
 	return nil
 }

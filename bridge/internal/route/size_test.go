@@ -16,7 +16,6 @@ func TestCheckSize(t *testing.T) {
 		for _, h := range headers {
 			r.Header.Add("X", h)
 		}
-
 		return r
 	}
 

@@ -114,7 +114,6 @@ func Compile(spec Spec, input protoreflect.MessageDescriptor, resolver Resolver)
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}
-
 	return c.binder, nil
 }
 
@@ -136,7 +135,6 @@ func keyOf(mapping, key string) string {
 			return mapping + "[" + strconv.Quote(key) + "]"
 		}
 	}
-
 	return mapping + "." + key
 }
 
@@ -159,7 +157,6 @@ func (c *compiler) resolve(key, path string) (place, bool) {
 	}
 
 	c.failf(key, "%s has no field %s%s", unknown.message.FullName(), shown(path), hint)
-
 	return place{}, false
 }
 
@@ -173,7 +170,6 @@ func fieldsOf(m protoreflect.MessageDescriptor) string {
 	if len(names) == 0 {
 		return "; it has none"
 	}
-
 	return "; it has " + listed(names)
 }
 
@@ -190,7 +186,6 @@ func listed(names []string) string {
 	if len(names) > most {
 		shownNames = append(shownNames, "…")
 	}
-
 	return strings.Join(shownNames, ", ")
 }
 
@@ -216,7 +211,6 @@ func (c *compiler) bind(key, path string) (place, bool) {
 		c.failf(key, "%s is bound by %s already", shown(path), other.key)
 		return place{}, false
 	}
-
 	return p, true
 }
 
@@ -246,12 +240,10 @@ func (c *compiler) decide(key string, prefix []string, member protoreflect.Field
 
 		c.failf(key, "%s and %s, which %s binds, are of the oneof %s: only one can be set",
 			member.Name(), d.member.Name(), d.key, oneof.Name())
-
 		return false
 	}
 
 	c.decisions = append(c.decisions, decision{prefix: slices.Clone(prefix), member: member, key: key})
-
 	return true
 }
 
@@ -299,7 +291,6 @@ func (c *compiler) bindConstant(key, path string, value any) (constant, bool) {
 		c.failf(key, "%v", err)
 		return constant{}, false
 	}
-
 	return bound, true
 }
 
@@ -312,7 +303,6 @@ func (c *compiler) bindParams(paths []string) {
 
 		if p.keyed() || p.repeated() || !takesText(p.field()) {
 			c.failf("path", "%s is %s; a path variable needs a field with a single value", shown(path), kindOf(p))
-
 			continue
 		}
 
@@ -332,7 +322,6 @@ func (c *compiler) bindHeaders(headers map[string]string) {
 		canonicalName := http.CanonicalHeaderKey(name)
 		if slices.ContainsFunc(c.binder.headers, func(s source) bool { return s.name == canonicalName }) {
 			c.failf(key, "the header is bound twice")
-
 			continue
 		}
 
@@ -358,7 +347,6 @@ func (c *compiler) open(source string, fields Fields) openness {
 
 		if by := c.binder.closed.at(p.tokens()).covered(); by != nil {
 			c.failf(key, "%s is closed to clients by %s: %s", shown(path), by.key, by.reason)
-
 			continue
 		}
 
@@ -370,7 +358,6 @@ func (c *compiler) open(source string, fields Fields) openness {
 			c.failf(key, "%s is listed twice, itself or with what is beneath it", shown(path))
 		}
 	}
-
 	return o
 }
 

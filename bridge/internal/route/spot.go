@@ -33,7 +33,6 @@ func (at *spot) child(written, token string) *spot {
 	if at.given != nil {
 		c.given, c.closed, c.open = at.given.child(token), at.closed.child(token), at.open.child(token)
 	}
-
 	return c
 }
 
@@ -53,7 +52,6 @@ func (at *spot) String() string {
 	for ; at.up != nil; at = at.up {
 		if at.element > 0 {
 			parts = append(parts, fmt.Sprintf("[%d]", at.element-1))
-
 			continue
 		}
 
@@ -69,7 +67,6 @@ func (at *spot) String() string {
 
 		b.WriteString(part)
 	}
-
 	return b.String()
 }
 
@@ -104,6 +101,5 @@ func (at *spot) fresh() *spot {
 	if at.given != nil {
 		again.given = &ledger{}
 	}
-
 	return &again
 }

@@ -81,7 +81,6 @@ func NewTable(entries []Entry) (*Table, error) {
 			errs = append(errs, &TemplateError{Index: i, Err: err})
 			// An entry without methods conflicts with none.
 			t.entries = append(t.entries, tableEntry{})
-
 			continue
 		}
 
@@ -97,7 +96,6 @@ func NewTable(entries []Entry) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-
 	return t, nil
 }
 
@@ -113,7 +111,6 @@ func served(methods []string) []string {
 	}
 
 	slices.Sort(methods)
-
 	return slices.Compact(methods)
 }
 
@@ -146,7 +143,6 @@ func (t *Table) conflict(next tableEntry) error {
 	if found == nil {
 		return nil
 	}
-
 	return found
 }
 
@@ -182,7 +178,6 @@ func (t *Table) Match(r *http.Request) (Match, error) {
 	if !found {
 		return Match{}, errNoRoute()
 	}
-
 	return Match{}, &Error{
 		Status: http.StatusMethodNotAllowed, Message: "the path does not take the method " + shown(r.Method),
 		Allow: t.Allowed(r.URL),
@@ -218,6 +213,5 @@ func (t *Table) Allowed(u *url.URL) []string {
 
 	methods = append(methods, http.MethodOptions)
 	slices.Sort(methods)
-
 	return slices.Compact(methods)
 }

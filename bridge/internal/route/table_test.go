@@ -20,7 +20,6 @@ func newTable(tb testing.TB, entries ...Entry) *Table {
 	if err != nil {
 		tb.Fatal(err)
 	}
-
 	return table
 }
 
@@ -251,7 +250,6 @@ func TestConflictProperty(t *testing.T) {
 			}
 
 			_, inB := b.match(p)
-
 			return inB
 		})
 

@@ -76,7 +76,6 @@ func ParseTemplate(path string) (Template, error) {
 	if err != nil {
 		return Template{}, err
 	}
-
 	return Template{text: path, segments: p.segments, verb: p.verb, params: p.params, pattern: pattern}, nil
 }
 
@@ -106,7 +105,6 @@ func (t Template) match(path []string) (map[string]string, bool) {
 
 	// The only errors are "no match" and a malformed escape, which a canonical segment never has.
 	params, err := t.pattern.MatchAndEscape(t.keepSlashes(components), t.verb, runtime.UnescapingModeAllExceptSlash)
-
 	return params, err == nil
 }
 
@@ -131,7 +129,6 @@ func (t Template) keepSlashes(path []string) []string {
 
 		kept[at] = strings.ReplaceAll(path[at], "%2F", "%252F")
 	}
-
 	return kept
 }
 
@@ -186,7 +183,6 @@ func (p *templateParser) topSegment() error {
 			text, p.rest = text[:at], text[at:]
 		}
 	}
-
 	return p.addSegment(text, p.rest == "" || p.rest[0] == ':', false)
 }
 
@@ -200,7 +196,6 @@ func (p *templateParser) setVerb(verb string) error {
 	}
 
 	p.verb = canonical(verb, true)
-
 	return nil
 }
 
@@ -245,7 +240,6 @@ func (p *templateParser) variable() error {
 	}
 
 	p.ends[len(p.segments)-1] = variableEnd{segments: count, param: name}
-
 	return nil
 }
 
@@ -284,7 +278,6 @@ func (p *templateParser) addSegment(text string, last, inVariable bool) error {
 		}
 
 		p.segments = append(p.segments, segment{kind: manySegments})
-
 		return nil
 	}
 
@@ -303,7 +296,6 @@ func (p *templateParser) addSegment(text string, last, inVariable bool) error {
 	}
 
 	p.segments = append(p.segments, segment{kind: literalSegment, literal: literal})
-
 	return nil
 }
 
@@ -346,7 +338,6 @@ func (p *templateParser) compile() (runtime.Pattern, error) {
 	if err != nil {
 		return runtime.Pattern{}, fmt.Errorf("compiling the template: %w", err)
 	}
-
 	return pattern, nil
 }
 
@@ -364,7 +355,6 @@ func checkLiteral(text string) error {
 			return fmt.Errorf("%q has the character %q, which has to be percent-encoded", text, r)
 		}
 	}
-
 	return nil
 }
 
@@ -397,6 +387,5 @@ func checkFieldPath(path string) error {
 			return notAFieldPath(path)
 		}
 	}
-
 	return nil
 }

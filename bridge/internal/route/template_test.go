@@ -19,7 +19,6 @@ func mustURL(tb testing.TB, target string) *url.URL {
 	if err != nil {
 		tb.Fatalf("%q: %v", target, err)
 	}
-
 	return u
 }
 
@@ -36,7 +35,6 @@ func matchPath(tb testing.TB, template, target string) (map[string]string, bool)
 	if !ok {
 		return nil, false
 	}
-
 	return parsed.match(path)
 }
 

@@ -20,7 +20,6 @@ func (r *jsonReader) key() (string, error) {
 	if !ok {
 		return "", badRequest("%s is not valid JSON after byte %d", r.whole, r.decoder.InputOffset())
 	}
-
 	return name, nil
 }
 
@@ -37,7 +36,6 @@ func (r *jsonReader) token() (json.Token, error) {
 	if _, ok := tok.(string); ok && hasLoneSurrogate(r.data[start:r.decoder.InputOffset()]) {
 		return nil, badRequest("%s has half of a surrogate pair before byte %d", r.whole, r.decoder.InputOffset())
 	}
-
 	return tok, nil
 }
 
@@ -62,7 +60,6 @@ func hasLoneSurrogate(raw []byte) bool {
 			if pending {
 				return true
 			}
-
 			continue
 		}
 
@@ -85,7 +82,6 @@ func hasLoneSurrogate(raw []byte) bool {
 
 		pending = 0xd800 <= unit && unit < 0xdc00
 	}
-
 	return pending
 }
 

@@ -87,10 +87,8 @@ func (b *Binder) readJSON(p place, text string, at *spot, from origin) (protoref
 		if found := r.locate(offset-len(prefix), func() error { return r.readValue(f, again) }); found != nil {
 			return nil, found.explain(detail)
 		}
-
 		return nil, at.failf("%s", detail)
 	}
-
 	return m, nil
 }
 
@@ -116,7 +114,6 @@ func syntaxOf(f protoreflect.FieldDescriptor, err error) string {
 	if strings.Contains(syntax.Error(), "unexpected end") {
 		after = syntax.Offset
 	}
-
 	return fmt.Sprintf("the value is not valid JSON after byte %d%s", after, hint)
 }
 
@@ -148,7 +145,6 @@ func nameSpot(err error, at *spot) error {
 	if errors.As(err, &refused) && refused.Field == "" {
 		return at.failf("%s", refused.Message)
 	}
-
 	return err
 }
 
@@ -170,7 +166,6 @@ func merge(dst, src protoreflect.Message) {
 		default:
 			dst.Set(f, v)
 		}
-
 		return true
 	})
 }
@@ -184,7 +179,6 @@ func mergeMap(f protoreflect.FieldDescriptor, dst, src protoreflect.Map) {
 		} else {
 			dst.Set(key, v)
 		}
-
 		return true
 	})
 }

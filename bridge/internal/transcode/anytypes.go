@@ -39,7 +39,6 @@ func (p *Plan) anyTable(url []byte) *table {
 	if err != nil {
 		return nil
 	}
-
 	return p.anys.add(string(url), mt.Descriptor())
 }
 
@@ -63,7 +62,6 @@ func (a *anyTypes) add(url string, md protoreflect.MessageDescriptor) *table {
 		known[url] = t
 		a.byURL.Store(&known)
 	}
-
 	return t
 }
 

@@ -46,7 +46,6 @@ func appending(plan *Plan) func([]byte) error {
 		dst []byte
 		err error
 	)
-
 	return func(wire []byte) error {
 		dst, err = plan.AppendJSON(dst[:0], wire)
 		return err
@@ -61,7 +60,6 @@ func contenders(tb testing.TB, msg proto.Message) []contender {
 	md := msg.ProtoReflect().Descriptor()
 	plan := benchPlan(tb, msg, Options{})
 	jsonpb := &gateway.JSONPb{}
-
 	return []contender{
 		{planWay, appending(plan)},
 		{defaultsWay, appending(benchPlan(tb, msg, Options{EmitDefaults: true}))},
@@ -72,7 +70,6 @@ func contenders(tb testing.TB, msg proto.Message) []contender {
 			}
 
 			_, err := protojson.Marshal(m)
-
 			return err
 		}},
 		{"protojson on generated types", func(wire []byte) error {
@@ -82,7 +79,6 @@ func contenders(tb testing.TB, msg proto.Message) []contender {
 			}
 
 			_, err := protojson.Marshal(m)
-
 			return err
 		}},
 		{"grpc-gateway's JSONPb on dynamicpb", func(wire []byte) error {
@@ -92,7 +88,6 @@ func contenders(tb testing.TB, msg proto.Message) []contender {
 			}
 
 			_, err := jsonpb.Marshal(m)
-
 			return err
 		}},
 		{floorWay, func(wire []byte) error { return walkTags(wire, plan.root) }},
@@ -129,7 +124,6 @@ func walkTags(b []byte, t *table) error {
 			}
 
 			i = start + n + size
-
 			continue
 		}
 
@@ -162,7 +156,6 @@ func walkTags(b []byte, t *table) error {
 			}
 		}
 	}
-
 	return nil
 }
 
@@ -181,7 +174,6 @@ func walkEntry(b []byte, t *pairTable) error {
 	if next < 0 {
 		return errWalk
 	}
-
 	return walkTags(body, t.value.sub)
 }
 
@@ -314,7 +306,6 @@ func ratioTable(b *testing.B) string {
 		atLeast(b, m.name+" out of order", times["protojson on dynamicpb, out of order"][i]/times[reorderedWay][i], 3)
 		atLeast(b, m.name+" with defaults", 1.2, times[defaultsWay][i]/times[planWay][i])
 	}
-
 	return text.String()
 }
 
@@ -344,7 +335,6 @@ func medians(b *testing.B, all []contender, inputs [][]byte) []float64 {
 		slices.Sort(measured)
 		result[i] = (measured[ratioRounds/2-1] + measured[ratioRounds/2]) / 2
 	}
-
 	return result
 }
 
@@ -390,6 +380,5 @@ func backwards(tb testing.TB, msg proto.Message) []byte {
 		alone.Set(fd, m.Get(fd))
 		wire = append(wire, marshalWire(tb, alone.Interface())...)
 	}
-
 	return wire
 }

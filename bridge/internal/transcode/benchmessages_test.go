@@ -37,7 +37,6 @@ func benchMessages(tb testing.TB) []benchMessage {
 	for i := range all {
 		all[i].wire = marshalWire(tb, all[i].msg)
 	}
-
 	return all
 }
 
@@ -78,7 +77,6 @@ func benchChat(tb testing.TB) *testv1.BenchChat {
 	if n := proto.Size(msg); n != 455 {
 		tb.Fatalf("the chat message has %d bytes", n)
 	}
-
 	return msg
 }
 
@@ -116,7 +114,6 @@ func benchEvent(tb testing.TB) *testv1.BenchEvent {
 	if n := proto.Size(msg); n != 2048 {
 		tb.Fatalf("the event has %d bytes", n)
 	}
-
 	return msg
 }
 
@@ -125,7 +122,6 @@ func benchBatch() *testv1.BenchBatch {
 	for i := 0; proto.Size(msg) < 64<<10-60; i++ {
 		msg.Ticks = append(msg.Ticks, benchTick(i))
 	}
-
 	return msg
 }
 

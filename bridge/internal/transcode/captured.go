@@ -20,7 +20,6 @@ func (r *run) readCaptured(out *Tapped) bool {
 		r.plan.event.readCaptured(out, &out.captured[nameSlot])
 		out.Name = out.name
 	}
-
 	return true
 }
 
@@ -61,7 +60,6 @@ func (r *run) readID(out *Tapped, t *captured) bool {
 	}
 
 	out.HasID = len(out.id) > 0
-
 	return true
 }
 
@@ -104,7 +102,6 @@ func (t *nameTap) appendNumber(dst []byte, found *captured, value []byte) []byte
 	if n == nil {
 		return appendInt(dst, int64(enumNumber(v)))
 	}
-
 	return append(dst, n.Name()...)
 }
 
@@ -144,7 +141,6 @@ func lastElement(b []byte, e *entry, gap int) []byte {
 
 		i += n + gap
 	}
-
 	return nil
 }
 
@@ -161,7 +157,6 @@ func number(b []byte, e *entry) uint64 {
 	default:
 		v, _ = varint(b, 0)
 	}
-
 	return v & e.mask
 }
 
@@ -175,7 +170,6 @@ func appendPlain(dst []byte, v uint64, e *entry) []byte {
 	}
 
 	n := copy(dst[start:], dst[start+1:len(dst)-1])
-
 	return dst[:start+n]
 }
 

@@ -60,7 +60,6 @@ func (r *run) checkOne(b []byte, e *entry, depth int) bool {
 		return r.check(bodyOf(b, e), e.sub, depth+1)
 	default:
 	}
-
 	return true
 }
 
@@ -82,7 +81,6 @@ func (r *run) checkPacked(b []byte, e *entry) bool {
 			return false
 		}
 	}
-
 	return true
 }
 
@@ -107,7 +105,6 @@ func (r *run) checkPair(b []byte, e *entry, depth int) bool {
 		r.stop(badText)
 		return false
 	}
-
 	return !p.valued || r.checkValue(p.value, e.pair.value, depth+1)
 }
 
@@ -117,7 +114,6 @@ func (r *run) count() bool {
 		r.stop(tooSplit)
 		return false
 	}
-
 	return true
 }
 
@@ -129,7 +125,6 @@ func (r *run) countAny(b []byte, t *table, depth int) bool {
 	}
 
 	content := r.plan.anyTable(url)
-
 	return content == nil || r.check(body, content, depth+1)
 }
 
@@ -144,6 +139,5 @@ func (p *Plan) tooHeavy(wire []byte) bool {
 	r := run{plan: p, effort: effortFor(len(wire)), countOnly: true}
 	r.check(wire, p.root, 1)
 	r.release()
-
 	return r.failure == tooSplit
 }

@@ -28,7 +28,6 @@ func compact(buf []byte, start int) []byte {
 			r++
 		}
 	}
-
 	return buf[:w]
 }
 
@@ -42,6 +41,5 @@ func stringLen(b []byte) int {
 
 		i++
 	}
-
 	return min(i+1, len(b))
 }

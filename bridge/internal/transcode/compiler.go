@@ -64,7 +64,6 @@ func (c *compiler) message(md protoreflect.MessageDescriptor) *table {
 	t.loose = md.Fields().Len() <= looseLimit && isLoose(md)
 	c.addDefaults(t, md)
 	t.addressEntries()
-
 	return t
 }
 
@@ -137,7 +136,6 @@ func (c *compiler) entry(fd protoreflect.FieldDescriptor) entry {
 	if ed := fd.Enum(); ed != nil {
 		c.enumEntry(&e, ed)
 	}
-
 	return e
 }
 
@@ -173,7 +171,6 @@ func (c *compiler) pair(fd protoreflect.FieldDescriptor) *pairTable {
 	default:
 		p.keys = unsignedKeys
 	}
-
 	return p
 }
 
@@ -206,7 +203,6 @@ func (c *compiler) enum(ed protoreflect.EnumDescriptor) *enumTable {
 			t.dense[n] = text
 		}
 	}
-
 	return t
 }
 
@@ -279,7 +275,6 @@ func kindOf(name protoreflect.FullName) messageKind {
 	if specialJSON(name) {
 		return wrapperKind
 	}
-
 	return objectKind
 }
 
@@ -298,6 +293,5 @@ func enforcesUTF8(fd protoreflect.FieldDescriptor) bool {
 			return f.EnforceUTF8()
 		}
 	}
-
 	return fd.Syntax() == protoreflect.Proto3
 }

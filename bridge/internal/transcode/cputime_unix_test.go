@@ -16,6 +16,5 @@ func spentTime(tb testing.TB) time.Duration {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		tb.Fatal(err)
 	}
-
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -24,7 +24,6 @@ func compileData(md protoreflect.MessageDescriptor, tap DataTap) (*dataTap, erro
 	if err := t.checkParent(); err != nil {
 		return nil, err
 	}
-
 	return t, nil
 }
 
@@ -39,7 +38,6 @@ func (t *dataTap) checkParent() error {
 	if parent := d.Parent().FullName(); specialJSON(parent) {
 		return fmt.Errorf("%q is inside a %s, which can be taken only as a whole", d.Name(), parent)
 	}
-
 	return nil
 }
 
@@ -58,7 +56,6 @@ func (t *dataTap) find(msg protoreflect.Message) (protoreflect.Message, protoref
 	if fd == nil || fd.HasPresence() && !msg.Has(fd) {
 		return nil, nil
 	}
-
 	return msg, fd
 }
 
@@ -83,7 +80,6 @@ func (p *Plan) appendPart(dst []byte, msg protoreflect.Message, wireLen int) (ou
 		if err != nil {
 			return dst, err
 		}
-
 		return p.seal(printed, len(dst))
 	}
 
@@ -91,7 +87,6 @@ func (p *Plan) appendPart(dst []byte, msg protoreflect.Message, wireLen int) (ou
 	if err != nil {
 		return dst, err
 	}
-
 	return p.seal(unwrapField(printed, len(dst)), len(dst))
 }
 

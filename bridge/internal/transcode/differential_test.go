@@ -25,7 +25,6 @@ func pass(p *Plan, wire []byte, orderly bool) ([]byte, failure) {
 	if (out == nil) != (r.failure != noFailure) {
 		panic("a pass returned neither JSON nor a failure")
 	}
-
 	return out, r.failure
 }
 
@@ -61,7 +60,6 @@ func sameVerdict(plan *Plan, md protoreflect.MessageDescriptor, wire []byte, opt
 	case !bytes.Equal(wire, given):
 		return differs("the message was written to", wire, "")
 	}
-
 	return nil
 }
 
@@ -80,7 +78,6 @@ func messages() int {
 	if raceEnabled {
 		return *messagesFlag / 5
 	}
-
 	return *messagesFlag
 }
 

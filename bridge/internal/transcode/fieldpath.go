@@ -27,7 +27,6 @@ func (f fieldPath) follow(msg protoreflect.Message) (protoreflect.Message, bool)
 
 		msg = v.Message()
 	}
-
 	return msg, true
 }
 
@@ -57,7 +56,6 @@ func resolveSteps(md protoreflect.MessageDescriptor, path string) (fieldPath, pr
 		f.steps = append(f.steps, fd)
 		md = fd.Message()
 	}
-
 	return f, md, segments[last], nil
 }
 
@@ -69,7 +67,6 @@ func resolveField(md protoreflect.MessageDescriptor, path string) (fieldPath, pr
 	}
 
 	fd, err := findField(md, last, path)
-
 	return f, fd, err
 }
 
@@ -98,10 +95,8 @@ func resolveOneof(md protoreflect.MessageDescriptor, path string) (fieldPath, pr
 		if od := fd.ContainingOneof(); od != nil && !od.IsSynthetic() {
 			member = fmt.Sprintf("; it is a member of %q", od.Name())
 		}
-
 		return f, nil, fmt.Errorf("%q in %s is a field, not a oneof%s", last, md.FullName(), member)
 	}
-
 	return f, nil, fmt.Errorf("%s has no oneof %q%s%s", md.FullName(), last, inPath(last, path), nearestText(last, known))
 }
 
@@ -124,7 +119,6 @@ func findField(md protoreflect.MessageDescriptor, name, path string) (protorefle
 	for i := range known {
 		known[i] = string(fields.Get(i).Name())
 	}
-
 	return nil, fmt.Errorf("%s has no field %q%s%s", md.FullName(), name, inPath(name, path), nearestText(name, known))
 }
 

@@ -23,7 +23,6 @@ func (r *run) message(dst, b []byte, t *table, depth int) []byte {
 	if dst = r.fields(dst, b, t, depth); dst == nil {
 		return nil
 	}
-
 	return closeObject(dst, start)
 }
 
@@ -34,7 +33,6 @@ func closeObject(dst []byte, start int) []byte {
 	}
 
 	dst[start] = '{'
-
 	return append(dst, '}')
 }
 
@@ -85,7 +83,6 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 			if i = r.skip(b, start, t); i < 0 {
 				return nil
 			}
-
 			continue
 		}
 
@@ -159,7 +156,6 @@ func (r *run) fields(dst, b []byte, t *table, depth int) []byte { //nolint:gocog
 	if required < t.required && r.anys == 0 {
 		return r.stop(incomplete)
 	}
-
 	return dst
 }
 
@@ -193,7 +189,6 @@ func (r *run) field(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 		}
 	default:
 	}
-
 	return r.value(append(dst, e.name...), b, i, e, depth)
 }
 
@@ -205,7 +200,6 @@ func (r *run) value(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 		if i < 0 {
 			return r.stopAt(malformed)
 		}
-
 		return appendNumber(dst, v&e.mask, e), i
 	case fixed32Form:
 		if len(b)-i < 4 {
@@ -237,7 +231,6 @@ func (r *run) delimited(dst, b []byte, i int, e *entry, depth int) ([]byte, int)
 		if !ok {
 			return r.stopAt(badText)
 		}
-
 		return dst, i
 	case bytesForm:
 		return append(base64.StdEncoding.AppendEncode(append(dst, '"'), body), '"'), i
@@ -263,7 +256,6 @@ func (r *run) group(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	if dst = r.message(dst, body, e.sub, depth+1); dst == nil {
 		return nil, -1
 	}
-
 	return dst, i + n
 }
 
@@ -295,7 +287,6 @@ func (r *run) list(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 	}
 
 	dst[start] = '['
-
 	return append(dst, ']'), i
 }
 
@@ -327,6 +318,5 @@ func (r *run) packed(dst, b []byte, i int, e *entry) ([]byte, int) {
 	}
 
 	dst[start] = '['
-
 	return append(dst, ']'), next
 }

@@ -40,7 +40,6 @@ func recursive(n int) []byte {
 	for range n - 1 {
 		wire = protowire.AppendBytes(protowire.AppendTag(nil, 22, protowire.BytesType), wire)
 	}
-
 	return wire
 }
 
@@ -52,7 +51,6 @@ func anyInAny(tb testing.TB, n int) []byte {
 	for range n - 1 {
 		packed = mustAny(tb, packed)
 	}
-
 	return marshalWire(tb, packed)
 }
 
@@ -337,7 +335,6 @@ func wideMessage(tb testing.TB) protoreflect.MessageDescriptor {
 			Label: new(descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL), Type: new(descriptorpb.FieldDescriptorProto_TYPE_INT32),
 		})
 	}
-
 	return buildFile(tb, &descriptorpb.FileDescriptorProto{
 		Name: new("wide.proto"), Package: new("wide"), Syntax: new("proto3"), MessageType: []*descriptorpb.DescriptorProto{wide},
 	}).Messages().Get(0)
@@ -349,7 +346,6 @@ func mapMessage(tb testing.TB) protoreflect.MessageDescriptor {
 
 	optional, repeated := descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL, descriptorpb.FieldDescriptorProto_LABEL_REPEATED
 	int32Type, message := descriptorpb.FieldDescriptorProto_TYPE_INT32, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
-
 	return buildFile(tb, &descriptorpb.FileDescriptorProto{
 		Name: new("old.proto"), Package: new("old"), Syntax: new("proto2"),
 		MessageType: []*descriptorpb.DescriptorProto{
@@ -387,6 +383,5 @@ func buildFile(tb testing.TB, file *descriptorpb.FileDescriptorProto) protorefle
 	if err != nil {
 		tb.Fatal(err)
 	}
-
 	return fd
 }

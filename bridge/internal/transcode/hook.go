@@ -80,7 +80,6 @@ func (r *run) tap(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 			t.from, t.to = start+len(plain.name), len(dst)
 		}
 	}
-
 	return dst, next
 }
 
@@ -156,7 +155,6 @@ func (t *Tapped) capture(r *run, e *entry, value []byte) bool {
 			t.captured[k].entry, t.captured[k].value = plain, value
 		}
 	}
-
 	return true
 }
 
@@ -172,7 +170,6 @@ func (t *Tapped) step(r *run, e *entry, value []byte) bool {
 			t.captured[k].inside = true
 		}
 	}
-
 	return t.walk(r, bodyOf(value, e), e.sub)
 }
 
@@ -185,7 +182,6 @@ func (r *run) mergeCaptured(earlier, later []byte, e *entry) []byte {
 	if !r.spend(len(earlier) + len(later)) {
 		return nil
 	}
-
 	return append(bytes.Clone(bodyOf(earlier, e)), later...)
 }
 
@@ -197,7 +193,6 @@ func bodyOf(value []byte, e *entry) []byte {
 	}
 
 	body, _ := chunk(value, 0)
-
 	return body
 }
 
@@ -245,7 +240,6 @@ func (n *tapTree) all() (all, here tapSet) {
 		below, _ := next.all()
 		all |= below
 	}
-
 	return all, here
 }
 
@@ -276,6 +270,5 @@ func (t *table) tapped(n *tapTree) *table {
 			hooked.enter.ways = append(hooked.enter.ways, w)
 		}
 	}
-
 	return &hooked
 }

@@ -48,7 +48,6 @@ func bounded(t *testing.T, plan *Plan, wire []byte) error {
 	if spent > hostileTime || allocated > hostileMemory {
 		t.Errorf("the message took %v and %d bytes of memory", spent, allocated)
 	}
-
 	return err
 }
 
@@ -196,7 +195,6 @@ func lateMessage(tb testing.TB) protoreflect.MessageDescriptor {
 
 	optional := descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL
 	text, message := descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
-
 	return buildFile(tb, &descriptorpb.FileDescriptorProto{
 		Name: new("late.proto"), Package: new("late"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{{
@@ -235,7 +233,6 @@ func TestDeepMessagesAsGoSerializesThem(t *testing.T) {
 		got, err := plan.AppendJSON(nil, wire)
 		if err != nil {
 			t.Errorf("%d levels, %d bytes: %v", c.depth, c.size, err)
-
 			continue
 		}
 

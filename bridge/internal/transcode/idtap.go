@@ -27,7 +27,6 @@ func compileID(md protoreflect.MessageDescriptor, path string) (*idTap, error) {
 		fd.Kind() == protoreflect.StringKind, fd.Kind() == protoreflect.BytesKind, isInteger(fd.Kind()):
 		return &idTap{path: f, field: fd}, nil
 	}
-
 	return nil, fmt.Errorf("%q in %s is %s; an id is a string, bytes, an integer or a %s",
 		path, fd.Parent().FullName(), kindText(fd), timestampName)
 }
@@ -63,7 +62,6 @@ func (t *idTap) append(dst []byte, msg protoreflect.Message) ([]byte, bool, erro
 
 		dst = appendInteger(dst, x)
 	}
-
 	return dst, len(dst) > start, nil
 }
 
@@ -77,7 +75,6 @@ func appendTimestamp(dst []byte, msg protoreflect.Message) ([]byte, bool, error)
 	}
 
 	n := copy(out[start:], out[start+1:len(out)-1])
-
 	return out[:start+n], true, nil
 }
 

@@ -64,7 +64,6 @@ func isAsKnown(md protoreflect.MessageDescriptor) bool {
 			return false
 		}
 	}
-
 	return knownInside(md)
 }
 

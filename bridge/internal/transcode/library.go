@@ -20,7 +20,6 @@ func (p *Plan) libraryJSON(dst, wire []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-
 	return out, nil
 }
 
@@ -47,7 +46,6 @@ func (p *Plan) libraryTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 	}
 
 	out.Data = slices.Clip(printed[len(dst):])
-
 	return printed, nil
 }
 
@@ -59,7 +57,6 @@ func (p *Plan) libraryTaps(wire []byte, out *Tapped) error {
 	if err != nil {
 		return err
 	}
-
 	return p.readTaps(msg, out)
 }
 
@@ -77,7 +74,6 @@ func (p *Plan) decodeMessage(wire []byte) (msg protoreflect.Message, err error) 
 			return nil, p.failure(KindUndecodable, "a required field is missing")
 		}
 	}
-
 	return msg, nil
 }
 
@@ -122,7 +118,6 @@ func (p *Plan) appendMessage(dst []byte, msg protoreflect.Message, wireLen int) 
 	if err != nil {
 		return dst, err
 	}
-
 	return p.seal(printed, len(dst))
 }
 
@@ -132,7 +127,6 @@ func (p *Plan) appendProto(dst []byte, msg proto.Message) ([]byte, error) {
 	if err != nil {
 		return dst, p.unrepresentable(err)
 	}
-
 	return out, nil
 }
 
@@ -146,7 +140,6 @@ func (p *Plan) unrepresentable(err error) *Error {
 			return p.failure(KindUnrepresentable, "a "+string(name)+" has no JSON form")
 		}
 	}
-
 	return p.failure(KindUnrepresentable, "a value has no JSON form")
 }
 
@@ -156,6 +149,5 @@ func (p *Plan) seal(dst []byte, start int) ([]byte, error) {
 	if p.maxBytes > 0 && len(dst)-start > p.maxBytes {
 		return dst[:start], p.tooLarge()
 	}
-
 	return dst, nil
 }

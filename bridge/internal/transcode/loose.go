@@ -30,7 +30,6 @@ func isLoose(md protoreflect.MessageDescriptor) bool {
 
 		afterOneof = member
 	}
-
 	return false
 }
 
@@ -49,7 +48,6 @@ func (r *run) looseFields(dst, b []byte, t *table, depth int) []byte {
 			if value < 0 {
 				return nil
 			}
-
 			break
 		}
 
@@ -84,7 +82,6 @@ func (r *run) looseFields(dst, b []byte, t *table, depth int) []byte {
 	if ordered && t.defaults == "" {
 		return dst
 	}
-
 	return r.arrange(dst, start, parts, t)
 }
 
@@ -125,7 +122,6 @@ func (r *run) arrange(dst []byte, start int, parts []part, t *table) []byte {
 	if len(dst) > r.limit {
 		return r.stop(tooLarge)
 	}
-
 	return dst
 }
 

@@ -30,7 +30,6 @@ func (r *run) moment(b []byte, t *table) (seconds, nanos int64, ok bool) {
 			return 0, 0, false
 		}
 	}
-
 	return seconds, nanos, true
 }
 
@@ -51,7 +50,6 @@ func (r *run) timestamp(dst, b []byte, t *table) []byte {
 	case seconds < minSeconds || seconds > maxSeconds || nanos < 0 || nanos > maxNanos:
 		return r.cannotExpress(t)
 	}
-
 	return append(appendTime(append(dst, '"'), seconds, nanos), '"')
 }
 
@@ -72,7 +70,6 @@ func (r *run) duration(dst, b []byte, t *table) []byte {
 		dst = append(dst, '-')
 		seconds, nanos = -seconds, -nanos
 	}
-
 	return append(appendNanos(appendInt(dst, seconds), nanos), `s"`...)
 }
 
@@ -107,7 +104,6 @@ func appendTime(dst []byte, seconds, nanos int64) []byte {
 	putPair(text[14:], second/60%60)
 	text[16] = ':'
 	putPair(text[17:], second%60)
-
 	return append(appendNanos(dst, nanos), 'Z')
 }
 
@@ -125,7 +121,6 @@ func civil(days uint64) (year, month, day uint64) {
 	if march < 10 {
 		return year, march + 3, day
 	}
-
 	return year + 1, march - 9, day
 }
 
@@ -147,6 +142,5 @@ func appendNanos(dst []byte, nanos int64) []byte {
 
 	dst = extend(append(dst, '.'), digits)
 	putDigits(dst[len(dst)-digits:], v)
-
 	return dst
 }

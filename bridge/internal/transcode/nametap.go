@@ -30,7 +30,6 @@ func resolveTap(md protoreflect.MessageDescriptor, field, oneof string) (
 	default:
 		path, f, err = resolveField(md, field)
 	}
-
 	return path, f, o, err
 }
 
@@ -44,7 +43,6 @@ func compileName(md protoreflect.MessageDescriptor, tap NameTap) (*nameTap, erro
 		return nil, fmt.Errorf("%q in %s is %s; a name is a string, an enum, a bool or an integer",
 			tap.Field, field.Parent().FullName(), kindText(field))
 	}
-
 	return &nameTap{path, field, oneof}, nil
 }
 
@@ -73,14 +71,12 @@ func (t *nameTap) append(dst []byte, msg protoreflect.Message) ([]byte, bool) {
 		if member == nil {
 			return dst, false
 		}
-
 		return append(dst, member.Name()...), true
 	}
 
 	if t.field.HasPresence() && !msg.Has(t.field) {
 		return dst, false
 	}
-
 	return t.appendValue(dst, msg.Get(t.field))
 }
 
@@ -121,7 +117,6 @@ func (t *nameTap) constants() []string {
 	case t.field.Kind() == protoreflect.BoolKind:
 		names = []string{"false", "true"}
 	}
-
 	return names
 }
 

@@ -30,7 +30,6 @@ func decimalLen(v uint64) int {
 	if v >= powersOfTen[n] {
 		n++
 	}
-
 	return max(n, 1)
 }
 
@@ -54,7 +53,6 @@ func appendUint(dst []byte, v uint64) []byte {
 	n := decimalLen(v)
 	dst = extend(dst, n)
 	putDigits(dst[len(dst)-n:], v)
-
 	return dst
 }
 
@@ -105,7 +103,6 @@ func appendFloat64(dst []byte, v float64) []byte {
 			return appendDecimal(appendSign(dst, v), n, decimalPlaces, decimalScale)
 		}
 	}
-
 	return appendShortest(dst, v, 64)
 }
 
@@ -117,7 +114,6 @@ func appendFloat32(dst []byte, v float32) []byte {
 			return appendDecimal(appendSign(dst, float64(v)), uint64(n), floatPlaces, floatScale)
 		}
 	}
-
 	return appendShortest(dst, float64(v), 32)
 }
 
@@ -144,7 +140,6 @@ func appendDecimal(dst []byte, n uint64, places int, scale uint64) []byte {
 
 	dst = extend(append(dst, '.'), places)
 	putDigits(dst[len(dst)-places:], fraction)
-
 	return dst
 }
 
@@ -170,7 +165,6 @@ func appendShortest(dst []byte, v float64, bitSize int) []byte {
 		dst[n-2] = dst[n-1]
 		dst = dst[:n-1]
 	}
-
 	return dst
 }
 

@@ -31,7 +31,6 @@ func plainFloat(v float64, bitSize int) string {
 	}
 
 	out, _ := json.Marshal(v)
-
 	return string(out)
 }
 
@@ -49,7 +48,6 @@ func sameNumbers(bits uint64) error {
 			return fmt.Errorf("%#x prints as %s, not %s", bits, c.got, c.want)
 		}
 	}
-
 	return nil
 }
 

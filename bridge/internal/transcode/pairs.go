@@ -36,7 +36,6 @@ func (r *run) pairs(dst, b []byte, i int, e *entry, depth int) ([]byte, int) {
 
 		r.failure = noFailure // a later entry may replace the failed one
 	}
-
 	return r.sortedPairs(dst, b, i, e, depth)
 }
 
@@ -106,7 +105,6 @@ func (r *run) sortedPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, in
 			if !r.drop(&found[k], e.pair, depth) {
 				return nil, -1
 			}
-
 			continue
 		}
 
@@ -121,7 +119,6 @@ func (r *run) sortedPairs(dst, b []byte, i int, e *entry, depth int) ([]byte, in
 
 	memory.pairs = memory.pairs[:base]
 	dst[start] = '{'
-
 	return append(dst, '}'), i
 }
 
@@ -176,7 +173,6 @@ func (p *pair) read(b []byte, t *pairTable) bool {
 	}
 
 	p.value, p.valued = b[i+1:], true
-
 	return valueLen(p.value, t.value.wire) == len(p.value)
 }
 
@@ -225,7 +221,6 @@ func (p *pair) readKey(b []byte, i int, t *pairTable) int {
 	}
 
 	p.number = keyNumber(raw&t.key.mask, t.key.op)
-
 	return i
 }
 
@@ -285,7 +280,6 @@ func (r *run) readAny(p *pair, b []byte, t *pairTable) bool {
 
 		i += size
 	}
-
 	return true
 }
 
@@ -306,7 +300,6 @@ func (r *run) readValue(p *pair, value []byte, t *pairTable) bool {
 	}
 
 	p.value, p.valued = value, true
-
 	return true
 }
 
@@ -346,7 +339,6 @@ func (r *run) appendPair(dst []byte, p *pair, t *pairTable, depth int) []byte {
 	}
 
 	dst, _ = r.value(dst, p.value, 0, t.value, depth+1)
-
 	return dst
 }
 

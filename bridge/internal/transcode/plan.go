@@ -84,7 +84,6 @@ func Compile(md protoreflect.MessageDescriptor, opts Options) (*Plan, error) {
 	plan.anys.compiler = newCompiler(&opts)
 	plan.root = plan.anys.compiler.message(md)
 	plan.hookTaps()
-
 	return plan, nil
 }
 
@@ -115,7 +114,6 @@ func (p *Plan) AppendJSON(dst, wire []byte) ([]byte, error) {
 	}
 
 	p.counters.library[r.failure].Add(1)
-
 	return p.libraryJSON(dst, wire)
 }
 
@@ -150,14 +148,12 @@ func (p *Plan) AppendTapped(dst, wire []byte, out *Tapped) ([]byte, error) {
 			// If the taps are unreadable too, the first error is the one to report.
 			_ = p.ReadTaps(wire, out)
 		}
-
 		return dst, r.verdict()
 	}
 
 	p.counters.library[r.failure].Add(1)
 	out.reset()
 	out.Path = Library
-
 	return p.libraryTapped(dst, wire, out)
 }
 

@@ -39,7 +39,6 @@ func everyMessage() []proto.Message {
 			all = append(all, mt.New().Interface())
 		}
 	}
-
 	return all
 }
 

@@ -150,7 +150,6 @@ func (t *table) find(number protowire.Number, wire protowire.Type) *entry {
 	if e = &t.entries[e.alt]; e.wire == wire {
 		return e
 	}
-
 	return &t.entries[0]
 }
 
@@ -166,7 +165,6 @@ func (t *table) lookup(b []byte, i int) (*entry, int) {
 	if n < 0 || number > protowire.MaxValidNumber {
 		return nil, -1
 	}
-
 	return t.find(number, wire), i + n
 }
 
@@ -184,6 +182,5 @@ func (t *table) byNumber(number protowire.Number) *entry {
 	if k < 0 {
 		return nil
 	}
-
 	return &t.entries[k]
 }

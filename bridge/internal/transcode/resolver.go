@@ -27,13 +27,11 @@ func closureTypes(root protoreflect.FileDescriptor) (Resolver, error) {
 				return err
 			}
 		}
-
 		return files.RegisterFile(fd)
 	}
 
 	if err := add(root); err != nil {
 		return nil, fmt.Errorf("the imports of %s contradict each other: %w", root.Path(), err)
 	}
-
 	return dynamicpb.NewTypes(files), nil
 }

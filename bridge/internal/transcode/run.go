@@ -100,7 +100,6 @@ func (r *run) spend(n int) bool {
 		r.stop(tooSplit)
 		return false
 	}
-
 	return true
 }
 
@@ -139,7 +138,6 @@ func (r *run) whole(dst, wire []byte, t *table) []byte {
 	if len(out) > r.limit {
 		return r.stop(tooLarge)
 	}
-
 	return out
 }
 
@@ -167,7 +165,6 @@ func (r *run) tappedMessage(dst, wire []byte) []byte {
 	if !r.readCaptured(out) {
 		return nil
 	}
-
 	return printed
 }
 
@@ -210,7 +207,6 @@ func (r *run) next(b []byte, i int, t *table) (*entry, int) {
 			return nil, -1
 		}
 	}
-
 	return nil, i
 }
 
@@ -232,7 +228,6 @@ func (r *run) skip(b []byte, i int, t *table) int {
 		r.stop(malformed)
 		return -1
 	}
-
 	return i + n + m
 }
 
@@ -243,7 +238,6 @@ func varint(b []byte, i int) (uint64, int) {
 			return uint64(c), i + 1
 		}
 	}
-
 	return longVarint(b, i)
 }
 
@@ -256,7 +250,6 @@ func longVarint(b []byte, i int) (uint64, int) {
 	if n < 0 {
 		return 0, -1
 	}
-
 	return v, i + n
 }
 
@@ -275,6 +268,5 @@ func chunk(b []byte, i int) ([]byte, int) {
 	}
 
 	end := i + int(n) //nolint:gosec // at most len(b)
-
 	return b[i:end:end], end
 }

@@ -28,7 +28,6 @@ func jsonOptions() []Options {
 			EmitDefaults: i&1 != 0, ProtoNames: i&2 != 0, EnumNumbers: i&4 != 0, Resolver: protoregistry.GlobalTypes,
 		})
 	}
-
 	return all
 }
 
@@ -48,7 +47,6 @@ func reference(md protoreflect.MessageDescriptor, wire []byte, opts Options) (ou
 	if err := (proto.UnmarshalOptions{Resolver: opts.Resolver}).Unmarshal(wire, msg); err != nil {
 		return nil, err
 	}
-
 	return referenceJSON(msg, opts)
 }
 
@@ -65,7 +63,6 @@ func referenceJSON(msg proto.Message, opts Options) ([]byte, error) {
 	if err := json.Compact(&out, spaced); err != nil {
 		return nil, err
 	}
-
 	return out.Bytes(), nil
 }
 
@@ -76,7 +73,6 @@ func marshalWire(tb testing.TB, msg proto.Message) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
-
 	return wire
 }
 
@@ -87,7 +83,6 @@ func mustCompile(tb testing.TB, msg proto.Message, opts Options) *Plan {
 	if err != nil {
 		tb.Fatal(err)
 	}
-
 	return plan
 }
 
@@ -98,14 +93,12 @@ func mustAny(tb testing.TB, msg proto.Message) *anypb.Any {
 	if err != nil {
 		tb.Fatal(err)
 	}
-
 	return packed
 }
 
 // sampleEvent returns a message with every field that the tests tap.
 func sampleEvent(tb testing.TB) *testv1.FeedEvent {
 	tb.Helper()
-
 	return &testv1.FeedEvent{
 		Seq: 41, Cursor: "c-41", Token: []byte{0xfb, 0xff, 0}, At: &timestamppb.Timestamp{Seconds: 1_700_000_000, Nanos: 5000},
 		Kind: "note.added", Body: &testv1.FeedEvent_Note{Note: &testv1.Note{Text: "line\none, \"two\" , \u2028 three"}},

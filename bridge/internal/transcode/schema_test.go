@@ -88,7 +88,6 @@ func randomSchema(tb testing.TB, random *rand.Rand) ([]protoreflect.MessageDescr
 	for i := range fd.Messages().Len() {
 		types = append(types, fd.Messages().Get(i))
 	}
-
 	return types, dynamicpb.NewTypes(files)
 }
 
@@ -114,7 +113,6 @@ func (m schemaMaker) features() *descriptorpb.FeatureSet {
 	if m.IntN(3) == 0 {
 		features.MessageEncoding = descriptorpb.FeatureSet_DELIMITED.Enum()
 	}
-
 	return features
 }
 
@@ -123,7 +121,6 @@ func (m schemaMaker) enum() *descriptorpb.EnumDescriptorProto {
 	for i, number := range []int32{0, 1, 1, 2, 7, -1, 600, 1 << 30} {
 		e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: new(fmt.Sprintf("VALUE_%d", i)), Number: new(number)})
 	}
-
 	return e
 }
 
@@ -153,7 +150,6 @@ func (m schemaMaker) message(k int) *descriptorpb.DescriptorProto {
 	if m.syntax != "proto3" {
 		msg.ExtensionRange = []*descriptorpb.DescriptorProto_ExtensionRange{{Start: new(int32(100_000_000)), End: new(int32(100_000_010))}}
 	}
-
 	return msg
 }
 
@@ -173,7 +169,6 @@ func (m schemaMaker) field(msg *descriptorpb.DescriptorProto, i int, number int3
 		m.syntax != "editions" && m.IntN(2) == 0:
 		f.Options = &descriptorpb.FieldOptions{Packed: new(m.IntN(2) == 0)}
 	}
-
 	return f
 }
 
@@ -293,7 +288,6 @@ func (m schemaMaker) extensions() []*descriptorpb.FieldDescriptorProto {
 
 		all = append(all, f)
 	}
-
 	return all
 }
 
@@ -313,14 +307,12 @@ func groupSchema(tb testing.TB) (protoreflect.MessageDescriptor, Resolver) {
 			},
 		}},
 	}
-
 	return buildFile(tb, file).Messages().Get(0), protoregistry.GlobalTypes
 }
 
 // impostor returns a type with a well-known type's name but other fields.
 func impostor(tb testing.TB, name string) protoreflect.MessageDescriptor {
 	tb.Helper()
-
 	return buildFile(tb, &descriptorpb.FileDescriptorProto{
 		Name: new("impostor.proto"), Package: new("google.protobuf"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{{

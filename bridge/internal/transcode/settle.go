@@ -64,7 +64,6 @@ func (r *run) settle(b []byte, t *table, depth int) (settled []byte, pieces []pi
 	if whole {
 		return nil, pieces
 	}
-
 	return r.move(b, pieces), nil
 }
 
@@ -81,7 +80,6 @@ func (r *run) move(b []byte, pieces []piece) []byte {
 	for group := range groups(pieces) {
 		memory.arena = appendSettled(memory.arena, b, pieces[group.from:group.to])
 	}
-
 	return memory.arena[start:len(memory.arena):len(memory.arena)]
 }
 
@@ -124,7 +122,6 @@ func (r *run) appendPieces(dst, b []byte, pieces []piece, t *table, depth int) [
 	if s := r.memory(); len(s.pieces) >= base {
 		s.pieces = s.pieces[:base]
 	}
-
 	return dst
 }
 
@@ -155,7 +152,6 @@ func (r *run) gather(b []byte, t *table) (ordered, ok bool) {
 		if k := len(memory.pieces) - 1; k >= 0 && last == e.after && (e.plain == listForm || e.plain == mapForm) {
 			if before := &memory.pieces[k]; before.entry == e && int(before.end) == value-len(e.tag) {
 				before.end = p.end
-
 				continue
 			}
 		}
@@ -199,7 +195,6 @@ func (r *run) valueEnd(b []byte, i int, e *entry) int {
 		r.stop(malformed)
 		return -1
 	}
-
 	return n
 }
 
@@ -249,7 +244,6 @@ func (r *run) dropReplaced(b []byte, group []piece, depth int) (left int, ok boo
 	}
 
 	left = len(group) - kept
-
 	return left, left == 1 || r.checkParts(b, group[kept:])
 }
 
@@ -271,7 +265,6 @@ func (r *run) checkParts(b []byte, group []piece) bool {
 			return false
 		}
 	}
-
 	return true
 }
 
@@ -314,7 +307,6 @@ func appendSettled(dst, b []byte, group []piece) []byte {
 	for _, p := range group {
 		dst = append(append(dst, p.entry.tag...), b[p.value:p.end]...)
 	}
-
 	return dst
 }
 
@@ -341,7 +333,6 @@ func appendPacked(dst, b []byte, group []piece) []byte {
 		if p.entry.plain == packedForm {
 			body, _ := chunk(b, int(p.value))
 			dst = append(dst, body...)
-
 			continue
 		}
 
@@ -353,7 +344,6 @@ func appendPacked(dst, b []byte, group []piece) []byte {
 	}
 
 	putLength(dst[start-lengthSize:], len(dst)-start)
-
 	return dst
 }
 
@@ -370,7 +360,6 @@ func appendMerged(dst, b []byte, group []piece) []byte {
 	}
 
 	putLength(dst[start-lengthSize:], len(dst)-start)
-
 	return dst
 }
 
@@ -382,7 +371,6 @@ func appendMergedGroups(dst, b []byte, group []piece) []byte {
 		body, _ := protowire.ConsumeGroup(e.number, b[p.value:])
 		dst = append(dst, body...)
 	}
-
 	return protowire.AppendTag(dst, e.number, protowire.EndGroupType)
 }
 
@@ -403,6 +391,5 @@ func (r *run) merge(earlier, later []byte, t *table) []byte {
 
 	merged := memory.arena[start:len(memory.arena):len(memory.arena)]
 	putLength(merged, len(merged)-lengthSize)
-
 	return merged
 }

@@ -25,7 +25,6 @@ func specialJSON(name protoreflect.FullName) bool {
 		"google.protobuf.Int64Value", "google.protobuf.UInt64Value", "google.protobuf.DoubleValue":
 		return true
 	}
-
 	return false
 }
 
@@ -80,7 +79,6 @@ func shapeOf(root protoreflect.MessageDescriptor, opts *Options) shape {
 	if s.open {
 		s.growth = max(s.growth, growthOpen)
 	}
-
 	return s
 }
 
@@ -96,6 +94,5 @@ func fieldText(fd protoreflect.FieldDescriptor) int {
 
 		size += longest
 	}
-
 	return size
 }

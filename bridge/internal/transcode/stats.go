@@ -45,6 +45,5 @@ func (p *Plan) Stats() Stats {
 			s.Library[failure(f).reason()] += n
 		}
 	}
-
 	return s
 }

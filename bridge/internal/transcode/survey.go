@@ -36,7 +36,6 @@ func (s *survey) add(n int) error {
 	if s.plan.maxBytes > 0 && s.size > s.plan.maxBytes {
 		return s.plan.tooLarge()
 	}
-
 	return nil
 }
 
@@ -77,10 +76,8 @@ func (s *survey) message(msg protoreflect.Message, depth int) error {
 		}
 
 		err = s.value(fd, v, depth)
-
 		return err == nil
 	})
-
 	return err
 }
 
@@ -93,7 +90,6 @@ func (s *survey) defaults(msg protoreflect.Message) error {
 			size += s.nameLen(fd) + 1
 		}
 	}
-
 	return s.add(size)
 }
 
@@ -127,7 +123,6 @@ func (s *survey) list(fd protoreflect.FieldDescriptor, list protoreflect.List, d
 			return err
 		}
 	}
-
 	return s.add(max(0, list.Len()-1))
 }
 
@@ -149,10 +144,8 @@ func (s *survey) entries(fd protoreflect.FieldDescriptor, entries protoreflect.M
 
 		// Decoding counts a map as a level of nesting.
 		err = s.single(fd.MapValue(), v, depth+1)
-
 		return err == nil
 	})
-
 	return err
 }
 
@@ -170,7 +163,6 @@ func (s *survey) single(fd protoreflect.FieldDescriptor, v protoreflect.Value, d
 			fd.Enum().FullName() != nullValueName {
 			return s.add(len(value.Name()) + len(`""`))
 		}
-
 		return s.add(1)
 	default:
 		return s.add(1)
@@ -218,7 +210,6 @@ func (s *survey) any(msg protoreflect.Message, depth int) error {
 	s.anys++
 	err = s.message(content, depth+1)
 	s.anys--
-
 	return err
 }
 
@@ -229,6 +220,5 @@ func typeText(url string) string {
 	if len(name) > 256 || !name.IsValid() {
 		return ""
 	}
-
 	return " (" + string(name) + ")"
 }

@@ -35,7 +35,6 @@ func tapped(t *testing.T, msg proto.Message, taps Taps) (*Tapped, string) {
 	if !ok || data != string(out.Data) {
 		t.Fatalf("dst is %q, Data is %q", got, out.Data)
 	}
-
 	return &out, data
 }
 
@@ -334,7 +333,6 @@ func TestTapErrors(t *testing.T) {
 		tap, ok := errors.AsType[*TapError](err)
 		if !ok {
 			t.Errorf("%+v: %v", tc.taps, err)
-
 			continue
 		}
 

@@ -57,7 +57,6 @@ func randomTaps(random *rand.Rand, md protoreflect.MessageDescriptor, opts Optio
 			opts = tried
 		}
 	}
-
 	return opts
 }
 
@@ -89,7 +88,6 @@ func sameTaps(plan *Plan, wire []byte) error {
 	case wantTaps == nil && (readErr != nil || !same(&read, &want)):
 		return differ("taps that are read alone")
 	}
-
 	return nil
 }
 

@@ -73,7 +73,6 @@ func (p *Plan) compileTaps(md protoreflect.MessageDescriptor, taps *Taps) error 
 			return &TapError{Tap: "data", Message: err.Error()}
 		}
 	}
-
 	return nil
 }
 
@@ -123,6 +122,5 @@ func (p *Plan) readTaps(msg protoreflect.Message, out *Tapped) (err error) {
 	if err != nil {
 		return p.unrepresentable(err)
 	}
-
 	return nil
 }

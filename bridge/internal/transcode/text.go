@@ -44,7 +44,6 @@ func plainLen(s []byte) int {
 	if m := special(binary.LittleEndian.Uint64(s[len(s)-8:])); m != 0 {
 		return len(s) - 8 + bits.TrailingZeros64(m)/8
 	}
-
 	return len(s)
 }
 
@@ -61,7 +60,6 @@ func shortPlainLen(s []byte) int {
 	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' && s[i] < utf8.RuneSelf {
 		i++
 	}
-
 	return i
 }
 
@@ -79,7 +77,6 @@ func unescapedLen(s []byte) int {
 			break
 		}
 	}
-
 	return i
 }
 
@@ -92,7 +89,6 @@ func appendText(dst, s []byte) ([]byte, bool) {
 		quoted := dst[len(dst)-n-2:]
 		quoted[0], quoted[n+1] = '"', '"'
 		copy(quoted[1:], s)
-
 		return dst, true
 	}
 
@@ -101,7 +97,6 @@ func appendText(dst, s []byte) ([]byte, bool) {
 	}
 
 	dst = append(append(dst, '"'), s[:n]...)
-
 	return append(appendEscaped(dst, s[n:]), '"'), true
 }
 

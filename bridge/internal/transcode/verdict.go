@@ -76,7 +76,6 @@ func (p *Plan) usesLibrary(r *run, wire []byte, projected bool) bool {
 			r.failure = tooSplit
 			return false
 		}
-
 		return true
 	case f == tooLarge, f == tooDeep, f == anyTooDeep:
 		return false

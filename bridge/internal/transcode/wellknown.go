@@ -66,7 +66,6 @@ func (r *run) last(b []byte, i int, t *table) bool {
 	if e != nil {
 		r.stop(disorder)
 	}
-
 	return e == nil && i >= 0
 }
 
@@ -84,7 +83,6 @@ func (r *run) wrapper(dst, b []byte, t *table, depth int) []byte {
 	if dst, i = r.value(dst, b, i, e, depth); i < 0 || !r.last(b, i, t) {
 		return nil
 	}
-
 	return dst
 }
 
@@ -106,7 +104,6 @@ func (r *run) only(dst, b []byte, t *table, depth int) []byte {
 	if i < 0 || !r.last(b, i, t) {
 		return nil
 	}
-
 	return dst
 }
 
@@ -133,7 +130,6 @@ func (r *run) dynamic(dst, b []byte, t *table, depth int) []byte {
 	if e.number == numberValueNumber && dst[start] == '"' {
 		return r.cannotExpress(t)
 	}
-
 	return dst
 }
 
@@ -183,7 +179,6 @@ func appendPath(dst, path []byte) ([]byte, bool) {
 		case c == '.' && !begins && !upper:
 			begins = true
 			dst = append(dst, c)
-
 			continue
 		case c == '_' && !upper:
 			upper = true
@@ -202,7 +197,6 @@ func appendPath(dst, path []byte) ([]byte, bool) {
 
 		begins = false
 	}
-
 	return dst, !begins && !upper
 }
 
@@ -252,7 +246,6 @@ func (r *run) any(dst, b []byte, t *table, depth int) []byte {
 	if dst == nil {
 		return nil
 	}
-
 	return closeObject(dst, start)
 }
 

@@ -39,7 +39,6 @@ func (w wireMaker) message(md protoreflect.MessageDescriptor, depth int) []byte 
 				wire = w.field(wire, fd, depth)
 			}
 		}
-
 		return wire
 	}
 
@@ -54,7 +53,6 @@ func (w wireMaker) message(md protoreflect.MessageDescriptor, depth int) []byte 
 			}
 		}
 	}
-
 	return wire
 }
 
@@ -76,14 +74,12 @@ func (w wireMaker) field(wire []byte, fd protoreflect.FieldDescriptor, depth int
 		for range w.IntN(4) {
 			body = w.value(body, fd, depth)
 		}
-
 		return protowire.AppendBytes(w.tag(wire, fd.Number(), protowire.BytesType), body)
 	}
 
 	for range w.IntN(4) {
 		wire = w.single(wire, fd, depth)
 	}
-
 	return wire
 }
 
@@ -93,7 +89,6 @@ func (w wireMaker) single(wire []byte, fd protoreflect.FieldDescriptor, depth in
 	if w.wild && w.IntN(40) == 0 {
 		return w.unknownValue(wire, fd.Number(), protowire.Type(w.IntN(6)))
 	}
-
 	return w.value(w.tag(wire, fd.Number(), typ), fd, depth)
 }
 
@@ -115,7 +110,6 @@ func (w wireMaker) value(wire []byte, fd protoreflect.FieldDescriptor, depth int
 		if fd.FullName() == "google.protobuf.FieldMask.paths" {
 			text = []string{"a", "a_b.c", "_a", "a.b1_c", "a__b", "A", "", "a.", "a_1"}[w.IntN(9)]
 		}
-
 		return protowire.AppendString(wire, text)
 	case bytesForm:
 		return protowire.AppendString(wire, w.text())
@@ -141,14 +135,12 @@ func (w wireMaker) content(fd protoreflect.FieldDescriptor, depth int) []byte {
 		if depth > 0 {
 			fd = md.Fields().Get(w.IntN(6))
 		}
-
 		return w.single(nil, fd, depth)
 	}
 
 	if md.IsMapEntry() {
 		return w.entry(md, depth)
 	}
-
 	return w.message(md, depth)
 }
 
@@ -165,7 +157,6 @@ func (w wireMaker) packed(depth int) []byte {
 	}
 
 	wire := protowire.AppendString(w.tag(nil, 1, protowire.BytesType), url)
-
 	return protowire.AppendBytes(w.tag(wire, 2, protowire.BytesType), w.message(md, depth))
 }
 
@@ -178,7 +169,6 @@ func (w wireMaker) moment() []byte {
 		wire = w.varint(w.tag(wire, 1, protowire.VarintType), uint64(seconds))
 		wire = w.varint(w.tag(wire, 2, protowire.VarintType), uint64(nanos))
 	}
-
 	return wire
 }
 
@@ -197,7 +187,6 @@ func (w wireMaker) entry(md protoreflect.MessageDescriptor, depth int) []byte {
 			wire = w.unknownValue(wire, protowire.Number(1+w.IntN(4)), protowire.Type(w.IntN(6)))
 		}
 	}
-
 	return wire
 }
 
@@ -207,7 +196,6 @@ func (w wireMaker) unknown(wire []byte, md protoreflect.MessageDescriptor) []byt
 	if w.IntN(3) == 0 && md.ExtensionRanges().Len() > 0 {
 		number = protowire.Number(100_000_000 + w.IntN(6))
 	}
-
 	return w.unknownValue(wire, number, protowire.Type(w.IntN(6)))
 }
 
@@ -242,7 +230,6 @@ func (w wireMaker) varint(wire []byte, v uint64) []byte {
 		wire[len(wire)-1] |= 0x80
 		wire = append(wire, 0)
 	}
-
 	return wire
 }
 
@@ -299,7 +286,6 @@ func (w wireMaker) mutate(wire []byte) []byte {
 	default:
 		wire = slices.Insert(wire, w.IntN(len(wire)), byte(w.IntN(256)))
 	}
-
 	return wire
 }
 

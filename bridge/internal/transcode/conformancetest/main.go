@@ -62,7 +62,6 @@ func writeReport(r *report, path string) error {
 	if err != nil {
 		return err
 	}
-
 	return errors.Join(r.write(out), out.Close())
 }
 
@@ -83,7 +82,6 @@ func readFrame(in io.Reader) ([]byte, error) {
 
 	frame := make([]byte, n)
 	_, err := io.ReadFull(in, frame)
-
 	return frame, err
 }
 

@@ -34,7 +34,6 @@ func wayTaken(before, after transcode.Stats) (way, reason string) {
 			return libraryWay, reason
 		}
 	}
-
 	return directWay, ""
 }
 
@@ -102,6 +101,5 @@ func (r *report) write(w io.Writer) error {
 	}
 
 	_, err := w.Write(text.Bytes())
-
 	return err
 }

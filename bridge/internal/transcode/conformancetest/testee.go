@@ -70,7 +70,6 @@ func newTestee(ctx context.Context, folder string) (*testee, error) {
 
 		*md = mt.Descriptor()
 	}
-
 	return t, nil
 }
 
@@ -87,7 +86,6 @@ func register(files *protoregistry.Files, fd protoreflect.FileDescriptor, seen m
 			return err
 		}
 	}
-
 	return files.RegisterFile(fd)
 }
 
@@ -101,7 +99,6 @@ func (t *testee) answer(wire []byte) ([]byte, error) {
 	member, text := t.result(request)
 	response := dynamicpb.NewMessage(t.response)
 	response.Set(t.response.Fields().ByName(member), protoreflect.ValueOfString(text))
-
 	return proto.Marshal(response)
 }
 
@@ -139,7 +136,6 @@ func (t *testee) result(request *dynamicpb.Message) (member protoreflect.Name, t
 		if err != nil {
 			return "serialize_error", err.Error()
 		}
-
 		return t.transcode(mt.Descriptor(), wire, "Any in JSON → JSON")
 	default:
 		return "skipped", "this testee reads the wire format only"

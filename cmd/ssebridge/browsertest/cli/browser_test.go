@@ -21,7 +21,6 @@ func browse(t *testing.T, url string) (await func(expression string)) {
 	if err := chromedp.Do(tab, chromedp.Navigate(url)); err != nil {
 		t.Fatalf("Chromium: %v", err)
 	}
-
 	return func(expression string) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(tab, time.Minute)

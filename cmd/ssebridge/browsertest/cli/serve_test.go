@@ -42,7 +42,6 @@ func serveClock(t *testing.T, folder string) (public string, stderr *output) {
 	if _, _, err := net.SplitHostPort(public); err != nil {
 		t.Fatal(err)
 	}
-
 	return public, stderr
 }
 
@@ -62,7 +61,6 @@ func startBackend(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-
 	return listener.Addr().String()
 }
 
@@ -78,7 +76,6 @@ func (o *output) Write(p []byte) (int, error) {
 	defer o.mu.Unlock()
 	close(o.written)
 	o.written = make(chan struct{})
-
 	return o.text.Write(p)
 }
 
@@ -98,7 +95,6 @@ func (o *output) await(t *testing.T, words ...string) string {
 					continue lines
 				}
 			}
-
 			return line
 		}
 		select {

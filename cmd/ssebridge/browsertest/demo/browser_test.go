@@ -29,7 +29,6 @@ func do[T any](t *testing.T, tab context.Context, action chromedp.Action[T]) T {
 	if err != nil {
 		t.Fatalf("%v\nthe page: %+v", err, peek(tab))
 	}
-
 	return got
 }
 
@@ -74,7 +73,6 @@ func peek(tab context.Context) map[string]card {
 	ctx, cancel := context.WithTimeout(tab, 5*time.Second)
 	defer cancel()
 	cards, _ := chromedp.Run(ctx, chromedp.Evaluate[map[string]card](readCards)) // for a message only
-
 	return cards
 }
 
@@ -84,7 +82,6 @@ func cardsOf(t *testing.T, tab context.Context) map[string]card {
 	if len(cards) != 4 {
 		t.Fatalf("%d streams, want 4: %+v", len(cards), cards)
 	}
-
 	return cards
 }
 
@@ -95,7 +92,6 @@ func number(t *testing.T, text string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return n
 }
 
@@ -210,7 +206,6 @@ func TestPageWorksInThreeTabs(t *testing.T) {
 // bringToFront shows a tab.
 func bringToFront(ctx context.Context, tab *chromedp.Target) (chromedp.Void, error) {
 	_, err := cdp.Call(ctx, tab, page.BringToFront, cdp.Empty{})
-
 	return chromedp.Void{}, err
 }
 

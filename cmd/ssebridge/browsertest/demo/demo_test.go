@@ -29,7 +29,6 @@ func startDemo(t *testing.T, wrap func(http.Handler) http.Handler) (url string, 
 			t.Error(err)
 		}
 	})
-
 	return url, d
 }
 
@@ -51,6 +50,5 @@ func serveHTTP(t *testing.T, server *http.Server) (url string) {
 			t.Error(err)
 		}
 	})
-
 	return "http://" + listener.Addr().String()
 }

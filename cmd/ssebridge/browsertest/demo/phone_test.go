@@ -75,7 +75,6 @@ func TestAStreamThatFailedIsNotEnded(t *testing.T) {
 	mux.HandleFunc("/bad/{last}", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Last-Event-ID") != "" {
 			w.WriteHeader(http.StatusNoContent)
-
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")

@@ -23,11 +23,9 @@ func newAdmin(bridge, metrics http.Handler, profiles bool) http.Handler {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isOpen(r.URL.Path) && !isLocal(r) {
 			http.Error(w, "only for callers on this machine, by a loopback address and a loopback Host", http.StatusForbidden)
-
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -66,7 +64,6 @@ func isLocal(r *http.Request) bool {
 			}
 		}
 	}
-
 	return isLocalPeer(r) && isLocalHost(r.Host)
 }
 
@@ -90,7 +87,6 @@ func isLocalPeer(r *http.Request) bool {
 		return true
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-
 	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
@@ -103,6 +99,5 @@ func isLocalHost(host string) bool {
 		return true
 	}
 	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
-
 	return err == nil && addr.Unmap().IsLoopback()
 }

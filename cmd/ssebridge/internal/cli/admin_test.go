@@ -15,7 +15,6 @@ func adminOf(profiles bool) http.Handler {
 	say := func(what string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, what) })
 	}
-
 	return newAdmin(say("bridge"), say("metrics"), profiles)
 }
 

@@ -30,7 +30,6 @@ func (k *taker) Reload(config.Config) error {
 		}
 	}
 	k.taken++
-
 	return nil
 }
 
@@ -43,7 +42,6 @@ func someText(more, upstream string, paths ...string) string {
 	for _, path := range paths {
 		b.WriteString("  - {path: " + path + ", rpc: a.B/C, upstream: app}\n")
 	}
-
 	return b.String()
 }
 
@@ -69,7 +67,6 @@ func newReloading(t *testing.T, folder, text string) (*reloading, *taker) {
 	})
 	full := file.Config.WithDefaults()
 	k := &taker{}
-
 	return &reloading{params: serveParams{path: path, logger: logger}, bridge: k, watcher: watcher, started: full, current: full, public: public}, k
 }
 
@@ -148,7 +145,6 @@ func TestUnreadableFilesAreReadAgain(t *testing.T) {
 	r, k := newReloading(t, t.TempDir(), someText("", "", "/a"))
 	refuse := func(err error) time.Duration {
 		k.during = func() error { return err }
-
 		return r.reload("test", true)
 	}
 	cause := func(err error) error {
@@ -222,7 +218,6 @@ func TestFileThatChangesDuringAReload(t *testing.T) {
 	<-changes
 	k.during = func() error {
 		replace(t, set, "two")
-
 		return nil
 	}
 	r.reload("test", true)

@@ -52,14 +52,12 @@ is a warning on standard error.`,
 			}
 			_, err = fmt.Fprintf(out, "%s is valid: %s, %s%s\n", path,
 				count(len(file.Config.Routes), "route"), count(len(file.Config.Upstreams), "upstream"), notCompared(file, connect))
-
 			return err
 		},
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().BoolVar(&connect, "connect", false, "also resolve the schemas, from the upstreams where they come by reflection")
 	cmd.Flags().DurationVar(&timeout, "timeout", 15*time.Second, "with --connect: how long upstreams may take in all")
-
 	return cmd
 }
 
@@ -78,7 +76,6 @@ func check(file *config.File) error {
 	if err != nil {
 		return invalid(file.Locate(err))
 	}
-
 	return nil
 }
 
@@ -104,7 +101,6 @@ func inspect(ctx context.Context, out, warnings io.Writer, file *config.File) er
 			fmt.Fprintf(warnings, "warning: %v\n", file.Locate(w))
 		}
 	}
-
 	return table.Flush()
 }
 
@@ -118,7 +114,6 @@ func notCompared(file *config.File, connect bool) string {
 			return "; not compared with the backend: --connect does that"
 		}
 	}
-
 	return ""
 }
 
@@ -129,7 +124,6 @@ func unfit(err error) string {
 	if errors.As(err, &found) && !slices.ContainsFunc(found, func(e *config.Error) bool { return !strings.HasPrefix(e.Path, "upstreams.") }) {
 		return "the configuration cannot be compared with its upstreams"
 	}
-
 	return "the configuration does not fit its upstreams"
 }
 
@@ -138,6 +132,5 @@ func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-
 	return fmt.Sprintf("%d %ss", n, noun)
 }

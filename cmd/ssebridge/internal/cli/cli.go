@@ -27,7 +27,6 @@ func Cause(signal os.Signal) error {
 	if signal == os.Interrupt {
 		return errInterrupted
 	}
-
 	return context.Canceled
 }
 
@@ -76,11 +75,9 @@ func Run(ctx context.Context, args []string, process Process) int {
 		return ExitOK
 	case errors.As(err, &usage):
 		log.fail(stderr, err, fmt.Sprintf("See '%s --help'.\n", usage.command))
-
 		return ExitUsage
 	default:
 		log.fail(stderr, err, "")
-
 		return ExitError
 	}
 }
@@ -102,7 +99,6 @@ came before the clean end.`,
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
-
 			return cmd.Help()
 		},
 	}
@@ -129,7 +125,6 @@ came before the clean end.`,
 		demo,
 		newVersion(),
 	)
-
 	return root
 }
 
@@ -140,7 +135,6 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		err = fmt.Errorf("there is no command %q; did you mean %q?", name, near[0])
 	}
-
 	return &usageError{command: cmd.CommandPath(), err: err}
 }
 
@@ -149,6 +143,5 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("unexpected argument %q", args[0])}
 	}
-
 	return nil
 }

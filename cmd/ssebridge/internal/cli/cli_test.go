@@ -28,21 +28,18 @@ func (o *output) Write(p []byte) (int, error) {
 	defer o.mu.Unlock()
 	close(o.written)
 	o.written = make(chan struct{})
-
 	return o.text.Write(p)
 }
 
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-
 	return o.text.String()
 }
 
 // await waits until the output has a line with all of the words, and returns it.
 func (o *output) await(t *testing.T, words ...string) string {
 	t.Helper()
-
 	return o.awaitLines(t, 1, words...)
 }
 
@@ -95,11 +92,9 @@ func start(t *testing.T, args ...string) *running {
 	go func() { code <- Run(ctx, args, process) }()
 	r.end = sync.OnceValue(func() int {
 		cancel()
-
 		return <-code
 	})
 	t.Cleanup(func() { r.end() })
-
 	return r
 }
 
@@ -108,7 +103,6 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
 	code = Run(t.Context(), args, Process{Stdout: &out, Stderr: &err})
-
 	return code, out.String(), err.String()
 }
 
@@ -119,7 +113,6 @@ func file(t *testing.T, name, text string) string {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-
 	return path
 }
 
@@ -134,7 +127,6 @@ func addr(t *testing.T, line string) string {
 	if _, _, err := net.SplitHostPort(found); err != nil {
 		t.Fatal(err)
 	}
-
 	return found
 }
 

@@ -46,7 +46,6 @@ func newComplaints(logger *slog.Logger, handshakes *atomic.Uint64) *log.Logger {
 	for _, begins := range provoked() {
 		c.kinds = append(c.kinds, complaint{begins: begins})
 	}
-
 	return log.New(c, "", 0)
 }
 
@@ -64,7 +63,6 @@ func (c *complaints) Write(line []byte) (int, error) {
 		more = []any{"left_out_before", leftOut}
 	}
 	c.logger.Warn(string(bytes.TrimSpace(line)), more...)
-
 	return len(line), nil
 }
 
@@ -80,13 +78,10 @@ func (c *complaints) count(line []byte) (leftOut int, tell bool) {
 		now := time.Now()
 		if now.Sub(kind.last) < complainAgain {
 			kind.leftOut++
-
 			return 0, false
 		}
 		leftOut, kind.last, kind.leftOut = kind.leftOut, now, 0
-
 		return leftOut, true
 	}
-
 	return 0, true
 }

@@ -36,13 +36,11 @@ all in this process. The page has a button that cuts its connections for a few s
 			if err != nil {
 				return err
 			}
-
 			return runDemo(cmd.Context(), cmd.OutOrStdout(), address, cmd.Flags().Changed("listen"), logger)
 		},
 	}
 	cmd.Flags().StringVar(&address, "listen", demoListen, "address of the page; the default is replaced by a free port if it is taken")
 	cmd.AddCommand(newDemoBackend(log))
-
 	return cmd
 }
 
@@ -76,7 +74,6 @@ func runDemo(ctx context.Context, out io.Writer, address string, chosen bool, lo
 		public: []*endpoint{{name: "listen", server: server, listener: listener}},
 		admin:  &endpoint{name: "admin", server: newServer(params), listener: admin},
 	}
-
 	return s.run(ctx)
 }
 
@@ -94,7 +91,6 @@ func listenDemo(ctx context.Context, out io.Writer, address string, chosen bool)
 	if err != nil {
 		return nil, fmt.Errorf("--listen: cannot listen on %s: %s", address, listen.Advice(err))
 	}
-
 	return listener, nil
 }
 
@@ -110,7 +106,6 @@ func introduce(out io.Writer, page, admin, backend net.Addr) error {
   The gRPC backend is on %[3]s. Ctrl-C ends everything.
 
 `, url, admin, backend)
-
 	return err
 }
 
@@ -120,7 +115,6 @@ func reachable(addr net.Addr) string {
 	if !ok || !tcp.IP.IsUnspecified() {
 		return addr.String()
 	}
-
 	return fmt.Sprintf("localhost:%d", tcp.Port)
 }
 
@@ -142,11 +136,9 @@ the example configuration looks for it on 127.0.0.1:50051.`,
 				return fmt.Errorf("--listen: %w", err)
 			}
 			logger.Info("listening", "on", "demo backend", "addr", listener.Addr().String())
-
 			return demo.NewBackend().Serve(cmd.Context(), listener)
 		},
 	}
 	cmd.Flags().StringVar(&address, "listen", backendListen, "address of the backend; unix:///path is a unix socket")
-
 	return cmd
 }

@@ -40,7 +40,6 @@ func (e *endpoint) serve() error {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
-
 	return nil
 }
 
@@ -51,7 +50,6 @@ func (e *endpoint) share() *sharedListener {
 	if e.shared == nil {
 		e.shared = newSharedListener(e.listener)
 	}
-
 	return e.shared
 }
 
@@ -60,7 +58,6 @@ func (e *endpoint) serveWith(server *http.Server, listener net.Listener) error {
 	if e.secure {
 		return server.ServeTLS(listener, "", "")
 	}
-
 	return server.Serve(listener)
 }
 
@@ -71,7 +68,6 @@ func (e *endpoint) after(server *http.Server) *http.Server {
 	if e.stopped || server == e.next {
 		return nil
 	}
-
 	return e.next
 }
 
@@ -122,7 +118,6 @@ func stopAll(ctx context.Context, endpoints []*endpoint) error {
 		all.Go(func() { errs[i] = e.stop(ctx) })
 	}
 	all.Wait()
-
 	return errors.Join(errs...)
 }
 
@@ -153,7 +148,6 @@ func (e *endpoint) stop(ctx context.Context) error {
 		}
 	}
 	e.retired.Wait()
-
 	return err
 }
 
@@ -176,7 +170,6 @@ type acceptance struct {
 func newSharedListener(listener net.Listener) *sharedListener {
 	s := &sharedListener{Listener: listener, accepted: make(chan acceptance, listen.Ready), ended: make(chan struct{})}
 	s.running.Go(s.run)
-
 	return s
 }
 
@@ -188,7 +181,6 @@ func (s *sharedListener) run() {
 			if err == nil {
 				_ = conn.Close()
 			}
-
 			return
 		}
 		select {
@@ -197,7 +189,6 @@ func (s *sharedListener) run() {
 			if err == nil {
 				_ = conn.Close()
 			}
-
 			return
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -263,7 +254,6 @@ func (l *lease) Accept() (net.Conn, error) {
 // Close ends Accept.
 func (l *lease) Close() error {
 	l.once.Do(func() { close(l.closed) })
-
 	return nil
 }
 

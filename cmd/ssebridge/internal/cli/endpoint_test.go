@@ -27,14 +27,12 @@ func transportCounting(t *testing.T, secure bool) (*http.Transport, *atomic.Int3
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dials.Add(1)
-
 			return new(net.Dialer).DialContext(ctx, network, addr)
 		},
 	}
 	transport.Protocols.SetHTTP2(secure)
 	transport.Protocols.SetUnencryptedHTTP2(!secure)
 	t.Cleanup(transport.CloseIdleConnections)
-
 	return transport, dials
 }
 

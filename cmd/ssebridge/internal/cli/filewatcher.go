@@ -21,7 +21,6 @@ func watchFile(path string, logger *slog.Logger) *fileWatcher {
 	if err != nil {
 		logger.Warn("files are not watched; changes are taken over on SIGHUP", "error", err)
 	}
-
 	return &fileWatcher{watcher: watcher, logger: logger}
 }
 
@@ -56,7 +55,6 @@ func (w *fileWatcher) start(ctx context.Context) (changes <-chan struct{}, stop 
 			w.logger.Warn("files are watched no longer; changes are taken over on SIGHUP", "error", err)
 		}
 	})
-
 	return told, func() {
 		cancel()
 		all.Wait()

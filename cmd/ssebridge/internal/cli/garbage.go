@@ -118,6 +118,5 @@ func (p *pacer) allocated() uint64 { return p.samples[0].Value.Uint64() }
 func percentFor(live, roots, rate uint64) int {
 	allowed := min(rate*uint64(collectEvery/time.Second), collectAfter)
 	percent := min(allowed*100/max(live+roots, 1), (live+allowed)*100/leastHeap)
-
 	return max(int(percent), garbagePercent) //nolint:gosec // at most 100 * collectAfter
 }

@@ -76,7 +76,6 @@ func TestBusyHeapIsCollectedLessOften(t *testing.T) {
 func keeps() uint64 {
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
-
 	return now.HeapSys - now.HeapReleased
 }
 
@@ -84,6 +83,5 @@ func keeps() uint64 {
 func percent() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
 	metrics.Read(sample)
-
 	return sample[0].Value.Uint64()
 }

@@ -50,7 +50,6 @@ health check of a container that has no other program in it.`,
 				return err
 			}
 			_, err = io.WriteString(cmd.OutOrStdout(), answer)
-
 			return err
 		},
 	}
@@ -58,7 +57,6 @@ health check of a container that has no other program in it.`,
 	cmd.Flags().StringVar(&admin, "admin", "", "the admin listener's address, host:port or unix:///path, in place of the configuration's")
 	cmd.Flags().BoolVar(&ready, "ready", false, "whether it is ready, not only up")
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long the answer may take")
-
 	return cmd
 }
 
@@ -72,7 +70,6 @@ func adminAddress(path string) (string, error) {
 	if admin == "" {
 		return "", file.Locate(config.Errorf("admin", "is off, so the bridge cannot be asked; write 127.0.0.1:9901"))
 	}
-
 	return admin, nil
 }
 
@@ -104,7 +101,6 @@ func askAdmin(ctx context.Context, address, question string) (string, error) {
 	if response.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("%s answers %s: %s", address, response.Status, strings.TrimSpace(string(text)))
 	}
-
 	return string(text), nil
 }
 
@@ -120,7 +116,6 @@ func dialHere(ctx context.Context, where config.Address) (net.Conn, error) {
 		}
 		errs = append(errs, err)
 	}
-
 	return nil, errors.Join(errs...)
 }
 
@@ -133,6 +128,5 @@ func fromHere(where config.Address) []string {
 	if ip, err := netip.ParseAddr(host); host == "" || host == "localhost" || err == nil && ip.IsUnspecified() {
 		return []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("::1", port)}
 	}
-
 	return []string{where.Address}
 }

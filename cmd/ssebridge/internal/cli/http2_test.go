@@ -73,7 +73,6 @@ func serveHTTP2(t *testing.T, handler http.Handler, secure *tls.Config, change f
 	go func() {
 		if secure != nil {
 			site.served <- server.ServeTLS(proxied, "", "")
-
 			return
 		}
 		site.served <- server.Serve(proxied)
@@ -86,7 +85,6 @@ func serveHTTP2(t *testing.T, handler http.Handler, secure *tls.Config, change f
 			t.Error(err)
 		}
 	})
-
 	return site
 }
 
@@ -97,7 +95,6 @@ func (s *http2Site) client(t *testing.T) *http.Client {
 	transport.Protocols.SetHTTP2(s.secure)
 	transport.Protocols.SetUnencryptedHTTP2(!s.secure)
 	t.Cleanup(transport.CloseIdleConnections)
-
 	return &http.Client{Transport: transport}
 }
 
@@ -105,7 +102,6 @@ func (s *http2Site) url(path string) string {
 	if s.secure {
 		return "https://" + s.addr + path
 	}
-
 	return "http://" + s.addr + path
 }
 
@@ -117,7 +113,6 @@ func get(t *testing.T, c *http.Client, url string) io.ReadCloser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = answer.Body.Close() })
-
 	return answer.Body
 }
 
@@ -132,7 +127,6 @@ func (s *http2Site) dial(t *testing.T) net.Conn {
 	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-
 	return conn
 }
 
@@ -156,7 +150,6 @@ func (s *http2Site) open(t *testing.T, conn net.Conn) net.Conn {
 	if _, err := conn.Write(all.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-
 	return conn
 }
 
@@ -173,7 +166,6 @@ func goneAway(t *testing.T, conn net.Conn) {
 			if goAway.ErrCode != http2.ErrCodeNo {
 				t.Errorf("got %v", goAway)
 			}
-
 			return
 		}
 	}
@@ -298,7 +290,6 @@ func TestNothingIsKeptOfAConnectionThatHasEnded(t *testing.T) {
 					if own, ok := conn.(*listen.Conn); ok {
 						runtime.AddCleanup(own, func(gone chan struct{}) { close(gone) }, gone)
 					}
-
 					return next(ctx, conn)
 				}
 			})
@@ -355,13 +346,11 @@ type lines struct {
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-
 	return l.text.Write(p)
 }
 
 func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-
 	return l.text.String()
 }

@@ -62,7 +62,6 @@ before it is written, to standard output or to a file. For a backend without ref
 			if err != nil {
 				return err
 			}
-
 			return made.report(cmd.ErrOrStderr(), flags.out)
 		},
 	}
@@ -76,7 +75,6 @@ before it is written, to standard output or to a file. For a backend without ref
 	cmd.Flags().StringArrayVar(&flags.importPaths, "import-path", nil, "folder of --proto files and their imports; may be repeated (default \".\")")
 	cmd.Flags().BoolVar(&flags.unary, "unary", false, "write routes for unary methods too, with POST, or GET where the method has no side effects")
 	cmd.Flags().DurationVar(&flags.timeout, "timeout", 15*time.Second, "how long the backend may take")
-
 	return cmd
 }
 
@@ -105,7 +103,6 @@ func (f initFlags) schema() config.Schema {
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
-
 	return config.Schema{Proto: &config.ProtoSources{ImportPaths: paths, Files: f.protos}}
 }
 
@@ -153,7 +150,6 @@ func generate(ctx context.Context, flags initFlags) (generated, error) {
 	if _, err := bridge.Inspect(ctx, file.Config, quiet()); err != nil {
 		return generated{}, fmt.Errorf("what was generated does not fit the backend:\n%w", file.Locate(err))
 	}
-
 	return made, nil
 }
 
@@ -167,7 +163,6 @@ func wrongTarget(backend config.Upstream) error {
 			return err
 		}
 	}
-
 	return nil
 }
 
@@ -214,7 +209,6 @@ func (f initFlags) nothing(methods []bridge.RouteInfo) error {
 		}
 	}
 	none := fmt.Errorf("%s has no %s method that could become a route (methods in all: %d)", f.target, kind, number)
-
 	return errors.Join(append([]error{none}, faults...)...)
 }
 
@@ -248,7 +242,6 @@ func (g generated) report(out io.Writer, path string) error {
 		}
 	}
 	_, err := io.WriteString(out, text.String())
-
 	return err
 }
 
@@ -262,7 +255,6 @@ func relativeTo(folder, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-
 	return filepath.Rel(folder, file)
 }
 
@@ -281,6 +273,5 @@ func write(path string, text []byte, force bool) error {
 		return err
 	}
 	_, err = file.Write(text)
-
 	return errors.Join(err, file.Close())
 }

@@ -68,7 +68,6 @@ func (f *logFlags) open(cmd *cobra.Command, level slog.Level) (*slog.Logger, err
 	if f.serves != nil {
 		f.serves(f.logger)
 	}
-
 	return f.logger, nil
 }
 
@@ -78,7 +77,6 @@ func durationWithUnit(_ []string, attr slog.Attr) slog.Attr {
 	if attr.Value.Kind() == slog.KindDuration {
 		attr.Value = slog.StringValue(attr.Value.Duration().String())
 	}
-
 	return attr
 }
 
@@ -131,7 +129,6 @@ func accessLog(cmd *cobra.Command, text string) (bridge.AccessLog, error) {
 	if !known {
 		return level, &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--access-log %q: must be off, end or all", text)}
 	}
-
 	return level, nil
 }
 
@@ -142,6 +139,5 @@ func isTerminal(w io.Writer) bool {
 		return false
 	}
 	info, err := file.Stat()
-
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

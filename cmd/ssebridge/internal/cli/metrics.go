@@ -20,7 +20,6 @@ func newMetrics(logger *slog.Logger, own ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(own...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError,
@@ -36,23 +35,19 @@ func (s *starting) waitingCollectors() []prometheus.Collector {
 			ConstLabels: prometheus.Labels{"reason": reason},
 		}, func() float64 { return float64(number()) })
 	}
-
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ssebridge_idle_connections", Help: "Connections over which no request is under way.",
 		}, func() float64 {
 			waits, _, _ := s.proxied.Waiting()
-
 			return float64(waits)
 		}),
 		closed("idle_per_ip", func() uint64 {
 			_, perIP, _ := s.proxied.Waiting()
-
 			return perIP
 		}),
 		closed("no_room", func() uint64 {
 			_, _, room := s.proxied.Waiting()
-
 			return room
 		}),
 	}
@@ -66,16 +61,13 @@ func (s *starting) heldCollectors() []prometheus.Collector {
 			ConstLabels: prometheus.Labels{"limit": limit},
 		}, func() float64 { return float64(number()) })
 	}
-
 	return []prometheus.Collector{
 		held("connects_per_ip", func() uint64 {
 			connects, _ := s.proxied.Held()
-
 			return connects
 		}),
 		held("requests_per_ip", func() uint64 {
 			_, requests := s.proxied.Held()
-
 			return requests
 		}),
 	}
@@ -95,11 +87,9 @@ func (s *starting) collectors() []prometheus.Collector {
 	}
 	from := func() float64 {
 		from, _ := s.certificates.Validity()
-
 		return float64(from.Unix())
 	}
 	until := func() float64 { return float64(s.certificates.Expires().Unix()) }
-
 	return slices.Concat(counters, []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ssebridge_certificate_not_after_seconds", Help: "When the listener's certificate expires, as Unix time.",

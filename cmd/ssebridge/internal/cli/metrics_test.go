@@ -68,7 +68,6 @@ func scraped(t *testing.T, admin, series string) string {
 		t.Fatalf("there is no %s", series)
 	}
 	value, _, _ := strings.Cut(after, "\n")
-
 	return value
 }
 

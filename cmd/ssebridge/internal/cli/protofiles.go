@@ -36,11 +36,9 @@ func protoFiles(sources config.ProtoSources) []string {
 				for _, imported := range found.Imports {
 					names = append(names, imported.Path)
 				}
-
 				break
 			}
 		}
 	}
-
 	return files
 }

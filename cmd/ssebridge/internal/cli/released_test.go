@@ -88,7 +88,6 @@ func writeBlock(framer *http2.Framer, id uint32, block []byte) error {
 		rest = rest[len(next):]
 		err = framer.WriteContinuation(id, len(rest) == 0, next)
 	}
-
 	return err
 }
 
@@ -98,6 +97,5 @@ func heap() int {
 	runtime.GC() // what sync.Pool kept over the first
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-
 	return int(stats.HeapAlloc)
 }

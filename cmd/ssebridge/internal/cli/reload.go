@@ -92,7 +92,6 @@ func (r *reloading) tryAgain() time.Duration {
 			return r.backOff()
 		}
 	}
-
 	return r.reload("trying again", true)
 }
 
@@ -111,7 +110,6 @@ func (r *reloading) reload(why string, careful bool) (again time.Duration) {
 		r.bridge.ReloadFailed(err)
 	case careful && r.doubts(file):
 		_ = r.rotate() // which has told what is wrong, and is done again with the rest
-
 		return steady
 	default:
 		err = r.apply(cfg, file)
@@ -130,7 +128,6 @@ func (r *reloading) reload(why string, careful bool) (again time.Duration) {
 		return r.backOff()
 	}
 	r.retry = 0
-
 	return 0
 }
 
@@ -144,7 +141,6 @@ func (r *reloading) doubts(file *config.File) bool {
 	r.doubted = file
 	r.params.logger.Info("routes are gone from the configuration's file; it is taken over when it stays as it is",
 		"for", steady, "routes", len(gone), "first", gone[0])
-
 	return true
 }
 
@@ -160,7 +156,6 @@ func lost(from, to config.Config) []string {
 			gone = append(gone, route.Path)
 		}
 	}
-
 	return gone
 }
 
@@ -169,14 +164,12 @@ func lost(from, to config.Config) []string {
 // not there is watched for.
 func isPassing(err error) bool {
 	_, io := errors.AsType[*fs.PathError](err)
-
 	return io && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, regular.ErrSpecial) && !errors.As(err, new(*regular.TooLargeError))
 }
 
 // backOff is after which time to try again, longer each time.
 func (r *reloading) backOff() time.Duration {
 	r.retry = min(max(2*r.retry, firstRetry), longestRetry)
-
 	return r.retry
 }
 
@@ -202,7 +195,6 @@ func (r *reloading) read() (config.Config, *config.File, error) {
 			return config.Config{}, nil, invalid(file.Locate(err))
 		}
 	}
-
 	return cfg, file, nil
 }
 
@@ -212,7 +204,6 @@ func (r *reloading) apply(cfg config.Config, file *config.File) error {
 		if _, ok := errors.AsType[*config.Error](err); ok {
 			err = invalid(file.Locate(err))
 		}
-
 		return err // or, when the command ends, that it is too late
 	}
 	full := cfg.WithDefaults()
@@ -222,7 +213,6 @@ func (r *reloading) apply(cfg config.Config, file *config.File) error {
 	r.public.LimitPace(paceLimits(full, cfg.Limits))
 	r.current = full
 	r.watcher.set(filesOf(r.params.path, full))
-
 	return nil
 }
 
@@ -244,7 +234,6 @@ func needRestart(started, wanted config.Config) error {
 	if len(errs) == 0 {
 		return nil
 	}
-
 	return errs
 }
 
@@ -262,7 +251,6 @@ func (r *reloading) rotate() error {
 			r.params.logger.Warn("the certificate is not reloaded; the one before stays until the files are whole and fit",
 				"until", r.certificates.Expires(), "error", text)
 		}
-
 		return err
 	}
 	r.wrong = ""
@@ -270,7 +258,6 @@ func (r *reloading) rotate() error {
 		r.params.logger.Info("the certificate is reloaded", "until", r.certificates.Expires())
 		r.expiry.look()
 	}
-
 	return nil
 }
 
@@ -297,6 +284,5 @@ func filesOf(path string, cfg config.Config) []string {
 			add(protoFiles(*u.Schema.Proto)...)
 		}
 	}
-
 	return files
 }

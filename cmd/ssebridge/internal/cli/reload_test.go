@@ -44,7 +44,6 @@ func serveFile(t *testing.T, path string, put func(s *served)) *served {
 	put(s)
 	s.running = start(t, "serve", "--log-format", "text", "--config", path)
 	s.public = addr(t, s.stderr.await(t, "msg=listening", "on=listen"))
-
 	return s
 }
 
@@ -55,7 +54,6 @@ func (s *served) text(more string, paths ...string) string {
 	for _, path := range paths {
 		fmt.Fprintf(&b, clockRoute, path)
 	}
-
 	return b.String()
 }
 
@@ -85,7 +83,6 @@ func (s *served) status(path string) int {
 	if err := answer.Body.Close(); err != nil {
 		s.t.Error(err)
 	}
-
 	return answer.StatusCode
 }
 
@@ -211,7 +208,6 @@ func TestTrustedProxiesAreTakenOver(t *testing.T) {
 
 		closing(t, conn)
 		_ = answer.Body.Close() // it is cut
-
 		return answer.StatusCode
 	}
 	if got := proxied(); got != http.StatusBadRequest {
@@ -227,7 +223,6 @@ func TestTrustedProxiesAreTakenOver(t *testing.T) {
 // selfSigned makes a certificate for localhost and its key, as PEM.
 func selfSigned(t *testing.T, name string) (cert, key string) {
 	t.Helper()
-
 	return signedUntil(t, name, time.Now().Add(time.Hour))
 }
 
@@ -248,7 +243,6 @@ func signedUntil(t *testing.T, name string, until time.Time) (cert, key string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
 }
@@ -261,7 +255,6 @@ func (s *served) presented() string {
 		s.t.Fatal(err)
 	}
 	defer closing(s.t, conn)
-
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 

@@ -45,7 +45,6 @@ Traces are sent by OTLP where OpenTelemetry's environment variables name an endp
 			if params.access, err = accessLog(cmd, access); err != nil {
 				return err
 			}
-
 			return serve(cmd.Context(), params)
 		},
 	}
@@ -53,7 +52,6 @@ Traces are sent by OTLP where OpenTelemetry's environment variables name an endp
 	cmd.Flags().StringVar(&access, "access-log", "all",
 		"lines about requests: all (where streams begin and where requests and streams end), end, or off")
 	cmd.Flags().BoolVar(&params.pprof, "pprof", false, "profiles on the admin listener, to callers on this machine")
-
 	return cmd
 }
 
@@ -80,7 +78,6 @@ func load(path string) (*config.File, error) {
 	if err != nil {
 		return nil, invalid(err)
 	}
-
 	return file, nil
 }
 
@@ -149,7 +146,6 @@ func serve(ctx context.Context, params serveParams) error {
 	stop()
 	looking.Wait()
 	awaitReload(reloaded, shutdownTimeout, logger)
-
 	return err
 }
 
@@ -175,6 +171,5 @@ func fit(file *config.File, logger *slog.Logger) (config.Config, error) {
 		logger.Warn("limits.clients is lowered to what the limit on file descriptors has room for; raise it (ulimit -n, systemd's LimitNOFILE=)",
 			"clients", lowered, "default", config.Config{}.WithDefaults().Limits.Clients)
 	}
-
 	return cfg, nil
 }

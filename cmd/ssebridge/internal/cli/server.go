@@ -93,7 +93,6 @@ func newServer(params serverParams) *http.Server {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(params.tls != nil)
 	protocols.SetUnencryptedHTTP2(params.tls == nil)
-
 	return &http.Server{
 		Handler:   params.handler,
 		Protocols: protocols,
@@ -175,7 +174,6 @@ func (s *serving) run(ctx context.Context) error {
 	if err == nil {
 		s.logger.Info("stopped")
 	}
-
 	return err
 }
 
@@ -201,7 +199,6 @@ const (
 func (s *serving) drain(ctx context.Context, cause error) {
 	if errors.Is(cause, errInterrupted) && s.app.Clients() == 0 {
 		s.logger.Info("stopping: there are no clients")
-
 		return
 	}
 	delay, grace := s.app.DrainTimes()

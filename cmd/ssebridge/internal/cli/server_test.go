@@ -37,7 +37,6 @@ func startBackend(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-
 	return listener.Addr().String()
 }
 
@@ -59,7 +58,6 @@ routes:
 `, startBackend(t), strings.Join(more, "\n"))))
 	public = "http://" + addr(t, r.stderr.await(t, "msg=listening", "on=listen"))
 	admin = "http://" + addr(t, r.stderr.await(t, "msg=listening", "on=admin"))
-
 	return r, public, admin
 }
 
@@ -153,7 +151,6 @@ func (s *script) Drain(ctx context.Context) error {
 	if s.drain != nil {
 		return s.drain(ctx)
 	}
-
 	return nil
 }
 
@@ -163,7 +160,6 @@ func (s *script) DrainTimes() (delay, grace time.Duration) { return 5 * time.Sec
 
 func (s *script) Close() error {
 	s.note("close")
-
 	return nil
 }
 
@@ -175,10 +171,8 @@ func (s *script) serving(t *testing.T) *serving {
 		if err != nil {
 			t.Fatal(err)
 		}
-
 		return &endpoint{name: name, server: newServer(serverParams{handler: http.NotFoundHandler(), logger: slog.New(slog.DiscardHandler), patience: usualPatience()}), listener: listener}
 	}
-
 	return &serving{
 		app: s, logger: slog.New(slog.DiscardHandler), public: []*endpoint{at("listen")}, admin: at("admin"),
 	}
@@ -193,12 +187,10 @@ func TestRunAsksClientsWhileEverythingIsStillServed(t *testing.T) {
 			conn, err := net.Dial("tcp", e.listener.Addr().String())
 			if err != nil {
 				t.Errorf("%s is closed while clients are told: %v", e.name, err)
-
 				continue
 			}
 			_ = conn.Close()
 		}
-
 		return nil
 	}
 	cancel()
@@ -218,7 +210,6 @@ func TestRunLeavesTheDrainItsTime(t *testing.T) {
 		if deadline, bounded := ctx.Deadline(); bounded {
 			t.Errorf("the drain is to end at %v", deadline)
 		}
-
 		return errors.New("some had to be cut")
 	}}
 	cancel()
@@ -314,7 +305,6 @@ func TestServeFreesTheHeadsOfStreams(t *testing.T) {
 		for limit := time.Now().Add(10 * time.Second); taken > most && time.Now().Before(limit); {
 			taken = heapInUse() - before
 		}
-
 		return taken
 	}
 	grown(1, math.MaxInt64) // what is made once
@@ -331,6 +321,5 @@ func heapInUse() int64 {
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-
 	return int64(stats.HeapAlloc)
 }

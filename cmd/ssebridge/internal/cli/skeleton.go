@@ -60,7 +60,6 @@ func (s stream) example() string {
 		return ""
 	}
 	other := slices.IndexFunc(s.Fields, func(f string) bool { return f != s.Cursor.Field })
-
 	return s.Fields[max(other, 0)]
 }
 
@@ -85,7 +84,6 @@ func (s *skeleton) nameFiles(folder string, flags initFlags) error {
 			s.ImportPaths = append(s.ImportPaths, path)
 		}
 	}
-
 	return err
 }
 
@@ -101,7 +99,6 @@ func (s *skeleton) render() ([]byte, error) {
 	if err := parsed.Execute(&text, s); err != nil {
 		return nil, err
 	}
-
 	return text.Bytes(), nil
 }
 
@@ -117,7 +114,6 @@ func quoteAll(texts []string) string {
 	for i, text := range texts {
 		quoted[i] = quote(text)
 	}
-
 	return strings.Join(quoted, ", ")
 }
 
@@ -135,15 +131,12 @@ func routesOf(methods []bridge.RouteInfo, unary bool) (routes []stream, left []l
 			continue
 		case m.Fault != "":
 			left = append(left, leftOut{m.RPC, unreadable + m.Fault})
-
 			continue
 		case m.Uploading:
 			left = append(left, leftOut{m.RPC, "takes a stream of requests, which a browser cannot send"})
-
 			continue
 		case !m.Streaming && !unary:
 			left = append(left, leftOut{m.RPC, "is unary; --unary writes a route for it"})
-
 			continue
 		}
 		service, method, _ := strings.Cut(m.RPC, "/")
@@ -169,7 +162,6 @@ func routesOf(methods []bridge.RouteInfo, unary bool) (routes []stream, left []l
 		}
 		routes = append(routes, route)
 	}
-
 	return routes, left
 }
 
@@ -178,7 +170,6 @@ func pathOf(service, method string) string {
 	if short := strings.TrimSuffix(service, "Service"); short != "" && !strings.HasSuffix(short, ".") {
 		service = short
 	}
-
 	return "/" + kebab(service) + "/" + kebab(method)
 }
 
@@ -200,7 +191,6 @@ func kebab(name string) string {
 		}
 		b.WriteRune(unicode.ToLower(r))
 	}
-
 	return b.String()
 }
 

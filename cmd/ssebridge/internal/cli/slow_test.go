@@ -45,7 +45,6 @@ func serveHasty(t *testing.T, secure *tls.Config) net.Addr {
 			t.Error(err)
 		}
 	})
-
 	return listener.Addr()
 }
 
@@ -61,7 +60,6 @@ func dribble(t *testing.T, conn net.Conn, begin, text string) {
 		_, err = conn.Write([]byte{text[i]})
 		if time.Now().After(end) {
 			t.Error("was not cut")
-
 			return
 		}
 	}

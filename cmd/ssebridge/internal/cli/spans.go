@@ -17,7 +17,6 @@ const errorBytes = 500
 // not printable: it may quote a header, and the log's handler escapes it once more.
 func plain(err error) string {
 	text := err.Error()
-
 	return strings.Map(func(c rune) rune {
 		switch {
 		case c == '\n' || c == '\r' || c == '\t':
@@ -76,7 +75,6 @@ func (e *exporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySp
 		e.logger.Info("spans are exported again", "lost", e.lost)
 		e.lost = 0
 	}
-
 	return nil
 }
 
@@ -97,13 +95,11 @@ func (d *droppedSpans) Handle(ctx context.Context, record slog.Record) error {
 		if n := attr.Value; n.Kind() == slog.KindUint64 && attr.Key == "total_dropped" {
 			d.losses.dropped.Store(n.Uint64())
 		}
-
 		return true
 	})
 	if !d.Handler.Enabled(ctx, record.Level) {
 		return nil
 	}
-
 	return d.Handler.Handle(ctx, record)
 }
 

@@ -25,7 +25,6 @@ func (c *collectorAway) ExportSpans(ctx context.Context, spans []sdktrace.ReadOn
 	if c.err != nil {
 		return c.err
 	}
-
 	return c.InMemoryExporter.ExportSpans(ctx, spans)
 }
 
@@ -96,6 +95,5 @@ type blocking struct {
 
 func (b *blocking) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	<-b.until
-
 	return b.InMemoryExporter.ExportSpans(ctx, spans)
 }

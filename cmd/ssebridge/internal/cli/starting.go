@@ -36,7 +36,6 @@ func (s *starting) loadCertificates() (err error) {
 		s.expiry = &expiry{certificate: s.certificates, logger: s.params.logger}
 		s.expiry.look()
 	}
-
 	return err
 }
 
@@ -68,7 +67,6 @@ func (s *starting) open(ctx context.Context, b *bridge.Bridge) (*serving, error)
 		}
 		all.admin = &endpoint{name: listen.Admin, server: newServer(admin), listener: listener}
 	}
-
 	return all, nil
 }
 
@@ -88,10 +86,8 @@ func (s *starting) endpoint(listener net.Listener, params serverParams, streams 
 	successor := func() *http.Server {
 		server := newServer(params)
 		server.ConnContext, server.ConnState = s.proxied.ConnContext, s.proxied.ConnState
-
 		return server
 	}
-
 	return &endpoint{name: listen.Public, listener: listener, server: successor(), successor: successor, secure: params.tls != nil}
 }
 
@@ -122,7 +118,6 @@ func (s *starting) listen(ctx context.Context) (map[string]net.Listener, error) 
 		if listener := opened[key.name]; listener != nil {
 			s.params.logger.Info("systemd's socket is used in place of the configuration's address",
 				slog.String("on", key.name), slog.String("configured", key.address), slog.String("addr", listener.Addr().String()))
-
 			continue
 		}
 		if key.address == "" {
@@ -134,7 +129,6 @@ func (s *starting) listen(ctx context.Context) (map[string]net.Listener, error) 
 		}
 		opened[key.name] = listener
 	}
-
 	return opened, nil
 }
 
@@ -143,6 +137,5 @@ func closeAll(listeners map[string]net.Listener) error {
 	for _, listener := range listeners {
 		errs = append(errs, listener.Close())
 	}
-
 	return errors.Join(errs...)
 }

@@ -20,7 +20,6 @@ import (
 // headerOf is a PROXY header of version 2 for a client with that address.
 func headerOf(client string) string {
 	source := netip.MustParseAddr(client).As4()
-
 	return "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + string(source[:]) + "\x0a\x00\x00\x01" + "\x10\x67" + "\x01\xbb"
 }
 
@@ -67,7 +66,6 @@ func ways(t *testing.T) map[string]*tls.Config {
 	certified := httptest.NewUnstartedServer(nil)
 	certified.StartTLS()
 	certified.Close()
-
 	return map[string]*tls.Config{
 		"in clear": nil,
 		"by TLS":   {MinVersion: tls.VersionTLS12, Certificates: certified.TLS.Certificates},
@@ -89,7 +87,6 @@ func serveProxied(t *testing.T, secure *tls.Config, limits config.Limits, truste
 	}
 	proxied.Trust(networks)
 	serveAll(t, proxied, serverParams{handler: http.NotFoundHandler(), logger: logger, limits: limits, tls: secure, patience: usualPatience()})
-
 	return proxied
 }
 
@@ -112,7 +109,6 @@ func serveAll(t *testing.T, proxied *listen.Proxied, params serverParams) []*end
 			}
 		}
 	})
-
 	return all
 }
 
@@ -138,6 +134,5 @@ func allowedStreams(t *testing.T, conn net.Conn, secure bool) int {
 		t.Fatalf("the first frame is %v", frame)
 	}
 	streams, _ := settings.Value(http2.SettingMaxConcurrentStreams)
-
 	return int(streams)
 }

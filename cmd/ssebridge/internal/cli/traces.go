@@ -73,7 +73,6 @@ func newTracing(ctx context.Context, logger *slog.Logger) (*tracing, error) {
 	t.provider = sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(&exporting{SpanExporter: exporter, logger: logger, losses: &t.losses}), sdktrace.WithResource(described),
 	)
-
 	return t, nil
 }
 
@@ -82,7 +81,6 @@ func (t *tracing) tracerProvider() trace.TracerProvider {
 	if t.provider == nil {
 		return nil
 	}
-
 	return t.provider
 }
 
@@ -126,13 +124,11 @@ func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
 		if err := checkEndpoints(isWebURL, "http://collector:4318"); err != nil {
 			return nil, err
 		}
-
 		return otlptracehttp.New(ctx)
 	case "grpc":
 		if err := checkEndpoints(isTarget, "http://collector:4317"); err != nil {
 			return nil, err
 		}
-
 		return otlptracegrpc.New(ctx)
 	default:
 		return nil, fmt.Errorf("%s=%q: must be http/protobuf or grpc", name, protocol)
@@ -147,21 +143,18 @@ func checkEndpoints(good func(endpoint string) bool, example string) error {
 			return fmt.Errorf("%s: must be a URL with its scheme, such as %s", name, example)
 		}
 	}
-
 	return nil
 }
 
 // isWebURL reports whether OTLP over HTTP can be sent to an endpoint.
 func isWebURL(endpoint string) bool {
 	u, err := url.Parse(endpoint)
-
 	return err == nil && (strings.EqualFold(u.Scheme, "http") || strings.EqualFold(u.Scheme, "https")) && u.Host != ""
 }
 
 // isTarget reports whether the exporter makes a target of gRPC of an endpoint.
 func isTarget(endpoint string) bool {
 	_, err := url.Parse(endpoint)
-
 	return err == nil
 }
 
@@ -183,6 +176,5 @@ func newPropagator() (propagation.TextMapPropagator, error) {
 			return nil, errors.New("OTEL_PROPAGATORS: must be of tracecontext, baggage and none, separated by commas")
 		}
 	}
-
 	return propagation.NewCompositeTextMapPropagator(chosen...), nil
 }

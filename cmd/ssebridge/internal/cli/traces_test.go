@@ -48,7 +48,6 @@ func (c *collector) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 func (c *collector) got() (service, names string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-
 	return c.service, strings.Join(c.names, " | ")
 }
 

@@ -20,7 +20,6 @@ func newVersion() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, _ := debug.ReadBuildInfo()
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine(release.Version(), info))
-
 			return err
 		},
 	}
@@ -45,7 +44,6 @@ func versionLine(released string, info *debug.BuildInfo) string {
 		}
 	}
 	parts = append(parts, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
-
 	return strings.Join(parts, ", ")
 }
 
@@ -54,6 +52,5 @@ func buildVersion(released string, info *debug.BuildInfo) string {
 	if released != "" || info == nil {
 		return released
 	}
-
 	return info.Main.Version
 }

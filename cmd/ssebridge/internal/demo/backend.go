@@ -62,7 +62,6 @@ func NewBackend() *Backend {
 		b.health.SetServingStatus(name, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
 	reflection.Register(b.server)
-
 	return b
 }
 
@@ -96,7 +95,6 @@ func (b *Backend) Serve(ctx context.Context, listener net.Listener) error {
 	if err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("demo backend: %w", err)
 	}
-
 	return nil
 }
 

@@ -48,7 +48,6 @@ func startBackend(t *testing.T) (conn *grpc.ClientConn, stop func()) {
 			t.Error(err)
 		}
 	})
-
 	return conn, stop
 }
 
@@ -57,7 +56,6 @@ func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-
 	return ctx
 }
 

@@ -41,7 +41,6 @@ func (s *chatService) Send(_ context.Context, req *demov1.SendRequest) (*demov1.
 	if event == nil {
 		return nil, errTooManyRooms()
 	}
-
 	return &demov1.SendResponse{Seq: event.GetSeq(), Time: event.GetTime()}, nil
 }
 
@@ -73,7 +72,6 @@ func (s *chatService) Subscribe(req *demov1.SubscribeRequest, stream grpc.Server
 		r.join(user)
 		defer r.leave(user)
 	}
-
 	return s.follow(r, position, stream)
 }
 
@@ -116,7 +114,6 @@ func checkSubscription(req *demov1.SubscribeRequest) error {
 	if req.GetLimit() < 0 {
 		return status.Error(codes.InvalidArgument, "limit: must not be negative")
 	}
-
 	return nil
 }
 
@@ -125,7 +122,6 @@ func checkText(field, text string, limit int) error {
 	if text == "" || len(text) > limit || !utf8.ValidString(text) {
 		return status.Errorf(codes.InvalidArgument, "%s: must have 1 to %d bytes", field, limit)
 	}
-
 	return nil
 }
 

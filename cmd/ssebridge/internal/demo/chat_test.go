@@ -20,7 +20,6 @@ func say(t *testing.T, chat demov1.ChatServiceClient, room, text string) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return got.GetSeq()
 }
 
@@ -36,7 +35,6 @@ func subscribe(
 	if _, err := stream.Header(); err != nil {
 		t.Fatal(err)
 	}
-
 	return stream
 }
 

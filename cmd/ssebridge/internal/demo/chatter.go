@@ -27,7 +27,6 @@ func newChatters(rs *rooms) *chatters {
 // typingTime is how long somebody takes to read the last line and type the next one.
 func typingTime(characters int) time.Duration {
 	typing := 900*time.Millisecond + time.Duration(characters)*28*time.Millisecond
-
 	return typing + rand.N(600*time.Millisecond)
 }
 
@@ -54,7 +53,6 @@ func (c *chatters) run(ctx context.Context) {
 		if guest := guestAfter(r, seen); guest != "" {
 			c.greet(r, guest, replies)
 			replies++
-
 			continue
 		}
 		line.perform(r)
@@ -103,6 +101,5 @@ func guestAfter(r *room, seq int64) string {
 	if guest == mira || guest == theo {
 		return ""
 	}
-
 	return guest
 }

@@ -29,7 +29,6 @@ func inLobby(t *testing.T, test func(t *testing.T, rs *rooms)) {
 
 func newestOf(r *room) int64 {
 	_, newest, _ := r.watched()
-
 	return newest
 }
 

@@ -64,6 +64,5 @@ func intervalOf(d *durationpb.Duration) (time.Duration, error) {
 	if interval <= 0 {
 		return defaultInterval, nil
 	}
-
 	return min(max(interval, minInterval), maxInterval), nil
 }

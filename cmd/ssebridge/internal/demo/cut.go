@@ -53,7 +53,6 @@ func (c *cutter) guard(next http.Handler) http.Handler {
 		page, rest := takePage(r.URL.RawQuery)
 		if page == "" {
 			next.ServeHTTP(w, r)
-
 			return
 		}
 		conn, _ := r.Context().Value(connKey{}).(net.Conn)
@@ -86,7 +85,6 @@ func (c *cutter) serveCut(w http.ResponseWriter, r *http.Request) {
 	page, _ := takePage(r.URL.RawQuery)
 	if page == "" {
 		http.Error(w, "page: the page's id, 16 to 32 hexadecimal digits, is missing", http.StatusBadRequest)
-
 		return
 	}
 	length := defaultCut
@@ -94,7 +92,6 @@ func (c *cutter) serveCut(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(seconds)
 		if err != nil || n < 1 || n > int(maxCut/time.Second) {
 			http.Error(w, "seconds: must be a number from 1 to 30", http.StatusBadRequest)
-
 			return
 		}
 		length = time.Duration(n) * time.Second
@@ -102,7 +99,6 @@ func (c *cutter) serveCut(w http.ResponseWriter, r *http.Request) {
 	conns, ok := c.cut(page, length)
 	if !ok {
 		http.Error(w, "too many pages are cut already", http.StatusServiceUnavailable)
-
 		return
 	}
 	w.Header().Set("Connection", "close")
@@ -124,7 +120,6 @@ func (c *cutter) begin(page string, r *http.Request, conn net.Conn) bool {
 		return false
 	}
 	p.conns[r] = conn
-
 	return true
 }
 
@@ -156,7 +151,6 @@ func (c *cutter) cut(page string, length time.Duration) ([]net.Conn, bool) {
 	for _, conn := range p.conns {
 		conns = append(conns, conn)
 	}
-
 	return conns, true
 }
 
@@ -178,7 +172,6 @@ func (c *cutter) page(id string) *cutPage {
 	}
 	p := &cutPage{conns: make(map[*http.Request]net.Conn)}
 	c.pages[id] = p
-
 	return p
 }
 
@@ -201,12 +194,10 @@ func takePage(query string) (page, rest string) {
 	for part := range strings.SplitSeq(query, "&") {
 		if id, ok := strings.CutPrefix(part, "page="); ok && page == "" && isPageID(id) {
 			page = id
-
 			continue
 		}
 		kept = append(kept, part)
 	}
-
 	return page, strings.Join(kept, "&")
 }
 
@@ -220,6 +211,5 @@ func isPageID(id string) bool {
 			return false
 		}
 	}
-
 	return true
 }

@@ -48,7 +48,6 @@ func serveCutter(t *testing.T) (*httptest.Server, *cutter, *fakeClock) {
 		server.CloseClientConnections()
 		server.Close()
 	})
-
 	return server, c, clock
 }
 
@@ -74,7 +73,6 @@ func get(t *testing.T, server *httptest.Server, query string) (*stream, error) {
 	t.Cleanup(func() { _ = answer.Body.Close() })
 	s := &stream{Reader: bufio.NewReader(answer.Body)}
 	s.first, err = s.ReadString('\n')
-
 	return s, err
 }
 
@@ -84,7 +82,6 @@ func mustGet(t *testing.T, server *httptest.Server, query string) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return s
 }
 
@@ -98,7 +95,6 @@ func cut(t *testing.T, server *httptest.Server, query string) int {
 	if err := answer.Body.Close(); err != nil {
 		t.Fatal(err)
 	}
-
 	return answer.StatusCode
 }
 

@@ -66,7 +66,6 @@ func New(ctx context.Context, params Params) (*Demo, error) {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stop = stop
 	go func() { d.stopped <- NewBackend().Serve(serving, listener) }()
-
 	return d, nil
 }
 
@@ -100,6 +99,5 @@ func (d *Demo) Clients() int { return d.bridge.Clients() }
 func (d *Demo) Close() error {
 	err := d.bridge.Close()
 	d.stop()
-
 	return errors.Join(err, <-d.stopped)
 }

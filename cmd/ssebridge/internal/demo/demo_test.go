@@ -29,7 +29,6 @@ func startDemo(t *testing.T) (url string, d *Demo) {
 			t.Error(err)
 		}
 	})
-
 	return url, d
 }
 
@@ -51,7 +50,6 @@ func serveHTTP(t *testing.T, server *http.Server) (url string) {
 			t.Error(err)
 		}
 	})
-
 	return "http://" + listener.Addr().String()
 }
 

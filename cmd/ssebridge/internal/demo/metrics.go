@@ -71,7 +71,6 @@ func walksOf(series []string) ([]*walk, error) {
 		// Start in bands, so that the lines of a chart lie apart.
 		walks[i] = &walk{series: name, home: 25 + 50*float64(i%3)/2, value: 25 + 50*float64(i%3)/2}
 	}
-
 	return walks, nil
 }
 
@@ -81,7 +80,6 @@ func measure(walks []*walk) *demov1.Measurement {
 	for i, w := range walks {
 		points[i] = &demov1.Point{Series: w.series, Value: w.step()}
 	}
-
 	return &demov1.Measurement{Time: timestamppb.Now(), Points: points}
 }
 
@@ -101,6 +99,5 @@ func (w *walk) step() float64 {
 		w.value = min(max(w.value, 2), 98)
 		w.speed = 0
 	}
-
 	return math.Round(w.value*100) / 100
 }

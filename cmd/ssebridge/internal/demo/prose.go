@@ -62,7 +62,6 @@ func answer(prompt string) string {
 		sentences = append(sentences, rest[i])
 	}
 	sentences = append(sentences, closing)
-
 	return strings.ReplaceAll(strings.Join(sentences, " "), "%s", subject)
 }
 
@@ -87,7 +86,6 @@ func subjectOf(prompt string) string {
 	if subject == "" {
 		return "this"
 	}
-
 	return subject
 }
 
@@ -122,6 +120,5 @@ func nextPiece(text string) string {
 		}
 		runes++
 	}
-
 	return text[:end]
 }

@@ -46,7 +46,6 @@ func (r *room) append(event *demov1.ChatEvent) *demov1.ChatEvent {
 	}
 	r.events = append(r.events, event)
 	r.announce()
-
 	return event
 }
 
@@ -99,7 +98,6 @@ func (r *room) begin(history bool, limit int) int64 {
 	if limit > 0 {
 		held = min(held, limit)
 	}
-
 	return r.newest - int64(held)
 }
 
@@ -108,7 +106,6 @@ func (r *room) begin(history bool, limit int) int64 {
 func (r *room) watched() (watchers int, newest int64, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-
 	return r.watchers, r.newest, r.changed
 }
 
@@ -131,7 +128,6 @@ func (rs *rooms) open(id string) *room {
 		r = newRoom(id)
 		rs.byID[id] = r
 	}
-
 	return r
 }
 
@@ -144,7 +140,6 @@ func (rs *rooms) say(id, author, text string) *demov1.ChatEvent {
 	if r == nil {
 		return nil
 	}
-
 	return r.say(author, text)
 }
 
@@ -161,7 +156,6 @@ func (rs *rooms) enter(id string) *room {
 	defer r.mu.Unlock()
 	r.watchers++
 	r.announce()
-
 	return r
 }
 

@@ -53,7 +53,6 @@ func TestRoomReadersAndWritersDoNotMeet(t *testing.T) {
 				events, changed, ok := r.after(position)
 				if !ok { // it ran away under us
 					position = r.begin(true, 0)
-
 					continue
 				}
 				for _, event := range events {

@@ -42,7 +42,6 @@ func pageFiles() []string {
 	for i, entry := range entries {
 		names[i] = entry.Name()
 	}
-
 	return names
 }
 

@@ -19,7 +19,6 @@ func visit(t *testing.T, method, path string, header http.Header) *httptest.Resp
 	maps.Copy(request.Header, header)
 	recorder := httptest.NewRecorder()
 	newSite(bridge).ServeHTTP(recorder, request)
-
 	return recorder
 }
 

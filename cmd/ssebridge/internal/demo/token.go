@@ -55,7 +55,6 @@ func (s *tokenService) Generate(req *demov1.GenerateRequest, stream grpc.ServerS
 		}
 		timer.Reset(delay)
 	}
-
 	return nil
 }
 
@@ -70,6 +69,5 @@ func delayOf(d *durationpb.Duration) (time.Duration, error) {
 	if d.AsDuration() < 0 {
 		return defaultDelay, nil
 	}
-
 	return min(d.AsDuration(), maxTokenDelay), nil
 }

@@ -57,10 +57,8 @@ func Inherited() (map[string]net.Listener, error) {
 		for _, listener := range listeners {
 			err = errors.Join(err, listener.Close())
 		}
-
 		return nil, err
 	}
-
 	return listeners, nil
 }
 

@@ -21,7 +21,6 @@ func inheritor() int {
 	listeners, err := Inherited()
 	if err != nil {
 		fmt.Fprintln(os.Stdout, "error:", err)
-
 		return 1
 	}
 	if again, err := Inherited(); err != nil || len(again) > 0 {
@@ -39,14 +38,12 @@ func inheritor() int {
 			_ = conn.Close()
 		}
 	}
-
 	return 0
 }
 
 // passed starts a service with sockets, as systemd does, and returns what it prints.
 func passed(t *testing.T, names, pid string, sockets ...filer) string {
 	t.Helper()
-
 	return counted(t, len(sockets), names, pid, sockets...)
 }
 
@@ -67,7 +64,6 @@ func counted(t *testing.T, count int, names, pid string, sockets ...filer) strin
 		command.ExtraFiles = append(command.ExtraFiles, file)
 	}
 	out, _ := command.CombinedOutput() // that it ended with an error shows in what it printed
-
 	return string(out)
 }
 
@@ -80,7 +76,6 @@ func waiting(t *testing.T) *net.TCPListener {
 	}
 	t.Cleanup(func() { closing(t, listener) })
 	dial(t, listener)
-
 	return listener
 }
 
@@ -159,7 +154,6 @@ func datagrams(t *testing.T) *net.UDPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closing(t, conn) })
-
 	return conn
 }
 
@@ -177,7 +171,6 @@ func connected(t *testing.T) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closing(t, conn) })
-
 	return conn
 }
 
@@ -189,6 +182,5 @@ func packets(t *testing.T) *net.UnixListener {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closing(t, listener) })
-
 	return listener
 }

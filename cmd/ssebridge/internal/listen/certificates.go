@@ -37,7 +37,6 @@ func NewCertificates(files config.ServerTLS) (*Certificates, error) {
 	if _, err := c.Load(files); err != nil {
 		return nil, err
 	}
-
 	return c, nil
 }
 
@@ -60,7 +59,6 @@ func (c *Certificates) Load(files config.ServerTLS) (changed bool, err error) {
 	}
 	c.current.Store(fresh)
 	c.loaded = sum
-
 	return true, nil
 }
 
@@ -117,7 +115,6 @@ func read(files config.ServerTLS) (material, error) {
 	if len(wrong) > 0 {
 		return material{}, wrong
 	}
-
 	return m, nil
 }
 
@@ -126,7 +123,6 @@ func readPEM(name string) ([]byte, error) {
 	if err != nil {
 		return nil, regular.Unreadable(err, "a PEM file")
 	}
-
 	return data, nil
 }
 
@@ -140,7 +136,6 @@ func isWhole(text []byte) bool {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		begun--
 	}
-
 	return begun == 0
 }
 
@@ -169,7 +164,6 @@ func (m material) config() (*tls.Config, error) {
 		c.ClientCAs, c.ClientAuth = roots, tls.RequireAndVerifyClientCert
 		c.SessionTicketsDisabled = true // see Certificates
 	}
-
 	return c, nil
 }
 
@@ -179,7 +173,6 @@ func (m material) wrongPair(err error) *config.Error {
 		return config.Errorf("tls.cert",
 			"the file holds no certificate that can be read; it must hold the server's, then those between it and its root, as PEM")
 	}
-
 	return config.Errorf("tls.key", "the file does not fit tls.cert (%v); it must hold the private key of the first certificate there, as PEM", err)
 }
 

@@ -36,7 +36,6 @@ func newAuthority(t *testing.T, name string) *authority {
 	a.cert, a.key, a.pem, _ = (*authority)(nil).issue(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	})
-
 	return a
 }
 
@@ -67,7 +66,6 @@ func (a *authority) issue(t *testing.T, template *x509.Certificate) (*x509.Certi
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
 }
 
@@ -78,7 +76,6 @@ func (a *authority) pair(t *testing.T, name string) (cert, key []byte) {
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
-
 	return cert, key
 }
 
@@ -96,7 +93,6 @@ func (a *authority) caller(t *testing.T, of *authority) *tls.Config {
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
-
 	return c
 }
 
@@ -149,7 +145,6 @@ func serveTLS(t *testing.T, server, callers *authority) *secured {
 		closing(t, s.listener)
 		all.Wait()
 	})
-
 	return s
 }
 
@@ -174,7 +169,6 @@ func echo(conn net.Conn, text string) error {
 	if string(back) != text {
 		return fmt.Errorf("%q came back", back)
 	}
-
 	return nil
 }
 
@@ -189,7 +183,6 @@ func (s *secured) call(c *tls.Config) (*tls.Conn, error) {
 	if err := echo(conn, "hello"); err != nil {
 		return nil, err
 	}
-
 	return conn, nil
 }
 
@@ -200,7 +193,6 @@ func (s *secured) mustCall(c *tls.Config) *tls.Conn {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-
 	return conn
 }
 

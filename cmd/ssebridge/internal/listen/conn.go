@@ -53,7 +53,6 @@ func connOf(conn net.Conn) *Conn {
 		conn = secured.NetConn()
 	}
 	c, _ := conn.(*Conn) // nil: it is of another listener
-
 	return c
 }
 
@@ -72,7 +71,6 @@ func (c *Conn) Read(p []byte) (int, error) {
 	case c.cut:
 		c.cut = false
 	}
-
 	return n, err
 }
 
@@ -116,7 +114,6 @@ func (c *Conn) Write(p []byte) (int, error) {
 			_, _ = c.Conn.Read(make([]byte, restOfGarbage)) // net/http closes the connection next
 		}
 	}
-
 	return c.Conn.Write(p)
 }
 
@@ -136,7 +133,6 @@ func (c *Conn) wait(d time.Duration) {
 // Close closes the connection, and ends the pause of a read.
 func (c *Conn) Close() error {
 	c.once.Do(func() { close(c.closed) })
-
 	return c.Conn.Close()
 }
 
@@ -146,7 +142,6 @@ func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-
 	return errors.ErrUnsupported
 }
 
@@ -163,6 +158,5 @@ func (r response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if c, ok := conn.(*Conn); ok {
 		conn = c.Conn
 	}
-
 	return conn, buffered, err
 }

@@ -40,7 +40,6 @@ func Fit(cfg config.Config) (fitting config.Config, lowered int, err error) {
 			"this process may have %d file descriptors, and one client needs %d; raise the limit (ulimit -n, systemd's LimitNOFILE=)", limit, needed(1, cfg))
 	default:
 		cfg.Limits.Clients = room
-
 		return cfg, room, nil
 	}
 }
@@ -56,14 +55,12 @@ func Ceiling(cfg config.Config) int {
 	// Half of the reserve is in use before any peer connects, and lies below.
 	fixed, share := costs(cfg)
 	upstreams := cfg.WithDefaults().Limits.Clients * (share - 100 - passing) / 100
-
 	return int(min(limit, math.MaxInt32)) - (fixed - reserved/2) - upstreams
 }
 
 // needed is how many descriptors so many clients need.
 func needed(clients int, cfg config.Config) int {
 	fixed, share := costs(cfg)
-
 	return fixed + (clients*share+99)/100
 }
 
@@ -71,7 +68,6 @@ func needed(clients int, cfg config.Config) int {
 func clientsWithin(descriptors uint64, cfg config.Config) int {
 	fixed, share := costs(cfg)
 	left := int(min(descriptors, math.MaxInt32)) - fixed // no system has more
-
 	return max(left, 0) * 100 / share
 }
 
@@ -84,6 +80,5 @@ func costs(cfg config.Config) (fixed, share int) {
 			share += perHundred
 		}
 	}
-
 	return fixed, share
 }

@@ -50,7 +50,6 @@ func TestClientsFitTheDescriptors(t *testing.T) {
 				if err == nil || err.Error() != tc.wrong {
 					t.Errorf("got %v", err)
 				}
-
 				return
 			}
 			if err != nil || lowered != tc.want || got.Limits.Clients != max(tc.want, tc.clients) {

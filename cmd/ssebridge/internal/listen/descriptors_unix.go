@@ -11,6 +11,5 @@ func descriptors() (uint64, bool) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, false
 	}
-
 	return uint64(limit.Cur), true //nolint:unconvert // signed on some systems
 }

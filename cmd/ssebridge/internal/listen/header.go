@@ -57,7 +57,6 @@ func readHeader(conn net.Conn, deadline time.Time) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-
 	return client, nil
 }
 
@@ -86,7 +85,6 @@ func takeHeader(conn io.Reader) (netip.AddrPort, error) {
 	if command == local {
 		return netip.AddrPort{}, nil
 	}
-
 	return source(family, rest)
 }
 
@@ -106,6 +104,5 @@ func source(family byte, rest []byte) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("%w: its addresses are cut", errHeader)
 	}
 	addr, _ := netip.AddrFromSlice(rest[:size]) // a size that it has
-
 	return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(rest[2*size:])), nil
 }

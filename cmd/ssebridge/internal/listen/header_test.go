@@ -13,7 +13,6 @@ import (
 func proxyHeader(command, family byte, addresses string, extensions int) string {
 	rest := addresses + strings.Repeat("\x04", extensions)
 	head := append([]byte(signature), version2<<4|command, family)
-
 	return string(binary.BigEndian.AppendUint16(head, uint16(len(rest)))) + rest
 }
 
@@ -25,7 +24,6 @@ const client4 = "203.0.113.7:4199"
 
 var addresses6 = func() string {
 	source, mapped := netip.MustParseAddr("2001:db8::7").As16(), netip.MustParseAddr("::1").As16()
-
 	return string(source[:]) + string(mapped[:]) + "\x10\x67" + "\x01\xbb"
 }()
 

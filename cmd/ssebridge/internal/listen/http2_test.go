@@ -54,7 +54,6 @@ func begin(t *testing.T, conn net.Conn, secure *tls.Config) *framed {
 	if err := f.WriteSettings(); err != nil {
 		t.Fatal(err)
 	}
-
 	return f
 }
 
@@ -81,7 +80,6 @@ func request(t *testing.T) []byte {
 			t.Fatal(err)
 		}
 	}
-
 	return head.Bytes()
 }
 
@@ -191,7 +189,6 @@ func reading(t *testing.T, received int) (*Conn, <-chan error) {
 		_, err := conn.Read(make([]byte, 1))
 		done <- err
 	}()
-
 	return conn, done
 }
 
@@ -252,7 +249,6 @@ func (h handover) Accept() (net.Conn, error) {
 
 func (h handover) Close() error {
 	close(h.closed)
-
 	return nil
 }
 
@@ -279,7 +275,6 @@ func TestAConnectionThatAlwaysPausesIsServed(t *testing.T) {
 			go func() {
 				if secure != nil {
 					served <- server.ServeTLS(listener, "", "")
-
 					return
 				}
 				served <- server.Serve(listener)

@@ -73,7 +73,6 @@ func (w *waiters) expired(patience time.Duration) (all []expiring) {
 			}
 		}
 	}
-
 	return all
 }
 
@@ -87,7 +86,6 @@ func (w *waiters) end(idle expiring) bool {
 		return false
 	}
 	w.forget(c)
-
 	return true
 }
 
@@ -101,6 +99,5 @@ func sayGoodbye(conn net.Conn) error {
 	if err == nil {
 		_, err = io.WriteString(conn, goAway)
 	}
-
 	return errors.Join(err, conn.SetWriteDeadline(time.Time{}))
 }

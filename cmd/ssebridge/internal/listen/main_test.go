@@ -29,14 +29,12 @@ type journal struct {
 func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-
 	return j.text.Write(p)
 }
 
 func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-
 	return j.text.String()
 }
 
@@ -57,7 +55,6 @@ func tcp(t *testing.T) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return listener
 }
 
@@ -69,7 +66,6 @@ func dial(t *testing.T, listener net.Listener) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-
 	return conn
 }
 

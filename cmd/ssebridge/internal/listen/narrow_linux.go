@@ -13,6 +13,5 @@ import (
 func narrow(raw syscall.RawConn, mode fs.FileMode) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), uint32(mode.Perm())) })
-
 	return errors.Join(err, failed)
 }

@@ -57,6 +57,5 @@ func send(path, text string) error {
 	if err == nil {
 		_, err = conn.Write([]byte(text))
 	}
-
 	return errors.Join(err, conn.Close())
 }

@@ -18,7 +18,6 @@ func serviceManager(t *testing.T) *net.UnixConn {
 	}
 	t.Cleanup(func() { closing(t, manager) })
 	t.Setenv("NOTIFY_SOCKET", path)
-
 	return manager
 }
 

@@ -24,7 +24,6 @@ func Open(ctx context.Context, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %s", at.Address, Advice(err))
 	}
-
 	return listener, nil
 }
 
@@ -47,6 +46,5 @@ func cause(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
 		return op.Err
 	}
-
 	return err
 }

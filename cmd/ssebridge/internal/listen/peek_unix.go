@@ -43,13 +43,10 @@ func beginsWith(conn net.Conn, wants ...string) (string, error) {
 		default:
 			var known bool
 			begins, known = which(string(seen[:n]), wants)
-
 			return known // else more is waited for
 		}
-
 		return true
 	})
-
 	return begins, errors.Join(err, failed)
 }
 
@@ -62,7 +59,6 @@ func which(seen string, wants []string) (begins string, known bool) {
 		}
 		known = known && !strings.HasPrefix(want, seen)
 	}
-
 	return "", known
 }
 

@@ -23,7 +23,6 @@ func narrowly(t *testing.T, addr net.Addr) net.Conn {
 				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1400),
 			)
 		})
-
 		return errors.Join(err, failed)
 	}}
 	conn, err := dialer.DialContext(t.Context(), "tcp", addr.String())
@@ -31,7 +30,6 @@ func narrowly(t *testing.T, addr net.Addr) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-
 	return conn
 }
 

@@ -89,7 +89,6 @@ func NewProxied(params ProxiedParams) *Proxied {
 	if params.Idle > 0 {
 		l.all.Go(func() { l.expire(params.Idle) })
 	}
-
 	return l
 }
 
@@ -127,7 +126,6 @@ func (l *Proxied) hasRoom(conn net.Conn) bool {
 	if int64(number) >= ceiling-min(spare, ceiling/8) {
 		l.waiting.relieve(relief)
 	}
-
 	return int64(number) < ceiling
 }
 
@@ -164,7 +162,6 @@ func (l *Proxied) run() {
 			}
 		default:
 			l.failed = err
-
 			return
 		}
 	}
@@ -187,7 +184,6 @@ func isPassing(err error) bool {
 		error
 		Temporary() bool
 	}](err)
-
 	return ok && temporary.Temporary()
 }
 
@@ -220,7 +216,6 @@ func (l *Proxied) isTrusted(addr net.Addr) bool {
 	if !ok {
 		return len(*l.trusted.Load()) > 0
 	}
-
 	return l.includes(tcp.AddrPort().Addr().Unmap().WithZone(""))
 }
 
@@ -233,7 +228,6 @@ func (l *Proxied) includes(addr netip.Addr) bool {
 func (l *Proxied) begin(conn net.Conn) {
 	if !l.note(conn) {
 		_ = conn.Close() // it will not be served
-
 		return
 	}
 	client, err := readHeader(conn, time.Now().Add(l.timeout))
@@ -249,7 +243,6 @@ func (l *Proxied) begin(conn net.Conn) {
 			l.logger.Warn("a trusted proxy sent a bad PROXY header", "peer", conn.RemoteAddr().String(), "error", err)
 		}
 		_ = conn.Close() // a peer that is gone, late or wrong is told nothing
-
 		return
 	}
 	l.welcome(conn, client)
@@ -280,7 +273,6 @@ func (l *Proxied) note(conn net.Conn) bool {
 		return false
 	default:
 		l.reading[conn] = struct{}{}
-
 		return true
 	}
 }
@@ -324,7 +316,6 @@ func (l *Proxied) accept(ready <-chan net.Conn) (net.Conn, error) {
 		if l.failed != nil {
 			return nil, l.failed
 		}
-
 		return nil, net.ErrClosed
 	}
 }
@@ -344,7 +335,6 @@ func (l *Proxied) Close() error {
 	l.cut()
 	err := l.Listener.Close()
 	l.drop()
-
 	return err
 }
 
@@ -380,7 +370,6 @@ func (l *Proxied) ConnContext(ctx context.Context, conn net.Conn) context.Contex
 		ctx = context.WithValue(ctx, clientKey{}, c.client)
 	}
 	l.waiting.begin(c)
-
 	return context.WithValue(ctx, originKey{}, c.from)
 }
 
@@ -411,7 +400,6 @@ func fromClient(r *http.Request) *http.Request {
 	}
 	r = r.WithContext(r.Context()) // a handler may not change a request that is not its own
 	r.RemoteAddr = client.String()
-
 	return r
 }
 
@@ -421,6 +409,5 @@ func takable(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	if r.ProtoMajor == 1 && r.TLS == nil {
 		return response{w}
 	}
-
 	return w
 }

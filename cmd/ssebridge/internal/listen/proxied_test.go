@@ -27,7 +27,6 @@ func behind(t *testing.T, inner net.Listener, timeout time.Duration, trusted []n
 	proxied := NewProxied(ProxiedParams{Listener: inner, Timeout: timeout, Logger: log.logger()})
 	proxied.Trust(trusted)
 	serveHTTP(t, proxied, config, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RemoteAddr) })
-
 	return proxied, log
 }
 
@@ -50,7 +49,6 @@ func serveHTTP(t *testing.T, proxied *Proxied, config *tls.Config, handler http.
 		go func() {
 			if config != nil {
 				served <- server.ServeTLS(listener, "", "")
-
 				return
 			}
 			served <- server.Serve(listener)
@@ -82,7 +80,6 @@ func get(t *testing.T, conn net.Conn, before string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return answer.StatusCode, string(body)
 }
 
@@ -200,7 +197,6 @@ func TestBadAndSlowHeaders(t *testing.T) {
 
 func isTimeout(err error) bool {
 	timeout, ok := err.(interface{ Timeout() bool })
-
 	return ok && timeout.Timeout()
 }
 
@@ -229,7 +225,6 @@ func TestAHandlerTakesOverTheKernelsOwnConnection(t *testing.T) {
 		conn, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
-
 			return
 		}
 		defer closing(t, conn)

@@ -18,6 +18,5 @@ func descriptorOf(conn net.Conn) (number int, known bool) {
 		return 0, false
 	}
 	err = raw.Control(func(fd uintptr) { number = int(fd) })
-
 	return number, err == nil
 }

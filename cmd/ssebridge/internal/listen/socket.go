@@ -53,7 +53,6 @@ func openSocket(ctx context.Context, at config.Address) (net.Listener, error) {
 	if s.own, err = os.Lstat(at.Address); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot listen on %s: %w", at.Address, err), listener.Close())
 	}
-
 	return s, nil
 }
 
@@ -73,7 +72,6 @@ func clearWay(ctx context.Context, path string) error {
 	switch {
 	case err == nil:
 		_ = conn.Close() // it has answered, which was all that was asked
-
 		return fmt.Errorf("cannot listen on %s: a server answers there; stop it, or choose another path", path)
 	case errors.Is(err, syscall.ECONNREFUSED): // what is left of a server that is gone
 	case errors.Is(err, fs.ErrNotExist): // gone meanwhile
@@ -85,7 +83,6 @@ func clearWay(ctx context.Context, path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot listen on %s: a server left its socket there, and it cannot be removed: %w", path, err)
 	}
-
 	return nil
 }
 
@@ -110,6 +107,5 @@ func (s *socketFile) end() error {
 	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.own) {
 		failed = os.Remove(s.path)
 	}
-
 	return errors.Join(failed, s.UnixListener.Close())
 }

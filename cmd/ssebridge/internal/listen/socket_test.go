@@ -18,7 +18,6 @@ func openAt(t *testing.T, address string) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return listener
 }
 
@@ -39,7 +38,6 @@ func exists(t *testing.T, path string) bool {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-
 	return err == nil
 }
 

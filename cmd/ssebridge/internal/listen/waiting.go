@@ -134,7 +134,6 @@ func (w *waiters) enter(c *waiter) (over []*Conn) {
 		// Two for one, since none may have been ripe when others came.
 		over = append(over, w.ripest(min(excess, 2))...)
 	}
-
 	return over
 }
 
@@ -161,7 +160,6 @@ func (w *waiters) forget(c *waiter) {
 func (w *waiters) take(peer *list.List) *Conn {
 	c, _ := peer.Front().Value.(*waiter) // nothing else is in it
 	w.forget(c)
-
 	return c.conn
 }
 
@@ -171,7 +169,6 @@ func (w *waiters) relieve(most int) int {
 	closed := w.ripest(most)
 	w.mu.Unlock()
 	w.close(closed, &w.closedForRoom)
-
 	return len(closed)
 }
 
@@ -190,7 +187,6 @@ func (w *waiters) ripest(most int) (conns []*Conn) {
 			conns = append(conns, w.take(peer))
 		}
 	}
-
 	return conns
 }
 
@@ -201,7 +197,6 @@ func (w *waiters) largest(now time.Time) (largest *list.List) {
 			largest = peer
 		}
 	}
-
 	return largest
 }
 
@@ -210,7 +205,6 @@ func ripeAfter(peer *list.List) time.Duration {
 	if peer.Len() >= crowded {
 		return crowdRipe
 	}
-
 	return ripe
 }
 
@@ -220,7 +214,6 @@ func waitsFor(peer *list.List, now time.Time) time.Duration {
 	if !ok {
 		return 0 // nothing else is in it
 	}
-
 	return now.Sub(c.since)
 }
 
@@ -274,7 +267,6 @@ func (l *Proxied) origin(conn net.Conn, header netip.AddrPort) origin {
 	}
 	addr = addr.Unmap().WithZone("")
 	trusted := l.includes(addr)
-
 	return origin{address.Key(addr), !trusted && (header.IsValid() || address.Public(addr)), trusted}
 }
 
@@ -286,6 +278,5 @@ func (l *Proxied) LimitWaiting(limits WaitLimits) { l.waiting.limit(limits) }
 func (l *Proxied) Waiting() (waits int, closedPerIP, closedForRoom uint64) {
 	l.waiting.mu.Lock()
 	defer l.waiting.mu.Unlock()
-
 	return l.waiting.total, l.waiting.closedPerIP.Load(), l.waiting.closedForRoom.Load()
 }

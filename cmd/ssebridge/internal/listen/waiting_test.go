@@ -17,7 +17,6 @@ func piped(t *testing.T, from origin) (conn *Conn, peer net.Conn) {
 	one, peer := net.Pipe()
 	conn = newConn(one, netip.AddrPort{}, from, func(origin) time.Duration { return 0 })
 	t.Cleanup(func() { _, _ = conn.Close(), peer.Close() }) // some have been closed
-
 	return conn, peer
 }
 
@@ -28,7 +27,6 @@ func isClosed(t *testing.T, peer net.Conn) bool {
 		return true
 	}
 	_, err := peer.Read(make([]byte, 1))
-
 	return err == io.EOF //nolint:errorlint // net.Pipe's own
 }
 
@@ -107,7 +105,6 @@ func TestWaitingConnectionsMakeRoom(t *testing.T) {
 					n++
 				}
 			}
-
 			return n
 		}
 		want := func(what string, got, want int) {

@@ -25,6 +25,5 @@ func takeFingerprint(name string) fingerprint {
 	if _, err := io.Copy(sum, io.LimitReader(file, maxRead)); err != nil {
 		return fingerprint{}
 	}
-
 	return fingerprint(sum.Sum(nil))
 }

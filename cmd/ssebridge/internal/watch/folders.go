@@ -44,13 +44,11 @@ func folders(file string) []string {
 			at, left = here, left[1:]
 		}
 	}
-
 	return found
 }
 
 // parts are the names on a way, without the empty ones and those that stay where they are.
 func parts(way string) []string {
 	all := strings.Split(filepath.ToSlash(way), "/")
-
 	return slices.DeleteFunc(all, func(part string) bool { return part == "" || part == "." })
 }

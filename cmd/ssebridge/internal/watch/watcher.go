@@ -41,7 +41,6 @@ func New(files ...string) (*Watcher, error) {
 	if err := w.Set(files...); err != nil {
 		return nil, errors.Join(err, system.Close())
 	}
-
 	return w, nil
 }
 
@@ -65,7 +64,6 @@ func (w *Watcher) Set(files ...string) error {
 	for _, file := range fresh {
 		w.files[file] = takeFingerprint(file)
 	}
-
 	return err
 }
 
@@ -125,7 +123,6 @@ func (w *Watcher) look() (different, again bool) {
 			different = true
 		}
 	}
-
 	return different, again
 }
 
@@ -153,12 +150,10 @@ func (w *Watcher) follow() (more bool, err error) {
 		}
 		if failed := w.system.Add(folder); failed != nil {
 			wrong = append(wrong, fmt.Errorf("watching %s: %w", folder, failed))
-
 			continue
 		}
 		more = true
 	}
-
 	return more, errors.Join(wrong...)
 }
 

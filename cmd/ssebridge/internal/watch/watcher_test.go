@@ -46,7 +46,6 @@ func start(t *testing.T, files ...string) *watching {
 			t.Error(err)
 		}
 	})
-
 	return w
 }
 
@@ -134,7 +133,6 @@ func mount(t *testing.T, text string) (folder string) {
 	folder = t.TempDir()
 	swap(t, folder, 0, text)
 	do(t, os.Symlink(filepath.Join("..data", "ssebridge.yaml"), filepath.Join(folder, "ssebridge.yaml")))
-
 	return folder
 }
 
