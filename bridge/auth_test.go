@@ -476,7 +476,7 @@ func TestAuthenticateOfTheProgram(t *testing.T) {
 	opts := bridge.Options{Authenticate: func(r *http.Request) (map[string]any, error) {
 		switch name := r.Header.Get("X-Session"); name {
 		case "":
-			return nil, nil
+			return nil, nil //nolint:nilnil // no session
 		case "away":
 			return nil, fmt.Errorf("asking for sessions: %w", bridge.ErrAuthUnavailable)
 		default:

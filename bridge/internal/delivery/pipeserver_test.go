@@ -197,6 +197,7 @@ func (s *pipeServer) expectEnd(t *testing.T, want reason.End) {
 type source struct {
 	log      *replay.Log
 	progress func(position uint64) // may be nil
+	asked    func()                // called once when the status has been taken; may be nil
 
 	mu      sync.Mutex
 	status  Status
@@ -213,8 +214,20 @@ func (s *source) Log() *replay.Log { return s.log }
 // Status returns the status that the test has set.
 func (s *source) Status() (Status, <-chan struct{}) {
 	s.mu.Lock()
+	status, changed, asked := s.status, s.changed, s.asked
+	s.asked = nil
+	s.mu.Unlock()
+	if asked != nil {
+		asked()
+	}
+	return status, changed
+}
+
+// onceAsked sets what happens when the status has been taken the next time.
+func (s *source) onceAsked(asked func()) {
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.status, s.changed
+	s.asked = asked
 }
 
 // Watches returns true.

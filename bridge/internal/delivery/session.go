@@ -106,11 +106,6 @@ func (s *session) next(now moment) (blocks [][]byte, end reason.End) {
 	case now >= s.expiry:
 		s.startLeaving(reason.LeaveMaxAge)
 	}
-	if s.stale && !s.leaving { // before the client gets frames of the new RPC
-		if status, _ := s.client.Source.Status(); !status.Stale {
-			return s.reportStale(false), ""
-		}
-	}
 	for {
 		if blocks, end = s.reposition(); end != "" {
 			return blocks, end
@@ -133,6 +128,9 @@ func (s *session) next(now moment) (blocks [][]byte, end reason.End) {
 			return s.leave(reason.LeaveLagged)
 		case next != s.client.Position && len(blocks) == 0: // empty frames
 			s.advance(next)
+		case len(blocks) > 0 && s.stale && !s.leaving && s.isLive(): // the frames are of the new RPC
+			s.encoder.unread()
+			return s.reportStale(false), ""
 		case len(blocks) > 0:
 			if s.startFrames(next) {
 				return blocks, ""
@@ -162,6 +160,12 @@ func (s *session) idle(now moment) (blocks [][]byte, end reason.End) {
 		return s.heartbeat()
 	}
 	return nil, ""
+}
+
+// isLive reports whether the topic has an RPC.
+func (s *session) isLive() bool {
+	status, _ := s.client.Source.Status()
+	return !status.Stale
 }
 
 // reportStale reports to the client whether its topic has lost its RPC.

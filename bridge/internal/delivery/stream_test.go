@@ -161,6 +161,26 @@ func TestStaleAndLive(t *testing.T) {
 	})
 }
 
+// The RPC comes between the client's look at the status and its look at the log.
+func TestLiveComesBeforeTheFramesOfANewRPC(t *testing.T) {
+	protocols(t, func(t *testing.T, s *pipeServer) {
+		source := newSource(100).append("1")
+		source.set(Status{Stale: true})
+		s.serve(source, Policy{Heartbeat: time.Minute})
+		l := s.connect(t)
+		synctest.Wait()
+		source.onceAsked(func() {
+			source.set(Status{})
+			source.append("2")
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := l.got(); !strings.HasSuffix(got, "live\n\n2\n\n") {
+			t.Fatalf("%q", got)
+		}
+	})
+}
+
 func TestAClientReadsTheLogBeforeItLeaves(t *testing.T) {
 	protocols(t, func(t *testing.T, s *pipeServer) {
 		source := newSource(100)
