@@ -98,7 +98,8 @@ func (r Reloads) report() []string {
 	return []string{line}
 }
 
-// wrongKeys returns the keys of an error, in the order of the file.
+// wrongKeys returns the configuration keys that an error is about, each once, in the order of the
+// configuration's file. After maxKeys keys it ends with "…".
 func wrongKeys(err error) []string {
 	var keys []string
 	for _, one := range configerr.In(err) {

@@ -22,8 +22,9 @@ type Source interface {
 	// the client moves to another log. It is asked once for each log and not for each frame: a lookup
 	// for each client is a considerable part of a frame's cost.
 	Watches() bool
-	// Sending reports the position up to which frames are about to be written. The log may drop these
-	// frames before all are written. For a block of the client's own it is the client's position.
+	// Sending reports that frames up to position are about to be written. The log may drop these frames
+	// before all are written. Before a block that is not in the log (see Blocks), position is the
+	// client's present one.
 	Sending(position uint64)
 	// Taking reports that the client's socket has taken a part of what is being written.
 	Taking()
@@ -63,7 +64,7 @@ type Blocks interface {
 	// Lagged renders a gap, after which the oldest frame of the log follows. position is the position
 	// before that frame.
 	Lagged(dst []byte) (block []byte, position uint64)
-	// Leave renders the request to reconnect or, for the reason removed, the end of the stream.
+	// Leave renders the request to reconnect, or the end of the stream if why is reason.LeaveRemoved.
 	Leave(dst []byte, why reason.Leave) []byte
 }
 

@@ -120,7 +120,8 @@ type sampler struct {
 	appendedAt time.Duration
 }
 
-// begin is called before a step.
+// begin begins to measure a step of the session (see session.step), if it is one of those that are
+// measured.
 func (s *sampler) begin(log *replay.Log) {
 	if log != s.log {
 		s.log, s.since = log, log.Time(time.Now())

@@ -15,8 +15,9 @@ const (
 	// batchBytes is how much is read from the log at once; at least one frame is. A write deadline
 	// covers as many bytes: a slow socket must take them in time, however large a frame is.
 	batchBytes = 16 << 10
-	// maxCommentBytes is the size of comments that a client gets between two events before it is asked
-	// to reconnect: two of eight clients buffer comments until an event comes.
+	// maxCommentBytes is the total size of the comments that a client gets between two events before it
+	// is asked to reconnect: two of eight SSE libraries that were tried buffer comments until an event
+	// comes.
 	maxCommentBytes = 16 << 10
 )
 

@@ -19,9 +19,9 @@ func (b *Budget) Retained() int64 {
 	return b.retained.Load()
 }
 
-// minRetained is what a log may retain when other logs have used up the memory of retained frames, if
-// it is no more than the log's Share. A log that retained one frame at a time would wait for its
-// reader after each, and on a busy machine deliver fewer frames a second than its backend sends.
+// minRetained is what a log may retain in any case, or the log's Share if that is less, even when other
+// logs have used up all memory for retained frames. A log that retained one frame at a time would wait
+// for its reader after each, and on a busy machine deliver fewer frames a second than its backend sends.
 const minRetained = 16 << 10
 
 // RetainedFull reports whether a log that retains the given memory must retain no more: it has more
@@ -125,7 +125,7 @@ func (b *Budget) AddWaiter() (done func()) {
 	return func() { b.waiters.Add(-1) }
 }
 
-// Unreserve returns memory that Reserve has set aside.
+// Unreserve gives back memory that Reserve has set aside.
 func (b *Budget) Unreserve(bytes int64) {
 	if b == nil {
 		return

@@ -28,12 +28,12 @@ func (l *Log) Read(position uint64, limit int, into [][]byte) ([][]byte, uint64,
 }
 
 // Chunks returns the frames after position as chunks of HTTP/1.1 (RFC 9112, section 7.1), one for each
-// frame that is not empty, and the position of the last frame. It returns the chunks that lie
-// contiguously in one segment, up to limit bytes and at least one: with fewer bytes than limit there
-// may still be more to read.
+// frame that is not empty, and the position of the last frame. It returns only chunks that lie one after
+// another in one segment: at least one chunk, otherwise at most limit bytes. So a result that is shorter
+// than limit does not mean that there is nothing more to read.
 //
-// With nothing to read it returns what Read does. The bytes are immutable and remain valid; they keep
-// their segment, of 64 KiB or a larger frame, in memory.
+// With nothing to read it returns what Read does. The bytes are immutable and remain valid. They keep
+// their whole segment in memory: at most 64 KiB, or one frame that is larger.
 func (l *Log) Chunks(position uint64, limit int) (bytes []byte, next uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -78,14 +78,14 @@ func ReservedName(name string) bool {
 }
 
 // Heartbeat is the comment line that keeps a silent connection alive. No empty line follows it: two of
-// eight clients deliver an empty block as a message.
+// eight SSE libraries that were tried deliver an empty block as a message.
 const Heartbeat = ":\n"
 
 // HeartbeatEvent is the heartbeat that a page receives as an event. It has no id.
 const HeartbeatEvent = "event: heartbeat\ndata: {}\n\n"
 
 // AppendPrelude appends the first bytes of a route without ids: a comment and the reconnection time,
-// without an empty line, since four of eight clients deliver a block with only retry as a message.
+// without an empty line, since four of those eight libraries deliver a block with only retry as a message.
 func AppendPrelude(dst []byte, retry time.Duration) []byte {
 	return appendRetryLine(append(dst, ": ok\n"...), retry)
 }

@@ -71,8 +71,9 @@ func (l *idleTopics) wake(t *Topic) {
 	}
 }
 
-// over ends a topic whose time is up. rest says which of its rests this is: a client may have come
-// and left meanwhile.
+// over ends a topic whose linger time has passed. rest is the topic's count of linger times when
+// this one began: if the count is another one by now, a client has come and left meanwhile, and a
+// later call ends the topic.
 func (l *idleTopics) over(t *Topic, rest int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -42,9 +42,9 @@ type backlog struct {
 
 type backlogKey struct{}
 
-// backlog returns the backlog of a catch-up's RPC, and the context in which its messages are
-// rendered. Other RPCs have none: main's is reopened for live clients, and a private stream may
-// never be silent.
+// backlog returns a new backlog for a catch-up's RPC, and the context in which its messages are
+// rendered. Other RPCs have none: main's is reopened for live clients, and a private stream might
+// never be silent, so that its backlog would never end.
 func (t *Topic) backlog(ctx context.Context) (context.Context, *backlog) {
 	if t.role() != catchUpRole {
 		return ctx, nil

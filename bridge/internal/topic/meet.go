@@ -103,7 +103,8 @@ func (f *family) welcome(t *Topic) {
 	}
 }
 
-// meetOthers merges a catch-up into a log that holds its newest id, main first.
+// meetOthers merges a catch-up into another log that holds the catch-up's newest id. It looks into
+// main's log first.
 func (f *family) meetOthers(t *Topic) {
 	if t.role() != catchUpRole || t.member.merged || t.member.newest == "" {
 		return

@@ -11,9 +11,10 @@ type overlap struct {
 	rules  Cursors
 	cursor []byte // at which the RPC was opened; nil: there is no overlap
 	left   uint64 // messages after the cursor that the log has
-	// unordered: the cursor's own message need not be the first.
+	// unordered: the cursor's own message need not be the first one of an inclusive RPC.
 	unordered bool
-	// again: the cursor's own message has come again. passed: another one has followed it.
+	// again: the cursor's own message has come again. passed: a message with another cursor, or with
+	// none, has come after it.
 	again, passed bool
 }
 

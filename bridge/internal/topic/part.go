@@ -138,8 +138,9 @@ func (r *Registry) part(t *Topic) {
 	t.log.Notify() // for readers to which nothing has to be written
 }
 
-// partReaders parts the readers. apart says that the log is apart from now on, since it is not
-// main's or ceases to be. In the latter case demoted is the join of its slow reader.
+// partReaders parts the readers. apart is set if the log must be hidden from other clients and
+// logs, because it is not main's, or from now on is not. If it was main's until now, demoted is the
+// join of the slow reader that keeps it; otherwise demoted is nil.
 func (w *stall) partReaders() (apart bool, demoted *Join) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -231,9 +231,10 @@ func (t *Topic) locate(place Place) (position, passed uint64, ok bool) {
 	return 0, 0, false
 }
 
-// missesNothing reports whether the client's place is the newest of a running log: on a quiet
-// stream the place may be old although nothing has followed it. The log may be the client's own
-// private one, whose old connection is not known to be dead.
+// missesNothing reports whether nothing has followed the client's place in a running log. On a
+// quiet stream such a place is old, and the client has missed nothing all the same. The log may
+// also be the private one that the same client has just left, if its old connection is not known to
+// be dead.
 func (r *Registry) missesNothing(join *Join) bool {
 	f, place := r.families[join.Key], join.Place
 	if f == nil || !f.meets {

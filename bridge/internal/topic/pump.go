@@ -73,7 +73,8 @@ func (p *pump) staleAfter(err error) time.Duration {
 	return staleAfter
 }
 
-// watchPlace notifies clients once no RPC has worked for so long.
+// watchPlace sets the topic's phase to Opening and starts a placeWatch: if no RPC works within the
+// time, the topic becomes stale, which its clients are told.
 func (p *pump) watchPlace(after time.Duration) *placeWatch {
 	p.update(func(s *Status) { s.Phase, s.Placed = Opening, false })
 	w := &placeWatch{topic: p.Topic, due: time.Now().Add(after)}
@@ -144,8 +145,9 @@ func (w *placeWatch) works() {
 	w.topic.update(func(s *Status) { s.Stale = false })
 }
 
-// lost notes the end of an RPC, and reports whether it, or one before it, has worked. An RPC that
-// ended with an answer has.
+// lost notes the end of an RPC, and reports whether an RPC has worked since the watch began.
+// answered says that the RPC ended as a working backend ends it: with OK, because the cursor is
+// refused, or because the bridge ended it. Such an RPC has worked.
 func (w *placeWatch) lost(answered bool) bool {
 	if answered {
 		w.works()
@@ -306,9 +308,9 @@ func (p *pump) resume() []byte {
 	return bytes.Clone(cursor)
 }
 
-// refused marks the end of an RPC that was opened at a cursor in vain: before its first message
-// with a cursor, even one that the log has already. A greeting may precede the refusal, as etcd's
-// does.
+// refused marks the end of an RPC whose cursor the backend has refused, by wrapping err as expired.
+// An RPC that has sent a message with a cursor, even one that the log has already, was not refused.
+// A message without a cursor may precede the refusal, as etcd's greeting does.
 func (p *pump) refused(cursor []byte, err error) error {
 	if cursor != nil && !p.heard &&
 		(errors.Is(err, errExpired) || p.params.Cursors.Expired(err)) {
@@ -317,7 +319,8 @@ func (p *pump) refused(cursor []byte, err error) error {
 	return err
 }
 
-// mayRead waits until the pump may read the RPC's next message, and returns the room for it.
+// mayRead waits until the pump may read the RPC's next message, and until there is memory for it.
+// It returns the reservation of that memory, nil if none is needed.
 func (p *pump) mayRead(ctx context.Context) (*message, error) {
 	for {
 		if err := p.awaitReaders(ctx); err != nil {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// silence is how long a catch-up's RPC may send nothing until its slot goes to another one. A
-// replay that is under way sends a message sooner. An RPC that only waits, at the newest cursor of
-// a quiet stream or at a cursor that a client made up, may wait for hours.
+// silence is how long a catch-up's RPC may send nothing before its slot goes to another one. An RPC
+// that replays sends a message sooner. One that only waits for new messages, at the newest cursor
+// of a quiet stream or at a cursor that a client made up, would keep the slot for hours.
 const silence = 250 * time.Millisecond
 
 // longestSilence bounds silence for an upstream whose RPCs are slow to begin.
@@ -36,7 +36,8 @@ type line struct {
 	waiting list.List // of *waiter
 }
 
-// waiter is in two lists, so that a slot finds the next waiter without looking at the others.
+// waiter is a catch-up that waits for a slot. It is in two lists, that of all waiters and that of
+// its family, so that the next one of all, or of a family, is found without a search.
 type waiter struct {
 	family     *family
 	slot       chan *slot // holds one; never closed
@@ -235,9 +236,9 @@ func (t *slot) accepted(topic *Topic) {
 	}
 }
 
-// moved notes that the RPC has sent a message. Silence does not count until asks: the time that a
-// message waits here, for a lane or for a client that the bridge has not written to, says nothing
-// about the RPC.
+// moved notes that the RPC has sent a message. It stops the measurement of silence, and asks begins
+// it again. In between the message waits in the bridge, for a lane or for a client that the bridge
+// has not written to yet, which says nothing about the RPC.
 func (t *slot) moved() {
 	if t == nil || t.silence == 0 {
 		return

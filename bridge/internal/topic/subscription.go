@@ -60,8 +60,9 @@ type Place struct {
 	ID    string // as the frame's id is spelt
 	Epoch string // the name of the log, if the id is a position
 	Seq   uint64
-	// Cursor is set if the id is a cursor. Base is the cursor's own id then, and Ordinal the number
-	// of frames after it that the client has.
+	// Cursor is the value of the cursor in the id, nil if the id is a position. An id is CURSOR, or
+	// CURSOR~N if several frames follow one cursor. Base is the id without ~N, and Ordinal is N: how
+	// many frames after that of the cursor the client has.
 	Cursor  []byte
 	Base    string
 	Ordinal uint64
@@ -266,8 +267,9 @@ func (s *Subscription) Opened() {
 	s.opened, s.openedAt, s.Topic.reg.opened = true, s.registry.now(), true
 }
 
-// SetCut sets the function that ends the client's stream at once if its log retains too much for it
-// while it takes nothing. It is called under the registry's lock and must not wait.
+// SetCut sets the function that ends the client's stream at once. It is called when the client's
+// log retains too much memory because the client reads nothing. It is called under the registry's
+// lock and must not wait.
 func (s *Subscription) SetCut(cut func()) {
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()

@@ -35,7 +35,8 @@ type Params struct {
 	CatchUp uint64
 	// Reopen: an RPC that ends with OK is opened again.
 	Reopen bool
-	// StopOnBad: a message that has no JSON ends the stream, instead of causing a gap.
+	// StopOnBad: a message that cannot be converted to JSON ends the stream; otherwise a gap
+	// replaces it.
 	StopOnBad bool
 	// NoReturn: clients have no ids to come back with, so what would be Retry is Fatal.
 	NoReturn bool
