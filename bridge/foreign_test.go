@@ -16,10 +16,12 @@ import (
 	"github.com/ssebridge/ssebridge/upstream/backendtest"
 )
 
-// foreignRoutes hide a lost RPC, ask clients to reconnect, and call a unary method.
+// foreignRoutes hide a lost RPC, answer a failure with a status however late it is, ask clients to
+// reconnect, and call a unary method.
 const foreignRoutes = `drain: {delay: 0s, grace: 0s}
 routes:
   - {path: /hidden, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms}}
+  - {path: /asked, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, open_grace: 1m, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms}}
   - {path: /shared, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, share: true, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms}}
   - {path: /retried, rpc: ssebridge.test.v1.FeedService/Watch, upstream: app, replay: {linger: 0s}, reconnect: {initial: 1ms, max: 10ms, codes: []}}
   - {path: /get, rpc: ssebridge.test.v1.FeedService/Get, upstream: app}
@@ -68,7 +70,7 @@ func playForeign(t *testing.T, g *gateway, back *backendtest.Backend, m *backend
 		got := do(t, http.MethodGet, g.URL+"/get", "", "Prefer", prefer)
 		checkIncident(t, g, got)
 	}
-	checkIncident(t, g, do(t, http.MethodGet, g.URL+"/hidden", "", "Prefer", "status"))
+	checkIncident(t, g, do(t, http.MethodGet, g.URL+"/asked", "", "Prefer", "status"))
 
 	_ = retried.AwaitEnd()
 	m.Answer(nil)

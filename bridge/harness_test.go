@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -83,10 +85,13 @@ type reply struct {
 	Body   string
 }
 
-// do sends a request. headers are pairs of a name and a value.
+// do sends a request, and reads its answer to the end, for a minute at most. headers are pairs of a name
+// and a value.
 func do(t *testing.T, method, url, body string, headers ...string) reply {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
