@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ssebridge/ssebridge/bridge"
+	"github.com/ssebridge/ssebridge/bridge/internal/sse"
 	"github.com/ssebridge/ssebridge/bridge/internal/tokens/issuertest"
 	"github.com/ssebridge/ssebridge/bridge/ssetest"
 	testv1 "github.com/ssebridge/ssebridge/gen/ssebridge/test/v1"
@@ -99,7 +100,7 @@ func TestAuthModes(t *testing.T) {
 		}
 	}
 	// Before the 204 of a final id, and before a body is read.
-	if got := do(t, http.MethodGet, g.URL+"/required", "", "Last-Event-ID", "x~0000000~end"); got.Status != http.StatusUnauthorized {
+	if got := do(t, http.MethodGet, g.URL+"/required", "", "Last-Event-ID", sse.FinalID("x")); got.Status != http.StatusUnauthorized {
 		t.Errorf("a final id without a token: %d", got.Status)
 	}
 	if got := do(t, http.MethodPost, g.URL+"/unary", "no JSON"); got.Status != http.StatusUnauthorized {

@@ -39,7 +39,11 @@ func TestNoSecretIsWritten(t *testing.T) {
 		secrets = append(secrets, strings.Split(token, ".")...)
 		for _, path := range []string{"/feed", "/closed"} {
 			for _, headers := range [][]string{
-				{"Authorization", "Bearer " + token}, {"Cookie", "session=" + token}, {"Authorization", "Bearer é" + token}, nil,
+				{"Authorization", "Bearer " + token},
+				{"Cookie", "session=" + token},
+				{"Authorization", "Bearer é" + token},
+				{"Cookie", "session=" + good, "Authorization", "Basic é" + token},
+				nil,
 			} {
 				url := g.URL + path
 				if headers == nil {
