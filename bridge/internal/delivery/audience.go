@@ -16,15 +16,15 @@ type Audience struct {
 
 func (a *Audience) dismissed() bool { return a != nil && a.why != "" }
 
-// Dismissal names an audience that must leave, and the reason: reload or removed.
+// Dismissal names an audience that must leave, and why: reason.LeaveReload or reason.LeaveRemoved.
 type Dismissal struct {
 	Audience *Audience
 	Reason   reason.Leave
 }
 
-// Dismiss asks the clients of some audiences to leave, evenly spread over grace and across the
-// audiences. It returns when all have been asked or ctx has ended, and does not wait for the streams to
-// end. A client that later joins one of the audiences is asked at once.
+// Dismiss asks the clients of the given audiences to leave, one after another, evenly spread over grace.
+// The audiences are mixed. Dismiss returns when all clients have been asked or ctx has ended, and does not
+// wait for the streams to end. A client that later joins one of the audiences is asked at once.
 func (c *Clients) Dismiss(ctx context.Context, grace time.Duration, dismissals []Dismissal) error {
 	c.mu.Lock()
 	reasons := reasonsOf(dismissals)
@@ -68,7 +68,7 @@ type leaveRequest struct {
 	why reason.Leave
 }
 
-// askAll asks clients to leave, evenly spread over grace.
+// askAll asks clients to leave, one after another, evenly spread over grace.
 func askAll(ctx context.Context, grace time.Duration, waiting []leaveRequest) error {
 	began := time.Now()
 	for i, s := range waiting {

@@ -10,7 +10,7 @@ import (
 	"github.com/ssebridge/ssebridge/bridge/internal/reason"
 )
 
-// errNotStreaming is for programs that embed the bridge.
+// errNotStreaming occurs in programs that embed the bridge, if they wrap the ResponseWriter.
 var errNotStreaming = errors.New("delivery: the ResponseWriter cannot flush; a middleware that wraps it needs an Unwrap method (see http.ResponseController)")
 
 // Clients are all clients whose streams are running. The zero Clients is ready to use, and must be
@@ -26,16 +26,16 @@ type Clients struct {
 
 // served is a client whose stream is running.
 type served interface {
-	askToLeave(why reason.Leave) // at its next step; may be called from any goroutine
+	askToLeave(why reason.Leave) // makes it leave at its next step; may be called from any goroutine
 	cut()                        // ends the stream at once, without a last block; may be called from any goroutine
 }
 
-// Serve starts the stream of a client, which it owns from then on. The head of the response is
-// w.Header() with status 200. With an error nothing has been written: w cannot stream.
+// Serve starts the stream of a client, and owns the client from then on. The head of the response is
+// w.Header() with status 200. An error means that w cannot stream, and that nothing has been written.
 //
-// The caller runs the Stream on the request's goroutine. Its first block has been written already, so
-// the caller can keep the stack small. The Stream is nil if Serve has taken the connection over; the
-// client is then served without the request's goroutine.
+// The caller must call Run of the returned Stream on the request's goroutine. Serve itself writes the
+// first block, which needs more stack than Run, so it can be called on a goroutine that ends earlier. The
+// Stream is nil if the shard has taken the connection over: the request's goroutine is then not needed.
 func (c *Clients) Serve(w http.ResponseWriter, r *http.Request, client *Client) (*Stream, error) {
 	if !canFlush(w) {
 		return nil, errNotStreaming
@@ -65,8 +65,8 @@ func (c *Clients) Len() int {
 	return len(c.streams)
 }
 
-// Drain asks all clients to reconnect, evenly spread over grace. It returns when all streams or ctx have
-// ended. A client that comes later is asked at once.
+// Drain asks all clients to reconnect, one after another, evenly spread over grace. It returns when all
+// streams have ended, or ctx has. A client that comes later is asked at once.
 func (c *Clients) Drain(ctx context.Context, grace time.Duration) error {
 	c.mu.Lock()
 	c.draining = true
@@ -96,8 +96,7 @@ func (c *Clients) Cut() {
 	}
 }
 
-// Close cuts all clients whose connections were taken over, and waits for their goroutines. No client
-// may be served after Close.
+// Close cuts all clients of the shard, and waits for its goroutines. No client may be served after Close.
 func (c *Clients) Close() error { return c.takeover.close() }
 
 func (c *Clients) add(s served, audience *Audience) {

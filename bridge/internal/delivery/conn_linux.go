@@ -9,8 +9,9 @@ import (
 	"github.com/ssebridge/ssebridge/internal/pause"
 )
 
-// overConn returns a stream over a hijacked connection that is not a bare kernel socket. Hijacking
-// detaches the connection from the request's context, so a goroutine reads it to notice its end.
+// overConn returns a Stream over a hijacked connection that the shard cannot serve, such as one that is
+// not a bare kernel socket. Hijacking detaches the connection from the request's context, so a goroutine
+// reads from the connection to notice when the client closes it.
 func (c *Clients) overConn(conn net.Conn, client *Client) *Stream {
 	s := newStream(c, client, newEncoder(client.Gzip, true), chunkedConn{conn})
 	s.wrapRun = func(run func(context.Context) reason.End) reason.End {
@@ -32,8 +33,8 @@ func (c *Clients) overConn(conn net.Conn, client *Client) *Stream {
 	return s
 }
 
-// discard reads and drops input after the request, until the client closes its side or exceeds
-// maxFurtherInput.
+// discard reads and drops what the client sends after its request. It returns when the client has closed
+// its side, or has sent more than maxFurtherInput bytes.
 func discard(conn net.Conn) {
 	scratch := make([]byte, 512)
 	for input := 0; input <= maxFurtherInput; {

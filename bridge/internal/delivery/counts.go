@@ -21,10 +21,10 @@ const (
 // Transports returns the transports' names in metrics.
 func Transports() [2]string { return [2]string{Shard: "shard", HTTP: "http"} }
 
-// Counts are the counters of the clients that share them. A write costs two additions, for its bytes and
-// for its frames.
+// Counts are counters that several clients share, such as all clients of a route. A write costs two
+// additions: one for its bytes, one for its frames.
 type Counts struct {
-	// Clients are the running streams, by Transport.
+	// Clients are the numbers of running streams, by Transport.
 	Clients [2]atomic.Int64
 	// Frames counts frames that were written whole to a client.
 	Frames atomic.Uint64
@@ -34,16 +34,16 @@ type Counts struct {
 	// Bytes and GzipBytes count what was handed to connections, plain and compressed. They include
 	// chunk framing where the bridge writes it, but not the head, TLS or HTTP/2 framing.
 	Bytes, GzipBytes atomic.Uint64
-	// Ends counts ended streams by the reason.Leave that the client was asked to leave for, or else by
-	// the reason.End.
+	// Ends counts ended streams. The label is the reason.Leave if a stream ended because its client was
+	// asked to leave, otherwise the reason.End.
 	Ends *tally.Family[string]
-	// Reached measures the age of a frame when it has been written, by Transport. Shard: to all members
-	// of a group whose sockets take bytes; in small groups only some frames are measured. HTTP: to one
-	// client; only some writes are measured.
+	// Reached measures, by Transport, how old a frame is when it has been written. Shard: when it has
+	// been written to all members of a group whose sockets have room; in small groups only some frames
+	// are measured. HTTP: when it has been written to one client; only some writes are measured.
 	Reached [2]*tally.Histogram
 }
 
-// NewCounts returns counts of zero.
+// NewCounts returns Counts in which nothing has been counted. Marked is nil.
 func NewCounts() *Counts {
 	return &Counts{
 		Ends:    tally.NewFamily(outcomes()...),
@@ -82,7 +82,7 @@ func (s *session) countDeparture(by Transport, end reason.End) {
 	s.client.Counts.Ends.Add(s.outcome(end), 1)
 }
 
-// outcome returns the label of a stream's end in Counts.Ends.
+// outcome returns the label with which a stream that ends is counted in Counts.Ends.
 func (s *session) outcome(end reason.End) string {
 	switch {
 	case end != reason.EndAsked && end != reason.EndComplete:
@@ -95,23 +95,24 @@ func (s *session) outcome(end reason.End) string {
 	return string(end)
 }
 
-// reach measures how long a frame takes to reach all clients of a log.
+// reach is a frame whose age is recorded when it has reached its clients: all members of a group, or the
+// one client of a Stream.
 type reach struct {
 	counts     *Counts
 	log        *replay.Log
 	appendedAt time.Duration // in log time
 }
 
-// observe records that the frame has reached them.
+// observe records the age that the frame has at now, when it has reached its clients.
 func (r reach) observe(by Transport, now time.Time) {
 	r.counts.Reached[by].Observe(r.log.Time(now) - r.appendedAt)
 }
 
-// writesPerSample is the number of writes of which one is measured, where a write goes to one client or
-// to a few.
+// writesPerSample is the number of writes for each one that is measured, in a Stream and in a group of
+// fewer members than that.
 const writesPerSample = 16
 
-// sampler measures how long frames take to one client.
+// sampler measures how long frames take to reach the client of a Stream.
 type sampler struct {
 	log        *replay.Log
 	since      time.Duration // log time at which the client came to the log; earlier frames are not measured
@@ -120,8 +121,8 @@ type sampler struct {
 	appendedAt time.Duration
 }
 
-// begin begins to measure a step of the session (see session.step), if it is one of those that are
-// measured.
+// begin prepares to measure a step of the session (see session.step). Most steps are not measured, see
+// writesPerSample.
 func (s *sampler) begin(log *replay.Log) {
 	if log != s.log {
 		s.log, s.since = log, log.Time(time.Now())
@@ -129,14 +130,15 @@ func (s *sampler) begin(log *replay.Log) {
 	if s.newest = 0; s.steps%writesPerSample != 0 {
 		return
 	}
-	s.appendedAt = log.NewestAt() // before Newest: a frame appended in between is newer
+	s.appendedAt = log.NewestAt() // before Newest: a frame appended in between makes the result too long, not too short
 	if s.appendedAt >= s.since {
 		s.newest = log.Newest()
 	}
 }
 
-// observe is called after a step has been written. It records nothing if the client does not have the
-// frame that was the newest when the step began: the histogram is of clients that keep up.
+// observe is called after a step has been written; frames reports whether the step had frames of the log.
+// It records nothing if the client does not have the frame that was the newest when the step began: only
+// clients that keep up are measured.
 func (s *sampler) observe(client *Client, frames bool) {
 	if !frames {
 		return

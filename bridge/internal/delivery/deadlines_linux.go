@@ -2,8 +2,9 @@ package delivery
 
 import "container/heap"
 
-// deadlines is a heap of members by deadline, the time at which the shard must look at them. Writing to a
-// member does not update the heap: its entry then comes too early, and the shard sets a new one.
+// deadlines is a heap of members. A member's deadline is the time at which the shard must look at it. A
+// write to the member puts its deadline off, but the heap is not updated: the member comes up too early,
+// and the shard then sets a new deadline.
 type deadlines []*member
 
 // Len implements heap.Interface.
@@ -37,7 +38,7 @@ func (d *deadlines) Pop() any {
 	return m
 }
 
-// set gives a member a deadline, unless it has an earlier one. For never it does nothing.
+// set gives a member a deadline, unless the member has an earlier one. If by is never, set does nothing.
 func (d *deadlines) set(m *member, by moment) {
 	switch {
 	case by == never:
@@ -50,7 +51,7 @@ func (d *deadlines) set(m *member, by moment) {
 	}
 }
 
-// drop removes a member.
+// drop removes a member from the heap, if it is there.
 func (d *deadlines) drop(m *member) {
 	if m.heapIndex >= 0 {
 		heap.Remove(d, m.heapIndex)

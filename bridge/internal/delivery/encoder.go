@@ -17,16 +17,18 @@ type encoder interface {
 	unread()
 	// ownBlock encodes a block that is not in the log, for a client at the given position.
 	ownBlock(block []byte, position uint64) [][]byte
-	// comment encodes a comment, and returns how many bytes of it reach the client's parser.
+	// comment encodes a comment. seen is how many of its bytes reach the client's SSE parser: none with
+	// gzip, where an empty deflate block takes its place.
 	comment(block []byte) (blocks [][]byte, seen int)
-	// skipTo reports that the client continues at a position that does not follow what it was sent.
+	// skipTo reports that the client continues at a position that does not follow the last frame that it
+	// was sent.
 	skipTo(position uint64)
 	// end returns the last bytes of a response that is complete.
 	end() [][]byte
 }
 
-// newEncoder returns an encoder with or without gzip, and with HTTP/1.1 chunks or, for a writer that
-// frames the body itself, without.
+// newEncoder returns an encoder. chunks says that it must add the framing of HTTP/1.1 chunks; it is false
+// if net/http adds the framing.
 func newEncoder(gzip, chunks bool) encoder {
 	switch {
 	case gzip:
@@ -43,7 +45,7 @@ type plain struct {
 }
 
 func (p *plain) read(log *replay.Log, position uint64) (blocks [][]byte, next uint64, err error) {
-	clear(p.blocks) // frees the segments
+	clear(p.blocks) // lets the log's memory be freed
 	p.blocks, next, err = log.Read(position, batchBytes, p.blocks[:0])
 	return p.blocks, next, err
 }
@@ -61,7 +63,7 @@ func (*plain) unread()       {}
 func (*plain) skipTo(uint64) {}
 func (*plain) end() [][]byte { return nil }
 
-// chunked encodes blocks as chunks, and returns those of a read in one slice.
+// chunked encodes blocks as chunks. All chunks of a read are one slice.
 type chunked struct {
 	block [1][]byte
 }
@@ -128,9 +130,10 @@ func (z *gzipped) read(log *replay.Log, position uint64) (blocks [][]byte, next 
 
 func (z *gzipped) unread() { z.sum = z.sumBefore }
 
-// ownBlock encodes a block as a stored deflate block. Other clients do not have it, so a frame after it
-// must not refer to anything before it: unbroken moves to the client's position. The empty block at the
-// end makes decoders such as compress/flate return the block at once.
+// ownBlock encodes a block as a stored deflate block. Compressed frames are shared by all clients, and the
+// others do not have this block, so the frames after it must not refer back past it: unbroken moves to the
+// client's position. The empty deflate block at the end makes decoders such as compress/flate return the
+// block at once.
 func (z *gzipped) ownBlock(block []byte, position uint64) [][]byte {
 	var dst []byte
 	if !z.headerSent {

@@ -9,11 +9,11 @@ import (
 // group is the members of a shard that read the same log. When the log grows, a round serves each of them
 // once.
 //
-// The members form a list in the order in which they were last served in a round, or joined. Each place
-// has a sequence number: a member that is served or joins moves to the back and gets the next one. A new
-// round begins by noting the current number. Members with a number up to it are still to be served, and
-// these are always the first of the list. So joins and departures during a round need no bookkeeping, and
-// a round that begins before the last one ended continues with the members that have waited longest.
+// The members form a list in the order of their sequence numbers. A member that joins, or is served in a
+// round, moves to the back of the list and gets the next number. A round begins by noting the last number
+// given, in roundSeq. Members up to that number are still to be served, and they are always at the front
+// of the list. So joins and departures during a round need no bookkeeping, and a round that begins before
+// the previous one has ended continues with the members that have waited longest.
 type group struct {
 	shard   *shard
 	log     *replay.Log
@@ -35,7 +35,7 @@ func newGroup(shard *shard, log *replay.Log, counts *Counts) *group {
 	return g
 }
 
-// wake is called on the goroutine that changes the log.
+// wake asks the shard for a round. It is called on the goroutine that changes the log.
 func (g *group) wake() {
 	if g.grown.CompareAndSwap(false, true) {
 		g.shard.request(func(r *requests) { r.grown = append(r.grown, g) })
@@ -56,7 +56,7 @@ func (g *group) remove(m *member) {
 	m.group = nil
 }
 
-// beginRound is called when the log has grown or has notified its watchers.
+// beginRound begins a round. It is called when the log has grown or has notified its watchers.
 func (g *group) beginRound() { g.roundSeq = g.seq }
 
 // hasNext reports whether the round has members left to serve.

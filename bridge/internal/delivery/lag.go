@@ -26,8 +26,9 @@ type clientPosition struct {
 	position uint64
 }
 
-// Lags returns how far clients are behind, by their Counts. Counts without clients are left out. It costs
-// about as much as a short write to each client, and delays the writers for a small part of that.
+// Lags returns how far clients are behind, by their Counts. Counts without clients are left out. A call
+// takes about as long as a short write to each client; it delays the writers only for a small part of
+// that time.
 func (c *Clients) Lags() map[*Counts]Lag {
 	behind := map[*Counts][]Behind{}
 	for _, s := range append(c.streamPositions(), c.takeover.positions()...) {

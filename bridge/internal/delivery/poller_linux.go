@@ -11,8 +11,9 @@ import (
 // watchedEvents are edge-triggered: each is reported once when it happens.
 const watchedEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
-// poller reports which sockets have room again or have ended. Logs wake the shard by themselves. The
-// poller's epoll descriptor is waited for in the Go runtime's poller, so that it occupies no thread.
+// poller reports which sockets have room again, have input or have ended. It does not watch logs: these
+// wake the shard directly. The Go runtime's own poller waits for the epoll descriptor, so waiting occupies
+// no thread.
 type poller struct {
 	file   *os.File // the epoll descriptor
 	events chan []unix.EpollEvent
@@ -75,7 +76,7 @@ func (p *poller) control(do func(epoll int) error) error {
 
 func (p *poller) close() error { return p.file.Close() }
 
-// tag identifies the member of an event. A slot is reused with another generation.
+// tag identifies the member that an event is for. A slot is reused: its members have different generations.
 type tag struct{ slot, generation int32 }
 
 // slots are the members with a socket in the poller.
@@ -87,7 +88,7 @@ type slots struct {
 
 func (s *slots) add(m *member) {
 	if len(s.free) == 0 {
-		s.free = append(s.free, int32(len(s.members))) //nolint:gosec // no more than descriptors
+		s.free = append(s.free, int32(len(s.members))) //nolint:gosec // there are no more slots than descriptors
 		s.members, s.generations = append(s.members, nil), append(s.generations, 0)
 	}
 	slot := s.free[len(s.free)-1]

@@ -5,13 +5,13 @@ import "time"
 // measurement measures how long one frame takes to reach all members of a group.
 type measurement struct {
 	reach      reach
-	sinceSeq   uint64 // the group's seq when it began: members after it have been served since
+	sinceSeq   uint64 // the group's seq when the measurement began: members with a greater one were served since
 	open       bool   // the measurement is running
 	writesLeft int    // writes until the next measurement
 }
 
-// measure starts to measure the log's newest frame, unless a measurement runs or the frame was measured
-// before. A measurement in a small group costs a considerable part of its writes, so only one of
+// measure starts to measure the log's newest frame, unless a measurement runs or measure has seen the
+// frame before. In a small group, measuring costs much compared with the writes, so only one of
 // writesPerSample writes is measured.
 func (g *group) measure() {
 	m := &g.measurement
@@ -59,8 +59,8 @@ func (s *shard) recordReached() {
 	s.reached = s.reached[:0]
 }
 
-// positions returns the members' positions. It takes some nanoseconds each: the caller evaluates them
-// outside the loop.
+// positions returns the members' positions, which takes some nanoseconds for each. The slower comparison
+// with the logs' heads is made outside the loop, by Lags.
 func (s *shard) positions() []clientPosition {
 	all := make([]clientPosition, 0, s.slots.len())
 	for _, m := range s.slots.members {
