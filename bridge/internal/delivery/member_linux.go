@@ -25,19 +25,19 @@ type member struct {
 	group *group // owns prev, next and seq
 	prev  *member
 	next  *member
-	seq   uint64 // the member's place in the group's order, see group
+	seq   uint64 // the member's sequence number, see group
 
 	deadline  moment // see deadlines
 	heapIndex int    // in deadlines; -1 if it is not there
 
-	unwritten  [][]byte   // rest of the current step
-	end        reason.End // of the stream, when unwritten is written
+	unwritten  [][]byte   // the part of the current step that is not written yet
+	end        reason.End // set if the stream ends when unwritten has been written
 	full       bool       // the socket has no room
 	behind     bool       // the member is in shard.behind
 	progressAt moment     // time of the last step or of the last write that took bytes
 	input      int        // bytes received after the request
 	notices    uint64     // log.Notices when a step last found nothing to write
-	closeBy    moment     // when the socket is closed after the stream has ended
+	closeBy    moment     // once the stream has ended: when the shard closes the socket if the client has not
 	acks       acked.Watch
 }
 
@@ -47,17 +47,17 @@ func (m *member) askToLeave(why reason.Leave) {
 
 func (m *member) cut() {
 	m.wasCut.Store(true)
-	m.askToLeave(reason.LeaveDrain) // wakes the loop; the reason does not count
+	m.askToLeave(reason.LeaveDrain) // wakes the loop; the reason is not used
 }
 
-// stepsInRow is the number of steps a member takes before others are served: a log that grows as fast as
-// its reader reads would never let go of the loop.
+// stepsInRow is the number of steps that a member may take before others are served. Without this bound, a
+// client that always finds more to read, in a log that grows as fast, would keep the loop to itself.
 const stepsInRow = 4
 
 // serve writes to a member until its socket has no room, there is nothing to write, its stream has ended,
 // or it has taken stepsInRow steps.
 func (s *shard) serve(m *member) {
-	if m.session != nil && m.wasCut.Load() { // first, since a cut must not wait for room in the socket
+	if m.session != nil && m.wasCut.Load() { // before writing: a cut must not wait for room in the socket
 		s.abort(m, reason.EndCut)
 		return
 	}
@@ -81,8 +81,8 @@ func (s *shard) serve(m *member) {
 // noNotices marks a member that has not yet read to the head of its log.
 const noNotices = ^uint64(0)
 
-// atHead reports whether there is certainly nothing to write until the shard is woken again. It saves most
-// of a live client's steps.
+// atHead reports whether there is certainly nothing to write until the shard is woken again. Most steps of
+// a live client would find nothing to write, and are not taken because of atHead.
 func (m *member) atHead() bool {
 	return m.session != nil && len(m.unwritten) == 0 && m.session.quiet() &&
 		m.session.client.Position >= m.group.log.Newest() && m.notices == m.group.log.Notices()
@@ -96,9 +96,9 @@ func (s *shard) step(m *member) bool {
 	for m.session.log != m.group.log {
 		s.leaveGroup(m)
 		s.joinGroup(m)
-		m.notices, notices = noNotices, noNotices // they were of the old log
+		m.notices, notices = noNotices, noNotices // both counts were those of the old log
 		if len(blocks) == 0 && end == "" {
-			// The new log may have grown or ended before the group watched it.
+			// The new log may have grown or ended before its group began to watch it.
 			blocks, end = m.session.step(s.now)
 		}
 	}
@@ -109,8 +109,8 @@ func (s *shard) step(m *member) bool {
 	return len(m.unwritten) > 0
 }
 
-// write writes the rest of the current step. A socket without room for it keeps it in unwritten, and
-// gets no other step before it is written.
+// write writes the rest of the current step. What the socket has no room for stays in unwritten, and the
+// member takes no other step before that is written.
 func (s *shard) write(m *member) {
 	for len(m.unwritten) > 0 {
 		block := m.unwritten[0]
@@ -133,7 +133,7 @@ func (s *shard) write(m *member) {
 			}
 			return
 		}
-		m.unwritten[0] = nil // frees the segment
+		m.unwritten[0] = nil // lets the log's memory be freed
 		m.unwritten = m.unwritten[1:]
 	}
 	m.session.written(s.now)
@@ -162,7 +162,7 @@ func (s *shard) schedule(m *member) {
 // expireMember looks at a member whose deadline has passed.
 func (s *shard) expireMember(m *member) {
 	switch {
-	case m.session == nil && s.now < m.closeBy: // a deadline of the stream, such as its heartbeat's
+	case m.session == nil && s.now < m.closeBy: // the deadline was set before the stream ended, as for a heartbeat
 		s.schedule(m)
 	case m.session == nil:
 		s.closeSocket(m)
@@ -187,7 +187,7 @@ func (s *shard) stuck(m *member) bool {
 // handle reacts to events of a member's socket.
 func (s *shard) handle(m *member, e socketEvents) {
 	open := true
-	if e.input { // first: a socket closed with unread input drops its unsent bytes
+	if e.input { // before closing: a socket closed with unread input drops its unsent bytes
 		var n int
 		n, open = m.socket.discard(maxFurtherInput - m.input)
 		m.input += n
@@ -202,8 +202,8 @@ func (s *shard) handle(m *member, e socketEvents) {
 	}
 }
 
-// finish ends a stream after its last block. It closes the bridge's side only, so that the client can
-// read to the end and close first.
+// finish ends a stream after its last block. It closes only the bridge's side of the connection, so that
+// the client can read to the end and then close its own side, see closeTimeout.
 func (s *shard) finish(m *member) {
 	end := m.end
 	if m.socket.shutdown() != nil {
@@ -220,7 +220,8 @@ func (s *shard) gone(m *member) {
 	s.endStream(m, reason.EndGone)
 }
 
-// abort resets the connection, so that the client does not take its stream for complete.
+// abort ends a stream by resetting the connection, so that the client does not take the stream for
+// complete.
 func (s *shard) abort(m *member, end reason.End) {
 	s.unwatch(m)
 	m.socket.reset()
@@ -240,7 +241,7 @@ func (s *shard) unwatch(m *member) {
 	s.slots.remove(m)
 }
 
-// endStream ends the stream of a member, once. Its socket may stay open until closeBy.
+// endStream ends the stream of a member, if it has not ended yet. The socket may stay open until closeBy.
 func (s *shard) endStream(m *member, end reason.End) {
 	if m.session == nil {
 		return

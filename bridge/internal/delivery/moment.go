@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// moment is a time of the monotonic clock. It takes a third of the memory of a time.Time: each client
-// has several.
+// moment is a time of the monotonic clock. Each client has several, and a moment takes a third of the
+// memory of a time.Time.
 type moment int64
 
 // never is later than any other moment.

@@ -76,7 +76,7 @@ func (p *poller) control(do func(epoll int) error) error {
 
 func (p *poller) close() error { return p.file.Close() }
 
-// tag identifies the member that an event is for. A slot is reused: its members have different generations.
+// tag identifies the member that an event is for. A slot is reused, with another generation each time.
 type tag struct{ slot, generation int32 }
 
 // slots are the members with a socket in the poller.

@@ -13,17 +13,17 @@ import (
 )
 
 // membersPerIteration is how many members the loop serves before it looks for other events and yields the
-// processor. On few processors a smaller number makes rounds longer: the loop yields more often, and the
-// logs grow meanwhile.
+// processor. With a smaller number the loop yields more often: on few processors rounds then take longer,
+// since the logs grow meanwhile.
 const membersPerIteration = 16
 
-// shard writes to the sockets of many clients from one goroutine, its loop. A client there costs a socket
-// and a session, but no goroutine, channel or timer. A write does not block: the rest is written when the
-// socket has room again.
+// shard writes to the sockets of many clients from one goroutine, its loop. A client of the shard costs a
+// socket and a session, but no goroutine, channel or timer. A write does not block: what the socket does
+// not take is written when it has room again.
 //
-// Three things wake the loop: writers of logs, without a system call; the poller, when a socket has room
-// or has ended; and the earliest deadline of a member. A log may grow during a round. Members served
-// later in the round get all new frames with the same write.
+// Three things wake the loop: requests of other goroutines, mostly of the writers of logs; the poller, when
+// a socket has room or input, or has ended; and the earliest deadline of a member. A request takes no
+// system call. If a log grows during a round, members served later in it get all new frames in one write.
 type shard struct {
 	poller  *poller
 	running sync.WaitGroup
@@ -31,9 +31,9 @@ type shard struct {
 	quit    chan struct{} // closed to end the loop
 	ended   chan struct{} // closed when the loop has ended
 
-	mu       sync.Mutex // taken by writers of logs, so no other lock is taken under it
+	mu       sync.Mutex // writers of logs wait for it, so no other lock is taken while it is held
 	requests requests
-	stopped  bool // the loop takes no more requests
+	stopped  bool // the loop takes no more members
 
 	// Used by the loop only.
 	now           moment
@@ -43,7 +43,7 @@ type shard struct {
 	groups        map[*replay.Log]*group
 	joining       []*member // members to register
 	ready         queue     // groups whose rounds have members left
-	behind        []*member // members with more to write than their steps in a row allowed
+	behind        []*member // members that have taken stepsInRow steps and may have more to write
 	slots         slots
 	reached       []reach // measurements that ended in this pass of serveReady
 	deadlines     deadlines
@@ -90,7 +90,7 @@ func shardWith(poller *poller) *shard {
 	}
 }
 
-// request adds to the requests and wakes the loop.
+// request calls add, which adds to the requests, and wakes the loop.
 func (s *shard) request(add func(*requests)) {
 	s.mu.Lock()
 	add(&s.requests)
@@ -122,8 +122,8 @@ func (s *shard) canStop() bool {
 	return s.stopped
 }
 
-// close cuts all streams, gives responses that have ended the time to reach their clients, and waits for
-// the loop.
+// close cuts all streams and waits for the loop to end. Before, responses that are complete have
+// closeTimeout to reach their clients.
 func (s *shard) close() error {
 	close(s.quit)
 	<-s.ended
@@ -136,8 +136,8 @@ func (s *shard) run() {
 	defer close(s.ended)
 	for !s.canStop() {
 		s.wait()
-		// Let pumps run that wait for a processor. Otherwise the shard would make one write for each
-		// event of many small streams.
+		// Let pumps that wait for a processor append their frames first. Otherwise, with many small
+		// streams, the shard would make one write for each event.
 		runtime.Gosched()
 		s.takeRequests()
 		s.registerJoining()
@@ -173,7 +173,7 @@ func (s *shard) handleEvents(events []unix.EpollEvent) {
 	}
 }
 
-// sleep blocks until something happens, and returns the poller's events if these are what happened.
+// sleep blocks until something wakes the loop. If that is the poller, it returns the poller's events.
 func (s *shard) sleep() []unix.EpollEvent {
 	var due <-chan time.Time
 	if first := s.deadlines.first(); first != never {
@@ -214,7 +214,7 @@ func (s *shard) takeRequests() {
 		if m.session == nil {
 			continue
 		}
-		if m.session.askToLeave(leave.why); m.group != nil { // a member without a group is registered soon, and then served
+		if m.session.askToLeave(leave.why); m.group != nil { // a member without a group is served when it is registered
 			s.serve(m)
 		}
 	}
@@ -225,12 +225,12 @@ func (s *shard) takeRequests() {
 	s.spareRequests = taken
 }
 
-// serveReady serves the given number of members, group by group. A group with members left moves to the
-// back of the queue.
+// serveReady serves up to left members, group by group. A group that still has members to serve moves to
+// the back of the queue.
 func (s *shard) serveReady(left int) {
 	for left > 0 && !s.ready.empty() {
 		g := s.ready.take()
-		s.observe(g) // the members that a measurement waits for may have left
+		s.observe(g) // a measurement is also complete when the last members that it waits for have left
 		for ; left > 0; left-- {
 			m := g.next()
 			if m == nil {
@@ -246,7 +246,7 @@ func (s *shard) serveReady(left int) {
 	s.recordReached()
 }
 
-// serveBehind serves some of the members that have more to write.
+// serveBehind serves some of the members in behind.
 func (s *shard) serveBehind() {
 	some := min(membersPerIteration, len(s.behind))
 	for _, m := range s.behind[:some] {
