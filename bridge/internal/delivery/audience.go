@@ -23,8 +23,9 @@ type Dismissal struct {
 }
 
 // Dismiss asks the clients of the given audiences to leave, one after another, evenly spread over grace.
-// The audiences are mixed. Dismiss returns when all clients have been asked or ctx has ended, and does not
-// wait for the streams to end. A client that later joins one of the audiences is asked at once.
+// Clients of different audiences are asked in mixed order. Dismiss returns when all have been asked or
+// ctx has ended, and does not wait for the streams to end. A client that later joins one of the audiences
+// is asked at once.
 func (c *Clients) Dismiss(ctx context.Context, grace time.Duration, dismissals []Dismissal) error {
 	c.mu.Lock()
 	reasons := reasonsOf(dismissals)

@@ -130,7 +130,7 @@ func (s *sampler) begin(log *replay.Log) {
 	if s.newest = 0; s.steps%writesPerSample != 0 {
 		return
 	}
-	s.appendedAt = log.NewestAt() // before Newest: a frame appended in between makes the result too long, not short
+	s.appendedAt = log.NewestAt() // before Newest: a frame in between makes the result too long, not too short
 	if s.appendedAt >= s.since {
 		s.newest = log.Newest()
 	}

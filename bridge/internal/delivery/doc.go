@@ -9,9 +9,9 @@
 //
 //   - A session decides for one client which blocks come next. It knows no socket and never blocks.
 //   - An encoder turns blocks into the bytes of a connection: plain or gzip, with or without chunks.
-//   - A writer takes steps from the session, and writes them: a step is the blocks to write next. For most
-//     HTTP/1.1 connections on Linux the writer is the shard, one goroutine for all of them. Every other
-//     connection has a Stream, with a goroutine of its own.
+//   - A writer takes steps from the session, and writes them: a step is the blocks to write next. Most
+//     HTTP/1.1 connections on Linux share one writer, the shard, with one goroutine for all of them. Every
+//     other connection has a Stream, with a goroutine of its own.
 //   - Within the shard, a member is a client with its socket, and a group is the members that read the
 //     same log. When a log grows, the shard makes a round through its group.
 //

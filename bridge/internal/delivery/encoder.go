@@ -130,10 +130,10 @@ func (z *gzipped) read(log *replay.Log, position uint64) (blocks [][]byte, next 
 
 func (z *gzipped) unread() { z.sum = z.sumBefore }
 
-// ownBlock encodes a block as a stored deflate block. Compressed frames are shared by all clients, and the
-// others do not have this block, so the frames after it must not refer back past it: unbroken moves to the
-// client's position. The empty deflate block at the end makes decoders such as compress/flate return the
-// block at once.
+// ownBlock encodes a block as a stored deflate block. Compressed frames are shared by all clients, and
+// the others do not have this block, so the frames after it must not refer back past it: unbroken moves
+// to the client's position. The empty deflate block at the end makes decoders such as compress/flate
+// return the block at once.
 func (z *gzipped) ownBlock(block []byte, position uint64) [][]byte {
 	var dst []byte
 	if !z.headerSent {

@@ -37,7 +37,7 @@ type member struct {
 	progressAt moment     // time of the last step or of the last write that took bytes
 	input      int        // bytes received after the request
 	notices    uint64     // log.Notices when a step last found nothing to write
-	closeBy    moment     // once the stream has ended: when the shard closes the socket if the client has not
+	closeBy    moment     // when the shard closes the socket, if the stream has ended
 	acks       acked.Watch
 }
 
@@ -50,8 +50,8 @@ func (m *member) cut() {
 	m.askToLeave(reason.LeaveDrain) // wakes the loop; the reason is not used
 }
 
-// stepsInRow is the number of steps that a member may take before others are served. Without this bound, a
-// client that always finds more to read, in a log that grows as fast, would keep the loop to itself.
+// stepsInRow is the number of steps that a member may take before others are served. Without this bound,
+// a client that always finds more to read, in a log that grows as fast, would keep the loop to itself.
 const stepsInRow = 4
 
 // serve writes to a member until its socket has no room, there is nothing to write, its stream has ended,
@@ -81,8 +81,8 @@ func (s *shard) serve(m *member) {
 // noNotices marks a member that has not yet read to the head of its log.
 const noNotices = ^uint64(0)
 
-// atHead reports whether there is certainly nothing to write until the shard is woken again. Most steps of
-// a live client would find nothing to write, and are not taken because of atHead.
+// atHead reports whether there is certainly nothing to write until the shard is woken again. Most steps
+// of a live client would find nothing to write, and are not taken because of atHead.
 func (m *member) atHead() bool {
 	return m.session != nil && len(m.unwritten) == 0 && m.session.quiet() &&
 		m.session.client.Position >= m.group.log.Newest() && m.notices == m.group.log.Notices()
@@ -162,7 +162,7 @@ func (s *shard) schedule(m *member) {
 // expireMember looks at a member whose deadline has passed.
 func (s *shard) expireMember(m *member) {
 	switch {
-	case m.session == nil && s.now < m.closeBy: // the deadline was set before the stream ended, as for a heartbeat
+	case m.session == nil && s.now < m.closeBy: // the deadline is one of the stream, which has ended
 		s.schedule(m)
 	case m.session == nil:
 		s.closeSocket(m)
@@ -220,8 +220,7 @@ func (s *shard) gone(m *member) {
 	s.endStream(m, reason.EndGone)
 }
 
-// abort ends a stream by resetting the connection, so that the client does not take the stream for
-// complete.
+// abort ends a stream with a reset of the connection, so that the client does not take it for complete.
 func (s *shard) abort(m *member, end reason.End) {
 	s.unwatch(m)
 	m.socket.reset()

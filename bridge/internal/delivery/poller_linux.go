@@ -12,8 +12,8 @@ import (
 const watchedEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
 // poller reports which sockets have room again, have input or have ended. It does not watch logs: these
-// wake the shard directly. The Go runtime's own poller waits for the epoll descriptor, so waiting occupies
-// no thread.
+// wake the shard directly. The Go runtime's own poller waits for the epoll descriptor, so waiting
+// occupies no thread.
 type poller struct {
 	file   *os.File // the epoll descriptor
 	events chan []unix.EpollEvent
@@ -88,7 +88,7 @@ type slots struct {
 
 func (s *slots) add(m *member) {
 	if len(s.free) == 0 {
-		s.free = append(s.free, int32(len(s.members))) //nolint:gosec // there are no more slots than descriptors
+		s.free = append(s.free, int32(len(s.members))) //nolint:gosec // no more slots than descriptors
 		s.members, s.generations = append(s.members, nil), append(s.generations, 0)
 	}
 	slot := s.free[len(s.free)-1]

@@ -5,7 +5,7 @@ import "time"
 // measurement measures how long one frame takes to reach all members of a group.
 type measurement struct {
 	reach      reach
-	sinceSeq   uint64 // the group's seq when the measurement began: members with a greater one were served since
+	sinceSeq   uint64 // the group's seq at the start: a member with a greater seq was served since
 	open       bool   // the measurement is running
 	writesLeft int    // writes until the next measurement
 }

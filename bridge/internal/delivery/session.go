@@ -12,12 +12,13 @@ import (
 )
 
 const (
-	// batchBytes is how much is read from the log at once; at least one frame is. A write deadline
-	// covers as many bytes: a slow socket must take them in time, however large a frame is.
+	// batchBytes is how many bytes are read from the log at once, or one frame if it is larger. A Stream
+	// sets a new write deadline for each batchBytes bytes, so the time that a slow socket has for them
+	// does not depend on the size of the frame.
 	batchBytes = 16 << 10
 	// maxCommentBytes is the total size of the comments that a client gets between two events before it
-	// is asked to reconnect: two of eight SSE libraries that were tried buffer comments until an event
-	// comes.
+	// is asked to reconnect. Two of the eight SSE client libraries that were tested buffer comments until
+	// an event comes.
 	maxCommentBytes = 16 << 10
 )
 
@@ -36,16 +37,16 @@ type session struct {
 	asked atomic.Pointer[reason.Leave] // why the client must leave; nil if it need not
 
 	// The step that is being written.
-	frames bool   // it has frames of the log; otherwise a block of the client's own
-	sent   uint64 // the position after these frames
+	frames bool   // the step has frames of the log; otherwise a block of the client's own
+	sent   uint64 // the position of the last of these frames
 
 	leaving     bool         // the client leaves when it reaches leaveAfter
-	leaveAfter  uint64       // the log's head when the client was asked
+	leaveAfter  uint64       // the log's head when leaving was set
 	leaveReason reason.Leave // why the client leaves
 	leftFor     reason.Leave // leaveReason, once the client's last block has been rendered
 
 	firstSent bool
-	stale     bool   // the state that the client knows
+	stale     bool   // the client was sent Blocks.Stale, and not Blocks.Live since
 	expires   bool   // expiry is when the client's credentials expire
 	comments  int    // bytes of comments since the last frame
 	lastWrite moment // time of the last write
@@ -68,8 +69,8 @@ func newSession(client *Client, enc encoder, now moment) *session {
 	return s
 }
 
-// attach starts to read the current log of the client's source. A client that takes gzip always reports
-// its progress, since the source then checks the memory that compressing has used.
+// attach starts to read the current log of the client's source. The progress of a client that takes gzip
+// is always reported, since the source then checks the memory that compression uses.
 func (s *session) attach() {
 	s.log = s.client.Source.Log()
 	s.passing = s.client.Follower != nil
@@ -95,7 +96,7 @@ func (s *session) next(now moment) (blocks [][]byte, end reason.End) {
 	if !s.firstSent {
 		s.firstSent = true
 		first := s.client.First
-		s.client.First = nil // frees the block, for there are many clients
+		s.client.First = nil // lets the block's memory be freed, for there are many clients
 		return s.ownBlock(first), ""
 	}
 	switch {
@@ -116,7 +117,7 @@ func (s *session) next(now moment) (blocks [][]byte, end reason.End) {
 		}
 		blocks, next, err := s.read()
 		switch {
-		case s.passing && next != s.client.Position: // a frame was appended since pass, which must look at it
+		case s.passing && next != s.client.Position: // appended since pass, which must look at it first
 		case errors.Is(err, io.EOF):
 			if blocks, end = s.endOfLog(); end != "" {
 				return blocks, end
@@ -127,9 +128,9 @@ func (s *session) next(now moment) (blocks [][]byte, end reason.End) {
 			return s.skip(), ""
 		case errors.Is(err, replay.ErrEvicted):
 			return s.leave(reason.LeaveLagged)
-		case next != s.client.Position && len(blocks) == 0: // empty frames
+		case next != s.client.Position && len(blocks) == 0: // the frames are empty
 			s.advance(next)
-		case len(blocks) > 0 && s.stale && !s.leaving && s.isLive(): // the frames are of the new RPC
+		case len(blocks) > 0 && s.stale && !s.leaving && s.isLive(): // Live comes before the new RPC's frames
 			s.encoder.unread()
 			return s.reportStale(false), ""
 		case len(blocks) > 0:
@@ -149,7 +150,7 @@ func (s *session) ended() bool {
 	return errors.Is(err, io.EOF)
 }
 
-// idle is the step of a client at the head of its log.
+// idle returns the next step of a client at the head of its log.
 func (s *session) idle(now moment) (blocks [][]byte, end reason.End) {
 	status, _ := s.client.Source.Status()
 	switch {
@@ -208,8 +209,9 @@ func (s *session) reportTaking() {
 	}
 }
 
-// startFrames begins a step that writes frames up to a position. It returns false if reporting that has
-// parted the client from its log: it must move first, since its log need not keep its position.
+// startFrames begins a step that writes frames up to a position, and reports that position to the source.
+// It returns false if the client must move to another log instead: the report may have parted the client
+// from its log, which then need not keep the frames that the client still needs.
 func (s *session) startFrames(position uint64) bool {
 	if s.reportSending(position); s.mustMove() {
 		return false
@@ -218,8 +220,8 @@ func (s *session) startFrames(position uint64) bool {
 	return true
 }
 
-// reposition moves a parted client to its next log, and the position past the frames that the client
-// already has.
+// reposition moves the client to its next log if it is parted, and moves the position past the frames
+// that the client already has.
 func (s *session) reposition() (blocks [][]byte, end reason.End) {
 	if s.mustMove() {
 		if blocks, end = s.move(); end != "" {
@@ -236,7 +238,7 @@ func (s *session) mustMove() bool {
 	return s.reports && !s.leaving && s.client.Follower != nil && s.client.Follower.Parted()
 }
 
-// countMarks counts the marked frames of the step that was written.
+// countMarks counts the marked frames (replay.Log.Mark) of the step that was written.
 func (s *session) countMarks() {
 	marked := s.client.Counts.Marked
 	if marked == nil {
@@ -256,15 +258,15 @@ func (s *session) due() moment {
 	return due
 }
 
-// askToLeave makes the client leave at its next step. The first reason counts. It is safe for concurrent
-// use.
+// askToLeave makes the client leave at its next step. Only the reason of the first call counts. It is
+// safe for concurrent use.
 func (s *session) askToLeave(why reason.Leave) { s.asked.CompareAndSwap(nil, &why) }
 
 func (s *session) askedFor() reason.Leave { return *s.asked.Load() }
 
 func (s *session) isAsked() bool { return s.asked.Load() != nil }
 
-// advance moves the position after frames that the client has received.
+// advance moves the position past frames that the client has received.
 func (s *session) advance(position uint64) {
 	s.client.Position = position
 	if s.reports {
@@ -272,13 +274,13 @@ func (s *session) advance(position uint64) {
 	}
 }
 
-// jump moves the position to a place that does not follow the frames sent before.
+// jump sets a position that does not follow the last frame that the client was sent.
 func (s *session) jump(position uint64) {
 	s.client.Position = position
 	s.encoder.skipTo(position)
 }
 
-// quiet reports whether nothing but the log, its notices or the time can cause the next step.
+// quiet reports whether only the log, its notices or the time can cause the next step.
 func (s *session) quiet() bool { return !s.leaving && !s.stale && !s.isAsked() }
 
 func (s *session) clientPosition() clientPosition {
@@ -290,9 +292,9 @@ func (s *session) ownBlock(block []byte) [][]byte {
 	return s.encoder.ownBlock(block, s.client.Position)
 }
 
-// pass moves the position past frames that the client already has: its id counts frames after a cursor
-// (sse.ID.Ordinal), and an RPC opened at the cursor sends these again. passing stays true while frames to
-// come may be among them.
+// pass moves the position past frames that the client already has: the client's id counts frames after a
+// cursor (sse.ID.Ordinal), and an RPC opened at the cursor sends these again. passing stays true while
+// frames that the log does not have yet may be among them.
 func (s *session) pass() {
 	if !s.passing {
 		return
@@ -304,8 +306,8 @@ func (s *session) pass() {
 	}
 }
 
-// read returns the next frames to send. While passing it returns none, since pass must look at frames
-// first; next then differs from the position if a frame has been appended.
+// read returns the next frames to send. While passing is true it returns none, since pass must look at
+// the frames first; next then only shows whether a frame has been appended.
 func (s *session) read() (blocks [][]byte, next uint64, err error) {
 	if s.passing {
 		_, next, err = s.log.Read(s.client.Position, 1, nil)
@@ -334,15 +336,15 @@ func (s *session) heartbeat() (blocks [][]byte, end reason.End) {
 	return beat, ""
 }
 
-// startLeaving makes the client leave when it has received all that is in the log now: the log may be
-// gone when the client returns. If the client reaches the end of the stream first, it is not asked to
-// reconnect.
+// startLeaving makes the client leave once it has received all frames that are in the log now, since the
+// log may be gone when the client returns. If the client reaches the end of the stream before it leaves,
+// it is not asked to reconnect.
 func (s *session) startLeaving(why reason.Leave) {
 	_, s.leaveAfter = s.log.Bounds()
 	s.leaving, s.leaveReason = true, why
 }
 
-// endOfLog ends the stream, or continues in another log.
+// endOfLog ends the stream, or continues in another log if the client has a Follower.
 func (s *session) endOfLog() (blocks [][]byte, end reason.End) {
 	if s.client.Follower == nil {
 		return nil, reason.EndComplete
@@ -350,7 +352,7 @@ func (s *session) endOfLog() (blocks [][]byte, end reason.End) {
 	return s.move()
 }
 
-// move continues in the log that follows, if there is one.
+// move continues in the client's next log, or ends the stream if the client cannot or is leaving.
 func (s *session) move() (blocks [][]byte, end reason.End) {
 	position, moved, err := s.client.Follower.Move()
 	if moved {

@@ -21,9 +21,10 @@ const membersPerIteration = 16
 // socket and a session, but no goroutine, channel or timer. A write does not block: what the socket does
 // not take is written when it has room again.
 //
-// Three things wake the loop: requests of other goroutines, mostly of the writers of logs; the poller, when
-// a socket has room or input, or has ended; and the earliest deadline of a member. A request takes no
-// system call. If a log grows during a round, members served later in it get all new frames in one write.
+// Three things wake the loop: requests of other goroutines, mostly of the writers of logs; the poller,
+// when a socket has room or input, or has ended; and the earliest deadline of a member. A request takes
+// no system call. If a log grows during a round, members served later in it get all new frames in one
+// write.
 type shard struct {
 	poller  *poller
 	running sync.WaitGroup
@@ -122,8 +123,8 @@ func (s *shard) canStop() bool {
 	return s.stopped
 }
 
-// close cuts all streams and waits for the loop to end. Before, responses that are complete have
-// closeTimeout to reach their clients.
+// close cuts all streams and waits for the loop. The loop ends once the sockets of complete responses are
+// closed, so that these reach their clients, see closeTimeout.
 func (s *shard) close() error {
 	close(s.quit)
 	<-s.ended
@@ -214,7 +215,7 @@ func (s *shard) takeRequests() {
 		if m.session == nil {
 			continue
 		}
-		if m.session.askToLeave(leave.why); m.group != nil { // a member without a group is served when it is registered
+		if m.session.askToLeave(leave.why); m.group != nil { // without a group it is served when registered
 			s.serve(m)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxUnsent bounds what the kernel accepts beyond what it has sent. Without it the kernel buffers
-	// megabytes for a client that does not read.
+	// maxUnsent bounds the bytes that the kernel has accepted but not sent (TCP_NOTSENT_LOWAT). Without
+	// it the kernel buffers megabytes for a client that does not read.
 	maxUnsent = 16 << 10
 	// maxFurtherInput is how many bytes a client may send after its request.
 	maxFurtherInput = 4 << 10
@@ -25,8 +25,8 @@ const (
 // socket is a non-blocking descriptor that the shard owns.
 type socket int
 
-// hasSocket reports whether a connection is a bare kernel socket. A listener may wrap its connections and
-// rely on their Close, so these are not taken.
+// hasSocket reports whether a connection is a bare kernel socket. Wrapped connections are not taken: the
+// listener that wraps them may rely on their Close.
 func hasSocket(conn net.Conn) bool {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -62,9 +62,9 @@ const spareDescriptors = 64
 
 var errReserved = errors.New("delivery: the last file descriptors are reserved")
 
-// isReserved reports whether a descriptor's number is among the reserved ones. Listeners close new
-// connections with such a number. A duplicate has a higher number than its original and frees the lower
-// one for the next connection, so without this check duplicates would use up the reserve.
+// isReserved reports whether a descriptor's number is among the reserved ones. The command's listeners
+// close a new connection whose number is too high. But a duplicate gets a higher number, and the next
+// connection gets its original's: without this check duplicates would use up the reserve.
 func isReserved(fd int) bool {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -73,9 +73,9 @@ func isReserved(fd int) bool {
 	return uint64(fd)+spareDescriptors+limit.Cur/100 >= limit.Cur //nolint:gosec // no descriptor is below 0
 }
 
-// setOptions enables keepalive, which detects a dead peer of a silent stream. While bytes are
-// outstanding, package acked watches the peer; a TCP_USER_TIMEOUT that the listener may have set is
-// turned off. Unix sockets have no such options, so errors are ignored.
+// setOptions enables keepalive, which detects a dead peer while the stream is silent. While bytes are
+// outstanding, package acked does that, so a TCP_USER_TIMEOUT that the listener may have set is turned
+// off. Unix sockets have no TCP options, so errors are ignored.
 func (s socket) setOptions(policy Policy) {
 	seconds := int(policy.WriteTimeout / time.Second)
 	idle, every := max(1, seconds/2), max(1, seconds/8)
@@ -92,10 +92,10 @@ func (s socket) setOptions(policy Policy) {
 	}
 }
 
-// write returns how many bytes the socket took. Fewer than len(p) without an error means that it has no
-// room. RawSyscall does not notify the Go scheduler: for a call that cannot block, that would only cost
-// processor hand-overs and more threads. sendto bypasses the kernel's file layer, which write goes
-// through.
+// write returns how many bytes the socket took. If these are fewer than len(p) and there is no error, the
+// socket has no room. RawSyscall6 does not notify the Go scheduler: notifying it of a call that cannot
+// block would only cost processor hand-overs and more threads. The system call sendto bypasses the
+// kernel's file layer, which the system call write goes through.
 func (s socket) write(p []byte) (int, error) {
 	for len(p) > 0 {
 		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO,
@@ -114,8 +114,8 @@ func (s socket) write(p []byte) (int, error) {
 	return 0, nil
 }
 
-// discard reads and drops input up to a limit. open is false if the client has closed its side or has
-// sent more.
+// discard reads and drops input, up to limit bytes. open is false if the client has closed its side or
+// has sent more than limit bytes.
 func (s socket) discard(limit int) (n int, open bool) {
 	var scratch [maxFurtherInput + 1]byte
 	for n <= limit {

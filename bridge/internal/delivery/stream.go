@@ -14,8 +14,8 @@ import (
 
 var errCut = errors.New("delivery: cut")
 
-// longAgo is a deadline that has passed even by a coarse clock. HTTP/2 ends a stream cleanly if its
-// deadline has not passed.
+// longAgo is the write deadline that cuts a stream. It is so old that it has passed by any clock: with a
+// deadline that has not quite passed, an HTTP/2 stream could still end as if it were complete.
 var longAgo = time.Unix(1, 0) //nolint:gochecknoglobals // never changes
 
 // Stream serves one client on the goroutine of its request.
@@ -25,7 +25,7 @@ type Stream struct {
 	sink    sink
 	timer   *time.Timer // for wait; nil until the first deadline
 	end     reason.End  // set if begin has already ended the stream
-	// wrapRun, if not nil, runs the stream within what its connection needs.
+	// wrapRun, if not nil, calls run, and does what the connection needs before and after that.
 	wrapRun func(run func(context.Context) reason.End) reason.End
 
 	asked   chan struct{} // closed when the client is asked to leave
@@ -37,7 +37,7 @@ type Stream struct {
 	position   clientPosition // after the last write
 
 	cutMu  sync.Mutex
-	wasCut bool // no deadline but longAgo may be set
+	wasCut bool // the stream was cut: no other deadline may replace longAgo
 }
 
 func newStream(clients *Clients, client *Client, enc encoder, sink sink) *Stream {
@@ -56,13 +56,13 @@ func (s *Stream) cut() {
 	s.cutMu.Lock()
 	defer s.cutMu.Unlock()
 	s.wasCut = true
-	// A sink without deadlines fails at its next write instead.
+	// A sink without deadlines returns an error here; its stream ends at the next write, see setDeadline.
 	_ = s.sink.SetWriteDeadline(longAgo)
-	s.askToLeave(reason.LeaveDrain) // wakes the stream; the reason does not count
+	s.askToLeave(reason.LeaveDrain) // wakes the stream; the reason is not used
 }
 
-// begin writes the first block, and with it the head, for which net/http needs more stack than for any
-// later write.
+// begin writes the first block, and with it the response's head. For the head net/http needs more stack
+// than for any later write.
 func (s *Stream) begin() {
 	s.session.countArrival(HTTP)
 	s.session.client.servedBy(s)
@@ -80,7 +80,7 @@ func (s *Stream) Run(ctx context.Context) reason.End {
 	return s.runToEnd(ctx)
 }
 
-// Asked returns why the client was asked to leave, or an empty reason. It is called after Run.
+// Asked returns why the client was asked to leave, or an empty reason. It may only be called after Run.
 func (s *Stream) Asked() reason.Leave { return s.session.leftFor }
 
 func (s *Stream) runToEnd(ctx context.Context) reason.End {
@@ -131,14 +131,14 @@ func (s *Stream) step() (idle bool, end reason.End) {
 	return false, end
 }
 
-// wait returns when there may be something to do.
+// wait blocks until there may be something to do.
 func (s *Stream) wait(ctx context.Context) {
 	source := s.session.client.Source
 	asked := s.asked
 	if s.session.leaving {
 		asked = nil // the session has seen a reason, and only the first counts
 	}
-	// Before Status, Stale and Parted are read: a later change closes a channel.
+	// The channels are taken before the status and Parted are looked at: any later change closes one.
 	grown := s.session.log.Grown(s.session.client.Position)
 	status, changed := source.Status()
 	if status.Leave || status.Stale != s.session.stale || s.session.mustMove() {
@@ -154,7 +154,7 @@ func (s *Stream) wait(ctx context.Context) {
 	}
 }
 
-// dueTimer returns a channel that fires at the next deadline, or nil.
+// dueTimer returns a channel that fires when session.due is reached, or nil if that is never.
 func (s *Stream) dueTimer() <-chan time.Time {
 	at := s.session.due()
 	switch {
@@ -198,8 +198,8 @@ func (s *Stream) send(blocks ...[]byte) error {
 	return s.setDeadline(time.Time{})
 }
 
-// arm sets the deadline of the next write. It replaces http.Server's WriteTimeout, which counts from the
-// request.
+// arm sets the deadline of the next write. This deadline replaces the one of http.Server.WriteTimeout,
+// which counts from the start of the request.
 func (s *Stream) arm() error {
 	return s.setDeadline(time.Now().Add(s.session.client.Policy.WriteTimeout))
 }

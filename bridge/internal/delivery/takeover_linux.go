@@ -14,7 +14,8 @@ var (
 	errNoSocket = errors.New("delivery: the connection is not a kernel socket")
 )
 
-// takeover serves the connections that are taken from http.Server. The first one starts the shard.
+// takeover has the shard, which serves connections that are taken from http.Server. The first such
+// connection starts the shard.
 type takeover struct {
 	mu     sync.Mutex
 	shard  *shard
@@ -48,23 +49,23 @@ func (t *takeover) close() error {
 	return t.shard.close()
 }
 
-// mayTakeOver reports whether a request came over HTTP/1.1 without TLS. Until its response ends, its
-// connection carries nothing else.
+// mayTakeOver reports whether a request came over HTTP/1.1 without TLS. The connection of such a request
+// carries nothing else until the response has ended.
 func mayTakeOver(r *http.Request) bool {
 	return r.ProtoMajor == 1 && r.ProtoMinor >= 1 && r.TLS == nil
 }
 
 // takeOver hijacks the connection of a response whose head has been written; http.Server's goroutine and
-// buffers are freed when the handler returns. The stream is nil if the shard serves the client. taken is
-// false, and nothing has changed, if the ResponseWriter is no http.Hijacker or refuses. A writer that
-// only offers Unwrap counts as such: it may change what is written.
+// buffers are freed when the handler returns. The Stream is nil if the shard serves the client. taken is
+// false, and nothing has changed, if w is no http.Hijacker or if Hijack fails. Unwrap is not called to
+// find a Hijacker: a writer that wraps another one may change what is written.
 func (c *Clients) takeOver(w http.ResponseWriter, client *Client) (s *Stream, taken bool) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
 		return nil, false
 	}
 	conn, buffered, err := hijacker.Hijack()
-	if err != nil { // any error, since middlewares have their own
+	if err != nil { // not only http.ErrNotSupported: middlewares return errors of their own
 		return nil, false
 	}
 	m, err := c.member(conn, client, buffered.Reader.Buffered())
@@ -82,7 +83,8 @@ func (c *Clients) takeOver(w http.ResponseWriter, client *Client) (s *Stream, ta
 	return nil, true
 }
 
-// member turns a client and its connection into a member. With an error the connection is unchanged.
+// member turns a client and its connection into a member. input is how many bytes the client has sent
+// after its request. With an error the connection is unchanged.
 func (c *Clients) member(conn net.Conn, client *Client, input int) (*member, error) {
 	if !hasSocket(conn) {
 		return nil, errNoSocket
@@ -100,7 +102,7 @@ func (c *Clients) member(conn net.Conn, client *Client, input int) (*member, err
 		session: newSession(client, newEncoder(client.Gzip, true), clock()),
 		shard:   shard, socket: socket, input: input, heapIndex: -1, notices: noNotices,
 	}
-	done := client.Done // not the client, so that it can be freed when its stream ends
+	done := client.Done // m.done must not hold the client, which is freed when its stream ends
 	m.done = func(end reason.End) {
 		c.remove(m)
 		done(end)
